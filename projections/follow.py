@@ -1,0 +1,262 @@
+"""Keeping ``views.db`` up with the event store.
+
+``catch_up`` takes page after page: judge, then write the rows of every session the page touched,
+and of every session whose deadline the newest receive time has passed, and the checkpoint, all in
+one transaction. What a session's rows say depends on its deliveries and on the newest receive time
+of the log, and on nothing else, so pages of any size give the same rows. A session that is not in
+memory is folded again from its stream; the rows are never read back.
+
+``rebuild`` makes a new file beside the live one and puts it in its place by a rename. The file
+carries the fingerprint of the rules and declarations it was judged by; where that is another one
+than ours, it is rebuilt. It is no WAL file: a ``-wal`` that stays behind would outlive the rename.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+from sqlite_utils import Database
+
+from projections.read_models import Table, findings, participants, runs, sessions, text, types
+from tracker.envelope import parse_time
+from tracker.errors import StoreError
+from tracker.lifecycles import REGISTRY
+from tracker.rules import Rules
+from tracker.session import Session, judge, settle
+from tracker.store import LOCK_TIMEOUT, PAGE, Tracker, store_errors
+from tracker.webhook import Delivery
+
+VIEWS_DB = "views.db"
+TABLES: tuple[Table, ...] = (sessions.TABLE, participants.TABLE, runs.TABLE, findings.TABLE, types.TABLE)
+SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
+MEMORY = 20_000
+"""Sessions kept folded between pages."""
+_UNROUTED = "unrouted:"
+
+Progress = Callable[[int, int], None]
+"""Called with the position reached and the last position."""
+
+
+@attrs.frozen
+class Checkpoint:
+    """How far the rows go: the last position judged, and the newest receive time up to there."""
+
+    position: int = 0
+    as_of: datetime | None = None
+
+
+class Views:
+    """The read models of one data directory, and the sessions they were last written from."""
+
+    def __init__(self, path: Path, rules: Rules, *, scratch: bool = False) -> None:
+        self.path = path
+        self.rules = rules
+        self.db = _connect(path, scratch=scratch)
+        self.checkpoint = Checkpoint()
+        self._memory: dict[str, Session] = {}
+
+    @classmethod
+    def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
+        """The live read models, caught up; rebuilt first where they are missing or of other rules."""
+        rules = rules or Rules()
+        path = tracker.path.with_name(VIEWS_DB)
+        if not _is_current(path, rules):
+            rebuild(tracker, rules, progress)
+        views = cls(path, rules)
+        views.catch_up(tracker, progress)
+        return views
+
+    def close(self) -> None:
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def catch_up(self, tracker: Tracker, progress: Progress | None = None, page_size: int = PAGE) -> None:
+        """Judges what is new in the store, up to its end."""
+        with store_errors(self.path):
+            self._reload()
+        last = tracker.last_position()
+        if last <= self.checkpoint.position:
+            return
+        while self._follow_page(tracker, page_size):
+            if progress:
+                progress(self.checkpoint.position, max(last, self.checkpoint.position))
+
+    def _follow_page(self, tracker: Tracker, page_size: int) -> bool:
+        with self._transaction():
+            self._reload()
+            page = tracker.page(self.checkpoint.position, page_size)
+            if not page:
+                return False
+            touched: dict[str, None] = {}
+            for delivery, version in page:
+                if delivery.stream.startswith(_UNROUTED):
+                    self._judge_unrouted(delivery, version)
+                else:
+                    judge(self._session(tracker, delivery, version), delivery, self.rules)
+                    touched[delivery.stream] = None
+            times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
+            as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
+            for stream in self._due(as_of):
+                touched.setdefault(stream)
+            self._write(tracker, list(touched), as_of)
+            self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
+            self.checkpoint = Checkpoint(page[-1][0].position, as_of)
+            self.db.execute(
+                "UPDATE checkpoint SET position = ?, as_of = ?", (self.checkpoint.position, text(as_of))
+            )
+        self._forget()
+        return True
+
+    def _session(self, tracker: Tracker, delivery: Delivery, version: int) -> Session:
+        """The session before this delivery: from memory, or folded again from its stream."""
+        session = self._memory.get(delivery.stream)
+        if session is None:
+            session = Session(delivery.stream, delivery.session_id)
+            for earlier in tracker.history(delivery.stream, lte=version - 1) if version > 1 else ():
+                judge(session, earlier, self.rules)
+            self._memory[delivery.stream] = session
+        return session
+
+    def _judge_unrouted(self, delivery: Delivery, version: int) -> None:
+        """Each delivery outside any session stands alone; only the first of a type tells of the type."""
+        alone = Session(delivery.stream)
+        alone.numbers.last = version - 1
+        if version > 1:
+            alone.named.add(delivery.topic)
+        judge(alone, delivery, self.rules)
+        self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
+
+    def _due(self, as_of: datetime | None) -> list[str]:
+        if as_of is None:
+            return []
+        found = self.db.execute("SELECT session_id FROM sessions WHERE next_deadline <= ?", (text(as_of),))
+        return [row[0] for row in found.fetchall()]
+
+    def _write(self, tracker: Tracker, streams: list[str], as_of: datetime | None) -> None:
+        rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
+        for stream in streams:
+            session = self._memory.get(stream)
+            if session is None:
+                session = self._memory[stream] = Session(stream, stream)
+                for delivery in tracker.history(stream, at=self.checkpoint.position):
+                    judge(session, delivery, self.rules)
+            settled = settle(session, as_of, self.rules)
+            for table in TABLES:
+                if table.rows:
+                    rows[table.name].extend(table.rows(settled))
+        owners = [(stream,) for stream in streams]
+        for table in TABLES:
+            if table.rows:
+                self._executemany(f"DELETE FROM {table.name} WHERE {table.owner} = ?", owners)
+                self._executemany(table.insert, rows[table.name])
+
+    def _forget(self) -> None:
+        """Keeps the memory bounded: what was used least recently can be folded again."""
+        for stream in list(self._memory)[: max(0, len(self._memory) - MEMORY)]:
+            del self._memory[stream]
+
+    def _reload(self) -> None:
+        """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
+        row = self.db.execute("SELECT position, as_of FROM checkpoint").fetchone()
+        checkpoint = Checkpoint(row[0], parse_time(row[1]) if row[1] else None)
+        if checkpoint != self.checkpoint:
+            self._memory.clear()
+            self.checkpoint = checkpoint
+
+    def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        self.db.conn.executemany(statement, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with store_errors(self.path):
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._memory.clear()
+                if self.db.conn.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+
+def rebuild(
+    tracker: Tracker,
+    rules: Rules | None = None,
+    progress: Progress | None = None,
+    *,
+    path: Path | None = None,
+    page_size: int = PAGE,
+) -> Path:
+    """Makes the read models anew beside the live ones, then puts them in their place."""
+    rules = rules or Rules()
+    live = path or tracker.path.with_name(VIEWS_DB)
+    beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
+    try:
+        with store_errors(live):
+            beside.unlink(missing_ok=True)
+            with Views(beside, rules, scratch=True) as views:
+                _create(views.db, rules)
+                views.catch_up(tracker, progress, page_size)
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+            beside.replace(live)
+    finally:
+        beside.unlink(missing_ok=True)
+    return live
+
+
+def fingerprint(rules: Rules) -> str:
+    """Changes when the rules, a lifecycle or a table does, and with it what the rows would say."""
+    tables = [(table.name, list(table.columns)) for table in TABLES]
+    said = (rules.fingerprint(), [repr(lifecycle) for lifecycle in REGISTRY.values()], tables, SQL_VIEWS)
+    return sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def _connect(path: Path, *, scratch: bool) -> Database:
+    with store_errors(path):
+        connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_TIMEOUT)
+        # A file that is thrown away when anything goes wrong needs no journal.
+        connection.execute(f"PRAGMA journal_mode={'OFF' if scratch else 'DELETE'}")
+        connection.execute(f"PRAGMA synchronous={'OFF' if scratch else 'NORMAL'}")
+        return Database(connection)
+
+
+def _create(db: Database, rules: Rules) -> None:
+    for table in TABLES:
+        table.create(db)
+    for name, select in SQL_VIEWS.items():
+        db.create_view(name, select)
+    db.table("checkpoint").create({"position": int, "as_of": str, "fingerprint": str})
+    db.table("checkpoint").insert({"position": 0, "as_of": None, "fingerprint": fingerprint(rules)})
+
+
+def _is_current(path: Path, rules: Rules) -> bool:
+    """Whether the file is there, whole, and judged by these rules. If not, it can be made anew."""
+    if not path.exists():
+        return False
+    try:
+        with store_errors(path):
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+            try:
+                row = connection.execute("SELECT fingerprint FROM checkpoint").fetchone()
+            finally:
+                connection.close()
+    except StoreError as error:
+        if isinstance(error.__cause__, sqlite3.DatabaseError) and "locked" not in str(error.__cause__):
+            return False
+        raise
+    return row is not None and row[0] == fingerprint(rules)

@@ -1,0 +1,53 @@
+"""The read models, one file each: the table, its rows, its queries.
+
+They hold what needs an index across sessions, and they are outputs only: whoever wants to know
+more of one session folds its stream. All of ``views.db`` can be thrown away at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+from sqlite_utils import Database
+
+from tracker.session import Session
+
+Row = tuple[Any, ...]
+
+
+@attrs.frozen
+class Table:
+    """A table of ``views.db``, filled with ``rows`` of each session (or other stream) anew."""
+
+    name: str
+    columns: Mapping[str, type]
+    pk: tuple[str, ...]
+    rows: Callable[[Session], Iterator[Row]] | None = None
+    foreign_keys: tuple[tuple[str, str, str], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    owner: str = "stream"
+    """The column that holds the stream, by which its rows are replaced."""
+
+    def create(self, db: Database) -> None:
+        """Makes the table and its indexes."""
+        table = db.table(self.name)
+        table.create(
+            dict(self.columns),
+            pk=self.pk[0] if len(self.pk) == 1 else self.pk,
+            foreign_keys=self.foreign_keys,
+        )
+        for columns in self.indexes:
+            table.create_index(columns)
+
+    @property
+    def insert(self) -> str:
+        marks = ",".join("?" * len(self.columns))
+        return f"INSERT INTO {self.name} ({','.join(self.columns)}) VALUES ({marks})"
+
+
+def text(time: datetime | None) -> str | None:
+    """A time as the read models hold it: of one width, so that text sorts as time does."""
+    return None if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

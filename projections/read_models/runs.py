@@ -1,0 +1,76 @@
+"""``runs``: one row a run of anything that is neither the session nor a visit, with its artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from projections.read_models import Row, Table, text
+from tracker.session import Session
+from tracker.webhook import converter
+
+_json = msgspec.json.Encoder().encode
+
+
+def rows(session: Session) -> Iterator[Row]:
+    for aggregate in session.aggregates.values():
+        lifecycle = aggregate.lifecycle
+        if not lifecycle.visits and not lifecycle.frame:
+            key = _json(dict(aggregate.key)).decode()
+            for run in aggregate.runs:
+                times = [step.at for step in run.steps.values() if step.at is not None]
+                artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
+                yield (
+                    session.stream,
+                    session.session_id,
+                    lifecycle.name,
+                    key,
+                    run.number,
+                    run.state,
+                    run.certainty,
+                    text(min(times, default=None)),
+                    text(max(times, default=None)),
+                    " ".join(name for name, step in run.steps.items() if not step.inferred),
+                    first_url(artefacts),
+                    _json(converter.unstructure(artefacts)).decode() if artefacts else None,
+                )
+
+
+def first_url(artefacts: dict[str, Any]) -> str | None:
+    """The one url or path to look at first."""
+    for value in artefacts.values():
+        for item in value if isinstance(value, tuple) else (value,):
+            found = item if isinstance(item, str) else item.file_url or item.file_path
+            if found and "://" in found:
+                return str(found)
+    return None
+
+
+TABLE = Table(
+    name="runs",
+    columns={
+        "stream": str,
+        "session_id": str,
+        "lifecycle": str,
+        "key": str,
+        "run": int,
+        "state": str,
+        "certainty": str,
+        "first_step_at": str,
+        "last_step_at": str,
+        "steps": str,
+        "url": str,
+        "artefacts": str,
+    },
+    pk=("stream", "lifecycle", "key", "run"),
+    rows=rows,
+    foreign_keys=(("session_id", "sessions", "session_id"),),
+    indexes=(("session_id",), ("lifecycle", "state")),
+)
+
+VIEWS = {
+    "recordings": "SELECT r.*, s.meeting_id FROM runs r LEFT JOIN sessions s USING (session_id) "
+    "WHERE r.lifecycle LIKE '%recording' ORDER BY r.first_step_at DESC"
+}

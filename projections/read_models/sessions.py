@@ -1,0 +1,101 @@
+"""``sessions``: one row a session, as it stands at the newest receive time of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlite_utils import Database
+
+from projections.read_models import Row, Table, text
+from tracker.findings import SEVERITIES
+from tracker.session import Session, next_deadline
+
+
+def rows(session: Session) -> Iterator[Row]:
+    if session.session_id is None:
+        return
+    visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    counted = [found for found in session.all_findings() if found.verdict in ("settled", "undecided")]
+    severities = [found.severity for found in counted]
+    yield (
+        session.session_id,
+        session.meeting_id,
+        session.state,
+        session.certainty,
+        text(session.started_at),
+        text(session.ended_at),
+        text(session.first_seen_at),
+        text(session.last_seen_at),
+        session.deliveries,
+        session.last_position,
+        len(visits),
+        sum(not one.runs[-1].closed for one in visits if one.runs),
+        max(severities, key=SEVERITIES.index, default=None),
+        severities.count("error"),
+        severities.count("warning"),
+        text(next_deadline(session)),
+    )
+
+
+TABLE = Table(
+    name="sessions",
+    columns={
+        "session_id": str,
+        "meeting_id": str,
+        "state": str,
+        "certainty": str,
+        "started_at": str,
+        "ended_at": str,
+        "first_seen_at": str,
+        "last_seen_at": str,
+        "deliveries": int,
+        "last_position": int,
+        "participants": int,
+        "inside": int,
+        "severity": str,
+        "errors": int,
+        "warnings": int,
+        "next_deadline": str,
+    },
+    pk=("session_id",),
+    rows=rows,
+    indexes=(("meeting_id",), ("state",), ("last_seen_at",), ("next_deadline",)),
+    owner="session_id",
+)
+
+VIEWS = {
+    "live_sessions": "SELECT * FROM sessions WHERE state IN ('live', 'unknown') ORDER BY last_seen_at DESC"
+}
+
+
+def find(
+    db: Database,
+    *,
+    live: bool = False,
+    meeting: str | None = None,
+    finding: str | None = None,
+    since: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC, ``finding`` a code."""
+    conditions, values = ["1"], dict[str, Any]()
+    if live:
+        conditions.append("state IN ('live', 'unknown')")
+    if meeting is not None:
+        conditions.append("meeting_id = :meeting")
+    if since is not None:
+        conditions.append("last_seen_at >= :since")
+    if finding is not None:
+        conditions.append(
+            "session_id IN (SELECT session_id FROM findings WHERE code = :finding AND verdict != 'retracted')"
+        )
+    values = {"meeting": meeting, "since": since, "finding": finding}
+    return db.query(
+        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY last_seen_at DESC, last_position DESC",
+        values,
+    )
+
+
+def of_meeting(db: Database, meeting_id: str) -> list[str]:
+    """The ids of a meeting's sessions, the newest first."""
+    return [row["session_id"] for row in find(db, meeting=meeting_id)]

@@ -1,0 +1,52 @@
+"""``types``: one row a webhook type, with how often and when it came. Counted, not folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from projections.read_models import Row, Table, text
+from tracker.webhook import Delivery
+
+TABLE = Table(
+    name="types",
+    columns={
+        "type": str,
+        "lifecycle": str,
+        "deliveries": int,
+        "unrouted": int,
+        "first_position": int,
+        "last_position": int,
+        "first_seen_at": str,
+        "last_seen_at": str,
+    },
+    pk=("type",),
+)
+
+COUNT = (
+    TABLE.insert + " ON CONFLICT (type) DO UPDATE SET "
+    "deliveries = deliveries + excluded.deliveries, unrouted = unrouted + excluded.unrouted, "
+    "last_position = excluded.last_position, "
+    "lifecycle = COALESCE(lifecycle, excluded.lifecycle), "
+    "first_seen_at = MIN(COALESCE(first_seen_at, excluded.first_seen_at), "
+    "COALESCE(excluded.first_seen_at, first_seen_at)), "
+    "last_seen_at = MAX(COALESCE(last_seen_at, excluded.last_seen_at), "
+    "COALESCE(excluded.last_seen_at, last_seen_at))"
+)
+"""Adds to the counts what a page of deliveries brings."""
+
+
+def rows(deliveries: Iterable[Delivery]) -> list[Row]:
+    """What one page adds."""
+    counted: dict[str, list[Any]] = {}
+    for delivery in deliveries:
+        at, position = text(delivery.received_at), delivery.position
+        row = counted.setdefault(delivery.topic, [delivery.topic, None, 0, 0, position, position, at, at])
+        row[1] = row[1] or (delivery.lifecycle.name if delivery.lifecycle else None)
+        row[2] += 1
+        row[3] += delivery.lifecycle is None
+        row[5] = position
+        if at is not None:
+            row[6] = min(row[6] or at, at)
+            row[7] = max(row[7] or at, at)
+    return [tuple(row) for row in counted.values()]

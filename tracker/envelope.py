@@ -1,0 +1,201 @@
+"""The envelope around one webhook: when and from where it came, and its body byte for byte.
+
+One format serves three places: the state of a stored event, a line of ``tracker export``, and a
+line of a log that some other program wrote. ``decode`` reads what people's logs look like, ``encode``
+writes the narrowest of it, always on one line:
+
+    {"received_at":"2026-11-23T09:00:00Z","source":"monday.jsonl:7","webhook":{...}}
+
+The body stands there raw when it is a JSON object on one line, as a string in ``body`` when it is
+other text, and in ``body_base64`` when it is no text at all, so no body is ever changed. The names
+are stored, so they are contracts: a new one needs a default, a changed one an upcaster in
+``tracker.store``, and both a sample under ``tests/stored/``.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import msgspec
+
+RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
+BODY_NAMES = ("webhook", "payload", "body", "event")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS = range(1970, 9000)  # room on both sides for every window of the rules
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_Raw = msgspec.Raw
+
+
+@attrs.frozen
+class Received:
+    """One webhook as it was received.
+
+    ``received_at`` is in UTC, ``None`` where the log does not tell; ``unread_time`` is the receive
+    time as the log has it when it is none. ``source`` says where it came from, usually
+    ``file:line``; ``verified_by`` names the key that verified the signature, if one did.
+    """
+
+    body: bytes
+    received_at: datetime | None = None
+    source: str = ""
+    verified_by: str | None = None
+    unread_time: str | None = None
+
+
+class _Line(msgspec.Struct):
+    webhookType: _Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the name that is sent
+    type: _Raw | msgspec.UnsetType = msgspec.UNSET
+    data: _Raw | msgspec.UnsetType = msgspec.UNSET
+    received_at: _Raw | msgspec.UnsetType = msgspec.UNSET
+    receivedAt: _Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the name that is sent
+    timestamp: _Raw | msgspec.UnsetType = msgspec.UNSET
+    time: _Raw | msgspec.UnsetType = msgspec.UNSET
+    ts: _Raw | msgspec.UnsetType = msgspec.UNSET
+    webhook: _Raw | msgspec.UnsetType = msgspec.UNSET
+    payload: _Raw | msgspec.UnsetType = msgspec.UNSET
+    body: _Raw | msgspec.UnsetType = msgspec.UNSET
+    event: _Raw | msgspec.UnsetType = msgspec.UNSET
+    body_base64: _Raw | msgspec.UnsetType = msgspec.UNSET
+    source: _Raw | msgspec.UnsetType = msgspec.UNSET
+    verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_line = msgspec.json.Decoder(_Line)
+_text = msgspec.json.Decoder(str)
+_quote = msgspec.json.Encoder().encode
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding bytes that are not JSON can raise."""
+
+
+def decode(line: bytes, source: str = "") -> Received:
+    """One line of a log, or the state of a stored event. Never raises.
+
+    A line that is no envelope is the body itself. ``source`` is used where the line names none.
+    """
+    try:
+        found = _line.decode(line)
+    except UNREADABLE:
+        return Received(line, source=source)
+    body = None if _is_bare(found) else _body(found)
+    if body is None:
+        return Received(line, source=source)
+    received_at, unread_time = _receive_time(found)
+    return Received(
+        body,
+        received_at,
+        _string(found.source) or source,
+        _string(found.verified_by),
+        unread_time,
+    )
+
+
+def encode(received: Received) -> bytes:
+    """The line that ``decode`` turns back into an equal ``Received``."""
+    body = received.body
+    parts = []
+    if received.received_at is not None:
+        parts.append(b'"received_at":"' + isoformat(received.received_at).encode() + b'"')
+    elif received.unread_time is not None:
+        parts.append(b'"received_at":' + _quote(received.unread_time))
+    if received.source:
+        parts.append(b'"source":' + _quote(received.source))
+    if received.verified_by is not None:
+        parts.append(b'"verified_by":' + _quote(received.verified_by))
+    if _is_object_on_one_line(body):
+        parts.append(b'"webhook":' + body)
+    else:
+        try:
+            parts.append(b'"body":' + _quote(body.decode()))
+        except UnicodeDecodeError:
+            parts.append(b'"body_base64":"' + b64encode(body) + b'"')
+    return b"{" + b",".join(parts) + b"}"
+
+
+def isoformat(time: datetime) -> str:
+    """ISO 8601 in UTC with a ``Z``, as short as it is exact."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime | None:
+    """ISO 8601 (UTC where it names no zone) or an epoch in s, ms, µs or ns; ``None`` if neither."""
+    if _NUMBER.fullmatch(text):
+        return _from_epoch(text)
+    try:
+        time = datetime.fromisoformat(text)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if time.year in _YEARS else None
+
+
+def _from_epoch(text: str) -> datetime | None:
+    whole, _, fraction = text.partition(".")
+    if len(whole) > 19:
+        return None
+    # 11 digits of seconds reach the year 5138, so more digits mean a finer unit.
+    digits = max(0, -(-(len(whole) - 11) // 3))
+    nanoseconds = int((whole + fraction.ljust(9, "0")[: 9 - 3 * digits]) if digits < 3 else whole)
+    time = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    return time if time.year in _YEARS else None
+
+
+def _is_bare(found: _Line) -> bool:
+    if found.webhookType is not msgspec.UNSET:
+        return True
+    return found.type is not msgspec.UNSET and found.data is not msgspec.UNSET
+
+
+def _body(found: _Line) -> bytes | None:
+    for name in BODY_NAMES:
+        value = getattr(found, name)
+        if value is not msgspec.UNSET:
+            raw = bytes(value)
+            if raw.startswith(b"{"):
+                return raw
+            if raw.startswith(b'"'):
+                text = _string(value)
+                return None if text is None else text.encode()
+    encoded = _string(found.body_base64)
+    if encoded is None:
+        return None
+    try:
+        return b64decode(encoded, validate=True)
+    except (Base64Error, ValueError):
+        return None
+
+
+def _receive_time(found: _Line) -> tuple[datetime | None, str | None]:
+    for name in RECEIVE_TIME_NAMES:
+        value = getattr(found, name)
+        if value is not msgspec.UNSET and bytes(value) != b"null":
+            text = _string(value)
+            if text is None:
+                text = bytes(value).decode(errors="replace")
+            time = parse_time(text)
+            return (time, None) if time is not None else (None, text)
+    return None, None
+
+
+def _string(value: _Raw | msgspec.UnsetType) -> str | None:
+    if value is msgspec.UNSET:
+        return None
+    try:
+        return _text.decode(value)
+    except UNREADABLE:
+        return None
+
+
+def _is_object_on_one_line(body: bytes) -> bool:
+    if not (body.startswith(b"{") and body.endswith(b"}")) or b"\n" in body or b"\r" in body:
+        return False
+    try:
+        body.isascii() or body.decode()
+        _line.decode(b'{"webhook":' + body + b"}")
+    except UNREADABLE:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Every error a caller can meet, and the exit code each one ends the command with.
+
+    TrackerError                 3
+    ├── UsageError               2   what was asked cannot be done as asked
+    │   ├── LogError             2   a log that cannot be read, or not to its end
+    │   └── RulesError           2   a rules file that is not one
+    ├── NotFoundError            2   no such session, code or lifecycle
+    └── StoreError               3   the store is out of reach or damaged
+        ├── StoreMissingError    3   there is no store there
+        ├── StoreVersionError    3   written by a newer version of this program
+        └── StoreDamagedError    3   not a database, or a database that contradicts itself
+
+A webhook is never the cause of an error: whatever came in is kept and judged.
+"""
+
+from __future__ import annotations
+
+
+class TrackerError(Exception):
+    """An error that is told in one line, with a hint about what to do.
+
+    ``place`` says where (a path, ``path:line``, a session's id), ``hint`` what to do next.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class UsageError(TrackerError):
+    exit_code = 2
+
+
+class LogError(UsageError):
+    pass
+
+
+class RulesError(UsageError):
+    pass
+
+
+class NotFoundError(TrackerError):
+    exit_code = 2
+
+
+class StoreError(TrackerError):
+    exit_code = 3
+
+
+class StoreMissingError(StoreError):
+    pass
+
+
+class StoreVersionError(StoreError):
+    pass
+
+
+class StoreDamagedError(StoreError):
+    pass

@@ -1,0 +1,221 @@
+"""The declaration of a lifecycle: data that checks itself, and nothing that runs.
+
+A *lifecycle* says which webhooks belong together and in what order they should come. A *step* is
+one webhook type of it; it reports one *state*. The *table* says, state by state, which steps may
+come next. The row ``ABSENT`` is the state before the first step, so its steps are the starts.
+
+    ABSENT ──starting──▶ starting ──started──▶ started ──stopping──▶ stopping ──stopped──▶ stopped
+                             └──────────────failed─┴──────────────────────┘
+
+Everything else (routing, judging, rows, diagrams) is derived from the declaration, so a mistake in
+it would be a mistake everywhere. That is why a declaration that contradicts itself is refused when
+its module is imported, and why a webhook, whatever it holds, never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+ABSENT = ""
+"""The state of an aggregate that has heard nothing yet."""
+
+
+class DeclarationError(Exception):
+    """A lifecycle that contradicts itself; raised while its module is imported."""
+
+
+@attrs.frozen
+class Step:
+    """One webhook type of a lifecycle. The codes are of the catalogue in ``tracker.findings``."""
+
+    name: str
+    """The suffix of the webhook type: ``starting`` in ``recording-starting``."""
+    state: str = attrs.field()
+    """The state it reports; by default the step's own name."""
+    closes: bool = False
+    """Whether a run is over after it."""
+    skipped: str = ""
+    """The code when a later step came and this one had not; empty: not worth a finding."""
+    missed: str = ""
+    """The code when a run closes in good order without this step, which may be left out."""
+    orphan: str = ""
+    """The code when it comes and there is no run it could belong to; empty: it begins one."""
+    repeated: str = "S208"
+    """The code when it comes again, equal, too late for a redelivery."""
+    conflict: str = "C504"
+    """The code when it comes again with other data."""
+    restarted: str = ""
+    """The code when it begins a run where none may begin: one is open, or all is over."""
+    outcome: str = ""
+    """The code that tells of an outcome which is legal and still bad news."""
+    limit: str = ""
+    """The rule (a field of ``Rules``) that limits the stay in its state; empty: no limit."""
+    overdue: str = ""
+    """The code when that limit has passed."""
+    brings: tuple[str, ...] = ()
+    """Payload fields of which at least one must have a value (else C507)."""
+
+    @state.default
+    def _state(self) -> str:
+        return self.name
+
+
+@attrs.frozen(eq=False)
+class Lifecycle:
+    """How one thing in a meeting is supposed to go. See the module's text for the words."""
+
+    name: str
+    payload: type[Any]
+    """The attrs class of the webhook's ``data``; its fields are the snake_case of the sent names."""
+    steps: tuple[Step, ...]
+    """In the order in which they should come; ends that exclude each other come last."""
+    table: Mapping[str, tuple[str, ...]]
+    """State -> names of the steps that may come next."""
+    key: tuple[str, ...] = ()
+    """Payload fields that tell the aggregates of one session apart; each must be sent."""
+    optional_key: tuple[str, ...] = ()
+    """Payload fields that do so where they are sent."""
+    stream: str = ""
+    """Prefix of the stream of what has no session: ``resource`` makes ``resource:<key>``."""
+    frame: bool = False
+    """Whether this is the lifecycle that the others must stay inside: the session's own."""
+    visits: bool = False
+    """Whether runs are a person's visits: a rejoin may overtake the left of the visit before."""
+    label: str = ""
+    """The payload field that names the aggregate for people."""
+    artefacts: tuple[str, ...] = ()
+    """Payload fields that hold what a run leaves behind: files, urls."""
+    times: tuple[str, ...] = ()
+    """Payload fields that hold a clock time, in their order."""
+    deprecated: Mapping[str, str] = attrs.field(factory=dict)
+    """Payload field that is no longer to be used -> the field that took its place."""
+    outlives: Mapping[str, str] = attrs.field(factory=dict)
+    """Payload field -> value: a run with that value may go on after the session."""
+    after_end: str = ""
+    """The code when a run begins after the session has ended; empty: it may."""
+    settled_after_end: str = ""
+    """The code when a run closes after the session has ended; empty: not worth a finding."""
+    open_at_end: str = ""
+    """The code when a run is still open some time after the session has ended; empty: it may."""
+
+    def __attrs_post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
+
+    def __deepcopy__(self, memo: object) -> Lifecycle:
+        return self
+
+    @cached_property
+    def by_name(self) -> dict[str, Step]:
+        """Step by its name."""
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """Place in the order, by the name of a step or of a state; ``ABSENT`` is -1."""
+        ranks = {ABSENT: -1}
+        for place, step in enumerate(self.steps):
+            ranks[step.name] = ranks[step.state] = place
+        return ranks
+
+    @cached_property
+    def starts(self) -> frozenset[str]:
+        """Names of the steps with which a run may begin."""
+        return frozenset(self.table[ABSENT])
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Every state a webhook can report, in order, each once."""
+        return tuple(dict.fromkeys(step.state for step in self.steps))
+
+    def webhook_type(self, step: str) -> str:
+        return f"{self.name}-{step}"
+
+    def expected(self, state: str) -> tuple[str, ...]:
+        """The webhook types that may come next; none in a state of ours, like ``lost``."""
+        return tuple(self.webhook_type(step) for step in self.table.get(state, ()))
+
+    def reopens(self, state: str) -> bool:
+        """Whether a new run may begin when the last one ended in ``state``."""
+        return any(step in self.starts for step in self.table.get(state, self.starts))
+
+    def between(self, state: str, step: str) -> tuple[str, ...]:
+        """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.
+
+        Empty when ``step`` may come there. Raises ``KeyError`` when no way leads to it.
+        """
+        return self._ways[state, step]
+
+    @cached_property
+    def _ways(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        ways: dict[tuple[str, str], tuple[str, ...]] = {}
+        for origin in self.table:
+            frontier: list[tuple[str, tuple[str, ...]]] = [(origin, ())]
+            for state, passed in frontier:
+                for name in self.table[state]:
+                    if (origin, name) not in ways:
+                        ways[origin, name] = passed
+                        if not self.by_name[name].closes:
+                            frontier.append((self.by_name[name].state, (*passed, name)))
+        return ways
+
+
+def _problems(lifecycle: Lifecycle) -> Iterable[str]:
+    steps = {step.name: step for step in lifecycle.steps}
+    if len(steps) != len(lifecycle.steps):
+        yield "a step is declared twice"
+    if not attrs.has(lifecycle.payload):
+        yield f"the payload {lifecycle.payload!r} is not an attrs class"
+        return
+    fields = {field.name for field in attrs.fields(lifecycle.payload)}
+    for role, names in _payload_fields(lifecycle):
+        for name in sorted(set(names) - fields):
+            yield f"{role} names {name!r}, which {lifecycle.payload.__name__} does not have"
+    if ABSENT not in lifecycle.table:
+        yield "the table has no row ABSENT, so nothing can begin"
+        return
+    for state, names in lifecycle.table.items():
+        for name in names:
+            if name not in steps:
+                yield f"row {state!r} leads to the step {name!r}, which is not declared"
+            elif steps[name].state not in lifecycle.table:
+                yield f"step {name!r} reports {steps[name].state!r}, which has no row"
+    reached = _reached(lifecycle, steps)
+    for state in sorted(set(lifecycle.table) - reached):
+        yield f"row {state!r} is never reached"
+    for step in lifecycle.steps:
+        if not any(step.name in row for row in lifecycle.table.values()):
+            yield f"no row leads to the step {step.name!r}"
+        if bool(step.limit) != bool(step.overdue):
+            yield f"step {step.name!r} needs both a limit and the code when it has passed"
+    ends = {step.state for step in lifecycle.steps if step.closes or not lifecycle.table.get(step.state)}
+    if not ends & reached:
+        yield "no end can be reached from the start"
+
+
+def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]:
+    yield "the key", lifecycle.key
+    yield "the optional key", lifecycle.optional_key
+    yield "the label", [lifecycle.label] if lifecycle.label else []
+    yield "artefacts", lifecycle.artefacts
+    yield "times", lifecycle.times
+    yield "deprecated", [*lifecycle.deprecated, *lifecycle.deprecated.values()]
+    yield "outlives", lifecycle.outlives
+    for step in lifecycle.steps:
+        yield f"step {step.name!r} (brings)", step.brings
+
+
+def _reached(lifecycle: Lifecycle, steps: Mapping[str, Step]) -> set[str]:
+    reached = {ABSENT}
+    frontier = [ABSENT]
+    while frontier:
+        for name in lifecycle.table.get(frontier.pop(), ()):
+            if name in steps and steps[name].state not in reached:
+                reached.add(steps[name].state)
+                frontier.append(steps[name].state)
+    return reached

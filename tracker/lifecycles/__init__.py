@@ -1,0 +1,54 @@
+"""The lifecycles, one file each. A file beside these that names a ``LIFECYCLE`` is one more.
+
+``REGISTRY`` holds them by name and knows which webhook type belongs to which step.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+
+from tracker.lifecycle import DeclarationError, Lifecycle, Step
+
+
+class Registry(Mapping[str, Lifecycle]):
+    """Lifecycles by name. Raises ``DeclarationError`` when a webhook type has two owners."""
+
+    def __init__(self, lifecycles: Iterable[Lifecycle]) -> None:
+        self._lifecycles: dict[str, Lifecycle] = {}
+        self.routes: dict[str, tuple[Lifecycle, Step]] = {}
+        for lifecycle in lifecycles:
+            self._lifecycles[lifecycle.name] = lifecycle
+            for step in lifecycle.steps:
+                webhook_type = lifecycle.webhook_type(step.name)
+                if webhook_type in self.routes:
+                    owner = self.routes[webhook_type][0].name
+                    raise DeclarationError(f"{webhook_type} belongs to {owner!r} and to {lifecycle.name!r}")
+                self.routes[webhook_type] = lifecycle, step
+        if sum(lifecycle.frame for lifecycle in self.values()) > 1:
+            raise DeclarationError("only one lifecycle can be the frame of the others")
+
+    def __getitem__(self, name: str) -> Lifecycle:
+        return self._lifecycles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lifecycles)
+
+    def __len__(self) -> int:
+        return len(self._lifecycles)
+
+    def adding(self, lifecycle: Lifecycle) -> Registry:
+        """A registry with one lifecycle more."""
+        return Registry([*self.values(), lifecycle])
+
+
+def _declared() -> Iterator[Lifecycle]:
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
+        lifecycle = import_module(f"{__name__}.{module.name}").LIFECYCLE
+        if not isinstance(lifecycle, Lifecycle):
+            raise DeclarationError(f"{module.name}.LIFECYCLE is not a Lifecycle")
+        yield lifecycle
+
+
+REGISTRY = Registry(_declared())

@@ -1,0 +1,49 @@
+"""The HLS stream. Between ``started`` (the encoder runs) and the end it should become ``playable``."""
+
+from __future__ import annotations
+
+import attrs
+
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+
+URLS = ("playback_hls_url", "livestream_url", "downstream_url")
+
+
+@attrs.frozen
+class Hls:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    id: str | None = None
+    playback_hls_url: str | None = None
+    livestream_url: str | None = None
+    downstream_url: str | None = None
+    message: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="hls",
+    payload=Hls,
+    optional_key=("id",),
+    artefacts=URLS,
+    deprecated={"downstream_url": "playback_hls_url"},
+    after_end="X402",
+    settled_after_end="D104",
+    open_at_end="X403",
+    steps=(
+        Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
+        Step("started", skipped="S202"),
+        Step("playable", missed="S204", brings=URLS),
+        Step("stopping", skipped="S203", orphan="S205", limit="stuck_stopping", overdue="T302"),
+        Step("stopped", closes=True, orphan="S205"),
+        Step("failed", closes=True, orphan="S206", outcome="S210"),
+    ),
+    table={
+        ABSENT: ("starting",),
+        "starting": ("started", "failed"),
+        "started": ("playable", "stopping", "failed"),
+        "playable": ("stopping", "failed"),
+        "stopping": ("stopped", "failed"),
+        "stopped": ("starting",),
+        "failed": ("starting",),
+    },
+)

@@ -1,0 +1,26 @@
+"""The livestream to other platforms (RTMP); it leaves no file, and its steps are the recording's."""
+
+from __future__ import annotations
+
+import attrs
+
+from tracker.lifecycle import Lifecycle
+from tracker.lifecycles.recording import STEPS, TABLE
+
+
+@attrs.frozen
+class Livestream:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    message: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="livestream",
+    payload=Livestream,
+    after_end="X402",
+    settled_after_end="D104",
+    open_at_end="X403",
+    steps=tuple(attrs.evolve(step, brings=()) for step in STEPS),
+    table=TABLE,
+)

@@ -1,0 +1,40 @@
+"""A person's visits. The same id may come and go any number of times.
+
+A second device with the same id throws the first one out, and the ``left`` of the first may arrive
+after the ``joined`` of the second: the person is inside all the while.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+
+
+@attrs.frozen
+class Participant:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    participant_id: str | None = None
+    participant_name: str | None = None
+    reason: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="participant",
+    payload=Participant,
+    key=("participant_id",),
+    label="participant_name",
+    visits=True,
+    after_end="X402",
+    open_at_end="X404",
+    steps=(
+        Step("joined", state="in", restarted="S213"),
+        Step("left", state="out", closes=True, orphan="S212"),
+    ),
+    table={
+        ABSENT: ("joined",),
+        "in": ("left",),
+        "out": ("joined",),
+    },
+)

@@ -1,0 +1,37 @@
+"""The recording of one track (audio, video, screen) of one person; steps and table are the recording's.
+
+The track may come back several times within one run, each time with a file of its own.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from tracker.lifecycle import Lifecycle
+from tracker.lifecycles.recording import FILES, STEPS, TABLE, File
+
+
+@attrs.frozen
+class ParticipantTrackRecording:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    participant_id: str | None = None
+    kind: str | None = None
+    file_path: str | None = None
+    file_url: str | None = None
+    file_id: str | None = None
+    file_details: tuple[File, ...] | None = None
+    message: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="participant-track-recording",
+    payload=ParticipantTrackRecording,
+    key=("participant_id", "kind"),
+    artefacts=FILES,
+    after_end="X402",
+    settled_after_end="D104",
+    open_at_end="X403",
+    steps=STEPS,
+    table=TABLE,
+)

@@ -1,0 +1,62 @@
+"""The recording of the whole meeting: one at a time, any number one after the other.
+
+``STEPS`` and ``TABLE`` are those of everything that is started and stopped on request and leaves
+files behind. ``stopped`` comes when the file is there, often after the session has ended.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+
+FILES = ("file_path", "file_url", "file_id", "file_details")
+
+STEPS = (
+    Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
+    Step("started", skipped="S202"),
+    Step("stopping", skipped="S203", orphan="S205", limit="stuck_stopping", overdue="T302"),
+    Step("stopped", closes=True, orphan="S205", brings=FILES),
+    Step("failed", closes=True, orphan="S206", outcome="S210"),
+)
+
+TABLE = {
+    ABSENT: ("starting",),
+    "starting": ("started", "failed"),
+    "started": ("stopping", "failed"),
+    "stopping": ("stopped", "failed"),
+    "stopped": ("starting",),
+    "failed": ("starting",),
+}
+
+
+@attrs.frozen
+class File:
+    file_path: str | None = None
+    file_url: str | None = None
+
+
+@attrs.frozen
+class Recording:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    id: str | None = None
+    file_path: str | None = None
+    file_url: str | None = None
+    file_id: str | None = None
+    file_details: tuple[File, ...] | None = None
+    message: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="recording",
+    payload=Recording,
+    optional_key=("id",),
+    artefacts=FILES,
+    deprecated={"file_id": "file_url"},
+    after_end="X402",
+    settled_after_end="D104",
+    open_at_end="X403",
+    steps=STEPS,
+    table=TABLE,
+)

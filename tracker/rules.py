@@ -1,0 +1,116 @@
+"""The rules by which deliveries are judged: windows, limits, severities.
+
+All windows are measured between receive times, so that a replay judges as the live run did. A
+delivery without a receive time counts as inside every window.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tracker.errors import RulesError
+from tracker.findings import CATALOGUE, SEVERITIES, Severity
+
+_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+
+
+def _minutes(value: float) -> Any:
+    return attrs.field(default=timedelta(minutes=value))
+
+
+@attrs.frozen
+class Rules:
+    """Windows and limits. In a rules file a duration is written ``"20 min"``, ``"10 s"``, ``"12 h"``."""
+
+    redelivery: timedelta = _minutes(20)
+    """An equal copy within it is a redelivery."""
+    fast_redelivery: timedelta = _minutes(1 / 6)
+    """The same for a joined while inside: later it is a rejoin."""
+    lateness: timedelta = _minutes(2)
+    """A step that comes after its successor within it explains the gap."""
+    grace: timedelta = _minutes(10)
+    """After session-ended: what is still open when it has passed never finished."""
+    overtaken: timedelta = _minutes(1.5)
+    """A left within it after a rejoin belongs to the visit before."""
+    stuck_starting: timedelta = _minutes(2)
+    stuck_stopping: timedelta = _minutes(10)
+    session_idle: timedelta = _minutes(12 * 60)
+    """A session of which nothing is heard for so long is presumed to have ended."""
+    self_stop: timedelta = _minutes(1)
+    """A stop without stopping this near the session's end needs no explanation."""
+    severity: Mapping[str, Severity] = attrs.field(factory=dict)
+    """Code -> severity, where it is not the catalogue's."""
+
+    def severity_of(self, code: str) -> Severity:
+        return self.severity.get(code) or CATALOGUE[code].severity
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when a rule does."""
+        return sha256(repr(attrs.asdict(self)).encode()).hexdigest()[:16]
+
+
+def load_rules(path: Path) -> Rules:
+    """The ``[rules]`` of a TOML file. Raises ``RulesError`` that names the key at fault."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"not TOML: {error}", place=str(path), hint="see https://toml.io") from error
+    table = document.get("rules")
+    if not isinstance(table, dict):
+        raise RulesError(
+            "has no [rules]", place=str(path), hint='write [rules] and below it redelivery = "20 min"'
+        )
+    try:
+        return _rules(table)
+    except RulesError as error:
+        error.place = str(path)
+        raise
+
+
+def _rules(table: dict[str, Any]) -> Rules:
+    values: dict[str, Any] = {}
+    names = [field.name for field in attrs.fields(Rules)]
+    for name, value in table.items():
+        _known(name, names, "rule")
+        values[name] = _severities(value) if name == "severity" else _duration(name, value)
+    return Rules(**values)
+
+
+def _duration(name: str, value: Any) -> timedelta:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return timedelta(seconds=value)
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[2] not in _UNITS:
+        raise RulesError(
+            f"{name} = {value!r} is no duration", hint='write "20 min", "10 s", "12 h" or a number of seconds'
+        )
+    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+def _severities(value: Any) -> dict[str, Severity]:
+    if not isinstance(value, dict):
+        raise RulesError("severity is no table", hint='write [rules.severity] and below it S203 = "info"')
+    for code, severity in value.items():
+        _known(code, list(CATALOGUE), "code")
+        if severity not in SEVERITIES:
+            raise RulesError(f"severity of {code} is {severity!r}", hint=f"choose {', '.join(SEVERITIES)}")
+    return dict(value)
+
+
+def _known(name: str, names: list[str], what: str) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+        raise RulesError(f"no {what} {name!r}", hint=hint)

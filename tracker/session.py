@@ -1,0 +1,510 @@
+"""One session: its aggregates, and the rules between them. Pure: time arrives with the deliveries.
+
+``judge`` lets one delivery move the session and says what it was. ``settle`` gives the session as
+it stands at a moment, after every deadline up to then has passed, and leaves the one it was given
+alone. ``fold`` is ``judge`` over many. The same deliveries in the same order give the same states
+and findings, in whatever portions they come.
+
+What is in a stream without a session (a resource, the unrouted) is folded in the same way; the
+rules that need a session's beginning and end do not apply to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
+
+import attrs
+
+from tracker.aggregate import (
+    Aggregate,
+    Certainty,
+    Judgement,
+    Run,
+    delay,
+    evolve,
+    gap,
+    give_up,
+    plus,
+    read,
+    reproach,
+)
+from tracker.envelope import isoformat, parse_time
+from tracker.findings import CATALOGUE, Finding
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.rules import Rules
+from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
+
+SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
+
+SELF_STOPPED = "S203"
+"""A stop nobody asked for; near the session's end it needs no explanation."""
+
+AggregateKey = tuple[str, tuple[tuple[str, str], ...]]
+DEFAULT_RULES = Rules()
+
+
+@attrs.define
+class _Numbers:
+    """Gives each finding of a session its number."""
+
+    last: int = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.last += 1
+        return self.last
+
+
+@attrs.define(eq=False)
+class Session:
+    """What is known of one session; ``stream`` is where its deliveries are stored.
+
+    ``started_at`` and ``ended_at`` are the session's own clock times where it sent valid ones, else
+    the receive times; ``start_heard`` and ``end_heard`` are receive times. ``next_deadline`` is never
+    later than the first moment at which time alone changes something.
+    """
+
+    stream: str
+    session_id: str | None = None
+    meeting_id: str | None = None
+    aggregates: dict[AggregateKey, Aggregate] = attrs.field(factory=dict)
+    findings: list[Finding] = attrs.field(factory=list)
+    deliveries: int = 0
+    last_position: int | None = None
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    started: bool = False
+    ended: bool = False
+    presumed_ended: bool = False
+    closed_out: bool = False
+    active: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_heard: datetime | None = None
+    next_deadline: datetime | None = None
+    named: set[str] = attrs.field(factory=set)
+    numbers: _Numbers = attrs.field(factory=_Numbers)
+
+    @property
+    def state(self) -> SessionState:
+        if self.ended:
+            return "ended"
+        if self.presumed_ended:
+            return "presumed-ended"
+        return "live" if self.active else "unknown"
+
+    @property
+    def certainty(self) -> Certainty:
+        if self.presumed_ended:
+            return "contested"
+        return "sure" if self.started else "inferred"
+
+    def all_findings(self) -> list[Finding]:
+        """Every finding in the order raised, retracted ones too."""
+        found = list(self.findings)
+        for run in self.runs():
+            found.extend(run.findings)
+        found.sort(key=lambda finding: finding.number)
+        return found
+
+    def runs(self) -> Iterator[Run]:
+        for aggregate in self.aggregates.values():
+            yield from aggregate.runs
+
+    def copy(self) -> Session:
+        return attrs.evolve(
+            self,
+            aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
+            findings=[finding.copy() for finding in self.findings],
+            named=set(self.named),
+            numbers=_Numbers(self.numbers.last),
+        )
+
+
+def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Session | None:
+    """The session of these deliveries, which are all of one stream; ``None`` if there are none."""
+    session = None
+    for delivery in deliveries:
+        session = session or Session(delivery.stream, delivery.session_id)
+        judge(session, delivery, rules)
+    return session
+
+
+def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) -> Judgement:
+    """Lets one delivery move the session. Never raises, whatever was delivered."""
+    if delivery.received_at is not None and session.session_id is not None:
+        _pass_time(session, delivery.received_at, rules)
+    _hear(session, delivery, rules)
+    if delivery.lifecycle is None:
+        return _judge_unrouted(session, delivery, rules)
+    aggregate = session.aggregates.get((delivery.lifecycle.name, delivery.key))
+    if aggregate is None:
+        aggregate = Aggregate(delivery.lifecycle, delivery.key)
+        session.aggregates[delivery.lifecycle.name, delivery.key] = aggregate
+    label = aggregate.label
+    reading = read(aggregate, delivery, rules, ended=session.ended)
+    judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
+    run = next(run for run in aggregate.runs if run.number == judgement.run)
+    raised = list(judgement.findings)
+    if reading not in ("redelivered", "repeated", "conflict"):
+        raised.extend(_judge_content(session, aggregate, run, delivery, rules, label))
+        raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
+    raised.extend(_judge_start(session, aggregate, run, delivery, rules))
+    for finding in raised:
+        if finding.run is not None:
+            finding.state_before = judgement.state_before
+            finding.expected = aggregate.lifecycle.expected(judgement.state_before or ABSENT)
+        _own(session, finding)
+        _expect(session, finding.deadline)
+    _expect(session, run.undecided_until)
+    _expect(session, _limit(aggregate, run, rules))
+    return (
+        attrs.evolve(judgement, findings=tuple(raised)) if len(raised) > len(judgement.findings) else judgement
+    )
+
+
+def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULES) -> Session:
+    """The session as it stands at ``as_of``; the one given stays as it is.
+
+    Where no receive time is known no deadline can pass: what is open then stays ``undecided``.
+    """
+    due = as_of is not None and session.next_deadline is not None and session.next_deadline <= as_of
+    timeless = session.end_heard is None and session.ended and not session.closed_out
+    undecided = any(
+        finding.verdict == "provisional" and finding.deadline is None for finding in session.all_findings()
+    )
+    if not (due or timeless or undecided):
+        return session
+    settled = session.copy()
+    if as_of is not None:
+        _pass_time(settled, as_of, rules)
+    if timeless and not settled.closed_out:
+        for finding in _close_out(settled, None, rules):
+            finding.verdict = "undecided"
+    for finding in settled.all_findings():
+        if finding.verdict == "provisional" and finding.deadline is None:
+            finding.verdict = "undecided"
+    return settled
+
+
+def next_deadline(session: Session, rules: Rules = DEFAULT_RULES) -> datetime | None:
+    """The first moment at which time alone changes something; ``None`` if it never will."""
+    return min((when for when, _ in _deadlines(session, rules)), default=None)
+
+
+def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
+    at = delivery.received_at
+    session.deliveries += 1
+    session.last_position = delivery.position
+    if at is not None:
+        session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
+        session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)
+    if session.presumed_ended:
+        session.presumed_ended = False
+        for finding in session.findings:
+            if finding.code == "T304":
+                finding.verdict = "retracted"
+    if session.meeting_id is None:
+        session.meeting_id = delivery.meeting_id
+        for finding in session.all_findings() if session.meeting_id else ():
+            finding.meeting_id = session.meeting_id
+    session.active = session.active or (delivery.lifecycle is not None and session.session_id is not None)
+    if at is not None and session.active:
+        _expect(session, at + rules.session_idle)
+
+
+def _judge_unrouted(session: Session, delivery: Delivery, rules: Rules) -> Judgement:
+    code, raised = delivery.unrouted, tuple[Finding, ...]()
+    if code in (MALFORMED, MISSING_FIELD) or delivery.topic not in session.named:
+        words = {"type": delivery.topic, "value": delivery.problem}
+        raised = (_reproach(session, code, rules, delivery=delivery, words=words),)
+    if code == UNKNOWN_TYPE:
+        session.named.add(delivery.topic)
+    return Judgement("unrouted", findings=raised)
+
+
+def _judge_start(
+    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules
+) -> Iterator[Finding]:
+    """X401, and C501: whether this session began, and whether it is the one we think it is."""
+    if session.session_id is None:
+        return
+    if aggregate.lifecycle.frame:
+        _frame_heard(session, run, delivery, rules)
+    told = next((finding for finding in session.findings if finding.code == "X401"), None)
+    if session.started:
+        if told and told.verdict == "provisional":
+            told.verdict = "retracted"
+    elif told is None:
+        finding = _reproach(session, "X401", rules, delivery=delivery, words={"type": delivery.type or ""})
+        finding.verdict = "provisional"
+        finding.deadline = plus(delivery.received_at, rules.lateness)
+        yield finding
+    meeting = delivery.meeting_id
+    if meeting and meeting != session.meeting_id and f"meeting {meeting}" not in session.named:
+        session.named.add(f"meeting {meeting}")
+        words = {"type": delivery.type or "", "value": meeting, "state": session.meeting_id or ""}
+        yield _reproach(session, "C501", rules, delivery=delivery, words=words)
+
+
+def _frame_heard(session: Session, run: Run, delivery: Delivery, rules: Rules) -> None:
+    """The session's own lifecycle moved: when did it start and end, by its clock or else by ours?"""
+    lifecycle, step = delivery.lifecycle, delivery.step
+    assert lifecycle is not None
+    assert step is not None
+    start, end = (parse_time(run.data.get(name, "")) for name in lifecycle.times)
+    if step.name in lifecycle.starts:
+        session.started = True
+        session.started_at = session.started_at or start or delivery.received_at
+    session.started_at = session.started_at or start
+    if step.closes and not session.ended:
+        session.ended = True
+        session.end_heard = delivery.received_at
+        session.ended_at = end or delivery.received_at
+        _expect(session, plus(session.end_heard, rules.grace))
+        for other in session.runs():
+            for finding in other.standing(SELF_STOPPED):
+                if gap(finding.at, session.end_heard) <= rules.self_stop:
+                    finding.severity = "info"
+
+
+def _judge_frame(
+    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, judgement: Judgement
+) -> Iterator[Finding]:
+    """X402 and D104: what may begin and what may end after the session has ended."""
+    lifecycle, step = aggregate.lifecycle, delivery.step
+    assert step is not None
+    if not session.ended or run.outlives or lifecycle.frame:
+        return
+    words = {"delay": delay(session.end_heard, delivery.received_at)}
+    begun = judgement.reading in ("advanced", "new-run", "skipped-ahead") and not step.closes
+    if begun and lifecycle.after_end and sum(not taken.inferred for taken in run.steps.values()) == 1:
+        yield _reproach_run(session, aggregate, run, lifecycle.after_end, rules, delivery, words)
+    elif step.closes and lifecycle.settled_after_end and judgement.reading in ("advanced", "skipped-ahead"):
+        yield _reproach_run(session, aggregate, run, lifecycle.settled_after_end, rules, delivery, words)
+    for finding in run.standing(SELF_STOPPED):
+        if finding.position == delivery.position:
+            finding.severity = "info"
+
+
+def _judge_content(
+    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, label: str
+) -> Iterator[Finding]:
+    """C505, C507, C510, T305, T306: what the payload itself can be reproached with."""
+    lifecycle, step, payload = aggregate.lifecycle, delivery.step, delivery.payload
+    assert step is not None
+    if step.brings and not any(getattr(payload, name) for name in step.brings):
+        words = {"field": " or ".join(_sent_names(step.brings))}
+        yield _reproach_run(session, aggregate, run, "C507", rules, delivery, words)
+    for old, new in lifecycle.deprecated.items():
+        if getattr(payload, old) is not None and not any(run.standing("C510")):
+            words = dict(zip(("field", "value"), _sent_names((old, new)), strict=True))
+            yield _reproach_run(session, aggregate, run, "C510", rules, delivery, words)
+    if lifecycle.visits and label and aggregate.label != label:
+        words = {"name": label, "value": aggregate.label}
+        yield _reproach_run(session, aggregate, run, "C505", rules, delivery, words)
+    earlier = None
+    for name in lifecycle.times:
+        text = getattr(payload, name)
+        time = parse_time(text) if text is not None else None
+        words = {"field": name, "value": str(text)}
+        if text is not None and time is None:
+            yield _reproach_run(session, aggregate, run, "T305", rules, delivery, words)
+        elif earlier is not None and time is not None and time < earlier:
+            yield _reproach_run(session, aggregate, run, "T306", rules, delivery, words)
+        earlier = time or earlier
+
+
+Deadline = tuple[datetime, Callable[[], Iterable[Finding]]]
+
+
+def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
+    """What time alone will do, and when. Each deadline, once past, is not there any more."""
+    for finding in session.all_findings():
+        if finding.verdict == "provisional" and finding.deadline is not None:
+            yield finding.deadline, partial(_confirm, finding)
+    for aggregate in session.aggregates.values():
+        for run in aggregate.runs[-1:]:
+            if run.tentative and run.undecided_until is not None:
+                yield run.undecided_until, partial(_decide, session, aggregate, run, rules)
+            limit = _limit(aggregate, run, rules)
+            if limit is not None:
+                yield limit, partial(_overdue, session, aggregate, run, limit, rules)
+    if session.ended and not session.closed_out and session.end_heard is not None:
+        at = session.end_heard + rules.grace
+        yield at, partial(_close_out, session, at, rules)
+    if session.active and not session.ended and not session.presumed_ended and session.last_seen_at:
+        idle = session.last_seen_at + rules.session_idle
+        yield idle, partial(_presume_ended, session, idle, rules)
+
+
+def _pass_time(session: Session, now: datetime, rules: Rules) -> None:
+    """Lets every deadline up to ``now`` pass, the earliest first."""
+    while session.next_deadline is not None and session.next_deadline <= now:
+        due = min(_deadlines(session, rules), key=lambda deadline: deadline[0], default=None)
+        if due is not None and due[0] <= now:
+            for finding in due[1]():
+                _own(session, finding)
+        else:
+            session.next_deadline = due[0] if due else None
+
+
+def _confirm(finding: Finding) -> Iterable[Finding]:
+    finding.verdict = "settled"
+    return ()
+
+
+def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Iterable[Finding]:
+    """A run that could be a mere copy: a person is believed to be there, anything else is withdrawn."""
+    run.tentative = False
+    return () if aggregate.lifecycle.visits else [_withdraw(session, aggregate, run, rules)]
+
+
+def _withdraw(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Finding:
+    aggregate.runs.remove(run)
+    before = aggregate.runs[-1]
+    first = next(taken for taken in run.steps.values() if not taken.inferred)
+    words = {
+        "type": aggregate.lifecycle.webhook_type(first.step),
+        "delay": delay(before.steps[first.step].at, first.at),
+    }
+    finding = reproach(aggregate, before, "D101", rules, next(session.numbers), at=first.at, words=words)
+    finding.position = first.position
+    before.findings.append(finding)
+    return finding
+
+
+def _limit(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
+    """When a run has been in its state for too long."""
+    if run.closed or run.tentative or run.since is None:
+        return None
+    for step in aggregate.lifecycle.steps:
+        if step.state == run.state and step.limit and not any(run.standing(step.overdue)):
+            window: timedelta = getattr(rules, step.limit)
+            return run.since + window
+    return None
+
+
+def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rules: Rules) -> Iterable[Finding]:
+    code = next(step.overdue for step in aggregate.lifecycle.steps if step.state == run.state)
+    since = isoformat(run.since) if run.since else ""
+    finding = reproach(
+        aggregate, run, code, rules, next(session.numbers), at=at, before=run.state, words={"since": since}
+    )
+    run.findings.append(finding)
+    return [finding]
+
+
+def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Finding]:
+    """The session is over and so is the time it had to finish: what is open will not end any more."""
+    session.closed_out = True
+    found = []
+    for aggregate in session.aggregates.values():
+        run, lifecycle = aggregate.run, aggregate.lifecycle
+        if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
+            continue
+        if run.tentative:
+            found.append(_withdraw(session, aggregate, run, rules))
+            continue
+        state = run.state
+        explained = {lifecycle.after_end, *(step.overdue for step in lifecycle.steps)} - {""}
+        known = any(run.standing(*explained))
+        give_up(lifecycle, run)
+        if not known:
+            finding = reproach(
+                aggregate,
+                run,
+                lifecycle.open_at_end,
+                rules,
+                next(session.numbers),
+                at=at,
+                before=state,
+                words={"state": state},
+            )
+            run.findings.append(finding)
+            found.append(finding)
+    return found
+
+
+def _presume_ended(session: Session, at: datetime, rules: Rules) -> list[Finding]:
+    session.presumed_ended = True
+    since = isoformat(session.last_seen_at) if session.last_seen_at else ""
+    return [_reproach(session, "T304", rules, at=at, words={"since": since})]
+
+
+def _expect(session: Session, deadline: datetime | None) -> None:
+    if deadline is not None and (session.next_deadline is None or deadline < session.next_deadline):
+        session.next_deadline = deadline
+
+
+def _own(session: Session, finding: Finding) -> None:
+    finding.session_id, finding.meeting_id = session.session_id, session.meeting_id
+
+
+def _reproach_run(
+    session: Session,
+    aggregate: Aggregate,
+    run: Run,
+    code: str,
+    rules: Rules,
+    delivery: Delivery,
+    words: dict[str, str],
+) -> Finding:
+    finding = reproach(
+        aggregate, run, code, rules, next(session.numbers), delivery=delivery, before=run.state, words=words
+    )
+    run.findings.append(finding)
+    return finding
+
+
+def _reproach(
+    session: Session,
+    code: str,
+    rules: Rules,
+    *,
+    delivery: Delivery | None = None,
+    at: datetime | None = None,
+    words: dict[str, str],
+) -> Finding:
+    """A finding about the session itself."""
+    entry = CATALOGUE[code]
+    position = delivery.position if delivery else session.last_position
+    lifecycle = delivery.lifecycle if delivery else None
+    finding = Finding(
+        next(session.numbers),
+        code,
+        entry.slug,
+        rules.severity_of(code),
+        "settled",
+        session.session_id,
+        session.meeting_id,
+        lifecycle.name if lifecycle else None,
+        dict(delivery.key) if delivery else {},
+        None,
+        position,
+        () if position is None else (position,),
+        delivery.received_at if delivery else at,
+        None,
+        None,
+        _frame_expected(session, lifecycle),
+        entry.message.format_map(words),
+    )
+    session.findings.append(finding)
+    return finding
+
+
+def _frame_expected(session: Session, lifecycle: Lifecycle | None) -> tuple[str, ...]:
+    """What the session itself should have heard next; nothing for what belongs to no session."""
+    frames = [other for other in session.aggregates.values() if other.lifecycle.frame]
+    if frames:
+        return frames[0].lifecycle.expected(frames[0].state)
+    return ("session-started",) if lifecycle and session.session_id else ()
+
+
+def _sent_names(fields: Iterable[str]) -> list[str]:
+    return [camel_case(field) for field in fields]

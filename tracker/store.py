@@ -1,0 +1,462 @@
+"""The event store: every delivery, in the order in which it was stored.
+
+One stream per session (``originator_id`` is the session's id), so one read gives a session in
+order and its state at any moment is folded from that. The library's ``Application`` carries it;
+this file is the only one that knows how its recorder works inside.
+
+A stored event's topic is the webhook type; its state is ``tracker.envelope``'s line. The version is
+the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
+what has happened, so two writers never contradict each other and nothing needs to be loaded first.
+The write lock is taken before the versions are read; taken later, SQLite would refuse it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from eventsourcing.application import Application
+from eventsourcing.persistence import (
+    IntegrityError,
+    Mapper,
+    Notification,
+    PersistenceError,
+    StoredEvent,
+    Tracking,
+)
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteFactory,
+    SQLiteProcessRecorder,
+)
+
+from tracker import envelope
+from tracker.envelope import Received
+from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
+from tracker.rules import Rules
+from tracker.session import Session, fold, settle
+from tracker.webhook import Delivery, parse
+
+FORMAT = 1
+"""The version of the file; a higher one was written by a newer program."""
+APPLICATION_ID = 0x4D545354
+"""What marks an SQLite file as ours: "MTST"."""
+EVENTS_DB = "events.db"
+PAGE = 1000
+LOCK_TIMEOUT = 60
+"""Seconds to wait for another process that writes."""
+
+Upcaster = Callable[[bytes], bytes]
+UPCASTERS: dict[int, Upcaster] = {}
+"""Format of a file -> what turns a state written in it into the next format's."""
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class WebhookReceived:
+    """The one domain event: a webhook was received. Everything else is derived from it."""
+
+    originator_id: str
+    originator_version: int
+    topic: str
+    received: Received
+
+
+class EnvelopeMapper(Mapper[str]):
+    """Between ``WebhookReceived`` and what is stored; knows the old formats so that nobody else must."""
+
+    def __init__(self, format: int = FORMAT) -> None:
+        self.upcasters = [UPCASTERS[number] for number in range(format, FORMAT)]
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        state = envelope.encode(domain_event.received)
+        return StoredEvent(
+            domain_event.originator_id, domain_event.originator_version, domain_event.topic, state
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        received = self.to_received(stored_event.state)
+        return WebhookReceived(
+            str(stored_event.originator_id), stored_event.originator_version, stored_event.topic, received
+        )
+
+    def to_received(self, state: bytes) -> Received:
+        for upcast in self.upcasters:
+            state = upcast(state)
+        return envelope.decode(state)
+
+
+class _Pool(SQLiteConnectionPool):
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        connection.cursor().execute("PRAGMA synchronous=FULL")
+        return connection
+
+
+class EventRecorder(SQLiteProcessRecorder):
+    """The library's recorder with positions that are never used twice, and versions of our own."""
+
+    def construct_create_table_statements(self) -> list[str]:
+        events = (
+            "CREATE TABLE IF NOT EXISTS stored_events ("
+            "notification_id INTEGER PRIMARY KEY AUTOINCREMENT, "
+            "originator_id TEXT NOT NULL, "
+            "originator_version INTEGER NOT NULL, "
+            "topic TEXT NOT NULL, "
+            "state BLOB NOT NULL, "
+            "UNIQUE (originator_id, originator_version))"
+        )
+        # The library's own table of events gives its positions no name and uses them again.
+        return [events, *super().construct_create_table_statements()[1:]]
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        c.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        c.execute(f"PRAGMA user_version={FORMAT}")
+        super()._create_table(c)
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
+    ) -> Sequence[int] | None:
+        self._lock(c)
+        tracking: Tracking | None = kwargs.get("tracking")
+        if tracking is not None:
+            self._insert_tracking(c, tracking)
+        versions: dict[str, int] = {}
+        rows = []
+        for event in stored_events:
+            stream = str(event.originator_id)
+            if stream not in versions:
+                c.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id=?", (stream,))
+                versions[stream] = c.fetchone()[0] or 0
+            versions[stream] += 1
+            rows.append((stream, versions[stream], event.topic, event.state))
+        c.executemany(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?,?,?,?)",
+            rows,
+        )
+        # We hold the only write lock, so the positions of these rows follow each other.
+        c.execute("SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
+        last = row[0] if (row := c.fetchone()) else 0
+        return range(last - len(rows) + 1, last + 1)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        conditions, values = ["1"], list[Any]()
+        if start is not None:
+            conditions.append("notification_id>=?" if inclusive_of_start else "notification_id>?")
+            values.append(start)
+        if stop is not None:
+            conditions.append("notification_id<=?")
+            values.append(stop)
+        if topics:
+            conditions.append(f"topic IN ({','.join('?' * len(topics))})")
+            values.extend(topics)
+        rows = self.rows(
+            "SELECT originator_id, originator_version, topic, state, notification_id FROM stored_events "
+            f"WHERE {' AND '.join(conditions)} ORDER BY notification_id LIMIT ?",
+            (*values, limit),
+        )
+        return [Notification(*row) for row in rows]
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a SELECT gives."""
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(statement, values)
+            return [tuple(row) for row in c.fetchall()]
+
+    def _lock(self, c: SQLiteCursor) -> None:
+        # The library's transactions begin without a lock; a statement that changes no row takes it.
+        c.execute("DELETE FROM stored_events WHERE 0")
+
+
+class Tracker(Application[str]):
+    """The event store of one data directory.
+
+    ``Tracker.open(path)`` opens it; ``create=True`` makes it where there is none. Raises
+    ``StoreMissingError``, ``StoreVersionError``, ``StoreDamagedError`` or ``StoreError``.
+    """
+
+    name = "tracker"
+
+    @classmethod
+    def open(cls, data: Path, *, create: bool = False) -> Tracker:
+        path = data / EVENTS_DB
+        if create:
+            _make_directory(data)
+        elif not path.exists():
+            raise StoreMissingError(
+                "there is no store",
+                place=str(path),
+                hint="tracker ingest LOG makes one; --data DIR or TRACKER_DATA names another",
+            )
+        stored = _check(path)
+        if not create and stored is None:
+            raise StoreDamagedError("is empty", place=str(path), hint="tracker ingest LOG fills it")
+        with store_errors(path):
+            return cls(
+                {
+                    "PERSISTENCE_MODULE": "eventsourcing.sqlite",
+                    "SQLITE_DBNAME": str(path),
+                    "SQLITE_LOCK_TIMEOUT": str(LOCK_TIMEOUT),
+                    "ORIGINATOR_ID_TYPE": "text",
+                    # Without create, the store is only read, perhaps from a medium that is read-only.
+                    "CREATE_TABLE": "y" if create and stored is None else "n",
+                },
+                path,
+            )
+
+    def __init__(self, env: dict[str, str], path: Path) -> None:
+        self.path = path
+        super().__init__(env)
+
+    def construct_factory(self, env: Any) -> Any:
+        factory = SQLiteFactory(env)
+        pool = factory.datastore.pool
+        factory.datastore.pool = _Pool(db_name=pool.db_name, lock_timeout=pool.lock_timeout)
+        pool.close()
+        return factory
+
+    def construct_mapper(self) -> Mapper[str]:
+        return EnvelopeMapper(_check(self.path) or FORMAT)
+
+    def construct_recorder(self) -> EventRecorder:
+        recorder = EventRecorder(self.factory.datastore)  # type: ignore[attr-defined] - it is an SQLiteFactory
+        if self.env["CREATE_TABLE"] == "y":
+            recorder.create_table()
+        return recorder
+
+    def append(self, deliveries: Iterable[Delivery], tracking: Tracking | None = None) -> Sequence[int]:
+        """Stores deliveries in one transaction; returns their positions.
+
+        With ``tracking``, the position in a source is recorded in the same transaction. Raises
+        ``AlreadyStoredError`` when that position has been recorded before.
+        """
+        events = [
+            WebhookReceived(delivery.stream, 0, delivery.topic, delivery.received) for delivery in deliveries
+        ]
+        stored = [self.mapper.to_stored_event(event) for event in events]
+        with store_errors(self.path):
+            try:
+                return self.recorder.insert_events(stored, tracking=tracking) or ()
+            except IntegrityError as error:
+                if tracking is not None and "tracking" in str(error):
+                    raise AlreadyStoredError(tracking.application_name) from error
+                raise
+
+    def history(self, stream: str, *, at: int | None = None, lte: int | None = None) -> Iterator[Delivery]:
+        """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``."""
+        conditions, values = ["originator_id=?"], list[Any]([stream])
+        for condition, value in (("notification_id<=?", at), ("originator_version<=?", lte)):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        yield from self._deliveries(" AND ".join(conditions), values, "originator_version")
+
+    def unrouted(self, stream: str = "unrouted:") -> Iterator[Delivery]:
+        """The deliveries of all streams whose name begins with ``stream``, by position."""
+        yield from self._deliveries(
+            "originator_id>=? AND originator_id<?",
+            [stream, stream[:-1] + chr(ord(stream[-1]) + 1)],
+            "notification_id",
+        )
+
+    def page(self, after: int, limit: int = PAGE, stop: int | None = None) -> list[tuple[Delivery, int]]:
+        """Deliveries behind a position, each with its version in its stream."""
+        with store_errors(self.path):
+            found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
+        return [(self._delivery(event.id, event.state), event.originator_version) for event in found]
+
+    def deliveries(self, *, stop: int | None = None) -> Iterator[Delivery]:
+        """All deliveries by position."""
+        after = 0
+        while page := self.page(after, stop=stop):
+            for delivery, _ in page:
+                yield delivery
+            after = page[-1][0].position
+
+    def status(
+        self,
+        stream: str,
+        *,
+        as_of: datetime | None = None,
+        at: int | None = None,
+        rules: Rules | None = None,
+    ) -> Session:
+        """A session folded from its stream: now, at a moment, or right after a position.
+
+        ``as_of`` leaves out what was received later and lets the deadlines up to it pass. Raises
+        ``NotFoundError`` if nothing of the session is stored, or was by then.
+        """
+        rules = rules or Rules()
+        known = False
+        heard = []
+        for delivery in self.history(stream):
+            known = True
+            if at is not None and delivery.position > at:
+                continue
+            if as_of is not None and delivery.received_at is not None and delivery.received_at > as_of:
+                continue
+            heard.append(delivery)
+        session = fold(heard, rules)
+        if session is None:
+            told = "nothing was known of it by then" if known else "nothing is stored of it"
+            raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
+        return settle(session, as_of if as_of is not None else session.last_seen_at, rules)
+
+    def last_position(self) -> int:
+        """The position of the newest delivery, 0 if there is none."""
+        return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
+
+    def count(self) -> int:
+        return self._value("SELECT COUNT(*) FROM stored_events") or 0
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        """Recorded source positions whose name begins with ``prefix``."""
+        with store_errors(self.path):
+            return [
+                (str(name), int(position))
+                for name, position in self._recorder.rows(
+                    "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ?",
+                    (prefix + "%",),
+                )
+            ]
+
+    def integrity(self) -> Iterator[tuple[str, str]]:
+        """What the file itself contradicts: (place, problem). Nothing if it is sound."""
+        with store_errors(self.path):
+            for (problem,) in self._recorder.rows("PRAGMA integrity_check"):
+                if problem != "ok":
+                    yield str(self.path), problem
+            expected = 1
+            for position, stream, version, in_order in self._recorder.rows(
+                "SELECT notification_id, originator_id, originator_version, "
+                "originator_version = ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) "
+                "FROM stored_events ORDER BY notification_id"
+            ):
+                if position != expected:
+                    yield f"position {expected}", f"a hole: the next position is {position}"
+                if not in_order:
+                    yield f"position {position}", f"version {version} of {stream} is out of order"
+                expected = position + 1
+            last = self._value("SELECT seq FROM sqlite_sequence WHERE name='stored_events'") or 0
+            if last >= expected:
+                yield f"position {expected}", f"a hole at the end: position {last} had been given"
+
+    @property
+    def _recorder(self) -> EventRecorder:
+        assert isinstance(self.recorder, EventRecorder)
+        return self.recorder
+
+    def _delivery(self, position: int, state: bytes) -> Delivery:
+        assert isinstance(self.mapper, EnvelopeMapper)
+        return parse(self.mapper.to_received(state), position)
+
+    def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
+        with store_errors(self.path):
+            rows = self._recorder.rows(
+                f"SELECT notification_id, state FROM stored_events WHERE {condition} ORDER BY {order}", values
+            )
+        for position, state in rows:
+            yield self._delivery(position, state)
+
+    def _value(self, statement: str) -> Any:
+        with store_errors(self.path):
+            rows = self._recorder.rows(statement)
+        return rows[0][0] if rows else None
+
+
+class AlreadyStoredError(Exception):
+    """Another process has stored this part of a source."""
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turns what the database complains of into an error that says what to do."""
+    try:
+        yield
+    except (PersistenceError, sqlite3.Error, OSError) as error:
+        raise store_error(path, error) from error
+
+
+def store_error(path: Path, error: Exception) -> StoreError:
+    place, reason = str(path), str(error)
+    if "full" in reason:
+        return StoreError(
+            "the disk is full",
+            place=place,
+            hint="make room and run it again: what was committed is kept, the rest is read again",
+        )
+    if "locked" in reason or "busy" in reason:
+        return StoreError(
+            f"another process has been writing for {LOCK_TIMEOUT} s",
+            place=place,
+            hint="wait for it, or stop it",
+        )
+    if "readonly" in reason or "read-only" in reason.lower() or isinstance(error, PermissionError):
+        return StoreError("cannot be written", place=place, hint="check its permissions, or choose --data DIR")
+    if "not a database" in reason or "malformed" in reason or "no such table" in reason:
+        return StoreDamagedError(
+            "is not a store of this program, or is damaged",
+            place=place,
+            hint="restore it from a backup, or choose another --data DIR and ingest the logs again",
+        )
+    if "unable to open" in reason:
+        return StoreError("cannot be opened", place=place, hint="check its permissions, or choose --data DIR")
+    return StoreError(reason, place=place, hint="tracker verify checks the store")
+
+
+def _make_directory(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StoreError(
+            "is a file, not a directory", place=str(data), hint="choose another --data DIR"
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"
+        ) from error
+
+
+def _check(path: Path) -> int | None:
+    """The format of a store, ``None`` for an empty one. Raises if it is not one we can use."""
+    if path.parent.exists() and not path.parent.is_dir():
+        raise StoreError("is a file, not a directory", place=str(path.parent), hint="choose another --data DIR")
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    with store_errors(path):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (format,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+        finally:
+            connection.close()
+    if application != APPLICATION_ID:
+        if tables == 0:
+            return None
+        raise StoreDamagedError(
+            "is a database of another program", place=str(path), hint="choose another --data DIR"
+        )
+    if format > FORMAT:
+        raise StoreVersionError(
+            f"was written by a newer version (format {format}, this one knows {FORMAT})",
+            place=str(path),
+            hint="upgrade: pip install --upgrade meeting-tracker",
+        )
+    return int(format)
