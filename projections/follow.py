@@ -83,21 +83,28 @@ class Views:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def catch_up(self, tracker: Tracker, progress: Progress | None = None, page_size: int = PAGE) -> None:
-        """Judges what is new in the store, up to its end."""
+    def catch_up(
+        self,
+        tracker: Tracker,
+        progress: Progress | None = None,
+        page_size: int = PAGE,
+        *,
+        stop: int | None = None,
+    ) -> None:
+        """Judges what is new in the store, up to its end or to the position ``stop``."""
         with store_errors(self.path):
             self._reload()
-        last = tracker.last_position()
+        last = tracker.last_position() if stop is None else stop
         if last <= self.checkpoint.position:
             return
-        while self._follow_page(tracker, page_size):
+        while self._follow_page(tracker, page_size, stop):
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
 
-    def _follow_page(self, tracker: Tracker, page_size: int) -> bool:
+    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
         with self._transaction():
             self._reload()
-            page = tracker.page(self.checkpoint.position, page_size)
+            page = tracker.page(self.checkpoint.position, page_size, stop)
             if not page:
                 return False
             touched: dict[str, None] = {}
@@ -200,8 +207,12 @@ def rebuild(
     *,
     path: Path | None = None,
     page_size: int = PAGE,
+    stop: int | None = None,
 ) -> Path:
-    """Makes the read models anew beside the live ones, then puts them in their place."""
+    """Makes the read models anew beside the live ones, then puts them in their place.
+
+    With ``stop`` they go only up to that position; with ``path`` they become that file instead.
+    """
     rules = rules or Rules()
     live = path or tracker.path.with_name(VIEWS_DB)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
@@ -210,7 +221,7 @@ def rebuild(
             beside.unlink(missing_ok=True)
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
-                views.catch_up(tracker, progress, page_size)
+                views.catch_up(tracker, progress, page_size, stop=stop)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             beside.replace(live)

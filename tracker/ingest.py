@@ -3,20 +3,23 @@
 A log is known by what it says, not by what it is called. Every thousand lines, and where the log
 ends, the digest of all lines so far is recorded in the transaction that stores them. So what was
 read before is recognised in a file that has grown, was renamed, packed or is piped in, and after a
-crash the next run goes on behind the last commit.
+crash the next run goes on behind the last commit. Two processes that read the same log notice each
+other in the transaction: whoever comes second looks again at what is there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
 import attrs
 from eventsourcing.persistence import Tracking
 
 from tracker import envelope
+from tracker.errors import LogError
 from tracker.logs import STDIN, Line, Log
-from tracker.store import PAGE, AlreadyStoredError, Tracker
+from tracker.store import PAGE, ConcurrentReadError, Seen, Tracker
 from tracker.webhook import MALFORMED, Delivery, parse
 
 _SOURCE = "log:"
@@ -40,44 +43,92 @@ class Ingested:
 
 
 def ingest(tracker: Tracker, log: Log) -> Iterator[Ingested]:
-    """Stores what is new in a log; yields the growing account after each transaction."""
+    """Stores what is new in a log; yields the growing account after each transaction.
+
+    Raises ``LogError`` where the log cannot be read any further, after storing what came before.
+    """
     account = Ingested(log)
-    known = _known(tracker)
-    digest = blake2b(digest_size=16)
-    waiting: list[Line] = []
-
-    def reached(number: int) -> None:
-        """All lines up to ``number`` are read: they were stored before, or are now."""
-        digest.update(b"".join(_hashed(line) for line in waiting))
-        name = _SOURCE + digest.hexdigest()
-        if name not in known.get(number, ()):
-            try:
-                _store(tracker, account, waiting, Tracking(name, number))
-                waiting.clear()
-                return
-            except AlreadyStoredError:  # by another process, since we looked
-                known.clear()
-                known.update(_known(tracker))
-        account.already_there += sum(not line.blank and not line.too_long for line in waiting)
-        waiting.clear()
-
-    for line in log.lines():
+    source = _Source(tracker, account, _known(tracker))
+    broken = None
+    lines = log.lines()
+    while True:
+        try:
+            line = next(lines, None)
+        except LogError as error:
+            broken, line = error, None
+        if line is None:
+            break
         if line.cut and log.path != STDIN:
             account.cut = line.number
             continue
         account.read += 1
-        waiting.append(line)
+        source.waiting.append(line)
         if line.number % PAGE == 0:
-            reached(line.number)
+            source.store()
             yield account
-        elif line.number in known:
-            partial = digest.copy()
-            partial.update(b"".join(_hashed(line) for line in waiting))
-            if _SOURCE + partial.hexdigest() in known[line.number]:
-                reached(line.number)
-    if waiting:
-        reached(waiting[-1].number)
+        elif line.number in source.known:
+            source.skip()
+    source.store()
     yield account
+    if broken:
+        raise broken
+
+
+@attrs.define
+class _Source:
+    """How far a log has been followed, and the lines behind that which wait for the next commit."""
+
+    tracker: Tracker
+    account: Ingested
+    known: dict[int, set[str]]
+    followed: int = 0
+    digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
+    waiting: list[Line] = attrs.field(factory=list)
+
+    def skip(self) -> bool:
+        """Whether the lines that wait were stored before; if so, they wait no longer."""
+        if not self.waiting:
+            return True
+        number, digest = self.waiting[-1].number, self._digest()
+        if _SOURCE + digest.hexdigest() not in self.known.get(number, ()):
+            return False
+        self.account.already_there += sum(not line.blank and not line.too_long for line in self.waiting)
+        self._follow(number, digest)
+        return True
+
+    def store(self) -> None:
+        """Stores the lines that wait, unless they were stored before."""
+        while not self.skip():
+            number, digest = self.waiting[-1].number, self._digest()
+            tracking = Tracking(_SOURCE + digest.hexdigest(), number)
+            try:
+                _store(self.tracker, self.account, self.waiting, tracking, self._seen(number))
+            except ConcurrentReadError:
+                self._look_again()
+            else:
+                self._follow(number, digest)
+
+    def _seen(self, number: int) -> Seen:
+        names = (self.known.get(place, set()) for place in range(self.followed + 1, number + 1))
+        return Seen(_SOURCE, self.followed, number, frozenset(name for found in names for name in found))
+
+    def _look_again(self) -> None:
+        """Another process has read this log, or one that begins like it, since we looked."""
+        self.known = _known(self.tracker)
+        lines, self.waiting = self.waiting, []
+        for line in lines:
+            self.waiting.append(line)
+            if line.number in self.known:
+                self.skip()
+
+    def _digest(self) -> Any:
+        digest = self.digest.copy()
+        digest.update(b"".join(_hashed(line) for line in self.waiting))
+        return digest
+
+    def _follow(self, number: int, digest: Any) -> None:
+        self.followed, self.digest = number, digest
+        self.waiting = []
 
 
 def _known(tracker: Tracker) -> dict[int, set[str]]:
@@ -92,9 +143,9 @@ def _hashed(line: Line) -> bytes:
     return (b"\x00%d" % line.too_long if line.too_long else line.text) + b"\n"
 
 
-def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking) -> None:
+def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen) -> None:
     deliveries = [_delivery(account.log, line) for line in lines if not line.blank and not line.too_long]
-    tracker.append(deliveries, tracking)
+    tracker.append(deliveries, tracking, seen)
     account.stored += len(deliveries)
     account.blank += sum(line.blank for line in lines)
     account.refused.extend(line for line in lines if line.too_long)

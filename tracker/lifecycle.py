@@ -103,7 +103,7 @@ class Lifecycle:
     """The code when a run is still open some time after the session has ended; empty: it may."""
 
     def __attrs_post_init__(self) -> None:
-        problems = list(_problems(self))
+        problems = list(_problems(self)) or list(self._gaps())
         if problems:
             raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
 
@@ -150,6 +150,14 @@ class Lifecycle:
         Empty when ``step`` may come there. Raises ``KeyError`` when no way leads to it.
         """
         return self._ways[state, step]
+
+    def _gaps(self) -> Iterable[str]:
+        """A step that comes too early makes judging supply those before it, so they must be known."""
+        closed = {step.state for step in self.steps if step.closes}
+        for state in (state for state in self.table if state not in closed):
+            for step in self.steps:
+                if self.rank[step.name] > self.rank[state] and (state, step.name) not in self._ways:
+                    yield f"no way leads from row {state!r} to the step {step.name!r}, which comes later"
 
     @cached_property
     def _ways(self) -> dict[tuple[str, str], tuple[str, ...]]:

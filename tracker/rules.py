@@ -21,6 +21,7 @@ from tracker.errors import RulesError
 from tracker.findings import CATALOGUE, SEVERITIES, Severity
 
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 365 * 86400
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -59,21 +60,34 @@ class Rules:
         return sha256(repr(attrs.asdict(self)).encode()).hexdigest()[:16]
 
 
-def load_rules(path: Path) -> Rules:
-    """The ``[rules]`` of a TOML file. Raises ``RulesError`` that names the key at fault."""
+@attrs.frozen
+class Config:
+    """What a ``tracker.toml`` says: ``data``, where the store is, and ``[rules]``."""
+
+    data: Path | None = None
+    rules: Rules = Rules()
+
+
+def load_config(path: Path) -> Config:
+    """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in document:
+            _known(name, ["data", "rules"], "setting")
+        data, rules = document.get("data"), document.get("rules", {})
+        if data is not None and not isinstance(data, str):
+            raise RulesError("data is no text", hint='write data = "/var/lib/tracker"')
+        if not isinstance(rules, dict):
+            raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
+        return Config(path.parent / data if data else None, _rules(rules))
+    except FileNotFoundError as error:
+        raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
     except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"not TOML: {error}", place=str(path), hint="see https://toml.io") from error
-    table = document.get("rules")
-    if not isinstance(table, dict):
         raise RulesError(
-            "has no [rules]", place=str(path), hint='write [rules] and below it redelivery = "20 min"'
-        )
-    try:
-        return _rules(table)
+            f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
+        ) from error
     except RulesError as error:
         error.place = str(path)
         raise
@@ -89,14 +103,17 @@ def _rules(table: dict[str, Any]) -> Rules:
 
 
 def _duration(name: str, value: Any) -> timedelta:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return timedelta(seconds=value)
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None or found[2] not in _UNITS:
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (found := _DURATION.fullmatch(value)) and found[2] in _UNITS:
+        seconds = float(found[1]) * _UNITS[found[2]]
+    if not 0 <= seconds <= _LONGEST:
         raise RulesError(
-            f"{name} = {value!r} is no duration", hint='write "20 min", "10 s", "12 h" or a number of seconds'
+            f"{name} = {value!r} is no duration up to 365 d",
+            hint='write "20 min", "10 s", "12 h" or a number of seconds',
         )
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    return timedelta(seconds=seconds)
 
 
 def _severities(value: Any) -> dict[str, Severity]:

@@ -33,7 +33,7 @@ from tracker.aggregate import (
 )
 from tracker.envelope import isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
-from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
@@ -41,6 +41,8 @@ SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
 
 SELF_STOPPED = "S203"
 """A stop nobody asked for; near the session's end it needs no explanation."""
+
+STARTED, ENDED = ("session-started",), ("session-ended",)
 
 AggregateKey = tuple[str, tuple[tuple[str, str], ...]]
 DEFAULT_RULES = Rules()
@@ -241,7 +243,9 @@ def _judge_start(
         if told and told.verdict == "provisional":
             told.verdict = "retracted"
     elif told is None:
-        finding = _reproach(session, "X401", rules, delivery=delivery, words={"type": delivery.type or ""})
+        finding = _reproach(
+            session, "X401", rules, delivery=delivery, expected=STARTED, words={"type": delivery.type or ""}
+        )
         finding.verdict = "provisional"
         finding.deadline = plus(delivery.received_at, rules.lateness)
         yield finding
@@ -434,7 +438,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
 def _presume_ended(session: Session, at: datetime, rules: Rules) -> list[Finding]:
     session.presumed_ended = True
     since = isoformat(session.last_seen_at) if session.last_seen_at else ""
-    return [_reproach(session, "T304", rules, at=at, words={"since": since})]
+    return [_reproach(session, "T304", rules, at=at, expected=ENDED, words={"since": since})]
 
 
 def _expect(session: Session, deadline: datetime | None) -> None:
@@ -469,6 +473,7 @@ def _reproach(
     *,
     delivery: Delivery | None = None,
     at: datetime | None = None,
+    expected: tuple[str, ...] = (),
     words: dict[str, str],
 ) -> Finding:
     """A finding about the session itself."""
@@ -491,19 +496,11 @@ def _reproach(
         delivery.received_at if delivery else at,
         None,
         None,
-        _frame_expected(session, lifecycle),
+        expected,
         entry.message.format_map(words),
     )
     session.findings.append(finding)
     return finding
-
-
-def _frame_expected(session: Session, lifecycle: Lifecycle | None) -> tuple[str, ...]:
-    """What the session itself should have heard next; nothing for what belongs to no session."""
-    frames = [other for other in session.aggregates.values() if other.lifecycle.frame]
-    if frames:
-        return frames[0].lifecycle.expected(frames[0].state)
-    return ("session-started",) if lifecycle and session.session_id else ()
 
 
 def _sent_names(fields: Iterable[str]) -> list[str]:

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from time import monotonic, sleep
+from typing import Any
 
 import attrs
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
-    IntegrityError,
     Mapper,
     Notification,
     PersistenceError,
@@ -57,8 +57,6 @@ Upcaster = Callable[[bytes], bytes]
 UPCASTERS: dict[int, Upcaster] = {}
 """Format of a file -> what turns a state written in it into the next format's."""
 
-T = TypeVar("T")
-
 
 @attrs.frozen
 class WebhookReceived:
@@ -68,6 +66,20 @@ class WebhookReceived:
     originator_version: int
     topic: str
     received: Received
+
+
+@attrs.frozen
+class Seen:
+    """The names, of this prefix and with positions in ``(after, up_to]``, that a writer knows of."""
+
+    prefix: str
+    after: int
+    up_to: int
+    names: frozenset[str]
+
+
+class ConcurrentReadError(Exception):
+    """Another process has read from this source since the writer looked."""
 
 
 class EnvelopeMapper(Mapper[str]):
@@ -96,9 +108,20 @@ class EnvelopeMapper(Mapper[str]):
 
 class _Pool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
+        connection = self._connect()
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
+
+    def _connect(self) -> SQLiteConnection:
+        """Tries again while others make the same store: where two switch to WAL, SQLite waits for neither."""
+        deadline = monotonic() + LOCK_TIMEOUT
+        while True:
+            try:
+                return super()._create_connection()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or monotonic() > deadline:
+                    raise
+                sleep(0.01)
 
 
 class EventRecorder(SQLiteProcessRecorder):
@@ -115,20 +138,24 @@ class EventRecorder(SQLiteProcessRecorder):
             "UNIQUE (originator_id, originator_version))"
         )
         # The library's own table of events gives its positions no name and uses them again.
-        return [events, *super().construct_create_table_statements()[1:]]
+        index = "CREATE INDEX IF NOT EXISTS tracking_position ON tracking (notification_id)"
+        return [events, *super().construct_create_table_statements()[1:], index]
 
     def _create_table(self, c: SQLiteCursor) -> None:
-        c.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        c.execute(f"PRAGMA user_version={FORMAT}")
-        super()._create_table(c)
+        c.execute(f"PRAGMA application_id={APPLICATION_ID}")  # takes the write lock
+        c.execute("SELECT COUNT(*) FROM sqlite_schema WHERE name='stored_events'")
+        if not c.fetchone()[0]:  # no other process has made it since we looked
+            c.execute(f"PRAGMA user_version={FORMAT}")
+            super()._create_table(c)
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         self._lock(c)
-        tracking: Tracking | None = kwargs.get("tracking")
-        if tracking is not None:
-            self._insert_tracking(c, tracking)
+        if kwargs.get("seen") is not None:
+            self._compare(c, kwargs["seen"])
+        if kwargs.get("tracking") is not None:
+            self._insert_tracking(c, kwargs["tracking"])
         versions: dict[str, int] = {}
         rows = []
         for event in stored_events:
@@ -178,6 +205,15 @@ class EventRecorder(SQLiteProcessRecorder):
         with self.datastore.transaction(commit=False) as c:
             c.execute(statement, values)
             return [tuple(row) for row in c.fetchall()]
+
+    def _compare(self, c: SQLiteCursor, seen: Seen) -> None:
+        c.execute(
+            "SELECT application_name FROM tracking WHERE notification_id > ? AND notification_id <= ?",
+            (seen.after, seen.up_to),
+        )
+        names = {row[0] for row in c.fetchall() if row[0].startswith(seen.prefix)}
+        if names != seen.names:
+            raise ConcurrentReadError
 
     def _lock(self, c: SQLiteCursor) -> None:
         # The library's transactions begin without a lock; a statement that changes no row takes it.
@@ -235,28 +271,25 @@ class Tracker(Application[str]):
         return EnvelopeMapper(_check(self.path) or FORMAT)
 
     def construct_recorder(self) -> EventRecorder:
-        recorder = EventRecorder(self.factory.datastore)  # type: ignore[attr-defined] - it is an SQLiteFactory
+        recorder = EventRecorder(self.factory.datastore)  # type: ignore[attr-defined]  # it is an SQLiteFactory
         if self.env["CREATE_TABLE"] == "y":
             recorder.create_table()
         return recorder
 
-    def append(self, deliveries: Iterable[Delivery], tracking: Tracking | None = None) -> Sequence[int]:
+    def append(
+        self, deliveries: Iterable[Delivery], tracking: Tracking | None = None, seen: Seen | None = None
+    ) -> Sequence[int]:
         """Stores deliveries in one transaction; returns their positions.
 
         With ``tracking``, the position in a source is recorded in the same transaction. Raises
-        ``AlreadyStoredError`` when that position has been recorded before.
+        ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
         """
         events = [
             WebhookReceived(delivery.stream, 0, delivery.topic, delivery.received) for delivery in deliveries
         ]
         stored = [self.mapper.to_stored_event(event) for event in events]
         with store_errors(self.path):
-            try:
-                return self.recorder.insert_events(stored, tracking=tracking) or ()
-            except IntegrityError as error:
-                if tracking is not None and "tracking" in str(error):
-                    raise AlreadyStoredError(tracking.application_name) from error
-                raise
+            return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
 
     def history(self, stream: str, *, at: int | None = None, lte: int | None = None) -> Iterator[Delivery]:
         """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``."""
@@ -288,6 +321,18 @@ class Tracker(Application[str]):
             for delivery, _ in page:
                 yield delivery
             after = page[-1][0].position
+
+    def placed(self) -> Iterator[tuple[Delivery, str]]:
+        """All deliveries by position, each with the stream it is stored in."""
+        after = 0
+        while True:
+            with store_errors(self.path):
+                found = self.recorder.select_notifications(after, PAGE, inclusive_of_start=False)
+            for event in found:
+                yield self._delivery(event.id, event.state), str(event.originator_id)
+            if not found:
+                return
+            after = found[-1].id
 
     def status(
         self,
@@ -380,10 +425,6 @@ class Tracker(Application[str]):
         return rows[0][0] if rows else None
 
 
-class AlreadyStoredError(Exception):
-    """Another process has stored this part of a source."""
-
-
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
     """Turns what the database complains of into an error that says what to do."""
@@ -442,6 +483,7 @@ def _check(path: Path) -> int | None:
     with store_errors(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
         try:
+            connection.execute("BEGIN")  # one moment for all three: another process may be making it
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (format,) = connection.execute("PRAGMA user_version").fetchone()
             (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import msgspec
 
 from projections.read_models import Row, Table, text
@@ -39,12 +40,12 @@ def rows(session: Session) -> Iterator[Row]:
 
 
 def first_url(artefacts: dict[str, Any]) -> str | None:
-    """The one url or path to look at first."""
+    """The url to look at first."""
     for value in artefacts.values():
         for item in value if isinstance(value, tuple) else (value,):
-            found = item if isinstance(item, str) else item.file_url or item.file_path
-            if found and "://" in found:
-                return str(found)
+            for found in [item] if isinstance(item, str) else attrs.astuple(item):
+                if isinstance(found, str) and "://" in found:
+                    return found
     return None
 
 

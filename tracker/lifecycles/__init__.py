@@ -13,12 +13,14 @@ from tracker.lifecycle import DeclarationError, Lifecycle, Step
 
 
 class Registry(Mapping[str, Lifecycle]):
-    """Lifecycles by name. Raises ``DeclarationError`` when a webhook type has two owners."""
+    """Lifecycles by name. Raises ``DeclarationError`` when a name or a webhook type has two owners."""
 
     def __init__(self, lifecycles: Iterable[Lifecycle]) -> None:
         self._lifecycles: dict[str, Lifecycle] = {}
         self.routes: dict[str, tuple[Lifecycle, Step]] = {}
         for lifecycle in lifecycles:
+            if lifecycle.name in self._lifecycles:
+                raise DeclarationError(f"two lifecycles are named {lifecycle.name!r}")
             self._lifecycles[lifecycle.name] = lifecycle
             for step in lifecycle.steps:
                 webhook_type = lifecycle.webhook_type(step.name)

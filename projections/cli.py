@@ -1,0 +1,609 @@
+"""The ``tracker`` command. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 fine, 1 the audit found something (audit only), 2 it cannot be done as asked, 3 the
+store is out of reach or damaged. The imports stand in the commands, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tracker.errors import NotFoundError, TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.follow import Progress, Views
+    from tracker.findings import Finding
+    from tracker.ingest import Ingested
+    from tracker.rules import Rules
+    from tracker.store import Tracker
+    from tracker.webhook import Delivery
+
+DEFAULT_DATA = "./tracker-data"
+TEXT = "text"
+MACHINE = ("json", "ndjson", "csv")
+LEVELS = ("info", "warning", "error")
+PATIENCE = 0.5
+"""Seconds after which a person wants to see that something goes on."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command and ends the process with its exit code."""
+    try:
+        code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tracker"
+        code = _complain(error.format_message(), f"{command} --help", 2)
+    except click.Abort:
+        code = _complain("interrupted", "what was committed is kept; run it again to go on", 130)
+    except TrackerError as error:
+        code = _complain(str(error), error.hint, error.exit_code)
+    except BrokenPipeError:
+        # The reader has had enough; leave nothing behind that could be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        code = _complain(str(error), "check the disk and the permissions", 3)
+    sys.exit(code or 0)
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    click.echo(f"error: {_one_line(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {_one_line(hint)}", err=True)
+    return code
+
+
+def _one_line(message: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in message)
+
+
+def with_store(command: F) -> F:
+    """The options that say which store, before or after the command's name."""
+    for option in (
+        click.option("--config", type=click.Path(path_type=Path), help="A tracker.toml (./tracker.toml)."),
+        click.option("--data", type=click.Path(path_type=Path), help=f"Where the store is ({DEFAULT_DATA})."),
+    ):
+        command = option(command)
+    return command
+
+
+class Time(click.ParamType[datetime]):
+    """A moment: ISO 8601 (UTC where it names no zone) or an epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from tracker.envelope import parse_time
+
+        time = parse_time(str(value))
+        if time is None:
+            self.fail(f"{value!r} is no time; write 2026-11-23T09:00:00Z", param, ctx)
+        return time
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@with_store
+@click.version_option(package_name="meeting-tracker", prog_name="tracker")
+@click.pass_context
+def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
+    """Replay any meeting. See what never should have happened.
+
+    Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
+    past, and everything that is wrong with it are folded from there.
+
+    TRACKER_DATA and TRACKER_CONFIG stand for --data and --config.
+    """
+    ctx.obj = {"data": data, "config": config}
+
+
+class Settings:
+    """Where the store is and by which rules to judge: flags over environment over file."""
+
+    def __init__(self, data: Path | None, config: Path | None, rules: Path | None = None) -> None:
+        outer = click.get_current_context().find_root().obj or {}
+        config = config or outer.get("config") or _path(os.environ.get("TRACKER_CONFIG"))
+        if config is None and Path("tracker.toml").exists():
+            config = Path("tracker.toml")
+        self._config, self._rules = config, rules
+        self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
+
+    @property
+    def data(self) -> Path:
+        if self._data is not None:
+            return self._data
+        if self._config is not None:
+            from tracker.rules import load_config
+
+            stated = load_config(self._config).data
+            if stated is not None:
+                return stated
+        return Path(DEFAULT_DATA)
+
+    @property
+    def rules(self) -> Rules:
+        from tracker.rules import Rules, load_config
+
+        if self._rules is not None:
+            return load_config(self._rules).rules
+        return load_config(self._config).rules if self._config is not None else Rules()
+
+    @contextmanager
+    def store(self, *, create: bool = False) -> Iterator[Tracker]:
+        from tracker.store import Tracker
+
+        with Tracker.open(self.data, create=create) as opened:
+            yield opened
+
+    @contextmanager
+    def views(self, store: Tracker) -> Iterator[Views]:
+        """The read models, caught up with the store."""
+        from projections.follow import Views
+
+        with _progress("judging") as progress:
+            views = Views.open(store, self.rules, progress)
+        with views:
+            yield views
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+@tracker.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@with_store
+def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> None:
+    """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
+
+    A log may be given again at any time: what was read before is recognised, also when the file has
+    grown, was renamed or packed.
+    """
+    from tracker.ingest import ingest as read_into
+
+    settings = Settings(data, config)
+    opened, complaints = _open_logs(logs)
+    with settings.store(create=True) as store:
+        for log in opened:
+            account = None
+            try:
+                with _byte_progress(log) as progress:
+                    for account in read_into(store, log):  # noqa: B007 - the last one is wanted
+                        progress(log.consumed)
+            except TrackerError as error:
+                complaints.append(error)
+                if error.exit_code != UsageError.exit_code:
+                    break
+            if account is not None:
+                click.echo(_account(account))
+                _remarks(account)
+                if account.refused:
+                    complaints.append(_too_long(account))
+        with settings.views(store) as views:
+            events, sessions = views.checkpoint.position, views.db.table("sessions").count
+        click.echo(f"{store.path.parent}: {events:,} events, {sessions:,} sessions")
+    _raise_all(complaints)
+
+
+def _open_logs(paths: Iterable[str]) -> tuple[list[Any], list[TrackerError]]:
+    from tracker.logs import Log
+
+    opened, complaints = [], list[TrackerError]()
+    for path in paths:
+        try:
+            opened.append(Log(path))
+        except TrackerError as error:
+            complaints.append(error)
+    if not opened:
+        _raise_all(complaints)
+    return opened, complaints
+
+
+def _raise_all(complaints: list[TrackerError]) -> None:
+    """Tells every error, and ends with the gravest."""
+    for error in complaints[:-1]:
+        _complain(str(error), error.hint, error.exit_code)
+    if complaints:
+        last = complaints[-1]
+        last.exit_code = max(error.exit_code for error in complaints)
+        raise last
+
+
+def _account(account: Ingested) -> str:
+    words = [f"{account.read:,} read", f"{account.stored:,} stored", f"{account.already_there:,} already there"]
+    words.append(f"{account.unrouted:,} unrouted")
+    if account.blank:
+        words.append(f"{account.blank:,} blank")
+    if account.refused:
+        words.append(f"{len(account.refused):,} refused")
+    return f"{account.log.name}: {', '.join(words)}"
+
+
+def _remarks(account: Ingested) -> None:
+    name = account.log.name
+    if not account.read and not account.cut:
+        _remark(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
+    if account.malformed:
+        which = "no line" if account.malformed == account.stored else f"all but {_lines(account.malformed)}"
+        _remark(
+            f"{name}: {which} could be read as a webhook, the first that could not is line"
+            f" {account.first_malformed}; they are kept",
+            "tracker timeline unrouted shows them and why",
+        )
+    if account.cut:
+        _remark(
+            f"{name}:{account.cut}: the last line is not finished and was left for the next run",
+            "run it again when the line is complete; end it with a newline to have it stored as it is",
+        )
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
+def _too_long(account: Ingested) -> TrackerError:
+    from tracker.errors import LogError
+    from tracker.logs import MAX_LINE
+
+    first = account.refused[0]
+    return LogError(
+        f"the line has {first.too_long:,} bytes and was not stored; all other lines were"
+        + (f" ({len(account.refused)} such lines)" if len(account.refused) > 1 else ""),
+        place=f"{account.log.name}:{first.number}",
+        hint=f"no webhook has more than {MAX_LINE:,} bytes: a newline is missing there",
+    )
+
+
+def _remark(message: str, hint: str) -> None:
+    click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
+
+
+@tracker.command()
+@click.argument("session")
+@click.option("--as-of", type=Time(), help="The state as it was known at this moment.")
+@click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
+@click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
+@with_store
+def status(
+    session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
+) -> None:
+    """The state of one SESSION, now or in the past."""
+    from projections import status as values
+    from projections.reports import data as machine
+    from projections.reports import text
+
+    if as_of is not None and at is not None:
+        raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+    settings = Settings(data, config)
+    with settings.store() as store:
+        known_until = as_of
+        if as_of is None and at is None:
+            with settings.views(store) as views:
+                known_until = views.checkpoint.as_of
+        try:
+            found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
+        except NotFoundError as error:
+            with settings.views(store) as views:
+                error.hint = _near(views, session) or error.hint
+            raise
+    if as_json:
+        _write([machine.document(values.status(found))])
+    else:
+        text.status(text.console(sys.stdout), found, as_of)
+
+
+def _near(views: Views, given: str) -> str:
+    """What somebody may have meant who named a session that is not there."""
+    from projections.read_models.sessions import of_meeting
+
+    ids = of_meeting(views.db, given)
+    return f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
+
+
+@tracker.command()
+@click.option("--live", is_flag=True, help="Only sessions that have not ended.")
+@click.option("--meeting", metavar="ID", help="Only sessions of this meeting.")
+@click.option("--finding", metavar="CODE", help="Only sessions with this finding.")
+@click.option("--since", type=Time(), help="Only sessions heard of since then.")
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def sessions(
+    live: bool,
+    meeting: str | None,
+    finding: str | None,
+    since: datetime | None,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """The sessions, the one heard of last first."""
+    from projections.read_models import text as stamp
+    from projections.read_models.sessions import find
+    from projections.reports import data as machine
+    from projections.reports import text
+
+    code = _code(finding).code if finding else None
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views(store) as views:
+        rows = find(views.db, live=live, meeting=meeting, finding=code, since=stamp(since))
+        if format == TEXT:
+            text.sessions(text.console(sys.stdout), rows)
+        else:
+            _write(machine.write(rows, format))
+
+
+@tracker.command()
+@click.argument("session")
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
+    """Every delivery of a SESSION: what came, what it was taken for, what is wrong with it.
+
+    SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
+    """
+    from projections import status as values
+    from projections.reports import data as machine
+    from projections.reports import text
+
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views(store) as views:
+        heard = store.unrouted() if session == "unrouted" else store.history(session)
+        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of)
+        if not moments and session != "unrouted":
+            hint = _near(views, session) or "tracker sessions lists what is there"
+            raise NotFoundError("nothing is stored of it", place=session, hint=hint)
+    if format == TEXT:
+        text.timeline(text.console(sys.stdout), moments, settled)
+    else:
+        _write(machine.write(map(values.moment, moments), format))
+
+
+@tracker.command()
+@click.argument("logs", nargs=-1, metavar="[LOG...]")
+@click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
+@click.option("--as-of", type=Time(), help="Cut the log there and judge what was known then.")
+@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
+@click.option(
+    "--fail-on",
+    type=click.Choice([*LEVELS, "never"]),
+    default="warning",
+    show_default=True,
+    help="Exit 1 from there.",
+)
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def audit(
+    logs: tuple[str, ...],
+    rules: Path | None,
+    as_of: datetime | None,
+    min_severity: str | None,
+    fail_on: str,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """What is wrong: in the store, or straight in LOGs, with no store at all.
+
+    With LOGs, a position is the line number, counted on from one file to the next.
+    """
+    from projections import audit as auditing
+    from projections import status as values
+    from projections.reports import data as machine
+    from projections.reports import text
+
+    settings = Settings(data, config, rules)
+    complaints: list[TrackerError] = []
+    if logs:
+        opened, complaints = _open_logs(logs)
+        read = auditing.Logs(opened)
+        with _log_progress(opened) as watch:
+            result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
+        complaints.extend(read.errors)
+    else:
+        with settings.store() as store, _progress("judging") as progress:
+            counted = _counted(store.deliveries(), progress, store.last_position())
+            result = auditing.audit(counted, settings.rules, as_of)
+    least = min_severity or ("warning" if format == TEXT else "info")
+    findings = [found for found in result.findings if LEVELS.index(found.severity) >= LEVELS.index(least)]
+    if format == TEXT:
+        text.audit(text.console(sys.stdout), result, findings, least)
+    else:
+        _write(machine.write(map(values.finding, findings), format))
+    _raise_all(complaints)
+    if fail_on != "never" and _reaches(result.findings, fail_on):
+        sys.exit(1)
+
+
+def _reaches(findings: Iterable[Finding], level: str) -> bool:
+    return any(LEVELS.index(found.severity) >= LEVELS.index(level) for found in findings)
+
+
+@tracker.command()
+@click.argument("code", required=False)
+@with_store
+def explain(code: str | None, data: Path | None, config: Path | None) -> None:
+    """What a finding's CODE (or slug) means and what to do about it; without one, all of them."""
+    from projections.reports import text
+    from tracker.findings import CATALOGUE
+
+    out = text.console(sys.stdout)
+    if code is None:
+        text.codes(out, CATALOGUE.values())
+    else:
+        entry = _code(code)
+        text.code(out, entry, Settings(data, config).rules.severity_of(entry.code))
+
+
+def _code(given: str) -> Any:
+    from difflib import get_close_matches
+
+    from tracker.findings import CATALOGUE
+
+    for entry in CATALOGUE.values():
+        if given.lower() in (entry.code.lower(), entry.slug):
+            return entry
+    names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
+    near = get_close_matches(given, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else "tracker explain lists them"
+    raise NotFoundError("no such code", place=given, hint=hint)
+
+
+@tracker.command()
+@with_store
+def rebuild(data: Path | None, config: Path | None) -> None:
+    """Make the read models anew beside the live ones, then put them in their place."""
+    from projections.follow import rebuild as make
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        with _progress("rebuilding") as progress:
+            path = make(store, settings.rules, progress)
+        click.echo(f"{path}: {store.count():,} events judged")
+
+
+@tracker.command()
+@with_store
+def verify(data: Path | None, config: Path | None) -> None:
+    """Check the store's positions and versions, and the read models against a new fold."""
+    from projections.verify import verify as problems_of
+    from tracker.errors import StoreDamagedError
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        with _progress("verifying") as progress:
+            problems = list(problems_of(store, settings.rules, progress))
+        for problem in problems:
+            click.echo(f"{problem.place}: {problem.text}")
+        if problems:
+            raise StoreDamagedError(
+                f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
+                place=str(store.path.parent),
+                hint="tracker rebuild mends views.db; events.db comes from a backup, or from the logs",
+            )
+        click.echo(f"{store.path.parent}: {store.count():,} events, nothing contradicts")
+
+
+@tracker.command()
+@click.argument("name", required=False)
+@click.option(
+    "--format", "format", type=click.Choice([TEXT, "mermaid", "dot"]), default=TEXT, show_default=True
+)
+def lifecycles(name: str | None, format: str) -> None:
+    """The tables by which deliveries are judged: all lifecycles, or the one of that NAME."""
+    from projections import diagrams
+    from tracker.lifecycles import REGISTRY
+
+    if name is not None and name not in REGISTRY:
+        raise NotFoundError("no such lifecycle", place=name, hint=f"known: {', '.join(REGISTRY)}")
+    draw = {TEXT: diagrams.text, "mermaid": diagrams.mermaid, "dot": diagrams.dot}[format]
+    chosen = [REGISTRY[name]] if name is not None else list(REGISTRY.values())
+    click.echo("\n".join(draw(lifecycle).rstrip("\n") + "\n" for lifecycle in chosen), nl=False)
+
+
+@tracker.command()
+@click.option("--format", "format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option("--session", metavar="ID", help="Only this session's deliveries.")
+@with_store
+def export(format: str, session: str | None, data: Path | None, config: Path | None) -> None:
+    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body."""
+    from projections import export as exporting
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        deliveries: Iterable[Delivery] = store.history(session) if session else store.deliveries()
+        with _progress("exporting") as progress:
+            counted = _counted(deliveries, progress, store.last_position())
+            _write(exporting.jsonl(counted) if format == "jsonl" else exporting.table(counted))
+
+
+def _write(chunks: Iterable[bytes]) -> None:
+    out = sys.stdout.buffer
+    for chunk in chunks:
+        out.write(chunk)
+    out.flush()
+
+
+@contextmanager
+def _bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with rate and time left, for work that takes long and has a terminal to tell."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    count: Any = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        count,
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(label, total=None, rate="")
+    begun = monotonic()
+
+    def show(done: int, total: int) -> None:
+        spent = monotonic() - begun
+        if spent < PATIENCE:
+            return
+        bar.start()
+        rate = f"{done / spent / 1e6:.1f} MB/s" if unit == "bytes" else f"{done / spent:,.0f}/s"
+        bar.update(task, completed=done, total=total or None, rate=rate)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    with _bar(label, "events") as show:
+        yield show
+
+
+@contextmanager
+def _byte_progress(log: Any) -> Iterator[Callable[[int], None]]:
+    with _bar(log.name, "bytes") as show:
+        yield lambda done: show(done, log.size)
+
+
+@contextmanager
+def _log_progress(logs: list[Any]) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    total = sum(log.size for log in logs)
+    with _bar("judging", "bytes") as show:
+
+        def watch(items: Iterable[Any]) -> Iterator[Any]:
+            for number, item in enumerate(items):
+                if number % 1000 == 0:
+                    show(sum(log.consumed for log in logs), total)
+                yield item
+
+        yield watch
+
+
+def _counted(items: Iterable[Any], progress: Progress, total: int) -> Iterator[Any]:
+    for number, item in enumerate(items):
+        if number % 1000 == 0:
+            progress(number, total)
+        yield item
+
+
+if __name__ == "__main__":
+    main()

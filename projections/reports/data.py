@@ -1,0 +1,44 @@
+"""Rows for programs: one JSON array, one JSON object a line, or CSV. Never shortened."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+Format = Literal["json", "ndjson", "csv"]
+FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv")
+_encode = msgspec.json.Encoder().encode
+
+
+def write(rows: Iterable[dict[str, Any]], format: Format) -> Iterator[bytes]:
+    """The rows as bytes to print; in CSV a nested value is JSON."""
+    if format == "ndjson":
+        for row in rows:
+            yield _encode(row) + b"\n"
+    elif format == "json":
+        yield document(list(rows))
+    else:
+        yield from _csv(rows)
+
+
+def document(value: Any) -> bytes:
+    """One JSON document, indented."""
+    return msgspec.json.format(_encode(value), indent=2) + b"\n"
+
+
+def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    buffer = io.StringIO()
+    writer: Any = csv.writer(buffer)
+    for number, row in enumerate(rows):
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow(
+            _encode(value).decode() if isinstance(value, list | dict) else value for value in row.values()
+        )
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()

@@ -1,0 +1,382 @@
+"""Text for people: what is the state, what happened, what is wrong.
+
+Everything is told in words first and may be coloured on top, so it reads the same without colour.
+On a terminal a table gives way to its width; in a pipe nothing is shortened or wrapped. What came
+in from outside is shown with its control characters made visible, so that no name can write to the
+terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projections.audit import Audit
+from projections.read_models.runs import first_url
+from projections.status import Moment, standing
+from tracker.aggregate import Aggregate, Run
+from tracker.findings import CATALOGUE, SEVERITIES, Code, Finding
+from tracker.session import Session
+
+UNBOUNDED = 1_000_000
+"""The width of a pipe."""
+STYLES = {"error": "bold red", "warning": "yellow", "info": "dim", "live": "green", "in": "green"}
+WIDE = 112
+"""Columns of a terminal from which a table shows all it has."""
+LANES = 18
+"""Lanes that fit on a terminal; with more, people share one."""
+
+
+def console(file: TextIO) -> Console:
+    """Where text goes: as wide as the terminal, or as wide as need be."""
+    if file.isatty():
+        return Console(file=file, highlight=False)
+    return Console(file=file, highlight=False, width=UNBOUNDED, no_color=True, force_terminal=False)
+
+
+def shown(value: object) -> str:
+    """Text from outside, fit for a terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(value))
+
+
+def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+    """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
+    wide = out.width >= WIDE
+    table = _table(
+        "state", "session", "meeting", "started", *(("last heard", "people") if wide else ()), "findings"
+    )
+    count = 0
+    for row in rows:
+        count += 1
+        people = f"{row['inside']} of {row['participants']}" if row["participants"] else "–"
+        table.add_row(
+            Text(row["state"], STYLES.get(row["state"], "")),
+            shown(row["session_id"]),
+            shown(row["meeting_id"] or "–"),
+            _stamp(row["started_at"], wide=wide),
+            *((_stamp(row["last_seen_at"]), people) if wide else ()),
+            _severities(row["errors"], row["warnings"]),
+        )
+    if count:
+        out.print(table)
+    out.print(Text(_count(count, "session"), "dim"))
+
+
+def status(out: Console, session: Session, as_of: datetime | None = None) -> None:
+    """One session at a glance: people, media, findings."""
+    head = Text.assemble(
+        (session.state if session.session_id else "no session", f"bold {STYLES.get(session.state, '')}"),
+        ("" if session.certainty == "sure" or not session.session_id else f" ({session.certainty})", "dim"),
+        "  ",
+        ("session " if session.session_id else "", "dim"),
+        (shown(session.session_id or session.stream), "bold"),
+        ("  meeting ", "dim") if session.meeting_id else "",
+        shown(session.meeting_id or ""),
+    )
+    out.print(head, soft_wrap=True)
+    for name, time in (
+        ("started", session.started_at),
+        ("ended", session.ended_at),
+        ("last heard", session.last_seen_at),
+        ("seen as of", as_of),
+    ):
+        if time is not None:
+            out.print(Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True)))
+    heard = (
+        f"{_count(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
+    )
+    out.print(Text.assemble((f"  {'heard':<11}", "dim"), heard))
+    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    media = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    if people:
+        inside = sum(not one.runs[-1].closed for one in people)
+        out.print()
+        out.print(Text.assemble(("people", "bold"), (f"  {inside} inside, {len(people)} in all", "dim")))
+        out.print(_people(people))
+    if media:
+        out.print()
+        out.print(Text("media", "bold"))
+        _media(out, media)
+    found = [one for one in standing(session.all_findings()) if one.severity != "info"]
+    infos = sum(one.severity == "info" for one in standing(session.all_findings()))
+    out.print()
+    if not found:
+        out.print(
+            Text.assemble(("nothing is wrong", "green"), (f", {_count(infos, 'info')}" if infos else "", "dim"))
+        )
+    else:
+        told = f"  and {_count(infos, 'info')}: tracker timeline shows them" if infos else ""
+        out.print(Text.assemble(("findings", "bold"), (told, "dim")))
+    for one in found:
+        finding(out, one)
+
+
+def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session]) -> None:
+    """Every delivery, one line each, with a lane for each thing that has a state."""
+    lanes = _Lanes(sessions[0]) if len(sessions) == 1 else None
+    if lanes:
+        for line in lanes.legend():
+            out.print(line, soft_wrap=True)
+        out.print()
+    day = None
+    width = max((len(str(one.delivery.position)) for one in moments), default=1)
+    for one in moments:
+        at = one.delivery.received_at
+        if at is not None and at.date() != day:
+            day = at.date()
+            out.print(Text(f"{day.isoformat()} (UTC)", "bold"))
+        line = Text.assemble(
+            (f"{at:%H:%M:%S}" if at is not None else "   –    ", "dim"),
+            f"  {one.delivery.position:>{width}}  ",
+            lanes.draw(one) if lanes else "",
+            "  " if lanes else "",
+            shown(one.delivery.type or one.delivery.problem),
+        )
+        if one.judgement.reading not in ("advanced", "new-run"):
+            line.append(f"  {one.judgement.reading}", "dim")
+        for found in one.findings:
+            line.append(f"  {found.code} {found.slug}", STYLES[found.severity])
+        out.print(line, soft_wrap=True)
+    out.print(Text(_count(len(moments), "delivery", "deliveries"), "dim"))
+
+
+def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) -> None:
+    """Findings session by session, then the sum."""
+    by_session: dict[str, list[Finding]] = {}
+    states = {one.session_id: one for one in result.sessions}
+    for found in findings:
+        by_session.setdefault(found.session_id or "", []).append(found)
+    for session_id, ones in by_session.items():
+        session = states.get(session_id) if session_id else None
+        if session is None:
+            out.print(Text("outside any session", "bold"))
+        else:
+            out.print(
+                Text.assemble(
+                    ("session ", "dim"),
+                    (shown(session_id), "bold"),
+                    ("  meeting ", "dim"),
+                    shown(session.meeting_id or "unknown"),
+                    "  ",
+                    (session.state, STYLES.get(session.state, "")),
+                ),
+                soft_wrap=True,
+            )
+        for found in ones:
+            finding(out, found)
+        out.print()
+    meetings = [one for one in result.sessions if one.session_id]
+    wrong = {found.session_id for found in findings} - {None}
+    span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
+    out.print(
+        Text(
+            f"{_count(result.deliveries, 'delivery', 'deliveries')}, {_count(len(meetings), 'session')}{span}"
+        ),
+        soft_wrap=True,
+    )
+    counts = {severity: sum(found.severity == severity for found in result.findings) for severity in SEVERITIES}
+    line = Text.assemble(
+        (_count(counts["error"], "error"), STYLES["error"] if counts["error"] else "dim"),
+        ", ",
+        (_count(counts["warning"], "warning"), STYLES["warning"] if counts["warning"] else "dim"),
+        ", ",
+        (_count(counts["info"], "info"), "dim"),
+        f" in {len(wrong)} of {_count(len(meetings), 'session')}" if wrong else "",
+    )
+    hidden = sum(SEVERITIES.index(found.severity) < SEVERITIES.index(least) for found in result.findings)
+    if hidden:
+        line.append(f"  ({hidden} below {least} not shown: --min-severity info)", "dim")
+    out.print(line, soft_wrap=True)
+
+
+def finding(out: Console, found: Finding) -> None:
+    """One finding: how bad, what, where, what was expected instead, and what it rests on."""
+    entry = CATALOGUE[found.code]
+    where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
+    run = f" run {found.run}" if found.run and found.run > 1 else ""
+    out.print(
+        Text.assemble(
+            "  ",
+            (f"{found.severity:<8}", STYLES[found.severity]),
+            (f"{entry.code} {entry.slug}", "bold"),
+            f"  {shown(where)}{run}" if where else "",
+            ("" if found.verdict == "settled" else f"  ({found.verdict})", "dim"),
+        ),
+        soft_wrap=True,
+    )
+    rests = " ".join(f"#{position}" for position in found.evidence[-6:])
+    more = "… " if len(found.evidence) > 6 else ""
+    at = f"{_time(found.at, date=True)}  " if found.at else ""
+    out.print(Text(f"          {shown(found.message)}"), soft_wrap=True)
+    expected = f"expected {' or '.join(found.expected)};  " if found.expected else ""
+    out.print(Text(f"          {at}{shown(expected)}evidence {more}{rests}", "dim"), soft_wrap=True)
+
+
+def code(out: Console, entry: Code, severity: str) -> None:
+    """One rule of the catalogue."""
+    out.print(
+        Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
+        soft_wrap=True,
+    )
+    for name, words in (("when", entry.when), ("example", entry.example), ("do", entry.advice)):
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=9)
+        grid.add_column()
+        grid.add_row(Text(f"  {name}", "dim"), Text(words))
+        out.print(grid)
+
+
+def codes(out: Console, entries: Iterable[Code]) -> None:
+    """The catalogue, a line each."""
+    table = _table("code", "slug", "severity", "when")
+    for entry in entries:
+        table.add_row(entry.code, entry.slug, Text(entry.severity, STYLES[entry.severity]), entry.when)
+    out.print(table)
+
+
+def _people(people: Iterable[Aggregate]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for one in people:
+        visits = []
+        for run in one.runs:
+            came, went = (run.heard(step.name) for step in one.lifecycle.steps)
+            left = _time(went.at) if went else ("" if not run.closed else "?")
+            visits.append(f"{_time(came.at) if came else '?'} – {left}".rstrip())
+        doubt = "" if one.certainty == "sure" else f" ({one.certainty})"
+        grid.add_row(
+            Text.assemble(
+                "  ● " if not one.runs[-1].closed else "  ○ ",
+                (one.state, STYLES.get(one.state, "")),
+                (doubt, "dim"),
+            ),
+            shown(one.label or one.key[0][1]),
+            Text(", ".join(visits)),
+        )
+    return grid
+
+
+def _media(out: Console, media: Iterable[Aggregate]) -> None:
+    rows = [(one, run) for one in media for run in one.runs]
+    named = [_run_name(one, run) for one, run in rows]
+    doubts = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
+    for (one, run), name, doubt in zip(rows, named, doubts, strict=True):
+        line = Text.assemble(
+            (f"{_mark(run)} {doubt:<{max(map(len, doubts))}}", STYLES.get(run.state, "")),
+            f"  {name:<{max(map(len, named))}}  {_span(run)}",
+        )
+        out.print(line, soft_wrap=True)
+        url = first_url({name: run.data[name] for name in one.lifecycle.artefacts if name in run.data})
+        if url:
+            out.print(Text(f"    {shown(url)}", "dim"), soft_wrap=True)
+
+
+def _run_name(one: Aggregate, run: Run) -> str:
+    which = one.label or " ".join(value for _, value in one.key)
+    number = f"run {run.number}" if len(one.runs) > 1 else ""
+    return " ".join(filter(None, (one.lifecycle.name, shown(which), number)))
+
+
+def _mark(run: Run) -> str:
+    if run.state in ("failed", "lost"):
+        return "  ✗"
+    return "  ■" if run.closed else "  ▶"
+
+
+def _span(run: Run) -> str:
+    times = [step.at for step in run.steps.values() if step.at is not None]
+    if not times:
+        return ""
+    return f"{_time(min(times))} – {_time(max(times)) if run.closed else ''}".rstrip()
+
+
+class _Lanes:
+    """A column for each thing of a session, drawn through the rows while it is under way."""
+
+    def __init__(self, session: Session) -> None:
+        self.aggregates = list(session.aggregates.values())
+        self.lane_of = list(range(len(self.aggregates)))
+        if len(self.aggregates) > LANES:
+            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.visits]
+            self.lane_of = [
+                len(others) if one.lifecycle.visits else others.index(n)
+                for n, one in enumerate(self.aggregates)
+            ]
+        self.lanes = max(self.lane_of, default=-1) + 1
+
+    def legend(self) -> list[Text]:
+        lines = []
+        for lane in range(self.lanes):
+            members = [one for n, one in enumerate(self.aggregates) if self.lane_of[n] == lane]
+            first = members[0]
+            name = f"{len(members)} people" if len(members) > 1 else first.name
+            kind = "" if name == first.lifecycle.name or len(members) > 1 else f"{first.lifecycle.name} "
+            bars = "│" * lane + "┌" + "─" * (self.lanes - lane)
+            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (f"  {first.state}", "dim")))
+        return lines
+
+    def draw(self, one: Moment) -> Text:
+        drawn = Text()
+        for lane in range(self.lanes):
+            members = {n for n, at in enumerate(self.lane_of) if at == lane}
+            if one.place is not None and one.place in members:
+                drawn.append(_glyph(one), _glyph_style(one))
+            else:
+                drawn.append("│" if members & one.open else " ", "dim")
+        return drawn
+
+
+def _glyph(one: Moment) -> str:
+    reading, after = one.judgement.reading, one.judgement.state_after
+    if reading in ("redelivered", "repeated"):
+        return "·"
+    if reading in ("orphan", "conflict"):
+        return "!"
+    if after in ("failed", "lost"):
+        return "✗"
+    if one.place not in one.open:
+        return "└"
+    return "┌" if one.judgement.state_before is None or reading == "new-run" else "├"
+
+
+def _glyph_style(one: Moment) -> str:
+    worst = max((found.severity for found in one.findings), key=SEVERITIES.index, default="info")
+    return "bold" if worst == "info" else STYLES[worst]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _severities(errors: int, warnings: int) -> Text:
+    if not errors and not warnings:
+        return Text("none", "dim")
+    parts = []
+    if errors:
+        parts.append((_count(errors, "error"), STYLES["error"]))
+    if warnings:
+        parts.append((_count(warnings, "warning"), STYLES["warning"]))
+    return Text(", ").join(Text(*part) for part in parts)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _stamp(text: str | None, *, wide: bool = True) -> str:
+    if not text:
+        return "–"
+    return f"{text[:10]} {text[11:19]}" if wide else f"{text[5:10]} {text[11:16]}"
+
+
+def _time(time: datetime | None, *, date: bool = False) -> str:
+    if time is None:
+        return "?"
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if date else f"{time:%H:%M:%S}"

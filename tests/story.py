@@ -1,0 +1,121 @@
+"""Stories: deliveries written as short lines, and what became of them.
+
+A line says when (seconds; ``5m`` or ``2h``; ``-`` for a log without receive times), which webhook, and
+what its data holds:
+
+    "3 participant-joined p1"               bare words are the lifecycle's key, in order
+    "60 recording-stopped filePath=/a.mp4"  the sent name of a field; JSON values are read as JSON
+    "60 recording-stopped -sessionId"       a field that is not sent
+    "5 {not json"                           anything that begins otherwise is the body itself
+
+Session ``S`` and meeting ``M`` are meant unless a line says otherwise.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from tracker.envelope import Received
+from tracker.findings import SEVERITIES
+from tracker.lifecycle import Lifecycle
+from tracker.lifecycles import REGISTRY
+from tracker.rules import Rules
+from tracker.session import Session, fold, judge, settle
+from tracker.webhook import Delivery, camel_case, parse
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+RULES = Rules()
+_UNITS = {"m": 60, "h": 3600}
+
+
+def moment(when: str | float) -> datetime | None:
+    """``"90"``, ``"5m"`` and ``"2h"`` after noon; ``None`` for ``"-"``."""
+    text = str(when)
+    if text == "-":
+        return None
+    size = _UNITS.get(text[-1], 1)
+    return NOON + timedelta(seconds=float(text.rstrip("mh")) * size)
+
+
+def delivery(line: str, position: int = 1) -> Delivery:
+    when, _, rest = line.partition(" ")
+    return parse(Received(body(rest), moment(when)), position)
+
+
+def body(rest: str) -> bytes:
+    webhook_type, *words = rest.split(" ")
+    if not webhook_type.replace("-", "").isalpha():
+        return rest.encode()
+    data: dict[str, Any] = {"sessionId": "S", "meetingId": "M"}
+    lifecycle = REGISTRY.routes[webhook_type][0] if webhook_type in REGISTRY.routes else None
+    keys = iter(lifecycle.key + lifecycle.optional_key if lifecycle else ())
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals:
+            data[name] = _value(value)
+        elif name.startswith("-"):
+            del data[name[1:]]
+        else:
+            data[camel_case(next(keys))] = word
+    return json.dumps({"webhookType": webhook_type, "data": data}).encode()
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def deliveries(*lines: str) -> list[Delivery]:
+    """The deliveries of these lines, at the positions 1, 2, 3…"""
+    return [delivery(line, position) for position, line in enumerate(lines, 1)]
+
+
+def told(*lines: str, as_of: str | None = None, rules: Rules = RULES) -> Session:
+    """The session after these lines; settled where ``as_of`` says when."""
+    session = fold(deliveries(*lines), rules)
+    assert session is not None
+    return session if as_of is None else settle(session, moment(as_of), rules)
+
+
+def judged(*lines: str) -> list[Any]:
+    """The judgement of each line."""
+    heard = deliveries(*lines)
+    session = Session(heard[0].stream, heard[0].session_id)
+    return [judge(session, each) for each in heard]
+
+
+def readings(*lines: str) -> list[str]:
+    return [judgement.reading for judgement in judged(*lines)]
+
+
+def findings(session: Session, at_least: str = "info") -> dict[str, str]:
+    """Code -> verdict of what is worth at least so much, in the order raised."""
+    grave = SEVERITIES[SEVERITIES.index(at_least) :]
+    return {found.code: found.verdict for found in session.all_findings() if found.severity in grave}
+
+
+def standing(session: Session, at_least: str = "info") -> list[str]:
+    """The codes that were not retracted, in the order raised."""
+    grave = SEVERITIES[SEVERITIES.index(at_least) :]
+    return [f.code for f in session.all_findings() if f.verdict != "retracted" and f.severity in grave]
+
+
+def states(session: Session, lifecycle: str) -> list[str]:
+    """The states of the runs of the one aggregate of this lifecycle."""
+    (aggregate,) = [found for (name, _), found in session.aggregates.items() if name == lifecycle]
+    return [run.state for run in aggregate.runs]
+
+
+def value(session: Session | None) -> Any:
+    """All that is known of a session, to be compared; without when to look again."""
+    if session is None:
+        return None
+    return attrs.asdict(
+        session,
+        filter=lambda field, held: field.name != "next_deadline" and not isinstance(held, Lifecycle),
+        retain_collection_types=True,
+    )

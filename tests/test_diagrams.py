@@ -1,0 +1,241 @@
+"""The drawings of a lifecycle: one of them to the letter, all of them in what they must contain.
+
+``tests/golden/hls.*`` holds the drawings of ``hls``, the lifecycle with most to show. After a wanted
+change they are written anew by
+
+    REGENERATE_GOLDEN=1 pytest tests/test_diagrams.py
+
+and are then to be read, as the diff of the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import attrs
+import pytest
+
+from projections.diagrams import WIDTH, dot, mermaid, payload_fields, text
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycles import REGISTRY
+
+GOLDEN = Path(__file__).parent / "golden"
+DRAWINGS = {"mmd": mermaid, "dot": dot, "txt": text}
+
+MERMAID_STATE = re.compile(r'    state "([a-z-]+)" as (at_[a-z_]+)')
+MERMAID_EDGE = re.compile(r"    (\[\*\]|at_[a-z_]+) --> (\[\*\]|at_[a-z_]+)(?: : ([a-z-]+))?")
+DOT_STATE = re.compile(r'    "([a-z-]*)"(?: \[(?:peripheries=2|shape=point, label="")\])?;')
+DOT_EDGE = re.compile(r'    "([a-z-]*)" -> "([a-z-]+)" \[label="([a-z-]+)"\];')
+
+
+@attrs.frozen
+class Nothing:
+    """The payload of the lifecycle that is made up here."""
+
+
+AWKWARD = Lifecycle(
+    name="end-note",
+    payload=Nothing,
+    steps=(Step("note", state="in-between"), Step("again", state="in-between"), Step("end", closes=True)),
+    table={ABSENT: ("note",), "in-between": ("again", "end"), "end": ()},
+)
+"""States with a hyphen, with the name of a keyword, and reported by two steps."""
+
+every_lifecycle = pytest.mark.parametrize(
+    "lifecycle", [*REGISTRY.values(), AWKWARD], ids=lambda lifecycle: lifecycle.name
+)
+
+
+def edges(lifecycle):
+    """The table of the declaration, entry by entry."""
+    return Counter(
+        (state, lifecycle.by_name[step].state, f"{lifecycle.name}-{step}")
+        for state, steps in lifecycle.table.items()
+        for step in steps
+    )
+
+
+def ends(lifecycle):
+    return {step.state for step in lifecycle.steps if step.closes}
+
+
+def matches(pattern, drawing):
+    return [found.groups() for line in drawing.splitlines() if (found := pattern.fullmatch(line))]
+
+
+def mermaid_edges(drawing):
+    """State, state, label; states by the names that are shown, the dot by ``ABSENT``."""
+    shown = {name: state for state, name in matches(MERMAID_STATE, drawing)} | {"[*]": ABSENT}
+    return [(shown[origin], shown[target], label) for origin, target, label in matches(MERMAID_EDGE, drawing)]
+
+
+def movements(drawing):
+    """The first table of the text, with the state written out on every line."""
+    state = ""
+    lines = drawing.split("\n\n")[1].splitlines()
+    columns = [lines[0].index(head) for head in ("MAY COME NEXT", "WHICH REPORTS")]
+    for line in lines[1:]:
+        state = line[: columns[0]].strip() or state
+        yield state, line[columns[0] : columns[1]].strip(), line[columns[1] :].strip()
+
+
+def findings(drawing):
+    """Step -> what stands beside it in the second table of the text, on one line."""
+    rows, step = {}, ""
+    lines = drawing.split("\n\n")[2].splitlines()
+    column = lines[0].index("FINDINGS")
+    for line in lines[1:]:
+        step = line[:column].strip() or step
+        rows[step] = f"{rows.get(step, '')} {line[column:]}".strip()
+    return rows
+
+
+@pytest.mark.parametrize("suffix", DRAWINGS)
+def test_the_drawings_of_hls_are_those_on_file(suffix):
+    path = GOLDEN / f"hls.{suffix}"
+    drawing = DRAWINGS[suffix](REGISTRY["hls"])
+    if os.environ.get("REGENERATE_GOLDEN") == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(drawing, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == drawing
+
+
+@every_lifecycle
+def test_mermaid_draws_every_edge_of_the_table_once(lifecycle):
+    drawn = [edge for edge in mermaid_edges(mermaid(lifecycle)) if edge[2] is not None]
+    assert edges(lifecycle) == Counter(drawn)
+
+
+@every_lifecycle
+def test_mermaid_leads_to_the_end_from_every_state_in_which_a_run_is_over(lifecycle):
+    drawn = [edge for edge in mermaid_edges(mermaid(lifecycle)) if edge[2] is None]
+    assert Counter((state, ABSENT, None) for state in ends(lifecycle)) == Counter(drawn)
+
+
+@every_lifecycle
+def test_mermaid_declares_every_state_once_under_an_id_of_its_own(lifecycle):
+    states, names = zip(*matches(MERMAID_STATE, mermaid(lifecycle)), strict=True)
+    assert lifecycle.states == states
+    assert len(states) == len(set(names))
+
+
+@every_lifecycle
+def test_mermaid_holds_its_header_and_then_only_states_and_edges(lifecycle):
+    *header, direction = ["---", f"title: {lifecycle.name}", "---", "stateDiagram-v2", "    direction LR"]
+    lines = mermaid(lifecycle).splitlines()
+    body = lines[len(header) + 1 :]
+    assert [*header, direction] == lines[: len(header) + 1]
+    assert [line for line in body if not (MERMAID_STATE.fullmatch(line) or MERMAID_EDGE.fullmatch(line))] == []
+
+
+@every_lifecycle
+def test_dot_draws_every_edge_of_the_table_once(lifecycle):
+    assert edges(lifecycle) == Counter(matches(DOT_EDGE, dot(lifecycle)))
+
+
+@every_lifecycle
+def test_dot_declares_the_dot_and_every_state_once(lifecycle):
+    assert [(ABSENT,), *((state,) for state in lifecycle.states)] == matches(DOT_STATE, dot(lifecycle))
+
+
+@every_lifecycle
+def test_dot_rings_twice_the_states_in_which_a_run_is_over(lifecycle):
+    assert ends(lifecycle) == set(re.findall(r'"([a-z-]+)" \[peripheries=2\];', dot(lifecycle)))
+
+
+@every_lifecycle
+def test_dot_is_one_digraph_of_statements_that_end_in_a_semicolon(lifecycle):
+    first, *body, last = dot(lifecycle).splitlines()
+    assert (f'digraph "{lifecycle.name}" {{', "}") == (first, last)
+    assert [line for line in body if not line.endswith(";")] == []
+
+
+@every_lifecycle
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed, so nothing here reads DOT")
+def test_graphviz_reads_the_dot_and_finds_as_many_edges_as_the_table_has(lifecycle):
+    found = subprocess.run(
+        ["dot", "-Tplain"], input=dot(lifecycle), capture_output=True, text=True, check=True, timeout=60
+    )
+    kinds = Counter(line.split()[0] for line in found.stdout.splitlines())
+    assert (edges(lifecycle).total(), len(lifecycle.states) + 1) == (kinds["edge"], kinds["node"])
+    assert found.stderr == ""
+
+
+@every_lifecycle
+def test_the_text_lists_every_edge_of_the_table_once_and_says_what_closes(lifecycle):
+    expected = Counter(
+        (state or "(nothing)", label, f"{target} (closes)" if lifecycle.by_name[step].closes else target)
+        for (state, target, label), step in (
+            (edge, edge[2].removeprefix(f"{lifecycle.name}-")) for edge in edges(lifecycle)
+        )
+    )
+    expected.update((state, "(nothing)", "") for state, steps in lifecycle.table.items() if not steps)
+    assert expected == Counter(movements(text(lifecycle)))
+
+
+@every_lifecycle
+def test_the_text_puts_every_code_of_a_step_beside_what_it_is_for(lifecycle):
+    rows = findings(text(lifecycle))
+    assert [step.name for step in lifecycle.steps] == list(rows)
+    for step in lifecycle.steps:
+        roles = ("skipped", "missed", "orphan", "restarted", "repeated", "conflict", "outcome")
+        expected = [f"{role} {code}" for role in roles if (code := getattr(step, role))]
+        expected += [f"overdue ({step.limit}) {step.overdue}"] if step.overdue else []
+        assert expected == [said for said in rows[step.name].split(", ") if not said.startswith("without ")]
+
+
+@every_lifecycle
+def test_the_text_tells_what_a_step_must_bring_and_the_code_when_it_does_not(lifecycle):
+    rows = findings(text(lifecycle))
+    expected = [step.name for step in lifecycle.steps if step.brings]
+    assert expected == [step for step, said in rows.items() if re.search(r"without [A-Za-z ]+ C507$", said)]
+
+
+@every_lifecycle
+def test_the_text_names_every_code_that_the_lifecycle_has_for_the_time_after_the_session(lifecycle):
+    roles = {
+        "begins": lifecycle.after_end,
+        "closes": lifecycle.settled_after_end,
+        "still open": lifecycle.open_at_end,
+    }
+    expected = {f"{role} {code}" for role, code in roles.items() if code}
+    assert expected == set(re.findall(r"(?:begins|closes|still open) [A-Z]\d{3}", text(lifecycle)))
+
+
+@every_lifecycle
+def test_the_text_fits_a_terminal_of_eighty_columns_in_plain_ascii(lifecycle):
+    drawing = text(lifecycle)
+    assert [line for line in drawing.splitlines() if len(line) > WIDTH or line != line.rstrip()] == []
+    assert drawing.isascii()
+
+
+@every_lifecycle
+def test_every_field_of_the_payload_is_listed_by_the_name_that_is_sent(lifecycle):
+    fields = [field.name.replace("_", "") for field in attrs.fields(lifecycle.payload)]
+    assert fields == [name.lower() for name in payload_fields(lifecycle)]
+    assert [
+        name
+        for name in payload_fields(lifecycle)
+        if not re.search(rf"^{name}\b", text(lifecycle), re.MULTILINE)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "roles"),
+    [
+        ("participant-track-recording", "kind", ("key",)),
+        ("hls", "id", ("key where it is sent",)),
+        ("hls", "downstreamUrl", ("artefact", "deprecated for playbackHlsUrl")),
+        ("participant", "participantName", ("label",)),
+        ("session", "start", ("clock time",)),
+        ("transcription", "type", ("label", "post may outlive the session")),
+        ("recording", "message", ()),
+    ],
+)
+def test_a_field_has_the_roles_that_the_declaration_gives_it(name, field, roles):
+    assert roles == payload_fields(REGISTRY[name])[field]

@@ -1,0 +1,179 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tracker.envelope import BODY_NAMES, RECEIVE_TIME_NAMES, Received, decode, encode, isoformat, parse_time
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIME = datetime(2026, 1, 5, 12, 0, 0, 250_000, tzinfo=UTC)
+WEBHOOK = {"webhookType": "session-started", "data": {"sessionId": "S"}}
+BODY = json.dumps(WEBHOOK).encode()
+
+moments = st.integers(0, 221_000_000_000_000_000).map(lambda us: EPOCH + timedelta(microseconds=us))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+bodies = (
+    st.binary()
+    | json_values.map(lambda found: json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    | st.dictionaries(st.sampled_from(["webhookType", "type", "data", "body", "time"]), json_values).map(
+        lambda found: json.dumps(found, indent=1).encode()
+    )
+)
+times = st.builds(lambda time: (time, None), st.none() | moments) | st.builds(
+    lambda text: (None, text), st.text().filter(lambda text: parse_time(text) is None)
+)
+
+
+def line(**envelope):
+    return json.dumps(envelope).encode()
+
+
+@given(body=bodies, time=times, source=st.text(), verified_by=st.none() | st.text())
+@example(b'{},"source":{}', (None, None), "a log:1", None)
+@example(b'{"a":1},"webhook":{"b":2}', (TIME, None), "", None)
+@example(b'{"webhookType":"\xff"}', (TIME, None), "", None)
+@example(b'{"x":' * 990 + b"1" + b"}" * 990, (TIME, None), "", None)
+@example(b'{"x":' * 5000 + b"1" + b"}" * 5000, (TIME, None), "", None)
+def test_whatever_was_received_is_read_back_as_it_was(body, time, source, verified_by):
+    received = Received(body, time[0], source, verified_by, time[1])
+    assert decode(encode(received)) == received
+
+
+@given(body=bodies, source=st.text())
+def test_an_envelope_is_always_one_line(body, source):
+    written = encode(Received(body, TIME, source))
+    assert b"\n" not in written
+    assert b"\r" not in written
+
+
+@given(bodies)
+def test_a_line_never_raises_and_names_where_it_came_from(written):
+    assert decode(written, "a.jsonl:3").source != ""
+
+
+def test_a_body_that_is_an_object_on_one_line_stands_there_as_it_is():
+    spaced = b'{ "webhookType":"x" ,"n":1.0}'
+    assert encode(Received(spaced, TIME, "a.jsonl:1")) == (
+        b'{"received_at":"2026-01-05T12:00:00.250000Z","source":"a.jsonl:1","webhook":' + spaced + b"}"
+    )
+
+
+def test_a_body_that_is_no_text_is_written_in_base64():
+    assert encode(Received(b"\xff\x00")) == b'{"body_base64":"/wA="}'
+
+
+def test_a_body_of_several_lines_is_written_as_a_string():
+    assert encode(Received(b"{\n}")) == b'{"body":"{\\n}"}'
+
+
+@pytest.mark.parametrize("bare", [WEBHOOK, {"type": "session-started", "data": {}}, {"webhookType": 7}])
+@pytest.mark.parametrize("extra", [{}, {"payload": {"a": 1}}, {"event": "x"}])
+def test_a_bare_webhook_is_its_own_body_whatever_else_it_holds(bare, extra):
+    written = line(**bare, **extra)
+    assert decode(written, "log:1") == Received(written, source="log:1")
+
+
+@pytest.mark.parametrize("name", BODY_NAMES)
+@pytest.mark.parametrize("as_text", [False, True], ids=["object", "string"])
+def test_each_name_of_a_body_is_read_as_an_object_and_as_a_string(name, as_text):
+    written = line(received_at=isoformat(TIME), **{name: BODY.decode() if as_text else WEBHOOK})
+    assert decode(written) == Received(BODY, TIME)
+
+
+@pytest.mark.parametrize("name", RECEIVE_TIME_NAMES)
+@pytest.mark.parametrize("time", ["2026-01-05T12:00:00.250Z", 1767614400.25, 1767614400250, "1767614400.25"])
+def test_each_name_of_a_receive_time_is_read_as_iso_and_as_epoch(name, time):
+    assert decode(line(webhook=WEBHOOK, **{name: time})).received_at == TIME
+
+
+def test_the_first_name_counts_where_there_are_several():
+    written = line(ts=0, received_at=isoformat(TIME), body={"b": 1}, webhook=WEBHOOK)
+    assert decode(written) == Received(BODY, TIME)
+
+
+def test_a_receive_time_that_is_null_is_as_if_it_were_not_there():
+    assert decode(line(received_at=None, ts=isoformat(TIME), webhook=WEBHOOK)).received_at == TIME
+
+
+@pytest.mark.parametrize(
+    ("time", "text"), [("yesterday", "yesterday"), (True, "true"), ({"$date": 1}, '{"$date": 1}')]
+)
+def test_a_receive_time_that_is_none_is_kept_as_it_was_written(time, text):
+    assert decode(line(received_at=time, webhook=WEBHOOK)) == Received(BODY, unread_time=text)
+
+
+def test_the_line_s_own_source_goes_before_the_reader_s():
+    assert decode(line(webhook=WEBHOOK, source="monday:7"), "copy:1").source == "monday:7"
+    assert decode(line(webhook=WEBHOOK, source=7), "copy:1").source == "copy:1"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"",
+        b"not json",
+        b"[1]",
+        b'"text"',
+        b"{}",
+        b'{"webhook":7}',
+        b'{"body":null}',
+        b'{"body_base64":"!"}',
+        b'{"a":1',
+    ],
+)
+def test_a_line_that_is_no_envelope_is_the_body_itself(written):
+    assert decode(written, "log:2") == Received(written, source="log:2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-05T12:00:00.25Z",
+        "2026-01-05 12:00:00.250000+00:00",
+        "2026-01-05T13:00:00.250+01:00",
+        "2026-01-05T12:00:00.250",
+        "1767614400.25",
+        "1767614400250",
+        "1767614400250000",
+        "1767614400250000000",
+    ],
+)
+def test_a_time_is_iso_or_an_epoch_of_any_unit_and_utc_where_it_does_not_say(text):
+    assert parse_time(text) == TIME
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "noon",
+        "2022-07-05T15:60:35.047+00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31",
+        "-5",
+        "1e9",
+        "1" * 20,
+        "\N{ARABIC-INDIC DIGIT ONE}",
+    ],
+)
+def test_what_is_no_time_is_none(text):
+    assert parse_time(text) is None
+
+
+@given(st.text() | st.from_regex(r"[0-9T:.+-]{1,25}"))
+def test_reading_a_time_never_raises_and_leaves_room_for_every_window(text):
+    time = parse_time(text)
+    assert time is None or 1970 <= time.year < 9000
+
+
+@given(moments)
+def test_a_time_is_written_exactly_and_in_utc(time):
+    elsewhere = time.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert isoformat(elsewhere).endswith("Z")
+    assert parse_time(isoformat(elsewhere)) == time

@@ -1,0 +1,285 @@
+"""The logs of ``examples/`` say what their README says, and the programs there run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import projections
+import tracker
+from tracker import envelope
+from tracker.findings import CATALOGUE
+from tracker.lifecycles import REGISTRY
+from tracker.logs import Log
+from tracker.session import Session, judge, settle
+from tracker.webhook import Delivery, parse
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+BAD_MONDAY = "bad_monday.jsonl"
+SWAPPED = "6b040798714b151adf6e5384"
+
+# Log -> session (or stream, where there is no session) -> codes of severity warning or above.
+LOGS = {
+    "clean_meeting.jsonl": {"6b040090f552cc5023d8319a": []},
+    BAD_MONDAY: {
+        "6b03c940d6909d4585e48b7f": ["T304"],  # never ended
+        "6b03f280cd4d87cd1c32b3c4": [],  # clean
+        "6b03f988e30161ed0c74f1cb": ["S202"],  # recording-started lost
+        "6b04009026e12da4cad8c06d": [],  # redelivered
+        SWAPPED: [],
+        "6b040ea029e961d671985824": ["S207"],  # restarted without stop
+        "6b0415a8d5a2eb4e60ebf4c7": ["S205"],  # orphan hls-stopped
+        "6b041cb0bf2484894a20ce02": ["T305"],  # minute 60
+        "6b0438d00674842fe6813762": ["C509"],  # recording-paused
+        "6b043c5414361ba8cc03c7e6": ["X403"],  # recording never stopped
+        "6b0446e0faa7a29b866fa46c": ["X404"],  # never left
+        "6b044de8d01bca3a8e3222a3": [],  # second device
+        "6b0454f0bd0f25005fefdb03": ["S210"],  # transcription failed
+        "6b046a08eba571e7b3ec5dec": [],  # clean
+        "unrouted:malformed": ["C513", "C513"],
+    },
+    "page_examples.jsonl": {"613731342f27f56e4fc4b6d0": [*["S210"] * 6, "T305"]},
+}
+
+# Session of the bad Monday -> the readings other than advanced and new-run, of what is no fault.
+HARMLESS = {
+    "6b03f280cd4d87cd1c32b3c4": [],
+    "6b04009026e12da4cad8c06d": ["redelivered"] * 3,
+    SWAPPED: ["skipped-ahead", "late"],
+    "6b044de8d01bca3a8e3222a3": ["overtaken"],
+    "6b046a08eba571e7b3ec5dec": [],
+}
+
+# Program -> what its output must contain.
+PROGRAMS = {
+    "follow_one_webhook.py": (
+        "A recording-started, line 7 of clean_meeting.jsonl",
+        *("tracker.envelope.decode", "tracker.webhook.parse", "tracker.store.Tracker.append"),
+        *("tracker.session.judge", "projections.follow.Views", "tracker.store.Tracker.status"),
+        "source         clean_meeting.jsonl:7",
+        "lifecycle      recording, step started",
+        "position       7\n   version        6 in the stream 6b040090f552cc5023d8319a",
+        "reading        advanced\n   state          starting -> started",
+        "steps=starting started",
+        "live (sure), 6 deliveries",
+    ),
+    "replay_a_meeting.py": (
+        "   6 09:03:10  recording-starting             advanced      - -> starting\n",
+        "  14 09:48:05  participant-joined Mei #2      new-run       out -> in\n",
+        "the session is ended (sure).\nNothing to reproach it with.\n",
+    ),
+    "add_a_lifecycle.py": (
+        "composite-recording-stopped       unrouted  - -> -\n",
+        "composite-recording-stopped   01  advanced  stopping -> stopped\n",
+        "composite-recording-failed    02  advanced  starting -> failed\n",
+        "S210 warning: composite-recording failed while starting\n",
+        "stateDiagram-v2",
+        "at_stopping --> at_stopped : composite-recording-stopped\n",
+    ),
+}
+
+every_log = pytest.mark.parametrize("name", LOGS)
+every_program = pytest.mark.parametrize("name", PROGRAMS)
+
+
+def deliveries(name: str) -> Iterator[Delivery]:
+    for line in Log(str(EXAMPLES / name)).lines():
+        yield parse(envelope.decode(line.text), line.number)
+
+
+def standing(name: str) -> dict[str, list[str]]:
+    """Stream -> codes that are not retracted when the log ends; a resource only where it has some."""
+    sessions: dict[str, Session] = {}
+    newest = None
+    for delivery in deliveries(name):
+        judge(sessions.setdefault(delivery.stream, Session(delivery.stream, delivery.session_id)), delivery)
+        newest = max(filter(None, (newest, delivery.received_at)), default=None)
+    found = {
+        stream: sorted(
+            finding.code for finding in settle(session, newest).all_findings() if finding.verdict != "retracted"
+        )
+        for stream, session in sessions.items()
+    }
+    return {stream: codes for stream, codes in found.items() if codes or not stream.startswith("resource:")}
+
+
+def grave(codes: list[str]) -> list[str]:
+    return [code for code in codes if CATALOGUE[code].severity != "info"]
+
+
+def run(*arguments: object, **environment: str) -> str:
+    """The output of a Python process that must end well, without a word on standard error."""
+    done = subprocess.run(
+        # -P: what is installed or on PYTHONPATH is meant, not what lies in the current directory.
+        [sys.executable, "-P", "-W", "error", *map(str, arguments)],
+        check=False,  # the assertion below shows what went wrong
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def readme_rows() -> list[list[str]]:
+    """The cells of each row of the README's tables."""
+    lines = (EXAMPLES / "README.md").read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+
+
+def test_every_file_in_examples_has_a_test():
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert {"README.md", *LOGS, *PROGRAMS} == files
+
+
+def test_the_readme_names_every_log_and_every_program():
+    named = {row[0].strip("`") for row in readme_rows() if row[0].startswith("`")}
+    assert {*LOGS, *PROGRAMS} == named
+
+
+def test_the_readme_tells_of_each_meeting_the_findings_that_it_has():
+    told = {row[2]: re.findall(r"[A-Z]\d{3}", row[4]) for row in readme_rows() if len(row) == 5}
+    told = {session: codes for session, codes in told.items() if session in LOGS[BAD_MONDAY]}
+    expected = dict(LOGS[BAD_MONDAY])
+    del expected["unrouted:malformed"]  # told in words below the table
+    assert expected == {session: grave(codes) for session, codes in told.items()}
+    found = standing(BAD_MONDAY)
+    assert {session: codes for session, codes in told.items() if not set(codes) <= set(found[session])} == {}
+
+
+@every_log
+def test_a_log_has_the_findings_it_is_meant_to_have_and_no_more(name):
+    assert LOGS[name] == {stream: grave(codes) for stream, codes in standing(name).items()}
+
+
+@pytest.mark.parametrize("session", HARMLESS)
+def test_what_is_no_fault_is_read_as_what_it_is(session):
+    folded = Session(session, session)
+    of_session = [delivery for delivery in deliveries(BAD_MONDAY) if delivery.stream == session]
+    readings = [judge(folded, delivery).reading for delivery in of_session]
+    assert HARMLESS[session] == [one for one in readings if one not in ("advanced", "new-run")]
+
+
+@pytest.mark.parametrize("name", ["clean_meeting.jsonl", BAD_MONDAY])
+def test_a_log_is_in_the_order_of_its_receive_times(name):
+    times = [delivery.received_at for delivery in deliveries(name) if delivery.received_at]
+    assert [(earlier, later) for earlier, later in pairwise(times) if later < earlier] == []
+
+
+@pytest.mark.parametrize("name", ["clean_meeting.jsonl", BAD_MONDAY])
+def test_a_session_id_begins_with_the_second_in_which_the_session_was_created(name):
+    started = [one for one in deliveries(name) if one.type == "session-started"]
+    created = [datetime.fromtimestamp(int((one.session_id or "")[:8], 16), UTC) for one in started]
+    announced = [datetime.fromisoformat(one.payload.start).replace(microsecond=0) for one in started]
+    assert created == announced
+
+
+def test_the_bad_monday_keeps_the_two_deliveries_that_are_not_json_with_the_place_at_which_they_break():
+    problems = {one.position: one.problem for one in deliveries(BAD_MONDAY) if one.unrouted == "C513"}
+    assert problems == {
+        89: "it is not JSON: trailing comma in object at line 7, column 26",
+        154: "it is not JSON: it breaks off at column 98",
+    }
+
+
+def test_the_page_examples_have_each_of_the_types_of_the_nine_lifecycles_but_the_younger_one():
+    types = {delivery.type for delivery in deliveries("page_examples.jsonl")}
+    assert set(REGISTRY.routes) - {"resource-released"} == types
+    assert len(types) == 34
+
+
+@every_log
+def test_the_command_audits_a_log_to_the_same_findings(name, tmp_path):
+    output = run(
+        *("-m", "projections.cli", "audit", EXAMPLES / name, "--format", "ndjson", "--fail-on", "never"),
+        TRACKER_DATA=str(tmp_path),
+    )
+    audited: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        found = json.loads(line)
+        audited.setdefault(found["session_id"] or "unrouted:malformed", []).append(found["code"])
+    assert {stream: codes for stream, codes in LOGS[name].items() if codes} == {
+        stream: sorted(grave(codes)) for stream, codes in audited.items() if grave(codes)
+    }
+
+
+@every_program
+def test_a_program_runs_and_prints_what_it_promises(name):
+    output = run(EXAMPLES / name)
+    assert [text for text in PROGRAMS[name] if text not in output] == []
+
+
+@every_program
+def test_a_program_prints_no_line_that_is_wider_than_a_terminal(name):
+    assert [line for line in run(EXAMPLES / name).splitlines() if len(line) > 80] == []
+
+
+def test_a_replay_shows_a_finding_raised_and_taken_back():
+    output = run(EXAMPLES / "replay_a_meeting.py", EXAMPLES / BAD_MONDAY, SWAPPED)
+    assert "S201 warning, provisional: recording-started came without" in output
+    assert "S201 warning, retracted: recording-started came without" in output
+
+
+INSTALLED = """
+import json, sys
+from pathlib import Path
+from projections.follow import Views
+from tracker.lifecycles import REGISTRY
+from tracker.store import Tracker
+from tracker.webhook import parse
+
+bodies = [json.dumps({"webhookType": f"composite-recording-{step}", "data": {
+    "meetingId": "M", "sessionId": "S", "id": "c1", "filePath": "/c1.mp4"}}).encode()
+    for step in ("starting", "started", "stopping", "stopped")]
+with Tracker.open(Path(sys.argv[1]), create=True) as store:
+    store.append([parse(body) for body in bodies])
+    status = store.status("S")
+    with Views.open(store) as views:
+        rows = [[row["lifecycle"], row["key"], row["state"]] for row in views.db["runs"].rows]
+print(json.dumps({
+    "lifecycles": len(REGISTRY),
+    "routed": [parse(body).lifecycle.name for body in bodies],
+    "payload": type(parse(bodies[0]).payload).__name__,
+    "judged": status.aggregates["composite-recording", (("id", "c1"),)].state,
+    "rows": rows,
+}))
+"""
+
+
+def copy_with_the_tenth(directory: Path) -> str:
+    """A copy of both packages, and of the example as one more lifecycle; returns where it is."""
+    for package in (tracker, projections):
+        source = Path(package.__path__[0])
+        shutil.copytree(source, directory / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(EXAMPLES / "add_a_lifecycle.py", directory / "tracker/lifecycles/composite_recording.py")
+    return str(directory)
+
+
+def test_the_tenth_lifecycle_is_routed_typed_judged_and_projected_once_its_file_is_there(tmp_path):
+    path = copy_with_the_tenth(tmp_path / "copy")
+    assert {
+        "lifecycles": len(REGISTRY) + 1,
+        "routed": ["composite-recording"] * 4,
+        "payload": "CompositeRecording",
+        "judged": "stopped",
+        "rows": [["composite-recording", '{"id":"c1"}', "stopped"]],
+    } == json.loads(run("-c", INSTALLED, tmp_path / "data", PYTHONPATH=path))
+
+
+def test_the_command_lists_and_draws_the_tenth_lifecycle_once_its_file_is_there(tmp_path):
+    path = copy_with_the_tenth(tmp_path)
+    listed = run("-m", "projections.cli", "lifecycles", PYTHONPATH=path)
+    drawn = run(
+        "-m", "projections.cli", "lifecycles", "composite-recording", "--format", "mermaid", PYTHONPATH=path
+    )
+    assert "\ncomposite-recording\n===" in "\n" + listed
+    assert "at_stopping --> at_stopped : composite-recording-stopped\n" in drawn

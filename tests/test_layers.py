@@ -1,0 +1,252 @@
+"""The house: which module may import which, and what stands at the top of the repository.
+
+``LAYERS`` is the order. A module may import what stands above it in its own package, and
+``projections`` may import ``tracker``; nothing is imported the other way round. Beside each layer
+stand the third-party packages that it uses, so that a new one is a decision and not an accident.
+The imports are read from the sources, those inside functions and for type checkers too.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = {
+    "tracker": {
+        "errors": set(),
+        "lifecycle": {"attrs"},
+        "lifecycles": {"attrs"},
+        "envelope": {"attrs", "msgspec"},
+        "webhook": {"attrs", "cattrs", "msgspec"},
+        "findings": {"attrs"},
+        "rules": {"attrs"},
+        "aggregate": {"attrs"},
+        "session": {"attrs"},
+        "store": {"attrs", "eventsourcing"},
+        "logs": {"attrs", "msgspec", "zstandard"},
+        "ingest": {"attrs", "eventsourcing"},
+    },
+    "projections": {
+        "diagrams": {"attrs"},
+        "read_models": {"attrs", "msgspec", "sqlite_utils"},
+        "follow": {"attrs", "sqlite_utils"},
+        "status": {"attrs"},
+        "audit": {"attrs"},
+        "verify": {"attrs"},
+        "export": set(),
+        "reports": {"msgspec", "rich"},
+        "cli": {"click", "rich"},
+    },
+}
+
+OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"}
+"""What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
+
+TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for package in LAYERS for path in sorted((ROOT / package).rglob("*.py"))}
+"""Every module of the two packages, by its dotted name."""
+
+
+def imported(source, module="", *, is_package=False, modules=frozenset(SOURCES)):
+    """The dotted names of the modules that ``source`` imports, wherever in it the statement stands.
+
+    ``from package import name`` imports ``package.name`` where that is one of ``modules``, else
+    ``package``. That ``package`` itself is run before each of its files is left out: every file
+    of a package would stand in a cycle with an ``__init__`` that gathers them.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = absolute(node, module, is_package=is_package)
+            names = {f"{origin}.{alias.name}" for alias in node.names}
+            found |= names & modules
+            found |= {origin} if names - modules else set()
+    return found
+
+
+def absolute(node, module, *, is_package):
+    """The module that a ``from … import`` names, also where it does so by dots."""
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + is_package] if node.level else []
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def layer_of(module):
+    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty."""
+    package, _, rest = module.partition(".")
+    return package, rest.partition(".")[0]
+
+
+def place(module):
+    """Where a module stands in the house, to be compared; a package's own file stands above its layers."""
+    package, layer = layer_of(module)
+    return list(LAYERS).index(package), ["", *LAYERS[package]].index(layer)
+
+
+def of_the_house(module):
+    return module.partition(".")[0] in LAYERS
+
+
+def third_party(imports):
+    tops = {name.partition(".")[0] for name in imports}
+    return tops - LAYERS.keys() - sys.stdlib_module_names
+
+
+def against_the_order(module, imports):
+    """One sentence for each import of the house that goes against the order."""
+    for other in sorted(imports):
+        if place(other) > place(module):
+            yield f"{module} imports {other}, which stands below it in LAYERS"
+
+
+def cycle(graph):
+    """The modules of one import cycle, in order; none where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+IMPORTS = {
+    module: imported(path.read_text(encoding="utf-8"), module, is_package=path.name == "__init__.py")
+    for module, path in SOURCES.items()
+}
+
+LISTED = {module for module in SOURCES if layer_of(module)[1] in {"", *LAYERS[layer_of(module)[0]]}}
+
+every_layer = pytest.mark.parametrize(
+    ("package", "layer"), [(package, layer) for package in LAYERS for layer in LAYERS[package]]
+)
+
+
+def test_every_module_belongs_to_a_layer():
+    homeless = [
+        f"{module} is in no layer: give it its place in LAYERS, above all that may import it"
+        for module in sorted(SOURCES.keys() - LISTED)
+    ]
+    assert homeless == []
+
+
+@every_layer
+def test_every_layer_exists(package, layer):
+    assert f"{package}.{layer}" in SOURCES
+
+
+@pytest.mark.parametrize("module", sorted(LISTED))
+def test_a_module_imports_only_what_stands_above_it(module):
+    assert list(against_the_order(module, IMPORTS[module] & LISTED)) == []
+
+
+@pytest.mark.parametrize("module", sorted(LISTED))
+def test_what_a_module_imports_of_the_house_is_there(module):
+    assert {other for other in IMPORTS[module] if of_the_house(other)} - SOURCES.keys() == set()
+
+
+@every_layer
+def test_a_layer_uses_the_third_party_packages_beside_it_and_no_others(package, layer):
+    modules = [module for module in SOURCES if layer_of(module) == (package, layer)]
+    if not modules:
+        pytest.skip(f"{package}.{layer} does not exist, which another test reports")
+    used = set().union(*(third_party(IMPORTS[module]) for module in modules))
+    assert LAYERS[package][layer] == used
+
+
+@pytest.mark.parametrize("module", sorted(name for name in SOURCES if name.startswith("tracker.lifecycles.")))
+def test_the_file_of_a_lifecycle_imports_nothing_that_runs(module):
+    outside = {name for name in IMPORTS[module] if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert outside - OF_A_DECLARATION == set()
+
+
+def test_the_third_party_packages_of_the_layers_are_the_dependencies_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in project["dependencies"]}
+    assert declared == set().union(*(used for layers in LAYERS.values() for used in layers.values()))
+
+
+def test_there_is_no_import_cycle():
+    assert cycle({module: IMPORTS[module] & SOURCES.keys() for module in SOURCES}) == []
+
+
+def test_nothing_but_the_agreed_names_and_dot_files_stands_at_the_top_of_the_repository():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout, so git cannot say which files belong to the repository")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    top = {path.partition("/")[0] for path in listed.stdout.split("\0") if path}
+    assert {name for name in top if not name.startswith(".")} - TOP == set()
+
+
+@attrs.frozen
+class Case:
+    """A source, and what it imports as ``tracker.sub.module``."""
+
+    source: str
+    expected: set[str]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("import tracker.store as store", {"tracker.store"}),
+        Case("from tracker import store, __doc__", {"tracker", "tracker.store"}),
+        Case("from tracker.store import Tracker", {"tracker.store"}),
+        Case("def late():\n    import tracker.store", {"tracker.store"}),
+        Case("if TYPE_CHECKING:\n    from tracker.store import Tracker", {"tracker.store"}),
+        Case("from . import other", {"tracker.sub"}),
+        Case("from .. import store", {"tracker.store"}),
+        Case("from ..store import Tracker", {"tracker.store"}),
+        Case("from cattrs.gen import override", {"cattrs.gen"}),
+    ],
+    ids=lambda case: case.source,
+)
+def test_an_import_is_seen_however_it_is_written(case):
+    assert case.expected == imported(case.source, "tracker.sub.module", modules={"tracker", "tracker.store"})
+
+
+def test_the_dots_of_a_package_begin_at_the_package_itself():
+    assert imported("from .hls import Hls", "tracker.lifecycles", is_package=True) == {"tracker.lifecycles.hls"}
+
+
+@pytest.mark.parametrize(
+    ("module", "other", "allowed"),
+    [
+        ("tracker.store", "tracker.session", True),
+        ("tracker.session", "tracker.store", False),
+        ("projections.follow", "tracker.store", True),
+        ("tracker.store", "projections.follow", False),
+        ("projections.read_models.runs", "projections.read_models", True),
+        ("projections.follow", "projections.read_models.runs", True),
+        ("projections.read_models.runs", "projections.follow", False),
+        ("tracker.errors", "tracker", True),
+        ("tracker", "tracker.errors", False),
+        ("projections", "tracker.errors", True),
+    ],
+)
+def test_the_order_allows_what_stands_above_and_refuses_what_stands_below(module, other, allowed):
+    refused = [f"{module} imports {other}, which stands below it in LAYERS"]
+    assert ([] if allowed else refused) == list(against_the_order(module, {other}))
+
+
+def test_a_cycle_is_found_and_named():
+    assert set(cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}

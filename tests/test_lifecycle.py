@@ -1,0 +1,135 @@
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import pytest
+
+from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
+
+
+@attrs.frozen
+class Payload:
+    id: str | None = None
+    kind: str | None = None
+
+
+OPENED, CLOSED = Step("opened"), Step("closed", closes=True)
+
+
+def door(**changes: Any) -> Lifecycle:
+    """A lifecycle with nothing wrong, but for the changes."""
+    declared = {
+        "name": "door",
+        "payload": Payload,
+        "steps": (OPENED, CLOSED),
+        "table": {ABSENT: ("opened",), "opened": ("closed",), "closed": ("opened",)},
+    }
+    return Lifecycle(**{**declared, **changes})
+
+
+def rows(*changes: tuple[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    table = {ABSENT: ("opened",), "opened": ("closed",), "closed": ("opened",)}
+    return {**table, **{state: tuple(names) for state, names in changes}}
+
+
+WRONG = {
+    "a step twice": ({"steps": (OPENED, OPENED, CLOSED)}, "a step is declared twice"),
+    "no attrs class": ({"payload": dict}, "the payload <class 'dict'> is not an attrs class"),
+    "key": ({"key": ("uid",)}, "the key names 'uid', which Payload does not have"),
+    "optional key": ({"optional_key": ("uid",)}, "the optional key names 'uid'"),
+    "label": ({"label": "title"}, "the label names 'title'"),
+    "artefacts": ({"artefacts": ("file",)}, "artefacts names 'file'"),
+    "times": ({"times": ("start",)}, "times names 'start'"),
+    "deprecated": ({"deprecated": {"old": "kind"}}, "deprecated names 'old'"),
+    "in place of deprecated": ({"deprecated": {"kind": "new"}}, "deprecated names 'new'"),
+    "outlives": ({"outlives": {"mode": "post"}}, "outlives names 'mode'"),
+    "brings": (
+        {"steps": (OPENED, attrs.evolve(CLOSED, brings=("file",)))},
+        "step 'closed' (brings) names 'file'",
+    ),
+    "no beginning": ({"table": {"opened": ("closed",), "closed": ()}}, "the table has no row ABSENT"),
+    "unknown step": (
+        {"table": rows(("opened", ("closed", "slammed")))},
+        "row 'opened' leads to the step 'slammed', which is not declared",
+    ),
+    "state without a row": (
+        {"table": {ABSENT: ("opened",), "opened": ("closed",)}},
+        "step 'closed' reports 'closed', which has no row",
+    ),
+    "row nobody reaches": ({"table": rows(("ajar", ("closed",)))}, "row 'ajar' is never reached"),
+    "step nobody reaches": (
+        {"steps": (OPENED, Step("held"), CLOSED), "table": rows(("held", ("closed",)))},
+        "no row leads to the step 'held'",
+    ),
+    "limit without a code": (
+        {"steps": (attrs.evolve(OPENED, limit="stuck_starting"), CLOSED)},
+        "step 'opened' needs both a limit and the code",
+    ),
+    "code without a limit": (
+        {"steps": (attrs.evolve(OPENED, overdue="T301"), CLOSED)},
+        "step 'opened' needs both a limit and the code",
+    ),
+    "no end": (
+        {
+            "steps": (OPENED, Step("shut")),
+            "table": {ABSENT: ("opened",), "opened": ("shut",), "shut": ("opened",)},
+        },
+        "no end can be reached from the start",
+    ),
+    "a step with no way to it": (
+        {
+            "steps": (OPENED, Step("ajar"), CLOSED),
+            "table": rows((ABSENT, ("opened", "ajar")), ("ajar", ("closed",))),
+        },
+        "no way leads from row 'opened' to the step 'ajar', which comes later",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "problem"), WRONG.values(), ids=WRONG)
+def test_a_declaration_that_contradicts_itself_is_refused_and_the_problem_is_named(changes, problem):
+    with pytest.raises(DeclarationError) as refused:
+        door(**changes)
+    assert str(refused.value).startswith("lifecycle 'door': ")
+    assert problem in str(refused.value)
+
+
+def test_every_problem_of_a_declaration_is_named_at_once():
+    with pytest.raises(DeclarationError) as refused:
+        door(key=("uid",), table=rows(("ajar", ("closed",))))
+    assert str(refused.value) == (
+        "lifecycle 'door': the key names 'uid', which Payload does not have; row 'ajar' is never reached"
+    )
+
+
+def test_a_sound_declaration_can_be_asked_for_its_states_and_what_may_come():
+    assert door().states == ("opened", "closed")
+    assert door().starts == {"opened"}
+    assert door().expected("opened") == ("door-closed",)
+    assert door().rank == {ABSENT: -1, "opened": 0, "closed": 1}
+
+
+def test_in_a_state_that_no_row_declares_nothing_is_expected():
+    assert door().expected("lost") == ()
+
+
+def test_the_shortest_way_names_the_steps_that_are_missing():
+    assert door().between(ABSENT, "closed") == ("opened",)
+    assert door().between("opened", "closed") == ()
+
+
+def test_no_way_leads_past_an_end():
+    with pytest.raises(KeyError):
+        door().between("opened", "opened")
+
+
+def test_a_run_may_begin_again_only_where_the_row_of_its_end_has_a_start():
+    final = door(table=rows(("closed", ())))
+    assert door().reopens("closed")
+    assert not final.reopens("closed")
+    assert final.reopens("lost")
+
+
+def test_a_step_reports_its_own_name_unless_it_says_otherwise():
+    assert Step("joined").state == "joined"
+    assert Step("joined", state="in").state == "in"

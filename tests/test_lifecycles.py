@@ -1,0 +1,145 @@
+"""Every test here is about every lifecycle that is declared, so a new one is tested by being there."""
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+from story import NOON, standing
+
+from tracker.envelope import Received
+from tracker.findings import CATALOGUE
+from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
+from tracker.lifecycles import REGISTRY, Registry
+from tracker.rules import Rules
+from tracker.session import Session, judge
+from tracker.webhook import camel_case, parse
+
+MEDIA = ("starting", "started", "stopping", "stopped", "failed")
+DOCUMENTED = [
+    *("session-started", "session-ended", "participant-joined", "participant-left"),
+    *(f"recording-{step}" for step in MEDIA),
+    *(f"participant-recording-{step}" for step in MEDIA),
+    *(f"participant-track-recording-{step}" for step in MEDIA),
+    *(f"livestream-{step}" for step in MEDIA),
+    *(f"hls-{step}" for step in (*MEDIA, "playable")),
+    *("transcription-started", "transcription-stopped", "transcription-failed", "resource-acquired"),
+]
+PAYLOADS = [
+    {name: value for name, value in json.loads(line).items() if not name.startswith("_")}
+    for line in (Path(__file__).parent / "data/payloads.jsonl").read_text(encoding="utf-8").splitlines()
+]
+every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=list(REGISTRY))
+CODES = ("skipped", "missed", "orphan", "repeated", "conflict", "restarted", "outcome", "overdue")
+
+
+def pytest_generate_tests(metafunc):
+    """A walk is one legal path from nothing to an end, each state at most once."""
+    if "walk" in metafunc.fixturenames:
+        walks = [(lifecycle, walk) for lifecycle in REGISTRY.values() for walk in walks_of(lifecycle)]
+        ids = [f"{lifecycle.name}: {' '.join(walk)}" for lifecycle, walk in walks]
+        metafunc.parametrize("lifecycle, walk", walks, ids=ids)
+
+
+def walks_of(lifecycle: Lifecycle, state: str = ABSENT, walk: tuple[str, ...] = ()):
+    for name in lifecycle.table[state]:
+        step = lifecycle.by_name[name]
+        if name not in walk:
+            yield from [(*walk, name)] if step.closes else walks_of(lifecycle, step.state, (*walk, name))
+
+
+def told_of(lifecycle: Lifecycle, step: Step) -> bytes:
+    """A webhook of this step that brings whatever it should."""
+    data = {"meetingId": "M", "sessionId": "S"}
+    data.update((camel_case(name), "k") for name in (*lifecycle.key, *step.brings[:1]))
+    data.update((camel_case(name), f"2026-01-05T12:0{place}:00Z") for place, name in enumerate(lifecycle.times))
+    return json.dumps({"webhookType": lifecycle.webhook_type(step.name), "data": data}).encode()
+
+
+def test_the_documented_types_are_thirty_four_and_all_are_routed():
+    assert len(set(DOCUMENTED)) == 34
+    assert [name for name in DOCUMENTED if name not in REGISTRY.routes] == []
+
+
+@pytest.mark.parametrize("webhook", PAYLOADS, ids=lambda webhook: webhook.get("webhookType", "untyped"))
+def test_a_payload_seen_in_the_wild_goes_to_the_owner_of_its_type_with_no_field_lost(webhook):
+    delivery = parse(json.dumps(webhook).encode())
+    owner = REGISTRY.routes.get(webhook.get("webhookType"))
+    assert (delivery.lifecycle, delivery.step) == (owner or (None, None))
+    if owner:
+        known = {camel_case(field.name) for field in attrs.fields(owner[0].payload)}
+        assert delivery.extra.keys() == webhook["data"].keys() - known
+
+
+@every_lifecycle
+def test_each_type_has_one_owner(lifecycle):
+    types = [lifecycle.webhook_type(step.name) for step in lifecycle.steps]
+    assert [REGISTRY.routes[name][0] for name in types] == [lifecycle] * len(types)
+
+
+@every_lifecycle
+def test_a_second_lifecycle_of_the_same_name_is_refused(lifecycle):
+    with pytest.raises(DeclarationError, match=f"two lifecycles are named '{lifecycle.name}'"):
+        REGISTRY.adding(lifecycle)
+
+
+def test_a_second_owner_of_a_type_is_refused():
+    party, lifecycle = REGISTRY["participant"], REGISTRY["recording"]
+    steps = tuple(attrs.evolve(step, name=f"recording-{step.name}") for step in lifecycle.steps)
+    table = {state: tuple(f"recording-{name}" for name in row) for state, row in lifecycle.table.items()}
+    second = attrs.evolve(lifecycle, name=party.name, steps=steps, table=table)
+    with pytest.raises(DeclarationError, match="-starting belongs to 'participant' and to"):
+        Registry([second, REGISTRY["participant-recording"]])
+
+
+def test_a_second_frame_is_refused():
+    frame = next(lifecycle for lifecycle in REGISTRY.values() if lifecycle.frame)
+    with pytest.raises(DeclarationError, match="only one lifecycle can be the frame"):
+        Registry([frame, attrs.evolve(frame, name="conference")])
+
+
+@every_lifecycle
+def test_every_state_that_is_reached_has_a_row(lifecycle):
+    assert set(lifecycle.states) == lifecycle.table.keys() - {ABSENT}
+
+
+@every_lifecycle
+def test_a_way_leads_from_every_open_state_to_every_later_step(lifecycle):
+    closed = {step.state for step in lifecycle.steps if step.closes}
+    for state in lifecycle.table.keys() - closed:
+        for step in lifecycle.steps:
+            if lifecycle.rank[step.name] > lifecycle.rank[state]:
+                assert lifecycle.between(state, step.name) is not None
+
+
+@every_lifecycle
+def test_its_codes_are_in_the_catalogue_and_its_limits_are_rules(lifecycle):
+    codes = {getattr(step, role) for step in lifecycle.steps for role in CODES}
+    codes |= {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
+    assert codes - {""} - CATALOGUE.keys() == set()
+    rules = {field.name for field in attrs.fields(Rules)}
+    assert {step.limit for step in lifecycle.steps} - {""} - rules == set()
+
+
+@every_lifecycle
+def test_every_payload_field_may_be_absent(lifecycle):
+    assert all(field.default is None for field in attrs.fields(lifecycle.payload))
+
+
+def test_a_legal_path_only_advances_and_is_reproached_with_nothing_but_a_bad_outcome(lifecycle, walk):
+    session, readings = Session("S", "S"), []
+    frame = next(found for found in REGISTRY.values() if found.frame)
+    legal = [(lifecycle, lifecycle.by_name[name]) for name in walk]
+    before = [] if lifecycle.frame else [(frame, frame.by_name[name]) for name in frame.starts]
+    for position, (owner, step) in enumerate(before + legal):
+        delivery = parse(Received(told_of(owner, step), NOON), position)
+        readings.append(judge(session, delivery).reading)
+    outcomes = {step.outcome for _, step in legal} | {step.missed for step in lifecycle.steps}
+    assert readings == ["advanced"] * len(readings)
+    assert set(standing(session, "warning")) - outcomes == set()
+
+
+@every_lifecycle
+def test_it_is_a_file_of_its_own_with_its_own_name(lifecycle):
+    module = __import__(f"tracker.lifecycles.{lifecycle.name.replace('-', '_')}", fromlist=["LIFECYCLE"])
+    assert module.LIFECYCLE is lifecycle

@@ -1,0 +1,126 @@
+from datetime import timedelta
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracker.errors import RulesError
+from tracker.findings import CATALOGUE
+from tracker.rules import Config, Rules, load_config
+
+DURATIONS = [field.name for field in attrs.fields(Rules) if field.name != "severity"]
+
+
+@pytest.fixture
+def rules_of(tmp_path):
+    def rules_of(text):
+        path = tmp_path / "tracker.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_config(path).rules
+
+    return rules_of
+
+
+def test_a_file_that_says_nothing_leaves_every_rule_as_it_is(rules_of):
+    assert rules_of("") == rules_of("[rules]") == Rules()
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ('"20 min"', 1200),
+        ('"10 s"', 10),
+        ('"10s"', 10),
+        ('"1.5 h"', 5400),
+        ('"2 d"', 172_800),
+        ('"250 ms"', 0.25),
+        ("90", 90),
+        ("0.5", 0.5),
+        ("0", 0),
+    ],
+)
+@pytest.mark.parametrize("name", DURATIONS)
+def test_a_duration_is_a_number_with_its_unit_or_of_seconds(rules_of, name, written, seconds):
+    assert rules_of(f"[rules]\n{name} = {written}") == attrs.evolve(
+        Rules(), **{name: timedelta(seconds=seconds)}
+    )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"soon"',
+        '"-5 s"',
+        "-5",
+        '"5 weeks"',
+        "true",
+        "[]",
+        '""',
+        "inf",
+        "nan",
+        "1e30",
+        "366 d",
+        '"99999999999999 d"',
+        "1" + "0" * 400,
+    ],
+)
+def test_what_is_no_duration_is_refused_and_named(rules_of, written):
+    with pytest.raises(RulesError, match=r"grace = .* is no duration") as refused:
+        rules_of(f"[rules]\ngrace = {written}")
+    assert refused.value.hint
+    assert refused.value.place.endswith("tracker.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("rules = 3", "rules is no table", "write [rules]"),
+        ("data = 3", "data is no text", "write data = "),
+        ("[rule]", "no setting 'rule'", "did you mean rules?"),
+        ("[rules", "is not TOML", "write data = "),
+        ("[rules]\nredelivry = 3", "no rule 'redelivry'", "did you mean redelivery?"),
+        ("[rules]\nzzz = 3", "no rule 'zzz'", "known: redelivery"),
+        ("[rules]\nseverity = 3", "severity is no table", "[rules.severity]"),
+        ('[rules.severity]\nS2O3 = "info"', "no code 'S2O3'", "did you mean S203?"),
+        ('[rules.severity]\nS203 = "fatal"', "severity of S203 is 'fatal'", "choose info, warning, error"),
+        ("[rules.severity]\nS203 = []", "severity of S203 is []", "choose info, warning, error"),
+    ],
+)
+def test_a_rules_file_that_is_none_says_what_is_wrong_and_what_to_do(rules_of, text, message, hint):
+    with pytest.raises(RulesError) as refused:
+        rules_of(text)
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("absent.toml", "there is no such file"), ("binary.toml", "cannot be read"), (".", "cannot be read")],
+)
+def test_a_rules_file_that_is_not_there_or_no_text_is_refused(tmp_path, name, message):
+    (tmp_path / "binary.toml").write_bytes(b"\xff")
+    with pytest.raises(RulesError, match=message):
+        load_config(tmp_path / name)
+
+
+def test_a_relative_store_is_found_from_the_file_that_names_it(tmp_path):
+    (tmp_path / "tracker.toml").write_text('data = "store"', encoding="utf-8")
+    assert load_config(tmp_path / "tracker.toml") == Config(tmp_path / "store")
+
+
+def test_a_severity_is_the_catalogue_s_unless_a_rule_says_otherwise(rules_of):
+    rules = rules_of('[rules.severity]\nS203 = "info"')
+    assert rules.severity_of("S203") == "info"
+    assert rules.severity_of("S204") == CATALOGUE["S204"].severity
+
+
+@given(st.sampled_from(DURATIONS), st.integers(1, 10**6))
+def test_the_fingerprint_changes_with_every_rule_and_with_nothing_else(name, more):
+    changed = attrs.evolve(Rules(), **{name: getattr(Rules(), name) + timedelta(microseconds=more)})
+    assert changed.fingerprint() != Rules().fingerprint() == Rules().fingerprint()
+    assert len(changed.fingerprint()) == 16
+
+
+def test_the_fingerprint_changes_with_a_severity():
+    assert Rules(severity={"S203": "info"}).fingerprint() != Rules().fingerprint()
