@@ -6,7 +6,7 @@ judging, rows, listings and diagrams are derived from the declaration. Each comp
 sent with an ``id``, so several may run at once; otherwise it goes the way of every recording, and
 steps and table are the recording's.
 
-Run as a program it shows what the declaration does, without installing it:
+Run as a program it shows what the declaration does, without installing it (``show_a_lifecycle.py``):
 
     python examples/add_a_lifecycle.py
 """
@@ -45,44 +45,8 @@ LIFECYCLE = Lifecycle(
 
 
 if __name__ == "__main__":
-    # A declaration knows nothing of what is built on it; only this demonstration does.
-    import json
+    # A declaration imports nothing that runs, so what shows its effect is a program of its own.
+    import runpy
+    from pathlib import Path
 
-    from projections.diagrams import mermaid
-    from tracker.lifecycles import REGISTRY, Registry
-    from tracker.session import Session, judge, settle
-    from tracker.webhook import parse
-
-    session_id, first, second = (
-        "613731342f27f56e4fc4b6d0",
-        "665fcf7f2abe9a2807e42701",
-        "665fcf7f2abe9a2807e42702",
-    )
-    file = f"/encoded/videos/{first}.mp4"
-    webhooks: tuple[tuple[str, dict[str, str | None]], ...] = (
-        ("session-started", {"start": "2026-11-23T09:00:00.000+00:00"}),
-        ("composite-recording-starting", {"id": first}),
-        ("composite-recording-started", {"id": first}),
-        ("composite-recording-starting", {"id": second}),
-        ("composite-recording-failed", {"id": second, "message": "no source to compose"}),
-        ("composite-recording-stopping", {"id": first}),
-        ("composite-recording-stopped", {"id": first, "filePath": file, "fileUrl": None}),
-    )
-
-    def replay(registry: Registry) -> None:
-        session = Session(session_id, session_id)
-        for position, (webhook_type, more) in enumerate(webhooks, start=1):
-            data = {"meetingId": "jvsg-8rjn-j304", "sessionId": session_id, **more}
-            body = json.dumps({"webhookType": webhook_type, "data": data}).encode()
-            judgement = judge(session, parse(body, position, registry))
-            whose = "".join(value[-2:] for _, value in judgement.key)
-            moved = f"{judgement.state_before or '-'} -> {judgement.state_after or '-'}"
-            print(f"{position}  {webhook_type:<28}  {whose:<2}  {judgement.reading:<8}  {moved}")
-        for finding in settle(session, None).all_findings():
-            print(f"   {finding.code} {finding.severity}: {finding.message}")
-
-    print(f"What the {len(REGISTRY)} lifecycles that are installed make of it:\n")
-    replay(REGISTRY)
-    print(f"\nAnd with {LIFECYCLE.name} (01 and 02 are the ends of the ids):\n")
-    replay(REGISTRY.adding(LIFECYCLE))
-    print(f"\nThe declaration, drawn:\n\n{mermaid(LIFECYCLE)}", end="")
+    runpy.run_path(str(Path(__file__).with_name("show_a_lifecycle.py")), run_name="__main__")

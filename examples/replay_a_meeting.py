@@ -30,7 +30,7 @@ def main(log: str = str(CLEAN), session_id: str = "") -> None:
     # Without an id it is the session that the log speaks of first.
     session_id = session_id or next(one.session_id for one in deliveries if one.session_id) or ""
     session = Session(session_id, session_id)
-    print(columns("line", "received", "what, and whose", "reading", "state"))
+    print(columns("line", "received", "reading", "state", "what, and whose"))
     for delivery in deliveries:
         if delivery.stream == session_id:
             judgement = judge(session, delivery)
@@ -57,11 +57,11 @@ def row(session: Session, delivery: Delivery, judgement: Judgement) -> str:
         what += f" #{judgement.run}" if judgement.run != 1 else ""
     if judgement.state_before != judgement.state_after:
         moved = f"{judgement.state_before or '-'} -> {moved}"
-    return columns(str(delivery.position), at, what, judgement.reading, moved)
+    return columns(str(delivery.position), at, judgement.reading, moved, what)
 
 
-def columns(line: str, received: str, what: str, reading: str, state: str) -> str:
-    return f"{line:>4} {received:<8}  {what:<30} {reading:<13} {state}"
+def columns(line: str, received: str, reading: str, state: str, what: str) -> str:
+    return f"{line:>4} {received:<8}  {reading:<13} {state:<20} {what}"
 
 
 def told(finding: Finding) -> str:

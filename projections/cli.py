@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tracker.errors import NotFoundError, TrackerError, UsageError
+from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.follow import Progress, Views
@@ -50,10 +50,6 @@ def main(arguments: list[str] | None = None) -> None:
         code = _complain("interrupted", "what was committed is kept; run it again to go on", 130)
     except TrackerError as error:
         code = _complain(str(error), error.hint, error.exit_code)
-    except BrokenPipeError:
-        # The reader has had enough; leave nothing behind that could be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
         code = _complain(str(error), "check the disk and the permissions", 3)
     sys.exit(code or 0)
@@ -94,7 +90,19 @@ class Time(click.ParamType[datetime]):
         return time
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Command(click.Group):
+    """The group of all commands; a reader that has had enough, like ``head``, is not an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Nothing may be left that would be flushed to the closed pipe at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @with_store
 @click.version_option(package_name="meeting-tracker", prog_name="tracker")
 @click.pass_context
@@ -171,30 +179,37 @@ def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> Non
     A log may be given again at any time: what was read before is recognised, also when the file has
     grown, was renamed or packed.
     """
-    from tracker.ingest import ingest as read_into
-
     settings = Settings(data, config)
     opened, complaints = _open_logs(logs)
     with settings.store(create=True) as store:
         for log in opened:
-            account = None
-            try:
-                with _byte_progress(log) as progress:
-                    for account in read_into(store, log):  # noqa: B007 - the last one is wanted
-                        progress(log.consumed)
-            except TrackerError as error:
-                complaints.append(error)
-                if error.exit_code != UsageError.exit_code:
-                    break
-            if account is not None:
-                click.echo(_account(account))
-                _remarks(account)
-                if account.refused:
-                    complaints.append(_too_long(account))
+            complaints.extend(_ingest(store, log))
+            if complaints and isinstance(complaints[-1], StoreError):
+                _raise_all(complaints)
         with settings.views(store) as views:
             events, sessions = views.checkpoint.position, views.db.table("sessions").count
         click.echo(f"{store.path.parent}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
+
+
+def _ingest(store: Tracker, log: Any) -> Iterator[TrackerError]:
+    """Reads one log into the store and tells what became of it; yields what went wrong."""
+    from tracker.ingest import ingest as read_into
+
+    account, broken = None, None
+    try:
+        with _byte_progress(log) as progress:
+            for account in read_into(store, log):  # noqa: B007 - the last one is wanted
+                progress(log.consumed)
+    except TrackerError as error:
+        broken = error
+    if account is not None and (account.read or broken is None):
+        click.echo(_account(account))
+        _remarks(account)
+        if account.refused:
+            yield _too_long(account)
+    if broken is not None:
+        yield broken
 
 
 def _open_logs(paths: Iterable[str]) -> tuple[list[Any], list[TrackerError]]:
@@ -509,7 +524,10 @@ def lifecycles(name: str | None, format: str) -> None:
         raise NotFoundError("no such lifecycle", place=name, hint=f"known: {', '.join(REGISTRY)}")
     draw = {TEXT: diagrams.text, "mermaid": diagrams.mermaid, "dot": diagrams.dot}[format]
     chosen = [REGISTRY[name]] if name is not None else list(REGISTRY.values())
-    click.echo("\n".join(draw(lifecycle).rstrip("\n") + "\n" for lifecycle in chosen), nl=False)
+    drawn = [draw(lifecycle).rstrip("\n") + "\n" for lifecycle in chosen]
+    if format == "mermaid" and len(drawn) > 1:  # one file can hold one diagram, or be Markdown
+        drawn = [f"```mermaid\n{diagram}```\n" for diagram in drawn]
+    click.echo("\n".join(drawn), nl=False)
 
 
 @tracker.command()

@@ -117,5 +117,4 @@ def value(session: Session | None) -> Any:
     return attrs.asdict(
         session,
         filter=lambda field, held: field.name != "next_deadline" and not isinstance(held, Lifecycle),
-        retain_collection_types=True,
     )

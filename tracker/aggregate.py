@@ -187,7 +187,7 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules)
         return "redelivered" if age <= rules.fast_redelivery else "new-run"
     if not same_data(heard.data, delivery.data):
         return "conflict"
-    if run.again and not begins:
+    if run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]:
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"
@@ -283,11 +283,13 @@ class _Move:
     def late(self) -> None:
         successor = _first_heard_after(self.aggregate.lifecycle, self.run, self.step.name)
         self.fill(self.run)
-        if successor is None:  # it had been given up, and here is its end
-            self.run.state, self.run.inferred = self.step.state, False
-            self.blame("T303", since=self.run.since)
-        else:
+        if successor is not None:
             self.blame("D102", earlier=successor)
+            return
+        if self.step.closes:  # it had been given up, and here is its end
+            self.run.state, self.run.inferred = self.step.state, False
+        self.moved_on()
+        self.blame("T303", since=self.run.since)
 
     def redelivered(self) -> None:
         heard = self.run.heard(self.step.name)
@@ -322,6 +324,9 @@ class _Move:
         if restart is not None:
             run.steps[restart.step] = restart
             run.state = lifecycle.by_name[restart.step].state
+            for finding in old.standing("D101"):
+                if finding.position == restart.position:  # it was no redelivery after all
+                    finding.verdict = "retracted"
         code = lifecycle.by_name[next(iter(run.steps), self.step.name)].restarted
         missing = give_up(lifecycle, old)
         run.owes = lifecycle.visits
@@ -366,16 +371,21 @@ class _Move:
         if step.name not in self.aggregate.lifecycle.starts:
             run.tentative = False
         self.keep(run)
-        overdue = {step.overdue for step in self.aggregate.lifecycle.steps if step.overdue}
-        for finding in list(run.standing(*overdue)) if overdue else ():
-            finding.verdict = "retracted"
+        if self.moved_on():
             self.blame("T303", since=since)
         if step.outcome and not alone:
-            self.blame(step.outcome, state=state or "starting")
+            self.blame(step.outcome, state=state or "beginning")
         elif step.closes and not alone:
             for other in self.aggregate.lifecycle.steps:
                 if other.missed and run.heard(other.name) is None:
-                    self.blame(other.missed)
+                    self.blame(other.missed, missing=(other.name,), window=self.rules.lateness)
+
+    def moved_on(self) -> bool:
+        """Takes back that the run was stuck. Whether that had been said."""
+        stuck = list(overdue(self.aggregate.lifecycle, self.run))
+        for finding in stuck:
+            finding.verdict = "retracted"
+        return bool(stuck)
 
     def fill(self, run: Run) -> None:
         """The step is put where it was missing; what was provisionally blamed on that is taken back."""
@@ -510,6 +520,12 @@ def give_up(lifecycle: Lifecycle, run: Run) -> tuple[str, ...]:
     else:
         run.state = LOST
     return ends
+
+
+def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:
+    """The standing findings that say the run is stuck."""
+    codes = [step.overdue for step in lifecycle.steps if step.overdue]
+    return run.standing(*codes) if codes else iter(())
 
 
 def taken(delivery: Delivery) -> StepTaken:

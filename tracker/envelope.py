@@ -118,7 +118,8 @@ def encode(received: Received) -> bytes:
 
 def isoformat(time: datetime) -> str:
     """ISO 8601 in UTC with a ``Z``, as short as it is exact."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    text = time.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if time.microsecond else text) + "Z"
 
 
 def parse_time(text: str) -> datetime | None:
@@ -195,7 +196,8 @@ def _is_object_on_one_line(body: bytes) -> bool:
         return False
     try:
         body.isascii() or body.decode()
-        _line.decode(b'{"webhook":' + body + b"}")
+        held = _line.decode(b'{"webhook":' + body + b"}").webhook
     except UNREADABLE:
         return False
-    return True
+    # Braces at both ends are not enough: {"a":1},"source":{} has them and is no object.
+    return held is not msgspec.UNSET and bytes(held) == body

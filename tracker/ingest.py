@@ -68,7 +68,7 @@ def ingest(tracker: Tracker, log: Log) -> Iterator[Ingested]:
             yield account
         elif line.number in source.known:
             source.skip()
-    source.store()
+    source.finish()
     yield account
     if broken:
         raise broken
@@ -107,6 +107,14 @@ class _Source:
                 self._look_again()
             else:
                 self._follow(number, digest)
+
+    def finish(self) -> None:
+        """Stores the last lines. One without an end may grow, so those before it get their own commit."""
+        if not self.skip() and not self.waiting[-1].ended:
+            last = self.waiting.pop()
+            self.store()
+            self.waiting.append(last)
+        self.store()
 
     def _seen(self, number: int) -> Seen:
         names = (self.known.get(place, set()) for place in range(self.followed + 1, number + 1))

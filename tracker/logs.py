@@ -53,12 +53,13 @@ class Line:
     @property
     def cut(self) -> bool:
         """Whether it breaks off inside JSON: its writer has not finished it, or never will."""
-        if self.ended or not self.text.lstrip().startswith(b"{") or self.text.rstrip().endswith(b"}"):
+        if self.ended or not self.text.lstrip().startswith(b"{"):
             return False
         try:
             _json.decode(self.text)
         except UNREADABLE as error:
-            return "truncated" in str(error)
+            reason = str(error)
+            return "truncated" in reason or f"invalid number (byte {len(self.text)})" in reason
         return False
 
 

@@ -103,9 +103,9 @@ def _rules(table: dict[str, Any]) -> Rules:
 
 
 def _duration(name: str, value: Any) -> timedelta:
-    seconds = -1.0
+    seconds: float = -1
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value
     elif isinstance(value, str) and (found := _DURATION.fullmatch(value)) and found[2] in _UNITS:
         seconds = float(found[1]) * _UNITS[found[2]]
     if not 0 <= seconds <= _LONGEST:

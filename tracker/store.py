@@ -232,6 +232,8 @@ class Tracker(Application[str]):
     @classmethod
     def open(cls, data: Path, *, create: bool = False) -> Tracker:
         path = data / EVENTS_DB
+        if data.exists() and not data.is_dir():
+            raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
         if create:
             _make_directory(data)
         elif not path.exists():
@@ -464,10 +466,6 @@ def store_error(path: Path, error: Exception) -> StoreError:
 def _make_directory(data: Path) -> None:
     try:
         data.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise StoreError(
-            "is a file, not a directory", place=str(data), hint="choose another --data DIR"
-        ) from error
     except OSError as error:
         raise StoreError(
             f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"
@@ -476,8 +474,6 @@ def _make_directory(data: Path) -> None:
 
 def _check(path: Path) -> int | None:
     """The format of a store, ``None`` for an empty one. Raises if it is not one we can use."""
-    if path.parent.exists() and not path.parent.is_dir():
-        raise StoreError("is a file, not a directory", place=str(path.parent), hint="choose another --data DIR")
     if not path.exists() or path.stat().st_size == 0:
         return None
     with store_errors(path):

@@ -98,14 +98,16 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)
         )
     webhook_type = body.webhookType if isinstance(body.webhookType, str) else body.type
-    if not isinstance(webhook_type, str) or not webhook_type:
+    if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
         problem = "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET or body.data == _NULL else bytes(body.data)
     try:
         data = _data.decode(raw)
-    except UNREADABLE:
+    except UNREADABLE as error:
         problem = "its data is not an object"
+        if raw.startswith(b"{"):
+            problem = f"its data cannot be read: {_why(received.body, error)}"
         return Delivery(
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
@@ -137,6 +139,8 @@ def _route(delivery: Delivery, data: dict[str, Any], registry: Registry) -> Deli
     delivery.payload = structure(data)
     if not names.issuperset(data):
         delivery.extra = {name: value for name, value in data.items() if name not in names}
+    if lifecycle.stream:
+        delivery.session_id, delivery.meeting_id, wrong = None, None, ""
     key = []
     for field in lifecycle.key + lifecycle.optional_key:
         value = _name(data.get(camel_case(field)))
@@ -146,9 +150,8 @@ def _route(delivery: Delivery, data: dict[str, Any], registry: Registry) -> Deli
             wrong = wrong or f"its {camel_case(field)} is {_shape(data, camel_case(field))}"
     delivery.key = tuple(key)
     if lifecycle.stream:
-        delivery.session_id = delivery.meeting_id = None
         delivery.stream = ":".join((lifecycle.stream, *(value for _, value in key)))
-    if wrong and not (lifecycle.stream and delivery.key):
+    if wrong:
         delivery.stream = delivery.session_id or _unrouted(delivery.type or "")
         delivery.unrouted = MISSING_FIELD
         delivery.problem = wrong
@@ -201,7 +204,8 @@ def _unrouted(webhook_type: str) -> str:
 def _why(body: bytes, error: Exception) -> str:
     """What makes a body unreadable, and in which column (from 1) of which line."""
     if isinstance(error, msgspec.ValidationError):
-        return "it is JSON, but not an object"
+        out_of_range = str(error).startswith("Number out of range")
+        return "a number in it is out of range" if out_of_range else "it is JSON, but not an object"
     if isinstance(error, RecursionError):
         return "its JSON is nested too deeply"
     try:

@@ -20,7 +20,7 @@ from projections.audit import Audit
 from projections.read_models.runs import first_url
 from projections.status import Moment, standing
 from tracker.aggregate import Aggregate, Run
-from tracker.findings import CATALOGUE, SEVERITIES, Code, Finding
+from tracker.findings import SEVERITIES, Code, Finding
 from tracker.session import Session
 
 UNBOUNDED = 1_000_000
@@ -28,6 +28,8 @@ UNBOUNDED = 1_000_000
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim", "live": "green", "in": "green"}
 WIDE = 112
 """Columns of a terminal from which a table shows all it has."""
+MOST_EVIDENCE = 6
+"""Positions named of one finding; the machine formats have all."""
 LANES = 18
 """Lanes that fit on a terminal; with more, people share one."""
 
@@ -195,26 +197,25 @@ def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) 
 
 
 def finding(out: Console, found: Finding) -> None:
-    """One finding: how bad, what, where, what was expected instead, and what it rests on."""
-    entry = CATALOGUE[found.code]
+    """One finding: how bad, what, where and when, what was expected instead, what it rests on."""
     where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
     run = f" run {found.run}" if found.run and found.run > 1 else ""
     out.print(
         Text.assemble(
             "  ",
             (f"{found.severity:<8}", STYLES[found.severity]),
-            (f"{entry.code} {entry.slug}", "bold"),
+            (f"{found.code} {found.slug}", "bold"),
             f"  {shown(where)}{run}" if where else "",
+            (f"  {_time(found.at, date=True)}" if found.at else "", "dim"),
             ("" if found.verdict == "settled" else f"  ({found.verdict})", "dim"),
         ),
         soft_wrap=True,
     )
-    rests = " ".join(f"#{position}" for position in found.evidence[-6:])
-    more = "… " if len(found.evidence) > 6 else ""
-    at = f"{_time(found.at, date=True)}  " if found.at else ""
-    out.print(Text(f"          {shown(found.message)}"), soft_wrap=True)
-    expected = f"expected {' or '.join(found.expected)};  " if found.expected else ""
-    out.print(Text(f"          {at}{shown(expected)}evidence {more}{rests}", "dim"), soft_wrap=True)
+    out.print(Text(f"    {shown(found.message)}"), soft_wrap=True)
+    rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
+    more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
+    expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
+    out.print(Text(f"    {expected}evidence {more}{rests}", "dim"), soft_wrap=True)
 
 
 def code(out: Console, entry: Code, severity: str) -> None:

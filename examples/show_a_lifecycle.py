@@ -1,0 +1,58 @@
+"""What a new lifecycle changes: the same webhooks, judged without it and with it.
+
+Shows the lifecycle of ``add_a_lifecycle.py`` before it is installed. A registry with one declaration
+more is all that parsing needs; judging follows from what was parsed, and the drawing is read off the
+declaration.
+
+    python examples/show_a_lifecycle.py
+"""
+
+from __future__ import annotations
+
+import json
+
+from add_a_lifecycle import LIFECYCLE
+
+from projections.diagrams import mermaid
+from tracker.lifecycles import REGISTRY, Registry
+from tracker.session import Session, judge, settle
+from tracker.webhook import parse
+
+SESSION, FIRST, SECOND = "613731342f27f56e4fc4b6d0", "665fcf7f2abe9a2807e42701", "665fcf7f2abe9a2807e42702"
+FILE = f"/encoded/videos/{FIRST}.mp4"
+WEBHOOKS: tuple[tuple[str, dict[str, str | None]], ...] = (
+    ("session-started", {"start": "2026-11-23T09:00:00.000+00:00"}),
+    ("composite-recording-starting", {"id": FIRST}),
+    ("composite-recording-started", {"id": FIRST}),
+    ("composite-recording-starting", {"id": SECOND}),
+    ("composite-recording-failed", {"id": SECOND, "message": "no source to compose"}),
+    ("composite-recording-stopping", {"id": FIRST}),
+    ("composite-recording-stopped", {"id": FIRST, "filePath": FILE, "fileUrl": None}),
+)
+
+
+def main() -> None:
+    # Where the file has been copied into the package, it is among the installed ones already.
+    without = Registry(lifecycle for lifecycle in REGISTRY.values() if lifecycle.name != LIFECYCLE.name)
+    print(f"What {len(without)} lifecycles make of it:\n")
+    replay(without)
+    print(f"\nAnd with {LIFECYCLE.name} (01 and 02 are the ends of the ids):\n")
+    replay(without.adding(LIFECYCLE))
+    print(f"\nThe declaration, drawn:\n\n{mermaid(LIFECYCLE)}", end="")
+
+
+def replay(registry: Registry) -> None:
+    session = Session(SESSION, SESSION)
+    for position, (webhook_type, more) in enumerate(WEBHOOKS, start=1):
+        data = {"meetingId": "jvsg-8rjn-j304", "sessionId": SESSION, **more}
+        body = json.dumps({"webhookType": webhook_type, "data": data}).encode()
+        judgement = judge(session, parse(body, position, registry))
+        whose = "".join(value[-2:] for _, value in judgement.key)
+        moved = f"{judgement.state_before or '-'} -> {judgement.state_after or '-'}"
+        print(f"{position}  {webhook_type:<28}  {whose:<2}  {judgement.reading:<8}  {moved}")
+    for finding in settle(session, None).all_findings():
+        print(f"   {finding.code} {finding.severity}: {finding.message}")
+
+
+if __name__ == "__main__":
+    main()

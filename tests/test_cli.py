@@ -1,0 +1,400 @@
+"""The command as its users have it: real processes, real files, what is printed and the exit code."""
+
+import gzip
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from projections.status import status as values_of
+from tracker.lifecycles import REGISTRY
+from tracker.session import fold, settle
+from tracker.store import Tracker
+
+ROOT = Path(__file__).parents[1]
+MONDAY = ROOT / "examples" / "bad_monday.jsonl"
+CLEAN = ROOT / "examples" / "clean_meeting.jsonl"
+PAYLOADS = ROOT / "tests" / "data" / "payloads.jsonl"
+RESTARTED = "6b040ea029e961d671985824"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs ``tracker`` in an empty directory; gives the finished process."""
+
+    def call(*arguments, stdin=b"", **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "projections.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            input=stdin,
+            env={**_clean_environment(), **environment},
+            capture_output=True,
+            check=False,
+        )
+
+    return call
+
+
+def _clean_environment():
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sys.path)), "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture
+def monday(run):
+    """``run``, with the bad Monday ingested."""
+    assert run("ingest", MONDAY).returncode == 0
+    return run
+
+
+def ndjson(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def payloads():
+    for line in PAYLOADS.read_bytes().splitlines():
+        yield json.dumps({k: v for k, v in json.loads(line).items() if not k.startswith("_")}).encode()
+
+
+def test_ingest_says_what_it_read_and_stored_and_what_was_there_already(run):
+    first, second = run("ingest", MONDAY), run("ingest", MONDAY)
+    lines = len(MONDAY.read_bytes().splitlines())
+    assert f"{lines} read, {lines} stored, 0 already there" in first.stdout.decode()
+    assert f"{lines} read, 0 stored, {lines} already there" in second.stdout.decode()
+
+
+@pytest.mark.slow
+def test_every_payload_goes_in_and_is_found_again_byte_for_byte(run, tmp_path):
+    bodies = list(payloads())
+    (tmp_path / "all.jsonl").write_bytes(b"\n".join(bodies) + b"\n")
+    run("ingest", "all.jsonl")
+    streams = ["unrouted", *(row["session_id"] for row in ndjson(run("sessions", "--format", "ndjson")))]
+    streams += ["resource:abcdef9879288c1f48339f64"]
+    found = [moment for stream in streams for moment in ndjson(run("timeline", stream, "--format", "ndjson"))]
+    assert sorted(moment["position"] for moment in found) == list(range(1, len(bodies) + 1))
+    exported = ndjson(run("export"))
+    assert [line["webhook"] for line in exported] == [json.loads(body) for body in bodies]
+
+
+def test_an_export_read_into_an_empty_store_gives_the_same_bodies_states_and_findings(monday):
+    exported = monday("export").stdout
+    assert monday("--data", "other", "ingest", "-", stdin=exported).returncode == 0
+    assert monday("--data", "other", "export").stdout == exported
+    for question in (["sessions"], ["audit", "--fail-on", "never"], ["timeline", RESTARTED]):
+        asked = [*question, "--format", "ndjson"]
+        assert monday("--data", "other", *asked).stdout == monday(*asked).stdout
+
+
+def test_an_audit_of_the_log_says_what_an_audit_of_the_store_says(monday):
+    asked = ("--format", "ndjson", "--fail-on", "never")
+    assert monday("audit", MONDAY, *asked).stdout == monday("audit", *asked).stdout
+
+
+def test_an_audit_prints_findings_with_the_promised_names(run):
+    names = (
+        "code slug severity verdict session_id meeting_id lifecycle key run position evidence at "
+        "state_before state_after expected message cause"
+    )
+    found = ndjson(run("audit", MONDAY, "--format", "ndjson"))
+    assert {tuple(finding) for finding in found} == {tuple(names.split())}
+    restarted = next(finding for finding in found if finding["code"] == "S207")
+    assert (restarted["severity"], restarted["session_id"], restarted["lifecycle"], restarted["run"]) == (
+        "error", RESTARTED, "recording", 1,
+    )  # fmt: skip
+
+
+def test_a_position_in_logs_is_the_line_counted_over_all_files(run):
+    clean = len(CLEAN.read_bytes().splitlines())
+    alone = ndjson(run("audit", MONDAY, "--format", "ndjson", "--min-severity", "error"))
+    behind = ndjson(run("audit", CLEAN, MONDAY, "--format", "ndjson", "--min-severity", "error"))
+    assert [finding["position"] for finding in behind] == [finding["position"] + clean for finding in alone]
+
+
+@pytest.mark.parametrize(
+    ("log", "arguments", "code"),
+    [
+        (CLEAN, (), 0),
+        (MONDAY, (), 1),
+        (MONDAY, ("--fail-on", "never"), 0),
+        (MONDAY, ("--fail-on", "info"), 1),
+        (MONDAY, ("--min-severity", "error", "--fail-on", "error"), 1),
+    ],
+)
+def test_the_exit_code_of_an_audit_tells_whether_it_found_something(run, log, arguments, code):
+    assert run("audit", log, *arguments).returncode == code
+
+
+def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(monday):
+    status = json.loads(monday("status", RESTARTED, "--json").stdout)
+    names = (
+        "session_id meeting_id state certainty started_at ended_at first_seen_at last_seen_at deliveries "
+        "last_position participants aggregates findings"
+    )
+    assert tuple(status) == tuple(names.split())
+    assert tuple(status["participants"][0]) == ("participant_id", "name", "state", "certainty", "visits")
+    assert tuple(status["participants"][0]["visits"][0]) == ("joined_at", "left_at")
+    recording = next(one for one in status["aggregates"] if one["lifecycle"] == "recording")
+    assert tuple(recording) == ("lifecycle", "key", "state", "certainty", "runs")
+    assert [(one["run"], one["state"], one["certainty"]) for one in recording["runs"]] == [
+        (1, "lost", "inferred"),
+        (2, "stopped", "sure"),
+    ]
+    assert tuple(recording["runs"][0]["steps"][0]) == ("step", "at", "position", "inferred")
+
+
+def test_a_status_of_the_past_is_the_fold_of_the_prefix(monday, tmp_path):
+    """For every delivery of a session, ``--at`` its position and ``--as-of`` its receive time."""
+    with Tracker.open(tmp_path / "tracker-data") as store:
+        heard = list(store.history(RESTARTED))
+    for count in (1, len(heard) // 2, len(heard)):
+        prefix = heard[:count]
+        session = fold(prefix)
+        expected = values_of(settle(session, prefix[-1].received_at))
+        last = prefix[-1]
+        at = json.loads(monday("status", RESTARTED, "--json", "--at", last.position).stdout)
+        as_of = json.loads(
+            monday("status", RESTARTED, "--json", "--as-of", last.received_at.isoformat()).stdout
+        )
+        assert (at, as_of) == (expected, expected)
+
+
+def test_a_timeline_has_the_promised_names(monday):
+    moments = ndjson(monday("timeline", RESTARTED, "--format", "ndjson"))
+    names = "position received_at type lifecycle key run reading state_before state_after findings"
+    assert {tuple(moment) for moment in moments} == {tuple(names.split())}
+    assert [m["reading"] for m in moments if m["findings"] == ["S207"]] == ["new-run"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (["--finding", "S207"], [RESTARTED]),
+        (["--finding", "restarted-without-stop"], [RESTARTED]),
+        (["--meeting", "h8sd-4kzo-y1fw"], [RESTARTED]),
+        (["--live"], []),
+        (["--since", "2026-11-24T00:00:00Z"], []),
+    ],
+)
+def test_sessions_are_filtered(monday, filters, expected):
+    assert [row["session_id"] for row in ndjson(monday("sessions", "--format", "ndjson", *filters))] == expected
+
+
+def test_csv_and_json_hold_the_same_sessions_as_ndjson(monday):
+    rows = ndjson(monday("sessions", "--format", "ndjson"))
+    assert json.loads(monday("sessions", "--format", "json").stdout) == rows
+    table = monday("sessions", "--format", "csv").stdout.decode().splitlines()
+    assert (table[0].split(","), len(table)) == (list(rows[0]), len(rows) + 1)
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid", "dot"])
+def test_lifecycles_shows_every_declaration(run, format):
+    shown = run("lifecycles", "--format", format).stdout.decode()
+    missing = [
+        lifecycle.webhook_type(step.name)
+        for lifecycle in REGISTRY.values()
+        for step in lifecycle.steps
+        if lifecycle.webhook_type(step.name) not in shown
+    ]
+    assert missing == []
+
+
+def test_nothing_is_shortened_in_a_pipe(run, tmp_path):
+    name = "x" * 300
+    data = {"sessionId": "S", "meetingId": "m" * 200, "participantId": "p", "participantName": name}
+    (tmp_path / "log").write_text(json.dumps({"webhookType": "participant-joined", "data": data}) + "\n")
+    run("ingest", "log")
+    assert name in run("status", "S").stdout.decode()
+    assert "m" * 200 in run("sessions").stdout.decode()
+
+
+def test_what_came_in_cannot_write_to_the_terminal(run, tmp_path):
+    data = {"sessionId": "S", "participantId": "p", "participantName": "\x1b[31mred\x07[bold]\n"}
+    (tmp_path / "log").write_text(json.dumps({"webhookType": "participant-joined", "data": data}) + "\n")
+    run("ingest", "log")
+    shown = run("status", "S").stdout + run("timeline", "S").stdout + run("sessions").stdout
+    assert (b"\x1b" in shown, b"\x07" in shown, b"\\x1b[31mred\\x07[bold]\\x0a" in shown) == (
+        False,
+        False,
+        True,
+    )
+
+
+def test_settings_come_from_flags_before_the_environment_before_the_file(run, tmp_path):
+    (tmp_path / "tracker.toml").write_text('data = "from-file"\n')
+    run("ingest", CLEAN)
+    run("ingest", CLEAN, TRACKER_DATA="from-environment")
+    run("ingest", CLEAN, "--data", "from-flag", TRACKER_DATA="from-environment-too")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "from-environment", "from-file", "from-flag", "tracker.toml",
+    ]  # fmt: skip
+
+
+def test_other_rules_judge_the_whole_past_anew(monday, tmp_path):
+    (tmp_path / "tracker.toml").write_text('[rules.severity]\nS207 = "info"\n')
+    before = len(ndjson(monday("sessions", "--format", "ndjson")))
+    rows = ndjson(monday("sessions", "--format", "ndjson", "--finding", "S207"))
+    assert [(row["session_id"], row["severity"]) for row in rows] == [(RESTARTED, "info")]
+    assert len(ndjson(monday("sessions", "--format", "ndjson"))) == before
+
+
+def complaint(done):
+    """(exit code, lines on stderr), and nothing that looks like a traceback."""
+    text = done.stderr.decode()
+    assert "Traceback" not in text
+    return done.returncode, text.splitlines()
+
+
+def test_a_log_that_cannot_be_read_is_named_with_a_hint_and_the_others_are_read(run, tmp_path):
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
+    done = run("ingest", "missing.jsonl", "directory", "binary", CLEAN)
+    code, told = complaint(done)
+    assert code == 2
+    assert [line.split(": ")[1] for line in told if line.startswith("error")] == [
+        "missing.jsonl",
+        "directory",
+        "binary",
+    ]
+    assert sum(line.startswith("hint: ") for line in told) == 3
+    assert f"{CLEAN}: 25 read, 25 stored" in done.stdout.decode()
+
+
+def test_a_truncated_log_is_stored_up_to_the_cut_and_the_next_run_goes_on(run, tmp_path):
+    packed = gzip.compress(MONDAY.read_bytes())
+    (tmp_path / "log.gz").write_bytes(packed[: len(packed) // 2])
+    code, told = complaint(run("ingest", "log.gz"))
+    stored = int(re.search(r"breaks off after line (\d+)", "".join(told))[1])
+    (tmp_path / "log.gz").write_bytes(packed)
+    again = run("ingest", "log.gz").stdout.decode()
+    assert (code, stored > 50, f"{stored} already there" in again) == (2, True, True)
+    assert run("export").stdout.count(b"\n") == len(MONDAY.read_bytes().splitlines())
+
+
+def test_a_line_that_is_too_long_is_refused_by_name_and_all_others_are_stored(run, tmp_path):
+    lines = CLEAN.read_bytes().splitlines()
+    (tmp_path / "log").write_bytes(b"\n".join([*lines[:3], b"x" * 50_000_000, *lines[3:], b""]))
+    done = run("ingest", "log")
+    code, told = complaint(done)
+    assert (code, told[-2].startswith("error: log:4: "), told[-1].startswith("hint: ")) == (2, True, True)
+    assert "25 stored" in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (b"not json\n" * 9, "no line could be read as a webhook"),
+        (b'{"webhookType": "\xff"}\n', "no line could be read as a webhook"),
+    ],
+)
+def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):
+    (tmp_path / "log").write_bytes(content)
+    done = run("ingest", "log")
+    code, told = complaint(done)
+    assert (code, expected in told[0], told[1].startswith("hint: ")) == (0, True, True)
+    assert run("export").stdout.count(b"\n") == content.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (lambda data: data.write_text("a file"), 3, "is a file, not a directory"),
+        (lambda data: (data.mkdir(), (data / "events.db").write_text("no database" * 99)), 3, "is not a store"),
+        (lambda data: (data.mkdir(), _other_program(data)), 3, "database of another program"),
+        (lambda _data: None, 3, "there is no store"),
+    ],
+)
+def test_a_store_that_is_none_is_named_with_a_hint(run, tmp_path, make, code, words):
+    make(tmp_path / "tracker-data")
+    answered, told = complaint(run("sessions"))
+    assert (answered, words in told[0], told[1].startswith("hint: "), len(told)) == (code, True, True, 2)
+
+
+def _other_program(data):
+    connection = sqlite3.connect(data / "events.db")
+    connection.execute("CREATE TABLE somebody_elses (x)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "No such command"),
+        (["ingest"], "Missing argument"),
+        (["explain", "S27"], "no such code"),
+        (["lifecycles", "recordings"], "no such lifecycle"),
+        (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
+        (["sessions", "--since", "yesterday"], "is no time"),
+        (["status", "S", "--at", "1", "--as-of", "1"], "two different pasts"),
+    ],
+)
+def test_what_cannot_be_done_as_asked_is_told_in_one_line_with_a_hint(run, arguments, words):
+    code, told = complaint(run(*arguments))
+    assert (code, words in told[0], told[1].startswith("hint: "), len(told)) == (2, True, True, 2)
+
+
+def test_a_meeting_given_for_a_session_is_answered_with_its_sessions(monday):
+    code, told = complaint(monday("status", "h8sd-4kzo-y1fw"))
+    assert (code, RESTARTED in told[1]) == (2, True)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(monday, tmp_path):
+    command = f"{sys.executable} -m projections.cli export | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path, env=_clean_environment(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout.count(b"\n")) == (0, b"", 1)
+
+
+def test_verify_names_a_row_that_was_changed_by_hand(monday, tmp_path):
+    assert monday("verify").returncode == 0
+    change(tmp_path / "tracker-data" / "views.db", "UPDATE runs SET state = 'stopped' WHERE state = 'lost'")
+    done = monday("verify")
+    assert (done.returncode, b"state is 'stopped', the log says 'lost'" in done.stdout) == (3, True)
+    monday("rebuild")
+    assert monday("verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DELETE FROM stored_events WHERE notification_id = 7", "position 7: a hole"),
+        ("DELETE FROM stored_events WHERE notification_id > 230", "a hole at the end"),
+        (
+            "UPDATE stored_events SET originator_version = originator_version + 100 WHERE notification_id = 70",
+            "position 70: version",
+        ),
+        (
+            "UPDATE stored_events SET originator_id = 'elsewhere', originator_version = 1 WHERE notification_id = 99",
+            "position 99: stored in elsewhere",
+        ),
+    ],
+)
+def test_verify_names_an_event_that_was_tampered_with(monday, tmp_path, statement, words):
+    change(tmp_path / "tracker-data" / "events.db", statement)
+    done = monday("verify")
+    assert (done.returncode, words in done.stdout.decode()) == (3, True)
+
+
+def change(path, statement):
+    connection = sqlite3.connect(path)
+    assert connection.execute(statement).rowcount > 0
+    connection.commit()
+    connection.close()
+
+
+def test_long_work_shows_progress_on_a_terminal_and_data_stays_on_stdout(monkeypatch, capsys):
+    from projections import cli
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(cli, "PATIENCE", 0)
+    with cli._bar("judging", "events") as show:
+        show(500, 1000)
+    captured = capsys.readouterr()
+    assert (captured.out, "judging" in captured.err, "/s" in captured.err) == ("", True, True)

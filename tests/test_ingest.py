@@ -1,0 +1,267 @@
+import gzip
+import random
+import sys
+import time
+from contextlib import closing
+
+import meetings
+import pytest
+from meetings import MORNING, bodies, read_into, stored, write
+
+from tracker.errors import LogError
+from tracker.ingest import ingest
+from tracker.logs import MAX_LINE, Log
+from tracker.store import PAGE, Tracker
+
+INGEST = """
+import sys
+from pathlib import Path
+import tracker.ingest
+from tracker.logs import Log
+from tracker.store import Tracker
+#go
+data, log, tracker.ingest.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store = Tracker.open(data, create=True)
+for _ in tracker.ingest.ingest(store, Log(log)):
+    pass
+store.close()
+"""
+
+
+def many(count, session="s"):
+    """Lines of one long session."""
+    return [
+        meetings.line(
+            meetings.webhook("participant-joined", sessionId=session, meetingId="m", participantId=str(number)),
+            number,
+        )
+        for number in range(count)
+    ]
+
+
+def counts(account):
+    return account.read, account.stored, account.already_there
+
+
+@pytest.mark.parametrize("count", [0, 1, 57, PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE + 57])
+def test_a_log_read_twice_is_stored_once(tmp_path, count):
+    log = write(tmp_path / "a.jsonl", many(count))
+
+    accounts = [read_into(tmp_path / "data", log) for _ in range(2)]
+
+    assert [(count, count, 0), (count, 0, count)] == [counts(account) for account in accounts]
+    assert bodies(many(count)) == stored(tmp_path / "data")
+
+
+@pytest.mark.parametrize(("first", "then"), [(3, 5), (PAGE - 1, PAGE + 1), (PAGE, PAGE + 3), (1500, 2600)])
+def test_of_a_log_that_has_grown_only_what_is_new_is_stored(tmp_path, first, then):
+    read_into(tmp_path / "data", write(tmp_path / "a.jsonl", many(first)))
+
+    account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", many(then)))
+
+    assert (then, then - first, first) == counts(account)
+    assert bodies(many(then)) == stored(tmp_path / "data")
+
+
+def test_a_log_that_grows_in_the_middle_of_lines_is_stored_line_by_line(tmp_path):
+    whole = b"".join(line + b"\n" for line in meetings.lines(1, sessions=1))
+    log = tmp_path / "a.jsonl"
+    for size in range(0, len(whole) + 97, 97):
+        log.write_bytes(whole[:size])
+        read_into(tmp_path / "data", log)
+
+    assert bodies(meetings.lines(1, sessions=1)) == stored(tmp_path / "data")
+
+
+def test_a_log_that_breaks_off_behind_an_inner_brace_waits_for_the_rest_of_the_line(tmp_path):
+    log, lines = tmp_path / "a.jsonl", many(3)
+    log.write_bytes(b"\n".join(lines)[:-1])
+    first = read_into(tmp_path / "data", log)
+    log.write_bytes(b"\n".join(lines))
+    second = read_into(tmp_path / "data", log)
+
+    assert [(account.read, account.cut) for account in (first, second)] == [(2, 3), (3, 0)]
+    assert bodies(lines) == stored(tmp_path / "data")
+
+
+def test_a_last_line_that_is_text_and_grows_does_not_bring_back_the_lines_before_it(tmp_path):
+    log, lines = tmp_path / "a.jsonl", many(5)
+    log.write_bytes(b"\n".join([*lines, b"hello wo"]))
+    read_into(tmp_path / "data", log)
+    read_into(tmp_path / "data", write(log, [*lines, b"hello world"]))
+
+    assert [*bodies(lines), b"hello wo", b"hello world"] == stored(tmp_path / "data")
+
+
+def test_the_last_line_counts_as_the_same_with_and_without_its_end(tmp_path):
+    log, lines = tmp_path / "a.jsonl", many(5)
+    for content in (b"\n".join(lines), b"\n".join(lines) + b"\n", b"\n".join(lines)):
+        log.write_bytes(content)
+        read_into(tmp_path / "data", log)
+    other = tmp_path / "other"
+    for content in (b"\n".join(lines) + b"\n", b"\n".join(lines)):
+        log.write_bytes(content)
+        read_into(other, log)
+
+    assert [bodies(lines)] * 2 == [stored(tmp_path / "data"), stored(other)]
+
+
+def test_a_log_is_recognised_under_another_name_packed_and_with_other_line_ends(tmp_path):
+    lines = many(1200)
+    read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
+    packed, crlf = tmp_path / "b.gz", tmp_path / "c.jsonl"
+    packed.write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines)))
+    crlf.write_bytes(b"\xef\xbb\xbf" + b"".join(line + b"\r\n" for line in lines))
+
+    accounts = [read_into(tmp_path / "data", log) for log in (packed, crlf)]
+
+    assert [counts(account) for account in accounts] == [(1200, 0, 1200)] * 2
+
+
+def test_a_log_that_shares_only_the_beginning_is_stored_from_where_they_part(tmp_path):
+    begin, one, other = many(1500), many(200, "one"), many(200, "other")
+    for lines in (begin, begin + one, begin + other, begin + one):
+        account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
+
+    assert counts(account) == (1700, 0, 1700)
+    assert bodies(begin + one + other) == stored(tmp_path / "data")
+
+
+def test_a_log_that_differs_early_is_another_log(tmp_path):
+    read_into(tmp_path / "data", write(tmp_path / "a.jsonl", many(20)))
+
+    account = read_into(tmp_path / "data", write(tmp_path / "b.jsonl", many(20)[1:]))
+
+    assert counts(account) == (19, 19, 0)
+
+
+def test_blank_and_too_long_lines_are_told_and_not_stored(tmp_path):
+    lines = [*many(2), b"", b"x" * (MAX_LINE + 1), b"nonsense"]
+
+    account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
+
+    assert (
+        account.read,
+        account.stored,
+        account.blank,
+        [line.number for line in account.refused],
+    ) == (5, 3, 1, [4])
+    assert (
+        account.unrouted,
+        account.malformed,
+        account.first_malformed,
+        account.without_time,
+    ) == (1, 1, 5, 1)
+    assert [*bodies(many(2)), b"nonsense"] == stored(tmp_path / "data")
+
+
+def test_every_line_before_a_log_breaks_off_is_stored_and_the_whole_log_goes_on_there(tmp_path):
+    log, lines = tmp_path / "a.jsonl.gz", meetings.lines(3, sessions=150)
+    packed = gzip.compress(b"".join(line + b"\n" for line in lines))
+    log.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(LogError, match="breaks off after line"):
+        read_into(tmp_path / "data", log)
+    before = stored(tmp_path / "data")
+    log.write_bytes(packed)
+    read_into(tmp_path / "data", log)
+
+    assert bodies(lines)[: len(before)] == before
+    assert len(before) > 500
+    assert bodies(lines) == stored(tmp_path / "data")
+
+
+def test_each_delivery_knows_its_line_and_when_it_was_received(tmp_path):
+    log = write(tmp_path / "a.jsonl", many(2))
+    read_into(tmp_path / "data", log)
+
+    with closing(Tracker.open(tmp_path / "data")) as tracker:
+        first = next(tracker.deliveries()).received
+    assert (f"{log}:1", MORNING) == (first.source, first.received_at)
+
+
+def test_two_readers_that_take_turns_store_every_line_once(tmp_path):
+    log = write(tmp_path / "a.jsonl", many(5 * PAGE + 5))
+    with (
+        closing(Tracker.open(tmp_path / "data", create=True)) as one,
+        closing(Tracker.open(tmp_path / "data")) as other,
+    ):
+        for _ in zip(ingest(one, Log(str(log))), ingest(other, Log(str(log))), strict=True):
+            pass
+
+    assert bodies(many(5 * PAGE + 5)) == stored(tmp_path / "data")
+
+
+class Interrupted(Log):
+    """A log in the midst of which something else happens."""
+
+    def __init__(self, path, number, act):
+        super().__init__(path)
+        self.number, self.act = number, act
+
+    def lines(self):
+        for line in super().lines():
+            if line.number == self.number:
+                self.act()
+            yield line
+
+
+def test_lines_that_another_has_stored_since_they_were_read_are_not_stored_again(tmp_path):
+    short, long = write(tmp_path / "short", many(700)), write(tmp_path / "long", many(PAGE))
+    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+        log = Interrupted(str(long), 800, lambda: read_into(tmp_path / "data", short))
+        *_, account = ingest(tracker, log)
+
+    assert counts(account) == (PAGE, PAGE - 700, 700)
+    assert bodies(many(PAGE)) == stored(tmp_path / "data")
+
+
+@pytest.mark.slow
+def test_processes_that_read_the_same_log_at_once_store_every_line_once(tmp_path):
+    log, data = write(tmp_path / "a.jsonl", many(600)), tmp_path / "data"
+    processes = [meetings.start(INGEST, data, log, size) for size in (20, 20, 20)]
+    meetings.go(*processes)
+
+    assert meetings.finish(*processes) == [""] * 3
+    assert bodies(many(600)) == stored(data)
+
+
+@pytest.mark.slow
+def test_processes_that_read_different_logs_at_once_store_every_line_once(tmp_path):
+    data, names = tmp_path / "data", ("a", "b", "c")
+    processes = [meetings.start(INGEST, data, write(tmp_path / name, many(600, name)), 20) for name in names]
+    meetings.go(*processes)
+
+    assert meetings.finish(*processes) == [""] * 3
+    assert sorted(bodies(many(600, "a") + many(600, "b") + many(600, "c"))) == sorted(stored(data))
+
+
+@pytest.mark.slow
+def test_a_reader_killed_at_any_moment_leaves_a_store_where_the_next_goes_on(tmp_path):
+    """Twenty times SIGKILL, then one run to the end: every line is there once, in order."""
+    dice = random.Random(20)
+    log, data = write(tmp_path / "a.jsonl", many(6000)), tmp_path / "data"
+    ended = 0
+    for _ in range(20):
+        process = meetings.start(INGEST, data, log, 10)
+        meetings.go(process)
+        time.sleep(dice.uniform(0.005, 0.12))
+        process.kill()
+        process.communicate()
+        ended += process.returncode == 0
+    process = meetings.start(INGEST, data, log, 10)
+    meetings.go(process)
+
+    assert meetings.finish(process) == [""]
+    assert bodies(many(6000)) == stored(data)
+    assert ended < 5, "most were killed while they read"
+    with closing(Tracker.open(data)) as tracker:
+        assert list(tracker.integrity()) == []
+
+
+def test_standard_input_is_stored_like_the_file_it_comes_from(tmp_path, monkeypatch):
+    log = write(tmp_path / "a.jsonl", many(1200))
+    with log.open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        piped = read_into(tmp_path / "data", "-")
+
+    assert [counts(piped), counts(read_into(tmp_path / "data", log))] == [(1200, 1200, 0), (1200, 0, 1200)]

@@ -1,0 +1,198 @@
+import gzip
+import io
+import sys
+
+import pytest
+import zstandard
+
+from tracker.errors import LogError
+from tracker.logs import MAX_LINE, Line, Log
+
+THREE = b'{"a":1}\n{"b":2}\n{"c":3}\n'
+
+
+checksummed = pytest.mark.parametrize(
+    "pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress], ids=["gzip", "zstd"]
+)
+
+
+def texts(path):
+    return [line.text for line in Log(str(path)).lines()]
+
+
+def until_error(path):
+    """The lines given before the error, and the error."""
+    given = []
+    with pytest.raises(LogError) as caught:
+        given.extend(line.text for line in Log(str(path)).lines())
+    return given, caught.value
+
+
+def written(tmp_path, content):
+    path = tmp_path / "some.log"
+    path.write_bytes(content)
+    return path
+
+
+def two_frames(content, size=10):
+    packed = zstandard.ZstdCompressor().compress
+    return packed(content[:size]) + packed(content[size:])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        THREE,
+        THREE.replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + THREE,
+        THREE[:-1],
+        gzip.compress(THREE),
+        gzip.compress(b"\xef\xbb\xbf" + THREE),
+        gzip.compress(THREE[:10]) + gzip.compress(THREE[10:]),
+        zstandard.ZstdCompressor().compress(THREE),
+        two_frames(THREE),
+    ],
+    ids=["plain", "crlf", "bom", "no-end", "gzip", "gzip-bom", "gzip-members", "zstd", "zstd-frames"],
+)
+def test_a_log_gives_its_lines_however_it_is_packed(tmp_path, content):
+    assert texts(written(tmp_path, content)) == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, two_frames], ids=["plain", "gzip", "zstd"])
+def test_lines_are_whole_where_a_log_is_larger_than_what_is_read_at_once(tmp_path, pack):
+    lines = [b'{"n":%d,"x":"%s"}' % (number, b"y" * 1000) for number in range(1500)]
+
+    assert lines == texts(written(tmp_path, pack(b"\n".join(lines) + b"\n")))
+
+
+def test_blank_lines_are_given_and_counted(tmp_path):
+    log = Log(str(written(tmp_path, b'\n{"a":1}\n \t\r\n{"b":2}')))
+
+    assert [(line.number, line.blank, line.ended) for line in log.lines()] == [
+        (1, True, True),
+        (2, False, True),
+        (3, True, True),
+        (4, False, False),
+    ]
+
+
+def test_an_empty_log_has_no_lines(tmp_path):
+    assert texts(written(tmp_path, b"")) == []
+
+
+def test_a_log_of_a_byte_order_mark_alone_has_no_lines(tmp_path):
+    assert texts(written(tmp_path, b"\xef\xbb\xbf")) == []
+
+
+@pytest.mark.parametrize("size", [MAX_LINE + 1, 3 * MAX_LINE])
+def test_a_line_that_is_too_long_is_refused_with_its_size_and_the_rest_is_read(tmp_path, size):
+    log = Log(str(written(tmp_path, b"1\n" + b"x" * size + b"\n3\n" + b"y" * size)))
+
+    assert [(1, b"1", 0), (2, b"", size), (3, b"3", 0), (4, b"", size)] == [
+        (line.number, line.text, line.too_long) for line in log.lines()
+    ]
+
+
+def test_a_line_of_the_greatest_length_is_read(tmp_path):
+    assert texts(written(tmp_path, b"x" * MAX_LINE + b"\n2\n")) == [b"x" * MAX_LINE, b"2"]
+
+
+@checksummed
+def test_a_packed_log_that_breaks_off_gives_every_whole_line_and_then_names_the_file(tmp_path, pack):
+    lines = [b'{"n":%d}' % number for number in range(100_000)]
+    path = written(tmp_path, pack(b"\n".join(lines) + b"\n")[:-5])
+
+    given, error = until_error(path)
+
+    assert lines[: len(given)] == given
+    assert (str(path), f"breaks off after line {len(given)}") == (error.place, error.message)
+    assert len(given) > 90_000
+
+
+@checksummed
+def test_a_packed_log_that_is_damaged_raises_an_error_that_names_the_file(tmp_path, pack):
+    packed = bytearray(pack(b"\n".join(b'{"n":%d}' % number for number in range(1000))))
+    packed[-8 if packed.startswith(b"\x1f") else -1] ^= 0xFF  # its checksum
+    path = written(tmp_path, packed)
+
+    _, error = until_error(path)
+
+    assert str(path) == error.place
+    assert error.message.startswith("cannot be read any further: ")
+
+
+def test_a_gzip_with_something_else_behind_it_gives_what_is_packed(tmp_path):
+    given, error = until_error(written(tmp_path, gzip.compress(THREE) + b"and more"))
+
+    assert ([b'{"a":1}', b'{"b":2}', b'{"c":3}'], LogError) == (given, type(error))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"SQLite format 3\x00", "binary"),
+        ('{"a":1}\n'.encode("utf-16"), "UTF-16"),
+        ('{"a":1}\n'.encode("utf-16-be"), "binary"),
+        (b"PK\x03\x04....", "zip"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (gzip.compress(b"a\x00b"), "binary"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_what_it_is(tmp_path, content, kind):
+    path = written(tmp_path, content)
+
+    given, error = until_error(path)
+
+    assert ([], f"{path}: is {kind}, not JSON lines") == (given, str(error))
+    assert error.hint
+
+
+def test_bytes_that_are_not_utf_8_are_given_as_they_are(tmp_path):
+    assert texts(written(tmp_path, b"\xff{\n{}\n")) == [b"\xff{", b"{}"]
+
+
+def test_a_directory_is_refused_with_a_hint_at_what_is_in_it(tmp_path):
+    with pytest.raises(LogError) as caught:
+        Log(str(tmp_path))
+
+    assert f"{tmp_path}: is a directory" == str(caught.value)
+    assert f"name the logs in it: {tmp_path}/*.jsonl" == caught.value.hint
+
+
+def test_a_log_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(LogError) as caught:
+        Log(str(tmp_path / "none.jsonl"))
+
+    assert f"{tmp_path / 'none.jsonl'}: there is no such file" == str(caught.value)
+
+
+@pytest.mark.parametrize("content", [THREE, gzip.compress(THREE), two_frames(THREE)])
+def test_standard_input_is_read_like_a_file(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+
+    assert texts("-") == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+    assert Log("-").name == "stdin"
+
+
+def test_what_was_consumed_is_the_size_of_the_file_once_it_is_read(tmp_path):
+    log = Log(str(written(tmp_path, gzip.compress(THREE * 100_000))))
+    list(log.lines())
+
+    assert log.size == log.consumed
+
+
+def test_every_beginning_of_a_line_of_json_is_known_to_be_cut():
+    text = '{"at":"2026-03-02","webhook":{"data":{"é":"€😀\\n\\u20ac","n":[-1.5e+10,0,true,null,{"x":{}}]}}}'
+    whole = text.encode()
+
+    assert [whole[:size] for size in range(1, len(whole)) if not Line(1, whole[:size], ended=False).cut] == []
+
+
+@pytest.mark.parametrize("text", [b'{"a":1}', b'{"a":1} ', b'{"a" 1}', b'{"a":1}}', b"not json", b'{"a":1.,'])
+def test_a_last_line_that_is_whole_or_wrong_before_its_end_is_not_cut(text):
+    assert not Line(1, text, ended=False).cut
+
+
+def test_a_line_with_an_end_is_never_cut():
+    assert not Line(1, b'{"a":').cut
