@@ -236,13 +236,13 @@ class Tracker(Application[str]):
             raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
         if create:
             _make_directory(data)
-        elif not path.exists():
+        stored = _check(path)
+        if not create and not path.exists():
             raise StoreMissingError(
                 "there is no store",
                 place=str(path),
                 hint="tracker ingest LOG makes one; --data DIR or TRACKER_DATA names another",
             )
-        stored = _check(path)
         if not create and stored is None:
             raise StoreDamagedError("is empty", place=str(path), hint="tracker ingest LOG fills it")
         with store_errors(path):
@@ -437,8 +437,9 @@ def store_errors(path: Path) -> Iterator[None]:
 
 
 def store_error(path: Path, error: Exception) -> StoreError:
-    place, reason = str(path), str(error)
-    if "full" in reason:
+    place = str(path)
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)  # the other text names a path
+    if "full" in reason or "No space left" in reason:
         return StoreError(
             "the disk is full",
             place=place,

@@ -1,0 +1,527 @@
+import json
+import os
+import sqlite3
+import subprocess
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import meetings
+import pytest
+from eventsourcing.persistence import Tracking
+from meetings import MORNING, deliveries, webhook
+
+import tracker.store
+from tracker.envelope import Received
+from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
+from tracker.rules import Rules
+from tracker.session import fold, settle
+from tracker.store import ConcurrentReadError, EnvelopeMapper, Seen, Tracker, WebhookReceived, store_error
+from tracker.webhook import parse
+
+STORED = Path(__file__).parent / "stored"
+
+CREATE = """
+import sys
+from pathlib import Path
+from tracker.store import Tracker
+from tracker.webhook import parse
+#go
+store = Tracker.open(Path(sys.argv[1]), create=True)
+store.append([parse(b'{"webhookType":"x"}')])
+store.close()
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(Tracker.open(tmp_path / "data", create=True)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of two megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def joined(session, participant="p"):
+    return parse(webhook("participant-joined", sessionId=session, participantId=participant))
+
+
+def change(store, statement, *values):
+    """Changes the file by hand."""
+    with closing(sqlite3.connect(store.path)) as db:
+        db.execute(statement, values)
+        db.commit()
+
+
+def failure(action, *arguments, **options):
+    """The error an action ends with."""
+    with pytest.raises(StoreError) as caught:
+        action(*arguments, **options)
+    return type(caught.value), caught.value.message, bool(caught.value.hint)
+
+
+# Appending
+
+
+def test_positions_follow_the_log_and_versions_the_stream(store):
+    first = store.append([joined("a"), joined("b"), joined("a")])
+    second = store.append([joined("b"), joined("a")])
+
+    assert (list(first), list(second)) == ([1, 2, 3], [4, 5])
+    assert [(delivery.stream, version) for delivery, version in store.page(0)] == [
+        ("a", 1),
+        ("b", 1),
+        ("a", 2),
+        ("b", 2),
+        ("a", 3),
+    ]
+
+
+def test_a_batch_may_hold_thousands_of_one_stream(store):
+    store.append([joined("a")])
+    store.append(joined("a", str(number)) for number in range(5000))
+
+    assert list(range(1, 5002)) == [event.originator_version for event in store.events.get("a")]
+
+
+def test_an_empty_batch_gets_no_positions(store):
+    assert list(store.append([])) == []
+    assert (store.last_position(), store.count()) == (0, 0)
+
+
+def test_the_position_in_the_source_is_stored_with_the_events(store):
+    store.append([joined("a")], Tracking("log:x", 7))
+
+    assert store.trackings("log:") == [("log:x", 7)]
+
+
+def test_without_the_position_in_the_source_the_events_are_not_stored_either(store):
+    store.append([joined("a")], Tracking("log:x", 7))
+
+    assert StoreError is failure(store.append, [joined("b")], Tracking("log:x", 7))[0]
+    assert (store.count(), store.trackings("log:")) == (1, [("log:x", 7)])
+
+
+def test_without_the_events_the_position_in_the_source_is_not_stored_either(store):
+    change(store, "CREATE TRIGGER no BEFORE INSERT ON stored_events BEGIN SELECT RAISE(ABORT, 'no'); END")
+
+    assert StoreError is failure(store.append, [joined("a")], Tracking("log:x", 7))[0]
+    assert (store.count(), store.trackings("log:")) == (0, [])
+
+
+def test_a_source_that_others_have_read_since_is_not_stored(store):
+    store.append([joined("a")], Tracking("log:x", 7))
+    with pytest.raises(ConcurrentReadError):
+        store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 0, 9, frozenset()))
+    store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 7, 9, frozenset()))
+
+    assert (store.count(), sorted(store.trackings("log:"))) == (2, [("log:x", 7), ("log:y", 9)])
+
+
+def test_a_position_is_never_given_twice(store):
+    store.append([joined("a"), joined("b")])
+    change(store, "DELETE FROM stored_events")
+
+    assert list(store.append([joined("a")])) == [3]
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(store):
+    with store.factory.datastore.transaction(commit=False) as cursor:
+        found = []
+        for pragma in ("synchronous", "journal_mode"):
+            cursor.execute(f"PRAGMA {pragma}")
+            found.append(cursor.fetchone()[0])
+
+    assert found == [2, "wal"]
+
+
+def test_the_file_says_whose_it_is_and_in_which_format(store):
+    with closing(sqlite3.connect(store.path)) as db:
+        found = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+
+    assert found == [0x4D545354, 1]
+
+
+@pytest.mark.slow
+def test_processes_may_make_the_same_store_at_the_same_moment(tmp_path):
+    for attempt in range(5):
+        data = tmp_path / str(attempt)
+        processes = [meetings.start(CREATE, data) for _ in range(4)]
+        meetings.go(*processes)
+
+        assert meetings.finish(*processes) == [""] * 4
+        assert len(meetings.stored(data)) == 4
+
+
+# Reading
+
+
+def test_the_history_of_a_stream_goes_up_to_a_position_or_a_version(store):
+    store.append([joined("a", "1"), joined("b", "2"), joined("a", "3"), joined("a", "5")][:4])
+
+    assert [
+        [delivery.position for delivery in store.history("a", **up_to)]
+        for up_to in ({}, {"at": 3}, {"lte": 2}, {"at": 2}, {"at": 0})
+    ] == [[1, 3, 4], [1, 3], [1, 3], [1], []]
+
+
+def test_what_is_in_no_session_is_found_by_the_beginning_of_its_stream(store):
+    store.append([parse(b"junk"), joined("a"), parse(b'{"webhookType":"new"}'), parse(b"{}")])
+
+    assert [delivery.position for delivery in store.unrouted()] == [1, 3, 4]
+    assert [delivery.position for delivery in store.unrouted("unrouted:new")] == [3]
+
+
+def test_pages_go_on_behind_a_position_up_to_a_stop(store):
+    store.append(joined("a") for _ in range(7))
+
+    assert [
+        [delivery.position for delivery, _ in store.page(after, 3, stop)]
+        for after, stop in ((0, None), (3, None), (6, None), (7, None), (5, 6))
+    ] == [[1, 2, 3], [4, 5, 6], [7], [], [6]]
+
+
+def test_bodies_and_what_is_known_of_them_come_back_as_they_went_in(store):
+    given = [Received(bytes([number]) * 3, MORNING, f"é:{number}", "key", None) for number in range(256)]
+    given.append(Received(b'{"webhookType":"x"}', None, "", None, "tomorrow"))
+    store.append(parse(received) for received in given)
+
+    assert given == [delivery.received for delivery in store.deliveries()]
+
+
+def test_it_is_an_application_of_eventsourcing(store):
+    store.append([joined("a"), joined("b"), joined("a")])
+
+    assert [(event.originator_id, event.originator_version) for event in store.events.get("a")] == [
+        ("a", 1),
+        ("a", 2),
+    ]
+    assert [
+        (one.id, one.originator_id, one.originator_version) for one in store.notification_log.select(1, 10)
+    ] == [(1, "a", 1), (2, "b", 1), (3, "a", 2)]
+    assert store.recorder.max_notification_id() == 3
+    assert [one.id for one in store.recorder.select_notifications(2, 10, 2, topics=["participant-joined"])] == [
+        2
+    ]
+
+
+def test_an_event_put_by_the_library_is_read_like_any_other(store):
+    received = Received(webhook("participant-joined", sessionId="a", participantId="p"), MORNING)
+    store.events.put([WebhookReceived("a", 1, "participant-joined", received)])
+
+    assert [("a", received)] == [(delivery.stream, delivery.received) for delivery in store.deliveries()]
+
+
+# Status
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_status_at_a_position_is_the_fold_of_the_deliveries_up_to_it(store, seed):
+    store.append(deliveries(meetings.lines(seed, sessions=2)))
+    stream = f"s{seed}-0"
+    history = list(store.history(stream))
+    for size in range(1, len(history) + 1):
+        prefix = fold(history[:size])
+        expected = meetings.shape(settle(prefix, prefix.last_seen_at))
+        following = history[size].position - 1 if size < len(history) else store.last_position()
+
+        assert expected == meetings.shape(store.status(stream, at=history[size - 1].position))
+        assert expected == meetings.shape(store.status(stream, at=following))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_status_as_of_a_time_is_the_fold_of_what_was_received_by_then(store, seed):
+    store.append(deliveries(meetings.lines(seed, sessions=2)))
+    stream = f"s{seed}-0"
+    history = list(store.history(stream))
+    times = sorted(delivery.received_at for delivery in history if delivery.received_at)
+    between = [one + (other - one) / 2 for one, other in pairwise(times)]
+    for time in [*times, *between, times[-1] + timedelta(days=2)]:
+        heard = [one for one in history if one.received_at is None or one.received_at <= time]
+
+        assert meetings.shape(settle(fold(heard), time)) == meetings.shape(store.status(stream, as_of=time))
+
+
+def test_the_status_is_judged_by_the_rules_given(store):
+    store.append(deliveries(meetings.lines(2, sessions=1)))
+    rules = Rules(lateness=timedelta(0), session_idle=timedelta(seconds=20))
+    folded = fold(store.history("s2-0"), rules)
+
+    assert meetings.shape(settle(folded, folded.last_seen_at, rules)) == meetings.shape(
+        store.status("s2-0", rules=rules)
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ({"stream": "none"}, "nothing is stored of it"),
+        ({"stream": "a", "at": 1}, "nothing was known of it by then"),
+        ({"stream": "a", "as_of": MORNING - timedelta(seconds=1)}, "nothing was known of it by then"),
+    ],
+)
+def test_the_status_of_what_is_not_known_is_an_error_that_says_so(store, question, told):
+    store.append([joined("b"), attrs.evolve(joined("a"), received=Received(joined("a").body, MORNING))])
+
+    with pytest.raises(NotFoundError) as caught:
+        store.status(**question)
+    assert told == caught.value.message
+
+
+# Opening
+
+
+def test_where_there_is_no_store_it_says_so_and_makes_none(tmp_path):
+    assert (StoreMissingError, "there is no store", True) == failure(Tracker.open, tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_is_no_store_until_one_is_made_of_it(tmp_path):
+    (tmp_path / "events.db").touch()
+
+    assert (StoreDamagedError, "is empty", True) == failure(Tracker.open, tmp_path)
+    with closing(Tracker.open(tmp_path, create=True)) as store:
+        assert store.count() == 0
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_what_is_no_database_is_told_and_left_alone(tmp_path, create):
+    (tmp_path / "events.db").write_bytes(b"hello world, " * 100)
+
+    assert (StoreDamagedError, "is not a store of this program, or is damaged", True) == failure(
+        Tracker.open, tmp_path, create=create
+    )
+    assert (tmp_path / "events.db").read_bytes() == b"hello world, " * 100
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_database_of_another_program_is_told_and_left_alone(tmp_path, create):
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    before = (tmp_path / "events.db").read_bytes()
+
+    assert (StoreDamagedError, "is a database of another program", True) == failure(
+        Tracker.open, tmp_path, create=create
+    )
+    assert before == (tmp_path / "events.db").read_bytes()
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_of_a_newer_version_is_told_and_left_alone(store, create):
+    store.close()
+    change(store, "PRAGMA user_version = 2")
+
+    assert (StoreVersionError, "was written by a newer version (format 2, this one knows 1)", True) == failure(
+        Tracker.open, store.path.parent, create=create
+    )
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_data_directory_that_is_a_file_is_told(tmp_path, create):
+    (tmp_path / "data").write_text("hello")
+
+    assert (StoreError, "is a file, not a directory", True) == failure(
+        Tracker.open, tmp_path / "data", create=create
+    )
+
+
+def test_a_data_directory_below_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("hello")
+
+    assert (StoreError, "cannot be made: Not a directory", True) == failure(
+        Tracker.open, tmp_path / "file" / "data", create=True
+    )
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_directory_in_the_place_of_the_file_is_told(tmp_path, create):
+    (tmp_path / "events.db").mkdir()
+
+    assert (StoreError, "cannot be opened", True) == failure(Tracker.open, tmp_path, create=create)
+
+
+def test_a_store_damaged_in_the_middle_is_told(store):
+    store.append(joined("a", str(number)) for number in range(3000))
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    content[8192 : len(content) // 2] = b"\xaa" * (len(content) // 2 - 8192)
+    store.path.write_bytes(content)
+
+    with closing(Tracker.open(store.path.parent)) as damaged:
+        assert StoreDamagedError is failure(lambda: list(damaged.deliveries()))[0]
+
+
+def test_a_store_without_its_table_is_told(store):
+    change(store, "DROP TABLE stored_events")
+
+    assert StoreDamagedError is failure(store.count)[0]
+
+
+def test_a_writer_that_waits_too_long_for_another_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracker.store, "LOCK_TIMEOUT", 1)
+    with (
+        closing(Tracker.open(tmp_path, create=True)) as store,
+        closing(sqlite3.connect(store.path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+
+        assert (StoreError, "another process has been writing for 1 s", True) == failure(
+            store.append, [joined("a")]
+        )
+
+
+def test_a_disk_that_is_full_is_told_and_what_was_committed_is_kept(small_disk):
+    batch = [joined("a", str(number)) for number in range(500)]
+    with closing(Tracker.open(small_disk / "data", create=True)) as store:
+        with pytest.raises(StoreError) as caught:
+            for _ in range(1000):
+                store.append(batch)
+        kept = store.count()
+
+        assert (caught.value.message, kept % len(batch)) == ("the disk is full", 0)
+        assert list(store.integrity()) == []
+        subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+        assert [kept + 1] == list(store.append([joined("a")]))
+
+
+def test_a_file_system_that_is_read_only_is_told(small_disk):
+    with closing(Tracker.open(small_disk / "data", create=True)) as store:
+        store.append([joined("a")])
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False, capture_output=True)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+
+    assert {StoreError} == {
+        failure(Tracker.open, small_disk / "data", create=True)[0],
+        failure(Tracker.open, small_disk / "other", create=True)[0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
+        (OSError(28, "No space left on device", "a/views.db"), "the disk is full"),
+        (PermissionError(13, "Permission denied", "full/locked"), "cannot be written"),
+        (OSError(30, "Read-only file system", "full/a"), "cannot be written"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "cannot be written"),
+        (sqlite3.OperationalError("database is locked"), "another process has been writing for 60 s"),
+        (sqlite3.DatabaseError("file is not a database"), "is not a store of this program, or is damaged"),
+        (sqlite3.OperationalError("disk I/O error"), "disk I/O error"),
+    ],
+)
+def test_what_a_database_complains_of_is_told_with_its_place_and_a_hint(tmp_path, error, message):
+    told = store_error(tmp_path, error)
+
+    assert (message, str(tmp_path), 3, True) == (told.message, told.place, told.exit_code, bool(told.hint))
+
+
+# Integrity
+
+
+def test_a_store_that_was_only_appended_to_is_sound(store):
+    store.append(deliveries(meetings.lines(1)))
+
+    assert list(store.integrity()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        (
+            "DELETE FROM stored_events WHERE notification_id = 2",
+            ("position 2", "a hole: the next position is 3"),
+        ),
+        (
+            "DELETE FROM stored_events WHERE notification_id = 5",
+            ("position 5", "a hole at the end: position 5 had been given"),
+        ),
+        (
+            "UPDATE stored_events SET originator_version = 9 WHERE notification_id = 3",
+            ("position 3", "version 9 of a is out of order"),
+        ),
+        (
+            "UPDATE stored_events SET originator_version = 0 WHERE notification_id = 3",
+            ("position 3", "version 0 of a is out of order"),
+        ),
+    ],
+)
+def test_integrity_names_the_place_that_was_changed_by_hand(store, statement, problem):
+    store.append([joined("a"), joined("b"), joined("a"), joined("c"), joined("d")])
+    change(store, statement)
+
+    assert [problem] == list(store.integrity())
+
+
+# Formats
+
+
+def test_bytes_stored_in_format_1_are_read_as_they_were_meant():
+    mapper, at = EnvelopeMapper(), datetime(2026, 3, 2, 9, tzinfo=UTC)
+    later = at + timedelta(milliseconds=250)
+    states = (STORED / "format-1.jsonl").read_bytes().splitlines()
+
+    assert [
+        Received(
+            b'{"webhookType":"recording-started","data":{"meetingId":"m","sessionId":"s"}}',
+            later,
+            "monday.jsonl:7",
+            "pinned-2026",
+        ),
+        Received(
+            '{ "webhookType" : "session-started", "data":{"name":"café"} }'.encode(), at, "monday.jsonl:8"
+        ),
+        Received(b'{"webhookType":"x",\n "data":{}}', later, "monday.jsonl:9"),
+        Received(b'not "json"', None, "monday.jsonl:10", None, "last tuesday"),
+        Received(b"\xff\x00{"),
+        Received(b"{}"),
+    ] == [mapper.to_received(state) for state in states]
+
+
+def test_what_is_stored_today_are_the_bytes_of_format_1():
+    mapper, states = EnvelopeMapper(), (STORED / "format-1.jsonl").read_bytes().splitlines()
+    events = [WebhookReceived("s", 1, "x", mapper.to_received(state)) for state in states]
+
+    assert states == [mapper.to_stored_event(event).state for event in events]
+
+
+def test_a_store_of_an_old_format_is_read_through_every_upcaster_since(store, monkeypatch):
+    """Made up: the third format renamed ``from`` to ``source``, the second ``origin`` to ``from``."""
+    store.append([attrs.evolve(joined("a"), received=Received(b"{}", MORNING, "here"))])
+    store.close()
+    change(store, "UPDATE stored_events SET state = replace(state, 'source', 'origin')")
+
+    def renaming(old, new):
+        return lambda state: json.dumps(
+            {new if key == old else key: value for key, value in json.loads(state).items()}
+        ).encode()
+
+    monkeypatch.setattr(tracker.store, "FORMAT", 3)
+    monkeypatch.setattr(
+        tracker.store, "UPCASTERS", {1: renaming("origin", "from"), 2: renaming("from", "source")}
+    )
+    with closing(Tracker.open(store.path.parent)) as opened:
+        assert [Received(b"{}", MORNING, "here")] == [one.received for one in opened.deliveries()]
+        assert Received(b"{}", MORNING, "here") == next(iter(opened.events.get("a"))).received
+
+
+def test_every_format_before_ours_has_an_upcaster():
+    assert set(range(1, tracker.store.FORMAT)) == set(tracker.store.UPCASTERS)
+
+
+def test_the_types_are_the_topics(store):
+    store.append(deliveries(meetings.lines(5)))
+    topics = Counter(one.topic for one in store.recorder.select_notifications(1, 10_000))
+
+    assert Counter(delivery.topic for delivery in store.deliveries()) == topics
