@@ -9,6 +9,9 @@ memory is folded again from its stream; the rows are never read back.
 ``rebuild`` makes a new file beside the live one and puts it in its place by a rename. The file
 carries the fingerprint of the rules and declarations it was judged by; where that is another one
 than ours, it is rebuilt. It is no WAL file: a ``-wal`` that stays behind would outlive the rename.
+So would a journal, which SQLite finds by the file's name and would play back into the new file:
+the rename happens under the write lock of the old one, and whoever has got that lock looks
+whether the file is still the live one.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,17 +28,24 @@ from typing import Any, Self
 import attrs
 from sqlite_utils import Database
 
-from projections.read_models import Table, findings, participants, runs, sessions, text, types
+from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
 from tracker.envelope import parse_time
 from tracker.errors import StoreError
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.session import Session, judge, settle
+from tracker.session import Session, fold, judge, settle
 from tracker.store import LOCK_TIMEOUT, PAGE, Tracker, store_errors
 from tracker.webhook import Delivery
 
 VIEWS_DB = "views.db"
-TABLES: tuple[Table, ...] = (sessions.TABLE, participants.TABLE, runs.TABLE, findings.TABLE, types.TABLE)
+TABLES: tuple[Table, ...] = (
+    sessions.TABLE,
+    participants.TABLE,
+    runs.TABLE,
+    findings.TABLE,
+    types.TABLE,
+    deadlines.TABLE,
+)
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 MEMORY = 20_000
 """Sessions kept folded between pages."""
@@ -59,7 +69,9 @@ class Views:
     def __init__(self, path: Path, rules: Rules, *, scratch: bool = False) -> None:
         self.path = path
         self.rules = rules
-        self.db = _connect(path, scratch=scratch)
+        self.fingerprint = fingerprint(rules)
+        self._scratch = scratch
+        self._connect()
         self.checkpoint = Checkpoint()
         self._memory: dict[str, Session] = {}
 
@@ -68,7 +80,7 @@ class Views:
         """The live read models, caught up; rebuilt first where they are missing or of other rules."""
         rules = rules or Rules()
         path = tracker.path.with_name(VIEWS_DB)
-        if not _is_current(path, rules):
+        if not _is_current(path, rules, tracker.last_position()):
             rebuild(tracker, rules, progress)
         views = cls(path, rules)
         views.catch_up(tracker, progress)
@@ -93,6 +105,8 @@ class Views:
     ) -> None:
         """Judges what is new in the store, up to its end or to the position ``stop``."""
         with store_errors(self.path):
+            if not self._is_live():
+                self._reconnect()
             self._reload()
         last = tracker.last_position() if stop is None else stop
         if last <= self.checkpoint.position:
@@ -129,12 +143,11 @@ class Views:
 
     def _session(self, tracker: Tracker, delivery: Delivery, version: int) -> Session:
         """The session before this delivery: from memory, or folded again from its stream."""
-        session = self._memory.get(delivery.stream)
-        if session is None:
-            session = Session(delivery.stream, delivery.session_id)
-            for earlier in tracker.history(delivery.stream, lte=version - 1) if version > 1 else ():
-                judge(session, earlier, self.rules)
-            self._memory[delivery.stream] = session
+        session = self._memory.pop(delivery.stream, None)
+        if session is None and version > 1:
+            session = fold(tracker.history(delivery.stream, lte=version - 1), self.rules)
+        session = session or Session(delivery.stream, delivery.session_id)
+        self._memory[delivery.stream] = session  # behind all others: it was used last
         return session
 
     def _judge_unrouted(self, delivery: Delivery, version: int) -> None:
@@ -149,24 +162,24 @@ class Views:
     def _due(self, as_of: datetime | None) -> list[str]:
         if as_of is None:
             return []
-        found = self.db.execute("SELECT session_id FROM sessions WHERE next_deadline <= ?", (text(as_of),))
-        return [row[0] for row in found.fetchall()]
+        return [row[0] for row in self.db.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
     def _write(self, tracker: Tracker, streams: list[str], as_of: datetime | None) -> None:
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for stream in streams:
             session = self._memory.get(stream)
             if session is None:
-                session = self._memory[stream] = Session(stream, stream)
-                for delivery in tracker.history(stream, at=self.checkpoint.position):
-                    judge(session, delivery, self.rules)
+                session = fold(tracker.history(stream, at=self.checkpoint.position), self.rules)
+                assert session is not None, "a stream with a deadline has deliveries"
+                self._memory[stream] = session
             settled = settle(session, as_of, self.rules)
+            rows[deadlines.TABLE.name].extend(deadlines.rows(settled, self.rules))
             for table in TABLES:
                 if table.rows:
                     rows[table.name].extend(table.rows(settled))
         owners = [(stream,) for stream in streams]
         for table in TABLES:
-            if table.rows:
+            if table is not types.TABLE:
                 self._executemany(f"DELETE FROM {table.name} WHERE {table.owner} = ?", owners)
                 self._executemany(table.insert, rows[table.name])
 
@@ -177,7 +190,13 @@ class Views:
 
     def _reload(self) -> None:
         """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
-        row = self.db.execute("SELECT position, as_of FROM checkpoint").fetchone()
+        row = self.db.execute("SELECT position, as_of, fingerprint FROM checkpoint").fetchone()
+        if row[2] != self.fingerprint:
+            raise StoreError(
+                "another process has made it anew by other rules",
+                place=str(self.path),
+                hint="give all processes of one data directory the same rules",
+            )
         checkpoint = Checkpoint(row[0], parse_time(row[1]) if row[1] else None)
         if checkpoint != self.checkpoint:
             self._memory.clear()
@@ -189,15 +208,44 @@ class Views:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with store_errors(self.path):
-            self.db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield
+                self.db.execute("COMMIT")
             except BaseException:
                 self._memory.clear()
                 if self.db.conn.in_transaction:
                     self.db.execute("ROLLBACK")
                 raise
-            self.db.execute("COMMIT")
+
+    def _begin(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        while not self._is_live():
+            self._reconnect()
+            self.db.execute("BEGIN IMMEDIATE")
+
+    def _is_live(self) -> bool:
+        """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
+        return _identity(self.path) == self._identity
+
+    def _reconnect(self) -> None:
+        self.close()
+        self._memory.clear()
+        self._connect()
+
+    def _connect(self) -> None:
+        with store_errors(self.path):
+            self._identity = _identity(self.path)
+            connection = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                timeout=LOCK_TIMEOUT,
+            )
+            self.db = Database(connection)
+            # A file that is thrown away when anything goes wrong needs no journal.
+            self.db.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
+            self.db.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
 
 
 def rebuild(
@@ -218,13 +266,14 @@ def rebuild(
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     try:
         with store_errors(live):
-            beside.unlink(missing_ok=True)
+            _remove_leftovers(live)
+            beside.write_bytes(b"")
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
-            beside.replace(live)
+            _swap(beside, live)
     finally:
         beside.unlink(missing_ok=True)
     return live
@@ -237,13 +286,37 @@ def fingerprint(rules: Rules) -> str:
     return sha256(repr(said).encode()).hexdigest()[:16]
 
 
-def _connect(path: Path, *, scratch: bool) -> Database:
-    with store_errors(path):
-        connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_TIMEOUT)
-        # A file that is thrown away when anything goes wrong needs no journal.
-        connection.execute(f"PRAGMA journal_mode={'OFF' if scratch else 'DELETE'}")
-        connection.execute(f"PRAGMA synchronous={'OFF' if scratch else 'NORMAL'}")
-        return Database(connection)
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of the same name."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _swap(beside: Path, live: Path) -> None:
+    """Puts a file in the place of another while nobody writes to that."""
+    with closing(sqlite3.connect(live, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # also undoes what a killed writer left in a journal
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise
+            live.with_name(f"{live.name}-journal").unlink(missing_ok=True)  # of what is no database any more
+        beside.replace(live)
+
+
+def _remove_leftovers(live: Path) -> None:
+    """What rebuilds that were killed have left behind."""
+    for path in live.parent.glob(f"{live.name}.rebuild-*"):
+        process = path.name.rpartition("-")[2]
+        try:
+            os.kill(int(process), 0)
+        except (ProcessLookupError, ValueError, OverflowError):
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            continue
 
 
 def _create(db: Database, rules: Rules) -> None:
@@ -255,19 +328,19 @@ def _create(db: Database, rules: Rules) -> None:
     db.table("checkpoint").insert({"position": 0, "as_of": None, "fingerprint": fingerprint(rules)})
 
 
-def _is_current(path: Path, rules: Rules) -> bool:
-    """Whether the file is there, whole, and judged by these rules. If not, it can be made anew."""
+def _is_current(path: Path, rules: Rules, last: int) -> bool:
+    """Whether the file is there, whole, judged by these rules, and not of a store that went further."""
     if not path.exists():
         return False
     try:
         with store_errors(path):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=LOCK_TIMEOUT)
             try:
-                row = connection.execute("SELECT fingerprint FROM checkpoint").fetchone()
+                row = connection.execute("SELECT fingerprint, position FROM checkpoint").fetchone()
             finally:
                 connection.close()
     except StoreError as error:
         if isinstance(error.__cause__, sqlite3.DatabaseError) and "locked" not in str(error.__cause__):
             return False
         raise
-    return row is not None and row[0] == fingerprint(rules)
+    return row is not None and row[0] == fingerprint(rules) and row[1] <= last

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tracker.envelope import BODY_NAMES, RECEIVE_TIME_NAMES, Received, decode, encode, isoformat, parse_time
+from tracker.envelope import (
+    BODY_NAMES,
+    RECEIVE_TIME_NAMES,
+    Received,
+    decode,
+    encode,
+    isoformat,
+    mended,
+    parse_time,
+)
+from tracker.webhook import parse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME = datetime(2026, 1, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -60,7 +70,7 @@ def test_a_line_never_raises_and_names_where_it_came_from(written):
 def test_a_body_that_is_an_object_on_one_line_stands_there_as_it_is():
     spaced = b'{ "webhookType":"x" ,"n":1.0}'
     assert encode(Received(spaced, TIME, "a.jsonl:1")) == (
-        b'{"received_at":"2026-01-05T12:00:00.250000Z","source":"a.jsonl:1","webhook":' + spaced + b"}"
+        b'{"received_at":"2026-01-05T12:00:00.25Z","source":"a.jsonl:1","webhook":' + spaced + b"}"
     )
 
 
@@ -177,3 +187,21 @@ def test_a_time_is_written_exactly_and_in_utc(time):
     elsewhere = time.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert isoformat(elsewhere).endswith("Z")
     assert parse_time(isoformat(elsewhere)) == time
+
+
+CUT = rb'{"webhookType":"participant-joined","data":{"sessionId":"S","participantId":"p","participantName":"x\ud83d"}}'
+
+
+@pytest.mark.parametrize("escape", [rb"\ud83d", rb"\uDE00", rb"\ud83d\u0041", rb"\ud83d\ud83d"])
+def test_a_name_that_was_cut_in_the_middle_of_an_emoji_is_still_a_name(escape):
+    body = CUT.replace(rb"\ud83d", escape)
+    received = decode(b'{"received_at":"2026-11-23T09:00:00Z","webhook":' + body + b"}")
+    assert (received.body, received.received_at is None) == (body, False)
+    name = parse(received).payload.participant_name
+    assert (name[:2], parse(received).session_id) == ("x\ufffd", "S")
+    assert decode(encode(received)) == received
+
+
+@pytest.mark.parametrize("kept", [rb"\ud83d\ude00", rb"\\ud83d", rb"\u00e9", rb"\"\n"])
+def test_text_that_is_whole_is_not_mended(kept):
+    assert mended(kept) == kept

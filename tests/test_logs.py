@@ -138,6 +138,7 @@ def test_a_gzip_with_something_else_behind_it_gives_what_is_packed(tmp_path):
         (b"\xfd7zXZ\x00", "xz"),
         (gzip.compress(b"a\x00b"), "binary"),
     ],
+    ids=["binary", "utf-16", "utf-16-be", "zip", "bzip2", "xz", "gzip-of-binary"],
 )
 def test_what_is_no_text_is_refused_by_what_it_is(tmp_path, content, kind):
     path = written(tmp_path, content)
@@ -167,7 +168,9 @@ def test_a_log_that_is_not_there_is_refused(tmp_path):
     assert f"{tmp_path / 'none.jsonl'}: there is no such file" == str(caught.value)
 
 
-@pytest.mark.parametrize("content", [THREE, gzip.compress(THREE), two_frames(THREE)])
+@pytest.mark.parametrize(
+    "content", [THREE, gzip.compress(THREE), two_frames(THREE)], ids=["plain", "gzip", "zstd"]
+)
 def test_standard_input_is_read_like_a_file(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
 

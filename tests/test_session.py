@@ -205,6 +205,21 @@ def test_what_was_stuck_and_moves_on_is_told_as_slow(code):
     assert standing(after(RETRACTED[code])) == ["T303"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "codes"),
+    [
+        (("1 recording-started", "121 recording-starting"), ["D102"]),
+        (("1 recording-starting", "121 recording-started"), []),
+        ((*RECORDING, f"603 recording-stopped {FILE}"), []),
+        (("1 participant-joined p", "3 session-ended", "603 participant-left p"), []),
+        (("1 participant-joined p", "60 participant-joined p", "150 participant-left p"), ["D103"]),
+        (("12h session-ended",), []),
+    ],
+)
+def test_what_comes_at_the_very_end_of_a_window_is_inside_it(lines, codes):
+    assert standing(told(BEGUN, *lines)) == codes
+
+
 def test_a_severity_is_the_one_of_the_rules():
     rules = Rules(severity={"S210": "error"})
     assert standing(told(*RAISED["S210"], rules=rules), "error") == ["S210"]
@@ -315,6 +330,18 @@ def test_what_was_stuck_is_not_reproached_again_when_the_session_ends():
     assert states(session, "recording") == ["lost"]
 
 
+def test_what_was_stuck_and_is_begun_again_is_not_reproached_for_that():
+    session = told(BEGUN, "1 recording-starting", "30m recording-starting", "1801 recording-started")
+    assert standing(session, "warning") == ["T301"]
+    assert states(session, "recording") == ["lost", "started"]
+
+
+def test_an_end_without_a_receive_time_is_settled_the_same_however_often_one_looks():
+    session = told(BEGUN, "1 recording-starting", "- session-ended")
+    once, twice = settle(session, moment("1h")), settle(settle(session, moment("5")), moment("1h"))
+    assert findings(once) == findings(twice) == {"X403": "undecided"}
+
+
 def test_what_began_after_the_end_is_not_reproached_again_for_being_open():
     assert standing(told(*RAISED["X402"], as_of="1h"), "warning") == ["X402"]
 
@@ -400,10 +427,11 @@ POOL = [
     *("transcription-started u type=post", "transcription-stopped u type=post"),
     *("participant-track-recording-starting p audio", "participant-track-recording-stopped p audio"),
 ]
+RESOURCES = ["resource-acquired r type=hls", "resource-acquired r", "resource-released r"]
 GAPS = [0, 1, 5, 11, 59, 61, 89, 91, 119, 121, 299, 601, 1199, 1201, 3601, 43_201]
 
 
-def heard(gaps):
+def heard(gaps, pool=POOL):
     """Deliveries of one session with these gaps between them; ``None`` for one without receive time."""
 
     def positioned(drawn):
@@ -413,12 +441,17 @@ def heard(gaps):
             made.append(delivery(f"{'-' if gap is None else now} {line}", position))
         return made
 
-    return st.lists(st.tuples(st.sampled_from(gaps), st.sampled_from(POOL)), min_size=1, max_size=25).map(
+    return st.lists(st.tuples(st.sampled_from(gaps), st.sampled_from(pool)), min_size=1, max_size=25).map(
         positioned
     )
 
 
-timely = heard(GAPS)
+def begun(story):
+    """A session that has heard nothing yet, and is about to hear this."""
+    return Session(story[0].stream, story[0].session_id)
+
+
+timely = heard(GAPS) | heard(GAPS, RESOURCES)
 timeless = heard([None])
 anyhow = timely | timeless | heard([*GAPS, None]) | heard([*GAPS, *(-gap for gap in GAPS)])
 moments = st.sampled_from(GAPS).flatmap(lambda gap: st.sampled_from([gap, gap * 2, 90_000])).map(moment)
@@ -426,7 +459,7 @@ moments = st.sampled_from(GAPS).flatmap(lambda gap: st.sampled_from([gap, gap * 
 
 @given(anyhow)
 def test_judging_never_raises_and_says_what_each_delivery_was(story):
-    session = Session("S", "S")
+    session = begun(story)
     for each in story:
         judgement = judge(session, each)
         assert (judgement.reading == "unrouted") == (each.lifecycle is None)
@@ -453,7 +486,7 @@ def test_a_run_is_closed_exactly_when_its_state_is_an_end(story):
 
 @given(anyhow)
 def test_a_run_never_goes_backwards(story):
-    session = Session("S", "S")
+    session = begun(story)
     for each in story:
         judge(session, each)
         before = {
@@ -468,7 +501,7 @@ def test_a_run_never_goes_backwards(story):
 
 @given(anyhow)
 def test_the_same_deliveries_give_the_same_session_in_whatever_portions(story):
-    session = Session("S", "S")
+    session = begun(story)
     for each in story:
         session = session.copy()
         judge(session, each)
@@ -491,17 +524,17 @@ def test_settling_in_two_steps_is_settling_in_one(story, one, other):
 
 @given(timely, moments)
 def test_looking_at_a_session_in_between_changes_nothing_of_what_is_found_later(story, as_of):
-    session = Session("S", "S")
+    session = begun(story)
     for each, following in pairwise([*story, None]):
         judge(session, each)
         if following is not None:
-            session = settle(session, following.received_at)
+            session = settle(session, following.received_at - timedelta.resolution)
     assert value(settle(session, as_of)) == value(settle(fold(story), as_of))
 
 
 @given(timely)
 def test_the_past_is_found_by_folding_what_had_been_received_then(story):
-    session = Session("S", "S")
+    session = begun(story)
     for number, each in enumerate(story, 1):
         judge(session, each)
         assert value(settle(session, each.received_at)) == value(settle(fold(story[:number]), each.received_at))
@@ -509,7 +542,7 @@ def test_the_past_is_found_by_folding_what_had_been_received_then(story):
 
 @given(timely)
 def test_the_next_deadline_is_never_later_than_the_first_change(story):
-    session = Session("S", "S")
+    session = begun(story)
     for each in story:
         judge(session, each)
         first = next_deadline(session, RULES)

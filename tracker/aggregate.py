@@ -331,6 +331,8 @@ class _Move:
         missing = give_up(lifecycle, old)
         run.owes = lifecycle.visits
         self.take()
+        if any(overdue(lifecycle, old)):  # it was stuck, so it had to be begun again
+            return
         self.run = old
         window = self.rules.overtaken if lifecycle.visits else None
         self.blame(code, earlier=restart, missing=missing if lifecycle.visits else (), window=window)
@@ -524,8 +526,8 @@ def give_up(lifecycle: Lifecycle, run: Run) -> tuple[str, ...]:
 
 def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:
     """The standing findings that say the run is stuck."""
-    codes = [step.overdue for step in lifecycle.steps if step.overdue]
-    return run.standing(*codes) if codes else iter(())
+    codes = {step.overdue for step in lifecycle.steps}
+    return (finding for finding in run.standing() if finding.code in codes)
 
 
 def taken(delivery: Delivery) -> StepTaken:

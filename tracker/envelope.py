@@ -18,6 +18,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import attrs
 import msgspec
@@ -28,7 +29,12 @@ BODY_NAMES = ("webhook", "payload", "body", "event")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(1970, 9000)  # room on both sides for every window of the rules
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _Raw = msgspec.Raw
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -78,10 +84,10 @@ def decode(line: bytes, source: str = "") -> Received:
     A line that is no envelope is the body itself. ``source`` is used where the line names none.
     """
     try:
-        found = _line.decode(line)
+        found = decode_json(_line, line)
     except UNREADABLE:
         return Received(line, source=source)
-    body = None if _is_bare(found) else _body(found)
+    body = None if _is_bare(found) else _body(found, line)
     if body is None:
         return Received(line, source=source)
     received_at, unread_time = _receive_time(found)
@@ -114,6 +120,26 @@ def encode(received: Received) -> bytes:
         except UnicodeDecodeError:
             parts.append(b'"body_base64":"' + b64encode(body) + b'"')
     return b"{" + b",".join(parts) + b"}"
+
+
+def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
+    try:
+        return decoder.decode(text)
+    except UNREADABLE:
+        whole = mended(text)
+        if whole == text:
+            raise
+        return decoder.decode(whole)
+
+
+def mended(text: bytes) -> bytes:
+    """JSON with a replacement character, of the same length, for each half of a surrogate pair.
+
+    JavaScript cuts an emoji in two and escapes the half that is left, as in ``"\\ud83d"``; strict JSON
+    has no such character.
+    """
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text) if b"\\u" in text else text
 
 
 def isoformat(time: datetime) -> str:
@@ -151,13 +177,16 @@ def _is_bare(found: _Line) -> bool:
     return found.type is not msgspec.UNSET and found.data is not msgspec.UNSET
 
 
-def _body(found: _Line) -> bytes | None:
+def _body(found: _Line, line: bytes) -> bytes | None:
     for name in BODY_NAMES:
         value = getattr(found, name)
         if value is not msgspec.UNSET:
             raw = bytes(value)
             if raw.startswith(b"{"):
-                return raw
+                if raw in line:
+                    return raw
+                begin = mended(line).index(raw)
+                return line[begin : begin + len(raw)]
             if raw.startswith(b'"'):
                 text = _string(value)
                 return None if text is None else text.encode()

@@ -57,7 +57,8 @@ class Rules:
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
-        return sha256(repr(attrs.asdict(self)).encode()).hexdigest()[:16]
+        said = {**attrs.asdict(self), "severity": sorted(self.severity.items())}
+        return sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @attrs.frozen

@@ -139,8 +139,9 @@ def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Sessio
 
 def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) -> Judgement:
     """Lets one delivery move the session. Never raises, whatever was delivered."""
-    if delivery.received_at is not None and session.session_id is not None:
-        _pass_time(session, delivery.received_at, rules)
+    if delivery.received_at is not None:
+        # What comes at the very end of a window is inside it.
+        _pass_time(session, delivery.received_at - timedelta.resolution, rules)
     _hear(session, delivery, rules)
     if delivery.lifecycle is None:
         return _judge_unrouted(session, delivery, rules)
@@ -183,11 +184,11 @@ def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULE
     if not (due or timeless or undecided):
         return session
     settled = session.copy()
-    if as_of is not None:
-        _pass_time(settled, as_of, rules)
-    if timeless and not settled.closed_out:
+    if timeless:  # first, so that a later moment finds what an earlier one did
         for finding in _close_out(settled, None, rules):
             finding.verdict = "undecided"
+    if as_of is not None:
+        _pass_time(settled, as_of, rules)
     for finding in settled.all_findings():
         if finding.verdict == "provisional" and finding.deadline is None:
             finding.verdict = "undecided"
@@ -274,7 +275,7 @@ def _frame_heard(session: Session, run: Run, delivery: Delivery, rules: Rules) -
         for other in session.runs():
             for finding in other.standing(SELF_STOPPED):
                 if gap(finding.at, session.end_heard) <= rules.self_stop:
-                    finding.severity = "info"
+                    _excuse(finding, rules)
 
 
 def _judge_frame(
@@ -293,7 +294,13 @@ def _judge_frame(
         yield _reproach_run(session, aggregate, run, lifecycle.settled_after_end, rules, delivery, words)
     for finding in run.standing(SELF_STOPPED):
         if finding.position == delivery.position:
-            finding.severity = "info"
+            _excuse(finding, rules)
+
+
+def _excuse(finding: Finding, rules: Rules) -> None:
+    """What stops with the session was not stopped by anybody, unless the user's rules see it otherwise."""
+    if finding.code not in rules.severity:
+        finding.severity = "info"
 
 
 def _judge_content(
@@ -417,7 +424,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
             continue
         state = run.state
         explained = {lifecycle.after_end, *(step.overdue for step in lifecycle.steps)} - {""}
-        known = any(run.standing(*explained))
+        known = any(finding.code in explained for finding in run.standing())
         give_up(lifecycle, run)
         if not known:
             finding = reproach(

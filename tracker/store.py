@@ -475,6 +475,8 @@ def _make_directory(data: Path) -> None:
 
 def _check(path: Path) -> int | None:
     """The format of a store, ``None`` for an empty one. Raises if it is not one we can use."""
+    if path.is_dir():
+        raise StoreError("is a directory, not a file", place=str(path), hint="choose another --data DIR")
     if not path.exists() or path.stat().st_size == 0:
         return None
     with store_errors(path):

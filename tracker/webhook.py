@@ -21,7 +21,7 @@ import msgspec
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.msgspec import make_converter
 
-from tracker.envelope import UNREADABLE, Received
+from tracker.envelope import UNREADABLE, Received, decode_json
 from tracker.lifecycle import Lifecycle, Step
 from tracker.lifecycles import REGISTRY, Registry
 
@@ -92,7 +92,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     if isinstance(received, bytes):
         received = Received(received)
     try:
-        body = _body.decode(received.body)
+        body = decode_json(_body, received.body)
     except UNREADABLE as error:
         return Delivery(
             received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
-from tracker.session import Session, next_deadline
+from tracker.session import Session
 
 
 def rows(session: Session) -> Iterator[Row]:
@@ -34,7 +34,6 @@ def rows(session: Session) -> Iterator[Row]:
         max(severities, key=SEVERITIES.index, default=None),
         severities.count("error"),
         severities.count("warning"),
-        text(next_deadline(session)),
     )
 
 
@@ -56,11 +55,10 @@ TABLE = Table(
         "severity": str,
         "errors": int,
         "warnings": int,
-        "next_deadline": str,
     },
     pk=("session_id",),
     rows=rows,
-    indexes=(("meeting_id",), ("state",), ("last_seen_at",), ("next_deadline",)),
+    indexes=(("meeting_id",), ("state",), ("last_seen_at",)),
     owner="session_id",
 )
 

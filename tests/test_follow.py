@@ -1,0 +1,481 @@
+import os
+import random
+import sqlite3
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import meetings
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from meetings import deliveries, line, webhook
+
+from projections import follow
+from projections.follow import VIEWS_DB, Views, rebuild
+from tracker.errors import StoreError
+from tracker.rules import Rules
+from tracker.store import Tracker
+
+SHORT = Rules(
+    grace=timedelta(seconds=30),
+    lateness=timedelta(seconds=5),
+    stuck_starting=timedelta(seconds=10),
+    stuck_stopping=timedelta(seconds=20),
+    session_idle=timedelta(minutes=5),
+    redelivery=timedelta(minutes=1),
+)
+
+FOLLOW = """
+import sys
+from pathlib import Path
+from projections import follow
+from tracker.store import Tracker
+follow.PAGE = 5
+#go
+with Tracker.open(Path(sys.argv[1])) as store:
+    if sys.argv[2] == "rebuild":
+        follow.rebuild(store, page_size=5)
+    else:
+        with follow.Views(store.path.with_name("views.db"), follow.Rules()) as views:
+            views.catch_up(store, page_size=5)
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(Tracker.open(tmp_path / "data", create=True)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def views(store):
+    with Views.open(store) as opened:
+        yield opened
+
+
+def live(store):
+    return store.path.with_name(VIEWS_DB)
+
+
+def at_once(store, rules=None):
+    """Every row of read models made in one page."""
+    path = store.path.with_name("at-once.db")
+    rebuild(store, rules, path=path, page_size=1_000_000)
+    found = meetings.rows(path)
+    path.unlink()
+    return found
+
+
+def beside(store):
+    """Files other than those there should be."""
+    expected = {"events.db", "events.db-wal", "events.db-shm", VIEWS_DB}
+    return {path.name for path in store.path.parent.iterdir()} - expected
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 40)),
+        st.tuples(st.just("catch up"), st.integers(1, 50)),
+        st.tuples(st.just("again"), st.just(1000)),
+        st.tuples(st.just("reopen"), st.just(0)),
+        st.tuples(st.just("rebuild"), st.integers(1, 50)),
+    ),
+    max_size=25,
+)
+
+
+@given(steps=steps, seed=st.integers(0, 60), memory=st.sampled_from([0, 1, 20_000]), short=st.booleans())
+@settings(max_examples=40)
+def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, short):
+    """Any mix of appending, catching up by pages of any size, opening anew and rebuilding."""
+    rules, waiting = SHORT if short else Rules(), deliveries(meetings.lines(seed))
+    with (
+        tempfile.TemporaryDirectory() as data,
+        closing(Tracker.open(Path(data), create=True)) as store,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(follow, "MEMORY", memory)
+        views = Views.open(store, rules)
+        for step, size in [*steps, ("append", len(waiting)), ("catch up", 7)]:
+            if step == "append":
+                store.append(waiting[:size])
+                waiting = waiting[size:]
+            elif step in ("catch up", "again"):
+                views.catch_up(store, page_size=size)
+            else:
+                views.close()
+                if step == "rebuild":
+                    rebuild(store, rules, page_size=size)
+                views = Views.open(store, rules)
+        views.close()
+
+        assert at_once(store, rules) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("rules", [Rules(), SHORT], ids=["usual", "short"])
+@pytest.mark.parametrize("seed", range(3))
+def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
+    store.append(deliveries(meetings.lines(seed, sessions=6)))
+    path = store.path.with_name("by-one.db")
+    rebuild(store, rules, path=path, page_size=1)
+
+    assert at_once(store, rules) == meetings.rows(path)
+
+
+def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
+    store.append(deliveries(meetings.lines(8)))
+    for stop in range(10, store.last_position(), 9):
+        rebuild(store, path=store.path.with_name("to-there.db"), stop=stop, page_size=1_000_000)
+        with Views.open(store) if stop == 10 else Views(live(store), Rules()) as views:
+            if stop == 10:
+                rebuild(store, stop=stop)
+                continue
+            views.catch_up(store, stop=stop)
+
+            assert meetings.rows(store.path.with_name("to-there.db")) == meetings.rows(live(store))
+
+
+def test_a_machine_that_is_heard_of_twice_is_settled_when_its_window_closes(store, views):
+    """Deadlines pass in streams that are no session's too."""
+    said = [("resource-acquired", 0), ("resource-released", 5), ("resource-acquired", 9)]
+    store.append(deliveries(line(webhook(kind, id="r", type="hls"), at) for kind, at in said))
+    views.catch_up(store)
+    store.append(deliveries([line(webhook("session-started", sessionId="s"), 90_000)]))
+    views.catch_up(store)
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_catching_up_tells_how_far_it_is(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    told = []
+    views.catch_up(store, lambda *progress: told.append(progress), page_size=50)
+    last = store.last_position()
+
+    assert [(min(position, last), last) for position in range(50, last + 50, 50)] == told
+
+
+def test_the_checkpoint_is_the_last_position_and_the_newest_receive_time(store, views):
+    given = deliveries([line(b"{}", 60), line(b"{}", 20), line(b"{}")])
+    store.append(given)
+    views.catch_up(store)
+
+    assert follow.Checkpoint(3, given[0].received_at) == views.checkpoint
+    assert meetings.rows(live(store))["checkpoint"][0][:2] == (3, "2026-03-02T09:01:00.000000Z")
+
+
+def test_catching_up_again_writes_nothing(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    before = live(store).read_bytes()
+    views.catch_up(store)
+
+    assert before == live(store).read_bytes()
+
+
+@pytest.mark.parametrize("table", ["sessions", "findings", "checkpoint"])
+def test_a_page_that_fails_half_way_leaves_rows_and_checkpoint_as_they_were(store, views, table):
+    given = deliveries(meetings.lines(1, sessions=8))
+    store.append(given[:40])
+    views.catch_up(store)
+    before = meetings.rows(live(store))
+    store.append(given[40:])
+    event = "UPDATE" if table == "checkpoint" else "INSERT"
+    views.db.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StoreError, match="no"):
+        views.catch_up(store)
+
+    assert before == meetings.rows(live(store))
+    views.db.execute("DROP TRIGGER no")
+    views.catch_up(store)
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_commit_that_fails_is_undone_and_can_be_repeated(store, views, monkeypatch):
+    store.append(deliveries(meetings.lines(1)))
+    with closing(sqlite3.connect(live(store), isolation_level=None)) as reader:
+        views.db.execute("PRAGMA busy_timeout=10")
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT * FROM checkpoint").fetchall()
+        with pytest.raises(StoreError, match="another process"):
+            views.catch_up(store)
+        assert before == reader.execute("SELECT * FROM checkpoint").fetchall()
+        reader.execute("COMMIT")
+    views.catch_up(store)
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_two_followers_of_one_file_may_take_turns(store, views):
+    waiting = deliveries(meetings.lines(4, sessions=8))
+    with Views.open(store) as other:
+        for number, follower in enumerate([views, other, other, views, views, other] * 3):
+            store.append(waiting[number * 7 : number * 7 + 7])
+            follower.catch_up(store, page_size=3)
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_follower_goes_on_in_the_file_that_was_put_in_place_of_its_own(store, views):
+    given = deliveries(meetings.lines(4, sessions=8))
+    store.append(given[:50])
+    views.catch_up(store)
+    store.append(given[50:80])
+    rebuild(store)
+    store.append(given[80:])
+    views.catch_up(store)
+
+    assert at_once(store) == meetings.rows(live(store))
+    assert (live(store).stat().st_size > 0, set()) == (True, beside(store))
+
+
+def test_memory_holds_what_was_used_last(store, monkeypatch):
+    monkeypatch.setattr(follow, "MEMORY", 2)
+    order = ["a", "b", "c", "a", "d"]
+    with Views.open(store) as views:
+        for number, name in enumerate(order):
+            store.append(deliveries([line(webhook("session-started", sessionId=name), number)]))
+            views.catch_up(store)
+
+        assert list(views._memory) == ["a", "d"]
+
+
+def test_a_session_in_memory_is_not_folded_again(store, views, monkeypatch):
+    store.append(deliveries([line(webhook("session-started", sessionId="a"), 1)]))
+    views.catch_up(store)
+    monkeypatch.setattr(store, "history", None)
+    store.append(deliveries([line(webhook("session-ended", sessionId="a"), 2)]))
+    views.catch_up(store)
+
+    assert views.db.execute("SELECT state FROM sessions").fetchall() == [("ended",)]
+
+
+# Rebuilding
+
+
+def test_a_rebuild_is_of_the_same_rows(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    before = meetings.rows(live(store))
+    rebuild(store, page_size=10)
+
+    assert before == meetings.rows(live(store))
+    assert set() == beside(store)
+
+
+def test_other_rules_make_the_read_models_anew(store):
+    store.append(deliveries(meetings.lines(1)))
+    Views.open(store).close()
+    Views.open(store, SHORT).close()
+
+    assert at_once(store, SHORT) == meetings.rows(live(store))
+    assert at_once(store, SHORT) != at_once(store)
+
+
+def test_other_tables_make_the_read_models_anew(store, views, monkeypatch):
+    views.close()
+    monkeypatch.setattr(follow, "SQL_VIEWS", {"all_types": "SELECT * FROM types"})
+    with Views.open(store) as opened:
+        assert opened.db.view_names() == ["all_types"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"hello world, " * 1000),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: _execute(path, "DROP TABLE checkpoint"),
+        lambda path: _execute(path, "DELETE FROM checkpoint"),
+        lambda path: path.unlink(),
+    ],
+    ids=["text", "empty", "cut", "no-checkpoint-table", "no-checkpoint", "gone"],
+)
+def test_read_models_that_are_damaged_are_made_anew(store, views, damage):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    views.close()
+    damage(live(store))
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def _execute(path, *statements):
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def test_read_models_that_go_further_than_the_store_are_made_anew(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), "UPDATE checkpoint SET position = position + 1")
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_rebuild_that_fails_leaves_the_live_file_and_nothing_beside_it(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    before = live(store).read_bytes()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(store, progress=fail, page_size=20)
+
+    assert (before, set()) == (live(store).read_bytes(), beside(store))
+
+
+def test_what_a_dead_rebuild_left_behind_is_removed_by_the_next(store, views):
+    gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip()
+    for number in (gone, os.getppid()):
+        live(store).with_name(f"{VIEWS_DB}.rebuild-{number}").touch()
+    rebuild(store)
+
+    assert {f"{VIEWS_DB}.rebuild-{os.getppid()}"} == beside(store)
+
+
+def kill_while_it_writes(store, views):
+    """Leaves what a follower that is killed in the midst of a transaction leaves: a journal to be played back."""
+    journal, before = live(store).with_name(f"{VIEWS_DB}-journal"), live(store).read_bytes()
+    views.db.execute("PRAGMA cache_size=1")
+    views.db.execute("BEGIN IMMEDIATE")
+    views.db.execute("UPDATE findings SET message = message || hex(zeroblob(2000))")
+    views.db.execute("UPDATE sessions SET meeting_id = 'spoilt'")
+    left = journal.read_bytes(), live(store).read_bytes()
+    views.db.execute("ROLLBACK")
+    views.close()
+    journal.write_bytes(left[0])
+    live(store).write_bytes(left[1])
+    assert before != left[1], "it had begun to write to the file itself"
+
+
+def test_a_journal_left_by_a_killed_follower_does_not_spoil_what_is_put_in_its_place(store, views):
+    """A journal is found by the name of its file, whatever file that is by then."""
+    given = deliveries(meetings.lines(1, sessions=8))
+    store.append(given[:60])
+    views.catch_up(store)
+    kill_while_it_writes(store, views)
+    store.append(given[60:])
+    rebuild(store)
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_read_models_are_opened_where_a_follower_was_killed(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    kill_while_it_writes(store, views)
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_damaged_file_with_a_journal_is_made_anew(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    kill_while_it_writes(store, views)
+    live(store).write_bytes(b"hello world, " * 1000)
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_read_models_that_another_has_made_by_other_rules_are_left_to_it(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    Views.open(store, SHORT).close()
+    with pytest.raises(StoreError, match="by other rules"):
+        views.catch_up(store)
+
+    assert at_once(store, SHORT) == meetings.rows(live(store))
+
+
+@pytest.mark.slow
+def test_a_follower_killed_at_any_moment_leaves_rows_that_the_next_completes(store):
+    dice = random.Random(6)
+    store.append(deliveries(meetings.lines(1, sessions=40)))
+    rebuild(store, stop=1)
+    for _ in range(8):
+        process = meetings.start(FOLLOW, store.path.parent, "follow")
+        meetings.go(process)
+        time.sleep(dice.uniform(0.02, 0.15))
+        process.kill()
+        process.communicate()
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.slow
+def test_a_rebuild_killed_at_any_moment_leaves_the_live_file_as_it_was(store):
+    dice = random.Random(7)
+    store.append(deliveries(meetings.lines(1, sessions=100)))
+    rebuild(store)
+    before = meetings.rows(live(store))
+    for _ in range(6):
+        process = meetings.start(FOLLOW, store.path.parent, "rebuild")
+        meetings.go(process)
+        time.sleep(dice.uniform(0.02, 0.3))
+        process.kill()
+        process.communicate()
+
+    assert before == meetings.rows(live(store))
+    rebuild(store)
+    assert set() == beside(store)
+
+
+@pytest.mark.slow
+def test_followers_and_rebuilds_of_many_processes_at_once_give_the_same_rows(store):
+    store.append(deliveries(meetings.lines(1, sessions=30)))
+    rebuild(store, stop=1)
+    whats = ["follow", "rebuild", "follow", "rebuild"]
+    processes = [meetings.start(FOLLOW, store.path.parent, what) for what in whats]
+    meetings.go(*processes)
+
+    assert meetings.finish(*processes) == [""] * 4
+    Views.open(store).close()
+    assert at_once(store) == meetings.rows(live(store))
+
+
+# What is asked of the file
+
+
+def test_the_file_is_plain_sqlite_with_its_keys_in_order(store):
+    store.append(deliveries(meetings.lines(1)))
+    Views.open(store).close()
+    with closing(sqlite3.connect(live(store))) as db:
+        checks = ("integrity_check", "foreign_key_check", "journal_mode")
+
+        assert [db.execute(f"PRAGMA {name}").fetchall() for name in checks] == [[("ok",)], [], [("delete",)]]
+
+
+def test_a_reader_is_not_kept_waiting_while_the_file_is_rebuilt(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    seen = []
+
+    def look(*_):
+        with closing(sqlite3.connect(live(store), timeout=0)) as db:
+            seen.append(db.execute("SELECT COUNT(*) FROM sessions").fetchone()[0])
+
+    rebuild(store, progress=look, page_size=20)
+
+    assert [3] * len(seen) == seen
+    assert len(seen) > 2
+
+
+def test_an_empty_store_has_empty_read_models(store, views):
+    assert {table: len(found) for table, found in meetings.rows(live(store)).items() if found} == {
+        "checkpoint": 1
+    }
+    assert follow.Checkpoint() == views.checkpoint
