@@ -16,19 +16,12 @@ from __future__ import annotations
 import attrs
 
 from tracker.lifecycle import Lifecycle
-from tracker.lifecycles.recording import FILES, STEPS, TABLE, File
+from tracker.lifecycles.recording import FILES, STEPS, TABLE, Recorded
 
 
 @attrs.frozen
-class CompositeRecording:
-    meeting_id: str | None = None
-    session_id: str | None = None
+class CompositeRecording(Recorded):
     id: str | None = None
-    file_path: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
-    file_details: tuple[File, ...] | None = None
-    message: str | None = None
 
 
 LIFECYCLE = Lifecycle(

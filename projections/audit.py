@@ -14,7 +14,7 @@ from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
-from tracker.session import Session, judge, settle
+from tracker.session import Session, conclude, judge
 from tracker.webhook import MALFORMED, Delivery, parse
 
 
@@ -50,7 +50,7 @@ def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None =
             session = sessions[delivery.stream] = Session(delivery.stream, delivery.session_id)
         judge(session, delivery, rules)
     for session in sessions.values():
-        settled = settle(session, as_of or result.newest, rules)
+        settled = conclude(session, as_of or result.newest, rules)
         result.sessions.append(settled)
         for found in standing(settled.all_findings()):
             if found.verdict == "provisional":

@@ -12,7 +12,7 @@ from tracker.aggregate import Aggregate, Judgement
 from tracker.envelope import isoformat
 from tracker.findings import Finding
 from tracker.rules import Rules
-from tracker.session import Session, judge, settle
+from tracker.session import Session, conclude, judge
 from tracker.webhook import Delivery, converter
 
 Values = dict[str, Any]
@@ -94,7 +94,7 @@ def timeline(
         place = next((n for n, one in enumerate(aggregates) if (one.lifecycle.name, one.key) == moved), None)
         under_way = frozenset(n for n, one in enumerate(aggregates) if one.runs and not one.runs[-1].closed)
         heard.append((delivery, judgement, under_way, place))
-    settled = [settle(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
+    settled = [conclude(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
     blamed: dict[int | None, list[Finding]] = {}
     for session in settled:
         for found in standing(session.all_findings()):

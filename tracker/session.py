@@ -181,18 +181,21 @@ def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULE
     undecided = any(
         finding.verdict == "provisional" and finding.deadline is None for finding in session.all_findings()
     )
-    if not (due or timeless or undecided):
-        return session
-    settled = session.copy()
-    if timeless:  # first, so that a later moment finds what an earlier one did
-        for finding in _close_out(settled, None, rules):
+    return conclude(session.copy(), as_of, rules) if due or timeless or undecided else session
+
+
+def conclude(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULES) -> Session:
+    """``settle`` for a session that nothing more will be told of: it is changed, and no copy is made."""
+    if session.end_heard is None and session.ended and not session.closed_out:
+        # First, so that a later moment finds what an earlier one did.
+        for finding in _close_out(session, None, rules):
             finding.verdict = "undecided"
     if as_of is not None:
-        _pass_time(settled, as_of, rules)
-    for finding in settled.all_findings():
+        _pass_time(session, as_of, rules)
+    for finding in session.all_findings():
         if finding.verdict == "provisional" and finding.deadline is None:
             finding.verdict = "undecided"
-    return settled
+    return session
 
 
 def next_deadline(session: Session, rules: Rules = DEFAULT_RULES) -> datetime | None:

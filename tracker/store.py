@@ -41,7 +41,7 @@ from tracker import envelope
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.rules import Rules
-from tracker.session import Session, fold, settle
+from tracker.session import Session, conclude, fold
 from tracker.webhook import Delivery, parse
 
 FORMAT = 1
@@ -363,7 +363,7 @@ class Tracker(Application[str]):
         if session is None:
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
-        return settle(session, as_of if as_of is not None else session.last_seen_at, rules)
+        return conclude(session, as_of if as_of is not None else session.last_seen_at, rules)
 
     def last_position(self) -> int:
         """The position of the newest delivery, 0 if there is none."""

@@ -230,6 +230,7 @@ def _place(body: bytes, offset: int) -> str:
     return f"column {column}" if b"\n" not in body.strip() else f"line {line}, column {column}"
 
 
+@cache
 def camel_case(name: str) -> str:
     """The name VideoSDK sends for a field: ``participant_id`` -> ``participantId``."""
     first, *rest = name.split("_")

@@ -37,15 +37,21 @@ class File:
 
 
 @attrs.frozen
-class Recording:
+class Recorded:
+    """What every kind of recording may send."""
+
     meeting_id: str | None = None
     session_id: str | None = None
-    id: str | None = None
     file_path: str | None = None
     file_url: str | None = None
     file_id: str | None = None
     file_details: tuple[File, ...] | None = None
     message: str | None = None
+
+
+@attrs.frozen
+class Recording(Recorded):
+    id: str | None = None
 
 
 LIFECYCLE = Lifecycle(
