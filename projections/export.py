@@ -33,6 +33,9 @@ def table(deliveries: Iterable[Delivery]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(CSV_COLUMNS)
+    yield buffer.getvalue().encode()
+    buffer.seek(0)
+    buffer.truncate()
     for delivery in deliveries:
         received = delivery.received
         writer.writerow(

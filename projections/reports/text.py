@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,8 @@ WIDE = 112
 """Columns of a terminal from which a table shows all it has."""
 MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
+MOST_NAME = 24
+"""Columns for names; a longer one pushes what stands behind it."""
 LANES = 18
 """Lanes that fit on a terminal; with more, people share one."""
 
@@ -99,7 +102,7 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         inside = sum(not one.runs[-1].closed for one in people)
         out.print()
         out.print(Text.assemble(("people", "bold"), (f"  {inside} inside, {len(people)} in all", "dim")))
-        out.print(_people(people))
+        _people(out, people)
     if media:
         out.print()
         out.print(Text("media", "bold"))
@@ -240,25 +243,21 @@ def codes(out: Console, entries: Iterable[Code]) -> None:
     out.print(table)
 
 
-def _people(people: Iterable[Aggregate]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    for one in people:
+def _people(out: Console, people: Sequence[Aggregate]) -> None:
+    states = [one.state + ("" if one.certainty == "sure" else f" ({one.certainty})") for one in people]
+    names = [shown(one.label or one.key[0][1]) for one in people]
+    for one, state, name in zip(people, states, names, strict=True):
         visits = []
         for run in one.runs:
             came, went = (run.heard(step.name) for step in one.lifecycle.steps)
-            left = _time(went.at) if went else ("" if not run.closed else "?")
+            left = _time(went.at) if went else ("?" if run.closed else "")
             visits.append(f"{_time(came.at) if came else '?'} – {left}".rstrip())
-        doubt = "" if one.certainty == "sure" else f" ({one.certainty})"
-        grid.add_row(
-            Text.assemble(
-                "  ● " if not one.runs[-1].closed else "  ○ ",
-                (one.state, STYLES.get(one.state, "")),
-                (doubt, "dim"),
-            ),
-            shown(one.label or one.key[0][1]),
-            Text(", ".join(visits)),
+        line = Text.assemble(
+            "  ○ " if one.runs[-1].closed else "  ● ",
+            (f"{state:<{max(map(len, states))}}", STYLES.get(one.state, "")),
+            f"  {name:<{min(MOST_NAME, max(map(cell_len, names)))}}  {', '.join(visits)}",
         )
-    return grid
+        out.print(line, soft_wrap=True)
 
 
 def _media(out: Console, media: Iterable[Aggregate]) -> None:

@@ -1,0 +1,58 @@
+"""An audit folds every session and settles it where the log ends."""
+
+import pytest
+from story import NOON, deliveries, moment
+
+from projections.audit import Logs, audit
+from tracker.logs import MAX_LINE, Log
+from tracker.rules import Rules
+
+LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")
+
+
+def codes(*lines, as_of=None):
+    return [(found.code, found.verdict) for found in audit(deliveries(*lines), Rules(), as_of).findings]
+
+
+def test_what_rests_on_time_is_settled_by_the_newest_receive_time_of_the_whole_log():
+    assert codes(*LOST_STOP) == []
+    assert codes(*LOST_STOP, "1h session-started sessionId=other meetingId=N") == [("X403", "settled")]
+
+
+def test_a_window_that_is_still_open_when_the_log_ends_leaves_its_finding_undecided():
+    assert codes("0 session-started", "5 recording-started") == [("S201", "undecided")]
+
+
+def test_a_log_cut_at_a_moment_is_judged_by_what_was_known_then():
+    whole = ("0 session-started", "5 recording-started", "7 recording-starting", "9 hls-stopped")
+    assert codes(*whole, as_of=moment(6)) == codes(*whole[:2])
+
+
+def test_findings_come_in_the_order_of_their_positions():
+    found = audit(deliveries("0 hls-stopped sessionId=b", "1 hls-stopped sessionId=a", "2 x"), Rules()).findings
+    assert [one.position for one in found] == sorted(one.position for one in found)
+
+
+def test_an_audit_tells_how_much_it_has_read_and_from_when_to_when():
+    result = audit(deliveries("0 session-started", "9 session-ended", "- recording-paused"), Rules())
+    assert (result.deliveries, result.oldest, result.newest) == (3, NOON, moment(9))
+
+
+def test_lines_are_counted_on_from_one_log_to_the_next_blank_and_refused_ones_too(tmp_path):
+    (tmp_path / "one").write_bytes(b'\n{"webhookType": "a"}\n' + b"x" * (MAX_LINE + 1) + b"\n")
+    (tmp_path / "two").write_bytes(b'{"webhookType": "b"}\n')
+    logs = Logs([Log(str(tmp_path / "one")), Log(str(tmp_path / "two"))])
+    assert [(one.position, one.type, one.unrouted) for one in logs.deliveries()] == [
+        (2, "a", "C509"),
+        (3, None, "C513"),
+        (4, "b", "C509"),
+    ]
+
+
+@pytest.mark.parametrize("broken", [b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd\x00"])
+def test_a_log_that_breaks_off_is_remembered_and_the_next_one_is_read(tmp_path, broken):
+    (tmp_path / "broken").write_bytes(broken)
+    (tmp_path / "whole").write_bytes(b'{"webhookType": "b"}\n')
+    logs = Logs([Log(str(tmp_path / "broken")), Log(str(tmp_path / "whole"))])
+    assert [one.type for one in logs.deliveries()] == ["b"]
+    assert [error.place for error in logs.errors] == [str(tmp_path / "broken")]

@@ -1,0 +1,65 @@
+"""A session and its timeline as plain values."""
+
+from story import RULES, deliveries, told
+
+from projections.status import moment, status, timeline
+
+MEETING = (
+    "0 session-started",
+    "3 participant-joined p participantName=Ann",
+    "5 recording-started",
+    "6 recording-starting",
+    "60 recording-stopping",
+    "70 recording-stopped fileUrl=https://files/a.mp4",
+    "90 participant-left p participantName=Ann",
+)
+
+
+def test_a_person_is_shown_with_their_visits():
+    session = told(*MEETING, "100 participant-joined p participantName=Ann")
+    assert status(session)["participants"] == [
+        {
+            "participant_id": "p",
+            "name": "Ann",
+            "state": "in",
+            "certainty": "contested",
+            "visits": [
+                {"joined_at": "2026-01-05T12:00:03Z", "left_at": "2026-01-05T12:01:30Z"},
+                {"joined_at": "2026-01-05T12:01:40Z", "left_at": None},
+            ],
+        }
+    ]
+
+
+def test_an_aggregate_is_shown_with_its_runs_their_steps_in_order_and_what_they_left_behind():
+    recording = status(told(*MEETING))["aggregates"][2]
+    (run,) = recording["runs"]
+    assert [(step["step"], step["position"], step["inferred"]) for step in run["steps"]] == [
+        ("starting", 4, False),
+        ("started", 3, False),
+        ("stopping", 5, False),
+        ("stopped", 6, False),
+    ]
+    assert (recording["state"], run["data"]) == ("stopped", {"file_url": "https://files/a.mp4"})
+
+
+def test_a_step_that_was_never_delivered_is_shown_as_inferred():
+    (run,) = status(told("0 recording-started"))["aggregates"][0]["runs"]
+    assert run["steps"][0] == {"step": "starting", "at": None, "position": None, "inferred": True}
+
+
+def test_what_a_later_delivery_explained_is_not_shown():
+    assert [found["code"] for found in status(told(*MEETING))["findings"]] == ["D102"]
+    moments, _ = timeline(deliveries(*MEETING), RULES)
+    assert [moment(one)["findings"] for one in moments if one.findings] == [["D102"]]
+
+
+def test_a_timeline_tells_what_was_under_way_after_each_delivery():
+    moments, (session,) = timeline(deliveries(*MEETING), RULES)
+    names = [aggregate.lifecycle.name for aggregate in session.aggregates.values()]
+    under_way = [sorted(names[place] for place in one.open) for one in moments]
+    assert (under_way[0], under_way[3], under_way[-1]) == (
+        ["session"],
+        ["participant", "recording", "session"],
+        ["session"],
+    )

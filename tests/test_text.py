@@ -1,0 +1,78 @@
+"""Text for people: golden output (``REGENERATE_GOLDEN=1`` writes it anew), and what must not happen in it."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from story import RULES, deliveries, told
+
+from projections.audit import audit
+from projections.reports import text
+from projections.status import timeline
+from tracker.findings import CATALOGUE
+
+GOLDEN = Path(__file__).parent / "golden"
+STORY = (
+    "0 session-started",
+    "3 participant-joined p participantName=Ann",
+    "9 participant-joined q participantName=Bo",
+    "20 recording-starting",
+    "23 recording-started",
+    "300 recording-starting",
+    "303 recording-started",
+    "400 hls-stopped",
+    "500 recording-stopping",
+    "560 recording-stopped fileUrl=https://files/a.mp4",
+    "600 participant-left p participantName=Ann",
+    "610 session-ended",
+    "2h recording-paused",
+)
+
+
+def printed(show, *arguments, width=80):
+    out = Console(file=io.StringIO(), width=width, highlight=False, no_color=True)
+    show(out, *arguments)
+    return out.file.getvalue()
+
+
+def compare(name, output):
+    file = GOLDEN / name
+    if os.environ.get("REGENERATE_GOLDEN"):
+        file.write_text(output, "utf-8")
+    assert output == file.read_text("utf-8")
+
+
+def test_a_status_is_understood_at_a_glance():
+    compare("status.txt", printed(text.status, told(*STORY, as_of="3h")))
+
+
+def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
+    compare("timeline.txt", printed(text.timeline, *timeline(deliveries(*STORY), RULES)))
+
+
+def test_an_audit_tells_what_where_when_expected_and_evidence():
+    result = audit(deliveries(*STORY), RULES)
+    findings = [found for found in result.findings if found.severity != "info"]
+    compare("audit.txt", printed(text.audit, result, findings, "warning"))
+
+
+def test_many_people_share_a_lane():
+    joined = [f"{number} participant-joined p{number}" for number in range(40)]
+    moments, sessions = timeline(deliveries("0 session-started", *joined), RULES)
+    lines = printed(text.timeline, moments, sessions).splitlines()
+    assert ("40 people" in lines[1], max(map(len, lines)) <= 80) == (True, True)
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_every_code_is_explained_within_eighty_columns(code):
+    lines = printed(text.code, CATALOGUE[code], "error").splitlines()
+    assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("char", "expected"), [("\x1b", "\\x1b"), ("\n", "\\x0a"), ("\u202e", "\\x202e"), ("é", "é")]
+)
+def test_control_characters_are_made_visible(char, expected):
+    assert text.shown(char) == expected
