@@ -210,7 +210,7 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     if at is not None:
         session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
         session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)
-    if session.presumed_ended:
+    if session.presumed_ended and at is not None:
         session.presumed_ended = False
         for finding in session.findings:
             if finding.code == "T304":
@@ -220,8 +220,8 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
         for finding in session.all_findings() if session.meeting_id else ():
             finding.meeting_id = session.meeting_id
     session.active = session.active or (delivery.lifecycle is not None and session.session_id is not None)
-    if at is not None and session.active:
-        _expect(session, at + rules.session_idle)
+    if session.active:
+        _expect(session, plus(session.last_seen_at, rules.session_idle))
 
 
 def _judge_unrouted(session: Session, delivery: Delivery, rules: Rules) -> Judgement:

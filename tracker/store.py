@@ -54,8 +54,9 @@ LOCK_TIMEOUT = 60
 """Seconds to wait for another process that writes."""
 
 Upcaster = Callable[[bytes], bytes]
-UPCASTERS: dict[int, Upcaster] = {}
-"""Format of a file -> what turns a state written in it into the next format's."""
+UPCASTERS: tuple[Upcaster, ...] = ()
+"""The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
+for a file that a newer program goes on with holds states of several formats."""
 
 
 @attrs.frozen
@@ -85,8 +86,8 @@ class ConcurrentReadError(Exception):
 class EnvelopeMapper(Mapper[str]):
     """Between ``WebhookReceived`` and what is stored; knows the old formats so that nobody else must."""
 
-    def __init__(self, format: int = FORMAT) -> None:
-        self.upcasters = [UPCASTERS[number] for number in range(format, FORMAT)]
+    def __init__(self) -> None:
+        """Needs neither transcoder nor cipher: the state is a line of text."""
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         state = envelope.encode(domain_event.received)
@@ -101,7 +102,7 @@ class EnvelopeMapper(Mapper[str]):
         )
 
     def to_received(self, state: bytes) -> Received:
-        for upcast in self.upcasters:
+        for upcast in UPCASTERS:
             state = upcast(state)
         return envelope.decode(state)
 
@@ -252,7 +253,6 @@ class Tracker(Application[str]):
                     "SQLITE_DBNAME": str(path),
                     "SQLITE_LOCK_TIMEOUT": str(LOCK_TIMEOUT),
                     "ORIGINATOR_ID_TYPE": "text",
-                    # Without create, the store is only read, perhaps from a medium that is read-only.
                     "CREATE_TABLE": "y" if create and stored is None else "n",
                 },
                 path,
@@ -270,7 +270,7 @@ class Tracker(Application[str]):
         return factory
 
     def construct_mapper(self) -> Mapper[str]:
-        return EnvelopeMapper(_check(self.path) or FORMAT)
+        return EnvelopeMapper()
 
     def construct_recorder(self) -> EventRecorder:
         recorder = EventRecorder(self.factory.datastore)  # type: ignore[attr-defined]  # it is an SQLiteFactory
