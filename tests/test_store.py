@@ -518,7 +518,7 @@ def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_
 
 
 def test_every_format_before_ours_has_an_upcaster():
-    assert tracker.store.FORMAT - 1 == len(tracker.store.UPCASTERS)
+    assert len(tracker.store.UPCASTERS) == tracker.store.FORMAT - 1
 
 
 def test_the_types_are_the_topics(store):
