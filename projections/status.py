@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from tracker.aggregate import Aggregate, Judgement
 from tracker.envelope import isoformat
 from tracker.findings import Finding
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge
+from tracker.session import Session, conclude, judge, standing
 from tracker.webhook import Delivery, converter
 
 Values = dict[str, Any]
@@ -33,7 +33,7 @@ def status(session: Session) -> Values:
         "last_position": session.last_position,
         "participants": [_person(one) for one in session.aggregates.values() if one.lifecycle.visits],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
-        "findings": [finding(found) for found in standing(session.all_findings())],
+        "findings": [finding(found) for found in standing(session)],
     }
 
 
@@ -58,11 +58,6 @@ def finding(found: Finding) -> Values:
         "message": found.message,
         "cause": found.cause,
     }
-
-
-def standing(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings that no later delivery has explained."""
-    return (found for found in findings if found.verdict != "retracted")
 
 
 @attrs.frozen
@@ -97,7 +92,7 @@ def timeline(
     settled = [conclude(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
     blamed: dict[int | None, list[Finding]] = {}
     for session in settled:
-        for found in standing(session.all_findings()):
+        for found in standing(session):
             blamed.setdefault(found.position, []).append(found)
     moments = [
         Moment(delivery, judgement, tuple(blamed.get(delivery.position, ())), under_way, place)

@@ -275,21 +275,25 @@ def test_a_truncated_log_is_stored_up_to_the_cut_and_the_next_run_goes_on(run, t
     assert run("export").stdout.count(b"\n") == len(MONDAY.read_bytes().splitlines())
 
 
-def test_a_line_that_is_too_long_is_refused_by_name_and_all_others_are_stored(run, tmp_path):
+def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_others(run, tmp_path):
     lines = CLEAN.read_bytes().splitlines()
     (tmp_path / "log").write_bytes(b"\n".join([*lines[:3], b"x" * 50_000_000, *lines[3:], b""]))
     done = run("ingest", "log")
     code, told = complaint(done)
     assert (code, told[-2].startswith("error: log:4: "), told[-1].startswith("hint: ")) == (2, True, True)
-    assert "25 stored" in done.stdout.decode()
+    assert "26 stored" in done.stdout.decode()
+    asked = ("--format", "ndjson", "--fail-on", "never")
+    assert run("audit", *asked).stdout == run("audit", "log", *asked).stdout
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"", "is empty"),
-        (b"not json\n" * 9, "no line could be read as a webhook"),
-        (b'{"webhookType": "\xff"}\n', "no line could be read as a webhook"),
+        (b"not json\n" * 9, "all lines cannot be read as a webhook"),
+        (b'{"webhookType": "\xff"}\n', "all lines cannot be read as a webhook"),
+        (b'{"message": {}}\n', "all lines have no webhookType"),
+        (b'{"ts": "yesterday", "body": {"webhookType": "x"}}\n', "have a receive time that is none"),
     ],
 )
 def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):

@@ -146,6 +146,13 @@ def after(story):
     return told(*story)
 
 
+def test_every_finding_of_a_session_names_it_also_without_receive_times():
+    settled = told(
+        "- session-started", "- participant-joined p", "- recording-starting", "- session-ended", as_of="1h"
+    )
+    assert {(found.session_id, found.meeting_id) for found in settled.all_findings()} == {("S", "M")}
+
+
 def test_every_code_of_the_catalogue_has_a_story_that_raises_it_and_one_that_does_not():
     assert set(RAISED) == set(NEARLY) == set(CATALOGUE)
 

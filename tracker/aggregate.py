@@ -373,7 +373,7 @@ class _Move:
         if step.name not in self.aggregate.lifecycle.starts:
             run.tentative = False
         self.keep(run)
-        if self.moved_on():
+        if self.moved_on() and step.name in self.aggregate.lifecycle.table[self.before]:
             self.blame("T303", since=since)
         if step.outcome and not alone:
             self.blame(step.outcome, state=state or "beginning")

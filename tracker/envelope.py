@@ -43,7 +43,8 @@ class Received:
 
     ``received_at`` is in UTC, ``None`` where the log does not tell; ``unread_time`` is the receive
     time as the log has it when it is none. ``source`` says where it came from, usually
-    ``file:line``; ``verified_by`` names the key that verified the signature, if one did.
+    ``file:line``; ``verified_by`` names the key that verified the signature, if one did. ``cut_from``
+    is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     """
 
     body: bytes
@@ -51,6 +52,7 @@ class Received:
     source: str = ""
     verified_by: str | None = None
     unread_time: str | None = None
+    cut_from: int | None = None
 
 
 class _Line(msgspec.Struct):
@@ -69,6 +71,7 @@ class _Line(msgspec.Struct):
     body_base64: _Raw | msgspec.UnsetType = msgspec.UNSET
     source: _Raw | msgspec.UnsetType = msgspec.UNSET
     verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
+    cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _line = msgspec.json.Decoder(_Line)
@@ -97,6 +100,7 @@ def decode(line: bytes, source: str = "") -> Received:
         _string(found.source) or source,
         _string(found.verified_by),
         unread_time,
+        _whole_number(found.cut_from),
     )
 
 
@@ -112,6 +116,8 @@ def encode(received: Received) -> bytes:
         parts.append(b'"source":' + _quote(received.source))
     if received.verified_by is not None:
         parts.append(b'"verified_by":' + _quote(received.verified_by))
+    if received.cut_from is not None:
+        parts.append(b'"cut_from":%d' % received.cut_from)
     if _is_object_on_one_line(body):
         parts.append(b'"webhook":' + body)
     else:
@@ -218,6 +224,11 @@ def _string(value: _Raw | msgspec.UnsetType) -> str | None:
         return _text.decode(value)
     except UNREADABLE:
         return None
+
+
+def _whole_number(value: _Raw | msgspec.UnsetType) -> int | None:
+    digits = b"" if value is msgspec.UNSET else bytes(value)
+    return int(digits) if digits.isdigit() and len(digits) < 20 else None
 
 
 def _is_object_on_one_line(body: bytes) -> bool:

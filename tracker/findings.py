@@ -163,7 +163,8 @@ CATALOGUE: dict[str, Code] = {
             "S207",
             "restarted-without-stop",
             "error",
-            "A new run began while one was open; the old one is lost.",
+            "A new run began while one was open; the old one is lost. A lone starting that came again may be a"
+            " redelivery: it is the started after it that proves the new run.",
             "{type} began a new run while run {run} was {state}; that one is lost",
             "recording-starting, recording-started, and both again while nothing was stopped",
             "Look for the file of the lost run; it may exist and not have been told.",
@@ -382,7 +383,7 @@ CATALOGUE: dict[str, Code] = {
             "A field without which it belongs nowhere is absent. It is kept among the unrouted.",
             "{type} cannot be routed: {value}",
             "participant-joined without a participantId",
-            "Look at the body with `tracker timeline unrouted`.",
+            "Look at it with `tracker timeline unrouted`, or at the timeline of its session.",
         ),
         Code(
             "C513",

@@ -55,6 +55,11 @@ class Rules:
     def severity_of(self, code: str) -> Severity:
         return self.severity.get(code) or CATALOGUE[code].severity
 
+    def written(self) -> dict[str, str]:
+        """The windows and limits as a rules file has them: ``{"redelivery": "20 min"}``."""
+        windows = {name: value for name, value in attrs.asdict(self).items() if isinstance(value, timedelta)}
+        return {name: _written(value.total_seconds()) for name, value in windows.items()}
+
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
         said = {**attrs.asdict(self), "severity": sorted(self.severity.items())}
@@ -115,6 +120,13 @@ def _duration(name: str, value: Any) -> timedelta:
             hint='write "20 min", "10 s", "12 h" or a number of seconds',
         )
     return timedelta(seconds=seconds)
+
+
+def _written(seconds: float) -> str:
+    for unit in ("h", "min"):
+        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _severities(value: Any) -> dict[str, Severity]:

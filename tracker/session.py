@@ -33,7 +33,7 @@ from tracker.aggregate import (
 )
 from tracker.envelope import isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
-from tracker.lifecycle import ABSENT
+from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.rules import Rules
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
@@ -161,7 +161,7 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
     for finding in raised:
         if finding.run is not None:
             finding.state_before = judgement.state_before
-            finding.expected = aggregate.lifecycle.expected(judgement.state_before or ABSENT)
+            finding.expected = _instead(aggregate.lifecycle, judgement.state_before, delivery)
         _own(session, finding)
         _expect(session, finding.deadline)
     _expect(session, run.undecided_until)
@@ -190,12 +190,18 @@ def conclude(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RU
         # First, so that a later moment finds what an earlier one did.
         for finding in _close_out(session, None, rules):
             finding.verdict = "undecided"
+            _own(session, finding)
     if as_of is not None:
         _pass_time(session, as_of, rules)
     for finding in session.all_findings():
         if finding.verdict == "provisional" and finding.deadline is None:
             finding.verdict = "undecided"
     return session
+
+
+def standing(session: Session) -> Iterator[Finding]:
+    """Its findings that no later delivery has explained."""
+    return (finding for finding in session.all_findings() if finding.verdict != "retracted")
 
 
 def next_deadline(session: Session, rules: Rules = DEFAULT_RULES) -> datetime | None:
@@ -454,6 +460,12 @@ def _presume_ended(session: Session, at: datetime, rules: Rules) -> list[Finding
 def _expect(session: Session, deadline: datetime | None) -> None:
     if deadline is not None and (session.next_deadline is None or deadline < session.next_deadline):
         session.next_deadline = deadline
+
+
+def _instead(lifecycle: Lifecycle, state: str | None, delivery: Delivery) -> tuple[str, ...]:
+    """What should have come; nothing where what came was as good as any."""
+    expected = lifecycle.expected(state or ABSENT)
+    return () if delivery.type in expected else expected
 
 
 def _own(session: Session, finding: Finding) -> None:

@@ -91,6 +91,9 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     """What was delivered. ``position`` is the place in the store or the line in the log."""
     if isinstance(received, bytes):
         received = Received(received)
+    if received.cut_from is not None:
+        problem = f"it has {received.cut_from:,} bytes, of which only the beginning is kept"
+        return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
@@ -204,8 +207,14 @@ def _unrouted(webhook_type: str) -> str:
 def _why(body: bytes, error: Exception) -> str:
     """What makes a body unreadable, and in which column (from 1) of which line."""
     if isinstance(error, msgspec.ValidationError):
-        out_of_range = str(error).startswith("Number out of range")
-        return "a number in it is out of range" if out_of_range else "it is JSON, but not an object"
+        if str(error).startswith("Number out of range"):
+            return "a number in it is out of range"
+        try:
+            _any.decode(body)
+        except UNREADABLE as broken:  # it only begins like JSON, as a log line begins with a date
+            error = broken
+        else:
+            return "it is JSON, but not an object"
     if isinstance(error, RecursionError):
         return "its JSON is nested too deeply"
     try:
