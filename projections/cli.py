@@ -39,6 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
+    _open_closed_streams()
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -54,6 +55,13 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         code = _complain(str(error), "check the disk and the permissions", 3)
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Without a stream there is nobody to read or be told; the work is done all the same."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until exit
 
 
 def _complain(message: str, hint: str, code: int) -> int:
@@ -75,6 +83,18 @@ def with_store(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Name(click.ParamType[str]):
+    """An id, as text."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self.fail("it is not UTF-8", param, ctx)
+        return text
 
 
 class Time(click.ParamType[datetime]):
@@ -309,7 +329,7 @@ def _remark(message: str, hint: str) -> None:
 
 
 @tracker.command(short_help="The state of one session, now or in the past.")
-@click.argument("session")
+@click.argument("session", type=Name())
 @click.option("--as-of", type=Time(), help="The state as it was known then, as 2026-11-23T14:50Z.")
 @click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
@@ -358,7 +378,7 @@ def _near(views: Views, given: str) -> str:
 
 @tracker.command(short_help="The sessions, the one heard of last first.")
 @click.option("--live", is_flag=True, help="Only sessions that have not ended.")
-@click.option("--meeting", metavar="ID", help="Only sessions of this meeting.")
+@click.option("--meeting", type=Name(), metavar="ID", help="Only sessions of this meeting.")
 @click.option(
     "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
 )
@@ -393,7 +413,7 @@ def sessions(
 
 
 @tracker.command(short_help="Every delivery of a session, and its reading.")
-@click.argument("session")
+@click.argument("session", type=Name())
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
@@ -482,7 +502,7 @@ def _reaches(findings: Iterable[Finding], level: str) -> bool:
 
 
 @tracker.command(short_help="What a code means and what to do about it.")
-@click.argument("code", required=False)
+@click.argument("code", type=Name(), required=False)
 @with_store
 def explain(code: str | None, data: Path | None, config: Path | None) -> None:
     """What a finding's CODE (or slug) means and what to do about it; without one, all of them."""
@@ -569,7 +589,9 @@ def lifecycles(name: str | None, format: str) -> None:
 
 @tracker.command(short_help="Write the deliveries to stdout.")
 @click.option("--format", "format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
-@click.option("--session", metavar="ID", help="Only the deliveries of this session, or `unrouted`.")
+@click.option(
+    "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
+)
 @with_store
 def export(format: str, session: str | None, data: Path | None, config: Path | None) -> None:
     """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body."""

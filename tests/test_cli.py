@@ -402,3 +402,36 @@ def test_long_work_shows_progress_on_a_terminal_and_data_stays_on_stdout(monkeyp
         show(500, 1000)
     captured = capsys.readouterr()
     assert (captured.out, "judging" in captured.err, "/s" in captured.err) == ("", True, True)
+
+
+@pytest.mark.parametrize("name", ["[/b]", "[red]m:smile:", "\\[x]"])
+def test_ids_and_names_are_text_and_no_markup(run, tmp_path, name):
+    data = {"sessionId": name, "meetingId": name, "participantId": name, "participantName": name}
+    (tmp_path / "log").write_text(json.dumps({"webhookType": "participant-joined", "data": data}) + "\n")
+    run("ingest", "log")
+    shown = [run(*asked).stdout.decode() for asked in (["sessions"], ["status", name], ["timeline", name])]
+    assert [name in output for output in shown] == [True] * 3
+
+
+def test_names_that_are_no_text_do_no_harm(run, tmp_path):
+    odd = os.fsdecode(b"b\xffd.jsonl")
+    (tmp_path / odd).write_bytes(CLEAN.read_bytes())
+    assert run("ingest", odd).returncode == 0
+    assert [complaint(run("status", os.fsdecode(b"\xff")))[0], run("audit", odd).returncode] == [2, 0]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_does_not_keep_the_work_from_being_done(tmp_path, closed):
+    command = f"{sys.executable} -m projections.cli ingest {CLEAN} {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=_clean_environment(), check=False)
+    with Tracker.open(tmp_path / "tracker-data") as store:
+        assert (done.returncode, store.count()) == (0, 25)
+
+
+def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_path):
+    """Three thousand people come; drawn with a look at everybody for each, this would take minutes."""
+    body = '{"webhookType":"participant-joined","data":{"sessionId":"S","participantId":"%d"}}\n'
+    (tmp_path / "log").write_text("".join(body % number for number in range(3000)))
+    run("ingest", "log")
+    lines = run("timeline", "S").stdout.decode().splitlines()
+    assert (lines[0].split(None, 1)[1], len(lines)) == ("3000 people  3000 inside", 3003)

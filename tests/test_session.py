@@ -485,10 +485,12 @@ def test_only_the_latest_run_is_open_and_runs_and_findings_are_numbered(story):
 
 
 @given(anyhow)
-def test_a_run_is_closed_exactly_when_its_state_is_an_end(story):
+def test_a_run_is_closed_when_its_state_is_an_end_and_else_only_where_nothing_is_known_of_its_start(story):
     for aggregate in fold(story).aggregates.values():
         ends = {step.state for step in aggregate.lifecycle.steps if step.closes} | {"lost"}
-        assert [run.closed for run in aggregate.runs] == [run.state in ends for run in aggregate.runs]
+        assert [run.closed for run in aggregate.runs] == [
+            run.state in ends or (run.closed and run.inferred) for run in aggregate.runs
+        ]
 
 
 @given(anyhow)
@@ -613,3 +615,38 @@ def test_two_neighbours_in_the_wrong_order_raise_no_warning(place):
 
 def _ends(session):
     return {key: [run.state for run in aggregate.runs] for key, aggregate in session.aggregates.items()}
+
+
+MEETING = ("0 session-started", "1 participant-joined p", "5 recording-starting", "8 recording-started",
+           "60 recording-stopping", "70 recording-stopped fileUrl=u", "90 participant-left p", "100 session-ended")  # fmt: skip
+
+
+def in_state(session):
+    return {key: [run.state for run in found.runs] for key, found in session.aggregates.items()}
+
+
+@pytest.mark.parametrize("line", MEETING)
+@pytest.mark.parametrize(("later", "code"), [("5m", "D101"), ("2h", "S208")])
+def test_an_ended_session_absorbs_a_copy_however_late_it_comes(line, later, code):
+    copy = f"{later} {line.partition(' ')[2]}"
+    again = told(*MEETING, copy, as_of="20h")
+    expected = "S214" if (line, code) == ("0 session-started", "S208") else code
+    assert (standing(again), in_state(again)) == ([expected], in_state(told(*MEETING)))
+
+
+def test_a_stop_that_belongs_to_nothing_is_reproached_once_though_nothing_follows():
+    assert standing(told("0 session-started", "5 hls-stopping", as_of="1h")) == ["S205"]
+    followed = told("0 session-started", "5 hls-stopping", "20 hls-stopped", as_of="1h")
+    assert (standing(followed), followed.aggregates["hls", ()].state) == (
+        ["S205"],
+        "stopped",
+    )
+
+
+def test_what_a_withdrawn_run_was_told_of_stays_with_the_run_before():
+    lines = ("5 recording-starting", "6 recording-started", "7 recording-stopping", "8 recording-stopped fileUrl=u",
+             "60 recording-starting", "70 recording-starting", "80 recording-starting")  # fmt: skip
+    session = told("0 session-started", *lines, as_of="1h")
+    assert [(found.code, found.position, found.run) for found in session.all_findings()] == [
+        ("D101", 7, 1), ("D101", 8, 1), ("D101", 6, 1),
+    ]  # fmt: skip

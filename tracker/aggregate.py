@@ -203,6 +203,8 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         finished = any(run.heard(end.name) for end in lifecycle.steps if end.closes)
         if finished and step.closes:
             return "conflict"
+        if not begins and not finished and step.name in lifecycle.table.get(run.state, ()):
+            return "advanced"  # an orphan's run, which was closed before its end was heard
         if begins and reopens and gap(_last_heard(run), delivery.received_at) > rules.lateness:
             return "new-run"
         if not finished or not reopens or gap(_last_heard(run), delivery.received_at) <= rules.lateness:
@@ -210,8 +212,10 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         return _read_absent(aggregate, delivery)
     equal = lifecycle.visits or same_data(heard.data, delivery.data)
     recent = gap(heard.at, delivery.received_at) <= rules.redelivery
+    if ended and equal and not lifecycle.frame:
+        return "redelivered" if recent else "repeated"
     if begins and reopens:
-        return "redelivered" if ended and equal and recent else "new-run"
+        return "new-run"
     if recent:
         return "redelivered" if equal else "conflict"
     if reopens:
@@ -349,6 +353,7 @@ class _Move:
         run.inferred = True
         missing = self.infer(ABSENT)
         self.take(alone=True)
+        run.closed = True
         self.blame(self.step.orphan, missing=missing, window=self.rules.lateness)
 
     def begin(self) -> Run:
@@ -377,7 +382,7 @@ class _Move:
             self.blame("T303", since=since)
         if step.outcome and not alone:
             self.blame(step.outcome, state=state or "beginning")
-        elif step.closes and not alone:
+        elif step.closes and not run.inferred:
             for other in self.aggregate.lifecycle.steps:
                 if other.missed and run.heard(other.name) is None:
                     self.blame(other.missed, missing=(other.name,), window=self.rules.lateness)

@@ -74,6 +74,10 @@ class Config:
     rules: Rules = Rules()
 
 
+WINDOWS = frozenset(field.name for field in attrs.fields(Rules)) - {"severity"}
+"""The names of the windows and limits."""
+
+
 def load_config(path: Path) -> Config:
     """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
     try:
@@ -81,8 +85,8 @@ def load_config(path: Path) -> Config:
         for name in document:
             _known(name, ["data", "rules"], "setting")
         data, rules = document.get("data"), document.get("rules", {})
-        if data is not None and not isinstance(data, str):
-            raise RulesError("data is no text", hint='write data = "/var/lib/tracker"')
+        if data is not None and (not isinstance(data, str) or "\x00" in data):
+            raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
         return Config(path.parent / data if data else None, _rules(rules))
@@ -90,7 +94,7 @@ def load_config(path: Path) -> Config:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RulesError(
             f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
         ) from error

@@ -90,6 +90,7 @@ class Session:
     end_heard: datetime | None = None
     next_deadline: datetime | None = None
     named: set[str] = attrs.field(factory=set)
+    provisional: list[Finding] = attrs.field(factory=list)
     numbers: _Numbers = attrs.field(factory=_Numbers)
 
     @property
@@ -119,13 +120,15 @@ class Session:
             yield from aggregate.runs
 
     def copy(self) -> Session:
-        return attrs.evolve(
+        copied = attrs.evolve(
             self,
             aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
             findings=[finding.copy() for finding in self.findings],
             named=set(self.named),
             numbers=_Numbers(self.numbers.last),
         )
+        copied.provisional = [finding for finding in copied.all_findings() if finding.verdict == "provisional"]
+        return copied
 
 
 def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Session | None:
@@ -164,6 +167,8 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
             finding.expected = _instead(aggregate.lifecycle, judgement.state_before, delivery)
         _own(session, finding)
         _expect(session, finding.deadline)
+        if finding.verdict == "provisional":
+            session.provisional.append(finding)
     _expect(session, run.undecided_until)
     _expect(session, _limit(aggregate, run, rules))
     return (
@@ -178,9 +183,7 @@ def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULE
     """
     due = as_of is not None and session.next_deadline is not None and session.next_deadline <= as_of
     timeless = session.end_heard is None and session.ended and not session.closed_out
-    undecided = any(
-        finding.verdict == "provisional" and finding.deadline is None for finding in session.all_findings()
-    )
+    undecided = any(_timeless(finding) for finding in session.provisional)
     return conclude(session.copy(), as_of, rules) if due or timeless or undecided else session
 
 
@@ -193,10 +196,15 @@ def conclude(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RU
             _own(session, finding)
     if as_of is not None:
         _pass_time(session, as_of, rules)
-    for finding in session.all_findings():
-        if finding.verdict == "provisional" and finding.deadline is None:
+    for finding in session.provisional:
+        if _timeless(finding):
             finding.verdict = "undecided"
     return session
+
+
+def _timeless(finding: Finding) -> bool:
+    """Whether no deadline will ever decide on it."""
+    return finding.verdict == "provisional" and finding.deadline is None
 
 
 def standing(session: Session) -> Iterator[Finding]:
@@ -248,11 +256,12 @@ def _judge_start(
         return
     if aggregate.lifecycle.frame:
         _frame_heard(session, run, delivery, rules)
-    told = next((finding for finding in session.findings if finding.code == "X401"), None)
     if session.started:
-        if told and told.verdict == "provisional":
-            told.verdict = "retracted"
-    elif told is None:
+        for finding in session.provisional:
+            if finding.code == "X401":
+                finding.verdict = "retracted"
+    elif "X401" not in session.named:
+        session.named.add("X401")
         finding = _reproach(
             session, "X401", rules, delivery=delivery, expected=STARTED, words={"type": delivery.type or ""}
         )
@@ -345,7 +354,7 @@ Deadline = tuple[datetime, Callable[[], Iterable[Finding]]]
 
 def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
     """What time alone will do, and when. Each deadline, once past, is not there any more."""
-    for finding in session.all_findings():
+    for finding in session.provisional:
         if finding.verdict == "provisional" and finding.deadline is not None:
             yield finding.deadline, partial(_confirm, finding)
     for aggregate in session.aggregates.values():
@@ -366,6 +375,13 @@ def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
 def _pass_time(session: Session, now: datetime, rules: Rules) -> None:
     """Lets every deadline up to ``now`` pass, the earliest first."""
     while session.next_deadline is not None and session.next_deadline <= now:
+        waiting, session.provisional = session.provisional, []
+        for finding in waiting:  # all at once: what one is confirmed of does not depend on the others
+            if finding.verdict == "provisional":
+                if finding.deadline is not None and finding.deadline <= now:
+                    _confirm(finding)
+                else:
+                    session.provisional.append(finding)
         due = min(_deadlines(session, rules), key=lambda deadline: deadline[0], default=None)
         if due is not None and due[0] <= now:
             for finding in due[1]():
@@ -388,6 +404,9 @@ def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> I
 def _withdraw(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Finding:
     aggregate.runs.remove(run)
     before = aggregate.runs[-1]
+    for finding in run.findings:
+        finding.run = before.number
+    before.findings.extend(run.findings)
     first = next(taken for taken in run.steps.values() if not taken.inferred)
     words = {
         "type": aggregate.lifecycle.webhook_type(first.step),

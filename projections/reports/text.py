@@ -42,8 +42,16 @@ LANES = 18
 def console(file: TextIO) -> Console:
     """Where text goes: as wide as the terminal, or as wide as need be."""
     if file.isatty():
-        return Console(file=file, highlight=False)
-    return Console(file=file, highlight=False, width=UNBOUNDED, no_color=True, force_terminal=False)
+        return Console(file=file, highlight=False, markup=False, emoji=False)
+    return Console(
+        file=file,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=UNBOUNDED,
+        no_color=True,
+        force_terminal=False,
+    )
 
 
 def shown(value: object) -> str:
@@ -313,26 +321,35 @@ class _Lanes:
                 for n, one in enumerate(self.aggregates)
             ]
         self.lanes = max(self.lane_of, default=-1) + 1
+        self.under_way: list[set[int]] = [set() for _ in range(self.lanes)]
 
     def legend(self) -> list[Text]:
+        members: list[list[Aggregate]] = [[] for _ in range(self.lanes)]
+        for place, aggregate in enumerate(self.aggregates):
+            members[self.lane_of[place]].append(aggregate)
         lines = []
-        for lane in range(self.lanes):
-            members = [one for n, one in enumerate(self.aggregates) if self.lane_of[n] == lane]
-            first = members[0]
-            name = f"{len(members)} people" if len(members) > 1 else first.name
-            kind = "" if name == first.lifecycle.name or len(members) > 1 else f"{first.lifecycle.name} "
+        for lane, ones in enumerate(members):
+            first, shared = ones[0], len(ones) > 1
+            name = f"{len(ones)} people" if shared else first.name
+            kind = "" if shared or name == first.lifecycle.name else f"{first.lifecycle.name} "
+            state = sum(not one.runs[-1].closed for one in ones) if shared else first.state
             bars = "│" * lane + "┌" + "─" * (self.lanes - lane)
-            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (f"  {first.state}", "dim")))
+            told = f"  {state} inside" if shared else f"  {state}"
+            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (told, "dim")))
         return lines
 
     def draw(self, one: Moment) -> Text:
+        """The lanes at one delivery; the deliveries are drawn in their order."""
+        moved = None if one.place is None else self.lane_of[one.place]
+        if one.place is not None:
+            members = self.under_way[self.lane_of[one.place]]
+            members.add(one.place) if one.under_way else members.discard(one.place)
         drawn = Text()
-        for lane in range(self.lanes):
-            members = {n for n, at in enumerate(self.lane_of) if at == lane}
-            if one.place is not None and one.place in members:
+        for lane, members in enumerate(self.under_way):
+            if lane == moved:
                 drawn.append(_glyph(one), _glyph_style(one))
             else:
-                drawn.append("│" if members & one.open else " ", "dim")
+                drawn.append("│" if members else " ", "dim")
         return drawn
 
 
@@ -344,7 +361,7 @@ def _glyph(one: Moment) -> str:
         return "!"
     if after in ("failed", "lost"):
         return "✗"
-    if one.place not in one.open:
+    if not one.under_way:
         return "└"
     return "┌" if one.judgement.state_before is None or reading == "new-run" else "├"
 
