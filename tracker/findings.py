@@ -332,6 +332,15 @@ CATALOGUE: dict[str, Code] = {
             "Look for a handler or a test that mixes up ids.",
         ),
         Code(
+            "C502",
+            "conflicting-url",
+            "error",
+            "Two steps of one HLS run brought two urls to play it back. Both are in the log; the first counts.",
+            "{type} brought another {field}: {value}",
+            "hls-started with one playbackHlsUrl, hls-playable with another",
+            "Find out which of the two plays before you send viewers there.",
+        ),
+        Code(
             "C504",
             "conflicting-repeat",
             "error",

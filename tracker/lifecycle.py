@@ -89,6 +89,8 @@ class Lifecycle:
     """The payload field that names the aggregate for people."""
     artefacts: tuple[str, ...] = ()
     """Payload fields that hold what a run leaves behind: files, urls."""
+    contradicted: str = ""
+    """The code when two steps of one run bring different values for one artefact."""
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
     deprecated: Mapping[str, str] = attrs.field(factory=dict)

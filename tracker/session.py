@@ -330,6 +330,11 @@ def _judge_content(
     if step.brings and not any(getattr(payload, name) for name in step.brings):
         words = {"field": " or ".join(_sent_names(step.brings))}
         yield _reproach_run(session, aggregate, run, "C507", rules, delivery, words)
+    for name in lifecycle.artefacts if lifecycle.contradicted else ():
+        value = getattr(payload, name)
+        if value is not None and value != run.data.get(name) and not any(run.standing(lifecycle.contradicted)):
+            words = {"field": camel_case(name), "value": str(value)}
+            yield _reproach_run(session, aggregate, run, lifecycle.contradicted, rules, delivery, words)
     for old, new in lifecycle.deprecated.items():
         if getattr(payload, old) is not None and not any(run.standing("C510")):
             words = dict(zip(("field", "value"), _sent_names((old, new)), strict=True))

@@ -57,6 +57,7 @@ class Registry(Mapping[str, Lifecycle]):
 def _codes(lifecycle: Lifecycle) -> set[str]:
     """Every code of the catalogue that a declaration names."""
     found = {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
+    found.add(lifecycle.contradicted)
     for step in lifecycle.steps:
         found |= {step.skipped, step.missed, step.orphan, step.repeated, step.conflict}
         found |= {step.restarted, step.outcome, step.overdue}
