@@ -12,6 +12,7 @@ from tracker.findings import Finding
 from tracker.logs import Log, Oddities
 from tracker.rules import Rules
 from tracker.session import Session, conclude, judge, standing
+from tracker.store import UNROUTED
 from tracker.webhook import Delivery, parse
 
 
@@ -34,6 +35,7 @@ def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None =
     """
     result = Audit()
     sessions: dict[str, Session] = {}
+    named: dict[str, set[str]] = {}
     for delivery in deliveries:
         at = delivery.received_at
         if as_of is not None and at is not None and at > as_of:
@@ -42,6 +44,11 @@ def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None =
             result.newest = at if result.newest is None else max(at, result.newest)
             result.oldest = at if result.oldest is None else min(at, result.oldest)
         result.deliveries += 1
+        if delivery.stream.startswith(UNROUTED):  # it stands alone; only what its stream named is known
+            alone = Session(delivery.stream, named=named.setdefault(delivery.stream, set()))
+            judge(alone, delivery, rules)
+            result.findings.extend(alone.findings)
+            continue
         session = sessions.get(delivery.stream)
         if session is None:
             session = sessions[delivery.stream] = Session(delivery.stream, delivery.session_id)

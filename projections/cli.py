@@ -22,7 +22,7 @@ from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 if TYPE_CHECKING:
     from projections.follow import Progress, Views
     from tracker.findings import Finding
-    from tracker.ingest import Ingested
+    from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Rules
     from tracker.store import Tracker
@@ -200,11 +200,14 @@ def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> Non
     A log may be given again at any time: what was read before is recognised, also when the file has
     grown, was renamed or packed.
     """
+    from tracker.ingest import known_logs
+
     settings = Settings(data, config)
     opened, complaints = _open_logs(logs)
     with settings.store(create=True) as store:
+        known = known_logs(store)
         for log in opened:
-            complaints.extend(_ingest(store, log))
+            complaints.extend(_ingest(store, log, known))
             if complaints and isinstance(complaints[-1], StoreError):
                 _raise_all(complaints)
         with settings.views(store) as views:
@@ -213,14 +216,14 @@ def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> Non
     _raise_all(complaints)
 
 
-def _ingest(store: Tracker, log: Any) -> Iterator[TrackerError]:
+def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
     from tracker.ingest import ingest as read_into
 
     account, broken = None, None
     try:
         with _byte_progress(log) as progress:
-            for account in read_into(store, log):  # noqa: B007 - the last one is wanted
+            for account in read_into(store, log, known):  # noqa: B007 - the last one is wanted
                 progress(log.consumed)
     except TrackerError as error:
         broken = error
@@ -555,7 +558,10 @@ def verify(data: Path | None, config: Path | None) -> None:
     settings = Settings(data, config)
     with settings.store() as store:
         with _progress("verifying") as progress:
-            problems = list(problems_of(store, settings.rules, progress))
+            found = problems_of(store, settings.rules, progress)
+        problems = found.problems
+        for note in found.notes:
+            _remark(note, "tracker rebuild makes it anew")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:

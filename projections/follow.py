@@ -12,6 +12,9 @@ than ours, it is rebuilt. It is no WAL file: a ``-wal`` that stays behind would 
 So would a journal, which SQLite finds by the file's name and would play back into the new file:
 the rename happens under the write lock of the old one, and whoever has got that lock looks
 whether the file is still the live one.
+
+The checkpoint holds the digest of the event at its position. Where the store has another event there,
+it was restored from a backup and went on differently; then the read models are rebuilt too.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,12 +35,13 @@ from sqlite_utils import Database
 
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
 from tracker.envelope import parse_time
-from tracker.errors import StoreError
+from tracker.errors import StoreDamagedError, StoreError
+from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
-from tracker.store import LOCK_TIMEOUT, PAGE, Tracker, store_errors
-from tracker.webhook import Delivery
+from tracker.store import LOCK_TIMEOUT, PAGE, UNROUTED, Tracker, store_errors
+from tracker.webhook import UNKNOWN_TYPE, Delivery
 
 VIEWS_DB = "views.db"
 TABLES: tuple[Table, ...] = (
@@ -49,7 +55,14 @@ TABLES: tuple[Table, ...] = (
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 MEMORY = 20_000
 """Sessions kept folded between pages."""
-_UNROUTED = "unrouted:"
+SOURCES = {
+    "tracker": ("lifecycle", "findings", "rules", "envelope", "webhook", "aggregate", "session"),
+    "projections": ("follow",),
+    "projections.read_models": ("__init__", *(table.name for table in TABLES)),
+}
+"""The modules whose text decides what the rows say."""
+_NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
+"""Words in what SQLite complains of when the file itself may be sound."""
 
 Progress = Callable[[int, int], None]
 """Called with the position reached and the last position."""
@@ -57,10 +70,16 @@ Progress = Callable[[int, int], None]
 
 @attrs.frozen
 class Checkpoint:
-    """How far the rows go: the last position judged, and the newest receive time up to there."""
+    """How far the rows go: the last position judged, with the digest of the event there, and the newest
+    receive time up to there."""
 
     position: int = 0
     as_of: datetime | None = None
+    digest: str = ""
+
+    def fits(self, tracker: Tracker) -> bool:
+        """Whether the store still has the event up to which was judged."""
+        return not self.position or self.digest == tracker.digest(self.position)
 
 
 class Views:
@@ -74,16 +93,31 @@ class Views:
         self._connect()
         self.checkpoint = Checkpoint()
         self._memory: dict[str, Session] = {}
+        self._named: set[tuple[str, str]] = set()
 
     @classmethod
     def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
-        """The live read models, caught up; rebuilt first where they are missing or of other rules."""
+        """The live read models, caught up; rebuilt first where they are missing, damaged or of other rules."""
         rules = rules or Rules()
         path = tracker.path.with_name(VIEWS_DB)
-        if not _is_current(path, rules, tracker.last_position()):
-            rebuild(tracker, rules, progress)
-        views = cls(path, rules)
-        views.catch_up(tracker, progress)
+        refuse_what_is_no_file(path)
+        if _is_current(path, rules, tracker):
+            try:
+                return cls._caught_up(tracker, rules, progress)
+            except StoreDamagedError as error:
+                if error.place != str(path):
+                    raise
+        rebuild(tracker, rules, progress)
+        return cls._caught_up(tracker, rules, progress)
+
+    @classmethod
+    def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None) -> Views:
+        views = cls(tracker.path.with_name(VIEWS_DB), rules)
+        try:
+            views.catch_up(tracker, progress)
+        except BaseException:
+            views.close()
+            raise
         return views
 
     def close(self) -> None:
@@ -92,8 +126,11 @@ class Views:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):  # of somebody who read the rows
+            with views_errors(self.path):
+                raise error
 
     def catch_up(
         self,
@@ -104,10 +141,15 @@ class Views:
         stop: int | None = None,
     ) -> None:
         """Judges what is new in the store, up to its end or to the position ``stop``."""
-        with store_errors(self.path):
+        with views_errors(self.path):
             if not self._is_live():
                 self._reconnect()
             self._reload()
+        if not self.checkpoint.fits(tracker):
+            rebuild(tracker, self.rules, progress)
+            with views_errors(self.path):
+                self._reconnect()
+                self._reload()
         last = tracker.last_position() if stop is None else stop
         if last <= self.checkpoint.position:
             return
@@ -123,8 +165,8 @@ class Views:
                 return False
             touched: dict[str, None] = {}
             for delivery, version in page:
-                if delivery.stream.startswith(_UNROUTED):
-                    self._judge_unrouted(delivery, version)
+                if delivery.stream.startswith(UNROUTED):
+                    self._judge_unrouted(tracker, delivery)
                 else:
                     judge(self._session(tracker, delivery, version), delivery, self.rules)
                     touched[delivery.stream] = None
@@ -134,9 +176,11 @@ class Views:
                 touched.setdefault(stream)
             self._write(tracker, list(touched), as_of)
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
-            self.checkpoint = Checkpoint(page[-1][0].position, as_of)
+            last = page[-1][0].position
+            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
             self.db.execute(
-                "UPDATE checkpoint SET position = ?, as_of = ?", (self.checkpoint.position, text(as_of))
+                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?",
+                (last, text(as_of), self.checkpoint.digest),
             )
         self._forget()
         return True
@@ -150,14 +194,23 @@ class Views:
         self._memory[delivery.stream] = session  # behind all others: it was used last
         return session
 
-    def _judge_unrouted(self, delivery: Delivery, version: int) -> None:
-        """Each delivery outside any session stands alone; only the first of a type tells of the type."""
+    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
+        """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
         alone = Session(delivery.stream)
-        alone.numbers.last = version - 1
-        if version > 1:
-            alone.named.add(delivery.topic)
+        alone.numbers.last = delivery.position - 1  # a number that no other finding of the stream has
+        if delivery.unrouted == UNKNOWN_TYPE:
+            if self._was_named(tracker, delivery):
+                alone.named.add(delivery.topic)
+            self._named.add((delivery.stream, delivery.topic))
         judge(alone, delivery, self.rules)
         self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
+
+    def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
+        """Whether the type was unknown before in this stream; what is broken does not count."""
+        return (delivery.stream, delivery.topic) in self._named or any(
+            one.unrouted == UNKNOWN_TYPE and one.topic == delivery.topic
+            for one in tracker.history(delivery.stream, at=delivery.position - 1)
+        )
 
     def _due(self, as_of: datetime | None) -> list[str]:
         if as_of is None:
@@ -187,19 +240,24 @@ class Views:
         """Keeps the memory bounded: what was used least recently can be folded again."""
         for stream in list(self._memory)[: max(0, len(self._memory) - MEMORY)]:
             del self._memory[stream]
+        if len(self._named) > MEMORY:
+            self._named.clear()
+
+    def _forget_all(self) -> None:
+        self._memory.clear()
+        self._named.clear()
 
     def _reload(self) -> None:
         """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
-        row = self.db.execute("SELECT position, as_of, fingerprint FROM checkpoint").fetchone()
-        if row[2] != self.fingerprint:
+        checkpoint, made_by = read_checkpoint(self.db.conn)
+        if made_by != self.fingerprint:
             raise StoreError(
-                "another process has made it anew by other rules",
+                "another process has made it anew by other rules, or is of another version",
                 place=str(self.path),
-                hint="give all processes of one data directory the same rules",
+                hint="give all processes of one data directory the same rules, and start them anew after an upgrade",
             )
-        checkpoint = Checkpoint(row[0], parse_time(row[1]) if row[1] else None)
         if checkpoint != self.checkpoint:
-            self._memory.clear()
+            self._forget_all()
             self.checkpoint = checkpoint
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
@@ -207,13 +265,13 @@ class Views:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with store_errors(self.path):
+        with views_errors(self.path):
             self._begin()
             try:
                 yield
                 self.db.execute("COMMIT")
             except BaseException:
-                self._memory.clear()
+                self._forget_all()
                 if self.db.conn.in_transaction:
                     self.db.execute("ROLLBACK")
                 raise
@@ -230,11 +288,11 @@ class Views:
 
     def _reconnect(self) -> None:
         self.close()
-        self._memory.clear()
+        self._forget_all()
         self._connect()
 
     def _connect(self) -> None:
-        with store_errors(self.path):
+        with views_errors(self.path):
             self._identity = _identity(self.path)
             connection = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw",
@@ -264,9 +322,11 @@ def rebuild(
     rules = rules or Rules()
     live = path or tracker.path.with_name(VIEWS_DB)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
+    refuse_what_is_no_file(live)
+    remove_leftovers(tracker.path.with_name(VIEWS_DB))
+    refuse_what_is_no_file(beside)
     try:
         with store_errors(live):
-            _remove_leftovers(live)
             beside.write_bytes(b"")
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
@@ -275,15 +335,50 @@ def rebuild(
                 os.fsync(file.fileno())
             _swap(beside, live)
     finally:
-        beside.unlink(missing_ok=True)
+        discard(beside)
     return live
 
 
 def fingerprint(rules: Rules) -> str:
-    """Changes when the rules, a lifecycle or a table does, and with it what the rows would say."""
+    """Changes when the rules, a lifecycle, a table or the program does, and with it what the rows would say."""
     tables = [(table.name, list(table.columns)) for table in TABLES]
-    said = (rules.fingerprint(), [repr(lifecycle) for lifecycle in REGISTRY.values()], tables, SQL_VIEWS)
+    declared = [repr(lifecycle) for lifecycle in REGISTRY.values()]
+    said = (rules.fingerprint(), declared, CATALOGUE, tables, SQL_VIEWS, sources())
     return sha256(repr(said).encode()).hexdigest()[:16]
+
+
+@cache
+def sources() -> str:
+    """A digest of the modules that make the rows."""
+    digest = sha256()
+    for package, modules in SOURCES.items():
+        for module in modules:
+            digest.update(files(package).joinpath(f"{module}.py").read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def views_errors(path: Path) -> Iterator[None]:
+    """As ``store_errors``, for a file that can be made anew when it is damaged."""
+    try:
+        with store_errors(path):
+            yield
+    except StoreError as error:
+        of_the_file = isinstance(error.__cause__, sqlite3.Error | UnicodeDecodeError)
+        innocent = any(words in str(error.__cause__) for words in _NOT_THE_FILE)
+        if innocent or not of_the_file or error.place != str(path):
+            raise
+        raise StoreDamagedError("is damaged", place=str(path), hint="tracker rebuild makes it anew") from error
+
+
+def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
+    """How far the rows go, and the fingerprint of what made them. Raises ``sqlite3.DatabaseError``."""
+    rows = connection.execute("SELECT position, as_of, digest, fingerprint FROM checkpoint").fetchall()
+    for position, as_of, digest, made_by in rows:
+        time = parse_time(as_of) if isinstance(as_of, str) else None
+        if isinstance(position, int) and text(time) == as_of:
+            return Checkpoint(position, time, digest), made_by
+    raise sqlite3.DatabaseError("malformed checkpoint")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -297,7 +392,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _swap(beside: Path, live: Path) -> None:
     """Puts a file in the place of another while nobody writes to that."""
-    with closing(sqlite3.connect(live, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
+    with closing(sqlite3.connect(live.absolute(), isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")  # also undoes what a killed writer left in a journal
         except sqlite3.DatabaseError as error:
@@ -307,16 +402,43 @@ def _swap(beside: Path, live: Path) -> None:
         beside.replace(live)
 
 
-def _remove_leftovers(live: Path) -> None:
-    """What rebuilds that were killed have left behind."""
-    for path in live.parent.glob(f"{live.name}.rebuild-*"):
+def refuse_what_is_no_file(live: Path) -> None:
+    """Raises where something stands in the place of the file or its journal that SQLite cannot use."""
+    for path in (live, live.with_name(f"{live.name}-journal")):
+        if path.exists() and not path.is_file():
+            what = "is a directory, not a file" if path.is_dir() else "is no file"
+            raise StoreError(
+                what, place=str(path), hint="remove it: it is in the place of a file of this program"
+            )
+
+
+def remove_leftovers(live: Path) -> None:
+    """What processes that were killed have left behind while they rebuilt or verified."""
+    for path in [*live.parent.glob(f"{live.name}.rebuild-*"), *live.parent.glob(f"{live.name}.verify-*")]:
         process = path.name.rpartition("-")[2]
         try:
             os.kill(int(process), 0)
-        except (ProcessLookupError, ValueError, OverflowError):
-            path.unlink(missing_ok=True)
         except PermissionError:
             continue
+        except (ProcessLookupError, ValueError, OverflowError):
+            _remove(path)
+
+
+def discard(path: Path) -> None:
+    """Removes a file of ours, if it came to be."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be removed: {error.strerror}",
+            place=str(path),
+            hint="remove it: it is in the place of a file of this program",
+        ) from error
 
 
 def _create(db: Database, rules: Rules) -> None:
@@ -324,23 +446,22 @@ def _create(db: Database, rules: Rules) -> None:
         table.create(db)
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
-    db.table("checkpoint").create({"position": int, "as_of": str, "fingerprint": str})
-    db.table("checkpoint").insert({"position": 0, "as_of": None, "fingerprint": fingerprint(rules)})
+    columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str}
+    db.table("checkpoint").create(columns)
+    db.table("checkpoint").insert(
+        {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules)}
+    )
 
 
-def _is_current(path: Path, rules: Rules, last: int) -> bool:
-    """Whether the file is there, whole, judged by these rules, and not of a store that went further."""
+def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
+    """Whether the file is there, whole, judged by these rules, and of what the store still has."""
     if not path.exists():
         return False
     try:
-        with store_errors(path):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=LOCK_TIMEOUT)
-            try:
-                row = connection.execute("SELECT fingerprint, position FROM checkpoint").fetchone()
-            finally:
-                connection.close()
-    except StoreError as error:
-        if isinstance(error.__cause__, sqlite3.DatabaseError) and "locked" not in str(error.__cause__):
-            return False
-        raise
-    return row is not None and row[0] == fingerprint(rules) and row[1] <= last
+        with views_errors(path):
+            uri = f"{path.resolve().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
+                checkpoint, made_by = read_checkpoint(connection)
+    except StoreDamagedError:
+        return False
+    return made_by == fingerprint(rules) and checkpoint.fits(tracker)

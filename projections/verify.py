@@ -1,4 +1,8 @@
-"""Whether the store and the read models say the same as the bytes that came in."""
+"""Whether the store and the read models say the same as the bytes that came in.
+
+The live read models may go on while they are looked at, so a copy is taken at one moment, made anew
+from the events up to the copy's position, and compared row by row.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,26 @@ from pathlib import Path
 
 import attrs
 
-from projections.follow import TABLES, VIEWS_DB, Progress, Views, fingerprint, rebuild
+from projections.follow import (
+    TABLES,
+    VIEWS_DB,
+    Progress,
+    discard,
+    fingerprint,
+    read_checkpoint,
+    rebuild,
+    refuse_what_is_no_file,
+    remove_leftovers,
+    views_errors,
+)
 from projections.read_models import Table
+from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
-from tracker.store import Tracker, store_errors
+from tracker.store import LOCK_TIMEOUT, Tracker
 
 MOST = 20
 """Differences named of one table; more are counted."""
+CHECKPOINT = Table(name="checkpoint", columns={"position": int, "as_of": str, "digest": str}, pk=("position",))
 
 
 @attrs.frozen
@@ -27,63 +44,77 @@ class Problem:
     text: str
 
 
-def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Iterator[Problem]:
+@attrs.define
+class Verification:
+    """What contradicts the log, and ``notes`` on what was not looked at."""
+
+    problems: list[Problem] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+
+
+def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
     """Every contradiction in the events, then every one between the events and the read models."""
-    for place, text in tracker.integrity():
-        yield Problem(place, text)
-    yield from _misplaced(tracker)
-    yield from _views(tracker, rules, progress)
-
-
-def _misplaced(tracker: Tracker) -> Iterator[Problem]:
-    for delivery, stream in tracker.placed():
-        if delivery.stream != stream:
-            yield Problem(f"position {delivery.position}", f"stored in {stream}, belongs to {delivery.stream}")
-
-
-def _views(tracker: Tracker, rules: Rules, progress: Progress | None) -> Iterator[Problem]:
+    found = Verification([Problem(*one) for one in tracker.integrity()])
     path = tracker.path.with_name(VIEWS_DB)
+    refuse_what_is_no_file(path)
+    remove_leftovers(path)
     if not path.exists():
-        return
-    with store_errors(path):
-        checkpoint = _checkpoint(path)
-    if checkpoint is None:
-        yield Problem(VIEWS_DB, "is damaged; tracker rebuild makes it anew")
-        return
-    position, mark = checkpoint
-    if mark != fingerprint(rules):
-        return  # made by other rules: the next command that needs it makes it anew
-    last = tracker.last_position()
-    if position > last:
-        yield Problem(VIEWS_DB, f"was made up to position {position}, and the store ends at {last}")
-        return
+        found.notes.append(f"{VIEWS_DB} is not there and was not compared")
+        return found
+    copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
     fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
     try:
-        rebuild(tracker, rules, progress, path=fresh, stop=position)
-        with Views(path, rules) as live:
-            with store_errors(path):
-                live.db.execute("ATTACH ? AS fresh", (str(fresh),))
-            for table in TABLES:
-                yield from _differences(live, table)
+        _compare(found, tracker, rules, progress, _copied(path, copy), fresh)
+    except StoreDamagedError as error:
+        if error.place == str(tracker.path):
+            found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.path.name} cannot be read")
+            if not found.problems:
+                found.problems.append(Problem(tracker.path.name, error.message))
+        else:
+            found.problems.append(Problem(VIEWS_DB, "is damaged; tracker rebuild makes it anew"))
     finally:
-        fresh.unlink(missing_ok=True)
+        discard(copy)
+        discard(fresh)
+    return found
 
 
-def _checkpoint(path: Path) -> tuple[int, str] | None:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        try:
-            row = connection.execute("SELECT position, fingerprint FROM checkpoint").fetchone()
-        except sqlite3.DatabaseError:
-            return None
-    return None if row is None else (int(row[0]), str(row[1]))
+def _compare(
+    found: Verification, tracker: Tracker, rules: Rules, progress: Progress | None, copy: Path, fresh: Path
+) -> None:
+    with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
+        checkpoint, made_by = read_checkpoint(connection)
+        if made_by != fingerprint(rules):
+            found.notes.append(f"{VIEWS_DB} was made by other rules or another version and was not compared")
+            return
+        if not checkpoint.fits(tracker):
+            text = f"was made up to another event at position {checkpoint.position} than the store has there"
+            found.problems.append(Problem(VIEWS_DB, text))
+            return
+        rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position)
+        connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
+        for table in (*TABLES, CHECKPOINT):
+            found.problems.extend(_differences(connection, table))
 
 
-def _differences(live: Views, table: Table) -> Iterator[Problem]:
+def _copied(path: Path, copy: Path) -> Path:
+    """The read models as they are at one moment."""
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # it may have to undo what a killed writer left
+    discard(copy)
+    with (
+        views_errors(path),
+        closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as live,
+        closing(sqlite3.connect(copy.absolute())) as target,
+    ):
+        live.backup(target)
+    return copy
+
+
+def _differences(connection: sqlite3.Connection, table: Table) -> Iterator[Problem]:
     columns, keys = list(table.columns), len(table.pk)
     order = [columns.index(name) for name in table.pk]
     there, told = "main." + table.name, "fresh." + table.name
-    is_there = {_key(row, order): row for row in live.db.execute(_except(columns, there, told)).fetchall()}
-    told_rows = {_key(row, order): row for row in live.db.execute(_except(columns, told, there)).fetchall()}
+    is_there = {_key(row, order): row for row in connection.execute(_except(columns, there, told)).fetchall()}
+    told_rows = {_key(row, order): row for row in connection.execute(_except(columns, told, there)).fetchall()}
     differing = sorted(is_there.keys() | told_rows.keys(), key=repr)
     for key in differing[:MOST]:
         place = f"{table.name} {' '.join(map(str, key[:keys]))}"

@@ -56,3 +56,14 @@ def test_a_log_that_breaks_off_is_remembered_and_the_next_one_is_read(tmp_path, 
     logs = Logs([Log(str(tmp_path / "broken")), Log(str(tmp_path / "whole"))])
     assert [one.type for one in logs.deliveries()] == ["b"]
     assert [error.place for error in logs.errors] == [str(tmp_path / "broken")]
+
+
+def test_what_was_received_at_the_very_moment_of_the_cut_is_judged():
+    result = audit(deliveries("0 session-started", "6 hls-stopped", "7 hls-stopped"), Rules(), moment(6))
+    assert result.deliveries == 2
+
+
+def test_what_belongs_to_no_session_stands_alone():
+    given = ("0 participant-joined -sessionId meetingId=A", "1 participant-joined -sessionId meetingId=B")
+    result = audit(deliveries(*given), Rules())
+    assert [(found.code, found.meeting_id) for found in result.findings] == [("C511", "A"), ("C511", "B")]

@@ -2,11 +2,23 @@
 
 import csv
 import io
+import json
+import tempfile
+from base64 import b64encode
+from contextlib import closing
+from pathlib import Path
 
+import meetings
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from story import deliveries
 
 from projections import export
+from tracker import logs
 from tracker.envelope import Received, decode
+from tracker.logs import KEPT, MAX_LINE
+from tracker.store import Tracker
 from tracker.webhook import parse
 
 
@@ -29,3 +41,50 @@ def test_csv_has_a_header_and_a_row_a_delivery():
 
 def test_csv_without_deliveries_still_has_its_header():
     assert b"".join(export.table([])).decode().strip() == ",".join(export.CSV_COLUMNS)
+
+
+LIMIT = 8192
+
+odd = st.sampled_from([b"\x00", b"\x01", b"\xff", b'"', b"\\", b"\r", "é😀".encode(), rb"\ud83d", b"{", b"x"])
+held = st.tuples(odd, st.sampled_from([0, 1, 7, LIMIT // 6, LIMIT - 40, LIMIT, LIMIT + 1])).map(
+    lambda one: (one[0] * (1 + one[1] // len(one[0])))[: one[1]]
+)
+bare = held.map(lambda body: body.replace(b"\n", b""))
+wrapped = st.builds(
+    lambda text, name: b'{"source":"%s","%s":%s}' % (name.encode(), *text),
+    st.tuples(st.sampled_from([b"body"]), held.map(lambda body: json.dumps(body.decode("latin-1")).encode())),
+    st.sampled_from(["", "a:1", "é" * 1000]),
+)
+enclosed = held.map(lambda body: b'{"received_at":"never","body_base64":"' + b64encode(body) + b'"}')
+raw = held.map(lambda body: b'{"webhook":{"data":"' + body.replace(b'"', b"") + b'"}}')
+
+
+@given(st.lists(st.one_of(bare, wrapped, enclosed, raw), min_size=1, max_size=3))
+@settings(max_examples=60)
+def test_what_was_ingested_comes_back_from_an_export(lines):
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "MAX_LINE", LIMIT)
+        patch.setattr(logs, "MAX_ENVELOPE", 8 * LIMIT)
+        there = Path(place)
+        first = b"{}" + b" " * 1024  # what begins with a zero byte is no log
+        meetings.read_into(there / "one", meetings.write(there / "given", [first, *lines]))
+        assert exported(there, "one") == exported(there, "one", "other")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("char", [b"\x01", b"\xff", b"{", b"x"])
+def test_a_line_of_exactly_the_limit_comes_back_too(tmp_path, char, more):
+    meetings.read_into(tmp_path / "one", meetings.write(tmp_path / "given", [char * (MAX_LINE + more)]))
+    assert len(meetings.stored(tmp_path / "one")[0]) == (KEPT if more else MAX_LINE)
+    assert exported(tmp_path, "one") == exported(tmp_path, "one", "other")
+
+
+def exported(there, name, into=None):
+    """What is exported, after it has been exported and read into another store if there is one."""
+    with closing(Tracker.open(there / name)) as store:
+        lines = list(export.jsonl(store.deliveries()))
+    if into is None:
+        return lines
+    (there / "exported").write_bytes(b"".join(lines))
+    meetings.read_into(there / into, there / "exported")
+    return exported(there, into)

@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import sqlite3
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 
 from projections import follow
+from projections.audit import audit
 from projections.follow import VIEWS_DB, Views, rebuild
-from tracker.errors import StoreError
+from projections.read_models import text
+from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store import Tracker
+from tracker.webhook import parse
 
 SHORT = Rules(
     grace=timedelta(seconds=30),
@@ -164,7 +168,7 @@ def test_the_checkpoint_is_the_last_position_and_the_newest_receive_time(store, 
     store.append(given)
     views.catch_up(store)
 
-    assert follow.Checkpoint(3, given[0].received_at) == views.checkpoint
+    assert follow.Checkpoint(3, given[0].received_at, store.digest(3)) == views.checkpoint
     assert meetings.rows(live(store))["checkpoint"][0][:2] == (3, "2026-03-02T09:01:00.000000Z")
 
 
@@ -186,7 +190,7 @@ def test_a_page_that_fails_half_way_leaves_rows_and_checkpoint_as_they_were(stor
     store.append(given[40:])
     event = "UPDATE" if table == "checkpoint" else "INSERT"
     views.db.execute(f"CREATE TRIGGER no BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")
-    with pytest.raises(StoreError, match="no"):
+    with pytest.raises(StoreError, match="is damaged"):
         views.catch_up(store)
 
     assert before == meetings.rows(live(store))
@@ -339,6 +343,8 @@ def test_what_a_dead_rebuild_left_behind_is_removed_by_the_next(store, views):
     gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip()
     for number in (gone, os.getppid()):
         live(store).with_name(f"{VIEWS_DB}.rebuild-{number}").touch()
+    for name in (f"verify-{gone}", f"verify-copy-{gone}", f"verify-{gone}.rebuild-{gone}"):
+        live(store).with_name(f"{VIEWS_DB}.{name}").touch()
     rebuild(store)
 
     assert {f"{VIEWS_DB}.rebuild-{os.getppid()}"} == beside(store)
@@ -479,3 +485,231 @@ def test_an_empty_store_has_empty_read_models(store, views):
         "checkpoint": 1
     }
     assert follow.Checkpoint() == views.checkpoint
+
+
+# What the rows are compared with
+
+
+def told(store, rules=None):
+    """The findings that stand, as the audit has them: what is open when the log ends is undecided."""
+    columns = "code, session_id, meeting_id, position, message, severity, at, evidence, cause, run, lifecycle"
+    with closing(sqlite3.connect(live(store))) as db:
+        found = db.execute(
+            f"SELECT REPLACE(verdict, 'provisional', 'undecided'), {columns} FROM findings "
+            "WHERE verdict != 'retracted'"
+        )
+        return sorted(found, key=repr)
+
+
+def audited(store, rules=None):
+    """The same findings without any read model."""
+    return sorted(
+        (
+            (
+                one.verdict,
+                one.code,
+                one.session_id,
+                one.meeting_id,
+                one.position,
+                one.message,
+                one.severity,
+                text(one.at),
+                json.dumps(one.evidence, separators=(",", ":")),
+                one.cause,
+                one.run,
+                one.lifecycle,
+            )
+            for one in audit(store.deliveries(), rules or Rules()).findings
+        ),
+        key=repr,
+    )
+
+
+def outside(seed):
+    """Lines that belong to no session, of types that share streams with what is broken."""
+    dice = random.Random(seed)
+    kinds = ("malformed", "untyped", "chat-opened", "participant-joined")
+    made = [webhook(kind, meetingId=meeting) for kind in kinds for meeting in ("m1", "m2")]
+    made += [json.dumps({"webhookType": kind, "data": 7}).encode() for kind in kinds]
+    made += [b"{}", b"broken", b'{"webhookType": "chat\\u0000-opened"}']
+    return [line(dice.choice(made), place) for place in range(60)]
+
+
+@pytest.mark.parametrize("rules", [Rules(), SHORT], ids=["usual", "short"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_findings_are_those_of_an_audit_of_the_store(store, seed, rules):
+    mixed = [*meetings.lines(seed, sessions=4), *outside(seed)]
+    random.Random(seed).shuffle(mixed)
+    store.append(deliveries(mixed))
+    for page_size in (1, 13, 1000):
+        rebuild(store, rules, page_size=page_size)
+
+        assert audited(store, rules) == told(store)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [b"broken", webhook("malformed")],
+        [b'{"webhookType":"new","data":7}', webhook("new"), webhook("new")],
+        [webhook("new"), b'{"webhookType":"new","data":7}', webhook("new")],
+    ],
+    ids=["malformed", "bad-data-first", "bad-data-between"],
+)
+def test_the_first_delivery_of_an_unknown_type_is_told_whatever_stands_before_it_in_the_stream(store, given):
+    store.append(map(parse, given))
+    Views.open(store).close()
+
+    assert audited(store) == told(store)
+    assert [one[1] for one in told(store)].count("C509") == 1
+
+
+def test_that_a_type_was_named_is_known_to_the_next_process_too(store):
+    for _ in range(3):
+        store.append([parse(webhook("new"))])
+        Views.open(store).close()
+
+    assert audited(store) == told(store)
+
+
+@pytest.mark.parametrize("stream", ["s", "resource:r", "unrouted:untyped", "unrouted:other", "elsewhere"])
+def test_an_event_that_was_moved_by_hand_is_judged_where_it_is_stored(store, stream):
+    given = [line(webhook("participant-joined", sessionId="t", participantId="p"), 1), line(b"broken", 2)]
+    given += [line(webhook("resource-acquired", id="r", type="hls"), 3), line(b"{}", 4), line(b"{}", 5)]
+    store.append(deliveries([line(webhook("session-started", sessionId="s"), 0), *given, *given]))
+    for position in (2, 3, 4, 9):
+        _execute(
+            store.path,
+            f"UPDATE stored_events SET originator_id = '{stream}', originator_version = {position + 100} "
+            f"WHERE notification_id = {position}",
+        )
+    for page_size in (1, 3, 1000):
+        rebuild(store, page_size=page_size)
+
+        assert audited(store) == told(store)
+        assert at_once(store) == meetings.rows(live(store))
+
+
+# Whether they are of this program and this store
+
+
+def test_the_fingerprint_knows_the_catalogue_and_the_program(monkeypatch):
+    found = {follow.fingerprint(Rules())}
+    with monkeypatch.context() as patch:
+        patch.setattr(follow, "CATALOGUE", {})
+        found.add(follow.fingerprint(Rules()))
+    monkeypatch.setattr(follow, "sources", lambda: "another version")
+    found.add(follow.fingerprint(Rules()))
+
+    assert len(found) == 3
+
+
+def test_the_sources_of_the_fingerprint_are_all_modules_that_make_rows():
+    root = Path(follow.__file__).parent.parent
+    makers = {path.stem for path in (root / "projections" / "read_models").glob("*.py")}
+
+    assert set(follow.SOURCES["projections.read_models"]) == makers
+    assert len(follow.sources()) == 64
+
+
+def restored(store, before):
+    """Another log in place of what a backup has not: as many events, of another session."""
+    last = store.last_position()
+    with closing(sqlite3.connect(store.path)) as db:
+        db.execute("DELETE FROM stored_events WHERE notification_id > ?", (before,))
+        db.execute("UPDATE sqlite_sequence SET seq = ?", (before,))
+        db.commit()
+    store.append(deliveries([line(webhook("session-started", sessionId="n"), 1)]) * (last - before + 3))
+
+
+def test_read_models_of_what_a_restored_backup_has_not_are_made_anew(store):
+    store.append(deliveries(meetings.lines(1)))
+    Views.open(store).close()
+    restored(store, 20)
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_follower_notices_that_the_store_was_restored_from_a_backup(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    restored(store, 20)
+    views.catch_up(store)
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
+@pytest.mark.parametrize("column", ["position", "as_of", "digest", "fingerprint"])
+def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, value):
+    store.append(deliveries([line(webhook("session-started", sessionId="s"), 1)]))
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), f"UPDATE checkpoint SET {column} = {value}")
+    Views.open(store).close()
+
+    if (column, value) != ("as_of", "NULL"):  # no receive time is one that there may be
+        assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("where", ["deadlines", "sessions", "findings"])
+def test_read_models_without_a_table_are_made_anew(store, views, where):
+    given = deliveries(meetings.lines(1))
+    store.append(given[:30])
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), f"DROP TABLE {where}")
+    store.append(given[30:])
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_bytes_of_the_read_models_are_flipped_it_is_a_damage_at_most(store, views, seed):
+    dice, given = random.Random(seed), deliveries(meetings.lines(1))
+    store.append(given[:30])
+    views.catch_up(store)
+    views.close()
+    content = bytearray(live(store).read_bytes())
+    for _ in range(8):
+        content[dice.randrange(16, 4096 if seed % 2 else len(content))] ^= dice.randrange(1, 256)
+    live(store).write_bytes(content)
+    store.append(given[30:])
+    told = ""
+    try:
+        with Views.open(store) as opened:
+            for table in follow.TABLES:
+                list(opened.db.table(table.name).rows)
+    except StoreDamagedError as error:
+        told = str(error)
+
+    assert told in ("", f"{live(store)}: is damaged")
+
+
+def test_what_a_reader_finds_damaged_is_told_with_what_to_do(store, views):
+    with pytest.raises(StoreDamagedError, match="is damaged") as caught, views:
+        views.db.execute("SELECT * FROM gone")
+
+    assert caught.value.hint == "tracker rebuild makes it anew"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+@pytest.mark.parametrize("name", [VIEWS_DB, f"{VIEWS_DB}-journal", f"{VIEWS_DB}.rebuild-{{}}"])
+def test_what_is_no_file_in_the_place_of_one_is_told(store, name, make):
+    path = store.path.with_name(name.format(os.getpid()))
+    make(path)
+    with pytest.raises(StoreError) as caught:
+        Views.open(store)
+
+    assert (caught.value.place, caught.value.hint[:9]) == (str(path), "remove it")
+
+
+def test_a_directory_named_like_what_a_dead_rebuild_left_is_told(store):
+    path = store.path.with_name(f"{VIEWS_DB}.rebuild-0-none")
+    path.mkdir()
+    with pytest.raises(StoreError) as caught:
+        rebuild(store)
+
+    assert (caught.value.place, caught.value.hint[:9]) == (str(path), "remove it")

@@ -1,6 +1,7 @@
 import gzip
 import random
 import signal
+import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -10,7 +11,7 @@ import pytest
 from meetings import MORNING, bodies, read_into, stored, write
 
 from tracker.errors import LogError
-from tracker.ingest import ingest
+from tracker.ingest import ingest, known_logs
 from tracker.logs import KEPT, MAX_LINE, Log
 from tracker.store import PAGE, Tracker
 
@@ -259,3 +260,49 @@ def test_standard_input_is_stored_like_the_file_it_comes_from(tmp_path, monkeypa
         piped = read_into(tmp_path / "data", "-")
 
     assert [counts(piped), counts(read_into(tmp_path / "data", log))] == [(1200, 1200, 0), (1200, 0, 1200)]
+
+
+def test_a_last_line_with_half_an_emoji_that_grows_is_stored_once(tmp_path):
+    log = tmp_path / "a.jsonl"
+    whole = rb'{"webhookType":"x","data":{"name":"\ud83d","more":1}}'
+    for size in (len(whole) - 2, len(whole)):
+        log.write_bytes(whole[:size])
+        read_into(tmp_path / "data", log)
+
+    assert stored(tmp_path / "data") == [whole]
+
+
+def test_of_many_logs_what_is_known_is_looked_up_once(tmp_path, monkeypatch):
+    begin = many(20)
+    logs = [write(tmp_path / str(number), begin + many(number, str(number))) for number in range(5)]
+    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+        known = known_logs(tracker)
+        monkeypatch.setattr(tracker, "trackings", None)
+        for log in [*logs, *logs]:
+            *_, account = ingest(tracker, Log(str(log)), known)
+
+            assert account.read == account.stored + account.already_there
+    separate = tmp_path / "separate"
+    for log in logs:
+        read_into(separate, log)
+    assert stored(separate) == stored(tmp_path / "data")
+
+
+def test_what_another_has_read_since_it_was_looked_up_is_noticed(tmp_path):
+    log = write(tmp_path / "a.jsonl", many(20))
+    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+        known = known_logs(tracker)
+        read_into(tmp_path / "data", log)
+        *_, account = ingest(tracker, Log(str(log)), known)
+
+    assert counts(account) == (20, 0, 20)
+
+
+def test_what_somebody_wrote_among_the_logs_that_were_read_hinders_no_reading(tmp_path):
+    log = write(tmp_path / "a.jsonl", many(20))
+    read_into(tmp_path / "data", log)
+    with closing(sqlite3.connect(tmp_path / "data" / "events.db")) as db:
+        db.execute("INSERT INTO tracking VALUES ('log:x', 'text'), (x'ff', 10)")
+        db.commit()
+
+    assert counts(read_into(tmp_path / "data", write(log, many(30)))) == (30, 10, 20)

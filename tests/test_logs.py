@@ -1,10 +1,14 @@
 import gzip
 import io
+import os
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
 
+from tracker.envelope import Received, encode
 from tracker.errors import LogError
 from tracker.logs import KEPT, MAX_LINE, Line, Log
 
@@ -199,3 +203,87 @@ def test_a_last_line_that_is_whole_or_wrong_before_its_end_is_not_cut(text):
 
 def test_a_line_with_an_end_is_never_cut():
     assert not Line(1, b'{"a":').cut
+
+
+@pytest.mark.parametrize("text", [rb'{"a":"\ud83d","b":{"c":[1,"\ude00"]}}', rb'{"a":"\ud83d\ude00"}'])
+def test_a_line_with_half_an_emoji_is_known_to_be_cut_where_it_breaks_off(text):
+    assert not Line(1, text, ended=False).cut
+    assert [size for size in range(1, len(text)) if not Line(1, text[:size], ended=False).cut] == []
+
+
+class Dripping(io.RawIOBase):
+    """A pipe through which a first byte comes alone."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.parts = [content[:1], content[1:3], content[3:]]
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self.parts.pop(0) if self.parts else b""
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        THREE,
+        b"\xef\xbb\xbf" + THREE,
+        gzip.compress(THREE),
+        two_frames(b"\xef\xbb\xbf" + THREE, size=1),
+        gzip.compress(b"\xef") + gzip.compress(b"\xbb\xbf" + THREE),
+    ],
+    ids=["plain", "bom", "gzip", "zstd-bom", "gzip-bom"],
+)
+def test_what_a_log_is_packed_in_is_known_however_slowly_it_comes(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Dripping(content), 1 << 16)))
+
+    assert texts("-") == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+
+
+def test_a_pipe_with_a_name_is_opened_once(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    log = Log(str(path))
+    with ThreadPoolExecutor() as pool:
+        pool.submit(path.write_bytes, THREE)
+
+        assert [line.text for line in log.lines()] == [b'{"a":1}', b'{"b":2}', b'{"c":3}']
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_pipe_that_may_not_be_read_is_an_error_when_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0)
+    with pytest.raises(LogError, match="cannot be read"):
+        list(Log(str(tmp_path / "pipe")).lines())
+
+
+def test_a_log_that_is_gone_before_it_is_read_is_an_error(tmp_path):
+    log = Log(str(written(tmp_path, THREE)))
+    (tmp_path / "some.log").unlink()
+    with pytest.raises(LogError, match="cannot be read"):
+        list(log.lines())
+
+
+@checksummed
+def test_a_log_that_is_packed_a_thousandfold_is_unpacked_bit_by_bit(tmp_path, pack):
+    path = written(tmp_path, pack(bytes(b" " * (1 << 28))))
+    tracemalloc.start()
+    (line,) = Log(str(path)).lines()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (line.too_long, most < 1.5e8) == (1 << 28, True)
+
+
+def test_an_envelope_of_ours_may_be_longer_than_the_body_in_it(tmp_path):
+    received = Received(b"\x01" * MAX_LINE, source="a:1")
+    exported = encode(received)
+    too_long = [encode(Received(b"\x01" * (MAX_LINE + 1))), exported.replace(b":", b": ", 1)]
+    given = list(Log(str(written(tmp_path, b"\n".join([exported, exported + b"\r", *too_long])))).lines())
+
+    assert [line.too_long for line in given] == [0, 0, *map(len, too_long)]
+    assert [line.received("b:1") for line in given[:2]] == [received] * 2

@@ -288,3 +288,32 @@ def test_the_sessions_of_a_meeting_come_newest_first(views):
 
     assert expected == sessions.of_meeting(views.db, "meeting-0")
     assert len(expected) > 2
+
+
+def test_what_is_still_provisional_is_counted_apart(tmp_path):
+    """A stop that nobody asked for is only said once its window has passed."""
+    (row,) = of(
+        tmp_path,
+        (0, "session-started", {}),
+        (1, "recording-starting", {}),
+        (2, "recording-started", {}),
+        (60, "recording-stopped", {"filePath": "/1.mp4"}),
+    )["sessions"]
+
+    assert (row["severity"], row["errors"], row["warnings"], row["provisional"]) == (None, 0, 0, 1)
+
+
+def test_a_type_was_seen_first_and_last_when_it_was_received_whatever_the_order(tmp_path):
+    (row,) = of(tmp_path, *[(at, "session-started", {}) for at in (5, 2, 9, None, 7)])["types"]
+
+    assert (row["first_seen_at"][17:19], row["last_seen_at"][17:19], row["deliveries"]) == ("02", "09", 5)
+
+
+def test_what_is_stored_outside_of_sessions_has_no_visits(tmp_path):
+    with closing(Tracker.open(tmp_path, create=True)) as store:
+        store.append(deliveries([line(webhook("participant-joined", **MEETING, participantId="p"), 1)]))
+        with closing(sqlite3.connect(store.path)) as db:
+            db.execute("UPDATE stored_events SET originator_id = 'resource:r'")
+            db.commit()
+        with Views.open(store) as opened:
+            assert [opened.db.table(name).count for name in ("sessions", "participants")] == [0, 0]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tracker.findings import CATALOGUE
+from tracker.rules import Rules
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -88,7 +89,12 @@ def test_the_sample_configuration_is_valid(tmp_path):
 
     file = tmp_path / "tracker.toml"
     file.write_text(next(body for kind, body, _ in blocks() if kind == "toml"), "utf-8")
-    assert load_config(file).rules.severity == {"S203": "info"}
+    rules = load_config(file).rules
+    assert (rules.severity, rules.written()) == ({"S203": "info"}, Rules().written())
+    assert set(Rules().written()) == set(re.findall(r"^(\w+) = ", file.read_text("utf-8"), re.MULTILINE)) - {
+        "data",
+        "S203",
+    }
 
 
 def test_the_table_of_codes_is_the_catalogue():

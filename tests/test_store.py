@@ -15,6 +15,8 @@ from eventsourcing.persistence import Tracking
 from meetings import MORNING, deliveries, webhook
 
 import tracker.store
+from projections.follow import Views, rebuild
+from projections.verify import Verification, verify
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.rules import Rules
@@ -526,3 +528,125 @@ def test_the_types_are_the_topics(store):
     topics = Counter(one.topic for one in store.recorder.select_notifications(1, 10_000))
 
     assert Counter(delivery.topic for delivery in store.deliveries()) == topics
+
+
+# What was tampered with
+
+
+def test_a_state_that_was_stored_as_text_is_read_as_its_bytes(store):
+    store.append([joined("é")])
+    change(store, "UPDATE stored_events SET state = CAST(state AS TEXT)")
+
+    assert (
+        [joined("é").body]
+        == [one.body for one in store.deliveries()]
+        == [one.body for one in store.history("é")]
+    )
+
+
+@pytest.mark.parametrize(
+    "assignment", ["state = 7", "state = 1.5", "originator_version = 'text'", "originator_id = x'00'"]
+)
+def test_an_event_that_cannot_be_read_is_told_with_its_position(store, assignment):
+    store.append([joined("a"), joined("a")])
+    change(store, f"UPDATE stored_events SET {assignment} WHERE notification_id = 2")
+    expected = (StoreDamagedError, "the event at position 2 is damaged", True)
+
+    assert expected == failure(lambda: list(store.deliveries()))
+    if "originator_id" not in assignment:
+        assert expected == failure(lambda: list(store.history("a")))
+
+
+@pytest.mark.parametrize("stream", ["other", "resource:r", "unrouted:x"])
+def test_a_delivery_belongs_where_it_is_stored(store, stream):
+    store.append([joined("a")])
+    change(store, "UPDATE stored_events SET originator_id = ?", stream)
+    (found,) = store.history(stream)
+
+    assert (found.stream, found.session_id) == (stream, stream if stream == "other" else None)
+    assert (found.lifecycle is None) == (found.unrouted == "C509") == (stream == "unrouted:x")
+
+
+@pytest.mark.parametrize("format", [0, -1, -(2**31)])
+def test_a_format_that_there_never_was_is_told(store, format):
+    store.close()
+    change(store, f"PRAGMA user_version = {format}")
+
+    assert (StoreDamagedError, f"has format {format}, which there never was", True) == failure(
+        Tracker.open, store.path.parent
+    )
+
+
+def test_a_counter_of_positions_that_is_gone_costs_no_position(store):
+    store.append([joined("a"), joined("a")])
+    change(store, "DELETE FROM sqlite_sequence")
+
+    assert list(store.append([joined("a"), joined("a")])) == [3, 4]
+
+
+def test_an_event_has_a_digest_of_its_own(store):
+    store.append([joined("a"), joined("a"), joined("b")])
+    before = [store.digest(position) for position in range(5)]
+    change(store, "UPDATE stored_events SET state = '{}' WHERE notification_id = 3")
+
+    assert (before[0], before[4], len(set(before))) == ("", "", 4)
+    assert before[3] != store.digest(3)
+
+
+def test_a_stream_longer_than_a_page_is_read_to_its_end(store, monkeypatch):
+    monkeypatch.setattr(tracker.store, "PAGE", 3)
+    store.append(parse(b"junk") for _ in range(9))
+
+    assert list(range(1, 10)) == [one.position for one in store.unrouted()]
+    assert list(range(1, 10)) == [one.position for one in store.history("unrouted:malformed")]
+
+
+# Where it lies
+
+
+def test_a_directory_may_be_named_like_a_uri(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("file:x", "a?mode=memory", ":memory:", "a#b%20c"):
+        with closing(Tracker.open(Path(name), create=True)) as store:
+            store.append([joined("a")])
+        with closing(Tracker.open(Path(name))) as store, Views.open(store):
+            assert (store.count(), verify(store, Rules())) == (1, Verification())
+            assert all((tmp_path / name / file).exists() for file in ("events.db", "views.db"))
+
+
+def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path):
+    os.mkfifo(tmp_path / "events.db")
+
+    assert (StoreError, "is no file", True) == failure(Tracker.open, tmp_path)
+
+
+def test_a_store_on_a_medium_that_is_read_only_is_read_after_a_clean_close(small_disk):
+    with closing(Tracker.open(small_disk / "data", create=True)) as store:
+        store.append([joined("a")])
+        Views.open(store).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with closing(Tracker.open(small_disk / "data")) as store, Views.open(store) as views:
+        assert (store.count(), views.checkpoint.position) == (1, 1)
+        assert failure(store.append, [joined("a")])[1] == "cannot be written"
+
+
+def test_read_models_that_are_not_current_on_a_medium_that_is_read_only_are_told(small_disk):
+    with closing(Tracker.open(small_disk / "data", create=True)) as store:
+        Views.open(store).close()
+        store.append([joined("a")])
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with closing(Tracker.open(small_disk / "data")) as store:
+        assert failure(Views.open, store) == (StoreError, "cannot be written", True)
+        assert failure(rebuild, store) == (StoreError, "cannot be written", True)
+        assert failure(verify, store, Rules())[0] is StoreError
+
+
+def test_a_schema_that_is_garbled_is_told(store):
+    store.append([joined("a")])
+    store.close()
+    content = store.path.read_bytes()
+    store.path.write_bytes(
+        content.replace(b"CREATE TABLE stored_events", b"CREATE TABL\xff \xff\xfe\xfdred_events")
+    )
+
+    assert StoreDamagedError is failure(Tracker.open, store.path.parent)[0]

@@ -40,13 +40,19 @@ class Ingested:
     cut: int = 0
 
 
-def ingest(tracker: Tracker, log: Log) -> Iterator[Ingested]:
+Known = dict[int, set[str]]
+"""Line number -> names of the logs that were once read exactly that far."""
+
+
+def ingest(tracker: Tracker, log: Log, known: Known | None = None) -> Iterator[Ingested]:
     """Stores what is new in a log; yields the growing account after each transaction.
 
-    Raises ``LogError`` where the log cannot be read any further, after storing what came before.
+    ``known`` saves looking up what was read before, where many logs are read one after the other: give
+    each the same one from ``known_logs``. Raises ``LogError`` where the log cannot be read any further,
+    after storing what came before.
     """
     account = Ingested(log)
-    source = _Source(tracker, account, _known(tracker))
+    source = _Source(tracker, account, known_logs(tracker) if known is None else known)
     broken = None
     lines = log.lines()
     while True:
@@ -78,7 +84,7 @@ class _Source:
 
     tracker: Tracker
     account: Ingested
-    known: dict[int, set[str]]
+    known: Known
     followed: int = 0
     digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
     waiting: list[Line] = attrs.field(factory=list)
@@ -104,6 +110,7 @@ class _Source:
             except ConcurrentReadError:
                 self._look_again()
             else:
+                self.known.setdefault(number, set()).add(tracking.application_name)
                 self._follow(number, digest)
 
     def finish(self) -> None:
@@ -120,7 +127,7 @@ class _Source:
 
     def _look_again(self) -> None:
         """Another process has read this log, or one that begins like it, since we looked."""
-        self.known = _known(self.tracker)
+        self.known.update(known_logs(self.tracker))
         lines, self.waiting = self.waiting, []
         for line in lines:
             self.waiting.append(line)
@@ -137,9 +144,9 @@ class _Source:
         self.waiting = []
 
 
-def _known(tracker: Tracker) -> dict[int, set[str]]:
-    """Line number -> names of the logs that were once read exactly that far."""
-    known: dict[int, set[str]] = {}
+def known_logs(tracker: Tracker) -> Known:
+    """Which logs the store has read, and how far."""
+    known: Known = {}
     for name, number in tracker.trackings(_SOURCE):
         known.setdefault(number, set()).add(name)
     return known

@@ -3,6 +3,11 @@
 A log is JSON lines, plain, gzip or zstd (told by their first bytes, not by the name), or ``-`` for
 standard input. Lines are numbered from 1 and blank ones count, so a number is where an editor shows
 it. What makes a log unreadable raises ``LogError`` after every line before it has been given.
+
+No webhook is longer than ``MAX_LINE``, and of a longer line only the beginning is kept. Our own
+envelope may make more of a body than it had as a line: so a line that is what ``envelope.encode``
+writes, around a body that is not too long, is read up to ``MAX_ENVELOPE``. Thus what was read once is
+read again from an export.
 """
 
 from __future__ import annotations
@@ -10,7 +15,8 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +31,16 @@ from tracker.webhook import MALFORMED, Delivery
 STDIN = "-"
 MAX_LINE = 1 << 20
 """Bytes of a line; no webhook is longer."""
+MAX_ENVELOPE = 8 * MAX_LINE
+"""Bytes of a line of an export; what was one byte in a log has at most six there."""
 KEPT = 1024
 """Bytes that are kept of a longer one."""
 
 _CHUNK = 1 << 18
+_STEP = 1 << 10
+"""Packed bytes that are unpacked at once: zstd makes at most 32 MiB of them."""
+_TELLING = 8
+"""Bytes that tell what a log is packed in."""
 _BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = {
@@ -66,7 +78,7 @@ class Line:
         if self.ended or not self.text.lstrip().startswith(b"{"):
             return False
         try:
-            _json.decode(self.text)
+            envelope.decode_json(_json, self.text)
         except UNREADABLE as error:
             reason = str(error)
             return "truncated" in reason or f"invalid number (byte {len(self.text)})" in reason
@@ -125,7 +137,8 @@ class Log:
             raise LogError("is a directory", place=self.path, hint=f"name the logs in it: {self.path}/*.jsonl")
         try:
             self.size = file.stat().st_size
-            file.open("rb").close()
+            if file.is_file():  # the writer of a pipe would take the end of our look for the end of us
+                file.open("rb").close()
         except FileNotFoundError as error:
             raise LogError("there is no such file", place=self.path, hint="check the path") from error
         except OSError as error:
@@ -139,11 +152,17 @@ class Log:
 
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""
-        with _open(self.path) as file:
+        try:
+            file = _open(self.path)
+        except OSError as error:
+            raise LogError(
+                f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions"
+            ) from error
+        with file:
             yield from self._lines(file)
 
     def _lines(self, file: IO[bytes]) -> Iterator[Line]:
-        number, rest, dropped = 0, b"", 0
+        number, rest, dropped = 0, bytearray(), 0
         chunks = self._chunks(file)
         try:
             for chunk in chunks:
@@ -154,9 +173,9 @@ class Log:
                     rest += first
                 for following in more:
                     number += 1
-                    yield _line(number, rest, dropped)
-                    rest, dropped = following, 0
-                if not dropped and len(rest) > MAX_LINE:
+                    yield _line(number, bytes(rest), dropped)
+                    rest, dropped = bytearray(following), 0
+                if not dropped and len(rest) > MAX_ENVELOPE:
                     rest, dropped = rest[:KEPT], len(rest)
         except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
             reason = "breaks off" if isinstance(error, EOFError) else f"cannot be read any further: {error}"
@@ -166,29 +185,24 @@ class Log:
                 hint="all lines before that were read; fetch the whole file and run it again",
             ) from error
         if rest or dropped:
-            yield attrs.evolve(_line(number + 1, rest, dropped), ended=False)
+            yield attrs.evolve(_line(number + 1, bytes(rest), dropped), ended=False)
 
     def _chunks(self, file: IO[bytes]) -> Iterator[bytes]:
-        begin = file.read(_CHUNK) if self.path != STDIN else _read_available(file)
-        self.consumed += len(begin)
-        if begin.startswith(_GZIP):
-            yield from self._unpacked(_Joined(begin, file, self), _gunzip)
-        elif begin.startswith(_ZSTD):
-            yield from self._unpacked(_Joined(begin, file, self), _unzstd)
-        else:
-            self._refuse_binary(begin)
-            yield begin.removeprefix(_BOM)
-            while chunk := _read_available(file):
-                self.consumed += len(chunk)
-                yield chunk
-
-    def _unpacked(self, file: _Joined, unpack: Callable[[_Joined], Iterator[bytes]]) -> Iterator[bytes]:
-        chunks = unpack(file)
-        for first in chunks:
-            self._refuse_binary(first)
-            yield first.removeprefix(_BOM)
-            break
+        chunks = _begun(self._packed(file))
+        begin = next(chunks, b"")
+        unpack = _gunzip if begin.startswith(_GZIP) else _unzstd if begin.startswith(_ZSTD) else None
+        if unpack is not None:
+            chunks = _begun(unpack(chain([begin], chunks)))
+            begin = next(chunks, b"")
+        self._refuse_binary(begin)
+        yield begin.removeprefix(_BOM)
         yield from chunks
+
+    def _packed(self, file: Any) -> Iterator[bytes]:
+        """What the file holds, as it comes: a pipe may be slow."""
+        while chunk := file.read1(_CHUNK):
+            self.consumed += len(chunk)
+            yield chunk
 
     def _refuse_binary(self, begin: bytes) -> None:
         kind = next((kind for magic, kind in _OTHERS.items() if begin.startswith(magic)), "")
@@ -200,40 +214,48 @@ class Log:
             )
 
 
-class _Joined:
-    """A file whose first bytes have been read already."""
+class _Reader:
+    """Chunks as a file that can be read."""
 
-    def __init__(self, begin: bytes, file: IO[bytes], log: Log) -> None:
-        self._begin, self._file, self._log = begin, file, log
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
 
-    def read(self, size: int = _CHUNK) -> bytes:
-        if self._begin:
-            begin, self._begin = self._begin[:size], self._begin[size:]
-            return begin
-        chunk = self._file.read(size)
-        self._log.consumed += len(chunk)
-        return chunk
+    def read(self, size: int) -> bytes:
+        rest = self._rest or next(self._chunks, b"")
+        given, self._rest = rest[:size], rest[size:]
+        return given
 
 
-def _gunzip(file: _Joined) -> Iterator[bytes]:
-    unpacked = gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[call-overload]
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, the first of them long enough to tell what it is, if there is that much."""
+    begin = b""
+    for chunk in chunks:
+        begin += chunk
+        if len(begin) >= _TELLING:
+            break
+    yield begin
+    yield from chunks
+
+
+def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
+    unpacked = gzip.GzipFile(fileobj=_Reader(packed), mode="rb")  # type: ignore[call-overload]
     while chunk := unpacked.read1(_CHUNK):
         yield chunk
 
 
-def _unzstd(file: _Joined) -> Iterator[bytes]:
+def _unzstd(packed: Iterator[bytes]) -> Iterator[bytes]:
     import zstandard
 
-    unpacker: Any = None
-    packed = b""
+    file, unpacker = _Reader(packed), None
+    rest = b""
     try:
-        while packed or (packed := file.read()):
+        while rest or (rest := file.read(_STEP)):
             unpacker = unpacker or zstandard.ZstdDecompressor().decompressobj()
-            if chunk := unpacker.decompress(packed):
+            if chunk := unpacker.decompress(rest):
                 yield chunk
-            packed = b""
+            rest = b""
             if unpacker.eof:
-                packed, unpacker = unpacker.unused_data, None
+                rest, unpacker = unpacker.unused_data, None
     except zstandard.ZstdError as error:
         raise OSError(str(error)) from error
     if unpacker is not None:
@@ -241,16 +263,16 @@ def _unzstd(file: _Joined) -> Iterator[bytes]:
 
 
 def _line(number: int, text: bytes, dropped: int) -> Line:
-    size = dropped or len(text)
-    if size > MAX_LINE:
-        return Line(number, text[:KEPT], too_long=size)
-    return Line(number, text[:-1] if text.endswith(b"\r") else text)
+    if dropped or (len(text) > MAX_LINE and not _is_exported(text)):
+        return Line(number, text[:KEPT], too_long=dropped or len(text))
+    return Line(number, text.removesuffix(b"\r"))
+
+
+def _is_exported(text: bytes) -> bool:
+    """Whether a line is an envelope just as we write it."""
+    found = envelope.decode(text.removesuffix(b"\r"))
+    return len(found.body) <= MAX_LINE and envelope.encode(found) == text.removesuffix(b"\r")
 
 
 def _open(path: str) -> IO[bytes]:
     return sys.stdin.buffer if path == STDIN else Path(path).open("rb")
-
-
-def _read_available(file: Any) -> bytes:
-    chunk: bytes = file.read1(_CHUNK)
-    return chunk

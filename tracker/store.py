@@ -23,7 +23,7 @@ from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from eventsourcing.application import Application
@@ -60,6 +60,10 @@ LOCK_TIMEOUT = 60
 UNROUTED = "unrouted:"
 """What the name of a stream begins with that holds deliveries without a session."""
 
+_COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
+_DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupported file format")
+"""Words in what SQLite complains of when the file is not what was written."""
+_IS_TRACKING = "typeof(application_name) = 'text' AND typeof(notification_id) = 'integer'"
 _STATE = "CASE typeof(state) WHEN 'text' THEN CAST(state AS BLOB) ELSE state END"
 
 Upcaster = Callable[[bytes], bytes]
@@ -226,7 +230,8 @@ class EventRecorder(SQLiteProcessRecorder):
 
     def _compare(self, c: SQLiteCursor, seen: Seen) -> None:
         c.execute(
-            "SELECT application_name FROM tracking WHERE notification_id > ? AND notification_id <= ?",
+            "SELECT application_name FROM tracking WHERE notification_id > ? AND notification_id <= ? "
+            f"AND {_IS_TRACKING}",
             (seen.after, seen.up_to),
         )
         names = {row[0] for row in c.fetchall() if row[0].startswith(seen.prefix)}
@@ -254,6 +259,8 @@ class Tracker(Application[str]):
             raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
         if create:
             _make_directory(data)
+            if _is_immutable(path):
+                raise StoreError("cannot be written", place=str(path), hint=_COPY)
         stored = _check(path)
         if not create and not path.exists():
             raise StoreMissingError(
@@ -398,7 +405,8 @@ class Tracker(Application[str]):
             return [
                 (str(name), int(position))
                 for name, position in self._recorder.rows(
-                    "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ?",
+                    "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
+                    f"AND {_IS_TRACKING}",
                     (prefix + "%",),
                 )
             ]
@@ -420,41 +428,47 @@ class Tracker(Application[str]):
         for name in ("stored_events", "tracking"):
             if name not in tables:
                 yield name, "there is no such table"
+        if "tracking" in tables:
+            for name, position in self._recorder.rows(
+                f"SELECT application_name, notification_id FROM tracking WHERE NOT ({_IS_TRACKING})"
+            ):
+                yield f"tracking {name}", f"it says that it was read up to line {position!r}"
 
     def _out_of_order(self) -> Iterator[tuple[str, str]]:
-        events, counter = self._recorder.at_once(
-            (
-                "SELECT notification_id, originator_id, originator_version, originator_version = "
-                "ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) "
-                "FROM stored_events ORDER BY notification_id",
-                (),
-            ),
-            ("SELECT seq FROM sqlite_sequence WHERE name='stored_events'", ()),
+        in_order = (
+            "SELECT notification_id, originator_id, originator_version, originator_version = "
+            "ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) "
+            "FROM stored_events ORDER BY notification_id"
         )
+        given = "SELECT seq FROM sqlite_sequence WHERE name='stored_events'"
+        events, counter = self._recorder.at_once((in_order, ()), (given, ()))
         expected = 1
-        for position, stream, version, in_order in events:
+        for position, stream, version, follows in events:
             if position != expected:
                 yield f"position {expected}", f"a hole: the next position is {position}"
-            if not in_order:
+            if not follows:
                 yield f"position {position}", f"version {version} of {stream} is out of order"
             expected = position + 1
         last = counter[0][0] if counter else 0
         if isinstance(last, int) and last >= expected:
             yield f"position {expected}", f"a hole at the end: position {last} had been given"
         elif last != expected - 1:
-            yield "sqlite_sequence", f"the last position given is {last!r}, the last one there is {expected - 1}"
+            yield (
+                "sqlite_sequence",
+                f"the last position given is {last!r}, the last one there is {expected - 1}",
+            )
 
     def _misread(self) -> Iterator[tuple[str, str]]:
         """Events that say something else than where and as what they are stored."""
         assert isinstance(self.mapper, EnvelopeMapper)
-        after = 0
-        while found := self.recorder.select_notifications(after, PAGE, inclusive_of_start=False):
+        after, last = 0, self.last_position()
+        while found := self.recorder.select_notifications(after, PAGE, last, inclusive_of_start=False):
             for event in found:
-                place = f"position {event.id}"
-                if not isinstance(event.state, bytes):
-                    yield place, f"its state is {event.state!r}, which is no text"
+                place, state = f"position {event.id}", cast(object, event.state)
+                if not isinstance(state, bytes):
+                    yield place, f"its state is {state!r}, which is no text"
                     continue
-                delivery = parse(self.mapper.to_received(event.state), event.id)
+                delivery = parse(self.mapper.to_received(state), event.id)
                 if delivery.stream != event.originator_id:
                     yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
                 if delivery.topic != event.topic:
@@ -489,10 +503,11 @@ class Tracker(Application[str]):
                     f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
                     (*values, after),
                 )
-            for *event, after in rows:
+            for *event, _ in rows:
                 yield self._delivery(*event)
             if len(rows) < PAGE:
                 return
+            after = rows[-1][-1]
 
     def _value(self, statement: str) -> Any:
         with store_errors(self.path):
@@ -530,7 +545,7 @@ def store_errors(path: Path) -> Iterator[None]:
     """Turns what the database complains of into an error that says what to do."""
     try:
         yield
-    except (PersistenceError, sqlite3.Error, OSError) as error:
+    except (PersistenceError, sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise store_error(path, error) from error
 
 
@@ -550,15 +565,16 @@ def store_error(path: Path, error: Exception) -> StoreError:
             hint="wait for it, or stop it",
         )
     if "readonly" in reason or "read-only" in reason.lower() or isinstance(error, PermissionError):
-        return StoreError("cannot be written", place=place, hint="check its permissions, or choose --data DIR")
-    if any(words in reason for words in ("not a database", "malformed", "no such", "Could not decode")):
+        return StoreError("cannot be written", place=place, hint=_COPY)
+    garbled = isinstance(error, UnicodeDecodeError)  # other bytes where SQLite keeps names
+    if garbled or any(words in reason for words in _DAMAGE):
         return StoreDamagedError(
             "is not a store of this program, or is damaged",
             place=place,
             hint="restore it from a backup, or choose another --data DIR and ingest the logs again",
         )
     if "unable to open" in reason:
-        return StoreError("cannot be opened", place=place, hint="check its permissions, or choose --data DIR")
+        return StoreError("cannot be opened", place=place, hint=_COPY)
     return StoreError(reason, place=place, hint="tracker verify checks the store")
 
 

@@ -9,6 +9,8 @@ from tracker.session import Session
 
 
 def rows(session: Session) -> Iterator[Row]:
+    if session.session_id is None:
+        return
     for aggregate in session.aggregates.values():
         lifecycle = aggregate.lifecycle
         if lifecycle.visits:
