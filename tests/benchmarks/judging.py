@@ -22,7 +22,8 @@ from projections.audit import audit
 from projections.status import standing, status
 from tracker.envelope import encode
 from tracker.rules import Rules
-from tracker.simulate import FAULTS, simulate
+from tracker.simulate import simulate
+from tracker.simulate.faults import FAULTS
 from tracker.webhook import parse
 
 CLEAN = "(none)"
@@ -73,7 +74,7 @@ class Verdict:
     @property
     def right(self):
         rightly = self.found if self.truth.kind == "real" else not self.codes
-        return rightly and len(self.codes) <= 1 and (self.states_right or not self.truth.arrived)
+        return rightly and len(self.codes) <= 1 and (self.states_right or not self.truth.knowable)
 
 
 @attrs.define
@@ -86,14 +87,14 @@ class Judged:
     seconds: float
 
 
-def judged(meetings, seed, faults=0.05):
+def judged(meetings, seed, faults=0.05, unheard=None):
     """Simulates and audits one log."""
     truths, owner = {}, [None]
     plain, filtered = Peer(), Peer(without_copies=True)
     alarms, filtered_alarms = set(), set()
 
     def deliveries():
-        for line in simulate(meetings, seed, faults):
+        for line in simulate(meetings, seed, faults, unheard=unheard):
             truth = line.truth
             whose = truth.session_id if truth else None
             owner.append(whose)
@@ -192,7 +193,7 @@ class Row:
 
     @property
     def states_right(self):
-        return self.share(lambda one: one.states_right, lambda one: one.truth.arrived)
+        return self.share(lambda one: one.states_right, lambda one: one.truth.knowable)
 
 
 def rows(verdicts):
@@ -218,7 +219,9 @@ def table(verdicts):
         lines.append((name, kind, *_cells(row)))
     width = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width[n]) if n < 2 else cell.rjust(width[n]) for n, cell in enumerate(line)) + " |"
+        "| "
+        + " | ".join(cell.ljust(width[n]) if n < 2 else cell.rjust(width[n]) for n, cell in enumerate(line))
+        + " |"
         for line in lines
     )
 
@@ -243,7 +246,7 @@ def goals(verdicts, outside):
     accused = sum(bool(one.codes) for one in kinds[None]) + sum(outside.values())
     found, blamed = Row(kinds["real"]).found, Row(kinds["delivery"]).accused
     each = Row(kinds["real"] + kinds["delivery"]).findings
-    known = [one for one in verdicts if one.truth.arrived]
+    known = [one for one in verdicts if one.truth.knowable]
     wrong = sum(not one.states_right for one in known)
     yield "clean meetings accused: 0", f"{accused:,} of {len(kinds[None]):,}", not accused
     yield "real faults found: >= 97 %", percent(found), found is None or found >= 0.97
@@ -262,7 +265,7 @@ def reasons(verdicts):
 
 def _answer(one):
     said = "+".join(one.codes) or "nothing"
-    return said if one.states_right or not one.truth.arrived else f"{said} (wrong states)"
+    return said if one.states_right or not one.truth.knowable else f"{said} (wrong states)"
 
 
 def oddities(verdicts):
@@ -271,12 +274,14 @@ def oddities(verdicts):
     return Counter((odd, _answer(one)) for one in wrong for odd in one.truth.oddities or ("nothing odd",))
 
 
-def examples(fault, meetings, seed):
+def examples(fault, meetings, seed, unheard=None):
     """The log lines, the findings and the states of up to three meetings that were judged wrongly."""
-    wrong = [one for one in judged(meetings, seed).verdicts if one.fault == fault and not one.right][:3]
+    wrong = [
+        one for one in judged(meetings, seed, unheard=unheard).verdicts if one.fault == fault and not one.right
+    ][:3]
     lines = defaultdict(list)
     names = {one.truth.session_id for one in wrong}
-    for line in simulate(meetings, seed):
+    for line in simulate(meetings, seed, unheard=unheard):
         if line.truth and line.truth.session_id in names:
             lines[line.truth.session_id].append(f"{line.position:>7}  {encode(line.received).decode()}")
     for one in wrong:
@@ -284,7 +289,7 @@ def examples(fault, meetings, seed):
         yield f"{fault}: session {truth.session_id}, touched {truth.positions}, {', '.join(truth.oddities)}"
         yield from lines[truth.session_id]
         yield f"  expected {' or '.join(truth.expected) or 'nothing'}, got {_answer(one)}"
-        if truth.arrived and not one.states_right:
+        if truth.knowable and not one.states_right:
             yield f"  states   {one.states}\n  truth    {_true_states(truth)}"
         yield ""
 
@@ -294,13 +299,15 @@ def main(arguments=None):
     parser.add_argument("--meetings", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--examples", metavar="FAULT", choices=[CLEAN, *FAULTS], help=f"a fault, or {CLEAN}")
+    parser.add_argument("--subscribed", action="store_true", help="every type is subscribed to")
     options = parser.parse_args(arguments)
+    unheard = () if options.subscribed else None
     if options.examples:
-        print("\n".join(examples(options.examples, options.meetings, options.seeds[0])))
+        print("\n".join(examples(options.examples, options.meetings, options.seeds[0], unheard)))
         return 0
     verdicts, outside = [], Counter()
     for seed in options.seeds:
-        log = judged(options.meetings, seed)
+        log = judged(options.meetings, seed, unheard=unheard)
         verdicts += log.verdicts
         outside += log.outside
         print(f"seed {seed}: {log.deliveries:,} deliveries in {log.seconds:.0f} s", file=sys.stderr)
@@ -313,7 +320,11 @@ def _told(verdicts, outside):
     print("\n".join(reasons(verdicts)) or "none")
     odd = oddities(verdicts)
     if odd or outside:
-        print("\nClean meetings by what is odd about them:", *(f"{count} x {what[0]}: {what[1]}" for what, count in odd.most_common(20)), sep="\n")
+        print(
+            "\nClean meetings by what is odd about them:",
+            *(f"{count} x {what[0]}: {what[1]}" for what, count in odd.most_common(20)),
+            sep="\n",
+        )
         print("Outside all meetings:", dict(outside))
     print()
     verdict = list(goals(verdicts, outside))

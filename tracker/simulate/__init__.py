@@ -70,7 +70,8 @@ class Truth:
 
     ``expected`` are the codes of which any is a right answer to the fault, ``told`` the codes (and how
     often) that report something legal, ``positions`` the lines that the fault touched. The states are
-    what has happened, so they can be known from the log only where ``arrived``.
+    what has happened; whether the log can tell them says ``knowable``: every webhook came, and no other
+    meeting would have sent the same.
     """
 
     session_id: str
@@ -80,7 +81,7 @@ class Truth:
     expected: tuple[str, ...]
     told: dict[str, int]
     oddities: tuple[str, ...]
-    arrived: bool
+    knowable: bool
     positions: list[int]
     state: str
     inside: tuple[str, ...]
@@ -103,19 +104,24 @@ def simulate(
     faults: float = 0.05,
     names: Collection[str] = (),
     start: datetime = START,
+    unheard: Collection[str] | None = None,
 ) -> Iterator[Line]:
     """The lines of a log in receive order.
 
     ``faults`` is the share of the sessions in which something goes wrong, ``names`` the faults to draw
-    from, each as often as the others (all when empty). Raises ``UsageError`` for a share that is none
-    and for a name that is no fault's.
+    from, each as often as the others (all when empty). ``unheard`` are webhook types that never come
+    because nobody subscribed to them; ``None`` draws one in a log of many meetings. Raises
+    ``UsageError`` for a share that is none and for a name that is no fault's.
     """
     if not 0 <= faults <= 1:
         raise UsageError(f"a share of {faults} is none", hint="give a number from 0 to 1, like 0.05")
     for name in names:
         if name not in FAULTS:
             raise UsageError(f"no fault {name!r}", hint="tracker simulate --list names them")
-    plans = _plans(meetings, Random(f"{seed}"), faults, list(names) or list(FAULTS))
+    dice = Random(f"{seed}")
+    drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
+    silent = frozenset(drawn if unheard is None else unheard)
+    plans = _plans(meetings, dice, faults, list(names) or list(FAULTS), silent)
     return _lines(plans, seed, start.astimezone(UTC))
 
 
@@ -127,10 +133,9 @@ def as_json(truth: Truth) -> bytes:
     return msgspec.json.encode(values)
 
 
-def _plans(meetings: int, dice: Random, share: float, names: list[str]) -> list[Plan]:
+def _plans(meetings: int, dice: Random, share: float, names: list[str], unheard: frozenset[str]) -> list[Plan]:
     """The sessions in the order in which they begin."""
     span = max(SHORTEST, meetings * PACE)
-    unheard = frozenset([dice.choice(RARELY_SUBSCRIBED)]) if meetings >= MANY else frozenset[str]()
     faulty = dict(zip(dice.sample(range(meetings), round(meetings * share)), _dealt(dice, names), strict=False))
     plans: list[Plan] = []
     for number in range(meetings):
@@ -234,7 +239,7 @@ def _truth(one: Draft) -> Truth:
         expected=fault.codes if fault else (),
         told={code: count for code, count in one.told.items() if count > 0},
         oddities=tuple(sorted(one.oddities)),
-        arrived=fault is None or fault.arrived,
+        knowable=(fault is None or fault.arrived) and not one.two_readings,
         positions=[],
         state="ended" if ended else "presumed-ended",
         inside=tuple(sorted(inside)),

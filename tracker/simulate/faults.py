@@ -24,7 +24,6 @@ from tracker.simulate.meetings import (
     beginning,
     hexes,
     media_run,
-    payload,
     person,
     room,
     said,
@@ -67,7 +66,9 @@ class Fault:
 
 def _heard(one: Draft) -> list[Run]:
     """The runs of which everything was subscribed to and that ended in good order."""
-    return [run for run in one.runs if not any(webhook.lost for webhook in run.webhooks) and "failed" not in run]
+    return [
+        run for run in one.runs if not any(webhook.lost for webhook in run.webhooks) and "failed" not in run
+    ]
 
 
 def _lasting(one: Draft) -> list[Run]:
@@ -98,8 +99,8 @@ def _again_after_minutes(one: Draft, dice: Random) -> bool:
 def _burst_again(one: Draft, dice: Random) -> bool:
     arrived, size, delay = one.arrived(), dice.randint(3, 6), dice.uniform(60, 300)
     place = dice.randrange(max(1, len(arrived) - size))
-    for webhook in arrived[place : place + size]:
-        _copy(one, webhook, delay)
+    for number, webhook in enumerate(arrived[place : place + size]):
+        _copy(one, webhook, delay + number * dice.uniform(0, 0.2))
     return True
 
 
@@ -213,12 +214,19 @@ def _stuck(step: str) -> Apply:
             return False
         run = dice.choice(fit)
         run[step].touched = True
+        one.two_readings = step == "starting" and _like_one_before(one, run[step])
         if "playable" not in run and run.lifecycle == "hls":
             one.told["S204"] -= 1
         del run.webhooks[run.steps.index(step) + 1 :]
         return True
 
     return apply
+
+
+def _like_one_before(one: Draft, webhook: Webhook) -> bool:
+    """Whether it may as well be another one's copy: if nothing follows, nobody can tell."""
+    earlier = (other for other in one.webhooks() if 0 < webhook.at - other.at < RETRIES[-1])
+    return any(other.type == webhook.type and other.data == webhook.data for other in earlier)
 
 
 def _restart(one: Draft, dice: Random) -> bool:
@@ -351,7 +359,9 @@ def _malformed(one: Draft, dice: Random) -> bool:
         return False
     webhook = dice.choice(fit)
     body = webhook.body
-    broken = dice.choice((body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body + b"]", b"undefined"))
+    broken = dice.choice(
+        (body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body + b"]", b"undefined")
+    )
     one.extra.append(attrs.evolve(webhook, whole=broken, touched=True))
     webhook.at += dice.uniform(2, 10)
     return True
@@ -425,7 +435,12 @@ FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
         _delivery("redelivered-seconds", "D101", "a webhook came again 1 to 10 s later", _again_after_seconds),
-        _delivery("redelivered-minutes", "D101", "a webhook came again as a retry, 1, 5 or 20 min later", _again_after_minutes),
+        _delivery(
+            "redelivered-minutes",
+            "D101",
+            "a webhook came again as a retry, 1, 5 or 20 min later",
+            _again_after_minutes,
+        ),
         _delivery("redelivered-burst", "D101", "3 to 6 webhooks came again 1 to 5 min later", _burst_again),
         _delivery("swapped", "D102", "two consecutive steps came in the wrong order", _swap),
         _delivery("late", "D102", "a step came after one that follows it, up to 2 min late", _late),
@@ -439,13 +454,46 @@ FAULTS: dict[str, Fault] = {
         _drop("playable", ("S204",), "playable", _playable, ("hls",)),
         _drop("stopping", ("S203",), "stopping", _stopped_early, RECORDED),
         _drop("stopped", ("T302", "X403", "S207"), "stopped", _stoppable, RECORDED),
-        _real("stuck-starting", ("T301", "X403"), "it was starting and nothing more was heard", _stuck("starting"), RECORDED),
-        _real("stuck-stopping", ("T302", "X403"), "it was stopping and nothing more was heard", _stuck("stopping"), RECORDED),
-        _real("restarted", ("S207",), "a second run began while the first went on", _restart, RECORDED, with_ids=False),
-        _real("stopped-alone", ("S205",), "something stopped that had never begun", _alone("stopping", "stopped")),
+        _real(
+            "stuck-starting",
+            ("T301", "X403"),
+            "it was starting and nothing more was heard",
+            _stuck("starting"),
+            RECORDED,
+        ),
+        _real(
+            "stuck-stopping",
+            ("T302", "X403"),
+            "it was stopping and nothing more was heard",
+            _stuck("stopping"),
+            RECORDED,
+        ),
+        _real(
+            "restarted",
+            ("S207",),
+            "a second run began while the first went on",
+            _restart,
+            RECORDED,
+            with_ids=False,
+        ),
+        _real(
+            "stopped-alone", ("S205",), "something stopped that had never begun", _alone("stopping", "stopped")
+        ),
         _real("failed-alone", ("S206",), "something failed that had never begun", _alone("failed")),
-        _real("late-stop", ("X403", "T302"), "stopped came 25 min to 2 h after the session's end", _late_stop, RECORDED),
-        _real("conflicting-url", ("C502",), "hls became playable at another url than it started with", _other_url, ("hls",)),
+        _real(
+            "late-stop",
+            ("X403", "T302"),
+            "stopped came 25 min to 2 h after the session's end",
+            _late_stop,
+            RECORDED,
+        ),
+        _real(
+            "conflicting-url",
+            ("C502",),
+            "hls became playable at another url than it started with",
+            _other_url,
+            ("hls",),
+        ),
         _real("bad-time", ("T305",), "the session ended at minute 60", _minute_sixty),
         _real("unknown-type", ("C509",), "a webhook of a type that nobody knows", _unknown_type),
         _real("other-meeting", ("C501",), "one webhook names another meeting", _other_meeting),

@@ -118,6 +118,7 @@ class Draft:
     """One session with all that is told of it. ``extra`` belongs to no run: copies, and what was never sent so.
 
     ``told`` counts the codes that report a legal outcome, ``oddities`` names what is unusual here.
+    ``two_readings`` says that another meeting would have sent the very same.
     """
 
     plan: Plan
@@ -128,6 +129,7 @@ class Draft:
     extra: list[Webhook] = attrs.field(factory=list)
     told: Counter[str] = attrs.field(factory=Counter)
     oddities: set[str] = attrs.field(factory=set)
+    two_readings: bool = False
 
     @property
     def begin(self) -> float:
