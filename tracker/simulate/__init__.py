@@ -5,8 +5,7 @@ it would have been received. What is true of each meeting is known and given wit
 shares no code with the judging: it knows the declared lifecycles and nothing else, so that it can
 prove the judging wrong.
 
-Everything comes from the seed. The same arguments give the same log, byte for byte, and each meeting
-has dice of its own, so that one meeting is the same whatever happens in the others.
+Everything comes from the seed: the same arguments give the same log, byte for byte.
 """
 
 from __future__ import annotations
