@@ -7,15 +7,12 @@ from datetime import datetime
 
 import attrs
 
-from projections.status import standing
-from tracker import envelope
-from tracker.envelope import Received
 from tracker.errors import LogError
 from tracker.findings import Finding
-from tracker.logs import MAX_LINE, Log
+from tracker.logs import Log, Oddities
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge
-from tracker.webhook import MALFORMED, Delivery, parse
+from tracker.session import Session, conclude, judge, standing
+from tracker.webhook import Delivery, parse
 
 
 @attrs.define
@@ -52,7 +49,7 @@ def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None =
     for session in sessions.values():
         settled = conclude(session, as_of or result.newest, rules)
         result.sessions.append(settled)
-        for found in standing(settled.all_findings()):
+        for found in standing(settled):
             if found.verdict == "provisional":
                 found = attrs.evolve(found, verdict="undecided")  # noqa: PLW2901 - the log is over
             result.findings.append(found)
@@ -64,30 +61,24 @@ def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None =
 class Logs:
     """Several logs as one: positions are line numbers, counted on from one file to the next.
 
-    What kept a log from being read to its end is in ``errors`` after the reading.
+    After the reading, ``errors`` holds what kept a log from being read to its end, and ``odd`` what is
+    worth a word, by the log's name.
     """
 
     logs: list[Log]
+    odd: dict[str, Oddities] = attrs.field(factory=dict)
     errors: list[LogError] = attrs.field(factory=list)
     lines: int = 0
 
     def deliveries(self) -> Iterator[Delivery]:
         for log in self.logs:
-            before = self.lines
+            before, odd = self.lines, self.odd.setdefault(log.name, Oddities())
             try:
                 for line in log.lines():
                     self.lines = before + line.number
-                    source = f"{log.name}:{line.number}"
-                    if line.too_long:
-                        yield _too_long(line.too_long, self.lines, source)
-                    elif not line.blank:
-                        yield parse(envelope.decode(line.text, source), self.lines)
+                    if not line.blank:
+                        delivery = parse(line.received(f"{log.name}:{line.number}"), self.lines)
+                        odd.look_at(delivery, line.number)
+                        yield delivery
             except LogError as error:
                 self.errors.append(error)
-
-
-def _too_long(size: int, position: int, source: str) -> Delivery:
-    problem = f"its line has {size:,} bytes, and no webhook has more than {MAX_LINE:,}"
-    return Delivery(
-        Received(b"", source=source), position, "unrouted:malformed", unrouted=MALFORMED, problem=problem
-    )

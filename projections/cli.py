@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tracker.envelope import Received
     from tracker.findings import Finding
     from tracker.ingest import Ingested
+    from tracker.logs import Oddities
     from tracker.rules import Rules
     from tracker.simulate import Line
     from tracker.store import Tracker
@@ -40,6 +41,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
+    _open_closed_streams()
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -55,6 +57,13 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         code = _complain(str(error), "check the disk and the permissions", 3)
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Without a stream there is nobody to read or be told; the work is done all the same."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until exit
 
 
 def _complain(message: str, hint: str, code: int) -> int:
@@ -76,6 +85,18 @@ def with_store(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Name(click.ParamType[str]):
+    """An id, as text."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self.fail("it is not UTF-8", param, ctx)
+        return text
 
 
 class Time(click.ParamType[datetime]):
@@ -172,7 +193,7 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-@tracker.command()
+@tracker.command(short_help="Append what is new in logs, then judge it.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @with_store
 def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> None:
@@ -208,7 +229,7 @@ def _ingest(store: Tracker, log: Any) -> Iterator[TrackerError]:
     if account is not None and (account.read or broken is None):
         click.echo(_account(account))
         _remarks(account)
-        if account.refused:
+        if account.too_long:
             yield _too_long(account)
     if broken is not None:
         yield broken
@@ -243,8 +264,6 @@ def _account(account: Ingested) -> str:
     words.append(f"{account.unrouted:,} unrouted")
     if account.blank:
         words.append(f"{account.blank:,} blank")
-    if account.refused:
-        words.append(f"{len(account.refused):,} refused")
     return f"{account.log.name}: {', '.join(words)}"
 
 
@@ -252,18 +271,42 @@ def _remarks(account: Ingested) -> None:
     name = account.log.name
     if not account.read and not account.cut:
         _remark(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
-    if account.malformed:
-        which = "no line" if account.malformed == account.stored else f"all but {_lines(account.malformed)}"
-        _remark(
-            f"{name}: {which} could be read as a webhook, the first that could not is line"
-            f" {account.first_malformed}; they are kept",
-            "tracker timeline unrouted shows them and why",
-        )
+    _remark_on(name, account.odd)
     if account.cut:
         _remark(
             f"{name}:{account.cut}: the last line is not finished and was left for the next run",
             "run it again when the line is complete; end it with a newline to have it stored as it is",
         )
+
+
+def _remark_on(name: str, odd: Oddities) -> None:
+    """What is worth a word about a log: it was read, and perhaps not as its owner thinks."""
+    for oddity, words, hint in (
+        (odd.malformed, "cannot be read as a webhook", "they are kept; tracker timeline unrouted shows them"),
+        (
+            odd.untyped,
+            "have no webhookType",
+            "the webhook stands in webhook, payload, body or event; see the README",
+        ),
+        (
+            odd.unread_time,
+            "have a receive time that is none",
+            "write ISO 8601 or an epoch; without, time decides nothing",
+        ),
+        (
+            odd.timeless,
+            "have no receive time",
+            "what rests on time stays undecided; see the README on envelopes",
+        ),
+    ):
+        if oddity.count:
+            which = (
+                "all lines"
+                if oddity.count == odd.deliveries
+                else f"{oddity.count:,} of {_lines(odd.deliveries)}"
+            )
+            example = f", {oddity.example}" if oddity.example else ""
+            _remark(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
 
 
 def _lines(count: int) -> str:
@@ -274,10 +317,10 @@ def _too_long(account: Ingested) -> TrackerError:
     from tracker.errors import LogError
     from tracker.logs import MAX_LINE
 
-    first = account.refused[0]
+    first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
-        f"the line has {first.too_long:,} bytes and was not stored; all other lines were"
-        + (f" ({len(account.refused)} such lines)" if len(account.refused) > 1 else ""),
+        f"the line has {first.too_long:,} bytes, of which only the beginning was stored"
+        + (f"; {more} more lines are too long" if more else ""),
         place=f"{account.log.name}:{first.number}",
         hint=f"no webhook has more than {MAX_LINE:,} bytes: a newline is missing there",
     )
@@ -287,9 +330,9 @@ def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
 
 
-@tracker.command()
-@click.argument("session")
-@click.option("--as-of", type=Time(), help="The state as it was known at this moment.")
+@tracker.command(short_help="The state of one session, now or in the past.")
+@click.argument("session", type=Name())
+@click.option("--as-of", type=Time(), help="The state as it was known then, as 2026-11-23T14:50Z.")
 @click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
 @with_store
@@ -306,6 +349,12 @@ def status(
     settings = Settings(data, config)
     with settings.store() as store:
         known_until = as_of
+        if at is not None and at > store.last_position():
+            raise UsageError(
+                f"the store ends at position {store.last_position()}",
+                place=f"--at {at}",
+                hint="give one of those",
+            )
         if as_of is None and at is None:
             with settings.views(store) as views:
                 known_until = views.checkpoint.as_of
@@ -329,17 +378,19 @@ def _near(views: Views, given: str) -> str:
     return f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
 
 
-@tracker.command()
+@tracker.command(short_help="The sessions, the one heard of last first.")
 @click.option("--live", is_flag=True, help="Only sessions that have not ended.")
-@click.option("--meeting", metavar="ID", help="Only sessions of this meeting.")
-@click.option("--finding", metavar="CODE", help="Only sessions with this finding.")
+@click.option("--meeting", type=Name(), metavar="ID", help="Only sessions of this meeting.")
+@click.option(
+    "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
+)
 @click.option("--since", type=Time(), help="Only sessions heard of since then.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def sessions(
     live: bool,
     meeting: str | None,
-    finding: str | None,
+    finding: tuple[str, ...],
     since: datetime | None,
     format: Any,
     data: Path | None,
@@ -351,18 +402,20 @@ def sessions(
     from projections.reports import data as machine
     from projections.reports import text
 
-    code = _code(finding).code if finding else None
+    codes = [_code(given).code for given in finding]
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
-        rows = find(views.db, live=live, meeting=meeting, finding=code, since=stamp(since))
+        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=stamp(since)))
+        if meeting is not None and not list(find(views.db, meeting=meeting)):
+            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists what is there")
         if format == TEXT:
             text.sessions(text.console(sys.stdout), rows)
         else:
             _write(machine.write(rows, format))
 
 
-@tracker.command()
-@click.argument("session")
+@tracker.command(short_help="Every delivery of a session, and its reading.")
+@click.argument("session", type=Name())
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
@@ -387,7 +440,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
         _write(machine.write(map(values.moment, moments), format))
 
 
-@tracker.command()
+@tracker.command(short_help="What is wrong, in the store or in logs.")
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
 @click.option("--as-of", type=Time(), help="Cut the log there and judge what was known then.")
@@ -428,6 +481,8 @@ def audit(
         with _log_progress(opened) as watch:
             result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
+        for name, odd in read.odd.items():
+            _remark_on(name, odd)
     else:
         with settings.store() as store, _progress("judging") as progress:
             counted = _counted(store.deliveries(), progress, store.last_position())
@@ -438,6 +493,7 @@ def audit(
         text.audit(text.console(sys.stdout), result, findings, least)
     else:
         _write(machine.write(map(values.finding, findings), format))
+        text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
     if fail_on != "never" and _reaches(result.findings, fail_on):
         sys.exit(1)
@@ -447,8 +503,8 @@ def _reaches(findings: Iterable[Finding], level: str) -> bool:
     return any(LEVELS.index(found.severity) >= LEVELS.index(level) for found in findings)
 
 
-@tracker.command()
-@click.argument("code", required=False)
+@tracker.command(short_help="What a code means and what to do about it.")
+@click.argument("code", type=Name(), required=False)
 @with_store
 def explain(code: str | None, data: Path | None, config: Path | None) -> None:
     """What a finding's CODE (or slug) means and what to do about it; without one, all of them."""
@@ -460,7 +516,8 @@ def explain(code: str | None, data: Path | None, config: Path | None) -> None:
         text.codes(out, CATALOGUE.values())
     else:
         entry = _code(code)
-        text.code(out, entry, Settings(data, config).rules.severity_of(entry.code))
+        rules = Settings(data, config).rules
+        text.code(out, entry, rules.severity_of(entry.code), rules.written())
 
 
 def _code(given: str) -> Any:
@@ -477,7 +534,7 @@ def _code(given: str) -> Any:
     raise NotFoundError("no such code", place=given, hint=hint)
 
 
-@tracker.command()
+@tracker.command(short_help="Make the read models anew.")
 @with_store
 def rebuild(data: Path | None, config: Path | None) -> None:
     """Make the read models anew beside the live ones, then put them in their place."""
@@ -490,7 +547,7 @@ def rebuild(data: Path | None, config: Path | None) -> None:
         click.echo(f"{path}: {store.count():,} events judged")
 
 
-@tracker.command()
+@tracker.command(short_help="Check the store and the read models.")
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
@@ -512,7 +569,7 @@ def verify(data: Path | None, config: Path | None) -> None:
         click.echo(f"{store.path.parent}: {store.count():,} events, nothing contradicts")
 
 
-@tracker.command()
+@tracker.command(short_help="The tables by which deliveries are judged.")
 @click.argument("name", required=False)
 @click.option(
     "--format", "format", type=click.Choice([TEXT, "mermaid", "dot"]), default=TEXT, show_default=True
@@ -532,9 +589,11 @@ def lifecycles(name: str | None, format: str) -> None:
     click.echo("\n".join(drawn), nl=False)
 
 
-@tracker.command()
+@tracker.command(short_help="Write the deliveries to stdout.")
 @click.option("--format", "format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
-@click.option("--session", metavar="ID", help="Only this session's deliveries.")
+@click.option(
+    "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
+)
 @with_store
 def export(format: str, session: str | None, data: Path | None, config: Path | None) -> None:
     """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body."""
@@ -542,13 +601,25 @@ def export(format: str, session: str | None, data: Path | None, config: Path | N
 
     settings = Settings(data, config)
     with settings.store() as store:
-        deliveries: Iterable[Delivery] = store.history(session) if session else store.deliveries()
+        deliveries = _chosen(store, session)
         with _progress("exporting") as progress:
             counted = _counted(deliveries, progress, store.last_position())
             _write(exporting.jsonl(counted) if format == "jsonl" else exporting.table(counted))
 
 
-@tracker.command()
+def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
+    """All deliveries, those of a session, or the ``unrouted``."""
+    if session is None:
+        return store.deliveries()
+    found = list(store.unrouted() if session == "unrouted" else store.history(session))
+    if not found and session != "unrouted":
+        raise NotFoundError(
+            "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
+        )
+    return found
+
+
+@tracker.command(short_help="Make up a log of meetings with known faults.")
 @click.option(
     "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="How many sessions."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from tracker.aggregate import Aggregate, Judgement
 from tracker.envelope import isoformat
 from tracker.findings import Finding
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge
+from tracker.session import Session, conclude, judge, standing
 from tracker.webhook import Delivery, converter
 
 Values = dict[str, Any]
@@ -33,7 +33,7 @@ def status(session: Session) -> Values:
         "last_position": session.last_position,
         "participants": [_person(one) for one in session.aggregates.values() if one.lifecycle.visits],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
-        "findings": [finding(found) for found in standing(session.all_findings())],
+        "findings": [finding(found) for found in standing(session)],
     }
 
 
@@ -60,24 +60,19 @@ def finding(found: Finding) -> Values:
     }
 
 
-def standing(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings that no later delivery has explained."""
-    return (found for found in findings if found.verdict != "retracted")
-
-
 @attrs.frozen
 class Moment:
     """One delivery of a timeline: what came, what it was taken for, what it is reproached with.
 
-    ``open`` are the places (in the order in which the aggregates appeared) of what is under way
-    after it, ``place`` is the one it moved.
+    ``place`` is the place of the aggregate it moved, in the order in which they appeared; ``under_way``
+    is whether that one is under way after it.
     """
 
     delivery: Delivery
     judgement: Judgement
     findings: tuple[Finding, ...]
-    open: frozenset[int]
     place: int | None
+    under_way: bool
 
 
 def timeline(
@@ -89,19 +84,24 @@ def timeline(
     for delivery in deliveries:
         session = sessions.setdefault(delivery.stream, Session(delivery.stream, delivery.session_id))
         judgement = judge(session, delivery, rules)
-        aggregates = list(session.aggregates.values())
-        moved = (judgement.lifecycle, judgement.key)
-        place = next((n for n, one in enumerate(aggregates) if (one.lifecycle.name, one.key) == moved), None)
-        under_way = frozenset(n for n, one in enumerate(aggregates) if one.runs and not one.runs[-1].closed)
-        heard.append((delivery, judgement, under_way, place))
+        aggregate = session.aggregates.get((judgement.lifecycle or "", judgement.key))
+        under_way = aggregate is not None and not aggregate.runs[-1].closed
+        heard.append((delivery, judgement, under_way))
     settled = [conclude(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
     blamed: dict[int | None, list[Finding]] = {}
-    for session in settled:
-        for found in standing(session.all_findings()):
-            blamed.setdefault(found.position, []).append(found)
+    for found in (found for session in settled for found in standing(session)):
+        blamed.setdefault(found.position, []).append(found)
+    places = [{key: place for place, key in enumerate(session.aggregates)} for session in settled]
+    place_of = dict(zip(sessions, places, strict=True))
     moments = [
-        Moment(delivery, judgement, tuple(blamed.get(delivery.position, ())), under_way, place)
-        for delivery, judgement, under_way, place in heard
+        Moment(
+            delivery,
+            judgement,
+            tuple(blamed.get(delivery.position, ())),
+            place_of[delivery.stream].get((judgement.lifecycle or "", judgement.key)),
+            under_way,
+        )
+        for delivery, judgement, under_way in heard
     ]
     return moments, settled
 

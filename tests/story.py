@@ -111,10 +111,12 @@ def states(session: Session, lifecycle: str) -> list[str]:
 
 
 def value(session: Session | None) -> Any:
-    """All that is known of a session, to be compared; without when to look again."""
+    """All that is known of a session, to be compared; without when and at what to look again."""
     if session is None:
         return None
     return attrs.asdict(
         session,
-        filter=lambda field, held: field.name != "next_deadline" and not isinstance(held, Lifecycle),
+        filter=lambda field, held: (
+            field.name not in ("next_deadline", "provisional") and not isinstance(held, Lifecycle)
+        ),
     )

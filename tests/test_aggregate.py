@@ -143,10 +143,16 @@ MOVES = {
         ["D103"],
     ),
     "the left after that is the person's own": (
-        [IN, "60 participant-joined p", "61 participant-left p", "62 participant-left p"],
+        [IN, "60 participant-joined p", "61 participant-left p", "72 participant-left p"],
         "advanced",
         ["out", "out"],
         ["D103"],
+    ),
+    "the left that threw the first device out, told twice": (
+        [IN, "60 participant-joined p", "61 participant-left p", "62 participant-left p"],
+        "redelivered",
+        ["out", "in"],
+        ["D103", "D101"],
     ),
     "a left too late to be overtaken": (
         [IN, "60 participant-joined p", "151 participant-left p"],

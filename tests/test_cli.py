@@ -275,21 +275,25 @@ def test_a_truncated_log_is_stored_up_to_the_cut_and_the_next_run_goes_on(run, t
     assert run("export").stdout.count(b"\n") == len(MONDAY.read_bytes().splitlines())
 
 
-def test_a_line_that_is_too_long_is_refused_by_name_and_all_others_are_stored(run, tmp_path):
+def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_others(run, tmp_path):
     lines = CLEAN.read_bytes().splitlines()
     (tmp_path / "log").write_bytes(b"\n".join([*lines[:3], b"x" * 50_000_000, *lines[3:], b""]))
     done = run("ingest", "log")
     code, told = complaint(done)
     assert (code, told[-2].startswith("error: log:4: "), told[-1].startswith("hint: ")) == (2, True, True)
-    assert "25 stored" in done.stdout.decode()
+    assert "26 stored" in done.stdout.decode()
+    asked = ("--format", "ndjson", "--fail-on", "never")
+    assert run("audit", *asked).stdout == run("audit", "log", *asked).stdout
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"", "is empty"),
-        (b"not json\n" * 9, "no line could be read as a webhook"),
-        (b'{"webhookType": "\xff"}\n', "no line could be read as a webhook"),
+        (b"not json\n" * 9, "all lines cannot be read as a webhook"),
+        (b'{"webhookType": "\xff"}\n', "all lines cannot be read as a webhook"),
+        (b'{"message": {}}\n', "all lines have no webhookType"),
+        (b'{"ts": "yesterday", "body": {"webhookType": "x"}}\n', "have a receive time that is none"),
     ],
 )
 def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):
@@ -398,3 +402,36 @@ def test_long_work_shows_progress_on_a_terminal_and_data_stays_on_stdout(monkeyp
         show(500, 1000)
     captured = capsys.readouterr()
     assert (captured.out, "judging" in captured.err, "/s" in captured.err) == ("", True, True)
+
+
+@pytest.mark.parametrize("name", ["[/b]", "[red]m:smile:", "\\[x]"])
+def test_ids_and_names_are_text_and_no_markup(run, tmp_path, name):
+    data = {"sessionId": name, "meetingId": name, "participantId": name, "participantName": name}
+    (tmp_path / "log").write_text(json.dumps({"webhookType": "participant-joined", "data": data}) + "\n")
+    run("ingest", "log")
+    shown = [run(*asked).stdout.decode() for asked in (["sessions"], ["status", name], ["timeline", name])]
+    assert [name in output for output in shown] == [True] * 3
+
+
+def test_names_that_are_no_text_do_no_harm(run, tmp_path):
+    odd = os.fsdecode(b"b\xffd.jsonl")
+    (tmp_path / odd).write_bytes(CLEAN.read_bytes())
+    assert run("ingest", odd).returncode == 0
+    assert [complaint(run("status", os.fsdecode(b"\xff")))[0], run("audit", odd).returncode] == [2, 0]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_does_not_keep_the_work_from_being_done(tmp_path, closed):
+    command = f"{sys.executable} -m projections.cli ingest {CLEAN} {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=_clean_environment(), check=False)
+    with Tracker.open(tmp_path / "tracker-data") as store:
+        assert (done.returncode, store.count()) == (0, 25)
+
+
+def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_path):
+    """Three thousand people come; drawn with a look at everybody for each, this would take minutes."""
+    body = '{"webhookType":"participant-joined","data":{"sessionId":"S","participantId":"%d"}}\n'
+    (tmp_path / "log").write_text("".join(body % number for number in range(3000)))
+    run("ingest", "log")
+    lines = run("timeline", "S").stdout.decode().splitlines()
+    assert (lines[0].split(None, 1)[1], len(lines)) == ("3000 people  3000 inside", 3003)

@@ -205,3 +205,29 @@ def test_a_name_that_was_cut_in_the_middle_of_an_emoji_is_still_a_name(escape):
 @pytest.mark.parametrize("kept", [rb"\ud83d\ude00", rb"\\ud83d", rb"\u00e9", rb"\"\n"])
 def test_text_that_is_whole_is_not_mended(kept):
     assert mended(kept) == kept
+
+
+@pytest.mark.parametrize(("depth", "routed"), [(190, True), (250, False), (979, False), (5000, False)])
+def test_how_deep_a_body_may_be_does_not_depend_on_who_reads_it(depth, routed):
+    body = WEBHOOK_AROUND % (b"[" * depth + b"]" * depth)
+
+    def deeper(calls):
+        return parse(decode(encode(Received(body)))) if not calls else deeper(calls - 1)
+
+    assert [(one.session_id == "S", one.body) for one in map(deeper, (0, 100, 300))] == [(routed, body)] * 3
+
+
+def test_brackets_in_text_are_no_depth():
+    assert parse(WEBHOOK_AROUND % (b'"' + b'[{\\"' * 500 + b'"')).session_id == "S"
+
+
+def test_of_two_bodies_that_look_alike_when_mended_the_right_one_is_taken():
+    line = rb'{"x": {"a":"\ud83d"} , "webhook" : {"a":"\ude00"}, "source":"\ud83d"}'
+    assert decode(line).body == rb'{"a":"\ude00"}'
+
+
+def test_a_source_that_is_no_text_is_stored_with_replacement_characters():
+    assert decode(encode(Received(b"{}", source="b\udcffd:1"))).source == "b?d:1"
+
+
+WEBHOOK_AROUND = b'{"webhookType":"session-started","data":{"sessionId":"S","x":%b}}'

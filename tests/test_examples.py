@@ -130,7 +130,7 @@ def run(*arguments: object, **environment: str) -> str:
         timeout=60,
         env={**os.environ, **environment},
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -11,7 +11,7 @@ from meetings import MORNING, bodies, read_into, stored, write
 
 from tracker.errors import LogError
 from tracker.ingest import ingest
-from tracker.logs import MAX_LINE, Log
+from tracker.logs import KEPT, MAX_LINE, Log
 from tracker.store import PAGE, Tracker
 
 INGEST = """
@@ -137,24 +137,15 @@ def test_a_log_that_differs_early_is_another_log(tmp_path):
     assert counts(account) == (19, 19, 0)
 
 
-def test_blank_and_too_long_lines_are_told_and_not_stored(tmp_path):
+def test_blank_lines_are_told_and_of_too_long_ones_the_beginning_is_stored(tmp_path):
     lines = [*many(2), b"", b"x" * (MAX_LINE + 1), b"nonsense"]
 
     account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
 
-    assert (
-        account.read,
-        account.stored,
-        account.blank,
-        [line.number for line in account.refused],
-    ) == (5, 3, 1, [4])
-    assert (
-        account.unrouted,
-        account.malformed,
-        account.first_malformed,
-        account.without_time,
-    ) == (1, 1, 5, 1)
-    assert [*bodies(many(2)), b"nonsense"] == stored(tmp_path / "data")
+    assert (account.read, account.stored, account.blank) == (5, 4, 1)
+    assert [(line.number, line.too_long) for line in account.too_long] == [(4, MAX_LINE + 1)]
+    assert (account.unrouted, account.odd.malformed.count, account.odd.malformed.first) == (2, 2, 4)
+    assert [*bodies(many(2)), b"x" * KEPT, b"nonsense"] == stored(tmp_path / "data")
 
 
 def test_every_line_before_a_log_breaks_off_is_stored_and_the_whole_log_goes_on_there(tmp_path):

@@ -24,13 +24,13 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "tracker": {
         "errors": set(),
+        "findings": {"attrs"},
+        "rules": {"attrs"},
         "lifecycle": {"attrs"},
         "lifecycles": {"attrs"},
         "envelope": {"attrs", "msgspec"},
         "webhook": {"attrs", "cattrs", "msgspec"},
         "simulate": {"attrs", "msgspec"},
-        "findings": {"attrs"},
-        "rules": {"attrs"},
         "aggregate": {"attrs"},
         "session": {"attrs"},
         "store": {"attrs", "eventsourcing"},

@@ -143,3 +143,22 @@ def test_a_legal_path_only_advances_and_is_reproached_with_nothing_but_a_bad_out
 def test_it_is_a_file_of_its_own_with_its_own_name(lifecycle):
     module = __import__(f"tracker.lifecycles.{lifecycle.name.replace('-', '_')}", fromlist=["LIFECYCLE"])
     assert module.LIFECYCLE is lifecycle
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"after_end": "S999"}, "no code 'S999' in the catalogue"),
+        (
+            {"steps": (Step("starting", restarted="S207", limit="stuck", overdue="T301"),)},
+            "no limit 'stuck' in the rules",
+        ),
+    ],
+)
+def test_a_declaration_that_names_an_unknown_code_or_rule_is_refused(changes, problem):
+    from tracker.lifecycles.recording import LIFECYCLE
+
+    table = {ABSENT: ("starting",), "starting": ()}
+    changes = {**changes, "table": table} if "steps" in changes else changes
+    with pytest.raises(DeclarationError, match=problem):
+        Registry([attrs.evolve(LIFECYCLE, **changes)])

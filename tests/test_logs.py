@@ -6,7 +6,7 @@ import pytest
 import zstandard
 
 from tracker.errors import LogError
-from tracker.logs import MAX_LINE, Line, Log
+from tracker.logs import KEPT, MAX_LINE, Line, Log
 
 THREE = b'{"a":1}\n{"b":2}\n{"c":3}\n'
 
@@ -85,10 +85,10 @@ def test_a_log_of_a_byte_order_mark_alone_has_no_lines(tmp_path):
 
 
 @pytest.mark.parametrize("size", [MAX_LINE + 1, 3 * MAX_LINE])
-def test_a_line_that_is_too_long_is_refused_with_its_size_and_the_rest_is_read(tmp_path, size):
+def test_of_a_line_that_is_too_long_the_beginning_and_the_size_are_kept_and_the_rest_is_read(tmp_path, size):
     log = Log(str(written(tmp_path, b"1\n" + b"x" * size + b"\n3\n" + b"y" * size)))
 
-    assert [(1, b"1", 0), (2, b"", size), (3, b"3", 0), (4, b"", size)] == [
+    assert [(1, b"1", 0), (2, b"x" * KEPT, size), (3, b"3", 0), (4, b"y" * KEPT, size)] == [
         (line.number, line.text, line.too_long) for line in log.lines()
     ]
 

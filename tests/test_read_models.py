@@ -279,7 +279,7 @@ def test_sessions_are_found_by_a_finding_unless_it_was_taken_back(views):
     ).fetchall()
     for code in {code for code, _, _ in wanted}:
         assert {session for one, verdict, session in wanted if one == code and verdict != "retracted"} == {
-            row["session_id"] for row in sessions.find(views.db, finding=code)
+            row["session_id"] for row in sessions.find(views.db, findings=[code])
         }
 
 

@@ -76,7 +76,7 @@ def test_what_is_no_duration_is_refused_and_named(rules_of, written):
     ("text", "message", "hint"),
     [
         ("rules = 3", "rules is no table", "write [rules]"),
-        ("data = 3", "data is no text", "write data = "),
+        ("data = 3", "data is no path", "write data = "),
         ("[rule]", "no setting 'rule'", "did you mean rules?"),
         ("[rules", "is not TOML", "write data = "),
         ("[rules]\nredelivry = 3", "no rule 'redelivry'", "did you mean redelivery?"),

@@ -65,6 +65,7 @@ RAISED = {
     "X403": (BEGUN, *RECORDING[:2], "3 session-ended", "as of 15m"),
     "X404": (BEGUN, "1 participant-joined p", "3 session-ended", "as of 15m"),
     "C501": (BEGUN, "1 participant-joined p meetingId=other"),
+    "C502": (BEGUN, "1 hls-starting", "2 hls-started playbackHlsUrl=a", "3 hls-playable playbackHlsUrl=b"),
     "C504": (BEGUN, "1 hls-starting", f"2 hls-started {URL}", "3 hls-started playbackHlsUrl=https://x/2.m3u8"),
     "C505": (BEGUN, "1 participant-joined p participantName=Ann", "2 participant-left p participantName=Bob"),
     "C507": (BEGUN, *RECORDING, "4 recording-stopped filePath=null"),
@@ -103,6 +104,7 @@ NEARLY = {
     "X403": (BEGUN, "1 transcription-started t type=post", "3 session-ended", "as of 15m"),
     "X404": (BEGUN, "1 participant-joined p", "3 session-ended", "10m participant-left p", "as of 15m"),
     "C501": (BEGUN, "1 participant-joined p -meetingId", "2 participant-left p"),
+    "C502": (BEGUN, "1 hls-starting", "2 hls-started playbackHlsUrl=a", "3 hls-playable playbackHlsUrl=a"),
     "C504": (
         BEGUN,
         "1 recording-starting meetingId=M sessionId=S",
@@ -144,6 +146,13 @@ def after(story):
     if last.startswith("as of "):
         return told(*lines, as_of=last.removeprefix("as of "))
     return told(*story)
+
+
+def test_every_finding_of_a_session_names_it_also_without_receive_times():
+    settled = told(
+        "- session-started", "- participant-joined p", "- recording-starting", "- session-ended", as_of="1h"
+    )
+    assert {(found.session_id, found.meeting_id) for found in settled.all_findings()} == {("S", "M")}
 
 
 def test_every_code_of_the_catalogue_has_a_story_that_raises_it_and_one_that_does_not():
@@ -299,6 +308,13 @@ def test_a_self_stop_near_the_end_of_the_session_is_only_an_info():
     assert later == {"S203": "warning"}
 
 
+@pytest.mark.parametrize("last", ["120 session-ended", f"90 recording-stopped {FILE}"])
+def test_the_severity_that_a_user_gives_a_self_stop_holds_near_the_end_too(last):
+    middle = f"60 recording-stopped {FILE}" if "ended" in last else "60 session-ended"
+    session = told(BEGUN, *RECORDING[:2], middle, last, rules=Rules(severity={"S203": "error"}))
+    assert {found.severity for found in session.all_findings() if found.code == "S203"} == {"error"}
+
+
 def test_a_self_stop_after_the_end_of_the_session_is_only_an_info():
     session = told(BEGUN, *RECORDING[:2], "60 session-ended", f"90 recording-stopped {FILE}", as_of="1h")
     assert standing(session, "warning") == []
@@ -352,9 +368,9 @@ def test_an_end_that_comes_after_the_run_was_lost_closes_it_properly():
     assert standing(session) == ["X403", "T303"]
 
 
-def test_a_stuck_stop_that_comes_after_the_run_was_lost_is_only_slow():
+def test_a_stuck_stop_that_comes_after_the_run_was_lost_was_not_stuck_but_unfinished_at_the_end():
     session = told(BEGUN, *RECORDING, "4 session-ended", f"1h recording-stopped {FILE}")
-    assert findings(session) == {"T302": "retracted", "T303": "settled"}
+    assert findings(session) == {"T302": "retracted", "X403": "settled", "T303": "settled"}
 
 
 def test_a_step_that_is_no_end_does_not_bring_a_lost_run_back():
@@ -478,10 +494,12 @@ def test_only_the_latest_run_is_open_and_runs_and_findings_are_numbered(story):
 
 
 @given(anyhow)
-def test_a_run_is_closed_exactly_when_its_state_is_an_end(story):
+def test_a_run_is_closed_when_its_state_is_an_end_and_else_only_where_nothing_is_known_of_its_start(story):
     for aggregate in fold(story).aggregates.values():
         ends = {step.state for step in aggregate.lifecycle.steps if step.closes} | {"lost"}
-        assert [run.closed for run in aggregate.runs] == [run.state in ends for run in aggregate.runs]
+        assert [run.closed for run in aggregate.runs] == [
+            run.state in ends or (run.closed and run.inferred) for run in aggregate.runs
+        ]
 
 
 @given(anyhow)
@@ -606,3 +624,103 @@ def test_two_neighbours_in_the_wrong_order_raise_no_warning(place):
 
 def _ends(session):
     return {key: [run.state for run in aggregate.runs] for key, aggregate in session.aggregates.items()}
+
+
+MEETING = ("0 session-started", "1 participant-joined p", "5 recording-starting", "8 recording-started",
+           "60 recording-stopping", "70 recording-stopped fileUrl=u", "90 participant-left p", "100 session-ended")  # fmt: skip
+
+
+def in_state(session):
+    return {key: [run.state for run in found.runs] for key, found in session.aggregates.items()}
+
+
+@pytest.mark.parametrize("line", MEETING)
+@pytest.mark.parametrize(("later", "code"), [("5m", "D101"), ("2h", "S208")])
+def test_an_ended_session_absorbs_a_copy_however_late_it_comes(line, later, code):
+    copy = f"{later} {line.partition(' ')[2]}"
+    again = told(*MEETING, copy, as_of="20h")
+    expected = "S214" if (line, code) == ("0 session-started", "S208") else code
+    assert (standing(again), in_state(again)) == ([expected], in_state(told(*MEETING)))
+
+
+def test_a_stop_that_belongs_to_nothing_is_reproached_once_though_nothing_follows():
+    assert standing(told("0 session-started", "5 hls-stopping", as_of="1h")) == ["S205"]
+    followed = told("0 session-started", "5 hls-stopping", "20 hls-stopped", as_of="1h")
+    assert (standing(followed), followed.aggregates["hls", ()].state) == (
+        ["S205"],
+        "stopped",
+    )
+
+
+def test_what_a_withdrawn_run_was_told_of_stays_with_the_run_before():
+    lines = ("5 recording-starting", "6 recording-started", "7 recording-stopping", "8 recording-stopped fileUrl=u",
+             "60 recording-starting", "70 recording-starting", "80 recording-starting")  # fmt: skip
+    session = told("0 session-started", *lines, as_of="1h")
+    assert [(found.code, found.position, found.run) for found in session.all_findings()] == [
+        ("D101", 7, 1), ("D101", 8, 1), ("D101", 6, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [5, 6, 7, 9])
+def test_a_copy_of_a_file_of_the_run_before_ends_no_later_run(place):
+    """Wherever in the second recording the stop of the first comes again, but where a stop is next."""
+    first = (
+        "5 recording-starting",
+        "6 recording-started",
+        "7 recording-stopping",
+        "9 recording-stopped fileUrl=one",
+    )
+    second = ("500 recording-starting", "510 recording-started", "530 recording-stopping",
+              "540 recording-stopped fileUrl=two")  # fmt: skip
+    lines = ["0 session-started", *first, *second]
+    lines.insert(place, f"{lines[place - 1].split()[0]} recording-stopped fileUrl=one")
+    session = told(*lines, as_of="1h")
+    (recording,) = [found for (name, _), found in session.aggregates.items() if name == "recording"]
+    assert [(run.state, run.data["file_url"]) for run in recording.runs] == [
+        ("stopped", "one"),
+        ("stopped", "two"),
+    ]
+    assert standing(session, "warning") == []
+
+
+def test_a_start_told_through_two_channels_at_once_is_no_restart():
+    lines = ("5 recording-starting", "5.2 recording-started", "5.5 recording-starting", "5.7 recording-started")
+    session = told("0 session-started", *lines)
+    assert (states(session, "recording"), standing(session)) == (["started"], ["D101", "D101"])
+
+
+RECORDED = (
+    "5 recording-starting",
+    "8 recording-started",
+    "60 recording-stopping",
+    "70 recording-stopped fileUrl=one",
+)
+
+
+def test_a_second_recording_whose_start_was_lost_is_a_run_of_its_own_and_not_a_copy_of_the_first():
+    again = ("303 recording-started", "360 recording-stopping", "370 recording-stopped fileUrl=two")
+    session = told("0 session-started", *RECORDED, *again, as_of="1h")
+    recording = session.aggregates["recording", ()]
+    assert [(run.state, run.data["file_url"]) for run in recording.runs] == [
+        ("stopped", "one"),
+        ("stopped", "two"),
+    ]
+    assert (standing(session), recording.runs[1].steps["started"].position) == (["S201"], 6)
+
+
+def test_a_second_recording_that_was_started_before_it_was_starting_is_only_late():
+    again = ("303 recording-started", "304 recording-starting", "360 recording-stopping",
+             "370 recording-stopped fileUrl=two")  # fmt: skip
+    session = told("0 session-started", *RECORDED, *again, as_of="1h")
+    assert (states(session, "recording"), standing(session, "warning")) == (["stopped", "stopped"], [])
+
+
+def test_a_copy_that_came_long_before_the_next_recording_is_not_taken_for_a_step_of_it():
+    again = ("303 recording-started", "2h recording-starting", "7300 recording-stopping")
+    assert "S202" in standing(told("0 session-started", *RECORDED, *again, as_of="3h"))
+
+
+def test_a_long_second_recording_whose_start_was_lost_is_a_run_too():
+    again = ("303 recording-started", "1h recording-stopping", "3670 recording-stopped fileUrl=two")
+    session = told("0 session-started", *RECORDED, *again, as_of="2h")
+    assert (states(session, "recording"), standing(session)) == (["stopped", "stopped"], ["S201"])

@@ -54,12 +54,15 @@ def test_what_a_later_delivery_explained_is_not_shown():
     assert [moment(one)["findings"] for one in moments if one.findings] == [["D102"]]
 
 
-def test_a_timeline_tells_what_was_under_way_after_each_delivery():
+def test_a_timeline_tells_which_aggregate_a_delivery_moved_and_whether_that_is_under_way():
     moments, (session,) = timeline(deliveries(*MEETING), RULES)
     names = [aggregate.lifecycle.name for aggregate in session.aggregates.values()]
-    under_way = [sorted(names[place] for place in one.open) for one in moments]
-    assert (under_way[0], under_way[3], under_way[-1]) == (
-        ["session"],
-        ["participant", "recording", "session"],
-        ["session"],
-    )
+    assert [(names[one.place], one.under_way) for one in moments] == [
+        ("session", True),
+        ("participant", True),
+        ("recording", True),
+        ("recording", True),
+        ("recording", True),
+        ("recording", False),
+        ("participant", False),
+    ]

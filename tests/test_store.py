@@ -494,28 +494,31 @@ def test_what_is_stored_today_are_the_bytes_of_format_1():
     assert states == [mapper.to_stored_event(event).state for event in events]
 
 
-def test_a_store_of_an_old_format_is_read_through_every_upcaster_since(store, monkeypatch):
+def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_ones(store, monkeypatch):
     """Made up: the third format renamed ``from`` to ``source``, the second ``origin`` to ``from``."""
-    store.append([attrs.evolve(joined("a"), received=Received(b"{}", MORNING, "here"))])
+    for _ in range(3):
+        store.append([attrs.evolve(joined("a"), received=Received(b"{}", MORNING, "here"))])
     store.close()
-    change(store, "UPDATE stored_events SET state = replace(state, 'source', 'origin')")
+    for version, name in ((1, "origin"), (2, "from")):
+        change(
+            store,
+            f"UPDATE stored_events SET state = replace(state, 'source', '{name}') WHERE rowid = {version}",
+        )
 
     def renaming(old, new):
         return lambda state: json.dumps(
             {new if key == old else key: value for key, value in json.loads(state).items()}
         ).encode()
 
-    monkeypatch.setattr(tracker.store, "FORMAT", 3)
-    monkeypatch.setattr(
-        tracker.store, "UPCASTERS", {1: renaming("origin", "from"), 2: renaming("from", "source")}
-    )
+    upcasters = (renaming("origin", "from"), renaming("from", "source"))
+    monkeypatch.setattr(tracker.store, "UPCASTERS", upcasters)
     with closing(Tracker.open(store.path.parent)) as opened:
-        assert [Received(b"{}", MORNING, "here")] == [one.received for one in opened.deliveries()]
-        assert Received(b"{}", MORNING, "here") == next(iter(opened.events.get("a"))).received
+        assert [Received(b"{}", MORNING, "here")] * 3 == [one.received for one in opened.deliveries()]
+        assert [Received(b"{}", MORNING, "here")] * 3 == [event.received for event in opened.events.get("a")]
 
 
 def test_every_format_before_ours_has_an_upcaster():
-    assert set(range(1, tracker.store.FORMAT)) == set(tracker.store.UPCASTERS)
+    assert len(tracker.store.UPCASTERS) == tracker.store.FORMAT - 1
 
 
 def test_the_types_are_the_topics(store):

@@ -67,7 +67,7 @@ def test_many_people_share_a_lane():
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_code_is_explained_within_eighty_columns(code):
-    lines = printed(text.code, CATALOGUE[code], "error").splitlines()
+    lines = printed(text.code, CATALOGUE[code], "error", RULES.written()).splitlines()
     assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True)
 
 

@@ -114,8 +114,8 @@ def test_without_its_key_a_delivery_stays_in_the_session_but_is_unrouted(missing
         (None, "its sessionId is missing"),
         ("", "its sessionId is empty"),
         (["S"], "its sessionId is not a string"),
-        ("resource:x", "its sessionId begins with resource:, which is a name of this program's own"),
-        ("unrouted:x", "its sessionId begins with unrouted:, which is a name of this program's own"),
+        ("resource:x", "its sessionId, resource:x, is a name of this program's own"),
+        ("unrouted:x", "its sessionId, unrouted:x, is a name of this program's own"),
     ],
 )
 def test_without_a_usable_session_a_delivery_is_unrouted_by_its_type(session_id, problem):

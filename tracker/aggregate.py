@@ -61,7 +61,8 @@ class Run:
     ``since`` is when it got into its state. ``owes``: a rejoin began it while the visit before was
     open, whose left may still come. ``tentative``: what began it may be a redelivery of the run
     before; ``undecided_until`` says how long that stays open. ``again`` is a first step that came
-    again: if the second one does too, both are a new run.
+    again: if the second one does too, both are a new run. ``suspects`` are copies of its steps that
+    came after its end: a following run that turns out to lack one takes it as its own.
     """
 
     number: int
@@ -77,6 +78,7 @@ class Run:
     tentative: bool = False
     undecided_until: datetime | None = None
     again: StepTaken | None = None
+    suspects: dict[str, StepTaken] = attrs.field(factory=dict)
 
     @property
     def certainty(self) -> Certainty:
@@ -89,6 +91,7 @@ class Run:
             self,
             steps=dict(self.steps),
             data=dict(self.data),
+            suspects=dict(self.suspects),
             findings=[finding.copy() for finding in self.findings],
         )
 
@@ -161,8 +164,11 @@ def read(aggregate: Aggregate, delivery: Delivery, rules: Rules, *, ended: bool 
     if run is None:
         return _read_absent(aggregate, delivery)
     if run.closed:
-        return _read_closed(aggregate, run, delivery, rules, ended=ended)
-    return _read_open(aggregate, run, delivery, rules)
+        reading = _read_closed(aggregate, run, delivery, rules, ended=ended)
+    else:
+        reading = _read_open(aggregate, run, delivery, rules)
+    out_of_order = reading in ("skipped-ahead", "conflict", "orphan")
+    return "redelivered" if out_of_order and _copied(aggregate, delivery, rules) else reading
 
 
 def _read_absent(aggregate: Aggregate, delivery: Delivery) -> Reading:
@@ -177,6 +183,8 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules)
     heard = run.heard(step.name)
     begins = step.name in lifecycle.starts
     if heard is None:
+        if lifecycle.visits and step.closes and _left_just_now(aggregate, step, delivery, rules):
+            return "redelivered"
         if run.owes and step.closes and gap(run.since, delivery.received_at) <= rules.overtaken:
             return "overtaken"
         if step.name in lifecycle.table[run.state]:
@@ -187,7 +195,8 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules)
         return "redelivered" if age <= rules.fast_redelivery else "new-run"
     if not same_data(heard.data, delivery.data):
         return "conflict"
-    if run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]:
+    restarts = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
+    if restarts and age > rules.fast_redelivery:
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"
@@ -203,6 +212,8 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         finished = any(run.heard(end.name) for end in lifecycle.steps if end.closes)
         if finished and step.closes:
             return "conflict"
+        if not begins and not finished and step.name in lifecycle.table.get(run.state, ()):
+            return "advanced"  # an orphan's run, which was closed before its end was heard
         if begins and reopens and gap(_last_heard(run), delivery.received_at) > rules.lateness:
             return "new-run"
         if not finished or not reopens or gap(_last_heard(run), delivery.received_at) <= rules.lateness:
@@ -210,13 +221,43 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         return _read_absent(aggregate, delivery)
     equal = lifecycle.visits or same_data(heard.data, delivery.data)
     recent = gap(heard.at, delivery.received_at) <= rules.redelivery
+    if ended and equal and not lifecycle.frame:
+        return "redelivered" if recent else "repeated"
     if begins and reopens:
-        return "redelivered" if ended and equal and recent else "new-run"
+        return "new-run"
+    if recent and not equal and reopens and run.suspects and _brings_another(run, delivery):
+        return "skipped-ahead"
     if recent:
         return "redelivered" if equal else "conflict"
     if reopens:
         return _read_absent(aggregate, delivery)
     return "conflict" if not equal or (begins and step.restarted) else "repeated"
+
+
+def _left_just_now(aggregate: Aggregate, step: Step, delivery: Delivery, rules: Rules) -> bool:
+    """Whether the visit before ended so short a time ago that this is the same end, told twice."""
+    heard = aggregate.runs[-2].heard(step.name) if len(aggregate.runs) > 1 else None
+    if heard is None or heard.at is None:
+        return False
+    return gap(heard.at, delivery.received_at) <= rules.fast_redelivery and same_data(heard.data, delivery.data)
+
+
+def _brings_another(run: Run, delivery: Delivery) -> bool:
+    """Whether it comes with a file or url that is not this run's."""
+    brought = {name: getattr(delivery.payload, name) for name in _step(delivery).brings}
+    return any(value is not None and value != run.data.get(name, value) for name, value in brought.items())
+
+
+def _copied(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> Run | None:
+    """The earlier run whose step came again: an equal one with the same file or url can be no other's."""
+    if not any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts):
+        return None
+    for run in aggregate.runs[-2::-1]:
+        heard = run.heard(_step(delivery).name)
+        recent = heard and gap(heard.at, delivery.received_at) <= rules.redelivery
+        if heard and recent and same_data(heard.data, delivery.data):
+            return run
+    return None
 
 
 def delay(earlier: datetime | None, later: datetime | None) -> str:
@@ -273,25 +314,32 @@ class _Move:
     def skipped_ahead(self) -> None:
         if not self.aggregate.runs or self.run.closed:
             self.begin()
-        by_name = self.aggregate.lifecycle.by_name
         missing = self.infer(self.run.state)
-        told = tuple(name for name in missing if by_name[name].skipped)
         self.take()
-        if told:
-            self.blame(by_name[told[0]].skipped, missing=told, window=self.rules.lateness)
+        self.blame_skip(missing)
 
     def late(self) -> None:
-        successor = _first_heard_after(self.aggregate.lifecycle, self.run, self.step.name)
-        self.fill(self.run)
+        run, lifecycle = self.run, self.aggregate.lifecycle
+        successor = _first_heard_after(lifecycle, run, self.step.name)
+        self.fill(run)
         if successor is not None:
             self.blame("D102", earlier=successor)
             return
         if self.step.closes:  # it had been given up, and here is its end
-            self.run.state, self.run.inferred = self.step.state, False
-        self.moved_on()
-        self.blame("T303", since=self.run.since)
+            run.state, run.inferred = self.step.state, False
+        if self.moved_on() and self.before == LOST:  # which had been enough to say of it
+            stayed = next(
+                step for step in reversed(lifecycle.steps) if step is not self.step and run.heard(step.name)
+            )
+            self.blame(lifecycle.open_at_end, state=stayed.state)
+        self.blame("T303", since=run.since)
 
     def redelivered(self) -> None:
+        self.run = _copied(self.aggregate, self.delivery, self.rules) or self.run
+        if self.run.heard(self.step.name) is None:
+            self.run = self.aggregate.runs[-2]
+        if self.run.closed and self.run is self.aggregate.run:
+            self.run.suspects[self.step.name] = taken(self.delivery)
         heard = self.run.heard(self.step.name)
         begins = self.step.name in self.aggregate.lifecycle.starts
         if begins and not self.run.closed and _restarts(self.aggregate.lifecycle):
@@ -346,9 +394,14 @@ class _Move:
 
     def orphan(self) -> None:
         run = self.begin()
-        run.inferred = True
         missing = self.infer(ABSENT)
+        if any(not step.inferred for step in run.steps.values()):  # its start had been taken for a copy
+            self.take()
+            self.blame_skip(missing)
+            return
+        run.inferred = True
         self.take(alone=True)
+        run.closed = True
         self.blame(self.step.orphan, missing=missing, window=self.rules.lateness)
 
     def begin(self) -> Run:
@@ -357,11 +410,25 @@ class _Move:
         return self.run
 
     def infer(self, state: str) -> tuple[str, ...]:
-        """Supplies the steps that must have been, and names them."""
+        """Supplies the steps that must have been, and names those of which nothing was heard."""
         missing = self.aggregate.lifecycle.between(state, self.step.name)
         for name in missing:
-            self.run.steps[name] = StepTaken(name)
-        return missing
+            self.run.steps[name] = self.adopt(name) or StepTaken(name)
+        return tuple(name for name in missing if self.run.heard(name) is None)
+
+    def adopt(self, name: str) -> StepTaken | None:
+        """What was taken for a copy of the run before, and was this run's own step."""
+        before = self.aggregate.runs[-2] if len(self.aggregate.runs) > 1 else None
+        suspect = before.suspects.pop(name, None) if before else None
+        if before is None or suspect is None:
+            return None
+        begun = next((step.at for step in self.run.steps.values() if not step.inferred), suspect.at)
+        if abs(gap(suspect.at, begun)) > self.rules.lateness:
+            return None
+        for finding in before.standing("D101"):
+            if finding.position == suspect.position:
+                finding.verdict = "retracted"
+        return suspect
 
     def take(self, *, alone: bool = False) -> None:
         """The step is taken: the run is in its state. ``alone``: it is all that is known of the run."""
@@ -373,11 +440,11 @@ class _Move:
         if step.name not in self.aggregate.lifecycle.starts:
             run.tentative = False
         self.keep(run)
-        if self.moved_on():
+        if self.moved_on() and step.name in self.aggregate.lifecycle.table[self.before]:
             self.blame("T303", since=since)
         if step.outcome and not alone:
             self.blame(step.outcome, state=state or "beginning")
-        elif step.closes and not alone:
+        elif step.closes and not run.inferred:
             for other in self.aggregate.lifecycle.steps:
                 if other.missed and run.heard(other.name) is None:
                     self.blame(other.missed, missing=(other.name,), window=self.rules.lateness)
@@ -398,6 +465,9 @@ class _Move:
                 orphaned = finding.code in (step.orphan for step in self.aggregate.lifecycle.steps)
                 if orphaned and not self.step.orphan:
                     run.inferred = False
+                    run.closed = run.state in {
+                        step.state for step in self.aggregate.lifecycle.steps if step.closes
+                    }
                 elif orphaned or any(run.heard(name) is None for name in finding.missing):
                     continue
                 finding.verdict = "retracted"
@@ -413,6 +483,13 @@ class _Move:
             run.outlives = run.outlives or getattr(payload, name) == outliving
         if lifecycle.label:
             self.aggregate.label = getattr(payload, lifecycle.label) or self.aggregate.label
+
+    def blame_skip(self, missing: tuple[str, ...]) -> None:
+        """One finding for all the steps that should have come first, by the code of the first of them."""
+        by_name = self.aggregate.lifecycle.by_name
+        told = tuple(name for name in missing if by_name[name].skipped)
+        if told:
+            self.blame(by_name[told[0]].skipped, missing=told, window=self.rules.lateness)
 
     def blame(
         self,

@@ -14,6 +14,7 @@ are stored, so they are contracts: a new one needs a default, a changed one an u
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
@@ -24,6 +25,8 @@ import attrs
 import msgspec
 
 RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
+MAX_DEPTH = 200
+"""Objects and arrays inside each other; a webhook has three."""
 BODY_NAMES = ("webhook", "payload", "body", "event")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +36,8 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"?', re.DOTALL)
+_NO_BRACKET = re.compile(rb"[^][{}]+")
 _Raw = msgspec.Raw
 T = TypeVar("T")
 
@@ -43,7 +48,8 @@ class Received:
 
     ``received_at`` is in UTC, ``None`` where the log does not tell; ``unread_time`` is the receive
     time as the log has it when it is none. ``source`` says where it came from, usually
-    ``file:line``; ``verified_by`` names the key that verified the signature, if one did.
+    ``file:line``; ``verified_by`` names the key that verified the signature, if one did. ``cut_from``
+    is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     """
 
     body: bytes
@@ -51,6 +57,7 @@ class Received:
     source: str = ""
     verified_by: str | None = None
     unread_time: str | None = None
+    cut_from: int | None = None
 
 
 class _Line(msgspec.Struct):
@@ -69,11 +76,13 @@ class _Line(msgspec.Struct):
     body_base64: _Raw | msgspec.UnsetType = msgspec.UNSET
     source: _Raw | msgspec.UnsetType = msgspec.UNSET
     verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
+    cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _line = msgspec.json.Decoder(_Line)
 _text = msgspec.json.Decoder(str)
 _quote = msgspec.json.Encoder().encode
+_scan = json.JSONDecoder().raw_decode
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding bytes that are not JSON can raise."""
 
@@ -97,6 +106,7 @@ def decode(line: bytes, source: str = "") -> Received:
         _string(found.source) or source,
         _string(found.verified_by),
         unread_time,
+        _whole_number(found.cut_from),
     )
 
 
@@ -107,11 +117,13 @@ def encode(received: Received) -> bytes:
     if received.received_at is not None:
         parts.append(b'"received_at":"' + isoformat(received.received_at).encode() + b'"')
     elif received.unread_time is not None:
-        parts.append(b'"received_at":' + _quote(received.unread_time))
+        parts.append(b'"received_at":' + _quoted(received.unread_time))
     if received.source:
-        parts.append(b'"source":' + _quote(received.source))
+        parts.append(b'"source":' + _quoted(received.source))
     if received.verified_by is not None:
-        parts.append(b'"verified_by":' + _quote(received.verified_by))
+        parts.append(b'"verified_by":' + _quoted(received.verified_by))
+    if received.cut_from is not None:
+        parts.append(b'"cut_from":%d' % received.cut_from)
     if _is_object_on_one_line(body):
         parts.append(b'"webhook":' + body)
     else:
@@ -122,8 +134,15 @@ def encode(received: Received) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
+def _quoted(text: str) -> bytes:
+    """A JSON string; a file's name may hold what no text can."""
+    return _quote(text.encode(errors="replace").decode())
+
+
 def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
+    if _too_deep(text):
+        raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
     except UNREADABLE:
@@ -131,6 +150,17 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         if whole == text:
             raise
         return decoder.decode(whole)
+
+
+def _too_deep(text: bytes) -> bool:
+    """Whether it is nested deeper than we read, wherever it is read: Python's own limit depends on the caller."""
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    for bracket in _NO_BRACKET.sub(b"", _STRING.sub(b"", text)):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest > MAX_DEPTH
 
 
 def mended(text: bytes) -> bytes:
@@ -183,10 +213,8 @@ def _body(found: _Line, line: bytes) -> bytes | None:
         if value is not msgspec.UNSET:
             raw = bytes(value)
             if raw.startswith(b"{"):
-                if raw in line:
-                    return raw
-                begin = mended(line).index(raw)
-                return line[begin : begin + len(raw)]
+                # What was mended stands there otherwise; only its place tells where.
+                return raw if b"\\ufffd" not in raw else _as_it_stands(line, name)
             if raw.startswith(b'"'):
                 text = _string(value)
                 return None if text is None else text.encode()
@@ -197,6 +225,26 @@ def _body(found: _Line, line: bytes) -> bytes | None:
         return b64decode(encoded, validate=True)
     except (Base64Error, ValueError):
         return None
+
+
+def _as_it_stands(line: bytes, name: str) -> bytes:
+    """The bytes of a field's value; of the last one, if an object has the field twice."""
+    text, found = line.decode(), b""
+    place = text.index("{") + 1
+    while (place := _skip_white(text, place)) < len(text) and text[place] == '"':
+        key, place = _scan(text, place)
+        begin = _skip_white(text, _skip_white(text, place) + 1)
+        _, place = _scan(text, begin)
+        if key == name:
+            found = text[begin:place].encode()
+        place = _skip_white(text, place) + 1
+    return found
+
+
+def _skip_white(text: str, place: int) -> int:
+    while place < len(text) and text[place] in " \t\r\n":
+        place += 1
+    return place
 
 
 def _receive_time(found: _Line) -> tuple[datetime | None, str | None]:
@@ -220,12 +268,17 @@ def _string(value: _Raw | msgspec.UnsetType) -> str | None:
         return None
 
 
+def _whole_number(value: _Raw | msgspec.UnsetType) -> int | None:
+    digits = b"" if value is msgspec.UNSET else bytes(value)
+    return int(digits) if digits.isdigit() and len(digits) < 20 else None
+
+
 def _is_object_on_one_line(body: bytes) -> bool:
     if not (body.startswith(b"{") and body.endswith(b"}")) or b"\n" in body or b"\r" in body:
         return False
     try:
         body.isascii() or body.decode()
-        held = _line.decode(b'{"webhook":' + body + b"}").webhook
+        held = decode_json(_line, b'{"webhook":' + body + b"}").webhook
     except UNREADABLE:
         return False
     # Braces at both ends are not enough: {"a":1},"source":{} has them and is no object.

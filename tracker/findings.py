@@ -163,7 +163,8 @@ CATALOGUE: dict[str, Code] = {
             "S207",
             "restarted-without-stop",
             "error",
-            "A new run began while one was open; the old one is lost.",
+            "A new run began while one was open; the old one is lost. A lone starting that came again may be a"
+            " redelivery: it is the started after it that proves the new run.",
             "{type} began a new run while run {run} was {state}; that one is lost",
             "recording-starting, recording-started, and both again while nothing was stopped",
             "Look for the file of the lost run; it may exist and not have been told.",
@@ -331,6 +332,15 @@ CATALOGUE: dict[str, Code] = {
             "Look for a handler or a test that mixes up ids.",
         ),
         Code(
+            "C502",
+            "conflicting-url",
+            "error",
+            "Two steps of one HLS run brought two urls to play it back. Both are in the log; the first counts.",
+            "{type} brought another {field}: {value}",
+            "hls-started with one playbackHlsUrl, hls-playable with another",
+            "Find out which of the two plays before you send viewers there.",
+        ),
+        Code(
             "C504",
             "conflicting-repeat",
             "error",
@@ -382,7 +392,7 @@ CATALOGUE: dict[str, Code] = {
             "A field without which it belongs nowhere is absent. It is kept among the unrouted.",
             "{type} cannot be routed: {value}",
             "participant-joined without a participantId",
-            "Look at the body with `tracker timeline unrouted`.",
+            "Look at it with `tracker timeline unrouted`, or at the timeline of its session.",
         ),
         Code(
             "C513",

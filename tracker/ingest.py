@@ -16,18 +16,18 @@ from typing import Any
 import attrs
 from eventsourcing.persistence import Tracking
 
-from tracker import envelope
 from tracker.errors import LogError
-from tracker.logs import STDIN, Line, Log
+from tracker.logs import STDIN, Line, Log, Oddities
 from tracker.store import PAGE, ConcurrentReadError, Seen, Tracker
-from tracker.webhook import MALFORMED, Delivery, parse
+from tracker.webhook import Delivery, parse
 
 _SOURCE = "log:"
 
 
 @attrs.define
 class Ingested:
-    """What became of a log's lines. ``refused`` and ``cut`` hold line numbers; those are not stored."""
+    """What became of a log's lines. Of those ``too_long`` only the beginning is stored; the line
+    with the number ``cut`` is not finished and waits for the next run."""
 
     log: Log
     read: int = 0
@@ -35,10 +35,8 @@ class Ingested:
     already_there: int = 0
     blank: int = 0
     unrouted: int = 0
-    malformed: int = 0
-    first_malformed: int = 0
-    without_time: int = 0
-    refused: list[Line] = attrs.field(factory=list)
+    odd: Oddities = attrs.field(factory=Oddities)
+    too_long: list[Line] = attrs.field(factory=list)
     cut: int = 0
 
 
@@ -92,7 +90,7 @@ class _Source:
         number, digest = self.waiting[-1].number, self._digest()
         if _SOURCE + digest.hexdigest() not in self.known.get(number, ()):
             return False
-        self.account.already_there += sum(not line.blank and not line.too_long for line in self.waiting)
+        self.account.already_there += sum(not line.blank for line in self.waiting)
         self._follow(number, digest)
         return True
 
@@ -148,22 +146,19 @@ def _known(tracker: Tracker) -> dict[int, set[str]]:
 
 
 def _hashed(line: Line) -> bytes:
-    return (b"\x00%d" % line.too_long if line.too_long else line.text) + b"\n"
+    return line.text + b"\x00%d\n" % line.too_long if line.too_long else line.text + b"\n"
 
 
 def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen) -> None:
-    deliveries = [_delivery(account.log, line) for line in lines if not line.blank and not line.too_long]
+    deliveries = [_delivery(account.log, line) for line in lines if not line.blank]
     tracker.append(deliveries, tracking, seen)
     account.stored += len(deliveries)
     account.blank += sum(line.blank for line in lines)
-    account.refused.extend(line for line in lines if line.too_long)
+    account.too_long.extend(line for line in lines if line.too_long)
     for delivery in deliveries:
         account.unrouted += delivery.lifecycle is None
-        account.without_time += delivery.received_at is None
-        if delivery.unrouted == MALFORMED:
-            account.malformed += 1
-            account.first_malformed = account.first_malformed or delivery.position
+        account.odd.look_at(delivery, delivery.position)
 
 
 def _delivery(log: Log, line: Line) -> Delivery:
-    return parse(envelope.decode(line.text, f"{log.name}:{line.number}"), line.number)
+    return parse(line.received(f"{log.name}:{line.number}"), line.number)

@@ -89,6 +89,8 @@ class Lifecycle:
     """The payload field that names the aggregate for people."""
     artefacts: tuple[str, ...] = ()
     """Payload fields that hold what a run leaves behind: files, urls."""
+    contradicted: str = ""
+    """The code when two steps of one run bring different values for one artefact."""
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
     deprecated: Mapping[str, str] = attrs.field(factory=dict)
@@ -141,8 +143,9 @@ class Lifecycle:
         return tuple(self.webhook_type(step) for step in self.table.get(state, ()))
 
     def reopens(self, state: str) -> bool:
-        """Whether a new run may begin when the last one ended in ``state``."""
-        return any(step in self.starts for step in self.table.get(state, self.starts))
+        """Whether a new run may begin when the last one was over in ``state``, which need not be an end."""
+        ends = {step.state for step in self.steps if step.closes}
+        return any(self.starts & set(self.table[end]) for end in (ends & {state} or ends))
 
     def between(self, state: str, step: str) -> tuple[str, ...]:
         """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.
@@ -201,6 +204,20 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
             yield f"no row leads to the step {step.name!r}"
         if bool(step.limit) != bool(step.overdue):
             yield f"step {step.name!r} needs both a limit and the code when it has passed"
+    if any(
+        step.closes and set(lifecycle.table.get(step.state, ())) & set(lifecycle.table[ABSENT])
+        for step in lifecycle.steps
+    ):
+        for name in lifecycle.table[ABSENT]:
+            if name in steps and not steps[name].restarted:
+                yield f"a run may begin anew, so step {name!r} needs the code for beginning one too many"
+    if lifecycle.visits and not (
+        len(lifecycle.steps) == 2
+        and lifecycle.table[ABSENT] == (lifecycle.steps[0].name,)
+        and lifecycle.steps[1].closes
+        and len(lifecycle.key) == 1
+    ):
+        yield "visits have two steps, coming and going, and one key field, whose visits they are"
     ends = {step.state for step in lifecycle.steps if step.closes or not lifecycle.table.get(step.state)}
     if not ends & reached:
         yield "no end can be reached from the start"

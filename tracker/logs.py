@@ -17,12 +17,16 @@ from typing import IO, Any
 import attrs
 import msgspec
 
-from tracker.envelope import UNREADABLE
+from tracker import envelope
+from tracker.envelope import UNREADABLE, Received
 from tracker.errors import LogError
+from tracker.webhook import MALFORMED, Delivery
 
 STDIN = "-"
 MAX_LINE = 1 << 20
-"""Bytes of a line; the webhook endpoint itself takes no more than a quarter of that."""
+"""Bytes of a line; no webhook is longer."""
+KEPT = 1024
+"""Bytes that are kept of a longer one."""
 
 _CHUNK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
@@ -39,7 +43,7 @@ _json = msgspec.json.Decoder()
 
 @attrs.define
 class Line:
-    """One line, without its end. ``too_long`` is its size where it was refused, else 0."""
+    """One line, without its end. Where it is too long, ``too_long`` is its size and ``text`` its beginning."""
 
     number: int
     text: bytes
@@ -48,7 +52,13 @@ class Line:
 
     @property
     def blank(self) -> bool:
-        return not self.too_long and not self.text.strip()
+        return not self.text.strip() and not self.too_long
+
+    def received(self, source: str) -> Received:
+        """What it holds, with where it stood."""
+        if self.too_long:
+            return Received(self.text, source=source, cut_from=self.too_long)
+        return envelope.decode(self.text, source)
 
     @property
     def cut(self) -> bool:
@@ -61,6 +71,42 @@ class Line:
             reason = str(error)
             return "truncated" in reason or f"invalid number (byte {len(self.text)})" in reason
         return False
+
+
+@attrs.define
+class Oddity:
+    """How many lines of a log are odd in one way, and the first of them."""
+
+    count: int = 0
+    first: int = 0
+    example: str = ""
+
+    def add(self, line: int, example: str) -> None:
+        if not self.count:
+            self.first, self.example = line, example
+        self.count += 1
+
+
+@attrs.define
+class Oddities:
+    """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
+
+    deliveries: int = 0
+    malformed: Oddity = attrs.field(factory=Oddity)
+    untyped: Oddity = attrs.field(factory=Oddity)
+    timeless: Oddity = attrs.field(factory=Oddity)
+    unread_time: Oddity = attrs.field(factory=Oddity)
+
+    def look_at(self, delivery: Delivery, line: int) -> None:
+        self.deliveries += 1
+        if delivery.unrouted == MALFORMED:
+            self.malformed.add(line, delivery.problem)
+        elif delivery.type is None:
+            self.untyped.add(line, delivery.problem)
+        if delivery.received.unread_time is not None:
+            self.unread_time.add(line, delivery.received.unread_time)
+        elif delivery.received_at is None and delivery.type is not None:
+            self.timeless.add(line, "")
 
 
 @attrs.define(eq=False)
@@ -110,8 +156,8 @@ class Log:
                     number += 1
                     yield _line(number, rest, dropped)
                     rest, dropped = following, 0
-                if len(rest) > MAX_LINE:
-                    rest, dropped = b"", len(rest)
+                if not dropped and len(rest) > MAX_LINE:
+                    rest, dropped = rest[:KEPT], len(rest)
         except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
             reason = "breaks off" if isinstance(error, EOFError) else f"cannot be read any further: {error}"
             raise LogError(
@@ -197,7 +243,7 @@ def _unzstd(file: _Joined) -> Iterator[bytes]:
 def _line(number: int, text: bytes, dropped: int) -> Line:
     size = dropped or len(text)
     if size > MAX_LINE:
-        return Line(number, b"", too_long=size)
+        return Line(number, text[:KEPT], too_long=size)
     return Line(number, text[:-1] if text.endswith(b"\r") else text)
 
 

@@ -55,6 +55,11 @@ class Rules:
     def severity_of(self, code: str) -> Severity:
         return self.severity.get(code) or CATALOGUE[code].severity
 
+    def written(self) -> dict[str, str]:
+        """The windows and limits as a rules file has them: ``{"redelivery": "20 min"}``."""
+        windows = {name: value for name, value in attrs.asdict(self).items() if isinstance(value, timedelta)}
+        return {name: _written(value.total_seconds()) for name, value in windows.items()}
+
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
         said = {**attrs.asdict(self), "severity": sorted(self.severity.items())}
@@ -69,6 +74,10 @@ class Config:
     rules: Rules = Rules()
 
 
+WINDOWS = frozenset(field.name for field in attrs.fields(Rules)) - {"severity"}
+"""The names of the windows and limits."""
+
+
 def load_config(path: Path) -> Config:
     """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
     try:
@@ -76,8 +85,8 @@ def load_config(path: Path) -> Config:
         for name in document:
             _known(name, ["data", "rules"], "setting")
         data, rules = document.get("data"), document.get("rules", {})
-        if data is not None and not isinstance(data, str):
-            raise RulesError("data is no text", hint='write data = "/var/lib/tracker"')
+        if data is not None and (not isinstance(data, str) or "\x00" in data):
+            raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
         return Config(path.parent / data if data else None, _rules(rules))
@@ -85,7 +94,7 @@ def load_config(path: Path) -> Config:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RulesError(
             f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
         ) from error
@@ -115,6 +124,13 @@ def _duration(name: str, value: Any) -> timedelta:
             hint='write "20 min", "10 s", "12 h" or a number of seconds',
         )
     return timedelta(seconds=seconds)
+
+
+def _written(seconds: float) -> str:
+    for unit in ("h", "min"):
+        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _severities(value: Any) -> dict[str, Severity]:

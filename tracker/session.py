@@ -33,7 +33,7 @@ from tracker.aggregate import (
 )
 from tracker.envelope import isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
-from tracker.lifecycle import ABSENT
+from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.rules import Rules
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
@@ -90,6 +90,7 @@ class Session:
     end_heard: datetime | None = None
     next_deadline: datetime | None = None
     named: set[str] = attrs.field(factory=set)
+    provisional: list[Finding] = attrs.field(factory=list)
     numbers: _Numbers = attrs.field(factory=_Numbers)
 
     @property
@@ -119,13 +120,15 @@ class Session:
             yield from aggregate.runs
 
     def copy(self) -> Session:
-        return attrs.evolve(
+        copied = attrs.evolve(
             self,
             aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
             findings=[finding.copy() for finding in self.findings],
             named=set(self.named),
             numbers=_Numbers(self.numbers.last),
         )
+        copied.provisional = [finding for finding in copied.all_findings() if finding.verdict == "provisional"]
+        return copied
 
 
 def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Session | None:
@@ -161,9 +164,11 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
     for finding in raised:
         if finding.run is not None:
             finding.state_before = judgement.state_before
-            finding.expected = aggregate.lifecycle.expected(judgement.state_before or ABSENT)
+            finding.expected = _instead(aggregate.lifecycle, judgement.state_before, delivery)
         _own(session, finding)
         _expect(session, finding.deadline)
+        if finding.verdict == "provisional":
+            session.provisional.append(finding)
     _expect(session, run.undecided_until)
     _expect(session, _limit(aggregate, run, rules))
     return (
@@ -178,9 +183,7 @@ def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULE
     """
     due = as_of is not None and session.next_deadline is not None and session.next_deadline <= as_of
     timeless = session.end_heard is None and session.ended and not session.closed_out
-    undecided = any(
-        finding.verdict == "provisional" and finding.deadline is None for finding in session.all_findings()
-    )
+    undecided = any(_timeless(finding) for finding in session.provisional)
     return conclude(session.copy(), as_of, rules) if due or timeless or undecided else session
 
 
@@ -190,12 +193,23 @@ def conclude(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RU
         # First, so that a later moment finds what an earlier one did.
         for finding in _close_out(session, None, rules):
             finding.verdict = "undecided"
+            _own(session, finding)
     if as_of is not None:
         _pass_time(session, as_of, rules)
-    for finding in session.all_findings():
-        if finding.verdict == "provisional" and finding.deadline is None:
+    for finding in session.provisional:
+        if _timeless(finding):
             finding.verdict = "undecided"
     return session
+
+
+def _timeless(finding: Finding) -> bool:
+    """Whether no deadline will ever decide on it."""
+    return finding.verdict == "provisional" and finding.deadline is None
+
+
+def standing(session: Session) -> Iterator[Finding]:
+    """Its findings that no later delivery has explained."""
+    return (finding for finding in session.all_findings() if finding.verdict != "retracted")
 
 
 def next_deadline(session: Session, rules: Rules = DEFAULT_RULES) -> datetime | None:
@@ -210,7 +224,7 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     if at is not None:
         session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
         session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)
-    if session.presumed_ended:
+    if session.presumed_ended and at is not None:
         session.presumed_ended = False
         for finding in session.findings:
             if finding.code == "T304":
@@ -220,8 +234,8 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
         for finding in session.all_findings() if session.meeting_id else ():
             finding.meeting_id = session.meeting_id
     session.active = session.active or (delivery.lifecycle is not None and session.session_id is not None)
-    if at is not None and session.active:
-        _expect(session, at + rules.session_idle)
+    if session.active:
+        _expect(session, plus(session.last_seen_at, rules.session_idle))
 
 
 def _judge_unrouted(session: Session, delivery: Delivery, rules: Rules) -> Judgement:
@@ -242,11 +256,12 @@ def _judge_start(
         return
     if aggregate.lifecycle.frame:
         _frame_heard(session, run, delivery, rules)
-    told = next((finding for finding in session.findings if finding.code == "X401"), None)
     if session.started:
-        if told and told.verdict == "provisional":
-            told.verdict = "retracted"
-    elif told is None:
+        for finding in session.provisional:
+            if finding.code == "X401":
+                finding.verdict = "retracted"
+    elif "X401" not in session.named:
+        session.named.add("X401")
         finding = _reproach(
             session, "X401", rules, delivery=delivery, expected=STARTED, words={"type": delivery.type or ""}
         )
@@ -315,6 +330,11 @@ def _judge_content(
     if step.brings and not any(getattr(payload, name) for name in step.brings):
         words = {"field": " or ".join(_sent_names(step.brings))}
         yield _reproach_run(session, aggregate, run, "C507", rules, delivery, words)
+    for name in lifecycle.artefacts if lifecycle.contradicted else ():
+        value = getattr(payload, name)
+        if value is not None and value != run.data.get(name) and not any(run.standing(lifecycle.contradicted)):
+            words = {"field": camel_case(name), "value": str(value)}
+            yield _reproach_run(session, aggregate, run, lifecycle.contradicted, rules, delivery, words)
     for old, new in lifecycle.deprecated.items():
         if getattr(payload, old) is not None and not any(run.standing("C510")):
             words = dict(zip(("field", "value"), _sent_names((old, new)), strict=True))
@@ -339,7 +359,7 @@ Deadline = tuple[datetime, Callable[[], Iterable[Finding]]]
 
 def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
     """What time alone will do, and when. Each deadline, once past, is not there any more."""
-    for finding in session.all_findings():
+    for finding in session.provisional:
         if finding.verdict == "provisional" and finding.deadline is not None:
             yield finding.deadline, partial(_confirm, finding)
     for aggregate in session.aggregates.values():
@@ -360,6 +380,13 @@ def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
 def _pass_time(session: Session, now: datetime, rules: Rules) -> None:
     """Lets every deadline up to ``now`` pass, the earliest first."""
     while session.next_deadline is not None and session.next_deadline <= now:
+        waiting, session.provisional = session.provisional, []
+        for finding in waiting:  # all at once: what one is confirmed of does not depend on the others
+            if finding.verdict == "provisional":
+                if finding.deadline is not None and finding.deadline <= now:
+                    _confirm(finding)
+                else:
+                    session.provisional.append(finding)
         due = min(_deadlines(session, rules), key=lambda deadline: deadline[0], default=None)
         if due is not None and due[0] <= now:
             for finding in due[1]():
@@ -382,6 +409,9 @@ def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> I
 def _withdraw(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Finding:
     aggregate.runs.remove(run)
     before = aggregate.runs[-1]
+    for finding in run.findings:
+        finding.run = before.number
+    before.findings.extend(run.findings)
     first = next(taken for taken in run.steps.values() if not taken.inferred)
     words = {
         "type": aggregate.lifecycle.webhook_type(first.step),
@@ -454,6 +484,12 @@ def _presume_ended(session: Session, at: datetime, rules: Rules) -> list[Finding
 def _expect(session: Session, deadline: datetime | None) -> None:
     if deadline is not None and (session.next_deadline is None or deadline < session.next_deadline):
         session.next_deadline = deadline
+
+
+def _instead(lifecycle: Lifecycle, state: str | None, delivery: Delivery) -> tuple[str, ...]:
+    """What should have come; nothing where what came was as good as any."""
+    expected = lifecycle.expected(state or ABSENT)
+    return () if delivery.type in expected else expected
 
 
 def _own(session: Session, finding: Finding) -> None:

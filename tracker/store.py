@@ -8,14 +8,19 @@ A stored event's topic is the webhook type; its state is ``tracker.envelope``'s 
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 The write lock is taken before the versions are read; taken later, SQLite would refuse it.
+
+A delivery belongs where it is stored. What is read may say otherwise, because somebody changed it or
+because a newer program reads it differently; ``integrity`` names it, and all others go by the stream.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -42,7 +47,7 @@ from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
-from tracker.webhook import Delivery, parse
+from tracker.webhook import UNKNOWN_TYPE, Delivery, parse
 
 FORMAT = 1
 """The version of the file; a higher one was written by a newer program."""
@@ -52,10 +57,15 @@ EVENTS_DB = "events.db"
 PAGE = 1000
 LOCK_TIMEOUT = 60
 """Seconds to wait for another process that writes."""
+UNROUTED = "unrouted:"
+"""What the name of a stream begins with that holds deliveries without a session."""
+
+_STATE = "CASE typeof(state) WHEN 'text' THEN CAST(state AS BLOB) ELSE state END"
 
 Upcaster = Callable[[bytes], bytes]
-UPCASTERS: dict[int, Upcaster] = {}
-"""Format of a file -> what turns a state written in it into the next format's."""
+UPCASTERS: tuple[Upcaster, ...] = ()
+"""The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
+for a file that a newer program goes on with holds states of several formats."""
 
 
 @attrs.frozen
@@ -85,8 +95,8 @@ class ConcurrentReadError(Exception):
 class EnvelopeMapper(Mapper[str]):
     """Between ``WebhookReceived`` and what is stored; knows the old formats so that nobody else must."""
 
-    def __init__(self, format: int = FORMAT) -> None:
-        self.upcasters = [UPCASTERS[number] for number in range(format, FORMAT)]
+    def __init__(self) -> None:
+        """Needs neither transcoder nor cipher: the state is a line of text."""
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         state = envelope.encode(domain_event.received)
@@ -101,7 +111,7 @@ class EnvelopeMapper(Mapper[str]):
         )
 
     def to_received(self, state: bytes) -> Received:
-        for upcast in self.upcasters:
+        for upcast in UPCASTERS:
             state = upcast(state)
         return envelope.decode(state)
 
@@ -109,6 +119,7 @@ class EnvelopeMapper(Mapper[str]):
 class _Pool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         connection = self._connect()
+        connection._sqlite_conn.text_factory = _lenient  # noqa: SLF001 - the library has no name for it
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
 
@@ -170,8 +181,8 @@ class EventRecorder(SQLiteProcessRecorder):
             rows,
         )
         # We hold the only write lock, so the positions of these rows follow each other.
-        c.execute("SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
-        last = row[0] if (row := c.fetchone()) else 0
+        c.execute("SELECT last_insert_rowid()")
+        last = c.fetchone()[0] if rows else 0
         return range(last - len(rows) + 1, last + 1)
 
     def select_notifications(
@@ -194,7 +205,7 @@ class EventRecorder(SQLiteProcessRecorder):
             conditions.append(f"topic IN ({','.join('?' * len(topics))})")
             values.extend(topics)
         rows = self.rows(
-            "SELECT originator_id, originator_version, topic, state, notification_id FROM stored_events "
+            f"SELECT originator_id, originator_version, topic, {_STATE}, notification_id FROM stored_events "
             f"WHERE {' AND '.join(conditions)} ORDER BY notification_id LIMIT ?",
             (*values, limit),
         )
@@ -202,9 +213,16 @@ class EventRecorder(SQLiteProcessRecorder):
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT gives."""
+        return self.at_once((statement, values))[0]
+
+    def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[list[tuple[Any, ...]]]:
+        """What several SELECTs give at one moment."""
+        found = []
         with self.datastore.transaction(commit=False) as c:
-            c.execute(statement, values)
-            return [tuple(row) for row in c.fetchall()]
+            for statement, values in statements:
+                c.execute(statement, values)
+                found.append([tuple(row) for row in c.fetchall()])
+        return found
 
     def _compare(self, c: SQLiteCursor, seen: Seen) -> None:
         c.execute(
@@ -249,10 +267,9 @@ class Tracker(Application[str]):
             return cls(
                 {
                     "PERSISTENCE_MODULE": "eventsourcing.sqlite",
-                    "SQLITE_DBNAME": str(path),
+                    "SQLITE_DBNAME": _name(path),
                     "SQLITE_LOCK_TIMEOUT": str(LOCK_TIMEOUT),
                     "ORIGINATOR_ID_TYPE": "text",
-                    # Without create, the store is only read, perhaps from a medium that is read-only.
                     "CREATE_TABLE": "y" if create and stored is None else "n",
                 },
                 path,
@@ -270,7 +287,7 @@ class Tracker(Application[str]):
         return factory
 
     def construct_mapper(self) -> Mapper[str]:
-        return EnvelopeMapper(_check(self.path) or FORMAT)
+        return EnvelopeMapper()
 
     def construct_recorder(self) -> EventRecorder:
         recorder = EventRecorder(self.factory.datastore)  # type: ignore[attr-defined]  # it is an SQLiteFactory
@@ -302,7 +319,7 @@ class Tracker(Application[str]):
                 values.append(value)
         yield from self._deliveries(" AND ".join(conditions), values, "originator_version")
 
-    def unrouted(self, stream: str = "unrouted:") -> Iterator[Delivery]:
+    def unrouted(self, stream: str = UNROUTED) -> Iterator[Delivery]:
         """The deliveries of all streams whose name begins with ``stream``, by position."""
         yield from self._deliveries(
             "originator_id>=? AND originator_id<?",
@@ -314,7 +331,13 @@ class Tracker(Application[str]):
         """Deliveries behind a position, each with its version in its stream."""
         with store_errors(self.path):
             found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
-        return [(self._delivery(event.id, event.state), event.originator_version) for event in found]
+        return [
+            (
+                self._delivery(event.id, event.originator_id, event.originator_version, event.state),
+                event.originator_version,
+            )
+            for event in found
+        ]
 
     def deliveries(self, *, stop: int | None = None) -> Iterator[Delivery]:
         """All deliveries by position."""
@@ -323,18 +346,6 @@ class Tracker(Application[str]):
             for delivery, _ in page:
                 yield delivery
             after = page[-1][0].position
-
-    def placed(self) -> Iterator[tuple[Delivery, str]]:
-        """All deliveries by position, each with the stream it is stored in."""
-        after = 0
-        while True:
-            with store_errors(self.path):
-                found = self.recorder.select_notifications(after, PAGE, inclusive_of_start=False)
-            for event in found:
-                yield self._delivery(event.id, event.state), str(event.originator_id)
-            if not found:
-                return
-            after = found[-1].id
 
     def status(
         self,
@@ -369,6 +380,15 @@ class Tracker(Application[str]):
         """The position of the newest delivery, 0 if there is none."""
         return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
 
+    def digest(self, position: int) -> str:
+        """What tells the event at this position from any other; empty where there is none."""
+        with store_errors(self.path):
+            rows = self._recorder.rows(
+                f"SELECT originator_id, originator_version, {_STATE} FROM stored_events WHERE notification_id=?",
+                (position,),
+            )
+        return blake2b(repr(rows[0]).encode(), digest_size=16).hexdigest() if rows else ""
+
     def count(self) -> int:
         return self._value("SELECT COUNT(*) FROM stored_events") or 0
 
@@ -384,47 +404,128 @@ class Tracker(Application[str]):
             ]
 
     def integrity(self) -> Iterator[tuple[str, str]]:
-        """What the file itself contradicts: (place, problem). Nothing if it is sound."""
-        with store_errors(self.path):
-            for (problem,) in self._recorder.rows("PRAGMA integrity_check"):
-                if problem != "ok":
-                    yield str(self.path), problem
-            expected = 1
-            for position, stream, version, in_order in self._recorder.rows(
-                "SELECT notification_id, originator_id, originator_version, "
-                "originator_version = ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) "
-                "FROM stored_events ORDER BY notification_id"
-            ):
-                if position != expected:
-                    yield f"position {expected}", f"a hole: the next position is {position}"
-                if not in_order:
-                    yield f"position {position}", f"version {version} of {stream} is out of order"
-                expected = position + 1
-            last = self._value("SELECT seq FROM sqlite_sequence WHERE name='stored_events'") or 0
-            if last >= expected:
-                yield f"position {expected}", f"a hole at the end: position {last} had been given"
+        """What the file contradicts: (place, problem). Nothing if it is sound."""
+        for look in (self._damage, self._out_of_order, self._misread):
+            try:
+                with store_errors(self.path):
+                    yield from look()
+            except StoreError as error:
+                yield str(self.path), error.message
+
+    def _damage(self) -> Iterator[tuple[str, str]]:
+        for (problem,) in self._recorder.rows("PRAGMA integrity_check"):
+            if problem != "ok":
+                yield str(self.path), problem
+        tables = {name for (name,) in self._recorder.rows("SELECT name FROM sqlite_schema")}
+        for name in ("stored_events", "tracking"):
+            if name not in tables:
+                yield name, "there is no such table"
+
+    def _out_of_order(self) -> Iterator[tuple[str, str]]:
+        events, counter = self._recorder.at_once(
+            (
+                "SELECT notification_id, originator_id, originator_version, originator_version = "
+                "ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) "
+                "FROM stored_events ORDER BY notification_id",
+                (),
+            ),
+            ("SELECT seq FROM sqlite_sequence WHERE name='stored_events'", ()),
+        )
+        expected = 1
+        for position, stream, version, in_order in events:
+            if position != expected:
+                yield f"position {expected}", f"a hole: the next position is {position}"
+            if not in_order:
+                yield f"position {position}", f"version {version} of {stream} is out of order"
+            expected = position + 1
+        last = counter[0][0] if counter else 0
+        if isinstance(last, int) and last >= expected:
+            yield f"position {expected}", f"a hole at the end: position {last} had been given"
+        elif last != expected - 1:
+            yield (
+                "sqlite_sequence",
+                f"the last position given is {last!r}, the last one there is {expected - 1}",
+            )
+
+    def _misread(self) -> Iterator[tuple[str, str]]:
+        """Events that say something else than where and as what they are stored."""
+        assert isinstance(self.mapper, EnvelopeMapper)
+        after = 0
+        while found := self.recorder.select_notifications(after, PAGE, inclusive_of_start=False):
+            for event in found:
+                place = f"position {event.id}"
+                if not isinstance(event.state, bytes):
+                    yield place, f"its state is {event.state!r}, which is no text"
+                    continue
+                delivery = parse(self.mapper.to_received(event.state), event.id)
+                if delivery.stream != event.originator_id:
+                    yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
+                if delivery.topic != event.topic:
+                    yield place, f"stored as {event.topic}, is {delivery.topic}"
+            after = found[-1].id
 
     @property
     def _recorder(self) -> EventRecorder:
         assert isinstance(self.recorder, EventRecorder)
         return self.recorder
 
-    def _delivery(self, position: int, state: bytes) -> Delivery:
+    def _delivery(self, position: int, stream: Any, version: Any, state: Any) -> Delivery:
         assert isinstance(self.mapper, EnvelopeMapper)
-        return parse(self.mapper.to_received(state), position)
+        if not (isinstance(stream, str) and isinstance(version, int) and isinstance(state, bytes)):
+            raise StoreDamagedError(
+                f"the event at position {position} is damaged",
+                place=str(self.path),
+                hint="restore it from a backup; tracker verify names every such place",
+            )
+        delivery = parse(self.mapper.to_received(state), position)
+        if delivery.stream != stream:
+            _put_back(delivery, stream)
+        return delivery
 
     def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
-        with store_errors(self.path):
-            rows = self._recorder.rows(
-                f"SELECT notification_id, state FROM stored_events WHERE {condition} ORDER BY {order}", values
-            )
-        for position, state in rows:
-            yield self._delivery(position, state)
+        """Page by page, for a stream may be as long as the store."""
+        after: Any = -1
+        while True:
+            with store_errors(self.path):
+                rows = self._recorder.rows(
+                    f"SELECT notification_id, originator_id, originator_version, {_STATE}, {order} "
+                    f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
+                    (*values, after),
+                )
+            for *event, after in rows:
+                yield self._delivery(*event)
+            if len(rows) < PAGE:
+                return
 
     def _value(self, statement: str) -> Any:
         with store_errors(self.path):
             rows = self._recorder.rows(statement)
         return rows[0][0] if rows else None
+
+
+def _put_back(delivery: Delivery, stream: str) -> None:
+    """Makes a delivery one of the stream that it is stored in."""
+    is_session = not stream.startswith((UNROUTED, "resource:"))
+    delivery.stream, delivery.session_id = stream, stream if is_session else None
+    if stream.startswith(UNROUTED) and delivery.lifecycle is not None:
+        delivery.lifecycle, delivery.step, delivery.unrouted = None, None, UNKNOWN_TYPE
+        delivery.problem = f"{delivery.topic} was not a known type when it was stored"
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def _name(path: Path) -> str:
+    """What SQLite is to open, as a URI where it is on a medium on which nothing can be written."""
+    path = path.absolute()  # a relative one that begins with "file:" would be taken for a URI
+    return f"{path.as_uri()}?immutable=1" if _is_immutable(path) else str(path)
+
+
+def _is_immutable(path: Path) -> bool:
+    """Whether nothing can write to a store, and nothing waits beside it to be taken over into it."""
+    beside = path.with_name(f"{path.name}-wal")
+    return path.exists() and not os.access(path.parent, os.W_OK) and not beside.exists()
 
 
 @contextmanager
@@ -453,7 +554,7 @@ def store_error(path: Path, error: Exception) -> StoreError:
         )
     if "readonly" in reason or "read-only" in reason.lower() or isinstance(error, PermissionError):
         return StoreError("cannot be written", place=place, hint="check its permissions, or choose --data DIR")
-    if "not a database" in reason or "malformed" in reason or "no such table" in reason:
+    if any(words in reason for words in ("not a database", "malformed", "no such", "Could not decode")):
         return StoreDamagedError(
             "is not a store of this program, or is damaged",
             place=place,
@@ -477,10 +578,13 @@ def _check(path: Path) -> int | None:
     """The format of a store, ``None`` for an empty one. Raises if it is not one we can use."""
     if path.is_dir():
         raise StoreError("is a directory, not a file", place=str(path), hint="choose another --data DIR")
+    if path.exists() and not path.is_file():
+        raise StoreError("is no file", place=str(path), hint="choose another --data DIR")
     if not path.exists() or path.stat().st_size == 0:
         return None
     with store_errors(path):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+        mode = "immutable=1" if _is_immutable(path) else "mode=ro"
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=LOCK_TIMEOUT)
         try:
             connection.execute("BEGIN")  # one moment for all three: another process may be making it
             (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -499,5 +603,11 @@ def _check(path: Path) -> int | None:
             f"was written by a newer version (format {format}, this one knows {FORMAT})",
             place=str(path),
             hint="upgrade: pip install --upgrade meeting-tracker",
+        )
+    if format < 1:
+        raise StoreDamagedError(
+            f"has format {format}, which there never was",
+            place=str(path),
+            hint="restore it from a backup, or choose another --data DIR and ingest the logs again",
         )
     return int(format)

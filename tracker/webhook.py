@@ -33,7 +33,7 @@ MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 
 _AGENT_SESSION = re.compile(r"session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_RESERVED = ("resource:", "unrouted:")
+_RESERVED = re.compile(r"resource:|unrouted:|unrouted$")
 
 
 @attrs.define(eq=False)
@@ -91,6 +91,9 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     """What was delivered. ``position`` is the place in the store or the line in the log."""
     if isinstance(received, bytes):
         received = Received(received)
+    if received.cut_from is not None:
+        problem = f"it has {received.cut_from:,} bytes, of which only the beginning is kept"
+        return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
@@ -163,7 +166,8 @@ def _route(delivery: Delivery, data: dict[str, Any], registry: Registry) -> Deli
 
 @lru_cache(maxsize=256)
 def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(webhook_type, known, n=1, cutoff=0.85)
+    alike = [name for name in known if abs(len(name) - len(webhook_type)) < 4]
+    near = difflib.get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
     return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
 
 
@@ -174,8 +178,8 @@ def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
         return None, f"its sessionId is {_shape(data, 'sessionId')}"
     if _AGENT_SESSION.fullmatch(value):
         return None, "its sessionId is an agent session's, not a meeting session's"
-    if value.startswith(_RESERVED):
-        return None, f"its sessionId begins with {value.split(':')[0]}:, which is a name of this program's own"
+    if _RESERVED.match(value):
+        return None, f"its sessionId, {value}, is a name of this program's own"
     return value, ""
 
 
@@ -204,8 +208,14 @@ def _unrouted(webhook_type: str) -> str:
 def _why(body: bytes, error: Exception) -> str:
     """What makes a body unreadable, and in which column (from 1) of which line."""
     if isinstance(error, msgspec.ValidationError):
-        out_of_range = str(error).startswith("Number out of range")
-        return "a number in it is out of range" if out_of_range else "it is JSON, but not an object"
+        if str(error).startswith("Number out of range"):
+            return "a number in it is out of range"
+        try:
+            _any.decode(body)
+        except UNREADABLE as broken:  # it only begins like JSON, as a log line begins with a date
+            error = broken
+        else:
+            return "it is JSON, but not an object"
     if isinstance(error, RecursionError):
         return "its JSON is nested too deeply"
     try:

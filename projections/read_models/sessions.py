@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
-from tracker.session import Session
+from tracker.session import Session, standing
 
 
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
     visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
-    counted = [found for found in session.all_findings() if found.verdict in ("settled", "undecided")]
-    severities = [found.severity for found in counted]
+    found = list(standing(session))
+    severities = [one.severity for one in found if one.verdict != "provisional"]
     yield (
         session.session_id,
         session.meeting_id,
@@ -34,6 +34,7 @@ def rows(session: Session) -> Iterator[Row]:
         max(severities, key=SEVERITIES.index, default=None),
         severities.count("error"),
         severities.count("warning"),
+        sum(one.verdict == "provisional" and one.severity != "info" for one in found),
     )
 
 
@@ -55,6 +56,7 @@ TABLE = Table(
         "severity": str,
         "errors": int,
         "warnings": int,
+        "provisional": int,
     },
     pk=("session_id",),
     rows=rows,
@@ -72,25 +74,26 @@ def find(
     *,
     live: bool = False,
     meeting: str | None = None,
-    finding: str | None = None,
+    findings: Sequence[str] = (),
     since: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC, ``finding`` a code."""
-    conditions, values = ["1"], dict[str, Any]()
+    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``."""
+    conditions = ["1"]
     if live:
         conditions.append("state IN ('live', 'unknown')")
     if meeting is not None:
         conditions.append("meeting_id = :meeting")
     if since is not None:
         conditions.append("last_seen_at >= :since")
-    if finding is not None:
+    codes = {f"code{number}": code for number, code in enumerate(findings)}
+    if codes:
+        named = ", ".join(f":{name}" for name in codes)
         conditions.append(
-            "session_id IN (SELECT session_id FROM findings WHERE code = :finding AND verdict != 'retracted')"
+            f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
         )
-    values = {"meeting": meeting, "since": since, "finding": finding}
     return db.query(
         f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY last_seen_at DESC, last_position DESC",
-        values,
+        {"meeting": meeting, "since": since, **codes},
     )
 
 

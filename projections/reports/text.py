@@ -8,7 +8,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -19,10 +19,10 @@ from rich.text import Text
 
 from projections.audit import Audit
 from projections.read_models.runs import first_url
-from projections.status import Moment, standing
-from tracker.aggregate import Aggregate, Run
+from projections.status import Moment
+from tracker.aggregate import LOST, Aggregate, Run
 from tracker.findings import SEVERITIES, Code, Finding
-from tracker.session import Session
+from tracker.session import Session, standing
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""
@@ -31,6 +31,8 @@ WIDE = 112
 """Columns of a terminal from which a table shows all it has."""
 MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
+MOST_BODY = 60
+"""Bytes of an unrouted body that are shown; ``tracker export`` has all."""
 MOST_NAME = 24
 """Columns for names; a longer one pushes what stands behind it."""
 LANES = 18
@@ -40,8 +42,16 @@ LANES = 18
 def console(file: TextIO) -> Console:
     """Where text goes: as wide as the terminal, or as wide as need be."""
     if file.isatty():
-        return Console(file=file, highlight=False)
-    return Console(file=file, highlight=False, width=UNBOUNDED, no_color=True, force_terminal=False)
+        return Console(file=file, highlight=False, markup=False, emoji=False)
+    return Console(
+        file=file,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=UNBOUNDED,
+        no_color=True,
+        force_terminal=False,
+    )
 
 
 def shown(value: object) -> str:
@@ -65,7 +75,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             shown(row["meeting_id"] or "–"),
             _stamp(row["started_at"], wide=wide),
             *((_stamp(row["last_seen_at"]), people) if wide else ()),
-            _severities(row["errors"], row["warnings"]),
+            _severities(row["errors"], row["warnings"], row["provisional"]),
         )
     if count:
         out.print(table)
@@ -91,7 +101,9 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         ("seen as of", as_of),
     ):
         if time is not None:
-            out.print(Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True)))
+            guess = name == "ended" and time == session.end_heard
+            line = Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True))
+            out.print(line.append("  when we heard of it" if guess else "", "dim"))
     heard = (
         f"{_count(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
@@ -107,16 +119,12 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         out.print()
         out.print(Text("media", "bold"))
         _media(out, media)
-    found = [one for one in standing(session.all_findings()) if one.severity != "info"]
-    infos = sum(one.severity == "info" for one in standing(session.all_findings()))
+    found = [one for one in standing(session) if one.severity != "info"]
+    infos = sum(one.severity == "info" for one in standing(session))
     out.print()
-    if not found:
-        out.print(
-            Text.assemble(("nothing is wrong", "green"), (f", {_count(infos, 'info')}" if infos else "", "dim"))
-        )
-    else:
-        told = f"  and {_count(infos, 'info')}: tracker timeline shows them" if infos else ""
-        out.print(Text.assemble(("findings", "bold"), (told, "dim")))
+    told = f"  and {_count(infos, 'info')}: tracker timeline shows them" if infos else ""
+    head = Text("findings", "bold") if found else Text("nothing is wrong", "green")
+    out.print(head.append(told, "dim"))
     for one in found:
         finding(out, one)
 
@@ -142,11 +150,15 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
             "  " if lanes else "",
             shown(one.delivery.type or one.delivery.problem),
         )
-        if one.judgement.reading not in ("advanced", "new-run"):
-            line.append(f"  {one.judgement.reading}", "dim")
+        reading = one.judgement.reading
+        if reading not in ("advanced", "new-run") and reading not in (found.slug for found in one.findings):
+            line.append(f"  {reading}", "dim")
         for found in one.findings:
             line.append(f"  {found.code} {found.slug}", STYLES[found.severity])
         out.print(line, soft_wrap=True)
+        if one.delivery.stream.startswith("unrouted:"):
+            body = one.delivery.body[:MOST_BODY].decode(errors="replace")
+            out.print(Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"), soft_wrap=True)
     out.print(Text(_count(len(moments), "delivery", "deliveries"), "dim"))
 
 
@@ -175,27 +187,24 @@ def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) 
         for found in ones:
             finding(out, found)
         out.print()
-    meetings = [one for one in result.sessions if one.session_id]
-    wrong = {found.session_id for found in findings} - {None}
+    summary(out, result, least)
+
+
+def summary(out: Console, result: Audit, least: str) -> None:
+    """The sum of an audit: what was read, and how much of it is wrong."""
+    meetings = _count(sum(one.session_id is not None for one in result.sessions), "session")
     span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
-    out.print(
-        Text(
-            f"{_count(result.deliveries, 'delivery', 'deliveries')}, {_count(len(meetings), 'session')}{span}"
-        ),
-        soft_wrap=True,
-    )
-    counts = {severity: sum(found.severity == severity for found in result.findings) for severity in SEVERITIES}
-    line = Text.assemble(
-        (_count(counts["error"], "error"), STYLES["error"] if counts["error"] else "dim"),
-        ", ",
-        (_count(counts["warning"], "warning"), STYLES["warning"] if counts["warning"] else "dim"),
-        ", ",
-        (_count(counts["info"], "info"), "dim"),
-        f" in {len(wrong)} of {_count(len(meetings), 'session')}" if wrong else "",
-    )
+    out.print(Text(f"{_count(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
+    line = Text()
+    for severity in reversed(SEVERITIES):
+        number = sum(found.severity == severity for found in result.findings)
+        line.append(_count(number, severity), STYLES[severity] if number else "dim")
+        line.append("; " if severity == "info" else ", ")
+    wrong = {found.session_id for found in result.findings if found.severity != "info"} - {None}
+    line.append(f"something is wrong with {len(wrong) or 'none'} of {meetings}")
     hidden = sum(SEVERITIES.index(found.severity) < SEVERITIES.index(least) for found in result.findings)
     if hidden:
-        line.append(f"  ({hidden} below {least} not shown: --min-severity info)", "dim")
+        line.append(f" ({hidden} below {least} not shown: --min-severity info)", "dim")
     out.print(line, soft_wrap=True)
 
 
@@ -221,13 +230,16 @@ def finding(out: Console, found: Finding) -> None:
     out.print(Text(f"    {expected}evidence {more}{rests}", "dim"), soft_wrap=True)
 
 
-def code(out: Console, entry: Code, severity: str) -> None:
-    """One rule of the catalogue."""
+def code(out: Console, entry: Code, severity: str, settings: Mapping[str, str]) -> None:
+    """One rule of the catalogue, with the windows in force that it names."""
     out.print(
         Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
         soft_wrap=True,
     )
-    for name, words in (("when", entry.when), ("example", entry.example), ("do", entry.advice)):
+    told = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
+    named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
+    told.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
+    for name, words in told:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=9)
         grid.add_column()
@@ -291,6 +303,8 @@ def _span(run: Run) -> str:
     times = [step.at for step in run.steps.values() if step.at is not None]
     if not times:
         return ""
+    if run.state == LOST:
+        return f"{_time(min(times))} – ?  last heard of at {_time(max(times))}"
     return f"{_time(min(times))} – {_time(max(times)) if run.closed else ''}".rstrip()
 
 
@@ -307,26 +321,35 @@ class _Lanes:
                 for n, one in enumerate(self.aggregates)
             ]
         self.lanes = max(self.lane_of, default=-1) + 1
+        self.under_way: list[set[int]] = [set() for _ in range(self.lanes)]
 
     def legend(self) -> list[Text]:
+        members: list[list[Aggregate]] = [[] for _ in range(self.lanes)]
+        for place, aggregate in enumerate(self.aggregates):
+            members[self.lane_of[place]].append(aggregate)
         lines = []
-        for lane in range(self.lanes):
-            members = [one for n, one in enumerate(self.aggregates) if self.lane_of[n] == lane]
-            first = members[0]
-            name = f"{len(members)} people" if len(members) > 1 else first.name
-            kind = "" if name == first.lifecycle.name or len(members) > 1 else f"{first.lifecycle.name} "
+        for lane, ones in enumerate(members):
+            first, shared = ones[0], len(ones) > 1
+            name = f"{len(ones)} people" if shared else first.name
+            kind = "" if shared or name == first.lifecycle.name else f"{first.lifecycle.name} "
+            state = sum(not one.runs[-1].closed for one in ones) if shared else first.state
             bars = "│" * lane + "┌" + "─" * (self.lanes - lane)
-            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (f"  {first.state}", "dim")))
+            told = f"  {state} inside" if shared else f"  {state}"
+            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (told, "dim")))
         return lines
 
     def draw(self, one: Moment) -> Text:
+        """The lanes at one delivery; the deliveries are drawn in their order."""
+        moved = None if one.place is None else self.lane_of[one.place]
+        if one.place is not None:
+            members = self.under_way[self.lane_of[one.place]]
+            members.add(one.place) if one.under_way else members.discard(one.place)
         drawn = Text()
-        for lane in range(self.lanes):
-            members = {n for n, at in enumerate(self.lane_of) if at == lane}
-            if one.place is not None and one.place in members:
+        for lane, members in enumerate(self.under_way):
+            if lane == moved:
                 drawn.append(_glyph(one), _glyph_style(one))
             else:
-                drawn.append("│" if members & one.open else " ", "dim")
+                drawn.append("│" if members else " ", "dim")
         return drawn
 
 
@@ -338,7 +361,7 @@ def _glyph(one: Moment) -> str:
         return "!"
     if after in ("failed", "lost"):
         return "✗"
-    if one.place not in one.open:
+    if not one.under_way:
         return "└"
     return "┌" if one.judgement.state_before is None or reading == "new-run" else "├"
 
@@ -351,19 +374,18 @@ def _glyph_style(one: Moment) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name not in ("findings", "when"))
     return table
 
 
-def _severities(errors: int, warnings: int) -> Text:
-    if not errors and not warnings:
-        return Text("none", "dim")
-    parts = []
-    if errors:
-        parts.append((_count(errors, "error"), STYLES["error"]))
-    if warnings:
-        parts.append((_count(warnings, "warning"), STYLES["warning"]))
-    return Text(", ").join(Text(*part) for part in parts)
+def _severities(errors: int, warnings: int, provisional: int) -> Text:
+    counted = (
+        (errors, _count(errors, "error"), STYLES["error"]),
+        (warnings, _count(warnings, "warning"), STYLES["warning"]),
+        (provisional, f"{provisional} provisional", "dim"),
+    )
+    told = [Text(words, style) for number, words, style in counted if number]
+    return Text(", ").join(told) if told else Text("none", "dim")
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -9,7 +9,9 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 
+from tracker.findings import CATALOGUE
 from tracker.lifecycle import DeclarationError, Lifecycle, Step
+from tracker.rules import WINDOWS
 
 
 class Registry(Mapping[str, Lifecycle]):
@@ -28,6 +30,13 @@ class Registry(Mapping[str, Lifecycle]):
                     owner = self.routes[webhook_type][0].name
                     raise DeclarationError(f"{webhook_type} belongs to {owner!r} and to {lifecycle.name!r}")
                 self.routes[webhook_type] = lifecycle, step
+            for code in sorted(_codes(lifecycle) - CATALOGUE.keys()):
+                raise DeclarationError(f"lifecycle {lifecycle.name!r}: no code {code!r} in the catalogue")
+            for step in lifecycle.steps:
+                if step.limit and step.limit not in WINDOWS:
+                    raise DeclarationError(
+                        f"lifecycle {lifecycle.name!r}: no limit {step.limit!r} in the rules"
+                    )
         if sum(lifecycle.frame for lifecycle in self.values()) > 1:
             raise DeclarationError("only one lifecycle can be the frame of the others")
 
@@ -43,6 +52,16 @@ class Registry(Mapping[str, Lifecycle]):
     def adding(self, lifecycle: Lifecycle) -> Registry:
         """A registry with one lifecycle more."""
         return Registry([*self.values(), lifecycle])
+
+
+def _codes(lifecycle: Lifecycle) -> set[str]:
+    """Every code of the catalogue that a declaration names."""
+    found = {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
+    found.add(lifecycle.contradicted)
+    for step in lifecycle.steps:
+        found |= {step.skipped, step.missed, step.orphan, step.repeated, step.conflict}
+        found |= {step.restarted, step.outcome, step.overdue}
+    return found - {""}
 
 
 def _declared() -> Iterator[Lifecycle]:

@@ -25,6 +25,7 @@ LIFECYCLE = Lifecycle(
     payload=Hls,
     optional_key=("id",),
     artefacts=URLS,
+    contradicted="C502",
     deprecated={"downstream_url": "playback_hls_url"},
     after_end="X402",
     settled_after_end="D104",
