@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -21,10 +21,12 @@ from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.follow import Progress, Views
+    from tracker.envelope import Received
     from tracker.findings import Finding
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Rules
+    from tracker.simulate import Line
     from tracker.store import Tracker
     from tracker.webhook import Delivery
 
@@ -621,6 +623,126 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
             "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
         )
     return found
+
+
+@tracker.command(short_help="Make up a log of meetings with known faults.")
+@click.option(
+    "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="How many sessions."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other meetings.")
+@click.option(
+    "--faults", type=float, default=0.05, show_default=True, help="The share that has a fault, 0 to 1."
+)
+@click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this fault; may be repeated.")
+@click.option("--start", type=Time(), help="When the log begins (2026-01-05).")
+@click.option("--out", metavar="FILE", help="Where the log goes (-, stdout); packed if it ends in .gz.")
+@click.option("--truth", type=click.Path(path_type=Path), help="Write what is true of each session there.")
+@click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
+@click.option("--key", type=click.Path(path_type=Path), help="Sign them with this RSA key (PEM).")
+@click.option(
+    "--speed", type=click.FloatRange(min=0, min_open=True), help="60: an hour in a minute (do not wait)."
+)
+@click.option("--list", "listed", is_flag=True, help="Tell the faults.")
+def simulate(
+    meetings: int,
+    seed: int,
+    faults: float,
+    names: tuple[str, ...],
+    start: datetime | None,
+    out: str | None,
+    truth: Path | None,
+    url: str | None,
+    key: Path | None,
+    speed: float | None,
+    listed: bool,
+) -> None:
+    """Make up a log of meetings, some with one known fault, to try a handler or an audit on.
+
+    The same arguments give the same log. --truth tells, a line a session, which fault it has, which
+    lines it touched, which codes would be a right answer, and the states that must come out.
+    """
+    from tracker.simulate import START
+    from tracker.simulate import simulate as lines_of
+    from tracker.simulate.faults import FAULTS
+
+    if listed:
+        for fault in FAULTS.values():
+            click.echo(f"{fault.name:<23}  {fault.kind:<8}  {' '.join(fault.codes):<14}  {fault.summary}")
+        return
+    if (url is None) != (key is None):
+        hint = "VideoSDK signs what it sends: openssl genrsa -out key.pem 2048 makes a key"
+        raise UsageError("--send and --key need each other", hint=hint)
+    lines = lines_of(meetings, seed, faults, names, start or START)
+    with _progress("simulating") as progress, _simulated(lines, out if out or url else "-", truth) as made:
+        counted = (line.received for line in _by_meeting(made, progress, meetings))
+        if url is None or key is None:
+            for _ in counted:
+                pass
+        else:
+            _send(counted, url, key, speed)
+
+
+def _by_meeting(lines: Iterable[Line], progress: Progress, meetings: int) -> Iterator[Line]:
+    done = 0
+    for line in lines:
+        done += line.last
+        progress(done, meetings)
+        yield line
+
+
+@contextmanager
+def _simulated(lines: Iterable[Line], out: str | None, truth: Path | None) -> Iterator[Iterator[Line]]:
+    """The lines, each written on its way, and each session's truth with its last one."""
+    from contextlib import ExitStack
+
+    from tracker.envelope import encode
+    from tracker.simulate import as_json
+
+    with ExitStack() as files:
+        log = files.enter_context(_written(out)) if out else None
+        beside = files.enter_context(_written(str(truth))) if truth else None
+
+        def written() -> Iterator[Line]:
+            for line in lines:
+                if log:
+                    log.write(encode(line.received) + b"\n")
+                yield line
+                if beside and line.last and line.truth:
+                    beside.write(as_json(line.truth) + b"\n")
+
+        yield written()
+
+
+@contextmanager
+def _written(path: str) -> Iterator[IO[bytes]]:
+    """A file to write to, packed without name and time so that equal content gives equal bytes."""
+    from gzip import GzipFile
+
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        file = Path(path).open("wb")  # noqa: SIM115 - it is closed below
+    except OSError as error:
+        hint = "give a path in a directory that is there"
+        raise UsageError(f"cannot be written: {error.strerror}", place=path, hint=hint) from error
+    with file:
+        if path.endswith(".gz"):
+            with GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                yield cast("IO[bytes]", packed)
+        else:
+            yield file
+
+
+def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None) -> None:
+    from projections.send import send, signer
+
+    sent = send(webhooks, url, signer(key), speed)
+    click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)
+    if sent.refused:
+        hint = "a handler answers every webhook with a 2xx, else it is sent again"
+        raise UsageError(f"not accepted, the first of them webhook {sent.first_refusal}", place=url, hint=hint)
 
 
 def _write(chunks: Iterable[bytes]) -> None:

@@ -30,6 +30,7 @@ LAYERS = {
         "lifecycles": {"attrs"},
         "envelope": {"attrs", "msgspec"},
         "webhook": {"attrs", "cattrs", "msgspec"},
+        "simulate": {"attrs", "msgspec"},
         "aggregate": {"attrs"},
         "session": {"attrs"},
         "store": {"attrs", "eventsourcing"},
@@ -44,6 +45,7 @@ LAYERS = {
         "audit": {"attrs"},
         "verify": {"attrs"},
         "export": set(),
+        "send": {"attrs", "cryptography"},
         "reports": {"msgspec", "rich"},
         "cli": {"click", "rich"},
     },
@@ -51,6 +53,9 @@ LAYERS = {
 
 OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"}
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
+
+OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
+"""What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
 
@@ -177,9 +182,16 @@ def test_the_file_of_a_lifecycle_imports_nothing_that_runs(module):
     assert outside - OF_A_DECLARATION == set()
 
 
+@pytest.mark.parametrize("module", sorted(name for name in SOURCES if name.startswith("tracker.simulate")))
+def test_the_simulation_knows_nothing_of_the_judging(module):
+    house = {name for name in IMPORTS[module] if of_the_house(name) and not name.startswith("tracker.simulate")}
+    assert house - OF_THE_SIMULATION == set()
+
+
 def test_the_third_party_packages_of_the_layers_are_the_dependencies_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in project["dependencies"]}
+    texts = [*project["dependencies"], *project["optional-dependencies"]["send"]]
+    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in texts}
     assert declared == set().union(*(used for layers in LAYERS.values() for used in layers.values()))
 
 

@@ -1,0 +1,410 @@
+"""Simulated logs are what they say they are, whoever judges them."""
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter, defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from projections import send
+from projections.cli import main
+from tracker import envelope
+from tracker.errors import UsageError
+from tracker.lifecycles import REGISTRY
+from tracker.simulate import RARELY_SUBSCRIBED, START, as_json, simulate
+from tracker.simulate.faults import FAULTS
+from tracker.simulate.meetings import Plan, draft
+from tracker.webhook import parse
+
+ROOT = Path(__file__).parents[1]
+UNROUTED = {"unknown-type": "C509", "malformed": "C513", "missing-field": "C511"}
+"""The faults that are about a webhook which cannot be routed, and why it cannot."""
+
+
+def log(*arguments, **options):
+    return b"".join(envelope.encode(line.received) + b"\n" for line in simulate(*arguments, **options))
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    """A log with something wrong in every meeting, each fault four times."""
+    return list(simulate(4 * len(FAULTS), 7, faults=1))
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """A log in which nothing is wrong."""
+    return list(simulate(400, 7, faults=0))
+
+
+def truths(lines):
+    return [line.truth for line in lines if line.truth and line.last]
+
+
+def deliveries(lines):
+    return [(parse(line.received, line.position), line.truth) for line in lines]
+
+
+def by_aggregate(lines):
+    """The deliveries of every aggregate; of what is told twice nothing."""
+    found = defaultdict(list)
+    for delivery, truth in deliveries(lines):
+        if truth is None or "two-channels" not in truth.oddities:
+            found[delivery.stream, delivery.lifecycle.name, delivery.key].append(delivery)
+    return found
+
+
+def test_the_same_seed_gives_the_same_bytes():
+    assert log(60, 3, 0.5) == log(60, 3, 0.5)
+
+
+def test_the_same_seed_gives_the_same_truth():
+    one, other = (list(map(as_json, truths(simulate(60, 3, 0.5)))) for _ in range(2))
+    assert one == other
+
+
+def test_another_seed_gives_other_meetings():
+    ids = [{truth.session_id for truth in truths(simulate(60, seed))} for seed in (3, 4)]
+    assert ids[0] & ids[1] == set()
+
+
+def test_every_fault_is_drawn_as_often_as_the_others(faulty):
+    assert Counter(truth.fault for truth in truths(faulty)) == dict.fromkeys(FAULTS, 4)
+
+
+def test_the_faults_can_be_chosen():
+    assert {truth.fault for truth in truths(simulate(9, 1, 1, ["swapped"]))} == {"swapped"}
+
+
+def test_the_share_of_faulty_meetings_is_as_asked(clean):
+    assert sum(truth.fault is not None for truth in truths(simulate(60, 1, 0.5))) == 30
+    assert [truth for truth in truths(clean) if truth.fault or truth.positions or truth.expected] == []
+
+
+def test_the_truth_names_lines_of_its_own_session(faulty):
+    lines = {line.position: line for line in faulty}
+    for truth in truths(faulty):
+        assert truth.positions
+        assert {lines[position].truth.session_id for position in truth.positions} == {truth.session_id}
+
+
+def test_a_meeting_is_over_with_its_last_line(faulty):
+    over = set()
+    for line in faulty:
+        if line.truth:
+            assert line.truth.session_id not in over
+            over |= {line.truth.session_id} if line.last else set()
+    assert len(over) == len(truths(faulty)) == 4 * len(FAULTS)
+
+
+def test_positions_are_lines_and_receive_times_never_go_back(faulty):
+    times = [line.received.received_at for line in faulty]
+    assert [line.position for line in faulty] == list(range(1, len(faulty) + 1))
+    assert times == sorted(times)
+
+
+def test_every_line_is_routed_except_where_the_fault_says_otherwise(faulty):
+    unrouted = {(truth.fault, one.unrouted) for one, truth in deliveries(faulty) if one.unrouted}
+    assert unrouted == set(UNROUTED.items())
+
+
+def test_an_unroutable_line_is_one_that_the_fault_touched(faulty):
+    assert [
+        one for one, truth in deliveries(faulty) if one.unrouted and one.position not in truth.positions
+    ] == []
+
+
+def test_without_faults_nothing_is_out_of_order_within_an_aggregate(clean):
+    for (_, name, _), heard in by_aggregate(clean).items():
+        lifecycle = REGISTRY[name]
+        if lifecycle.visits:
+            continue
+        for before, after in pairwise(heard):
+            ranks = [lifecycle.rank[one.step.name] for one in (before, after)]
+            assert ranks[0] < ranks[1] or (before.step.closes and after.step.name in lifecycle.starts)
+
+
+def test_without_faults_a_step_is_left_out_only_where_that_is_legal(clean):
+    missing = Counter()
+    for (_, name, _), heard in by_aggregate(clean).items():
+        state = ""
+        for delivery in heard:
+            if delivery.step.name not in REGISTRY[name].table[state] and not REGISTRY[name].visits:
+                missing.update(REGISTRY[name].between(state, delivery.step.name))
+            state = delivery.step.state
+    assert set(missing) == {"playable", "stopping"} or set(missing) == {"stopping"}
+
+
+def test_without_faults_nobody_leaves_who_is_not_inside_and_all_have_left_at_the_end(clean):
+    for (_, name, _), heard in by_aggregate(clean).items():
+        if REGISTRY[name].visits:
+            inside = 0
+            for delivery in heard:
+                inside += 1 if delivery.step.name == "joined" else -1
+                assert 0 <= inside <= 2
+            assert inside == 0
+
+
+def test_every_legal_oddity_is_there(clean):
+    oddities = set().union(*(truth.oddities for truth in truths(clean)))
+    wanted = {"again", "again-with-ids", "second-device", "stop-without-request", "failed", "failed-first"}
+    assert wanted | {"not-playable", "post-transcription", "two-channels"} == oddities
+
+
+def test_some_meetings_have_two_sessions_and_never_both_at_once(clean):
+    times = defaultdict(list)
+    for delivery, truth in deliveries(clean):
+        if delivery.type in ("session-started", "session-ended") and "two-channels" not in truth.oddities:
+            times[delivery.meeting_id].append(delivery.type)
+    again = [steps for steps in times.values() if len(steps) > 2]
+    assert again
+    assert all(steps == ["session-started", "session-ended"] * (len(steps) // 2) for steps in again)
+
+
+def test_a_type_that_nobody_subscribed_to_never_comes():
+    silent = "recording-stopping"
+    types = {one.type for one, _ in deliveries(simulate(60, 1, unheard=[silent]))}
+    assert silent not in types
+    assert "recording-stopped" in types
+
+
+def test_a_log_of_many_meetings_lacks_a_rare_type():
+    types = {one.type for one, _ in deliveries(simulate(2000, 1))}
+    assert len(set(RARELY_SUBSCRIBED) - types) == 1
+
+
+def test_what_was_redelivered_is_there_twice():
+    lines = list(simulate(40, 1, 1, ["redelivered-seconds"]))
+    for truth in truths(lines):
+        bodies = Counter(line.received.body for line in lines if line.truth is truth)
+        assert max(bodies.values()) > 1
+        assert len({lines[position - 1].received.body for position in truth.positions}) == 1
+
+
+def with_fault(name):
+    """A meeting to which the fault could be done, and the webhooks that it had before."""
+    for seed in range(100):
+        plan = Plan(0, "jvsg-8rjn-j304", 0.0, 1800.0, must=FAULTS[name].must)
+        one = draft(plan, Random(seed), START)
+        before = list(one.webhooks())
+        if FAULTS[name].apply(one, Random(seed)):
+            return one, before
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("dropped-")])
+def test_of_what_is_dropped_one_webhook_never_comes(fault):
+    one, before = with_fault(fault)
+    gone = [webhook for webhook in before if webhook not in list(one.webhooks())]
+    assert [webhook.step for webhook in gone] == [fault.rpartition("-")[2]]
+
+
+@pytest.mark.parametrize("fault", [fault.name for fault in FAULTS.values() if fault.kind == "delivery"])
+def test_a_fault_of_the_delivery_loses_nothing_and_makes_nothing_up(fault):
+    one, before = with_fault(fault)
+    assert {webhook.body for webhook in one.webhooks()} == {webhook.body for webhook in before}
+
+
+@pytest.mark.parametrize("arguments", [(3, 1, 1.5), (3, 1, 0.1, ["swaped"])])
+def test_a_share_that_is_none_and_a_fault_that_is_none_are_refused(arguments):
+    with pytest.raises(UsageError) as raised:
+        simulate(*arguments)
+    assert raised.value.hint
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(capsysbinary):
+    """Runs ``tracker simulate``; gives the exit code, stdout and stderr."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["simulate", *map(str, arguments)])
+        printed = capsysbinary.readouterr()
+        return ended.value.code, printed.out, printed.err.decode()
+
+    return call
+
+
+def test_the_log_goes_to_stdout_and_nothing_else_does(run):
+    assert run("--meetings", 5, "--seed", 2, "--faults", 0.4) == (0, log(5, 2, 0.4), "")
+
+
+def test_a_log_is_packed_by_its_suffix_into_the_same_bytes_each_time(run, tmp_path):
+    packed = []
+    for name in ("one.jsonl.gz", "other.jsonl.gz"):
+        run("--meetings", 5, "--out", tmp_path / name)
+        packed.append((tmp_path / name).read_bytes())
+    assert packed[0] == packed[1]
+    assert gzip.decompress(packed[0]) == log(5, 1)
+
+
+def test_the_truth_stands_beside_the_log_a_line_a_session(run, tmp_path):
+    run("--meetings", 5, "--faults", 1, "--fault", "late", "--out", os.devnull, "--truth", tmp_path / "truth")
+    found = list(map(json.loads, (tmp_path / "truth").read_bytes().splitlines()))
+    assert found == [json.loads(as_json(truth)) for truth in truths(simulate(5, 1, 1, ["late"]))]
+    assert {(one["fault"], one["kind"], one["state"]) for one in found} == {("late", "delivery", "ended")}
+
+
+def test_the_log_begins_when_it_is_said(run):
+    _, out, _ = run("--meetings", 1, "--start", "2030-02-03T00:00:00Z")
+    assert out.startswith(b'{"received_at":"2030-02-0')
+
+
+def test_the_list_tells_every_fault_in_one_line(run):
+    code, out, _ = run("--list")
+    assert (code, [line.split()[0].decode() for line in out.splitlines()]) == (0, list(FAULTS))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--fault", "swaped"),
+        ("--faults", 2),
+        ("--send", "http://localhost:1/"),
+        ("--key", "key.pem"),
+        ("--out", "/no/such/directory/log"),
+    ],
+)
+def test_what_cannot_be_done_as_asked_is_told_with_a_hint(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, b"")
+    assert err.startswith("error: ")
+    assert "\nhint: " in err
+
+
+# -- posting to a handler --------------------------------------------------------------------------
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Keeps what was posted and answers with the server's status."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.received.append((self.path, body, self.headers[send.HEADER]))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def handler():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.received, server.status = [], 200
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    """The path of a private key in PEM, and the public key that belongs to it."""
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    from cryptography.hazmat.primitives import serialization as pem
+
+    private = rsa.generate_private_key(65537, 2048)
+    path = tmp_path_factory.mktemp("key") / "key.pem"
+    form = (pem.Encoding.PEM, pem.PrivateFormat.TraditionalOpenSSL, pem.NoEncryption())
+    path.write_bytes(private.private_bytes(*form))
+    return path, private.public_key()
+
+
+def verify(public, body, signature):
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    public.verify(base64.b64decode(signature), body, PKCS1v15(), SHA256())
+
+
+def url_of(server):
+    return f"http://127.0.0.1:{server.server_port}/hooks?from=test"
+
+
+def test_a_handler_gets_every_body_in_order_with_a_signature_that_verifies(run, handler, key):
+    path, public = key
+    code, out, err = run("--meetings", 3, "--faults", 1, "--send", url_of(handler), "--key", path)
+    assert (code, out) == (0, b"")
+    assert [body for _, body, _ in handler.received] == [line.received.body for line in simulate(3, 1, 1)]
+    assert {where for where, _, _ in handler.received} == {"/hooks?from=test"}
+    assert f"{len(handler.received)} webhooks posted, 0 not accepted" in err
+    for _, body, signature in handler.received:
+        verify(public, body, signature)
+
+
+def test_a_log_can_be_written_while_it_is_posted(run, handler, key, tmp_path):
+    run("--meetings", 2, "--send", url_of(handler), "--key", key[0], "--out", tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == log(2, 1)
+
+
+def test_speed_makes_a_minute_of_an_hour(handler, key, monkeypatch):
+    waited = []
+    monkeypatch.setattr(send, "sleep", waited.append)
+    monkeypatch.setattr(send, "monotonic", lambda: 0.0)
+    webhooks = [line.received for line in simulate(1, 1)]
+    send.send(webhooks, url_of(handler), send.signer(key[0]), speed=60)
+    span = webhooks[-1].received_at - webhooks[0].received_at
+    assert waited[-1] == pytest.approx(span.total_seconds() / 60, abs=1e-3)
+
+
+def test_a_handler_that_does_not_accept_is_told(run, handler, key):
+    handler.status = 500
+    code, _, err = run("--meetings", 1, "--send", url_of(handler), "--key", key[0])
+    assert code == 2
+    assert "the first of them webhook 1: 500" in err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://localhost/", "http:///x", "http://localhost:x/"])
+def test_a_handler_out_of_reach_is_told_with_a_hint(run, key, url):
+    code, _, err = run("--meetings", 1, "--send", url, "--key", key[0])
+    assert (code, err.count("hint: ")) == (2, 1)
+    assert url in err
+
+
+@pytest.mark.parametrize("content", [None, b"no key"])
+def test_a_key_that_is_none_is_told_with_a_hint(tmp_path, content):
+    pytest.importorskip("cryptography")
+    if content is not None:
+        (tmp_path / "key.pem").write_bytes(content)
+    with pytest.raises(UsageError) as raised:
+        send.signer(tmp_path / "key.pem")
+    assert "openssl" in raised.value.hint
+
+
+def test_without_the_package_that_signs_the_hint_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
+    with pytest.raises(UsageError) as raised:
+        send.signer(tmp_path / "key.pem")
+    assert "meeting-tracker[send]" in raised.value.hint
+
+
+# -- the benchmark ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs_and_no_clean_meeting_is_accused():
+    benchmark = ROOT / "tests" / "benchmarks" / "judging.py"
+    done = subprocess.run(
+        [sys.executable, benchmark, "--meetings", "300", "--seeds", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *sys.path)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert "met     clean meetings accused: 0" in done.stdout

@@ -1,0 +1,438 @@
+"""One meeting as it could have been: who came, what ran, and the webhooks that tell of it in order.
+
+A *plan* fixes when a session is and what is asked of it, ``draft`` draws all else with the dice it is
+given. Everything drawn here is legal, the oddities too, so whoever is alarmed by it is wrong. Times
+are seconds since the log began; a webhook's ``at`` is the moment in which it is received.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import attrs
+import msgspec
+
+from tracker.lifecycle import Step
+from tracker.lifecycles import REGISTRY
+
+Data = dict[str, Any]
+Key = tuple[tuple[str, str], ...]
+
+MEDIA = ("recording", "participant-recording", "participant-track-recording", "hls", "livestream")
+FILMED = MEDIA[1:3]
+"""Media that film one person, and so lie within one visit of that person."""
+NAMES = ("Amara", "Jonas", "Mei", "Zoë", "Kenji", "Ruth", "Ali", "Marta", "Łukasz", "Priya", "Noor", "美咲")
+KINDS = ("audio", "video", "screen_audio", "screen_video")
+
+OFTEN: Mapping[str, float] = {
+    "recording": 0.45,
+    "hls": 0.15,
+    "livestream": 0.08,
+    "participant-recording": 0.1,
+    "participant-track-recording": 0.1,
+    "realtime": 0.15,
+    "post": 0.1,
+}
+"""How many of all meetings have it; the two kinds of transcription are named by their type."""
+FAILS = 0.04
+"""How many runs end in ``failed``, which is legal."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+@attrs.define(eq=False)
+class Webhook:
+    """One webhook on its way. ``lost`` ones never arrive; ``whole`` is the body where type and data are not."""
+
+    at: float
+    type: str
+    data: Data
+    step: str = ""
+    lost: bool = False
+    touched: bool = False
+    whole: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        return self.whole or _encode({"webhookType": self.type, "data": self.data})
+
+
+@attrs.define(eq=False)
+class Run:
+    """What is told of one pass of an aggregate, in order."""
+
+    lifecycle: str
+    key: Key
+    webhooks: list[Webhook]
+
+    @property
+    def aggregate(self) -> tuple[str, Key]:
+        return self.lifecycle, self.key
+
+    @property
+    def steps(self) -> list[str]:
+        return [webhook.step for webhook in self.webhooks]
+
+    @property
+    def last(self) -> Step:
+        return REGISTRY[self.lifecycle].by_name[self.webhooks[-1].step]
+
+    @property
+    def media(self) -> bool:
+        return self.lifecycle in MEDIA
+
+    @property
+    def post(self) -> bool:
+        """Whether it may go on after the session."""
+        return self.webhooks[0].data.get("type") == "post"
+
+    def __getitem__(self, step: str) -> Webhook:
+        return next(webhook for webhook in self.webhooks if webhook.step == step)
+
+    def __contains__(self, step: str) -> bool:
+        return any(webhook.step == step for webhook in self.webhooks)
+
+
+@attrs.frozen
+class Plan:
+    """When a session is, and what is asked of it. ``must`` names what it has whatever the dice say."""
+
+    number: int
+    meeting_id: str
+    begin: float
+    length: float
+    fault: str = ""
+    must: tuple[str, ...] = ()
+    with_ids: bool | None = None
+    unheard: frozenset[str] = frozenset()
+    """Webhook types that nobody subscribed to."""
+
+
+@attrs.define(eq=False)
+class Draft:
+    """One session with all that is told of it. ``extra`` belongs to no run: copies, and what was never sent so.
+
+    ``told`` counts the codes that report a legal outcome, ``oddities`` names what is unusual here.
+    ``two_readings`` says that another meeting would have sent the very same.
+    """
+
+    plan: Plan
+    session_id: str
+    origin: datetime
+    with_ids: bool = False
+    runs: list[Run] = attrs.field(factory=list)
+    extra: list[Webhook] = attrs.field(factory=list)
+    told: Counter[str] = attrs.field(factory=Counter)
+    oddities: set[str] = attrs.field(factory=set)
+    two_readings: bool = False
+
+    @property
+    def begin(self) -> float:
+        return self.plan.begin
+
+    @property
+    def end(self) -> float:
+        return self.plan.begin + self.plan.length
+
+    @property
+    def base(self) -> Data:
+        return {"meetingId": self.plan.meeting_id, "sessionId": self.session_id}
+
+    @property
+    def frame(self) -> Run:
+        """The session's own run."""
+        return self.runs[0]
+
+    @property
+    def visits(self) -> list[Run]:
+        return [run for run in self.runs if run.lifecycle == "participant"]
+
+    @property
+    def lifecycles(self) -> set[str]:
+        return {run.lifecycle for run in self.runs}
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """All that arrives, in no order."""
+        for run in self.runs:
+            yield from (webhook for webhook in run.webhooks if not webhook.lost)
+        yield from self.extra
+
+    def arrived(self) -> list[Webhook]:
+        """All that arrives, in the order of its arrival."""
+        return sorted(self.webhooks(), key=lambda webhook: webhook.at)
+
+    def clock(self, at: float) -> str:
+        """A moment as VideoSDK writes it."""
+        return (self.origin + timedelta(seconds=at)).isoformat(timespec="milliseconds")
+
+    def last_runs(self) -> list[Run]:
+        """The last run of every aggregate."""
+        return list({run.aggregate: run for run in self.runs}.values())
+
+    def stops_by_itself(self) -> bool:
+        """Whether something stopped only because the session ended."""
+        return any(run.media and "stopping" not in run and "stopped" in run for run in self.runs)
+
+
+def hexes(dice: Random, digits: int) -> str:
+    return f"{dice.getrandbits(4 * digits):0{digits}x}"
+
+
+def uuid(dice: Random) -> str:
+    text = hexes(dice, 32)
+    return "-".join((text[:8], text[8:12], "4" + text[13:16], "a" + text[17:20], text[20:]))
+
+
+def room(dice: Random) -> str:
+    """A meeting id, like ``jvsg-8rjn-j304``."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    return "-".join("".join(dice.choices(letters, k=4)) for _ in range(3))
+
+
+def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
+    """A meeting in which nothing is wrong and every webhook arrives once, in its aggregate's order."""
+    began = int((origin + timedelta(seconds=plan.begin)).timestamp())
+    one = Draft(plan, f"{began:08x}{hexes(dice, 16)}", origin)
+    one.with_ids = dice.random() < 0.3 if plan.with_ids is None else plan.with_ids
+    _frame(one)
+    _people(one, dice)
+    for lifecycle in ("recording", "hls", "livestream"):
+        if _drawn(one, dice, lifecycle):
+            _media(one, dice, lifecycle)
+    for lifecycle in FILMED:
+        if _drawn(one, dice, lifecycle):
+            _filmed(one, dice, lifecycle)
+    for kind in ("realtime", "post"):
+        if _drawn(one, dice, kind):
+            _transcription(one, dice, kind)
+    _unsubscribe(one)
+    _deliver(one, dice)
+    return one
+
+
+def said(lifecycle: str, step: str, at: float, data: Data) -> Webhook:
+    return Webhook(at, f"{lifecycle}-{step}", data, step)
+
+
+def visit(one: Draft, whose: Data, came: float, left: float) -> Run:
+    data = one.base | whose
+    told = [said("participant", "joined", came, data), said("participant", "left", left, data)]
+    return Run("participant", (("participant_id", whose["participantId"]),), told)
+
+
+def person(dice: Random) -> Data:
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    return {"participantId": "".join(dice.choices(letters, k=6)), "participantName": dice.choice(NAMES)}
+
+
+def payload(lifecycle: str, step: str, dice: Random, url: str = "") -> Data:
+    """What a webhook says beyond whose it is."""
+    if step == "failed":
+        return {"message": "Something went wrong, please try again."} if dice.random() < 0.5 else {}
+    if lifecycle == "participant-recording" and step != "stopped":
+        return {"fileFormat": "webm"}
+    if lifecycle == "hls":
+        return {"playbackHlsUrl": url} if step in ("started", "playable") else {}
+    if step == "stopped" and lifecycle == "recording":
+        return _file(dice)
+    if step == "stopped" and lifecycle in FILMED:
+        # A track gets a new file each time it comes back.
+        tracks = dice.choice((1, 1, 2, 3)) if lifecycle == FILMED[1] else 1
+        return {"fileDetails": [_file(dice) for _ in range(tracks)]}
+    return {}
+
+
+def stream_url(dice: Random) -> str:
+    return f"https://cdn.videosdk.live/meetings-hls/{uuid(dice)}/index.m3u8"
+
+
+def media_run(one: Draft, dice: Random, lifecycle: str, whose: Data, times: Mapping[str, float]) -> Run:
+    """A run that tells its steps at these times. ``whose`` holds what tells the aggregate apart."""
+    url = stream_url(dice) if lifecycle == "hls" else ""
+    told = [
+        said(lifecycle, step, at, one.base | whose | payload(lifecycle, step, dice, url))
+        for step, at in sorted(times.items(), key=lambda entry: entry[1])
+    ]
+    names = {"id": "id", "participantId": "participant_id", "kind": "kind"}
+    return Run(lifecycle, tuple((names[name], str(value)) for name, value in whose.items()), told)
+
+
+def beginning(dice: Random, lifecycle: str, begin: float) -> dict[str, float]:
+    """When a run begins: its steps up to the one from which on it simply goes on."""
+    times = {"starting": begin, "started": begin + dice.uniform(1, 20)}
+    if lifecycle == "hls":
+        times["playable"] = times["started"] + dice.uniform(3, 30)
+    return times
+
+
+def settling(dice: Random, lifecycle: str) -> float:
+    """Seconds from the request to stop until it has stopped: a file needs longer than a stream."""
+    return dice.uniform(2, 30) if lifecycle in ("hls", "livestream") else dice.uniform(5, 120)
+
+
+def _drawn(one: Draft, dice: Random, what: str) -> bool:
+    return dice.random() < OFTEN[what] or what in one.plan.must
+
+
+def _file(dice: Random) -> Data:
+    path = f"/encoded/videos/{hexes(dice, 24)}.mp4"
+    return {"filePath": path, "fileUrl": f"https://cdn.videosdk.live{path}"}
+
+
+def _frame(one: Draft) -> None:
+    start, end = one.clock(one.begin), one.clock(one.end)
+    told = [
+        said("session", "started", one.begin, one.base | {"start": start}),
+        said("session", "ended", one.end, one.base | {"start": start, "end": end}),
+    ]
+    one.runs.append(Run("session", (), told))
+
+
+def _people(one: Draft, dice: Random) -> None:
+    """The first one opens the session, and the last one out ends it."""
+    host = person(dice)
+    one.runs.append(visit(one, host, one.begin + dice.uniform(0.1, 1), one.end - dice.uniform(0.2, 1)))
+    for _ in range(min(11, int(dice.expovariate(0.4)))):
+        whose = person(dice)
+        came = one.begin + dice.uniform(1, 0.4 * one.plan.length)
+        left = one.end - dice.uniform(0.3, 0.3 * one.plan.length)
+        one.runs.extend(visit(one, whose, *stay) for stay in _stays(one, dice, came, left))
+
+
+def _stays(one: Draft, dice: Random, came: float, left: float) -> Iterator[tuple[float, float]]:
+    """When one person is inside: most once, some go and come back, some change to a second device."""
+    while left - came > 240 and dice.random() < 0.3:
+        out = dice.uniform(came + 30, left - 90)
+        if dice.random() < 0.15:
+            # The second device throws the first one out, whose left comes after the joined.
+            one.oddities.add("second-device")
+            yield came, out + dice.uniform(0.3, 5)
+            came = out
+            continue
+        back = out + dice.choice((dice.uniform(5, 60), dice.uniform(60, 1200), dice.uniform(1200, 3600)))
+        if back > left - 60:
+            break
+        yield came, out
+        came = back
+    yield came, left
+
+
+def _media(one: Draft, dice: Random, lifecycle: str) -> None:
+    """One, two or three runs one after the other, none begun before the last has stopped."""
+    runs = dice.choice((1, 1, 1, 2, 2, 3)) if lifecycle == "recording" else dice.choice((1, 1, 1, 1, 2))
+    part = (one.plan.length - 60) / runs
+    for number in range(runs):
+        begin = one.begin + 30 + number * part
+        _pass(one, dice, lifecycle, (begin, begin + part), last=number == runs - 1)
+    if sum(run.lifecycle == lifecycle for run in one.runs) > 1:
+        one.oddities.add("again-with-ids" if one.with_ids and lifecycle != "livestream" else "again")
+
+
+def _pass(one: Draft, dice: Random, lifecycle: str, part: tuple[float, float], *, last: bool) -> None:
+    """One run in its part of the session; what is last may go on until the session ends."""
+    begin, end = part
+    if end - begin < 300:
+        return
+    whose = {"id": uuid(dice)} if one.with_ids and lifecycle != "livestream" else {}
+    times = beginning(dice, lifecycle, begin + dice.uniform(0, (end - begin) * 0.3))
+    if lifecycle == "hls" and dice.random() < 0.08:
+        one.told["S204"] += 1
+        one.oddities.add("not-playable")
+        del times["playable"]
+    _ending(one, dice, lifecycle, times, end, last=last)
+    one.runs.append(media_run(one, dice, lifecycle, whose, times))
+
+
+def _ending(
+    one: Draft, dice: Random, lifecycle: str, times: dict[str, float], end: float, *, last: bool
+) -> None:
+    """Adds how it ended: it failed, was stopped, was stopped as all left, or stopped with the session."""
+    latest = max(times.values())
+    if dice.random() < FAILS:
+        _failing(one, dice, times, end)
+        return
+    how = dice.random() if last else 0
+    if how < 0.6:
+        times["stopping"] = dice.uniform(latest + 10, max(latest + 20, end - 130))
+    elif how < 0.75:
+        times["stopping"] = one.end - dice.uniform(1, 20)
+    else:
+        one.oddities.add("stop-without-request")
+    times["stopped"] = times.get("stopping", one.end) + settling(dice, lifecycle)
+
+
+def _failing(one: Draft, dice: Random, times: dict[str, float], end: float) -> None:
+    one.told["S210"] += 1
+    one.oddities.add("failed")
+    phase = dice.choice(("starting", "started", "stopping"))
+    if phase == "starting":
+        del times["started"]
+        times.pop("playable", None)
+    latest = max(times.values())
+    if phase == "stopping":
+        latest = times["stopping"] = dice.uniform(latest + 10, max(latest + 20, end - 130))
+    times["failed"] = latest + dice.uniform(2, 60)
+
+
+def _filmed(one: Draft, dice: Random, lifecycle: str) -> None:
+    """The recording of one person, or of one of their tracks, while that person is inside."""
+    stays = [stay for stay in one.visits if stay["left"].at - stay["joined"].at > 300]
+    if not stays:
+        return
+    stay = dice.choice(stays)
+    begin, end = stay["joined"].at + 3, stay["left"].at - 5
+    whose = {"participantId": stay["joined"].data["participantId"]}
+    if lifecycle == FILMED[1]:
+        whose["kind"] = dice.choice(KINDS)
+    times = beginning(dice, lifecycle, dice.uniform(begin, begin + 0.4 * (end - begin)))
+    if dice.random() < FAILS:
+        _failing(one, dice, times, end)
+    else:
+        times["stopping"] = dice.uniform(times["started"] + 20, end)
+        times["stopped"] = times["stopping"] + settling(dice, lifecycle)
+    one.runs.append(media_run(one, dice, lifecycle, whose, times))
+
+
+def _transcription(one: Draft, dice: Random, kind: str) -> None:
+    data = one.base | {"id": uuid(dice), "type": kind}
+    begin, end = one.begin + dice.uniform(5, 0.4 * one.plan.length), one.end - dice.uniform(0, 20)
+    if kind == "post":
+        begin = one.end + dice.uniform(10, 300)
+        end = begin + dice.uniform(30, 1800)
+        one.oddities.add("post-transcription")
+    last, steps = dice.random(), {"started": begin, "stopped": end}
+    if last < FAILS:
+        one.oddities.add("failed-first")
+        steps = {"failed": begin}
+    elif last < 2 * FAILS:
+        one.oddities.add("failed")
+        steps = {"started": begin, "failed": dice.uniform(begin + 5, end)}
+    one.told["S210"] += "failed" in steps
+    told = [said("transcription", step, at, data) for step, at in steps.items()]
+    one.runs.append(Run("transcription", (("id", str(data["id"])),), told))
+
+
+def _unsubscribe(one: Draft) -> None:
+    for run in one.runs:
+        for webhook in run.webhooks:
+            if webhook.type in one.plan.unheard:
+                webhook.lost = True
+                one.oddities.add("unsubscribed")
+
+
+def _deliver(one: Draft, dice: Random) -> None:
+    """Gives each webhook its way through the network; no way overtakes another of its aggregate."""
+    by_aggregate: dict[tuple[str, Key], list[Webhook]] = {}
+    for run in one.runs:
+        by_aggregate.setdefault(run.aggregate, []).extend(run.webhooks)
+    for webhooks in by_aggregate.values():
+        webhooks.sort(key=lambda webhook: webhook.at)
+        for webhook in webhooks:
+            webhook.at += dice.uniform(0.05, 1.5)
+        for before, after in pairwise(webhooks):
+            after.at = max(after.at, before.at + 0.01)
