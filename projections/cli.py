@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.follow import Progress, Views
+    from projections.follow import Views
+    from projections.progress import Progress
     from tracker.envelope import Received
     from tracker.findings import Finding
     from tracker.ingest import Ingested, Known
@@ -34,8 +35,6 @@ DEFAULT_DATA = "./tracker-data"
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 LEVELS = ("info", "warning", "error")
-PATIENCE = 0.5
-"""Seconds after which a person wants to see that something goes on."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -183,7 +182,7 @@ class Settings:
         """The read models, caught up with the store."""
         from projections.follow import Views
 
-        with _progress("judging") as progress:
+        with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
         with views:
             yield views
@@ -224,7 +223,7 @@ def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
 
     account, broken = None, None
     try:
-        with _byte_progress(log) as progress:
+        with of_bytes(log) as progress:
             for account in read_into(store, log, known):  # noqa: B007 - the last one is wanted
                 progress(log.consumed)
     except TrackerError as error:
@@ -481,15 +480,15 @@ def audit(
     if logs:
         opened, complaints = _open_logs(logs)
         read = auditing.Logs(opened)
-        with _log_progress(opened) as watch:
+        with of_logs(opened) as watch:
             result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
         for name, odd in read.odd.items():
             _remark_on(name, odd)
     else:
-        with settings.store() as store, _progress("judging") as progress:
-            counted = _counted(store.deliveries(), progress, store.last_position())
-            result = auditing.audit(counted, settings.rules, as_of)
+        with settings.store() as store, of_events("judging") as progress:
+            followed = counted(store.deliveries(), progress, store.last_position())
+            result = auditing.audit(followed, settings.rules, as_of)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = [found for found in result.findings if LEVELS.index(found.severity) >= LEVELS.index(least)]
     if format == TEXT:
@@ -545,7 +544,7 @@ def rebuild(data: Path | None, config: Path | None) -> None:
 
     settings = Settings(data, config)
     with settings.store() as store:
-        with _progress("rebuilding") as progress:
+        with of_events("rebuilding") as progress:
             path = make(store, settings.rules, progress)
         click.echo(f"{path}: {store.count():,} events judged")
 
@@ -559,7 +558,7 @@ def verify(data: Path | None, config: Path | None) -> None:
 
     settings = Settings(data, config)
     with settings.store() as store:
-        with _progress("verifying") as progress:
+        with of_events("verifying") as progress:
             found = problems_of(store, settings.rules, progress)
         problems = found.problems
         for note in found.notes:
@@ -608,9 +607,9 @@ def export(format: str, session: str | None, data: Path | None, config: Path | N
     settings = Settings(data, config)
     with settings.store() as store:
         deliveries = _chosen(store, session)
-        with _progress("exporting") as progress:
-            counted = _counted(deliveries, progress, store.last_position())
-            _write(exporting.jsonl(counted) if format == "jsonl" else exporting.table(counted))
+        with of_events("exporting") as progress:
+            followed = counted(deliveries, progress, store.last_position())
+            _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
 
 
 def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
@@ -673,13 +672,13 @@ def simulate(
         hint = "VideoSDK signs what it sends: openssl genrsa -out key.pem 2048 makes a key"
         raise UsageError("--send and --key need each other", hint=hint)
     lines = lines_of(meetings, seed, faults, names, start or START)
-    with _progress("simulating") as progress, _simulated(lines, out if out or url else "-", truth) as made:
-        counted = (line.received for line in _by_meeting(made, progress, meetings))
+    with of_events("simulating") as progress, _simulated(lines, out if out or url else "-", truth) as made:
+        webhooks = (line.received for line in _by_meeting(made, progress, meetings))
         if url is None or key is None:
-            for _ in counted:
+            for _ in webhooks:
                 pass
         else:
-            _send(counted, url, key, speed)
+            _send(webhooks, url, key, speed)
 
 
 def _by_meeting(lines: Iterable[Line], progress: Progress, meetings: int) -> Iterator[Line]:
@@ -750,76 +749,6 @@ def _write(chunks: Iterable[bytes]) -> None:
     for chunk in chunks:
         out.write(chunk)
     out.flush()
-
-
-@contextmanager
-def _bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left, for work that takes long and has a terminal to tell."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    count: Any = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    bar = Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        count,
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(label, total=None, rate="")
-    begun = monotonic()
-
-    def show(done: int, total: int) -> None:
-        spent = monotonic() - begun
-        if spent < PATIENCE:
-            return
-        bar.start()
-        rate = f"{done / spent / 1e6:.1f} MB/s" if unit == "bytes" else f"{done / spent:,.0f}/s"
-        bar.update(task, completed=done, total=total or None, rate=rate)
-
-    try:
-        yield show
-    finally:
-        bar.stop()
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Progress]:
-    with _bar(label, "events") as show:
-        yield show
-
-
-@contextmanager
-def _byte_progress(log: Any) -> Iterator[Callable[[int], None]]:
-    with _bar(log.name, "bytes") as show:
-        yield lambda done: show(done, log.size)
-
-
-@contextmanager
-def _log_progress(logs: list[Any]) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
-    total = sum(log.size for log in logs)
-    with _bar("judging", "bytes") as show:
-
-        def watch(items: Iterable[Any]) -> Iterator[Any]:
-            for number, item in enumerate(items):
-                if number % 1000 == 0:
-                    show(sum(log.consumed for log in logs), total)
-                yield item
-
-        yield watch
-
-
-def _counted(items: Iterable[Any], progress: Progress, total: int) -> Iterator[Any]:
-    for number, item in enumerate(items):
-        if number % 1000 == 0:
-            progress(number, total)
-        yield item
 
 
 if __name__ == "__main__":

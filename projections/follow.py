@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
@@ -33,6 +33,7 @@ from typing import Any, Self
 import attrs
 from sqlite_utils import Database
 
+from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
@@ -63,9 +64,6 @@ SOURCES = {
 """The modules whose text decides what the rows say."""
 _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
 """Words in what SQLite complains of when the file itself may be sound."""
-
-Progress = Callable[[int, int], None]
-"""Called with the position reached and the last position."""
 
 
 @attrs.frozen

@@ -17,7 +17,6 @@ import attrs
 from projections.follow import (
     TABLES,
     VIEWS_DB,
-    Progress,
     discard,
     fingerprint,
     read_checkpoint,
@@ -26,6 +25,7 @@ from projections.follow import (
     remove_leftovers,
     views_errors,
 )
+from projections.progress import Progress
 from projections.read_models import Table
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules

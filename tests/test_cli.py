@@ -394,11 +394,11 @@ def change(path, statement):
 
 
 def test_long_work_shows_progress_on_a_terminal_and_data_stays_on_stdout(monkeypatch, capsys):
-    from projections import cli
+    from projections import progress
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setattr(cli, "PATIENCE", 0)
-    with cli._bar("judging", "events") as show:
+    monkeypatch.setattr(progress, "PATIENCE", 0)
+    with progress.bar("judging", "events") as show:
         show(500, 1000)
     captured = capsys.readouterr()
     assert (captured.out, "judging" in captured.err, "/s" in captured.err) == ("", True, True)

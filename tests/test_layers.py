@@ -40,6 +40,7 @@ LAYERS = {
     "projections": {
         "diagrams": {"attrs"},
         "read_models": {"attrs", "msgspec", "sqlite_utils"},
+        "progress": {"rich"},
         "follow": {"attrs", "sqlite_utils"},
         "status": {"attrs"},
         "audit": {"attrs"},
@@ -47,7 +48,7 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"msgspec", "rich"},
-        "cli": {"click", "rich"},
+        "cli": {"click"},
     },
 }
 
