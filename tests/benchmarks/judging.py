@@ -19,7 +19,7 @@ from time import perf_counter
 import attrs
 
 from projections.audit import audit
-from projections.status import standing, status
+from projections.status import status
 from tracker.envelope import encode
 from tracker.rules import Rules
 from tracker.simulate import simulate
@@ -132,7 +132,7 @@ def judged(meetings, seed, faults=0.05, unheard=None):
 def _codes(findings, truths, owner):
     """Alarming codes by session; a finding of no session belongs to the meeting that its line came from."""
     codes, outside = defaultdict(list), Counter()
-    for found in standing(findings):
+    for found in findings:
         if found.severity not in ALARMING:
             continue
         whose = found.session_id if found.session_id in truths else None
