@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from projections.diagrams import mermaid
 from tracker.findings import CATALOGUE
+from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 BIN = Path(sysconfig.get_path("scripts"))
-BLOCK = re.compile(r"^```(bash|text|json|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(bash|text|json|toml|mermaid)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETUP = re.compile(r"^python3 -m venv \.venv && \.venv/bin/pip install --quiet \S+ &&\n")
 TABLE = re.compile(r"(<!-- codes: .*? -->\n).*(<!-- /codes -->)", re.DOTALL)
 REGENERATE = bool(os.environ.get("REGENERATE_GOLDEN"))
@@ -95,6 +97,17 @@ def test_the_sample_configuration_is_valid(tmp_path):
         "data",
         "S203",
     }
+
+
+def test_the_diagram_is_drawn_from_the_declaration():
+    drawn = mermaid(REGISTRY["recording"])
+    (body,) = [body for kind, body, _ in blocks() if kind == "mermaid"]
+    if REGENERATE:
+        README.write_text(
+            README.read_text("utf-8").replace(f"```mermaid\n{body}```", f"```mermaid\n{drawn}```"), "utf-8"
+        )
+    else:
+        assert body == drawn
 
 
 def test_the_table_of_codes_is_the_catalogue():

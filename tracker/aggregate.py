@@ -1,8 +1,8 @@
 """One lifecycle instance: its runs, and how one delivery moves them.
 
 ``read`` decides what a delivery is taken for: it is the table of movements, one row a line, and
-changes nothing. ``evolve`` does what the reading says and decides nothing. Neither knows a
-lifecycle by name; what differs between them stands in their declarations.
+changes nothing. ``evolve`` does what the reading says and blames by the code that the declaration
+names. Neither knows a lifecycle by name; what differs between them stands in their declarations.
 
 A run never goes backwards, a person heard to come in is inside, and one fault gives one finding:
 what follows from it is not reproached again.
