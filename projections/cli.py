@@ -532,7 +532,9 @@ def _code(given: str) -> Any:
             return entry
     names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
     near = get_close_matches(given, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else "tracker explain lists them"
+    hint = (
+        f"did you mean {near[0]}?" if near else "tracker explain lists them; tracker timeline is for a session"
+    )
     raise NotFoundError("no such code", place=given, hint=hint)
 
 
