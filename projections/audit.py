@@ -13,7 +13,7 @@ from tracker.logs import Log, Oddities
 from tracker.rules import Rules
 from tracker.session import Session, conclude, judge, standing
 from tracker.store import UNROUTED
-from tracker.webhook import Delivery, parse
+from tracker.webhook import Delivery
 
 
 @attrs.define
@@ -84,7 +84,7 @@ class Logs:
                 for line in log.lines():
                     self.lines = before + line.number
                     if not line.blank:
-                        delivery = parse(line.received(f"{log.name}:{line.number}"), self.lines)
+                        delivery = log.delivery(line, self.lines)
                         odd.look_at(delivery, line.number)
                         yield delivery
             except LogError as error:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tracker.findings import Finding
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
-    from tracker.rules import Rules
+    from tracker.rules import Config, Rules
     from tracker.simulate import Line
     from tracker.store import Tracker
     from tracker.webhook import Delivery
@@ -150,25 +151,21 @@ class Settings:
         self._config, self._rules = config, rules
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
 
+    @cached_property
+    def _stated(self) -> Config:
+        from tracker.rules import Config, load_config
+
+        return load_config(self._config) if self._config is not None else Config()
+
     @property
     def data(self) -> Path:
-        if self._data is not None:
-            return self._data
-        if self._config is not None:
-            from tracker.rules import load_config
+        return self._data or self._stated.data or Path(DEFAULT_DATA)
 
-            stated = load_config(self._config).data
-            if stated is not None:
-                return stated
-        return Path(DEFAULT_DATA)
-
-    @property
+    @cached_property
     def rules(self) -> Rules:
-        from tracker.rules import Rules, load_config
+        from tracker.rules import load_config
 
-        if self._rules is not None:
-            return load_config(self._rules).rules
-        return load_config(self._config).rules if self._config is not None else Rules()
+        return load_config(self._rules).rules if self._rules is not None else self._stated.rules
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
@@ -490,19 +487,19 @@ def audit(
             followed = counted(store.deliveries(), progress, store.last_position())
             result = auditing.audit(followed, settings.rules, as_of)
     least = min_severity or ("warning" if format == TEXT else "info")
-    findings = [found for found in result.findings if LEVELS.index(found.severity) >= LEVELS.index(least)]
+    findings = _at_least(least, result.findings)
     if format == TEXT:
         text.audit(text.console(sys.stdout), result, findings, least)
     else:
         _write(machine.write(map(values.finding, findings), format))
         text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
-    if fail_on != "never" and _reaches(result.findings, fail_on):
+    if fail_on != "never" and _at_least(fail_on, result.findings):
         sys.exit(1)
 
 
-def _reaches(findings: Iterable[Finding], level: str) -> bool:
-    return any(LEVELS.index(found.severity) >= LEVELS.index(level) for found in findings)
+def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:
+    return [found for found in findings if LEVELS.index(found.severity) >= LEVELS.index(level)]
 
 
 @tracker.command(short_help="What a code means and what to do about it.")

@@ -79,8 +79,7 @@ def _edges(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
 
 def _ends(lifecycle: Lifecycle) -> tuple[str, ...]:
     """The states in which a run is over."""
-    closing = {step.state for step in lifecycle.steps if step.closes}
-    return tuple(state for state in lifecycle.states if state in closing or not lifecycle.table[state])
+    return tuple(state for state in lifecycle.states if state in lifecycle.ends or not lifecycle.table[state])
 
 
 def _mermaid_id(state: str) -> str:

@@ -50,12 +50,6 @@ with Tracker.open(Path(sys.argv[1])) as store:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with closing(Tracker.open(tmp_path / "data", create=True)) as opened:
-        yield opened
-
-
-@pytest.fixture
 def views(store):
     with Views.open(store) as opened:
         yield opened

@@ -39,12 +39,6 @@ store.close()
 
 
 @pytest.fixture
-def store(tmp_path):
-    with closing(Tracker.open(tmp_path / "data", create=True)) as opened:
-        yield opened
-
-
-@pytest.fixture
 def small_disk(tmp_path):
     """A file system of two megabytes."""
     place = tmp_path / "disk"

@@ -465,9 +465,7 @@ class _Move:
                 orphaned = finding.code in (step.orphan for step in self.aggregate.lifecycle.steps)
                 if orphaned and not self.step.orphan:
                     run.inferred = False
-                    run.closed = run.state in {
-                        step.state for step in self.aggregate.lifecycle.steps if step.closes
-                    }
+                    run.closed = run.state in self.aggregate.lifecycle.ends
                 elif orphaned or any(run.heard(name) is None for name in finding.missing):
                     continue
                 finding.verdict = "retracted"
@@ -579,10 +577,16 @@ def reproach(
         delivery.received_at if delivery else at,
         before or None,
         run.state or None,
-        lifecycle.expected(before),
+        _instead(lifecycle, before, delivery),
         entry.message.format_map(words),
         missing=missing,
     )
+
+
+def _instead(lifecycle: Lifecycle, before: str, delivery: Delivery | None) -> tuple[str, ...]:
+    """What should have come; nothing where what came was as good as any."""
+    expected = lifecycle.expected(before)
+    return () if delivery and delivery.type in expected else expected
 
 
 def give_up(lifecycle: Lifecycle, run: Run) -> tuple[str, ...]:
@@ -628,9 +632,7 @@ def _step(delivery: Delivery) -> Step:
 
 def _restarts(lifecycle: Lifecycle) -> bool:
     """Whether a run may begin anew after another, and must not while one is open."""
-    return not lifecycle.visits and any(
-        step.closes and lifecycle.reopens(step.state) for step in lifecycle.steps
-    )
+    return not lifecycle.visits and lifecycle.reopens(LOST)
 
 
 def _last_heard(run: Run) -> datetime | None:

@@ -19,7 +19,6 @@ from eventsourcing.persistence import Tracking
 from tracker.errors import LogError
 from tracker.logs import STDIN, Line, Log, Oddities
 from tracker.store import PAGE, ConcurrentReadError, Seen, Tracker
-from tracker.webhook import Delivery, parse
 
 _SOURCE = "log:"
 
@@ -157,7 +156,7 @@ def _hashed(line: Line) -> bytes:
 
 
 def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen) -> None:
-    deliveries = [_delivery(account.log, line) for line in lines if not line.blank]
+    deliveries = [account.log.delivery(line, line.number) for line in lines if not line.blank]
     tracker.append(deliveries, tracking, seen)
     account.stored += len(deliveries)
     account.blank += sum(line.blank for line in lines)
@@ -165,7 +164,3 @@ def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tra
     for delivery in deliveries:
         account.unrouted += delivery.lifecycle is None
         account.odd.look_at(delivery, delivery.position)
-
-
-def _delivery(log: Log, line: Line) -> Delivery:
-    return parse(line.received(f"{log.name}:{line.number}"), line.number)

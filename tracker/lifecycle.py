@@ -109,9 +109,6 @@ class Lifecycle:
         if problems:
             raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
 
-    def __deepcopy__(self, memo: object) -> Lifecycle:
-        return self
-
     @cached_property
     def by_name(self) -> dict[str, Step]:
         """Step by its name."""
@@ -131,6 +128,11 @@ class Lifecycle:
         return frozenset(self.table[ABSENT])
 
     @cached_property
+    def ends(self) -> frozenset[str]:
+        """States in which a run is over."""
+        return frozenset(step.state for step in self.steps if step.closes)
+
+    @cached_property
     def states(self) -> tuple[str, ...]:
         """Every state a webhook can report, in order, each once."""
         return tuple(dict.fromkeys(step.state for step in self.steps))
@@ -144,8 +146,7 @@ class Lifecycle:
 
     def reopens(self, state: str) -> bool:
         """Whether a new run may begin when the last one was over in ``state``, which need not be an end."""
-        ends = {step.state for step in self.steps if step.closes}
-        return any(self.starts & set(self.table[end]) for end in (ends & {state} or ends))
+        return any(self.starts & set(self.table[end]) for end in (self.ends & {state} or self.ends))
 
     def between(self, state: str, step: str) -> tuple[str, ...]:
         """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.
@@ -156,8 +157,7 @@ class Lifecycle:
 
     def _gaps(self) -> Iterable[str]:
         """A step that comes too early makes judging supply those before it, so they must be known."""
-        closed = {step.state for step in self.steps if step.closes}
-        for state in (state for state in self.table if state not in closed):
+        for state in (state for state in self.table if state not in self.ends):
             for step in self.steps:
                 if self.rank[step.name] > self.rank[state] and (state, step.name) not in self._ways:
                     yield f"no way leads from row {state!r} to the step {step.name!r}, which comes later"

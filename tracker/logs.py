@@ -26,7 +26,7 @@ import msgspec
 from tracker import envelope
 from tracker.envelope import UNREADABLE, Received
 from tracker.errors import LogError
-from tracker.webhook import MALFORMED, Delivery
+from tracker.webhook import MALFORMED, Delivery, parse
 
 STDIN = "-"
 MAX_LINE = 1 << 20
@@ -149,6 +149,10 @@ class Log:
     @property
     def name(self) -> str:
         return "stdin" if self.path == STDIN else self.path
+
+    def delivery(self, line: Line, position: int) -> Delivery:
+        """What one of its lines delivers, at a position."""
+        return parse(line.received(f"{self.name}:{line.number}"), position)
 
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""

@@ -27,13 +27,14 @@ from tracker.aggregate import (
     evolve,
     gap,
     give_up,
+    overdue,
     plus,
     read,
     reproach,
 )
 from tracker.envelope import isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
-from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
@@ -67,8 +68,8 @@ class Session:
     """What is known of one session; ``stream`` is where its deliveries are stored.
 
     ``started_at`` and ``ended_at`` are the session's own clock times where it sent valid ones, else
-    the receive times; ``start_heard`` and ``end_heard`` are receive times. ``next_deadline`` is never
-    later than the first moment at which time alone changes something.
+    the receive times; ``end_heard`` is a receive time. ``next_deadline`` is never later than the first
+    moment at which time alone changes something.
     """
 
     stream: str
@@ -158,13 +159,10 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
     run = next(run for run in aggregate.runs if run.number == judgement.run)
     raised = list(judgement.findings)
     if reading not in ("redelivered", "repeated", "conflict"):
-        raised.extend(_judge_content(session, aggregate, run, delivery, rules, label))
+        raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
         raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
     raised.extend(_judge_start(session, aggregate, run, delivery, rules))
     for finding in raised:
-        if finding.run is not None:
-            finding.state_before = judgement.state_before
-            finding.expected = _instead(aggregate.lifecycle, judgement.state_before, delivery)
         _own(session, finding)
         _expect(session, finding.deadline)
         if finding.verdict == "provisional":
@@ -304,12 +302,13 @@ def _judge_frame(
     assert step is not None
     if not session.ended or run.outlives or lifecycle.frame:
         return
+    blame = partial(_reproach_run, session, aggregate, run, rules, delivery, judgement)
     words = {"delay": delay(session.end_heard, delivery.received_at)}
     begun = judgement.reading in ("advanced", "new-run", "skipped-ahead") and not step.closes
     if begun and lifecycle.after_end and sum(not taken.inferred for taken in run.steps.values()) == 1:
-        yield _reproach_run(session, aggregate, run, lifecycle.after_end, rules, delivery, words)
+        yield blame(lifecycle.after_end, words)
     elif step.closes and lifecycle.settled_after_end and judgement.reading in ("advanced", "skipped-ahead"):
-        yield _reproach_run(session, aggregate, run, lifecycle.settled_after_end, rules, delivery, words)
+        yield blame(lifecycle.settled_after_end, words)
     for finding in run.standing(SELF_STOPPED):
         if finding.position == delivery.position:
             _excuse(finding, rules)
@@ -322,35 +321,42 @@ def _excuse(finding: Finding, rules: Rules) -> None:
 
 
 def _judge_content(
-    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, label: str
+    session: Session,
+    aggregate: Aggregate,
+    run: Run,
+    delivery: Delivery,
+    rules: Rules,
+    judgement: Judgement,
+    label: str,
 ) -> Iterator[Finding]:
-    """C505, C507, C510, T305, T306: what the payload itself can be reproached with."""
+    """C502, C505, C507, C510, T305, T306: what the payload itself can be reproached with."""
     lifecycle, step, payload = aggregate.lifecycle, delivery.step, delivery.payload
     assert step is not None
+    blame = partial(_reproach_run, session, aggregate, run, rules, delivery, judgement)
     if step.brings and not any(getattr(payload, name) for name in step.brings):
         words = {"field": " or ".join(_sent_names(step.brings))}
-        yield _reproach_run(session, aggregate, run, "C507", rules, delivery, words)
+        yield blame("C507", words)
     for name in lifecycle.artefacts if lifecycle.contradicted else ():
         value = getattr(payload, name)
         if value is not None and value != run.data.get(name) and not any(run.standing(lifecycle.contradicted)):
             words = {"field": camel_case(name), "value": str(value)}
-            yield _reproach_run(session, aggregate, run, lifecycle.contradicted, rules, delivery, words)
+            yield blame(lifecycle.contradicted, words)
     for old, new in lifecycle.deprecated.items():
         if getattr(payload, old) is not None and not any(run.standing("C510")):
             words = dict(zip(("field", "value"), _sent_names((old, new)), strict=True))
-            yield _reproach_run(session, aggregate, run, "C510", rules, delivery, words)
+            yield blame("C510", words)
     if lifecycle.visits and label and aggregate.label != label:
         words = {"name": label, "value": aggregate.label}
-        yield _reproach_run(session, aggregate, run, "C505", rules, delivery, words)
+        yield blame("C505", words)
     earlier = None
     for name in lifecycle.times:
         text = getattr(payload, name)
         time = parse_time(text) if text is not None else None
         words = {"field": name, "value": str(text)}
         if text is not None and time is None:
-            yield _reproach_run(session, aggregate, run, "T305", rules, delivery, words)
+            yield blame("T305", words)
         elif earlier is not None and time is not None and time < earlier:
-            yield _reproach_run(session, aggregate, run, "T306", rules, delivery, words)
+            yield blame("T306", words)
         earlier = time or earlier
 
 
@@ -456,8 +462,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
             found.append(_withdraw(session, aggregate, run, rules))
             continue
         state = run.state
-        explained = {lifecycle.after_end, *(step.overdue for step in lifecycle.steps)} - {""}
-        known = any(finding.code in explained for finding in run.standing())
+        known = any(run.standing(lifecycle.after_end)) or any(overdue(lifecycle, run))
         give_up(lifecycle, run)
         if not known:
             finding = reproach(
@@ -486,12 +491,6 @@ def _expect(session: Session, deadline: datetime | None) -> None:
         session.next_deadline = deadline
 
 
-def _instead(lifecycle: Lifecycle, state: str | None, delivery: Delivery) -> tuple[str, ...]:
-    """What should have come; nothing where what came was as good as any."""
-    expected = lifecycle.expected(state or ABSENT)
-    return () if delivery.type in expected else expected
-
-
 def _own(session: Session, finding: Finding) -> None:
     finding.session_id, finding.meeting_id = session.session_id, session.meeting_id
 
@@ -500,14 +499,15 @@ def _reproach_run(
     session: Session,
     aggregate: Aggregate,
     run: Run,
-    code: str,
     rules: Rules,
     delivery: Delivery,
+    judgement: Judgement,
+    code: str,
     words: dict[str, str],
 ) -> Finding:
-    finding = reproach(
-        aggregate, run, code, rules, next(session.numbers), delivery=delivery, before=run.state, words=words
-    )
+    before = judgement.state_before or ABSENT
+    number = next(session.numbers)
+    finding = reproach(aggregate, run, code, rules, number, delivery=delivery, before=before, words=words)
     run.findings.append(finding)
     return finding
 

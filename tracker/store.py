@@ -346,10 +346,10 @@ class Tracker(Application[str]):
             for event in found
         ]
 
-    def deliveries(self, *, stop: int | None = None) -> Iterator[Delivery]:
+    def deliveries(self) -> Iterator[Delivery]:
         """All deliveries by position."""
         after = 0
-        while page := self.page(after, stop=stop):
+        while page := self.page(after):
             for delivery, _ in page:
                 yield delivery
             after = page[-1][0].position
@@ -368,17 +368,14 @@ class Tracker(Application[str]):
         ``NotFoundError`` if nothing of the session is stored, or was by then.
         """
         rules = rules or Rules()
-        known = False
-        heard = []
-        for delivery in self.history(stream):
-            known = True
-            if at is not None and delivery.position > at:
-                continue
-            if as_of is not None and delivery.received_at is not None and delivery.received_at > as_of:
-                continue
-            heard.append(delivery)
+        heard = (
+            delivery
+            for delivery in self.history(stream, at=at)
+            if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
+        )
         session = fold(heard, rules)
         if session is None:
+            known = any(True for _ in self.history(stream))
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
         return conclude(session, as_of if as_of is not None else session.last_seen_at, rules)
