@@ -9,7 +9,7 @@ from itertools import count
 
 import attrs
 import pytest
-from story import NOON, RULES, deliveries, moment, readings, standing, states, told
+from story import NOON, RULES, deliveries, findings, moment, readings, standing, states, told
 
 from tracker.aggregate import LOST, Aggregate, Run, delay, evolve, gap, plus, read
 from tracker.lifecycles import REGISTRY
@@ -135,7 +135,19 @@ MOVES = {
     ),
     # a person
     "joined twice at once": ([IN, "11 participant-joined p"], "redelivered", ["in"], ["D101"]),
-    "joined while inside": ([IN, "12 participant-joined p"], "new-run", ["out", "in"], ["S213"]),
+    "joined while inside": ([IN, "12 participant-joined p"], "redelivered", ["in"], ["D105"]),
+    "joined while inside, too late for a copy": (
+        [IN, "1202 participant-joined p"],
+        "new-run",
+        ["out", "in"],
+        ["S213"],
+    ),
+    "joined while inside by another name": (
+        [IN, "12 participant-joined p participantName=Bo"],
+        "new-run",
+        ["out", "in"],
+        ["S213"],
+    ),
     "the left of the visit before": (
         [IN, "60 participant-joined p", "150 participant-left p"],
         "overtaken",
@@ -157,8 +169,8 @@ MOVES = {
     "a left too late to be overtaken": (
         [IN, "60 participant-joined p", "151 participant-left p"],
         "advanced",
-        ["out", "out"],
-        ["S213"],
+        ["out"],
+        ["D105"],
     ),
     "a rejoin": ([IN, OUT, "90 participant-joined p"], "new-run", ["out", "in"], []),
     "a left of somebody outside": ([IN, OUT, "2h participant-left p"], "orphan", ["out", "out"], ["S212"]),
@@ -224,13 +236,106 @@ def test_a_run_that_nothing_followed_was_a_copy_and_is_withdrawn():
     session = told(BEGUN, *STOPPED, "120 recording-starting", as_of="30m")
     assert states(session, "recording") == ["stopped"]
     (found,) = session.all_findings()
-    assert (found.code, found.position, found.at) == ("D101", 6, moment("120"))
+    assert (found.code, found.position, found.at) == ("D105", 6, moment("120"))
 
 
-def test_a_rejoin_that_nothing_followed_is_believed():
+# What was sent again together.
+
+ECHOES = ("0 participant-joined p", "30 recording-starting", "33 recording-started")
+
+
+def test_a_pair_that_came_again_beside_an_older_copy_of_the_same_age_is_no_restart():
+    session = told(
+        BEGUN, *ECHOES, "300 participant-joined p", "330 recording-starting", "333 recording-started"
+    )
+    assert (states(session, "recording"), standing(session)) == (["started"], ["D105", "D101", "D101"])
+
+
+def test_a_restart_is_taken_back_when_something_else_comes_again_that_is_as_old():
+    lines = ("30 recording-starting", "33 recording-started", "40 participant-joined p")
+    copies = ("330 recording-starting", "333 recording-started", "340 participant-joined p")
+    session = told(BEGUN, *lines, *copies)
+    assert states(session, "recording") == ["started"]
+    assert standing(session) == ["D105", "D101", "D101"]
+    assert findings(session)["S207"] == "retracted"
+
+
+def test_a_restart_stays_one_when_what_came_again_beside_it_is_of_another_age():
+    lines = (*ECHOES, "302 participant-joined p", "330 recording-starting", "333 recording-started")
+    assert states(told(BEGUN, *lines), "recording") == ["lost", "started"]
+
+
+def test_the_run_that_was_thought_lost_goes_on_with_all_that_came_since():
+    lines = (*ECHOES, "330 recording-starting", "333 recording-started", "340 recording-stopping")
+    session = told(BEGUN, *lines, f"350 recording-stopped {FILE}", "640 recording-stopping", as_of="3h")
+    (run,) = only(session, "recording").runs
+    assert (run.state, run.certainty, run.data) == ("stopped", "sure", {"file_path": "/1.mp4"})
+    assert [taken.position for taken in run.steps.values()] == [3, 4, 7, 8]
+
+
+def test_a_whole_second_run_beside_copies_of_its_age_is_none():
+    lines = ("0 participant-joined p", "30 livestream-starting", "33 livestream-failed")
+    copies = ("300 participant-joined p", "330 livestream-starting", "333 livestream-failed")
+    session = told(BEGUN, *lines, *copies)
+    assert (states(session, "livestream"), standing(session, "warning")) == (["failed"], ["S210"])
+
+
+def test_three_recordings_alike_are_three_though_two_began_as_long_after_the_one_before():
+    lines = [f"{place} recording-{step}" for place, step in ((0, "starting"), (3, "started"), (9, "stopping"))]
+    thrice = [f"{900 * n + int(line.split()[0])} {line.split()[1]}" for n in range(3) for line in lines]
+    ends = [f"{900 * n + 60} recording-stopped filePath=/{n}.mp4" for n in range(3)]
+    told_in_order = sorted([*thrice, *ends], key=lambda line: int(line.split()[0]))
+    session = told(BEGUN, *told_in_order, as_of="3h")
+    assert (states(session, "recording"), standing(session)) == (["stopped"] * 3, [])
+
+
+def test_a_start_that_came_after_its_end_and_is_told_twice_begins_nothing():
+    lines = ("60 participant-left p", "120 participant-joined p", "121 participant-joined p")
+    assert (readings(BEGUN, *lines)[-1], states(told(BEGUN, *lines), "participant")) == ("redelivered", ["out"])
+
+
+# What has a url of its own.
+
+
+def test_a_restart_with_a_url_of_its_own_is_no_conflict():
+    lines = (
+        "1 hls-starting",
+        f"2 hls-started {URL}",
+        "60 hls-starting",
+        "61 hls-started playbackHlsUrl=https://x/2.m3u8",
+    )
+    session = told(BEGUN, *lines, as_of="30m")
+    assert (states(session, "hls")[0], standing(session, "error")[0]) == ("lost", "S207")
+
+
+def test_a_url_of_its_own_begins_a_run_though_its_start_was_lost():
+    first = (
+        "1 hls-starting",
+        f"2 hls-started {URL}",
+        f"3 hls-playable {URL}",
+        "60 hls-stopping",
+        "61 hls-stopped",
+    )
+    session = told(BEGUN, *first, "300 hls-started playbackHlsUrl=https://x/2.m3u8")
+    assert (states(session, "hls"), standing(session)) == (["stopped", "started"], ["S201"])
+
+
+def test_a_rejoin_that_may_be_a_copy_is_believed_while_the_session_goes_on():
     session = told(BEGUN, IN, OUT, "90 participant-joined p", as_of="30m")
     assert states(session, "participant") == ["out", "in"]
-    assert only(session, "participant").certainty == "sure"
+    assert only(session, "participant").certainty == "contested"
+
+
+def test_a_rejoin_that_may_be_a_copy_is_none_when_the_session_ends_and_nobody_left():
+    session = told(BEGUN, IN, OUT, "90 participant-joined p", "30m session-ended", as_of="1h")
+    assert (states(session, "participant"), standing(session)) == (["out"], ["D105"])
+
+
+def test_a_rejoin_that_is_no_copy_is_missed_when_the_session_ends():
+    session = told(
+        BEGUN, IN, OUT, "90 participant-joined p participantName=Bo", "30m session-ended", as_of="1h"
+    )
+    assert (states(session, "participant"), standing(session)) == (["out", "out"], ["X404"])
 
 
 def test_a_second_recording_that_is_equal_to_the_first_is_a_second_run():

@@ -40,18 +40,19 @@ RAISED = {
     "D102": (BEGUN, f"1 hls-started {URL}", "60 hls-starting"),
     "D103": (BEGUN, "1 participant-joined p", "60 participant-joined p", "150 participant-left p"),
     "D104": (BEGUN, *RECORDING, "4 session-ended", f"120 recording-stopped {FILE}"),
+    "D105": (BEGUN, "1 participant-joined p", "10m participant-joined p", "as of 15m"),
     "S201": (BEGUN, "1 recording-started", "as of 5m"),
     "S202": (BEGUN, "1 recording-starting", "2 recording-stopping", "as of 5m"),
     "S203": (BEGUN, *RECORDING[:2], f"60 recording-stopped {FILE}", "as of 5m"),
     "S204": (BEGUN, "1 hls-starting", f"2 hls-started {URL}", "60 hls-stopping", "61 hls-stopped", "as of 5m"),
     "S205": (BEGUN, "1 hls-stopped", "as of 5m"),
     "S206": (BEGUN, "1 recording-failed", "as of 5m"),
-    "S207": (BEGUN, *RECORDING[:2], "5m recording-starting", "301 recording-started"),
+    "S207": (BEGUN, *RECORDING[:2], "5m recording-starting", "301 recording-started", "as of 30m"),
     "S208": (BEGUN, "21m session-started"),
     "S209": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "5 recording-failed"),
     "S210": (BEGUN, "1 recording-starting", "2 recording-failed"),
     "S212": (BEGUN, "1 participant-left p", "as of 5m"),
-    "S213": (BEGUN, "1 participant-joined p", "10m participant-joined p", "as of 15m"),
+    "S213": (BEGUN, "1 participant-joined p", "25m participant-joined p", "as of 30m"),
     "S214": (BEGUN, "1 session-started start=2026-01-05T11:00:00Z"),
     "S215": ("0 resource-acquired r", "1h resource-acquired r"),
     "T301": (BEGUN, "1 recording-starting", "as of 3m"),
@@ -79,6 +80,7 @@ NEARLY = {
     "D102": (BEGUN, "1 hls-starting", f"60 hls-started {URL}"),
     "D103": (BEGUN, "1 participant-joined p", "60 participant-joined p", "151 participant-left p"),
     "D104": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "5 session-ended"),
+    "D105": (BEGUN, "1 participant-joined p", "11 participant-joined p", "as of 15m"),
     "S201": (BEGUN, "1 recording-starting", "2 recording-started", "as of 5m"),
     "S202": (BEGUN, "1 transcription-failed t", "as of 5m"),
     "S203": (BEGUN, *RECORDING, f"60 recording-stopped {FILE}", "as of 5m"),
@@ -90,7 +92,7 @@ NEARLY = {
     "S209": (BEGUN, *RECORDING, "4 recording-failed", "5 recording-failed"),
     "S210": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}"),
     "S212": (BEGUN, "1 participant-joined p", "2 participant-left p", "3 participant-left p", "as of 5m"),
-    "S213": (BEGUN, "1 participant-joined p", "11 participant-joined p", "as of 15m"),
+    "S213": (BEGUN, "1 participant-joined p", "10m participant-joined p", "as of 15m"),
     "S214": RAISED["D101"],
     "S215": ("0 resource-acquired r", "20m resource-acquired r"),
     "T301": (BEGUN, "1 recording-starting", "120 recording-started", "as of 3m"),
@@ -118,6 +120,7 @@ NEARLY = {
     "C513": (BEGUN,),
 }
 RETRACTED = {
+    "D105": (BEGUN, "1 participant-joined p", "60 participant-joined p", "150 participant-left p"),
     "S201": (BEGUN, "1 recording-started", "120 recording-starting"),
     "S202": (BEGUN, "1 recording-starting", "2 recording-stopping", "3 recording-started"),
     "S203": (BEGUN, *RECORDING[:2], f"60 recording-stopped {FILE}", "61 recording-stopping"),
@@ -125,7 +128,7 @@ RETRACTED = {
     "S205": (BEGUN, "1 hls-stopped", "2 hls-starting"),
     "S206": (BEGUN, "1 recording-failed", "2 recording-starting"),
     "S212": (BEGUN, "1 participant-left p", "2 participant-joined p"),
-    "S213": (BEGUN, "1 participant-joined p", "10m participant-joined p", "601 participant-left p"),
+    "S213": (BEGUN, "1 participant-joined p", "25m participant-joined p", "1501 participant-left p"),
     "T301": (BEGUN, "1 recording-starting", "5m recording-started"),
     "T302": (BEGUN, *RECORDING, f"15m recording-stopped {FILE}"),
     "T304": (BEGUN, "13h participant-joined p"),
@@ -135,7 +138,7 @@ KEPT_LATE = {
     "S201": (BEGUN, "1 recording-started", "122 recording-starting"),
     "S205": (BEGUN, "1 hls-stopped", "122 hls-starting", f"123 hls-started {URL}"),
     "S212": (BEGUN, "1 participant-left p", "122 participant-joined p"),
-    "S213": (BEGUN, "1 participant-joined p", "10m participant-joined p", "691 participant-left p"),
+    "S213": (BEGUN, "1 participant-joined p", "25m participant-joined p", "1591 participant-left p"),
     "X401": ("0 participant-joined p", "121 session-started"),
 }
 
@@ -196,11 +199,13 @@ def test_an_explanation_that_comes_too_late_retracts_nothing(code):
     assert findings(after(KEPT_LATE[code]))[code] == "settled"
 
 
-@pytest.mark.parametrize("code", ["S201", "S202", "S203", "S204", "S205", "S206", "S212", "S213", "X401"])
+@pytest.mark.parametrize(
+    "code", ["D105", "S201", "S202", "S203", "S204", "S205", "S206", "S207", "S212", "S213", "X401"]
+)
 def test_what_a_later_delivery_may_explain_is_provisional_until_its_window_closes(code):
     lines = [line for line in RAISED[code] if not line.startswith("as of")]
     assert findings(told(*lines))[code] == "provisional"
-    assert findings(told(*lines, as_of="12m"))[code] == "settled"
+    assert findings(told(*lines, as_of="1h"))[code] == "settled"
 
 
 @pytest.mark.parametrize("code", ["S201", "S202", "S203", "S204", "S205", "S206", "S212", "X401"])
@@ -657,7 +662,7 @@ def test_what_a_withdrawn_run_was_told_of_stays_with_the_run_before():
              "60 recording-starting", "70 recording-starting", "80 recording-starting")  # fmt: skip
     session = told("0 session-started", *lines, as_of="1h")
     assert [(found.code, found.position, found.run) for found in session.all_findings()] == [
-        ("D101", 7, 1), ("D101", 8, 1), ("D101", 6, 1),
+        ("D101", 7, 1), ("D101", 8, 1), ("D105", 6, 1),
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ what follows from it is not reproached again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal
@@ -36,6 +36,8 @@ Reading = Literal[
 ]
 Certainty = Literal["sure", "inferred", "contested"]
 
+SAME_AGE = timedelta(seconds=1.5)
+"""Copies whose ages differ by no more were sent again together."""
 LOST = "lost"
 """The state of a run whose end will not come."""
 
@@ -61,8 +63,9 @@ class Run:
     ``since`` is when it got into its state. ``owes``: a rejoin began it while the visit before was
     open, whose left may still come. ``tentative``: what began it may be a redelivery of the run
     before; ``undecided_until`` says how long that stays open. ``again`` is a first step that came
-    again: if the second one does too, both are a new run. ``suspects`` are copies of its steps that
-    came after its end: a following run that turns out to lack one takes it as its own.
+    again: if what follows it does too, it began a new run. ``replaced`` is the open run that this
+    one took the place of, as it was. ``suspects`` are copies of its steps that came after its end: a
+    following run that turns out to lack one takes it as its own.
     """
 
     number: int
@@ -78,6 +81,7 @@ class Run:
     tentative: bool = False
     undecided_until: datetime | None = None
     again: StepTaken | None = None
+    replaced: Run | None = None
     suspects: dict[str, StepTaken] = attrs.field(factory=dict)
 
     @property
@@ -93,6 +97,7 @@ class Run:
             data=dict(self.data),
             suspects=dict(self.suspects),
             findings=[finding.copy() for finding in self.findings],
+            replaced=self.replaced and self.replaced.copy(),
         )
 
     def heard(self, step: str) -> StepTaken | None:
@@ -158,15 +163,23 @@ def gap(earlier: datetime | None, later: datetime | None) -> timedelta:
     return later - earlier
 
 
-def read(aggregate: Aggregate, delivery: Delivery, rules: Rules, *, ended: bool = False) -> Reading:
-    """What a delivery is taken for. ``ended``: the session is over, so nothing begins by a mere copy."""
+def read(
+    aggregate: Aggregate, delivery: Delivery, rules: Rules, *, ended: bool = False, echoes: bool = False
+) -> Reading:
+    """What a delivery is taken for.
+
+    ``ended``: the session is over, so nothing begins by a mere copy. ``echoes``: other webhooks of the
+    session came again as long after the first time as this one, so a copy is no restart.
+    """
     run = aggregate.run
     if run is None:
         return _read_absent(aggregate, delivery)
+    if echoes and _is_no_run(aggregate, delivery, rules):
+        return "redelivered"
     if run.closed:
         reading = _read_closed(aggregate, run, delivery, rules, ended=ended)
     else:
-        reading = _read_open(aggregate, run, delivery, rules)
+        reading = _read_open(aggregate, run, delivery, rules, echoes=echoes)
     out_of_order = reading in ("skipped-ahead", "conflict", "orphan")
     return "redelivered" if out_of_order and _copied(aggregate, delivery, rules) else reading
 
@@ -178,25 +191,26 @@ def _read_absent(aggregate: Aggregate, delivery: Delivery) -> Reading:
     return "orphan" if step.orphan else "skipped-ahead"
 
 
-def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules) -> Reading:
+def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, *, echoes: bool) -> Reading:
     lifecycle, step = aggregate.lifecycle, _step(delivery)
     heard = run.heard(step.name)
     begins = step.name in lifecycle.starts
     if heard is None:
         if lifecycle.visits and step.closes and _left_just_now(aggregate, step, delivery, rules):
             return "redelivered"
-        if run.owes and step.closes and gap(run.since, delivery.received_at) <= rules.overtaken:
+        if lifecycle.visits and step.closes and _owing(run, delivery, rules):
             return "overtaken"
         if step.name in lifecycle.table[run.state]:
             return "advanced"
         return "late" if lifecycle.rank[step.name] < lifecycle.rank[run.state] else "skipped-ahead"
-    age = gap(heard.at, delivery.received_at)
+    age, equal = gap(heard.at, delivery.received_at), same_data(heard.data, delivery.data)
     if lifecycle.visits and begins:
-        return "redelivered" if age <= rules.fast_redelivery else "new-run"
-    if not same_data(heard.data, delivery.data):
-        return "conflict"
+        copied = age <= rules.fast_redelivery or (equal and age <= rules.redelivery)
+        return "redelivered" if copied else "new-run"
     restarts = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
-    if restarts and age > rules.fast_redelivery:
+    if not equal:
+        return "new-run" if restarts and _brings_another(lifecycle, run, delivery) else "conflict"
+    if restarts and age > rules.fast_redelivery and not echoes:
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"
@@ -224,8 +238,9 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
     if ended and equal and not lifecycle.frame:
         return "redelivered" if recent else "repeated"
     if begins and reopens:
-        return "new-run"
-    if recent and not equal and reopens and run.suspects and _brings_another(run, delivery):
+        return "redelivered" if _just_filled_in(lifecycle, run, delivery, rules) else "new-run"
+    own = reopens and not equal and _brings_another(lifecycle, run, delivery)
+    if own and (not step.closes or (recent and run.suspects)):
         return "skipped-ahead"
     if recent:
         return "redelivered" if equal else "conflict"
@@ -242,22 +257,68 @@ def _left_just_now(aggregate: Aggregate, step: Step, delivery: Delivery, rules: 
     return gap(heard.at, delivery.received_at) <= rules.fast_redelivery and same_data(heard.data, delivery.data)
 
 
-def _brings_another(run: Run, delivery: Delivery) -> bool:
+def _owing(run: Run, delivery: Delivery, rules: Rules) -> bool:
+    """Whether a left may belong to the visit before: the person came in again a short time ago."""
+    rejoined = run.again.at if run.again else run.since
+    return bool(run.owes or run.again) and gap(rejoined, delivery.received_at) <= rules.overtaken
+
+
+def _just_filled_in(lifecycle: Lifecycle, run: Run, delivery: Delivery, rules: Rules) -> bool:
+    """Whether a first step that came after the end of its run is told twice: it begins nothing new."""
+    heard = run.heard(_step(delivery).name)
+    if heard is None or heard.at is None or heard.at != _last_heard(run):
+        return False
+    later = any(step.at and step.at < heard.at for step in run.steps.values())
+    return later and gap(heard.at, delivery.received_at) <= rules.fast_redelivery
+
+
+def _brings_another(lifecycle: Lifecycle, run: Run, delivery: Delivery) -> bool:
     """Whether it comes with a file or url that is not this run's."""
-    brought = {name: getattr(delivery.payload, name) for name in _step(delivery).brings}
+    brought = {name: getattr(delivery.payload, name) for name in lifecycle.artefacts}
     return any(value is not None and value != run.data.get(name, value) for name, value in brought.items())
+
+
+def copied_after(run: Run, delivery: Delivery, rules: Rules) -> timedelta | None:
+    """How long ago the run had this step with equal data; ``None`` if it had not, or too long ago."""
+    heard = run.heard(_step(delivery).name)
+    age = gap(heard.at, delivery.received_at) if heard else None
+    if heard is None or age is None or age > rules.redelivery or not same_data(heard.data, delivery.data):
+        return None
+    return age
+
+
+def _is_no_run(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> bool:
+    """Whether the latest run may be none: all of it came as long after the run before as this does."""
+    if len(aggregate.runs) < 2 or aggregate.runs[-1].closed or aggregate.runs[-1].heard(_step(delivery).name):
+        return False
+    age = copied_after(aggregate.runs[-2], delivery, rules)
+    return age is not None and is_copy(aggregate, age)
+
+
+def is_copy(aggregate: Aggregate, age: timedelta) -> bool:
+    """Whether the latest run began with equal steps of the run before, each ``age`` younger.
+
+    Only a run that took the place of an open one may have gone on since: with what was the other's.
+    """
+    if len(aggregate.runs) < 2 or aggregate.lifecycle.visits:
+        return False
+    before, run = aggregate.runs[-2:]
+    for name, step in run.steps.items():
+        heard = before.heard(name)
+        if heard is None and run.replaced is not None:
+            continue
+        if step.inferred or heard is None or not same_data(heard.data, step.data):
+            return False
+        if abs(gap(heard.at, step.at) - age) > SAME_AGE:
+            return False
+    return True
 
 
 def _copied(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> Run | None:
     """The earlier run whose step came again: an equal one with the same file or url can be no other's."""
     if not any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts):
         return None
-    for run in aggregate.runs[-2::-1]:
-        heard = run.heard(_step(delivery).name)
-        recent = heard and gap(heard.at, delivery.received_at) <= rules.redelivery
-        if heard and recent and same_data(heard.data, delivery.data):
-            return run
-    return None
+    return next((run for run in aggregate.runs[-2::-1] if copied_after(run, delivery, rules) is not None), None)
 
 
 def delay(earlier: datetime | None, later: datetime | None) -> str:
@@ -335,6 +396,9 @@ class _Move:
         self.blame("T303", since=run.since)
 
     def redelivered(self) -> None:
+        if _is_no_run(self.aggregate, self.delivery, self.rules):
+            self.raised.extend(withdraw(self.aggregate, "D101", self.rules, self.numbers))
+            self.run = self.aggregate.runs[-1]
         self.run = _copied(self.aggregate, self.delivery, self.rules) or self.run
         if self.run.heard(self.step.name) is None:
             self.run = self.aggregate.runs[-2]
@@ -342,9 +406,19 @@ class _Move:
             self.run.suspects[self.step.name] = taken(self.delivery)
         heard = self.run.heard(self.step.name)
         begins = self.step.name in self.aggregate.lifecycle.starts
-        if begins and not self.run.closed and _restarts(self.aggregate.lifecycle):
+        lifecycle = self.aggregate.lifecycle
+        if lifecycle.visits and begins and not self.run.closed and self.perhaps_rejoined(heard):
+            self.run.again = taken(self.delivery)
+            self.blame("D105", earlier=heard, missing=_ends(lifecycle), window=self.rules.overtaken)
+            return
+        if begins and not self.run.closed and _restarts(lifecycle):
             self.run.again = taken(self.delivery)
         self.blame("D101", earlier=heard)
+
+    def perhaps_rejoined(self, heard: StepTaken | None) -> bool:
+        """Whether somebody inside may have come in once more: the copy is none that comes at once."""
+        latest = self.run.again or heard
+        return latest is None or gap(latest.at, self.delivery.received_at) > self.rules.fast_redelivery
 
     def repeated(self) -> None:
         self.blame(self.step.repeated, earlier=self.run.heard(self.step.name))
@@ -364,17 +438,18 @@ class _Move:
         if old.closed:
             heard = old.heard(self.step.name)
             if heard and gap(heard.at, self.delivery.received_at) <= self.rules.redelivery:
-                run.tentative = lifecycle.visits or same_data(heard.data, self.delivery.data)
-                run.undecided_until = plus(self.delivery.received_at, self.rules.redelivery)
+                run.tentative = same_data(heard.data, self.delivery.data)
+                if not lifecycle.visits:  # presence beats absence, as long as the session goes on
+                    run.undecided_until = plus(self.delivery.received_at, self.rules.redelivery)
             self.take()
             return
         restart = old.again if self.step.name not in lifecycle.starts else None
         if restart is not None:
+            run.replaced = old.copy()
             run.steps[restart.step] = restart
             run.state = lifecycle.by_name[restart.step].state
-            for finding in old.standing("D101"):
-                if finding.position == restart.position:  # it was no redelivery after all
-                    finding.verdict = "retracted"
+            # It was no redelivery after all.
+            _retract(finding for finding in old.standing("D101") if finding.position == restart.position)
         code = lifecycle.by_name[next(iter(run.steps), self.step.name)].restarted
         missing = give_up(lifecycle, old)
         run.owes = lifecycle.visits
@@ -382,12 +457,20 @@ class _Move:
         if any(overdue(lifecycle, old)):  # it was stuck, so it had to be begun again
             return
         self.run = old
-        window = self.rules.overtaken if lifecycle.visits else None
-        self.blame(code, earlier=restart, missing=missing if lifecycle.visits else (), window=window)
+        window = self.rules.overtaken if lifecycle.visits else restart and self.rules.redelivery
+        self.blame(code, earlier=restart, missing=missing, window=window)
         self.run = run
 
     def overtaken(self) -> None:
-        rejoin, self.run = self.run, self.aggregate.runs[-2]
+        rejoined = self.run.again
+        if rejoined is not None:  # it had been taken for a copy, and began a visit
+            old, rejoin = self.run, self.begin()
+            rejoin.steps[rejoined.step] = rejoined
+            rejoin.state, rejoin.since = old.state, rejoined.at
+            self.run, old.again = old, None
+            old.state, old.closed = self.step.state, True
+        else:
+            rejoin, self.run = self.run, self.aggregate.runs[-2]
         rejoin.owes = False
         self.fill(self.run)
         self.blame("D103", earlier=next(iter(rejoin.steps.values())))
@@ -596,13 +679,61 @@ def give_up(lifecycle: Lifecycle, run: Run) -> tuple[str, ...]:
     """
     run.closed = run.inferred = True
     run.tentative = False
-    ends = tuple(step.name for step in lifecycle.steps if step.closes)
+    ends = _ends(lifecycle)
     if lifecycle.visits:
         run.steps.update((name, StepTaken(name)) for name in ends)
         run.state = lifecycle.by_name[ends[0]].state
     else:
         run.state = LOST
     return ends
+
+
+def withdraw(aggregate: Aggregate, code: str, rules: Rules, numbers: Iterator[int]) -> list[Finding]:
+    """The latest run was none: what was taken for its steps were copies, each told by ``code``.
+
+    What it was reproached with is taken back; the run that it took the place of goes on instead.
+    """
+    run = aggregate.runs.pop()
+    if run.replaced is not None:
+        _resume(aggregate, run, run.replaced)
+    else:
+        _retract(finding for finding in run.standing() if finding.code != "D101")
+    before, found = aggregate.runs[-1], []
+    for step in run.steps.values():
+        heard = before.heard(step.step)
+        if step.inferred or heard is None or heard is step:
+            continue
+        words = {"type": aggregate.lifecycle.webhook_type(step.step), "delay": delay(heard.at, step.at)}
+        finding = reproach(aggregate, before, code, rules, next(numbers), at=step.at, words=words)
+        finding.position = step.position
+        found.append(finding)
+    for finding in run.findings:
+        finding.run = before.number
+    before.findings.extend([*run.findings, *found])
+    return found
+
+
+def _resume(aggregate: Aggregate, run: Run, replaced: Run) -> None:
+    """The run that was given up goes on, with what came after the copies that made it seem lost."""
+    lost = aggregate.runs[-1]
+    _retract(lost.standing(*(step.restarted for step in aggregate.lifecycle.steps)))
+    replaced.findings, replaced.again = lost.findings, None
+    own = {name: step for name, step in run.steps.items() if replaced.heard(name) is None}
+    if own:
+        replaced.steps.update(own)
+        replaced.state, replaced.since, replaced.closed = run.state, run.since, run.closed
+        replaced.inferred, replaced.suspects = run.inferred, run.suspects
+        replaced.data = {**run.data, **replaced.data}
+    aggregate.runs[-1] = replaced
+
+
+def _retract(findings: Iterable[Finding]) -> None:
+    for finding in list(findings):
+        finding.verdict = "retracted"
+
+
+def _ends(lifecycle: Lifecycle) -> tuple[str, ...]:
+    return tuple(step.name for step in lifecycle.steps if step.closes)
 
 
 def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:

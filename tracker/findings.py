@@ -105,6 +105,15 @@ CATALOGUE: dict[str, Code] = {
             "Nothing. Files are processed after the meeting.",
         ),
         Code(
+            "D105",
+            "ambiguous-repeat",
+            "info",
+            "An equal copy that may be a redelivery or a new beginning, and nothing came that would tell.",
+            "{type} came again {delay} later: a redelivery, or one more whose end was not told",
+            "joined, joined five minutes later, left once",
+            "Nothing, unless the number of visits or recordings matters: then ask the people.",
+        ),
+        Code(
             "S201",
             "skipped-starting",
             "warning",

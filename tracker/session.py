@@ -19,18 +19,22 @@ from typing import Literal
 import attrs
 
 from tracker.aggregate import (
+    SAME_AGE,
     Aggregate,
     Certainty,
     Judgement,
     Run,
+    copied_after,
     delay,
     evolve,
     gap,
     give_up,
+    is_copy,
     overdue,
     plus,
     read,
     reproach,
+    withdraw,
 )
 from tracker.envelope import isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
@@ -45,6 +49,8 @@ SELF_STOPPED = "S203"
 
 STARTED, ENDED = ("session-started",), ("session-ended",)
 
+MOST_ECHOES = 255
+"""Copies of one session that are remembered."""
 AggregateKey = tuple[str, tuple[tuple[str, str], ...]]
 DEFAULT_RULES = Rules()
 
@@ -63,12 +69,22 @@ class _Numbers:
         return self.last
 
 
+@attrs.frozen
+class Echo:
+    """A copy of a step, and how much later than the step it came."""
+
+    aggregate: AggregateKey
+    position: int
+    age: timedelta
+
+
 @attrs.define(eq=False)
 class Session:
     """What is known of one session; ``stream`` is where its deliveries are stored.
 
     ``started_at`` and ``ended_at`` are the session's own clock times where it sent valid ones, else
-    the receive times; ``end_heard`` is a receive time. ``next_deadline`` is never later than the first
+    the receive times; ``end_heard`` is a receive time. ``echoes`` are the copies that came: several
+    that are equally old were sent again together. ``next_deadline`` is never later than the first
     moment at which time alone changes something.
     """
 
@@ -90,6 +106,7 @@ class Session:
     ended_at: datetime | None = None
     end_heard: datetime | None = None
     next_deadline: datetime | None = None
+    echoes: list[Echo] = attrs.field(factory=list)
     named: set[str] = attrs.field(factory=set)
     provisional: list[Finding] = attrs.field(factory=list)
     numbers: _Numbers = attrs.field(factory=_Numbers)
@@ -126,6 +143,7 @@ class Session:
             aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
             findings=[finding.copy() for finding in self.findings],
             named=set(self.named),
+            echoes=list(self.echoes),
             numbers=_Numbers(self.numbers.last),
         )
         copied.provisional = [finding for finding in copied.all_findings() if finding.verdict == "provisional"]
@@ -154,10 +172,14 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
         aggregate = Aggregate(delivery.lifecycle, delivery.key)
         session.aggregates[delivery.lifecycle.name, delivery.key] = aggregate
     label = aggregate.label
-    reading = read(aggregate, delivery, rules, ended=session.ended)
+    echoes = _echoes(session, aggregate, delivery, rules)
+    beside = any(one.aggregate != (delivery.lifecycle.name, delivery.key) for one in echoes)
+    reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     run = next(run for run in aggregate.runs if run.number == judgement.run)
     raised = list(judgement.findings)
+    if len(echoes) > 1:
+        raised.extend(_take_back(session, echoes, rules))
     if reading not in ("redelivered", "repeated", "conflict"):
         raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
         raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
@@ -234,6 +256,45 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     session.active = session.active or (delivery.lifecycle is not None and session.session_id is not None)
     if session.active:
         _expect(session, plus(session.last_seen_at, rules.session_idle))
+
+
+def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: Rules) -> list[Echo]:
+    """The copies that were sent again together with this one: they are as old. None if this is no copy.
+
+    Somebody who comes in again after having left is no copy.
+    """
+    at, lifecycle, step = delivery.received_at, aggregate.lifecycle, delivery.step
+    ages = (copied_after(run, delivery, rules) for run in aggregate.runs[:-3:-1])
+    age = next((age for age in ages if age is not None), None)
+    if at is None or step is None or age is None or age <= rules.fast_redelivery:
+        return []
+    if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
+        return []
+    echo = Echo((lifecycle.name, aggregate.key), delivery.position, age)
+    alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
+    session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
+    return [*alike, echo]
+
+
+def _is_echo(session: Session, echo: Echo) -> bool:
+    """Whether nothing speaks against it: it is no step of a run, unless that may be none as well."""
+    *others, latest = (aggregate := session.aggregates[echo.aggregate]).runs
+    if any(_is_step_of(run, echo) for run in others):
+        return False
+    return not _is_step_of(latest, echo) or is_copy(aggregate, echo.age)
+
+
+def _is_step_of(run: Run, echo: Echo) -> bool:
+    return any(step.position == echo.position for step in run.steps.values())
+
+
+def _take_back(session: Session, echoes: list[Echo], rules: Rules) -> Iterator[Finding]:
+    """The runs that were none: all of their steps are echoes, as something else shows."""
+    for key in dict.fromkeys(one.aggregate for one in echoes):
+        aggregate = session.aggregates[key]
+        beside = any(not _is_step_of(aggregate.runs[-1], one) for one in echoes)
+        if beside and is_copy(aggregate, echoes[-1].age):
+            yield from withdraw(aggregate, "D101", rules, session.numbers)
 
 
 def _judge_unrouted(session: Session, delivery: Delivery, rules: Rules) -> Judgement:
@@ -407,26 +468,11 @@ def _confirm(finding: Finding) -> Iterable[Finding]:
 
 
 def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Iterable[Finding]:
-    """A run that could be a mere copy: a person is believed to be there, anything else is withdrawn."""
-    run.tentative = False
-    return () if aggregate.lifecycle.visits else [_withdraw(session, aggregate, run, rules)]
-
-
-def _withdraw(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> Finding:
-    aggregate.runs.remove(run)
-    before = aggregate.runs[-1]
-    for finding in run.findings:
-        finding.run = before.number
-    before.findings.extend(run.findings)
+    """A run that nothing followed and that a copy may have begun: nobody can tell, and a copy is likelier."""
     first = next(taken for taken in run.steps.values() if not taken.inferred)
-    words = {
-        "type": aggregate.lifecycle.webhook_type(first.step),
-        "delay": delay(before.steps[first.step].at, first.at),
-    }
-    finding = reproach(aggregate, before, "D101", rules, next(session.numbers), at=first.at, words=words)
-    finding.position = first.position
-    before.findings.append(finding)
-    return finding
+    age = gap(aggregate.runs[-2].steps[first.step].at, first.at)
+    code = "D101" if age <= rules.fast_redelivery else "D105"
+    return withdraw(aggregate, code, rules, session.numbers)
 
 
 def _limit(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
@@ -459,7 +505,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
             continue
         if run.tentative:
-            found.append(_withdraw(session, aggregate, run, rules))
+            found.extend(_decide(session, aggregate, run, rules))
             continue
         state = run.state
         known = any(run.standing(lifecycle.after_end)) or any(overdue(lifecycle, run))
