@@ -6,6 +6,7 @@ what its data holds:
     "3 participant-joined p1"               bare words are the lifecycle's key, in order
     "60 recording-stopped filePath=/a.mp4"  the sent name of a field; JSON values are read as JSON
     "60 recording-stopped -sessionId"       a field that is not sent
+    "5 session-started forged"              a signature that does not verify
     "5 {not json"                           anything that begins otherwise is the body itself
 
 Session ``S`` and meeting ``M`` are meant unless a line says otherwise.
@@ -27,6 +28,7 @@ from tracker.webhook import Delivery, camel_case, parse
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = Rules()
+FORGED = " forged"
 _UNITS = {"m": 60, "h": 3600}
 
 
@@ -41,7 +43,9 @@ def moment(when: str | float) -> datetime | None:
 
 def delivery(line: str, position: int = 1) -> Delivery:
     when, _, rest = line.partition(" ")
-    return parse(Received(body(rest), moment(when)), position)
+    verified_by = "" if rest.endswith(FORGED) else None
+    received = Received(body(rest.removesuffix(FORGED)), moment(when), verified_by=verified_by)
+    return parse(received, position)
 
 
 def body(rest: str) -> bytes:

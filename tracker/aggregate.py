@@ -375,9 +375,15 @@ class _Move:
     def skipped_ahead(self) -> None:
         if not self.aggregate.runs or self.run.closed:
             self.begin()
+        since = self.run.since or self.just_before()
         missing = self.infer(self.run.state)
         self.take()
-        self.blame_skip(missing)
+        self.blame_skip(missing, since)
+
+    def just_before(self) -> datetime | None:
+        """Since when a run may have begun of which this is the first that is heard."""
+        at = self.delivery.received_at
+        return at and at - self.rules.stuck_starting
 
     def late(self) -> None:
         run, lifecycle = self.run, self.aggregate.lifecycle
@@ -409,7 +415,7 @@ class _Move:
         lifecycle = self.aggregate.lifecycle
         if lifecycle.visits and begins and not self.run.closed and self.perhaps_rejoined(heard):
             self.run.again = taken(self.delivery)
-            self.blame("D105", earlier=heard, missing=_ends(lifecycle), window=self.rules.overtaken)
+            self.blame("D105", earlier=heard, missing=lifecycle.endings, window=self.rules.overtaken)
             return
         if begins and not self.run.closed and _restarts(lifecycle):
             self.run.again = taken(self.delivery)
@@ -451,14 +457,14 @@ class _Move:
             # It was no redelivery after all.
             _retract(finding for finding in old.standing("D101") if finding.position == restart.position)
         code = lifecycle.by_name[next(iter(run.steps), self.step.name)].restarted
-        missing = give_up(lifecycle, old)
+        give_up(lifecycle, old)
         run.owes = lifecycle.visits
         self.take()
         if any(overdue(lifecycle, old)):  # it was stuck, so it had to be begun again
             return
         self.run = old
-        window = self.rules.overtaken if lifecycle.visits else restart and self.rules.redelivery
-        self.blame(code, earlier=restart, missing=missing, window=window)
+        window = self.rules.overtaken if lifecycle.visits else self.rules.redelivery if restart else None
+        self.blame(code, earlier=restart, missing=lifecycle.endings, window=window, missing_since=old.since)
         self.run = run
 
     def overtaken(self) -> None:
@@ -480,7 +486,7 @@ class _Move:
         missing = self.infer(ABSENT)
         if any(not step.inferred for step in run.steps.values()):  # its start had been taken for a copy
             self.take()
-            self.blame_skip(missing)
+            self.blame_skip(missing, _last_heard(run))
             return
         run.inferred = True
         self.take(alone=True)
@@ -530,7 +536,8 @@ class _Move:
         elif step.closes and not run.inferred:
             for other in self.aggregate.lifecycle.steps:
                 if other.missed and run.heard(other.name) is None:
-                    self.blame(other.missed, missing=(other.name,), window=self.rules.lateness)
+                    window, begun = self.rules.lateness, _last_heard_before(run, delivery)
+                    self.blame(other.missed, missing=(other.name,), window=window, missing_since=begun)
 
     def moved_on(self) -> bool:
         """Takes back that the run was stuck. Whether that had been said."""
@@ -544,14 +551,20 @@ class _Move:
         run.steps[self.step.name] = taken(self.delivery)
         self.keep(run)
         for finding in run.standing():
-            if finding.verdict == "provisional" and self.step.name in finding.missing:
+            if finding.verdict == "provisional" and self.delivery.type in finding.missing:
                 orphaned = finding.code in (step.orphan for step in self.aggregate.lifecycle.steps)
                 if orphaned and not self.step.orphan:
                     run.inferred = False
                     run.closed = run.state in self.aggregate.lifecycle.ends
-                elif orphaned or any(run.heard(name) is None for name in finding.missing):
+                elif orphaned or not self.heard_all(run, finding.missing):
                     continue
                 finding.verdict = "retracted"
+
+    def heard_all(self, run: Run, types: tuple[str, ...]) -> bool:
+        lifecycle = self.aggregate.lifecycle
+        return all(
+            run.heard(step.name) for step in lifecycle.steps if lifecycle.webhook_type(step.name) in types
+        )
 
     def keep(self, run: Run) -> None:
         """What the payload says is kept with the run; where two deliveries differ, the first counts."""
@@ -565,12 +578,13 @@ class _Move:
         if lifecycle.label:
             self.aggregate.label = getattr(payload, lifecycle.label) or self.aggregate.label
 
-    def blame_skip(self, missing: tuple[str, ...]) -> None:
+    def blame_skip(self, missing: tuple[str, ...], since: datetime | None) -> None:
         """One finding for all the steps that should have come first, by the code of the first of them."""
         by_name = self.aggregate.lifecycle.by_name
         told = tuple(name for name in missing if by_name[name].skipped)
         if told:
-            self.blame(by_name[told[0]].skipped, missing=told, window=self.rules.lateness)
+            code, window = by_name[told[0]].skipped, self.rules.lateness
+            self.blame(code, missing=told, window=window, missing_since=since)
 
     def blame(
         self,
@@ -581,6 +595,7 @@ class _Move:
         window: timedelta | None = None,
         state: str = "",
         since: datetime | None = None,
+        missing_since: datetime | None = None,
     ) -> None:
         """Raises a finding; one with a ``window`` is provisional until that has passed."""
         at = self.delivery.received_at
@@ -595,6 +610,7 @@ class _Move:
             before=self.before,
             earlier=earlier,
             missing=missing,
+            since=missing_since,
             words={"delay": delay(since, at), "state": state or self.before},
         )
         if window is not None:
@@ -628,6 +644,7 @@ def reproach(
     before: str = "",
     earlier: StepTaken | None = None,
     missing: tuple[str, ...] = (),
+    since: datetime | None = None,
     words: dict[str, str],
 ) -> Finding:
     """A settled finding about a run: raised by ``delivery``, or by a deadline that passed at ``at``."""
@@ -635,13 +652,14 @@ def reproach(
     last = max((step.position for step in run.steps.values() if step.position is not None), default=None)
     position = delivery.position if delivery else last
     evidence = {step.position for step in run.steps.values() if step.position is not None}
+    lacking = tuple(lifecycle.webhook_type(name) for name in missing)
     evidence.update(place for place in (position, earlier.position if earlier else None) if place is not None)
     words = {
         "type": (delivery.type if delivery else None) or lifecycle.name,
         "lifecycle": lifecycle.name,
         "name": aggregate.name,
         "run": str(run.number),
-        "missing": " and ".join(lifecycle.webhook_type(name) for name in missing),
+        "missing": " and ".join(lacking),
         **words,
     }
     return Finding(
@@ -662,7 +680,8 @@ def reproach(
         run.state or None,
         _instead(lifecycle, before, delivery),
         entry.message.format_map(words),
-        missing=missing,
+        missing=lacking,
+        since=since,
     )
 
 
@@ -672,20 +691,15 @@ def _instead(lifecycle: Lifecycle, before: str, delivery: Delivery | None) -> tu
     return () if delivery and delivery.type in expected else expected
 
 
-def give_up(lifecycle: Lifecycle, run: Run) -> tuple[str, ...]:
-    """The run is over and its end will not come: a visit ends out, anything else is lost.
-
-    Returns the ends that could have come, which are supplied as inferred.
-    """
+def give_up(lifecycle: Lifecycle, run: Run) -> None:
+    """The run is over and its end will not come: a visit ends out, anything else is lost."""
     run.closed = run.inferred = True
     run.tentative = False
-    ends = _ends(lifecycle)
     if lifecycle.visits:
-        run.steps.update((name, StepTaken(name)) for name in ends)
-        run.state = lifecycle.by_name[ends[0]].state
+        run.steps.update((name, StepTaken(name)) for name in lifecycle.endings)
+        run.state = lifecycle.by_name[lifecycle.endings[0]].state
     else:
         run.state = LOST
-    return ends
 
 
 def withdraw(aggregate: Aggregate, code: str, rules: Rules, numbers: Iterator[int]) -> list[Finding]:
@@ -732,10 +746,6 @@ def _retract(findings: Iterable[Finding]) -> None:
         finding.verdict = "retracted"
 
 
-def _ends(lifecycle: Lifecycle) -> tuple[str, ...]:
-    return tuple(step.name for step in lifecycle.steps if step.closes)
-
-
 def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:
     """The standing findings that say the run is stuck."""
     codes = {step.overdue for step in lifecycle.steps}
@@ -768,6 +778,11 @@ def _restarts(lifecycle: Lifecycle) -> bool:
 
 def _last_heard(run: Run) -> datetime | None:
     return max((step.at for step in run.steps.values() if step.at is not None), default=None)
+
+
+def _last_heard_before(run: Run, delivery: Delivery) -> datetime | None:
+    heard = (step.at for step in run.steps.values() if step.position != delivery.position)
+    return max((at for at in heard if at is not None), default=None)
 
 
 def _first_heard_after(lifecycle: Lifecycle, run: Run, name: str) -> StepTaken | None:

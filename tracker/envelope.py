@@ -25,6 +25,8 @@ import attrs
 import msgspec
 
 RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
+UNVERIFIED = ""
+"""In place of a key's name: there was a signature, and it does not verify."""
 MAX_DEPTH = 200
 """Objects and arrays inside each other; a webhook has three."""
 BODY_NAMES = ("webhook", "payload", "body", "event")
@@ -48,7 +50,8 @@ class Received:
 
     ``received_at`` is in UTC, ``None`` where the log does not tell; ``unread_time`` is the receive
     time as the log has it when it is none. ``source`` says where it came from, usually
-    ``file:line``; ``verified_by`` names the key that verified the signature, if one did. ``cut_from``
+    ``file:line``; ``verified_by`` names the key that verified the signature, ``UNVERIFIED`` where none
+    did and ``None`` where none was asked. ``cut_from``
     is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     """
 

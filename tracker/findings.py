@@ -1,8 +1,8 @@
 """What a delivery, a run or a session can be reproached with: the catalogue, and one reproach.
 
 A code's letter says whose fault it is: **D** the delivery, **S** the sequence, **T** time, **X** two
-aggregates that contradict each other, **C** the content. A code is never given to something else.
-The lifecycle is a field of the finding and never part of the code.
+aggregates that contradict each other, **C** the content, **L** the log as a whole. A code is never
+given to something else. The lifecycle is a field of the finding and never part of the code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Finding:
     ``position`` is the delivery that raised it, ``evidence`` every delivery it rests on. ``at`` is
     when it became true: the receive time, or the deadline that passed. ``deadline`` is when a
     provisional one settles; without one it cannot, and what was read from a log without receive
-    times stays ``undecided``. ``missing`` names the steps whose arrival retracts it.
+    times stays ``undecided``. ``missing`` names the webhook types that should have come since
+    ``since`` (or at any time, where that is not known), and whose arrival may retract it. ``cause`` is
+    what explains that they did not: a finding about the whole log.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Finding:
     cause: str | None = None
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()
+    since: datetime | None = None
 
     def copy(self) -> Finding:
         return attrs.evolve(self)
@@ -296,6 +299,15 @@ CATALOGUE: dict[str, Code] = {
             "Use the receive times; the duration is unknown.",
         ),
         Code(
+            "T308",
+            "receive-time-backwards",
+            "warning",
+            "The receive times of one log go back by a second or more. Told once a log, for the first time.",
+            "{type} was received {delay} before what stands in front of it in {value}",
+            "a line of 10:05, and behind it a line of 10:02",
+            "Sort the log by receive time, or find out whose clock was set back: windows cannot be trusted there.",
+        ),
+        Code(
             "X401",
             "session-not-started",
             "warning",
@@ -332,6 +344,33 @@ CATALOGUE: dict[str, Code] = {
             "Take the session's end as the end of the visit.",
         ),
         Code(
+            "X405",
+            "subject-absent",
+            "warning",
+            "The recording of a person began, and that person was not inside.",
+            "{type} came for {name}, who was not inside",
+            "participant-recording-starting for somebody who left ten minutes ago",
+            "A joined was lost, or the recording is of somebody else: look who is in it.",
+        ),
+        Code(
+            "X406",
+            "overlapping-sessions",
+            "warning",
+            "A session began while another one of its meeting was live, and went on beside it.",
+            "the session {value} of the same meeting was still live",
+            "two session-started with one meetingId, and no session-ended between them",
+            "A room has one session at a time: people may have been in two rooms without knowing.",
+        ),
+        Code(
+            "X407",
+            "empty-session",
+            "info",
+            "The session ended, and nobody had come.",
+            "the session ended and nobody had joined",
+            "session-started, then session-ended",
+            "Nothing, if rooms are opened ahead of time; else see who could not get in.",
+        ),
+        Code(
             "C501",
             "identity-conflict",
             "error",
@@ -348,6 +387,15 @@ CATALOGUE: dict[str, Code] = {
             "{type} brought another {field}: {value}",
             "hls-started with one playbackHlsUrl, hls-playable with another",
             "Find out which of the two plays before you send viewers there.",
+        ),
+        Code(
+            "C503",
+            "conflicting-session-time",
+            "error",
+            "session-ended names another start than session-started did.",
+            "{type} names another {field}: {value}",
+            "session-started with start 10:00, session-ended with start 10:07",
+            "Take the start of session-started, and the receive times for the duration.",
         ),
         Code(
             "C504",
@@ -375,6 +423,15 @@ CATALOGUE: dict[str, Code] = {
             "{type} came without {field}",
             "recording-stopped with neither filePath nor fileUrl",
             "Look in your own storage, if recordings go there.",
+        ),
+        Code(
+            "C508",
+            "shared-artefact",
+            "error",
+            "Two runs brought the same file or url.",
+            "{type} brought what run {value} had brought: {field}",
+            "two recordings of one session with the same filePath",
+            "One of them has overwritten the other, or a webhook was sent for the wrong one.",
         ),
         Code(
             "C509",
@@ -411,6 +468,35 @@ CATALOGUE: dict[str, Code] = {
             "not a webhook: {value}",
             "a body that ends with a trailing comma",
             "Look who wrote it: the log's writer, or a proxy that cut it.",
+        ),
+        Code(
+            "C514",
+            "bad-signature",
+            "error",
+            "A delivery was imported with a signature that is not its own. Told once a session.",
+            "the signature of {type} does not verify",
+            "a log that keeps the signature, and of the body only what was parsed and written again",
+            "Keep the body as it came, byte for byte; if it was kept, somebody else has sent this.",
+        ),
+        Code(
+            "L601",
+            "delivery-gap",
+            "error",
+            "The log falls silent while many sessions are live, far longer than its own rate allows. What did"
+            " not come in the meantime is told as its consequence, as an info.",
+            "nothing came for {delay}, while {value} of {type} sessions were live",
+            "a hundred deliveries a minute, and then none for an hour",
+            "Look whether the endpoint was down; ask VideoSDK to send again what it could not deliver.",
+        ),
+        Code(
+            "L603",
+            "never-seen-type",
+            "info",
+            "A type never comes while others of its lifecycle come again and again. That it is missing is told"
+            " here, and not each time.",
+            "{type} never came, and {value} that should follow one did",
+            "a thousand recordings, and not one recording-stopping",
+            "Subscribe to the type, if you want to know of it.",
         ),
     )
 }

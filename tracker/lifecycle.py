@@ -91,8 +91,18 @@ class Lifecycle:
     """Payload fields that hold what a run leaves behind: files, urls."""
     contradicted: str = ""
     """The code when two steps of one run bring different values for one artefact."""
+    shared: str = ""
+    """The code when two runs bring the same artefact."""
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
+    retimed: str = ""
+    """The code when two steps of one run bring different clock times for one of them."""
+    subject: str = ""
+    """The key field that names the person whom a run is of; who has visits by the same field."""
+    subject_absent: str = ""
+    """The code when a run begins while that person is not inside."""
+    deserted: str = ""
+    """The code when it ends and nobody was ever inside, where this is the frame."""
     deprecated: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field that is no longer to be used -> the field that took its place."""
     outlives: Mapping[str, str] = attrs.field(factory=dict)
@@ -131,6 +141,11 @@ class Lifecycle:
     def ends(self) -> frozenset[str]:
         """States in which a run is over."""
         return frozenset(step.state for step in self.steps if step.closes)
+
+    @cached_property
+    def endings(self) -> tuple[str, ...]:
+        """Names of the steps that end a run in good order."""
+        return tuple(step.name for step in self.steps if step.closes and not step.outcome)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -211,6 +226,10 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
         for name in lifecycle.table[ABSENT]:
             if name in steps and not steps[name].restarted:
                 yield f"a run may begin anew, so step {name!r} needs the code for beginning one too many"
+    if lifecycle.subject and lifecycle.subject not in lifecycle.key:
+        yield f"the subject {lifecycle.subject!r} is no field of the key"
+    if bool(lifecycle.subject) != bool(lifecycle.subject_absent):
+        yield "it needs both a subject and the code when that one is absent"
     if lifecycle.visits and not (
         len(lifecycle.steps) == 2
         and lifecycle.table[ABSENT] == (lifecycle.steps[0].name,)
@@ -226,6 +245,7 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
 def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]:
     yield "the key", lifecycle.key
     yield "the optional key", lifecycle.optional_key
+    yield "the subject", [lifecycle.subject] if lifecycle.subject else []
     yield "the label", [lifecycle.label] if lifecycle.label else []
     yield "artefacts", lifecycle.artefacts
     yield "times", lifecycle.times

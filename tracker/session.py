@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from tracker.aggregate import (
+    LOST,
     SAME_AGE,
     Aggregate,
     Certainty,
@@ -36,7 +37,7 @@ from tracker.aggregate import (
     reproach,
     withdraw,
 )
-from tracker.envelope import isoformat, parse_time
+from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
@@ -51,7 +52,8 @@ STARTED, ENDED = ("session-started",), ("session-ended",)
 
 MOST_ECHOES = 255
 """Copies of one session that are remembered."""
-AggregateKey = tuple[str, tuple[tuple[str, str], ...]]
+Key = tuple[tuple[str, str], ...]
+AggregateKey = tuple[str, Key]
 DEFAULT_RULES = Rules()
 
 
@@ -74,6 +76,7 @@ class Echo:
     """A copy of a step, and how much later than the step it came."""
 
     aggregate: AggregateKey
+    step: str
     position: int
     age: timedelta
 
@@ -107,6 +110,8 @@ class Session:
     end_heard: datetime | None = None
     next_deadline: datetime | None = None
     echoes: list[Echo] = attrs.field(factory=list)
+    absent: list[Finding] = attrs.field(factory=list)
+    artefacts: dict[tuple[str, str], tuple[str, Key, int]] = attrs.field(factory=dict)
     named: set[str] = attrs.field(factory=set)
     provisional: list[Finding] = attrs.field(factory=list)
     numbers: _Numbers = attrs.field(factory=_Numbers)
@@ -144,9 +149,12 @@ class Session:
             findings=[finding.copy() for finding in self.findings],
             named=set(self.named),
             echoes=list(self.echoes),
+            artefacts=dict(self.artefacts),
             numbers=_Numbers(self.numbers.last),
         )
-        copied.provisional = [finding for finding in copied.all_findings() if finding.verdict == "provisional"]
+        found = {finding.number: finding for finding in copied.all_findings()}
+        copied.provisional = [one for one in found.values() if one.verdict == "provisional"]
+        copied.absent = [found[finding.number] for finding in self.absent]
         return copied
 
 
@@ -165,8 +173,18 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
         # What comes at the very end of a window is inside it.
         _pass_time(session, delivery.received_at - timedelta.resolution, rules)
     _hear(session, delivery, rules)
-    if delivery.lifecycle is None:
-        return _judge_unrouted(session, delivery, rules)
+    judgement = (
+        _judge_routed(session, delivery, rules) if delivery.step else _judge_unrouted(session, delivery, rules)
+    )
+    if delivery.received.verified_by != UNVERIFIED or "C514" in session.named:
+        return judgement
+    session.named.add("C514")
+    found = _reproach(session, "C514", rules, delivery=delivery, words={"type": delivery.topic})
+    return attrs.evolve(judgement, findings=(*judgement.findings, found))
+
+
+def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgement:
+    assert delivery.lifecycle is not None
     aggregate = session.aggregates.get((delivery.lifecycle.name, delivery.key))
     if aggregate is None:
         aggregate = Aggregate(delivery.lifecycle, delivery.key)
@@ -183,6 +201,8 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
     if reading not in ("redelivered", "repeated", "conflict"):
         raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
         raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
+        raised.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
+        raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
     raised.extend(_judge_start(session, aggregate, run, delivery, rules))
     for finding in raised:
         _own(session, finding)
@@ -191,9 +211,8 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
             session.provisional.append(finding)
     _expect(session, run.undecided_until)
     _expect(session, _limit(aggregate, run, rules))
-    return (
-        attrs.evolve(judgement, findings=tuple(raised)) if len(raised) > len(judgement.findings) else judgement
-    )
+    told = tuple(finding for finding in raised if finding.position == delivery.position)
+    return attrs.evolve(judgement, findings=told) if told != judgement.findings else judgement
 
 
 def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULES) -> Session:
@@ -270,7 +289,7 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
         return []
     if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
         return []
-    echo = Echo((lifecycle.name, aggregate.key), delivery.position, age)
+    echo = Echo((lifecycle.name, aggregate.key), step.name, delivery.position, age)
     alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
     session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
     return [*alike, echo]
@@ -292,7 +311,8 @@ def _take_back(session: Session, echoes: list[Echo], rules: Rules) -> Iterator[F
     """The runs that were none: all of their steps are echoes, as something else shows."""
     for key in dict.fromkeys(one.aggregate for one in echoes):
         aggregate = session.aggregates[key]
-        beside = any(not _is_step_of(aggregate.runs[-1], one) for one in echoes)
+        began = aggregate.runs[-2].steps if len(aggregate.runs) > 1 else {}
+        beside = any(one.aggregate != key or one.step not in began for one in echoes)
         if beside and is_copy(aggregate, echoes[-1].age):
             yield from withdraw(aggregate, "D101", rules, session.numbers)
 
@@ -322,7 +342,7 @@ def _judge_start(
     elif "X401" not in session.named:
         session.named.add("X401")
         finding = _reproach(
-            session, "X401", rules, delivery=delivery, expected=STARTED, words={"type": delivery.type or ""}
+            session, "X401", rules, delivery=delivery, missing=STARTED, words={"type": delivery.type or ""}
         )
         finding.verdict = "provisional"
         finding.deadline = plus(delivery.received_at, rules.lateness)
@@ -390,7 +410,7 @@ def _judge_content(
     judgement: Judgement,
     label: str,
 ) -> Iterator[Finding]:
-    """C502, C505, C507, C510, T305, T306: what the payload itself can be reproached with."""
+    """C502, C503, C505, C507, C510, T305, T306: what the payload itself can be reproached with."""
     lifecycle, step, payload = aggregate.lifecycle, delivery.step, delivery.payload
     assert step is not None
     blame = partial(_reproach_run, session, aggregate, run, rules, delivery, judgement)
@@ -416,9 +436,87 @@ def _judge_content(
         words = {"field": name, "value": str(text)}
         if text is not None and time is None:
             yield blame("T305", words)
+        elif time is not None and lifecycle.retimed and (parse_time(run.data[name]) or time) != time:
+            yield blame(lifecycle.retimed, words)
         elif earlier is not None and time is not None and time < earlier:
             yield blame("T306", words)
         earlier = time or earlier
+
+
+def _judge_artefacts(
+    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, judgement: Judgement
+) -> Iterator[Finding]:
+    """C508: a file or url belongs to one run. What merely came again is not looked at."""
+    lifecycle = aggregate.lifecycle
+    if not lifecycle.shared or judgement.reading not in ("advanced", "skipped-ahead"):
+        return
+    owner = lifecycle.name, aggregate.key, run.number
+    for name in lifecycle.artefacts:
+        for value in _texts(getattr(delivery.payload, name)):
+            first = session.artefacts.setdefault((lifecycle.name, value), owner)
+            restarted = aggregate.runs[first[2] - 1].state == LOST if first[1] == aggregate.key else False
+            if first != owner and not restarted and not any(run.standing(lifecycle.shared)):
+                whose = " ".join((str(first[2]), *(word for _, word in first[1])))
+                yield _reproach_run(
+                    session,
+                    aggregate,
+                    run,
+                    rules,
+                    delivery,
+                    judgement,
+                    lifecycle.shared,
+                    {"field": value, "value": whose},
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The names in a payload field: it may hold one, or a file, or several."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from (text for text in attrs.astuple(item) if isinstance(text, str))
+
+
+def _judge_subject(
+    session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, judgement: Judgement
+) -> Iterator[Finding]:
+    """X405: whether the person whom a run is of was inside when it began."""
+    lifecycle, step = aggregate.lifecycle, delivery.step
+    assert step is not None
+    if lifecycle.visits and session.absent:
+        _was_inside(session, aggregate, delivery, judgement)
+    begun = judgement.reading in ("advanced", "new-run", "skipped-ahead") and not step.closes
+    if not lifecycle.subject or not begun or sum(not taken.inferred for taken in run.steps.values()) != 1:
+        return
+    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    person = next((one for one in people if one.key[0] in aggregate.key), None)
+    if not people or (person and _inside(person.runs[-1], delivery, rules)):
+        return
+    visits = people[0].lifecycle
+    words = {"name": person.name if person else dict(aggregate.key)[lifecycle.subject]}
+    finding = _reproach_run(
+        session, aggregate, run, rules, delivery, judgement, lifecycle.subject_absent, words
+    )
+    finding.missing = tuple(visits.webhook_type(name) for name in visits.table[ABSENT])
+    finding.verdict, finding.deadline = "provisional", plus(delivery.received_at, rules.lateness)
+    session.absent.append(finding)
+    yield finding
+
+
+def _inside(visit: Run, delivery: Delivery, rules: Rules) -> bool:
+    """Whether somebody is inside, or was a moment ago: what two aggregates tell may cross on its way."""
+    return not visit.closed or gap(visit.since, delivery.received_at) <= rules.lateness
+
+
+def _was_inside(session: Session, aggregate: Aggregate, delivery: Delivery, judgement: Judgement) -> None:
+    """A joined that comes late explains an absence; a left without joined says it better."""
+    for finding in session.absent:
+        if aggregate.key[0] in finding.key.items():
+            joined = delivery.type in finding.missing and finding.verdict == "provisional"
+            if joined or judgement.reading == "orphan":
+                finding.verdict = "retracted"
+    session.absent = [finding for finding in session.absent if finding.verdict != "retracted"]
 
 
 Deadline = tuple[datetime, Callable[[], Iterable[Finding]]]
@@ -487,10 +585,19 @@ def _limit(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
 
 
 def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rules: Rules) -> Iterable[Finding]:
-    code = next(step.overdue for step in aggregate.lifecycle.steps if step.state == run.state)
-    since = isoformat(run.since) if run.since else ""
+    lifecycle = aggregate.lifecycle
+    code = next(step.overdue for step in lifecycle.steps if step.state == run.state)
     finding = reproach(
-        aggregate, run, code, rules, next(session.numbers), at=at, before=run.state, words={"since": since}
+        aggregate,
+        run,
+        code,
+        rules,
+        next(session.numbers),
+        at=at,
+        before=run.state,
+        missing=tuple(name for name in lifecycle.table[run.state] if not lifecycle.by_name[name].outcome),
+        since=run.since,
+        words={"since": isoformat(run.since) if run.since else ""},
     )
     run.findings.append(finding)
     return [finding]
@@ -499,7 +606,7 @@ def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rul
 def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Finding]:
     """The session is over and so is the time it had to finish: what is open will not end any more."""
     session.closed_out = True
-    found = []
+    found: list[Finding] = []
     for aggregate in session.aggregates.values():
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
@@ -519,17 +626,32 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
                 next(session.numbers),
                 at=at,
                 before=state,
+                missing=lifecycle.endings,
+                since=run.since,
                 words={"state": state},
             )
             run.findings.append(finding)
             found.append(finding)
-    return found
+    return [*found, *_deserted(session, at, rules)]
+
+
+def _deserted(session: Session, at: datetime | None, rules: Rules) -> Iterator[Finding]:
+    """X407: a session that ended and had nobody inside, and nothing else."""
+    if any(not aggregate.lifecycle.frame for aggregate in session.aggregates.values()):
+        return
+    for aggregate in session.aggregates.values():
+        run, code = aggregate.runs[-1], aggregate.lifecycle.deserted
+        if code:
+            finding = reproach(aggregate, run, code, rules, next(session.numbers), at=at, words={})
+            run.findings.append(finding)
+            yield finding
 
 
 def _presume_ended(session: Session, at: datetime, rules: Rules) -> list[Finding]:
     session.presumed_ended = True
     since = isoformat(session.last_seen_at) if session.last_seen_at else ""
-    return [_reproach(session, "T304", rules, at=at, expected=ENDED, words={"since": since})]
+    when = session.last_seen_at
+    return [_reproach(session, "T304", rules, at=at, missing=ENDED, since=when, words={"since": since})]
 
 
 def _expect(session: Session, deadline: datetime | None) -> None:
@@ -565,7 +687,8 @@ def _reproach(
     *,
     delivery: Delivery | None = None,
     at: datetime | None = None,
-    expected: tuple[str, ...] = (),
+    missing: tuple[str, ...] = (),
+    since: datetime | None = None,
     words: dict[str, str],
 ) -> Finding:
     """A finding about the session itself."""
@@ -588,8 +711,10 @@ def _reproach(
         delivery.received_at if delivery else at,
         None,
         None,
-        expected,
+        missing,
         entry.message.format_map(words),
+        missing=missing,
+        since=since,
     )
     session.findings.append(finding)
     return finding

@@ -57,7 +57,8 @@ class Registry(Mapping[str, Lifecycle]):
 def _codes(lifecycle: Lifecycle) -> set[str]:
     """Every code of the catalogue that a declaration names."""
     found = {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
-    found.add(lifecycle.contradicted)
+    found |= {lifecycle.contradicted, lifecycle.shared, lifecycle.retimed}
+    found |= {lifecycle.subject_absent, lifecycle.deserted}
     for step in lifecycle.steps:
         found |= {step.skipped, step.missed, step.orphan, step.repeated, step.conflict}
         found |= {step.restarted, step.outcome, step.overdue}

@@ -26,6 +26,7 @@ LIFECYCLE = Lifecycle(
     optional_key=("id",),
     artefacts=URLS,
     contradicted="C502",
+    shared="C508",
     deprecated={"downstream_url": "playback_hls_url"},
     after_end="X402",
     settled_after_end="D104",

@@ -59,6 +59,7 @@ LIFECYCLE = Lifecycle(
     payload=Recording,
     optional_key=("id",),
     artefacts=FILES,
+    shared="C508",
     deprecated={"file_id": "file_url"},
     after_end="X402",
     settled_after_end="D104",

@@ -25,6 +25,8 @@ LIFECYCLE = Lifecycle(
     payload=Session,
     frame=True,
     times=("start", "end"),
+    retimed="C503",
+    deserted="X407",
     steps=(
         Step("started", state="live", restarted="S214", conflict="S214"),
         Step("ended", state="ended", closes=True),
