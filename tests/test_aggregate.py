@@ -294,6 +294,46 @@ def test_a_start_that_came_after_its_end_and_is_told_twice_begins_nothing():
     assert (readings(BEGUN, *lines)[-1], states(told(BEGUN, *lines), "participant")) == ("redelivered", ["out"])
 
 
+def test_a_copy_of_the_run_before_beside_copies_of_its_age_ends_no_later_run():
+    lines = (
+        "10 hls-starting",
+        "20 recording-stopping",
+        f"25 recording-stopped {FILE}",
+        "300 recording-starting",
+    )
+    copies = (
+        "301 recording-started",
+        "310 hls-starting",
+        "320 recording-stopping",
+        f"325 recording-stopped {FILE}",
+    )
+    session = told(BEGUN, "0 recording-starting", "1 recording-started", *lines, *copies)
+    assert states(session, "recording") == ["stopped", "started"]
+
+
+LAST = "participant-left p"
+LEFT_EARLY = {
+    "a left that came before the joined of its visit": (
+        [IN, f"60 {LAST}", f"900 {LAST}", "1000 participant-joined p"],
+        [],
+    ),
+    "a left that came at once after the one it overtook": (
+        ["1 participant-joined p", "25m participant-joined p", f"1560 {LAST}", f"1566 {LAST}"],
+        ["D103"],
+    ),
+    "a joined told again just before the person left": (
+        ["1 participant-joined p", "10m participant-joined p", f"610 {LAST}"],
+        ["D103", "D105"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "codes"), LEFT_EARLY.values(), ids=LEFT_EARLY)
+def test_when_the_session_ends_nobody_is_inside_who_has(lines, codes):
+    session = told(BEGUN, *lines, "30m session-ended", as_of="1h")
+    assert (set(states(session, "participant")), standing(session)) == ({"out"}, codes)
+
+
 # What has a url of its own.
 
 

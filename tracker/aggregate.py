@@ -174,7 +174,7 @@ def read(
     run = aggregate.run
     if run is None:
         return _read_absent(aggregate, delivery)
-    if echoes and _is_no_run(aggregate, delivery, rules):
+    if echoes and _copies_run_before(aggregate, delivery, rules):
         return "redelivered"
     if run.closed:
         reading = _read_closed(aggregate, run, delivery, rules, ended=ended)
@@ -287,11 +287,16 @@ def copied_after(run: Run, delivery: Delivery, rules: Rules) -> timedelta | None
     return age
 
 
+def _copies_run_before(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> timedelta | None:
+    """How long after the run before this copy came, where the latest run is open and has no such step."""
+    if len(aggregate.runs) < 2 or aggregate.runs[-1].closed or aggregate.runs[-1].heard(_step(delivery).name):
+        return None
+    return copied_after(aggregate.runs[-2], delivery, rules)
+
+
 def _is_no_run(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> bool:
     """Whether the latest run may be none: all of it came as long after the run before as this does."""
-    if len(aggregate.runs) < 2 or aggregate.runs[-1].closed or aggregate.runs[-1].heard(_step(delivery).name):
-        return False
-    age = copied_after(aggregate.runs[-2], delivery, rules)
+    age = _copies_run_before(aggregate, delivery, rules)
     return age is not None and is_copy(aggregate, age)
 
 
@@ -402,17 +407,19 @@ class _Move:
         self.blame("T303", since=run.since)
 
     def redelivered(self) -> None:
+        lifecycle = self.aggregate.lifecycle
         if _is_no_run(self.aggregate, self.delivery, self.rules):
             self.raised.extend(withdraw(self.aggregate, "D101", self.rules, self.numbers))
             self.run = self.aggregate.runs[-1]
         self.run = _copied(self.aggregate, self.delivery, self.rules) or self.run
         if self.run.heard(self.step.name) is None:
+            if lifecycle.visits:  # unless nobody leaves any more: then it was this visit's own
+                self.run.suspects[self.step.name] = taken(self.delivery)
             self.run = self.aggregate.runs[-2]
         if self.run.closed and self.run is self.aggregate.run:
             self.run.suspects[self.step.name] = taken(self.delivery)
         heard = self.run.heard(self.step.name)
         begins = self.step.name in self.aggregate.lifecycle.starts
-        lifecycle = self.aggregate.lifecycle
         if lifecycle.visits and begins and not self.run.closed and self.perhaps_rejoined(heard):
             self.run.again = taken(self.delivery)
             self.blame("D105", earlier=heard, missing=lifecycle.endings, window=self.rules.overtaken)
@@ -472,7 +479,7 @@ class _Move:
         if rejoined is not None:  # it had been taken for a copy, and began a visit
             old, rejoin = self.run, self.begin()
             rejoin.steps[rejoined.step] = rejoined
-            rejoin.state, rejoin.since = old.state, rejoined.at
+            rejoin.state, rejoin.since, rejoin.tentative = old.state, rejoined.at, True
             self.run, old.again = old, None
             old.state, old.closed = self.step.state, True
         else:
@@ -700,6 +707,24 @@ def give_up(lifecycle: Lifecycle, run: Run) -> None:
         run.state = lifecycle.by_name[lifecycle.endings[0]].state
     else:
         run.state = LOST
+
+
+def leave_early(aggregate: Aggregate, rules: Rules) -> bool:
+    """Whether the open visit ends by a left that had been taken for a copy of the visit before's.
+
+    It came shortly before the joined, or at once after that other left; and no left came since.
+    """
+    run, end = aggregate.runs[-1], aggregate.lifecycle.endings[0]
+    before = aggregate.runs[-2] if len(aggregate.runs) > 1 else Run(0)
+    left = run.suspects.get(end) or before.suspects.get(end)
+    if left is None or left.at is None or run.since is None:
+        return False
+    if not -rules.lateness <= left.at - run.since <= rules.overtaken:
+        return False
+    _retract(finding for finding in before.standing("D101") if finding.position == left.position)
+    run.steps[end], run.state, run.closed = left, aggregate.lifecycle.by_name[end].state, True
+    run.tentative = False
+    return True
 
 
 def withdraw(aggregate: Aggregate, code: str, rules: Rules, numbers: Iterator[int]) -> list[Finding]:

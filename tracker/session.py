@@ -31,6 +31,7 @@ from tracker.aggregate import (
     gap,
     give_up,
     is_copy,
+    leave_early,
     overdue,
     plus,
     read,
@@ -610,6 +611,8 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
     for aggregate in session.aggregates.values():
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
+            continue
+        if lifecycle.visits and leave_early(aggregate, rules):
             continue
         if run.tentative:
             found.extend(_decide(session, aggregate, run, rules))
