@@ -299,10 +299,10 @@ def test_a_copy_of_the_run_before_beside_copies_of_its_age_ends_no_later_run():
         "10 hls-starting",
         "20 recording-stopping",
         f"25 recording-stopped {FILE}",
-        "300 recording-starting",
+        "250 recording-starting",
     )
     copies = (
-        "301 recording-started",
+        "256 recording-started",
         "310 hls-starting",
         "320 recording-stopping",
         f"325 recording-stopped {FILE}",

@@ -33,6 +33,7 @@ LAYERS = {
         "simulate": {"attrs", "msgspec"},
         "aggregate": {"attrs"},
         "session": {"attrs"},
+        "traffic": {"attrs"},
         "store": {"attrs", "eventsourcing"},
         "logs": {"attrs", "msgspec", "zstandard"},
         "ingest": {"attrs", "eventsourcing"},

@@ -47,6 +47,8 @@ class Rules:
     stuck_stopping: timedelta = _minutes(10)
     session_idle: timedelta = _minutes(12 * 60)
     """A session of which nothing is heard for so long is presumed to have ended."""
+    silence: timedelta = _minutes(5)
+    """A shorter time in which nothing comes is no silence of the log, whatever its rate."""
     self_stop: timedelta = _minutes(1)
     """A stop without stopping this near the session's end needs no explanation."""
     severity: Mapping[str, Severity] = attrs.field(factory=dict)

@@ -98,7 +98,9 @@ class Session:
     aggregates: dict[AggregateKey, Aggregate] = attrs.field(factory=dict)
     findings: list[Finding] = attrs.field(factory=list)
     deliveries: int = 0
+    first_position: int | None = None
     last_position: int | None = None
+    end_position: int | None = None
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
     started: bool = False
@@ -261,6 +263,8 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     at = delivery.received_at
     session.deliveries += 1
     session.last_position = delivery.position
+    if session.first_position is None:
+        session.first_position = delivery.position
     if at is not None:
         session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
         session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)
@@ -367,7 +371,7 @@ def _frame_heard(session: Session, run: Run, delivery: Delivery, rules: Rules) -
     session.started_at = session.started_at or start
     if step.closes and not session.ended:
         session.ended = True
-        session.end_heard = delivery.received_at
+        session.end_heard, session.end_position = delivery.received_at, delivery.position
         session.ended_at = end or delivery.received_at
         _expect(session, plus(session.end_heard, rules.grace))
         for other in session.runs():

@@ -1,0 +1,366 @@
+"""What only shows when all sessions are looked at together: the **L** codes, T308 and X406.
+
+``Traffic`` hears every delivery of a log in its order and remembers little: which types came, which
+sessions were heard of last, when nothing came at all. It is judged as sessions are, by receive times
+and positions, so it is the same after any replay, and small enough to be kept with a checkpoint.
+
+- A type that never comes while those that should follow it do is one that nobody subscribed to (L603).
+- A log that falls silent while many sessions are live has lost what came in the meantime (L601).
+
+``tell`` gives the findings of a session in this light: what one of these explains is its consequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import attrs
+
+from tracker.aggregate import delay
+from tracker.findings import CATALOGUE, Finding, Verdict
+from tracker.lifecycle import Lifecycle, Step
+from tracker.rules import Rules
+from tracker.session import Session
+from tracker.webhook import Delivery
+
+STREAM = "log:"
+"""In place of a session's stream, for what is found about the log."""
+ENOUGH = 50
+"""Webhooks that should have followed one that never came, before it counts as one that never will."""
+RATE_SPAN = timedelta(hours=1)
+"""The time before a silence from which the rate is taken."""
+MANY = 1000
+"""Sessions of that time that are remembered; the rate is then taken from a shorter time."""
+EXPECTED = 20
+"""Sessions that should have been heard of in a silence, by the rate before it."""
+LIVE, LIVE_SHARE = 5, 4
+"""At least so many sessions, and one of so many of those heard of, must be live for a silence to be none of the night."""
+CLOCK = timedelta(seconds=1)
+"""What the receive times of one source may go back by: several processes write to one log."""
+REACH = timedelta(hours=2)
+"""Before the first that is heard of a session whose start is not known, it may have begun."""
+
+
+@attrs.define
+class Unheard:
+    """A type that has not come: how many came that should have followed one, and the finding about it.
+
+    ``came_at`` is the position at which it came after all.
+    """
+
+    followers: int = 0
+    number: int = 0
+    position: int = 0
+    at: datetime | None = None
+    came_at: int | None = None
+
+
+@attrs.frozen
+class Silence:
+    """Nothing came between two receive times, though so many of so many sessions were live."""
+
+    number: int
+    position: int
+    since: datetime
+    until: datetime
+    live: int
+    of: int
+
+
+@attrs.frozen
+class Backwards:
+    """The first delivery of a source that was received before the one in front of it."""
+
+    number: int
+    position: int
+    source: str
+    type: str
+    at: datetime
+    before: datetime
+
+
+@attrs.define
+class Traffic:
+    """What is known of a whole log. ``recent`` is when each session was heard of last, and whether it is live."""
+
+    newest: datetime | None = None
+    oldest: datetime | None = None
+    last_number: int = 0
+    unheard: dict[str, dict[str, Unheard]] = attrs.field(factory=dict)
+    recent: dict[str, tuple[datetime, bool]] = attrs.field(factory=dict)
+    ends_are_told: bool = False
+    silences: list[Silence] = attrs.field(factory=list)
+    clocks: dict[str, datetime] = attrs.field(factory=dict)
+    backwards: list[Backwards] = attrs.field(factory=list)
+
+    def hear(self, delivery: Delivery, rules: Rules) -> bool:
+        """Takes in the next delivery of the log. Whether what was told of earlier ones is changed by it."""
+        if delivery.received_at is not None:
+            self._hear_time(delivery, delivery.received_at, rules)
+        if delivery.lifecycle is None or delivery.step is None:
+            return False
+        unheard = self.unheard.get(delivery.lifecycle.name)
+        if unheard is None:
+            unheard = self.unheard[delivery.lifecycle.name] = _all_unheard(delivery.lifecycle)
+        return self._hear_type(delivery, delivery.lifecycle, delivery.step, unheard) if unheard else False
+
+    def findings(self, rules: Rules) -> Iterator[Finding]:
+        """What is found about the log itself."""
+        for backwards in self.backwards:
+            words = {"type": backwards.type, "value": backwards.source or "the log"}
+            words["delay"] = delay(backwards.at, backwards.before)
+            yield _finding("T308", backwards.number, backwards.position, backwards.at, rules, words)
+        for silence in self.silences:
+            words = {
+                "delay": delay(silence.since, silence.until),
+                "value": str(silence.live),
+                "type": str(silence.of),
+            }
+            found = _finding("L601", silence.number, silence.position, silence.until, rules, words)
+            found.since = silence.since
+            yield found
+        for lifecycle, types in self.unheard.items():
+            for name, unheard in types.items():
+                if unheard.number:
+                    words = {"type": name, "value": str(ENOUGH)}
+                    found = _finding("L603", unheard.number, unheard.position, unheard.at, rules, words)
+                    found.lifecycle = lifecycle
+                    yield found
+
+    def as_known(self, at: int | None = None, as_of: datetime | None = None) -> Traffic:
+        """What was known of it right after a position, or at a moment."""
+
+        def known(position: int, time: datetime | None) -> bool:
+            if at is not None:
+                return position <= at
+            return as_of is None or time is None or time <= as_of
+
+        return attrs.evolve(
+            self,
+            silences=[one for one in self.silences if known(one.position, one.until)],
+            unheard={
+                lifecycle: {name: one for name, one in types.items() if known(one.position, one.at)}
+                for lifecycle, types in self.unheard.items()
+            },
+        )
+
+    def _number(self) -> int:
+        self.last_number += 1
+        return self.last_number
+
+    def _hear_time(self, delivery: Delivery, at: datetime, rules: Rules) -> None:
+        source = delivery.received.source.rpartition(":")[0]
+        before = self.clocks.get(source)
+        if before is not None and before - at >= CLOCK and all(one.source != source for one in self.backwards):
+            self.backwards.append(
+                Backwards(self._number(), delivery.position, source, delivery.topic, at, before)
+            )
+        self.clocks[source] = at
+        self.oldest = at if self.oldest is None else min(self.oldest, at)
+        if self.newest is None or at > self.newest:
+            if self.newest is not None and at - self.newest >= rules.silence:
+                self._hear_silence(delivery.position, self.newest, at)
+            self.newest = at
+        if delivery.session_id is not None:
+            self._hear_session(delivery, at)
+
+    def _hear_session(self, delivery: Delivery, at: datetime) -> None:
+        lifecycle, step = delivery.lifecycle, delivery.step
+        _, live = self.recent.pop(delivery.stream, (at, True))
+        if lifecycle is not None and lifecycle.frame and step is not None and step.closes:
+            live, self.ends_are_told = False, True
+        self.recent[delivery.stream] = at, live
+        if len(self.recent) > 2 * MANY:
+            self.recent = dict(list(self.recent.items())[-MANY:])
+
+    def _hear_silence(self, position: int, since: datetime, until: datetime) -> None:
+        begin = max(since - RATE_SPAN, self.oldest or since)
+        heard = [entry for entry in self.recent.values() if entry[0] >= begin][-MANY:]
+        live, of = sum(is_live for _, is_live in heard), len(heard)
+        span = since - (heard[0][0] if of == MANY else begin)
+        if (
+            self.ends_are_told
+            and live >= LIVE
+            and live * LIVE_SHARE >= of
+            and of * (until - since) >= EXPECTED * span
+        ):
+            self.silences.append(Silence(self._number(), position, since, until, live, of))
+
+    def _hear_type(
+        self, delivery: Delivery, lifecycle: Lifecycle, step: Step, unheard: dict[str, Unheard]
+    ) -> bool:
+        changed = False
+        came = unheard.get(delivery.type or "")
+        if came is not None and came.came_at is None:
+            # That an end had not come yet says nothing any more; the others do come from here on.
+            if step.closes or not came.number:
+                del unheard[delivery.type or ""]
+            came.came_at = delivery.position
+            changed = came.number > 0
+        rank = lifecycle.rank
+        for name, one in unheard.items():
+            if one.number or one is came:
+                continue
+            other = lifecycle.by_name[name.removeprefix(lifecycle.name + "-")]
+            if other.closes or rank[other.name] < rank[step.name]:
+                one.followers += 1
+                if one.followers == ENOUGH:
+                    one.number, one.position, one.at = self._number(), delivery.position, delivery.received_at
+                    changed = True
+        return changed
+
+
+def _all_unheard(lifecycle: Lifecycle) -> dict[str, Unheard]:
+    """The types of which it would be a fault to miss one."""
+    missed = [step for step in lifecycle.steps if step.skipped or step.missed]
+    if lifecycle.open_at_end or lifecycle.frame:
+        missed += [
+            step for step in lifecycle.steps if step.name in lifecycle.endings or step.name in lifecycle.starts
+        ]
+    expected = [step for step in missed if not step.outcome]
+    return {lifecycle.webhook_type(step.name): Unheard() for step in expected}
+
+
+def _finding(
+    code: str, number: int, position: int, at: datetime | None, rules: Rules, words: dict[str, str]
+) -> Finding:
+    entry = CATALOGUE[code]
+    message = entry.message.format_map(words)
+    return Finding(
+        number=number,
+        code=code,
+        slug=entry.slug,
+        severity=rules.severity_of(code),
+        verdict="settled",
+        session_id=None,
+        meeting_id=None,
+        lifecycle=None,
+        key={},
+        run=None,
+        position=position,
+        evidence=(position,),
+        at=at,
+        state_before=None,
+        state_after=None,
+        expected=(),
+        message=message,
+    )
+
+
+# -- a session in this light -----------------------------------------------------------------------
+
+
+@attrs.frozen
+class Span:
+    """When a session was: what another one of its meeting must know of it."""
+
+    stream: str
+    meeting_id: str | None
+    first_position: int
+    began: datetime | None
+    last_seen: datetime | None
+    end_position: int | None
+    end_heard: datetime | None
+    emptied: int | None
+    """The position since which nobody was inside any more who had been."""
+
+
+def span(session: Session) -> Span:
+    visits = [one.runs[-1] for one in session.aggregates.values() if one.lifecycle.visits]
+    empty = bool(visits) and all(visit.closed for visit in visits)
+    positions = (step.position for visit in visits for step in visit.steps.values())
+    return Span(
+        session.stream,
+        session.meeting_id,
+        session.first_position or 0,
+        session.first_seen_at,
+        session.last_seen_at,
+        session.end_position,
+        session.end_heard,
+        max((one for one in positions if one is not None), default=None) if empty else None,
+    )
+
+
+def rival(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
+    """The session of the same meeting that was live when this one began, and went on beside it."""
+    return min(
+        (other for other in others if _overlaps(this, other, rules)),
+        key=lambda other: other.first_position,
+        default=None,
+    )
+
+
+def _overlaps(this: Span, other: Span, rules: Rules) -> bool:
+    if other.stream == this.stream or other.first_position > this.first_position:
+        return False
+    if other.end_position is not None:
+        if other.end_position < this.first_position:
+            return False
+        if this.began is None or other.end_heard is None or other.end_heard - this.began <= rules.lateness:
+            return False
+    if other.emptied is not None and other.emptied < this.first_position:
+        return False  # it is over, and its end was not told
+    idle = this.began and other.last_seen and this.began - other.last_seen >= rules.session_idle
+    return not idle
+
+
+def overlapping(this: Session, other: Span, as_of: datetime | None, rules: Rules) -> Finding:
+    """X406, as it stands at ``as_of``."""
+    position = this.first_position or 0
+    found = _finding("X406", 0, position, this.first_seen_at, rules, {"value": other.stream})
+    found.session_id, found.meeting_id = this.session_id, this.meeting_id
+    found.evidence = (other.first_position, position)
+    found.deadline = None if this.first_seen_at is None else this.first_seen_at + rules.lateness
+    found.verdict = _verdict(found.deadline, as_of, ended=other.end_position is not None)
+    return found
+
+
+def _verdict(deadline: datetime | None, as_of: datetime | None, *, ended: bool) -> Verdict:
+    if ended:
+        return "settled"
+    if deadline is None:
+        return "undecided"
+    return "provisional" if as_of is None or as_of < deadline else "settled"
+
+
+def tell(session: Session, traffic: Traffic, rules: Rules) -> list[Finding]:
+    """Every finding of a session in the order raised, retracted ones too, as the whole log explains them."""
+    return [_explained(finding, session, traffic, rules) for finding in session.all_findings()]
+
+
+def _explained(finding: Finding, session: Session, traffic: Traffic, rules: Rules) -> Finding:
+    if not finding.missing or finding.verdict == "retracted":
+        return finding
+    position = finding.position or 0
+    types = [_unsubscribed(traffic, name, position) for name in finding.missing]
+    if all(types):
+        return attrs.evolve(finding, verdict="retracted", cause=f"L603 {' '.join(finding.missing)}")
+    silence = _silence(traffic, finding, session) if traffic.silences else None
+    if silence is None:
+        return finding
+    severity = finding.severity if finding.code in rules.severity else "info"
+    return attrs.evolve(finding, severity=severity, cause=f"L601 #{silence.position}")
+
+
+def _unsubscribed(traffic: Traffic, webhook_type: str, position: int) -> bool:
+    for types in traffic.unheard.values():
+        one = types.get(webhook_type)
+        if one is not None:
+            return one.number > 0 and (one.came_at is None or position < one.came_at)
+    return False
+
+
+def _silence(traffic: Traffic, finding: Finding, session: Session) -> Silence | None:
+    """The silence in which what is missing could have come."""
+    since, until = finding.since or _begin(session), finding.at
+    if since is None or until is None:
+        return None
+    return next((one for one in traffic.silences if since < one.until and one.since < until), None)
+
+
+def _begin(session: Session) -> datetime | None:
+    """The earliest moment at which the session may have begun."""
+    if session.started_at is not None or session.first_seen_at is None:
+        return session.started_at
+    return session.first_seen_at - REACH
