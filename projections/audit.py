@@ -1,67 +1,204 @@
-"""From deliveries straight to findings, with no read model in between and no store needed."""
+"""From deliveries straight to findings, with no read model in between and no store needed.
+
+Only what may still change is in memory. A session that has ended and whose last window has closed is
+told and put aside, on disk; should anything more come of it, it is folded again with that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import attrs
+import msgspec
 
+from tracker import envelope
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.logs import Log, Oddities
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge, standing
+from tracker.session import Session, SessionState, conclude, judge, next_deadline, settle
 from tracker.store import UNROUTED
-from tracker.webhook import Delivery
+from tracker.traffic import Span, Traffic, consequence, dated, overlapping, rival, span
+from tracker.webhook import Delivery, parse
+
+SWEEP = 10_000
+"""Deliveries after which is looked who can be put aside."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
 
 
 @attrs.define
 class Audit:
-    """What an audit found. ``newest`` is the newest receive time, at which all was settled."""
+    """What an audit found. ``newest`` is the newest receive time, at which all was settled.
+
+    ``told`` gives the meeting and the state of each session with a finding.
+    """
 
     findings: list[Finding] = attrs.field(factory=list)
-    sessions: list[Session] = attrs.field(factory=list)
+    sessions: int = 0
     deliveries: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
+    told: dict[str, tuple[str | None, SessionState]] = attrs.field(factory=dict)
 
 
-def audit(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None = None) -> Audit:
+def audit(
+    deliveries: Iterable[Delivery],
+    rules: Rules,
+    as_of: datetime | None = None,
+    see: Callable[[Session], None] | None = None,
+) -> Audit:
     """Folds every session and settles it at the end of the log, or at ``as_of``.
 
     With ``as_of`` the log is cut there: what was received later is left out. A finding whose window
-    is still open when the log ends is ``undecided``.
+    is still open when the log ends is ``undecided``. ``see`` is given each session, settled; more than
+    once where something comes after its last window.
     """
-    result = Audit()
-    sessions: dict[str, Session] = {}
-    named: dict[str, set[str]] = {}
+    run = _Run(rules, see)
     for delivery in deliveries:
         at = delivery.received_at
-        if as_of is not None and at is not None and at > as_of:
-            continue
-        if at is not None:
-            result.newest = at if result.newest is None else max(at, result.newest)
-            result.oldest = at if result.oldest is None else min(at, result.oldest)
-        result.deliveries += 1
+        if as_of is None or at is None or at <= as_of:
+            run.hear(delivery)
+    return run.end(as_of)
+
+
+@attrs.define
+class _Aside:
+    """What was heard of sessions that are over, in a file of its own that goes with the audit."""
+
+    db: sqlite3.Connection = attrs.field(factory=lambda: sqlite3.connect(""))
+
+    def __attrs_post_init__(self) -> None:
+        self.db.execute("CREATE TABLE heard (stream TEXT PRIMARY KEY, lines BLOB) WITHOUT ROWID")
+
+    def put(self, stream: str, heard: list[Delivery]) -> None:
+        lines = [(one.position, envelope.encode(one.received)) for one in heard]
+        self.db.execute("INSERT INTO heard VALUES (?, ?)", (stream, _pack(lines)))
+
+    def fetch(self, stream: str) -> list[Delivery]:
+        """What was heard of it, which is not aside any more; nothing of one that never was."""
+        row = self.db.execute("SELECT lines FROM heard WHERE stream = ?", (stream,)).fetchone()
+        if row is None:
+            return []
+        self.db.execute("DELETE FROM heard WHERE stream = ?", (stream,))
+        return [parse(envelope.decode(line), position) for position, line in _unpack(row[0])]
+
+
+@attrs.define
+class _Run:
+    """An audit under way: the sessions in memory, with all that was heard of each, and those put aside."""
+
+    rules: Rules
+    see: Callable[[Session], None] | None
+    result: Audit = attrs.field(factory=Audit)
+    traffic: Traffic = attrs.field(factory=Traffic)
+    sessions: dict[str, Session] = attrs.field(factory=dict)
+    heard: dict[str, list[Delivery]] = attrs.field(factory=dict)
+    aside: _Aside = attrs.field(factory=_Aside)
+    found: dict[str, list[Finding]] = attrs.field(factory=dict)
+    alone: list[Finding] = attrs.field(factory=list)
+    named: dict[str, set[str]] = attrs.field(factory=dict)
+    meetings: dict[str | None, set[str]] = attrs.field(factory=dict)
+    spans: dict[str | None, list[Span]] = attrs.field(factory=dict)
+    rivals: dict[str, Span] = attrs.field(factory=dict)
+
+    def hear(self, delivery: Delivery) -> None:
+        self.result.deliveries += 1
+        self.traffic.hear(delivery, self.rules)
         if delivery.stream.startswith(UNROUTED):  # it stands alone; only what its stream named is known
-            alone = Session(delivery.stream, named=named.setdefault(delivery.stream, set()))
-            judge(alone, delivery, rules)
-            result.findings.extend(alone.findings)
-            continue
-        session = sessions.get(delivery.stream)
-        if session is None:
-            session = sessions[delivery.stream] = Session(delivery.stream, delivery.session_id)
-        judge(session, delivery, rules)
-    for session in sessions.values():
-        settled = conclude(session, as_of or result.newest, rules)
-        result.sessions.append(settled)
-        for found in standing(settled):
-            if found.verdict == "provisional":
-                found = attrs.evolve(found, verdict="undecided")  # noqa: PLW2901 - the log is over
-            result.findings.append(found)
-    result.findings.sort(key=lambda found: (found.position or 0, found.session_id or "", found.number))
-    return result
+            alone = Session(delivery.stream, named=self.named.setdefault(delivery.stream, set()))
+            judge(alone, delivery, self.rules)
+            self.alone.extend(alone.findings)
+            return
+        session = self.sessions.get(delivery.stream) or self._begin(delivery)
+        judge(session, delivery, self.rules)
+        self.heard[delivery.stream].append(delivery)
+        self.meetings.setdefault(session.meeting_id, set()).add(delivery.stream)
+        if self.result.deliveries % SWEEP == 0:
+            self._sweep()
+
+    def end(self, as_of: datetime | None) -> Audit:
+        for stream in list(self.sessions):
+            self._tell(stream, as_of or self.traffic.newest)
+        found = [*self.alone, *self.traffic.findings(self.rules)]
+        for ones in self.found.values():
+            found.extend(consequence(one, self.traffic, self.rules) for one in ones)
+        found = [one for one in found if one.verdict != "retracted"]
+        for one in found:
+            if one.verdict == "provisional":
+                one.verdict = "undecided"  # the log is over
+        found.sort(key=lambda one: (one.position or 0, one.session_id or "", one.number))
+        self.result.findings = found
+        self.result.oldest, self.result.newest = self.traffic.oldest, self.traffic.newest
+        return self.result
+
+    def _begin(self, delivery: Delivery) -> Session:
+        """The session before this delivery: a new one, or one that had been put aside, folded again."""
+        stream = delivery.stream
+        session = self.sessions[stream] = Session(stream, delivery.session_id)
+        self.heard[stream] = self.aside.fetch(stream)
+        for earlier in self.heard[stream]:
+            judge(session, earlier, self.rules)
+        if session.deliveries:
+            self.found.pop(stream, None)
+        elif delivery.session_id is not None:
+            self.result.sessions += 1
+        return session
+
+    def _tell(self, stream: str, as_of: datetime | None) -> None:
+        """What is found of a session, now that nothing is expected of it any more."""
+        session = conclude(self.sessions[stream], as_of, self.rules)
+        found = [*dated(session)]
+        other = self._rival(session)
+        if other is not None:
+            found.append(overlapping(session, other, self.rules, as_of))
+        if found:
+            self.found[stream] = found
+            if session.session_id is not None:
+                self.result.told[session.session_id] = session.meeting_id, session.state
+        if self.see:
+            self.see(session)
+
+    def _rival(self, session: Session) -> Span | None:
+        """The session of its meeting that it overlaps with."""
+        if session.meeting_id is None or session.session_id is None:
+            return None
+        this = span(session)
+        beside = (self.sessions[stream] for stream in self.meetings[session.meeting_id])
+        known = [*map(span, beside), *self.spans.get(session.meeting_id, ())]
+        if this.stream in self.rivals:  # it had been put aside
+            known.append(self.rivals[this.stream])
+        other = rival(this, known, self.rules)
+        if other is not None:
+            self.rivals[this.stream] = other
+        return other
+
+    def _sweep(self) -> None:
+        """Puts aside who is over. Of one that others of its meeting may overlap with, it is kept when it was."""
+        now = self.traffic.newest
+        over = [one for one in self.sessions.values() if now is not None and _is_over(one, now, self.rules)]
+        for session in over:
+            self._tell(session.stream, now)
+        for session in over:
+            del self.sessions[session.stream]
+            self.aside.put(session.stream, self.heard.pop(session.stream))
+            beside = self.meetings[session.meeting_id]
+            beside.remove(session.stream)
+            self.spans.setdefault(session.meeting_id, []).append(span(session))
+            if not beside:
+                del self.meetings[session.meeting_id], self.spans[session.meeting_id]
+
+
+def _is_over(session: Session, now: datetime, rules: Rules) -> bool:
+    """Whether time will change nothing more of it, and a copy of what came would be none of a redelivery."""
+    last = session.last_seen_at
+    if last is None or now - last <= rules.redelivery:
+        return False
+    if session.active and not session.ended and now - last < rules.session_idle:
+        return False
+    return next_deadline(settle(session, now, rules), rules) is None
 
 
 @attrs.define

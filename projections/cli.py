@@ -354,15 +354,15 @@ def status(
                 place=f"--at {at}",
                 hint="give one of those",
             )
-        if as_of is None and at is None:
-            with settings.views(store) as views:
+        with settings.views(store) as views:
+            if as_of is None and at is None:
                 known_until = views.checkpoint.as_of
-        try:
-            found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
-        except NotFoundError as error:
-            with settings.views(store) as views:
+            try:
+                found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
+            except NotFoundError as error:
                 error.hint = _near(views, session) or error.hint
-            raise
+                raise
+            found = views.told(found, at=at, as_of=as_of)
     if as_json:
         _write([machine.document(values.status(found))])
     else:
@@ -429,7 +429,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         heard = store.unrouted() if session == "unrouted" else store.history(session)
-        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of)
+        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of, views.told)
         if not moments and session != "unrouted":
             hint = _near(views, session) or "tracker sessions lists what is there"
             raise NotFoundError("nothing is stored of it", place=session, hint=hint)

@@ -2,8 +2,9 @@
 
 ``catch_up`` takes page after page: judge, then write the rows of every session the page touched,
 and of every session whose deadline the newest receive time has passed, and the checkpoint, all in
-one transaction. What a session's rows say depends on its deliveries and on the newest receive time
-of the log, and on nothing else, so pages of any size give the same rows. A session that is not in
+one transaction. What a session's rows say depends on its deliveries, on the newest receive time of
+the log and on what the log says of them (``tracker.traffic``): so when that changes, the rows it
+explains are written anew, and pages of any size give the same rows. A session that is not in
 memory is folded again from its stream; the rows are never read back.
 
 ``rebuild`` makes a new file beside the live one and puts it in its place by a rename. The file
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
@@ -31,10 +32,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
+import msgspec
 from sqlite_utils import Database
 
 from projections.progress import Progress
-from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
+from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -42,6 +44,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
 from tracker.store import LOCK_TIMEOUT, PAGE, UNROUTED, Tracker, store_errors
+from tracker.traffic import STREAM, Traffic, explained
 from tracker.webhook import UNKNOWN_TYPE, Delivery
 
 VIEWS_DB = "views.db"
@@ -52,12 +55,13 @@ TABLES: tuple[Table, ...] = (
     findings.TABLE,
     types.TABLE,
     deadlines.TABLE,
+    spans.TABLE,
 )
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 MEMORY = 20_000
 """Sessions kept folded between pages."""
 SOURCES = {
-    "tracker": ("lifecycle", "findings", "rules", "envelope", "webhook", "aggregate", "session"),
+    "tracker": ("lifecycle", "findings", "rules", "envelope", "webhook", "aggregate", "session", "traffic"),
     "projections": ("follow",),
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
@@ -90,6 +94,8 @@ class Views:
         self._scratch = scratch
         self._connect()
         self.checkpoint = Checkpoint()
+        self.traffic = Traffic()
+        self._outdated = True
         self._memory: dict[str, Session] = {}
         self._named: set[tuple[str, str]] = set()
 
@@ -162,7 +168,9 @@ class Views:
             if not page:
                 return False
             touched: dict[str, None] = {}
+            told_otherwise: dict[str, None] = {}
             for delivery, version in page:
+                told_otherwise.update(dict.fromkeys(self.traffic.hear(delivery, self.rules)))
                 if delivery.stream.startswith(UNROUTED):
                     self._judge_unrouted(tracker, delivery)
                 else:
@@ -170,15 +178,16 @@ class Views:
                     touched[delivery.stream] = None
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            for stream in self._due(as_of):
+            for stream in (*self._due(as_of), *self._lacking(told_otherwise)):
                 touched.setdefault(stream)
-            self._write(tracker, list(touched), as_of)
+            self._write(tracker, touched, as_of)
+            self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             last = page[-1][0].position
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
             self.db.execute(
-                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?",
-                (last, text(as_of), self.checkpoint.digest),
+                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?",
+                (last, text(as_of), self.checkpoint.digest, msgspec.json.encode(self.traffic).decode()),
             )
         self._forget()
         return True
@@ -215,24 +224,58 @@ class Views:
             return []
         return [row[0] for row in self.db.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
-    def _write(self, tracker: Tracker, streams: list[str], as_of: datetime | None) -> None:
+    def _lacking(self, missing: Iterable[str]) -> Iterator[str]:
+        """The streams of which it is told that such webhooks are missing."""
+        for webhook_type in missing:
+            for row in self.db.execute(findings.LACKING, (findings.lacking(webhook_type),)).fetchall():
+                yield row[0]
+
+    def _write(self, tracker: Tracker, touched: Iterable[str], as_of: datetime | None) -> None:
+        """Writes the rows of these streams, and of the sessions that are seen otherwise because of them."""
+        settled = {stream: self._settled(tracker, stream, as_of) for stream in touched}
+        self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
+        for session in list(settled.values()):
+            for stream in spans.later_ones(self.db, session) if session.meeting_id else ():
+                settled.setdefault(stream, self._settled(tracker, stream, as_of))
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
-        for stream in streams:
-            session = self._memory.get(stream)
-            if session is None:
-                session = fold(tracker.history(stream, at=self.checkpoint.position), self.rules)
-                assert session is not None, "a stream with a deadline has deliveries"
-                self._memory[stream] = session
-            settled = settle(session, as_of, self.rules)
-            rows[deadlines.TABLE.name].extend(deadlines.rows(settled, self.rules))
+        for session in settled.values():
+            told = self._told(session, as_of)
+            rows[deadlines.TABLE.name].extend(deadlines.rows(told, self.rules))
             for table in TABLES:
                 if table.rows:
-                    rows[table.name].extend(table.rows(settled))
-        owners = [(stream,) for stream in streams]
+                    rows[table.name].extend(table.rows(told))
         for table in TABLES:
             if table is not types.TABLE:
-                self._executemany(f"DELETE FROM {table.name} WHERE {table.owner} = ?", owners)
-                self._executemany(table.insert, rows[table.name])
+                self._replace(table, settled, rows[table.name])
+
+    def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+        self._executemany(
+            f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
+        )
+        self._executemany(table.insert, rows)
+
+    def _settled(self, tracker: Tracker, stream: str, as_of: datetime | None) -> Session:
+        session = self._memory.get(stream)
+        if session is None:
+            session = fold(tracker.history(stream, at=self.checkpoint.position), self.rules)
+            assert session is not None, "a stream that has rows has deliveries"
+            self._memory[stream] = session
+        return settle(session, as_of, self.rules)
+
+    def _told(self, session: Session, as_of: datetime | None) -> Session:
+        rival = spans.rival_of(self.db, session, self.rules)
+        return explained(session, self.traffic, self.rules, rival, as_of)
+
+    def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
+        """A settled session with what the whole log says of it, as that was known at a position or moment."""
+        traffic = self.traffic.as_known(at, as_of)
+        moment = as_of if at is None else session.last_seen_at
+        rival = spans.rival_of(self.db, session, self.rules, moment)
+        return explained(session, traffic, self.rules, rival, as_of or self.checkpoint.as_of)
+
+    def _write_log(self) -> None:
+        log = Session(STREAM, findings=list(self.traffic.findings(self.rules)))
+        self._replace(findings.TABLE, [STREAM], list(findings.rows(log)))
 
     def _forget(self) -> None:
         """Keeps the memory bounded: what was used least recently can be folded again."""
@@ -244,6 +287,7 @@ class Views:
     def _forget_all(self) -> None:
         self._memory.clear()
         self._named.clear()
+        self._outdated = True
 
     def _reload(self) -> None:
         """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
@@ -254,9 +298,10 @@ class Views:
                 place=str(self.path),
                 hint="give all processes of one data directory the same rules, and start them anew after an upgrade",
             )
-        if checkpoint != self.checkpoint:
+        if checkpoint != self.checkpoint or self._outdated:
             self._forget_all()
-            self.checkpoint = checkpoint
+            self.checkpoint, self.traffic = checkpoint, read_traffic(self.db.conn)
+            self._outdated = False
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         self.db.conn.executemany(statement, rows)
@@ -379,6 +424,15 @@ def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
     raise sqlite3.DatabaseError("malformed checkpoint")
 
 
+def read_traffic(connection: sqlite3.Connection) -> Traffic:
+    """What is known of the log up to the checkpoint. Raises ``sqlite3.DatabaseError``."""
+    ((told,),) = connection.execute("SELECT traffic FROM checkpoint").fetchall()
+    try:
+        return msgspec.json.decode(told, type=Traffic)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise sqlite3.DatabaseError("malformed checkpoint") from error
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """What tells a file from another of the same name."""
     try:
@@ -444,10 +498,11 @@ def _create(db: Database, rules: Rules) -> None:
         table.create(db)
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
-    columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str}
+    columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str, "traffic": str}
     db.table("checkpoint").create(columns)
+    traffic = msgspec.json.encode(Traffic()).decode()
     db.table("checkpoint").insert(
-        {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules)}
+        {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
     )
 
 

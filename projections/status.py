@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -76,9 +76,15 @@ class Moment:
 
 
 def timeline(
-    deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None = None
+    deliveries: Iterable[Delivery],
+    rules: Rules,
+    as_of: datetime | None = None,
+    told: Callable[[Session], Session] = lambda session: session,
 ) -> tuple[list[Moment], list[Session]]:
-    """Every delivery in order, and the settled sessions (one, unless several streams are given)."""
+    """Every delivery in order, and the settled sessions (one, unless several streams are given).
+
+    ``told`` adds to a session what the whole log says of it.
+    """
     sessions: dict[str, Session] = {}
     heard = []
     for delivery in deliveries:
@@ -87,7 +93,7 @@ def timeline(
         aggregate = session.aggregates.get((judgement.lifecycle or "", judgement.key))
         under_way = aggregate is not None and not aggregate.runs[-1].closed
         heard.append((delivery, judgement, under_way))
-    settled = [conclude(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
+    settled = [told(conclude(one, as_of or one.last_seen_at, rules)) for one in sessions.values()]
     blamed: dict[int | None, list[Finding]] = {}
     for found in (found for session in settled for found in standing(session)):
         blamed.setdefault(found.position, []).append(found)

@@ -33,7 +33,9 @@ from tracker.store import LOCK_TIMEOUT, Tracker
 
 MOST = 20
 """Differences named of one table; more are counted."""
-CHECKPOINT = Table(name="checkpoint", columns={"position": int, "as_of": str, "digest": str}, pk=("position",))
+CHECKPOINT = Table(
+    name="checkpoint", columns={"position": int, "as_of": str, "digest": str, "traffic": str}, pk=("position",)
+)
 
 
 @attrs.frozen

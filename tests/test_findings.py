@@ -13,7 +13,7 @@ WORDS = {"type", "delay", "name", "missing", "run", "state", "lifecycle", "since
 
 @every_code
 def test_a_code_is_a_letter_for_whose_fault_it_is_and_three_digits(entry):
-    assert re.fullmatch(r"[DSTXC]\d{3}", entry.code)
+    assert re.fullmatch(r"[DSTXCL]\d{3}", entry.code)
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", entry.slug)
     assert entry.severity in SEVERITIES
 
@@ -35,7 +35,7 @@ def test_no_slug_is_given_twice():
 
 
 def test_the_catalogue_is_in_the_order_of_its_letters_and_numbers():
-    order = sorted(CATALOGUE, key=lambda code: ("DSTXC".index(code[0]), code))
+    order = sorted(CATALOGUE, key=lambda code: ("DSTXCL".index(code[0]), code))
     assert list(CATALOGUE) == order
 
 

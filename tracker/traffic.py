@@ -7,7 +7,7 @@ and positions, so it is the same after any replay, and small enough to be kept w
 - A type that never comes while those that should follow it do is one that nobody subscribed to (L603).
 - A log that falls silent while many sessions are live has lost what came in the meantime (L601).
 
-``tell`` gives the findings of a session in this light: what one of these explains is its consequence.
+``explained`` gives a session in this light: what one of these explains is its consequence.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from tracker.aggregate import delay
-from tracker.findings import CATALOGUE, Finding, Verdict
+from tracker.aggregate import delay, plus
+from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
 from tracker.session import Session
@@ -38,6 +38,8 @@ LIVE, LIVE_SHARE = 5, 4
 """At least so many sessions, and one of so many of those heard of, must be live for a silence to be none of the night."""
 CLOCK = timedelta(seconds=1)
 """What the receive times of one source may go back by: several processes write to one log."""
+INSTEAD = {"S206": "S210"}
+"""What is left of a finding when the start that it lacks is one that nobody subscribed to."""
 REACH = timedelta(hours=2)
 """Before the first that is heard of a session whose start is not known, it may have begun."""
 
@@ -94,16 +96,16 @@ class Traffic:
     clocks: dict[str, datetime] = attrs.field(factory=dict)
     backwards: list[Backwards] = attrs.field(factory=list)
 
-    def hear(self, delivery: Delivery, rules: Rules) -> bool:
-        """Takes in the next delivery of the log. Whether what was told of earlier ones is changed by it."""
+    def hear(self, delivery: Delivery, rules: Rules) -> list[str]:
+        """Takes in the next delivery of the log; gives the types of which it is now told otherwise that they miss."""
         if delivery.received_at is not None:
             self._hear_time(delivery, delivery.received_at, rules)
         if delivery.lifecycle is None or delivery.step is None:
-            return False
+            return []
         unheard = self.unheard.get(delivery.lifecycle.name)
         if unheard is None:
             unheard = self.unheard[delivery.lifecycle.name] = _all_unheard(delivery.lifecycle)
-        return self._hear_type(delivery, delivery.lifecycle, delivery.step, unheard) if unheard else False
+        return self._hear_type(delivery, delivery.lifecycle, delivery.step, unheard) if unheard else []
 
     def findings(self, rules: Rules) -> Iterator[Finding]:
         """What is found about the log itself."""
@@ -189,15 +191,15 @@ class Traffic:
 
     def _hear_type(
         self, delivery: Delivery, lifecycle: Lifecycle, step: Step, unheard: dict[str, Unheard]
-    ) -> bool:
-        changed = False
+    ) -> list[str]:
+        changed = []
         came = unheard.get(delivery.type or "")
         if came is not None and came.came_at is None:
             # That an end had not come yet says nothing any more; the others do come from here on.
             if step.closes or not came.number:
                 del unheard[delivery.type or ""]
             came.came_at = delivery.position
-            changed = came.number > 0
+            changed = [delivery.type or ""] if came.number else []
         rank = lifecycle.rank
         for name, one in unheard.items():
             if one.number or one is came:
@@ -207,7 +209,7 @@ class Traffic:
                 one.followers += 1
                 if one.followers == ENOUGH:
                     one.number, one.position, one.at = self._number(), delivery.position, delivery.received_at
-                    changed = True
+                    changed.append(name)
         return changed
 
 
@@ -305,42 +307,80 @@ def _overlaps(this: Span, other: Span, rules: Rules) -> bool:
     return not idle
 
 
-def overlapping(this: Session, other: Span, as_of: datetime | None, rules: Rules) -> Finding:
+def overlap_settles(span: Span, rules: Rules) -> datetime | None:
+    """Until when the end of the other session may come, late."""
+    return plus(span.began, rules.lateness)
+
+
+def explained(
+    session: Session, traffic: Traffic, rules: Rules, other: Span | None = None, as_of: datetime | None = None
+) -> Session:
+    """The session with what the whole log says of it; the one given stays as it is.
+
+    Absences that a silence or a missing subscription explains are marked with their cause; ``other`` is
+    the ``rival`` of its meeting. It is settled, at ``as_of``.
+    """
+    told = [(found, consequence(found, traffic, rules)) for found in dated(session)]
+    changed = {found.number: mark for found, mark in told if mark is not found}
+    if not changed and other is None:
+        return session
+    copied = session.copy()
+    for found in copied.all_findings():
+        if found.number in changed:
+            mark = changed[found.number]
+            for name in ("code", "slug", "severity", "verdict", "message", "cause", "missing"):
+                setattr(found, name, getattr(mark, name))
+    if other is not None:
+        copied.findings.append(overlapping(copied, other, rules, as_of))
+    return copied
+
+
+def dated(session: Session) -> Iterator[Finding]:
+    """Its standing findings; of an absence of which nothing says since when, it is since the session began."""
+    begin = _begin(session)
+    for found in session.all_findings():
+        if found.verdict != "retracted":
+            yield attrs.evolve(found, since=begin) if found.missing and found.since is None else found
+
+
+def consequence(found: Finding, traffic: Traffic, rules: Rules) -> Finding:
+    """The finding, or where one about the log explains it, the same as the consequence of that."""
+    if not found.missing or found.verdict == "retracted":
+        return found
+    position = found.position or 0
+    if all(_unsubscribed(traffic, name, position) for name in found.missing):
+        return _unheard_of(found, rules, f"L603 {' '.join(found.missing)}")
+    silence = _silence(traffic, found) if traffic.silences else None
+    if silence is None:
+        return found
+    severity = found.severity if found.code in rules.severity else "info"
+    return attrs.evolve(found, severity=severity, cause=f"L601 #{silence.position}")
+
+
+def overlapping(this: Session, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
     """X406, as it stands at ``as_of``."""
     position = this.first_position or 0
     found = _finding("X406", 0, position, this.first_seen_at, rules, {"value": other.stream})
-    found.session_id, found.meeting_id = this.session_id, this.meeting_id
+    found.session_id, found.meeting_id, found.lifecycle = this.session_id, this.meeting_id, "session"
     found.evidence = (other.first_position, position)
-    found.deadline = None if this.first_seen_at is None else this.first_seen_at + rules.lateness
-    found.verdict = _verdict(found.deadline, as_of, ended=other.end_position is not None)
+    found.deadline = overlap_settles(span(this), rules)
+    if other.end_position is None and found.deadline is None:
+        found.verdict = "undecided"
+    elif other.end_position is None and (as_of is None or found.deadline is None or as_of < found.deadline):
+        found.verdict = "provisional"
     return found
 
 
-def _verdict(deadline: datetime | None, as_of: datetime | None, *, ended: bool) -> Verdict:
-    if ended:
-        return "settled"
-    if deadline is None:
-        return "undecided"
-    return "provisional" if as_of is None or as_of < deadline else "settled"
-
-
-def tell(session: Session, traffic: Traffic, rules: Rules) -> list[Finding]:
-    """Every finding of a session in the order raised, retracted ones too, as the whole log explains them."""
-    return [_explained(finding, session, traffic, rules) for finding in session.all_findings()]
-
-
-def _explained(finding: Finding, session: Session, traffic: Traffic, rules: Rules) -> Finding:
-    if not finding.missing or finding.verdict == "retracted":
-        return finding
-    position = finding.position or 0
-    types = [_unsubscribed(traffic, name, position) for name in finding.missing]
-    if all(types):
-        return attrs.evolve(finding, verdict="retracted", cause=f"L603 {' '.join(finding.missing)}")
-    silence = _silence(traffic, finding, session) if traffic.silences else None
-    if silence is None:
-        return finding
-    severity = finding.severity if finding.code in rules.severity else "info"
-    return attrs.evolve(finding, severity=severity, cause=f"L601 #{silence.position}")
+def _unheard_of(found: Finding, rules: Rules, cause: str) -> Finding:
+    """What is missing was never to come. A failure is still one, and its start need not have been told."""
+    if found.code not in INSTEAD:
+        return attrs.evolve(found, verdict="retracted", cause=cause)
+    entry = CATALOGUE[INSTEAD[found.code]]
+    message = entry.message.format_map({"lifecycle": found.lifecycle, "state": "beginning"})
+    severity = rules.severity_of(entry.code)
+    return attrs.evolve(
+        found, code=entry.code, slug=entry.slug, severity=severity, message=message, cause=cause, missing=()
+    )
 
 
 def _unsubscribed(traffic: Traffic, webhook_type: str, position: int) -> bool:
@@ -351,9 +391,9 @@ def _unsubscribed(traffic: Traffic, webhook_type: str, position: int) -> bool:
     return False
 
 
-def _silence(traffic: Traffic, finding: Finding, session: Session) -> Silence | None:
+def _silence(traffic: Traffic, finding: Finding) -> Silence | None:
     """The silence in which what is missing could have come."""
-    since, until = finding.since or _begin(session), finding.at
+    since, until = finding.since, finding.at
     if since is None or until is None:
         return None
     return next((one for one in traffic.silences if since < one.until and one.since < until), None)

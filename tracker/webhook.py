@@ -33,7 +33,7 @@ MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 
 _AGENT_SESSION = re.compile(r"session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_RESERVED = re.compile(r"resource:|unrouted:|unrouted$")
+_RESERVED = re.compile(r"resource:|unrouted:|unrouted$|log:")
 
 
 @attrs.define(eq=False)

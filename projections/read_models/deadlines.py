@@ -18,5 +18,6 @@ DUE = "SELECT stream FROM deadlines WHERE at <= ? ORDER BY at, stream"
 
 def rows(settled: Session, rules: Rules) -> list[Row]:
     """One row, or none where time will change nothing any more."""
-    at = text(next_deadline(settled, rules))
-    return [] if at is None else [(settled.stream, at)]
+    waiting = (found.deadline for found in settled.findings if found.verdict == "provisional")
+    at = min(filter(None, (next_deadline(settled, rules), *waiting)), default=None)
+    return [] if at is None else [(settled.stream, text(at))]

@@ -35,6 +35,7 @@ def rows(session: Session) -> Iterator[Row]:
             found.message,
             found.cause,
             text(found.deadline),
+            _json(found.missing).decode() if found.missing else None,
         )
 
 
@@ -61,12 +62,21 @@ TABLE = Table(
         "message": str,
         "cause": str,
         "deadline": str,
+        "missing": str,
     },
     pk=("stream", "number"),
     rows=rows,
     foreign_keys=(("session_id", "sessions", "session_id"),),
     indexes=(("session_id",), ("code", "verdict"), ("position",)),
 )
+
+LACKING = "SELECT DISTINCT stream FROM findings WHERE missing LIKE ?"
+"""The streams with a finding that something is missing; give ``lacking(type)``."""
+
+
+def lacking(webhook_type: str) -> str:
+    return f'%"{webhook_type}"%'
+
 
 VIEWS = {
     "open_findings": "SELECT * FROM findings WHERE verdict != 'retracted' AND severity != 'info' "

@@ -165,22 +165,21 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
 def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) -> None:
     """Findings session by session, then the sum."""
     by_session: dict[str, list[Finding]] = {}
-    states = {one.session_id: one for one in result.sessions}
     for found in findings:
         by_session.setdefault(found.session_id or "", []).append(found)
     for session_id, ones in by_session.items():
-        session = states.get(session_id) if session_id else None
-        if session is None:
+        if session_id not in result.told:
             out.print(Text("outside any session", "bold"))
         else:
+            meeting, state = result.told[session_id]
             out.print(
                 Text.assemble(
                     ("session ", "dim"),
                     (shown(session_id), "bold"),
                     ("  meeting ", "dim"),
-                    shown(session.meeting_id or "unknown"),
+                    shown(meeting or "unknown"),
                     "  ",
-                    (session.state, STYLES.get(session.state, "")),
+                    (state, STYLES.get(state, "")),
                 ),
                 soft_wrap=True,
             )
@@ -192,7 +191,7 @@ def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) 
 
 def summary(out: Console, result: Audit, least: str) -> None:
     """The sum of an audit: what was read, and how much of it is wrong."""
-    meetings = _count(sum(one.session_id is not None for one in result.sessions), "session")
+    meetings = _count(result.sessions, "session")
     span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
     out.print(Text(f"{_count(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
     line = Text()

@@ -108,13 +108,18 @@ def judged(meetings, seed, faults=0.05, unheard=None):
             yield delivery
 
     began = perf_counter()
-    result = audit(deliveries(), Rules())
+    sessions = {}
+
+    def see(session):
+        if session.session_id in truths:
+            sessions[session.session_id] = _states(session)
+
+    result = audit(deliveries(), Rules(), see=see)
     seconds = perf_counter() - began
     codes, outside = _codes(result.findings, truths, owner)
-    sessions = {session.session_id: session for session in result.sessions if session.session_id in truths}
     verdicts = []
     for name, truth in truths.items():
-        seen = _states(sessions.get(name))
+        seen = sessions.get(name, ("", (), ()))
         left = Counter(codes[name]) - Counter(truth.told)
         verdicts.append(
             Verdict(
@@ -147,8 +152,6 @@ def _codes(findings, truths, owner):
 
 def _states(session):
     """(state, who is inside, aggregates) as the judge has them."""
-    if session is None:
-        return ("", (), ())
     values = status(session)
     inside = tuple(sorted(one["participant_id"] for one in values["participants"] if one["state"] == "in"))
     aggregates = sorted(

@@ -1,0 +1,76 @@
+"""``spans``: when each session was, to find those of one meeting that overlap. Made for the follower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+from sqlite_utils import Database
+
+from projections.read_models import Row, Table, text
+from tracker.envelope import parse_time
+from tracker.rules import Rules
+from tracker.session import Session
+from tracker.traffic import Span, rival, span
+
+
+def rows(session: Session) -> Iterator[Row]:
+    if session.session_id is not None and session.meeting_id is not None:
+        one = span(session)
+        times = (text(one.began), text(one.last_seen), text(one.end_heard))
+        yield (one.stream, one.meeting_id, one.first_position, one.end_position, one.emptied, *times)
+
+
+TABLE = Table(
+    name="spans",
+    columns={
+        "stream": str,
+        "meeting_id": str,
+        "first_position": int,
+        "end_position": int,
+        "emptied": int,
+        "began": str,
+        "last_seen": str,
+        "end_heard": str,
+    },
+    pk=("stream",),
+    rows=rows,
+    indexes=(("meeting_id", "last_seen"),),
+)
+
+_OF_MEETING = "SELECT * FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
+
+
+def rival_of(db: Database, session: Session, rules: Rules, as_of: datetime | None = None) -> Span | None:
+    """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
+    this = span(session)
+    if session.session_id is None or this.meeting_id is None:
+        return None
+    earliest = text(this.began - rules.session_idle) if this.began else ""
+    found = (_span(row) for row in _select(db, (this.meeting_id, earliest)))
+    return rival(this, (_as_of(one, as_of) for one in found), rules)
+
+
+def later_ones(db: Database, session: Session) -> list[str]:
+    """The streams of the sessions of its meeting that began after it, and may have been beside it."""
+    this = span(session)
+    found = _select(db, (this.meeting_id, text(this.began) or ""))
+    return [row["stream"] for row in found if row["first_position"] > this.first_position]
+
+
+def _select(db: Database, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    return db.query(_OF_MEETING, values)
+
+
+def _as_of(one: Span, as_of: datetime | None) -> Span:
+    """What was known of it at a moment: an end that came later had not been heard."""
+    if as_of is None or one.end_heard is None or one.end_heard <= as_of:
+        return one
+    return attrs.evolve(one, end_position=None, end_heard=None, emptied=None)
+
+
+def _span(row: dict[str, Any]) -> Span:
+    times = {name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")}
+    return Span(**{**row, **times})
