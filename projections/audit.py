@@ -143,6 +143,9 @@ class _Run:
             judge(session, earlier, self.rules)
         if session.deliveries:
             self.found.pop(stream, None)
+            self.result.told.pop(delivery.session_id or "", None)
+            beside = self.spans.get(session.meeting_id, [])
+            beside[:] = [one for one in beside if one.stream != stream]
         elif delivery.session_id is not None:
             self.result.sessions += 1
         return session
@@ -189,6 +192,10 @@ class _Run:
             self.spans.setdefault(session.meeting_id, []).append(span(session))
             if not beside:
                 del self.meetings[session.meeting_id], self.spans[session.meeting_id]
+        for meeting in {session.meeting_id for session in over} & self.spans.keys():
+            live = [span(self.sessions[stream]) for stream in self.meetings[meeting]]
+            spans = self.spans[meeting]
+            self.spans[meeting] = [one for one in spans if any(rival(this, [one], self.rules) for this in live)]
 
 
 def _is_over(session: Session, now: datetime, rules: Rules) -> bool:

@@ -1,8 +1,10 @@
 """An audit folds every session and settles it where the log ends."""
 
+import attrs
 import pytest
 from story import NOON, deliveries, moment
 
+from projections import audit as auditing
 from projections.audit import Logs, audit
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
@@ -67,3 +69,58 @@ def test_what_belongs_to_no_session_stands_alone():
     given = ("0 participant-joined -sessionId meetingId=A", "1 participant-joined -sessionId meetingId=B")
     result = audit(deliveries(*given), Rules())
     assert [(found.code, found.meeting_id) for found in result.findings] == [("C511", "A"), ("C511", "B")]
+
+
+# What is put aside.
+
+
+def meetings(count, *extra):
+    """Sessions one after the other, each recorded and over within minutes; and lines of them that come later."""
+    lines = []
+    for n in range(count):
+        whose, at = f"sessionId=s{n} meetingId=m{n % 3}", 2000 * n
+        steps = [(5, "starting"), (7, "started"), (50, "stopping"), (55, f"stopped filePath=/{n}.mp4")]
+        lines += [(at, f"session-started {whose}"), (at + 1, f"participant-joined p {whose}")]
+        lines += [(at + offset, f"recording-{step} {whose}") for offset, step in steps if (n + offset) % 7]
+        lines += [(at + 90, f"participant-left p {whose}")] if n % 4 else []
+        lines += [(at + 100, f"session-ended {whose}")] if n % 5 else []
+    return deliveries(*(f"{at} {line}" for at, line in sorted([*lines, *extra])))
+
+
+def told(given, sweep, monkeypatch):
+    monkeypatch.setattr(auditing, "SWEEP", sweep)
+    result = audit(given, Rules())
+    return [attrs.astuple(one, recurse=False) for one in result.findings], result.sessions, result.told
+
+
+LATER = [
+    [],
+    [
+        (30_000, "recording-stopped sessionId=s1 meetingId=m1"),
+        (90_000, "session-ended sessionId=s0 meetingId=m0"),
+    ],
+    [(70_000, f"participant-joined q sessionId=s{n} meetingId=m{n % 3}") for n in range(6)],
+    [
+        (1900, "session-started sessionId=t meetingId=m1"),
+        (40_000, "participant-joined p sessionId=t meetingId=m1"),
+    ],
+]
+
+
+@pytest.mark.parametrize("extra", LATER)
+def test_what_is_put_aside_and_comes_back_is_judged_as_if_it_had_stayed(extra, monkeypatch):
+    given = meetings(12, *extra)
+    assert told(given, 1, monkeypatch) == told(given, 10**9, monkeypatch)
+
+
+def test_sessions_that_are_over_leave_the_memory(monkeypatch):
+    monkeypatch.setattr(auditing, "SWEEP", 1)
+    run = auditing._Run(Rules(), None)
+    kept = []
+    for delivery in meetings(60):
+        run.hear(delivery)
+        kept.append(len(run.sessions))
+    never_ended_within_idle_time = 12 * 3600 // 2000 // 5 + 2
+    assert max(kept) <= never_ended_within_idle_time + 3
+    assert len(run.heard) == len(run.sessions)
+    assert sum(map(len, run.spans.values())) <= 60 // 5

@@ -87,7 +87,8 @@ class Session:
     """What is known of one session; ``stream`` is where its deliveries are stored.
 
     ``started_at`` and ``ended_at`` are the session's own clock times where it sent valid ones, else
-    the receive times; ``end_heard`` is a receive time. ``echoes`` are the copies that came: several
+    the receive times; ``end_heard`` is a receive time. ``idle`` is when nothing was heard of it for so
+    long that it was presumed to have ended. ``echoes`` are the copies that came: several
     that are equally old were sent again together. ``next_deadline`` is never later than the first
     moment at which time alone changes something.
     """
@@ -112,6 +113,7 @@ class Session:
     ended_at: datetime | None = None
     end_heard: datetime | None = None
     next_deadline: datetime | None = None
+    idle: list[tuple[datetime, datetime]] = attrs.field(factory=list)
     echoes: list[Echo] = attrs.field(factory=list)
     absent: list[Finding] = attrs.field(factory=list)
     artefacts: dict[tuple[str, str], tuple[str, Key, int]] = attrs.field(factory=dict)
@@ -151,6 +153,7 @@ class Session:
             aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
             findings=[finding.copy() for finding in self.findings],
             named=set(self.named),
+            idle=list(self.idle),
             echoes=list(self.echoes),
             artefacts=dict(self.artefacts),
             numbers=_Numbers(self.numbers.last),
@@ -265,6 +268,8 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     session.last_position = delivery.position
     if session.first_position is None:
         session.first_position = delivery.position
+    if at is not None and session.last_seen_at is not None and at - session.last_seen_at >= rules.session_idle:
+        session.idle.append((session.last_seen_at, at))
     if at is not None:
         session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
         session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)

@@ -13,7 +13,7 @@ and positions, so it is the same after any replay, and small enough to be kept w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -255,7 +255,11 @@ def _finding(
 
 @attrs.frozen
 class Span:
-    """When a session was: what another one of its meeting must know of it."""
+    """When a session was: what another one of its meeting must know of it.
+
+    ``occupied`` are the positions from and to which somebody was inside (``None``: still is); ``idle`` are
+    the times in which nothing was heard of it for so long that it was presumed to have ended.
+    """
 
     stream: str
     meeting_id: str | None
@@ -264,14 +268,11 @@ class Span:
     last_seen: datetime | None
     end_position: int | None
     end_heard: datetime | None
-    emptied: int | None
-    """The position since which nobody was inside any more who had been."""
+    occupied: tuple[tuple[int, int | None], ...] = ()
+    idle: tuple[tuple[datetime, datetime], ...] = ()
 
 
 def span(session: Session) -> Span:
-    visits = [one.runs[-1] for one in session.aggregates.values() if one.lifecycle.visits]
-    empty = bool(visits) and all(visit.closed for visit in visits)
-    positions = (step.position for visit in visits for step in visit.steps.values())
     return Span(
         session.stream,
         session.meeting_id,
@@ -280,31 +281,62 @@ def span(session: Session) -> Span:
         session.last_seen_at,
         session.end_position,
         session.end_heard,
-        max((one for one in positions if one is not None), default=None) if empty else None,
+        tuple(_occupied(session)),
+        tuple(session.idle),
     )
 
 
+def _occupied(session: Session) -> Iterator[tuple[int, int | None]]:
+    """The visits of a session laid over each other. One whose end was not told lasts until the next begins."""
+    visits = []
+    for aggregate in session.aggregates.values():
+        until = session.end_position
+        for visit in reversed(aggregate.runs if aggregate.lifecycle.visits else ()):
+            heard = [step.position for step in visit.steps.values() if step.position is not None]
+            ended = any(visit.heard(name) for name in aggregate.lifecycle.endings)
+            visits.append((min(heard), max(heard) if ended else until))
+            until = min(heard)
+    begin, end = None, None
+    for came, left in sorted(visits, key=lambda visit: visit[0]):
+        if begin is not None and end is not None and came > end:
+            yield begin, end
+            begin = None
+        end = left if begin is None or left is None else end and max(left, end)
+        begin = came if begin is None else begin
+    if begin is not None:
+        yield begin, end
+
+
 def rival(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
-    """The session of the same meeting that was live when this one began, and went on beside it."""
+    """The session of the same meeting that was live when this one began."""
     return min(
-        (other for other in others if _overlaps(this, other, rules)),
+        (other for other in others if _was_live(other, this, rules)),
         key=lambda other: other.first_position,
         default=None,
     )
 
 
-def _overlaps(this: Span, other: Span, rules: Rules) -> bool:
-    if other.stream == this.stream or other.first_position > this.first_position:
+def _was_live(other: Span, this: Span, rules: Rules) -> bool:
+    """Whether a session was live when this one began. One that all had left is over, though nobody said so."""
+    here = this.first_position
+    if other.stream == this.stream or other.first_position > here:
         return False
     if other.end_position is not None:
-        if other.end_position < this.first_position:
+        if other.end_position < here:
             return False
         if this.began is None or other.end_heard is None or other.end_heard - this.began <= rules.lateness:
             return False
-    if other.emptied is not None and other.emptied < this.first_position:
-        return False  # it is over, and its end was not told
-    idle = this.began and other.last_seen and this.began - other.last_seen >= rules.session_idle
-    return not idle
+    ends = [left for came, left in other.occupied if came < here]
+    if ends and not any(left is None or left > here for left in ends):
+        return False
+    return not _was_idle(other, this.began, rules)
+
+
+def _was_idle(one: Span, at: datetime | None, rules: Rules) -> bool:
+    if at is None or one.last_seen is None:
+        return False
+    lasts = [*one.idle, (one.last_seen, datetime.max.replace(tzinfo=UTC))]
+    return any(since + rules.session_idle <= at < until for since, until in lasts)
 
 
 def overlap_settles(span: Span, rules: Rules) -> datetime | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+import msgspec
 from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
@@ -15,12 +16,17 @@ from tracker.rules import Rules
 from tracker.session import Session
 from tracker.traffic import Span, rival, span
 
+_json = msgspec.json.Encoder().encode
+_positions = msgspec.json.Decoder(tuple[tuple[int, int | None], ...]).decode
+_times = msgspec.json.Decoder(tuple[tuple[datetime, datetime], ...]).decode
+
 
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is not None and session.meeting_id is not None:
         one = span(session)
         times = (text(one.began), text(one.last_seen), text(one.end_heard))
-        yield (one.stream, one.meeting_id, one.first_position, one.end_position, one.emptied, *times)
+        known = (one.stream, one.meeting_id, one.first_position, one.end_position)
+        yield (*known, *times, _json(one.occupied).decode(), _json(one.idle).decode())
 
 
 TABLE = Table(
@@ -30,10 +36,11 @@ TABLE = Table(
         "meeting_id": str,
         "first_position": int,
         "end_position": int,
-        "emptied": int,
         "began": str,
         "last_seen": str,
         "end_heard": str,
+        "occupied": str,
+        "idle": str,
     },
     pk=("stream",),
     rows=rows,
@@ -68,9 +75,9 @@ def _as_of(one: Span, as_of: datetime | None) -> Span:
     """What was known of it at a moment: an end that came later had not been heard."""
     if as_of is None or one.end_heard is None or one.end_heard <= as_of:
         return one
-    return attrs.evolve(one, end_position=None, end_heard=None, emptied=None)
+    return attrs.evolve(one, end_position=None, end_heard=None)
 
 
 def _span(row: dict[str, Any]) -> Span:
     times = {name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")}
-    return Span(**{**row, **times})
+    return Span(**{**row, **times, "occupied": _positions(row["occupied"]), "idle": _times(row["idle"])})
