@@ -8,6 +8,7 @@ raise it, ``RETRACTED`` one in which a later delivery explains it. A story is it
 from datetime import timedelta
 from itertools import pairwise
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -663,6 +664,60 @@ def test_two_neighbours_in_the_wrong_order_raise_no_warning(place):
     lines = [*CLEAN[:place], CLEAN[place + 1], CLEAN[place], *CLEAN[place + 2 :]]
     session = told(*(f"{second} {line}" for second, line in enumerate(lines)), as_of="24h")
     assert standing(session, "warning") == []
+
+
+COPIES = [
+    (15 * place, place, later)
+    for place in range(len(CLEAN))
+    for later in (11, 29, 61, 119, 121, 305, 601, 1199)
+]
+
+
+@pytest.mark.parametrize(("at", "place", "later"), COPIES)
+def test_a_copy_of_anything_within_the_window_of_a_redelivery_adds_nothing_above_info(at, place, later):
+    lines = [(15 * number, line) for number, line in enumerate(CLEAN)]
+    copied = sorted([*lines, (at + later, CLEAN[place])], key=lambda line: line[0])
+    session = told(*(f"{second} {line}" for second, line in copied), as_of="24h")
+    clean = told(*(f"{second} {line}" for second, line in lines), as_of="24h")
+    assert (standing(session, "warning"), _ends(session)) == ([], _ends(clean))
+
+
+TWICE_ALL = [
+    (0, "session-started"),
+    *(
+        (at, f"participant-{step} p")
+        for at, step in ((5, "joined"), (500, "left"), (560, "joined"), (2950, "left"))
+    ),
+    *((at, f"recording-{step}") for at, step in ((30, "starting"), (36, "started"), (700, "stopping"))),
+    (730, "recording-stopped filePath=/1.mp4"),
+    *((at, f"recording-{step}") for at, step in ((900, "starting"), (911, "started"), (1500, "stopping"))),
+    (1560, "recording-stopped filePath=/2.mp4"),
+    (3000, "session-ended"),
+]
+
+
+@given(st.integers(0, len(TWICE_ALL) - 1), st.integers(1, 1200))
+def test_a_copy_adds_nothing_above_info_where_all_is_done_twice_either(place, later):
+    at, line = TWICE_ALL[place]
+    lines = sorted([*TWICE_ALL, (at + later, line)], key=lambda line: line[0])
+    session = told(*(f"{second} {line}" for second, line in lines), as_of="24h")
+    assert (standing(session, "warning"), states(session, "recording")) == ([], ["stopped", "stopped"])
+
+
+@given(st.lists(st.integers(0, 119), min_size=len(CLEAN), max_size=len(CLEAN)))
+def test_deliveries_that_overtake_each_other_within_the_lateness_end_in_the_same_states(delays):
+    lines = [(20 * place + delay, line) for (place, line), delay in zip(enumerate(CLEAN), delays, strict=True)]
+    session = told(*(f"{second} {line}" for second, line in sorted(lines)), as_of="24h")
+    clean = told(*(f"{20 * place} {line}" for place, line in enumerate(CLEAN)), as_of="24h")
+    assert (session.state, _ends(session)) == (clean.state, _ends(clean))
+
+
+@given(anyhow)
+def test_folding_again_finds_the_same(story):
+    once, again = fold(story), fold(story)
+    assert [attrs.asdict(found) for found in once.all_findings()] == [
+        attrs.asdict(found) for found in again.all_findings()
+    ]
 
 
 def _ends(session):

@@ -235,6 +235,8 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         return _read_absent(aggregate, delivery)
     equal = lifecycle.visits or same_data(heard.data, delivery.data)
     recent = gap(heard.at, delivery.received_at) <= rules.redelivery
+    if step.closes and not (equal and recent) and _ended_by_a_copy(aggregate, step, rules):
+        return "late"
     if ended and equal and not lifecycle.frame:
         return "redelivered" if recent else "repeated"
     if begins and reopens:
@@ -247,6 +249,16 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
     if reopens:
         return _read_absent(aggregate, delivery)
     return "conflict" if not equal or (begins and step.restarted) else "repeated"
+
+
+def _ended_by_a_copy(aggregate: Aggregate, step: Step, rules: Rules) -> bool:
+    """Whether what ended the latest run may have been the end of the run before, told again."""
+    if len(aggregate.runs) < 2:
+        return False
+    earlier, heard = (run.heard(step.name) for run in aggregate.runs[-2:])
+    if earlier is None or heard is None or gap(earlier.at, heard.at) > rules.redelivery:
+        return False
+    return same_data(earlier.data, heard.data)
 
 
 def _left_just_now(aggregate: Aggregate, step: Step, delivery: Delivery, rules: Rules) -> bool:
@@ -392,6 +404,10 @@ class _Move:
 
     def late(self) -> None:
         run, lifecycle = self.run, self.aggregate.lifecycle
+        copy = run.heard(self.step.name)
+        if copy is not None:
+            self.correct(copy)
+            return
         successor = _first_heard_after(lifecycle, run, self.step.name)
         self.fill(run)
         if successor is not None:
@@ -405,6 +421,15 @@ class _Move:
             )
             self.blame(lifecycle.open_at_end, state=stayed.state)
         self.blame("T303", since=run.since)
+
+    def correct(self, copy: StepTaken) -> None:
+        """The run ends by this: what had ended it was a copy of the end of the run before."""
+        run, lifecycle = self.run, self.aggregate.lifecycle
+        for name in lifecycle.artefacts:
+            run.data.pop(name, None)
+        self.fill(run)
+        _retract(run.standing(lifecycle.shared) if lifecycle.shared else ())
+        run.findings.append(_copied_step(self.aggregate, run, copy, "D101", self.rules, self.numbers))
 
     def redelivered(self) -> None:
         lifecycle = self.aggregate.lifecycle
@@ -742,14 +767,23 @@ def withdraw(aggregate: Aggregate, code: str, rules: Rules, numbers: Iterator[in
         heard = before.heard(step.step)
         if step.inferred or heard is None or heard is step:
             continue
-        words = {"type": aggregate.lifecycle.webhook_type(step.step), "delay": delay(heard.at, step.at)}
-        finding = reproach(aggregate, before, code, rules, next(numbers), at=step.at, words=words)
-        finding.position = step.position
-        found.append(finding)
+        found.append(_copied_step(aggregate, before, step, code, rules, numbers))
     for finding in run.findings:
         finding.run = before.number
     before.findings.extend([*run.findings, *found])
     return found
+
+
+def _copied_step(
+    aggregate: Aggregate, run: Run, copy: StepTaken, code: str, rules: Rules, numbers: Iterator[int]
+) -> Finding:
+    """That a step was a copy, which is known only now."""
+    heard = (one.heard(copy.step) for one in aggregate.runs)
+    first = next((step for step in heard if step is not None and step is not copy), copy)
+    words = {"type": aggregate.lifecycle.webhook_type(copy.step), "delay": delay(first.at, copy.at)}
+    finding = reproach(aggregate, run, code, rules, next(numbers), at=copy.at, words=words)
+    finding.position = copy.position
+    return finding
 
 
 def _resume(aggregate: Aggregate, run: Run, replaced: Run) -> None:
