@@ -549,8 +549,9 @@ def reproach(
 ) -> Finding:
     """A settled finding about a run: raised by ``delivery``, or by a deadline that passed at ``at``."""
     entry, lifecycle = CATALOGUE[code], aggregate.lifecycle
-    last = max((step.position for step in run.steps.values() if step.position is not None), default=None)
-    position = delivery.position if delivery else last
+    placed = [step for step in run.steps.values() if step.position is not None]
+    last = max(placed, key=lambda step: step.position or 0, default=None)
+    position = delivery.position if delivery else last.position if last else None
     evidence = {step.position for step in run.steps.values() if step.position is not None}
     evidence.update(place for place in (position, earlier.position if earlier else None) if place is not None)
     words = {
@@ -580,6 +581,7 @@ def reproach(
         _instead(lifecycle, before, delivery),
         entry.message.format_map(words),
         missing=missing,
+        type=delivery.type if delivery else lifecycle.webhook_type(last.step) if last else None,
     )
 
 

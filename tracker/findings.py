@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import attrs
 
 Severity = Literal["info", "warning", "error"]
-Verdict = Literal["provisional", "settled", "retracted", "undecided"]
+Verdict = Literal["provisional", "settled", "retracted", "undecided", "accepted"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -37,7 +37,9 @@ class Finding:
     ``position`` is the delivery that raised it, ``evidence`` every delivery it rests on. ``at`` is
     when it became true: the receive time, or the deadline that passed. ``deadline`` is when a
     provisional one settles; without one it cannot, and what was read from a log without receive
-    times stays ``undecided``. ``missing`` names the steps whose arrival retracts it.
+    times stays ``undecided``. ``missing`` names the steps whose arrival retracts it. ``type`` is the
+    webhook type of the delivery at ``position``, where that is known. ``accepted`` is the reason why
+    the user accepts it.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Finding:
     cause: str | None = None
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()
+    type: str | None = None
+    accepted: str | None = None
 
     def copy(self) -> Finding:
         return attrs.evolve(self)

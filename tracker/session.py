@@ -424,7 +424,7 @@ def _withdraw(session: Session, aggregate: Aggregate, run: Run, rules: Rules) ->
         "delay": delay(before.steps[first.step].at, first.at),
     }
     finding = reproach(aggregate, before, "D101", rules, next(session.numbers), at=first.at, words=words)
-    finding.position = first.position
+    finding.position, finding.type = first.position, words["type"]
     before.findings.append(finding)
     return finding
 
@@ -544,6 +544,7 @@ def _reproach(
         None,
         expected,
         entry.message.format_map(words),
+        type=delivery.type if delivery else None,
     )
     session.findings.append(finding)
     return finding
