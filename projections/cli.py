@@ -149,6 +149,8 @@ class Settings:
         if config is None and Path("tracker.toml").exists():
             config = Path("tracker.toml")
         self._config, self._rules = config, rules
+        self.accept_in: Path | None = None
+        """The file whose [[accept]] is in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
 
     @cached_property
@@ -163,9 +165,22 @@ class Settings:
 
     @cached_property
     def rules(self) -> Rules:
+        """The rules of ``--rules``, with what that file accepts or else what tracker.toml does."""
+        from tracker.accept import refuse_unknown_lifecycles
+        from tracker.lifecycles import REGISTRY
         from tracker.rules import load_config
 
-        return load_config(self._rules).rules if self._rules is not None else self._stated.rules
+        rules, self.accept_in = self._stated.rules, self._config
+        if self._rules is not None:
+            given = load_config(self._rules).rules
+            self.accept_in = self._rules if given.accept else self._config
+            rules = given.or_accept(rules.accept)
+        try:
+            refuse_unknown_lifecycles(rules.accept, REGISTRY)
+        except TrackerError as error:
+            error.place = str(self.accept_in)
+            raise
+        return rules
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
@@ -342,6 +357,7 @@ def status(
     from projections import status as values
     from projections.reports import data as machine
     from projections.reports import text
+    from tracker.accept import with_accepted
 
     if as_of is not None and at is not None:
         raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
@@ -363,6 +379,7 @@ def status(
             with settings.views(store) as views:
                 error.hint = _near(views, session) or error.hint
             raise
+    found = with_accepted(found, settings.rules.accept)
     if as_json:
         _write([machine.document(values.status(found))])
     else:
@@ -471,6 +488,7 @@ def audit(
     from projections import status as values
     from projections.reports import data as machine
     from projections.reports import text
+    from tracker.accept import accepted
 
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
@@ -486,6 +504,8 @@ def audit(
         with settings.store() as store, of_events("judging") as progress:
             followed = counted(store.deliveries(), progress, store.last_position())
             result = auditing.audit(followed, settings.rules, as_of)
+    result.findings = list(accepted(result.findings, settings.rules.accept))
+    _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = _at_least(least, result.findings)
     if format == TEXT:
@@ -494,8 +514,21 @@ def audit(
         _write(machine.write(map(values.finding, findings), format))
         text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
-    if fail_on != "never" and _at_least(fail_on, result.findings):
+    if fail_on != "never" and _unaccepted(_at_least(fail_on, result.findings)):
         sys.exit(1)
+
+
+def _unaccepted(findings: Iterable[Finding]) -> list[Finding]:
+    return [found for found in findings if found.verdict != "accepted"]
+
+
+def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
+    for number, entry in enumerate(settings.rules.accept, 1):
+        if entry.until is not None and entry.expired(as_of):
+            _remark(
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
+                "what came later is not accepted: mend the cause, or give it another date",
+            )
 
 
 def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from tracker.accept import with_accepted
 from tracker.aggregate import Aggregate, Judgement
 from tracker.envelope import isoformat
 from tracker.findings import Finding
@@ -87,7 +88,10 @@ def timeline(
         aggregate = session.aggregates.get((judgement.lifecycle or "", judgement.key))
         under_way = aggregate is not None and not aggregate.runs[-1].closed
         heard.append((delivery, judgement, under_way))
-    settled = [conclude(one, as_of or one.last_seen_at, rules) for one in sessions.values()]
+    settled = [
+        with_accepted(conclude(one, as_of or one.last_seen_at, rules), rules.accept)
+        for one in sessions.values()
+    ]
     blamed: dict[int | None, list[Finding]] = {}
     for found in (found for session in settled for found in standing(session)):
         blamed.setdefault(found.position, []).append(found)

@@ -25,6 +25,7 @@ LAYERS = {
     "tracker": {
         "errors": set(),
         "findings": {"attrs"},
+        "accept": {"attrs"},
         "rules": {"attrs"},
         "lifecycle": {"attrs"},
         "lifecycles": {"attrs"},
