@@ -35,6 +35,7 @@ from sqlite_utils import Database
 
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
+from tracker.accept import with_accepted
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -57,7 +58,7 @@ SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 MEMORY = 20_000
 """Sessions kept folded between pages."""
 SOURCES = {
-    "tracker": ("lifecycle", "findings", "rules", "envelope", "webhook", "aggregate", "session"),
+    "tracker": ("lifecycle", "findings", "accept", "rules", "envelope", "webhook", "aggregate", "session"),
     "projections": ("follow",),
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
@@ -201,6 +202,7 @@ class Views:
                 alone.named.add(delivery.topic)
             self._named.add((delivery.stream, delivery.topic))
         judge(alone, delivery, self.rules)
+        alone = with_accepted(alone, self.rules.accept)
         self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
@@ -223,7 +225,7 @@ class Views:
                 session = fold(tracker.history(stream, at=self.checkpoint.position), self.rules)
                 assert session is not None, "a stream with a deadline has deliveries"
                 self._memory[stream] = session
-            settled = settle(session, as_of, self.rules)
+            settled = with_accepted(settle(session, as_of, self.rules), self.rules.accept)
             rows[deadlines.TABLE.name].extend(deadlines.rows(settled, self.rules))
             for table in TABLES:
                 if table.rows:

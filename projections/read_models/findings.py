@@ -69,6 +69,6 @@ TABLE = Table(
 )
 
 VIEWS = {
-    "open_findings": "SELECT * FROM findings WHERE verdict != 'retracted' AND severity != 'info' "
+    "open_findings": "SELECT * FROM findings WHERE verdict NOT IN ('retracted', 'accepted') AND severity != 'info' "
     "ORDER BY position DESC"
 }
