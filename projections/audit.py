@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import attrs
 
 from tracker.errors import LogError
 from tracker.findings import Finding
-from tracker.logs import Log, Oddities
+from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
 from tracker.session import Session, conclude, judge, standing
 from tracker.store import UNROUTED
@@ -76,10 +77,18 @@ class Logs:
     odd: dict[str, Oddities] = attrs.field(factory=dict)
     errors: list[LogError] = attrs.field(factory=list)
     lines: int = 0
+    begins: list[tuple[int, str]] = attrs.field(factory=list)
+    """How many lines stood before each log, and its path."""
+
+    def place(self, position: int) -> tuple[str, int] | None:
+        """The file and the line in it of a position; ``None`` where that is no file."""
+        before, path = self.begins[bisect_left(self.begins, (position, "")) - 1]
+        return None if path == STDIN else (path, position - before)
 
     def deliveries(self) -> Iterator[Delivery]:
         for log in self.logs:
             before, odd = self.lines, self.odd.setdefault(log.name, Oddities())
+            self.begins.append((before, log.path))
             try:
                 for line in log.lines():
                     self.lines = before + line.number

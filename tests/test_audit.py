@@ -67,3 +67,20 @@ def test_what_belongs_to_no_session_stands_alone():
     given = ("0 participant-joined -sessionId meetingId=A", "1 participant-joined -sessionId meetingId=B")
     result = audit(deliveries(*given), Rules())
     assert [(found.code, found.meeting_id) for found in result.findings] == [("C511", "A"), ("C511", "B")]
+
+
+def test_a_position_is_translated_back_to_file_and_line(tmp_path):
+    for name, text in (
+        ("one", '{"webhookType": "a"}\n\n{"webhookType": "b"}\n'),
+        ("empty", ""),
+        ("two", '{"webhookType": "c"}'),
+    ):
+        (tmp_path / name).write_text(text)
+    logs = Logs([Log(str(tmp_path / name)) for name in ("one", "empty", "two")])
+    places = [logs.place(one.position) for one in logs.deliveries()]
+    assert places == [(str(tmp_path / name), line) for name, line in (("one", 1), ("one", 3), ("two", 1))]
+
+
+def test_a_line_of_standard_input_is_in_no_file():
+    logs = Logs([Log("-")], begins=[(0, "-")])
+    assert logs.place(1) is None
