@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
@@ -23,6 +23,7 @@ from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 if TYPE_CHECKING:
     from projections.follow import Views
     from projections.progress import Progress
+    from projections.reports.places import Place
     from tracker.envelope import Received
     from tracker.findings import Finding
     from tracker.ingest import Ingested, Known
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_DATA = "./tracker-data"
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
+OF_CI = ("junit", "github")
 LEVELS = ("info", "warning", "error")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -468,7 +470,9 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     show_default=True,
     help="Exit 1 from there.",
 )
-@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@click.option(
+    "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
+)
 @with_store
 def audit(
     logs: tuple[str, ...],
@@ -482,22 +486,24 @@ def audit(
 ) -> None:
     """What is wrong: in the store, or straight in LOGs, with no store at all.
 
-    With LOGs, a position is the line number, counted on from one file to the next.
+    With LOGs, a position is the line number, counted on from one file to the next. junit and github
+    are for CI: a test report, and annotations at file and line.
     """
     from projections import audit as auditing
-    from projections import status as values
-    from projections.reports import data as machine
     from projections.reports import text
+    from projections.reports.places import nowhere
     from tracker.accept import accepted
 
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
+    place: Place = nowhere
     if logs:
         opened, complaints = _open_logs(logs)
         read = auditing.Logs(opened)
         with of_logs(opened) as watch:
             result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
+        place = read.place
         for name, odd in read.odd.items():
             _remark_on(name, odd)
     else:
@@ -508,18 +514,37 @@ def audit(
     _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = _at_least(least, result.findings)
+    fails = partial(_fails, fail_on)
     if format == TEXT:
         text.audit(text.console(sys.stdout), result, findings, least)
     else:
-        _write(machine.write(map(values.finding, findings), format))
+        _write(_written_findings(findings, format, result.deliveries, place, fails))
         text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
-    if fail_on != "never" and _unaccepted(_at_least(fail_on, result.findings)):
+    if any(map(fails, result.findings)):
         sys.exit(1)
 
 
-def _unaccepted(findings: Iterable[Finding]) -> list[Finding]:
-    return [found for found in findings if found.verdict != "accepted"]
+def _written_findings(
+    findings: list[Finding], format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
+) -> Iterable[bytes]:
+    from projections import status as values
+    from projections.reports import data, github, junit
+
+    if format == "junit":
+        return junit.write(findings, deliveries, place, fails)
+    if format == "github":
+        return github.write(findings, place)
+    return data.write(map(values.finding, findings), format)
+
+
+def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:
+    return [found for found in findings if LEVELS.index(found.severity) >= LEVELS.index(level)]
+
+
+def _fails(fail_on: str, found: Finding) -> bool:
+    """Whether an audit fails because of this finding."""
+    return fail_on != "never" and found.verdict != "accepted" and bool(_at_least(fail_on, [found]))
 
 
 def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
@@ -529,10 +554,6 @@ def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
                 f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
                 "what came later is not accepted: mend the cause, or give it another date",
             )
-
-
-def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:
-    return [found for found in findings if LEVELS.index(found.severity) >= LEVELS.index(level)]
 
 
 @tracker.command(short_help="What a code means and what to do about it.")

@@ -48,7 +48,7 @@ LAYERS = {
         "verify": {"attrs"},
         "export": set(),
         "send": {"attrs", "cryptography"},
-        "reports": {"msgspec", "rich"},
+        "reports": {"attrs", "msgspec", "rich"},
         "cli": {"click"},
     },
 }
