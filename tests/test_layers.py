@@ -46,6 +46,7 @@ LAYERS = {
         "status": {"attrs"},
         "audit": {"attrs"},
         "verify": {"attrs"},
+        "diff": {"attrs"},
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},

@@ -79,7 +79,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         )
     if count:
         out.print(table)
-    out.print(Text(_count(count, "session"), "dim"))
+    out.print(Text(counted(count, "session"), "dim"))
 
 
 def status(out: Console, session: Session, as_of: datetime | None = None) -> None:
@@ -105,7 +105,7 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
             line = Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True))
             out.print(line.append("  when we heard of it" if guess else "", "dim"))
     heard = (
-        f"{_count(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
+        f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
     out.print(Text.assemble((f"  {'heard':<11}", "dim"), heard))
     people = [one for one in session.aggregates.values() if one.lifecycle.visits]
@@ -123,7 +123,7 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
     infos = sum(one.severity == "info" for one in standing(session))
     wrong = any(one.verdict != "accepted" for one in found)
     out.print()
-    told = f"  and {_count(infos, 'info')}: tracker timeline shows them" if infos else ""
+    told = f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else ""
     head = Text("findings", "bold") if wrong else Text("nothing is wrong", "green")
     out.print(head.append(told, "dim"))
     for one in found:
@@ -161,7 +161,7 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
         if one.delivery.stream.startswith("unrouted:"):
             body = one.delivery.body[:MOST_BODY].decode(errors="replace")
             out.print(Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"), soft_wrap=True)
-    out.print(Text(_count(len(moments), "delivery", "deliveries"), "dim"))
+    out.print(Text(counted(len(moments), "delivery", "deliveries"), "dim"))
 
 
 def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) -> None:
@@ -194,14 +194,14 @@ def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) 
 
 def summary(out: Console, result: Audit, least: str) -> None:
     """The sum of an audit: what was read, and how much of it is wrong."""
-    meetings = _count(sum(one.session_id is not None for one in result.sessions), "session")
+    meetings = counted(sum(one.session_id is not None for one in result.sessions), "session")
     span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
-    out.print(Text(f"{_count(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
+    out.print(Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
     line = Text()
     blamed = [found for found in result.findings if found.verdict != "accepted"]
     for severity in reversed(SEVERITIES):
         number = sum(found.severity == severity for found in blamed)
-        line.append(_count(number, severity), STYLES[severity] if number else "dim")
+        line.append(counted(number, severity), STYLES[severity] if number else "dim")
         line.append("; " if severity == "info" else ", ")
     if len(blamed) < len(result.findings):
         line.append(f"{len(result.findings) - len(blamed):,} accepted; ", "dim")
@@ -390,16 +390,16 @@ def _table(*columns: str) -> Table:
 
 
 def _severities(errors: int, warnings: int, provisional: int) -> Text:
-    counted = (
-        (errors, _count(errors, "error"), STYLES["error"]),
-        (warnings, _count(warnings, "warning"), STYLES["warning"]),
+    numbers = (
+        (errors, counted(errors, "error"), STYLES["error"]),
+        (warnings, counted(warnings, "warning"), STYLES["warning"]),
         (provisional, f"{provisional} provisional", "dim"),
     )
-    told = [Text(words, style) for number, words, style in counted if number]
+    told = [Text(words, style) for number, words, style in numbers if number]
     return Text(", ").join(told) if told else Text("none", "dim")
 
 
-def _count(number: int, one: str, many: str = "") -> str:
+def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
