@@ -21,6 +21,8 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from projections.calibrate import Calibration
+    from projections.diff import Summary as DiffSummary
     from projections.follow import Views
     from projections.progress import Progress
     from projections.reports.places import Place
@@ -554,6 +556,58 @@ def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
                 f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
                 "what came later is not accepted: mend the cause, or give it another date",
             )
+
+
+@tracker.command(short_help="Which windows a log suggests, and what they would change.")
+@click.argument("logs", nargs=-1, metavar="[LOG...]")
+@click.option("--format", "format", type=click.Choice([TEXT, "json", "toml"]), default=TEXT, show_default=True)
+@with_store
+def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Path | None) -> None:
+    """Which windows the store or LOGs suggest, and how many findings these would change.
+
+    toml prints a [rules] table for tracker.toml. LOGs are read more than once, so stdin cannot be one.
+    """
+    from projections.audit import Logs
+    from projections.reports import calibration, text
+
+    if "-" in logs:
+        raise UsageError("it is read more than once", place="stdin", hint="put it into a file first")
+    settings = Settings(data, config)
+    complaints: list[TrackerError] = []
+    if logs:
+        opened, complaints = _open_logs(logs)
+        first = Logs(opened)
+        passes = iter([first])
+        found, total = _calibrated(settings.rules, lambda: next(passes, Logs(opened)).deliveries())
+        complaints.extend(first.errors)
+    else:
+        with settings.store() as store:
+            found, total = _calibrated(settings.rules, store.deliveries)
+    if format == TEXT:
+        calibration.text(text.console(sys.stdout), found, total)
+    else:
+        _write([calibration.toml(found) if format == "toml" else calibration.json(found, total)])
+    _raise_all(complaints)
+
+
+def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
+    """What is measured, and what the rules it suggests would change."""
+    from projections.audit import audit as judged
+    from projections.calibrate import Calibration, changed
+    from projections.diff import Summary, of_findings
+
+    found, total = Calibration(rules), Summary()
+    with of_events("measuring") as progress:
+        found.measure(counted(deliveries(), progress, 0))
+    if changed(found.suggestions()):
+        with of_events("comparing") as progress:
+            now, then = (
+                judged(counted(deliveries(), progress, found.deliveries), each).findings
+                for each in (rules, found.suggested_rules())
+            )
+        for _ in total.count(of_findings(now, then)):
+            pass
+    return found, total
 
 
 @tracker.command(short_help="What a code means and what to do about it.")

@@ -47,6 +47,8 @@ LAYERS = {
         "audit": {"attrs"},
         "verify": {"attrs"},
         "diff": {"attrs"},
+        "histogram": {"attrs"},
+        "calibrate": {"attrs"},
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},

@@ -64,7 +64,7 @@ class Rules:
     def written(self) -> dict[str, str]:
         """The windows and limits as a rules file has them: ``{"redelivery": "20 min"}``."""
         windows = {name: value for name, value in attrs.asdict(self).items() if isinstance(value, timedelta)}
-        return {name: _written(value.total_seconds()) for name, value in windows.items()}
+        return {name: written(value.total_seconds()) for name, value in windows.items()}
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
@@ -134,7 +134,8 @@ def _duration(name: str, value: Any) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _written(seconds: float) -> str:
+def written(seconds: float) -> str:
+    """A duration as a rules file has it."""
     for unit in ("h", "min"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:g} {unit}"
