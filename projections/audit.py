@@ -7,6 +7,7 @@ told and put aside, on disk; should anything more come of it, it is folded again
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
@@ -16,7 +17,7 @@ import msgspec
 from tracker import envelope
 from tracker.errors import LogError
 from tracker.findings import Finding
-from tracker.logs import Log, Oddities
+from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
 from tracker.session import Session, SessionState, conclude, judge, next_deadline, settle
 from tracker.store import UNROUTED
@@ -220,10 +221,18 @@ class Logs:
     odd: dict[str, Oddities] = attrs.field(factory=dict)
     errors: list[LogError] = attrs.field(factory=list)
     lines: int = 0
+    begins: list[tuple[int, str]] = attrs.field(factory=list)
+    """How many lines stood before each log, and its path."""
+
+    def place(self, position: int) -> tuple[str, int] | None:
+        """The file and the line in it of a position; ``None`` where that is no file."""
+        before, path = self.begins[bisect_left(self.begins, (position, "")) - 1]
+        return None if path == STDIN else (path, position - before)
 
     def deliveries(self) -> Iterator[Delivery]:
         for log in self.logs:
             before, odd = self.lines, self.odd.setdefault(log.name, Oddities())
+            self.begins.append((before, log.path))
             try:
                 for line in log.lines():
                     self.lines = before + line.number

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,8 +21,11 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from projections.calibrate import Calibration
+    from projections.diff import Summary as DiffSummary
     from projections.follow import Views
     from projections.progress import Progress
+    from projections.reports.places import Place
     from tracker.envelope import Received
     from tracker.findings import Finding
     from tracker.ingest import Ingested, Known
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_DATA = "./tracker-data"
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
+OF_CI = ("junit", "github")
 LEVELS = ("info", "warning", "error")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -149,6 +153,8 @@ class Settings:
         if config is None and Path("tracker.toml").exists():
             config = Path("tracker.toml")
         self._config, self._rules = config, rules
+        self.accept_in: Path | None = None
+        """The file whose [[accept]] is in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
 
     @cached_property
@@ -163,9 +169,22 @@ class Settings:
 
     @cached_property
     def rules(self) -> Rules:
+        """The rules of ``--rules``, with what that file accepts or else what tracker.toml does."""
+        from tracker.accept import refuse_unknown_lifecycles
+        from tracker.lifecycles import REGISTRY
         from tracker.rules import load_config
 
-        return load_config(self._rules).rules if self._rules is not None else self._stated.rules
+        rules, self.accept_in = self._stated.rules, self._config
+        if self._rules is not None:
+            given = load_config(self._rules).rules
+            self.accept_in = self._rules if given.accept else self._config
+            rules = given.or_accept(rules.accept)
+        try:
+            refuse_unknown_lifecycles(rules.accept, REGISTRY)
+        except TrackerError as error:
+            error.place = str(self.accept_in)
+            raise
+        return rules
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
@@ -451,7 +470,9 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     show_default=True,
     help="Exit 1 from there.",
 )
-@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@click.option(
+    "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
+)
 @with_store
 def audit(
     logs: tuple[str, ...],
@@ -465,41 +486,126 @@ def audit(
 ) -> None:
     """What is wrong: in the store, or straight in LOGs, with no store at all.
 
-    With LOGs, a position is the line number, counted on from one file to the next.
+    With LOGs, a position is the line number, counted on from one file to the next. junit and github
+    are for CI: a test report, and annotations at file and line.
     """
     from projections import audit as auditing
-    from projections import status as values
-    from projections.reports import data as machine
     from projections.reports import text
+    from projections.reports.places import nowhere
+    from tracker.accept import accepted
 
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
+    place: Place = nowhere
     if logs:
         opened, complaints = _open_logs(logs)
         read = auditing.Logs(opened)
         with of_logs(opened) as watch:
             result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
+        place = read.place
         for name, odd in read.odd.items():
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
             followed = counted(store.deliveries(), progress, store.last_position())
             result = auditing.audit(followed, settings.rules, as_of)
+    result.findings = list(accepted(result.findings, settings.rules.accept))
+    _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = _at_least(least, result.findings)
+    fails = partial(_fails, fail_on)
     if format == TEXT:
         text.audit(text.console(sys.stdout), result, findings, least)
     else:
-        _write(machine.write(map(values.finding, findings), format))
+        _write(_written_findings(findings, format, result.deliveries, place, fails))
         text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
-    if fail_on != "never" and _at_least(fail_on, result.findings):
+    if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _written_findings(
+    findings: list[Finding], format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
+) -> Iterable[bytes]:
+    from projections import status as values
+    from projections.reports import data, github, junit
+
+    if format == "junit":
+        return junit.write(findings, deliveries, place, fails)
+    if format == "github":
+        return github.write(findings, place)
+    return data.write(map(values.finding, findings), format)
 
 
 def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:
     return [found for found in findings if LEVELS.index(found.severity) >= LEVELS.index(level)]
+
+
+def _fails(fail_on: str, found: Finding) -> bool:
+    """Whether an audit fails because of this finding."""
+    return fail_on != "never" and found.verdict != "accepted" and bool(_at_least(fail_on, [found]))
+
+
+def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
+    for number, entry in enumerate(settings.rules.accept, 1):
+        if entry.until is not None and entry.expired(as_of):
+            _remark(
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
+                "what came later is not accepted: mend the cause, or give it another date",
+            )
+
+
+@tracker.command(short_help="Which windows a log suggests, and what they would change.")
+@click.argument("logs", nargs=-1, metavar="[LOG...]")
+@click.option("--format", "format", type=click.Choice([TEXT, "json", "toml"]), default=TEXT, show_default=True)
+@with_store
+def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Path | None) -> None:
+    """Which windows the store or LOGs suggest, and how many findings these would change.
+
+    toml prints a [rules] table for tracker.toml. LOGs are read more than once, so stdin cannot be one.
+    """
+    from projections.audit import Logs
+    from projections.reports import calibration, text
+
+    if "-" in logs:
+        raise UsageError("it is read more than once", place="stdin", hint="put it into a file first")
+    settings = Settings(data, config)
+    complaints: list[TrackerError] = []
+    if logs:
+        opened, complaints = _open_logs(logs)
+        first = Logs(opened)
+        passes = iter([first])
+        found, total = _calibrated(settings.rules, lambda: next(passes, Logs(opened)).deliveries())
+        complaints.extend(first.errors)
+    else:
+        with settings.store() as store:
+            found, total = _calibrated(settings.rules, store.deliveries)
+    if format == TEXT:
+        calibration.text(text.console(sys.stdout), found, total)
+    else:
+        _write([calibration.toml(found) if format == "toml" else calibration.json(found, total)])
+    _raise_all(complaints)
+
+
+def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
+    """What is measured, and what the rules it suggests would change."""
+    from projections.audit import audit as judged
+    from projections.calibrate import Calibration, changed
+    from projections.diff import Summary, of_findings
+
+    found, total = Calibration(rules), Summary()
+    with of_events("measuring") as progress:
+        found.measure(counted(deliveries(), progress, 0))
+    if changed(found.suggestions()):
+        with of_events("comparing") as progress:
+            now, then = (
+                judged(counted(deliveries(), progress, found.deliveries), each).findings
+                for each in (rules, found.suggested_rules())
+            )
+        for _ in total.count(of_findings(now, then)):
+            pass
+    return found, total
 
 
 @tracker.command(short_help="What a code means and what to do about it.")
@@ -535,17 +641,62 @@ def _code(given: str) -> Any:
     raise NotFoundError("no such code", place=given, hint=hint)
 
 
-@tracker.command(short_help="Make the read models anew.")
+@tracker.command(short_help="Make the read models anew, or try other rules.")
+@click.option("--rules", type=click.Path(path_type=Path), help="The [rules] of this TOML file, with --diff.")
+@click.option("--diff", is_flag=True, help="Only tell what those rules would change.")
+@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
+@click.option("--format", "format", type=click.Choice([TEXT, "json", "ndjson"]), help="With --diff (text).")
 @with_store
-def rebuild(data: Path | None, config: Path | None) -> None:
-    """Make the read models anew beside the live ones, then put them in their place."""
+def rebuild(
+    rules: Path | None,
+    diff: bool,
+    min_severity: str | None,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Make the read models anew beside the live ones, then put them in their place.
+
+    With --rules FILE --diff nothing is put in any place: it tells which states would be others and
+    which findings would appear or go if everything were judged by the rules of FILE.
+    """
     from projections.follow import rebuild as make
 
     settings = Settings(data, config)
+    if diff or rules is not None:
+        _diff(settings, Settings(data, config, rules), diff and rules is not None, min_severity, format or TEXT)
+        return
+    if min_severity or format:
+        raise UsageError(
+            "--min-severity and --format are for --diff", hint="tracker rebuild --rules FILE --diff"
+        )
     with settings.store() as store:
         with of_events("rebuilding") as progress:
             path = make(store, settings.rules, progress)
         click.echo(f"{path}: {store.count():,} events judged")
+
+
+def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
+    from projections.diff import Summary, of_store
+    from projections.reports import changes, text
+    from projections.reports import data as machine
+
+    if not complete:
+        hint = "the read models have the rules of tracker.toml; change them there, then tracker rebuild"
+        raise UsageError("--rules and --diff need each other", hint=hint)
+    least: Any = min_severity or ("warning" if format == TEXT else "info")
+    summary = Summary()
+    rules = others.rules
+    with settings.store() as store:
+        with settings.views(store):
+            pass  # they are up with the store now
+        with of_events("comparing") as progress:
+            told = (one for one in summary.count(of_store(store, rules, progress)) if one.at_least(least))
+            if format == TEXT:
+                changes.text(text.console(sys.stdout), told)
+            else:
+                _write(machine.write(map(machine.values, told), format))
+    changes.summary(text.console(sys.stdout if format == TEXT else sys.stderr), summary, least)
 
 
 @tracker.command(short_help="Check the store and the read models.")

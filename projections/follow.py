@@ -37,6 +37,7 @@ from sqlite_utils import Database
 
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
+from tracker.accept import accepted, with_accepted
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -61,7 +62,10 @@ SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 MEMORY = 20_000
 """Sessions kept folded between pages."""
 SOURCES = {
-    "tracker": ("lifecycle", "findings", "rules", "envelope", "webhook", "aggregate", "session", "traffic"),
+    "tracker": (
+        *("lifecycle", "findings", "accept", "rules", "envelope"),
+        *("webhook", "aggregate", "session", "traffic"),
+    ),
     "projections": ("follow",),
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
@@ -210,6 +214,7 @@ class Views:
                 alone.named.add(delivery.topic)
             self._named.add((delivery.stream, delivery.topic))
         judge(alone, delivery, self.rules)
+        alone = with_accepted(alone, self.rules.accept)
         self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
@@ -264,17 +269,19 @@ class Views:
 
     def _told(self, session: Session, as_of: datetime | None) -> Session:
         rival = spans.rival_of(self.db, session, self.rules)
-        return explained(session, self.traffic, self.rules, rival, as_of)
+        told = explained(session, self.traffic, self.rules, rival, as_of)
+        return with_accepted(told, self.rules.accept)
 
     def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
         """A settled session with what the whole log says of it, as that was known at a position or moment."""
         traffic = self.traffic.as_known(at, as_of)
         moment = as_of if at is None else session.last_seen_at
         rival = spans.rival_of(self.db, session, self.rules, moment)
-        return explained(session, traffic, self.rules, rival, as_of or self.checkpoint.as_of)
+        told = explained(session, traffic, self.rules, rival, as_of or self.checkpoint.as_of)
+        return with_accepted(told, self.rules.accept)
 
     def _write_log(self) -> None:
-        log = Session(STREAM, findings=list(self.traffic.findings(self.rules)))
+        log = Session(STREAM, findings=list(accepted(self.traffic.findings(self.rules), self.rules.accept)))
         self._replace(findings.TABLE, [STREAM], list(findings.rows(log)))
 
     def _forget(self) -> None:

@@ -66,7 +66,7 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
     fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
     try:
-        _compare(found, tracker, rules, progress, _copied(path, copy), fresh)
+        _compare(found, tracker, rules, progress, copied(path, copy), fresh)
     except StoreDamagedError as error:
         if error.place == str(tracker.path):
             found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.path.name} cannot be read")
@@ -98,7 +98,7 @@ def _compare(
             found.problems.extend(_differences(connection, table))
 
 
-def _copied(path: Path, copy: Path) -> Path:
+def copied(path: Path, copy: Path) -> Path:
     """The read models as they are at one moment."""
     uri = f"{path.resolve().as_uri()}?mode=rw"  # it may have to undo what a killed writer left
     discard(copy)

@@ -124,3 +124,20 @@ def test_sessions_that_are_over_leave_the_memory(monkeypatch):
     assert max(kept) <= never_ended_within_idle_time + 3
     assert len(run.heard) == len(run.sessions)
     assert sum(map(len, run.spans.values())) <= 60 // 5
+
+
+def test_a_position_is_translated_back_to_file_and_line(tmp_path):
+    for name, text in (
+        ("one", '{"webhookType": "a"}\n\n{"webhookType": "b"}\n'),
+        ("empty", ""),
+        ("two", '{"webhookType": "c"}'),
+    ):
+        (tmp_path / name).write_text(text)
+    logs = Logs([Log(str(tmp_path / name)) for name in ("one", "empty", "two")])
+    places = [logs.place(one.position) for one in logs.deliveries()]
+    assert places == [(str(tmp_path / name), line) for name, line in (("one", 1), ("one", 3), ("two", 1))]
+
+
+def test_a_line_of_standard_input_is_in_no_file():
+    logs = Logs([Log("-")], begins=[(0, "-")])
+    assert logs.place(1) is None

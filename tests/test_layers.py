@@ -25,6 +25,7 @@ LAYERS = {
     "tracker": {
         "errors": set(),
         "findings": {"attrs"},
+        "accept": {"attrs"},
         "rules": {"attrs"},
         "lifecycle": {"attrs"},
         "lifecycles": {"attrs"},
@@ -46,9 +47,12 @@ LAYERS = {
         "status": {"attrs"},
         "audit": {"attrs", "msgspec"},
         "verify": {"attrs"},
+        "diff": {"attrs"},
+        "histogram": {"attrs"},
+        "calibrate": {"attrs"},
         "export": set(),
         "send": {"attrs", "cryptography"},
-        "reports": {"msgspec", "rich"},
+        "reports": {"attrs", "msgspec", "rich"},
         "cli": {"click"},
     },
 }

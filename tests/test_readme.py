@@ -99,6 +99,15 @@ def test_the_sample_configuration_is_valid(tmp_path):
     }
 
 
+def test_the_sample_of_what_is_accepted_is_valid(tmp_path):
+    from tracker.rules import load_config
+
+    file = tmp_path / "tracker.toml"
+    _, sample = (body for kind, body, _ in blocks() if kind == "toml")
+    file.write_text(sample, "utf-8")
+    assert [entry.code for entry in load_config(file).rules.accept] == ["S203"]
+
+
 def test_the_diagram_is_drawn_from_the_declaration():
     drawn = mermaid(REGISTRY["recording"])
     (body,) = [body for kind, body, _ in blocks() if kind == "mermaid"]

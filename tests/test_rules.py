@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tracker.errors import RulesError
 from tracker.findings import CATALOGUE
-from tracker.rules import Config, Rules, load_config
+from tracker.rules import WINDOWS, Config, Rules, load_config
 
-DURATIONS = [field.name for field in attrs.fields(Rules) if field.name != "severity"]
+DURATIONS = sorted(WINDOWS)
 
 
 @pytest.fixture

@@ -681,8 +681,9 @@ def reproach(
 ) -> Finding:
     """A settled finding about a run: raised by ``delivery``, or by a deadline that passed at ``at``."""
     entry, lifecycle = CATALOGUE[code], aggregate.lifecycle
-    last = max((step.position for step in run.steps.values() if step.position is not None), default=None)
-    position = delivery.position if delivery else last
+    placed = [step for step in run.steps.values() if step.position is not None]
+    last = max(placed, key=lambda step: step.position or 0, default=None)
+    position = delivery.position if delivery else last.position if last else None
     evidence = {step.position for step in run.steps.values() if step.position is not None}
     lacking = tuple(lifecycle.webhook_type(name) for name in missing)
     evidence.update(place for place in (position, earlier.position if earlier else None) if place is not None)
@@ -714,6 +715,7 @@ def reproach(
         entry.message.format_map(words),
         missing=lacking,
         since=since,
+        type=delivery.type if delivery else lifecycle.webhook_type(last.step) if last else None,
     )
 
 
@@ -782,7 +784,7 @@ def _copied_step(
     first = next((step for step in heard if step is not None and step is not copy), copy)
     words = {"type": aggregate.lifecycle.webhook_type(copy.step), "delay": delay(first.at, copy.at)}
     finding = reproach(aggregate, run, code, rules, next(numbers), at=copy.at, words=words)
-    finding.position = copy.position
+    finding.position, finding.type = copy.position, words["type"]
     return finding
 
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import attrs
 
 Severity = Literal["info", "warning", "error"]
-Verdict = Literal["provisional", "settled", "retracted", "undecided"]
+Verdict = Literal["provisional", "settled", "retracted", "undecided", "accepted"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -40,6 +40,8 @@ class Finding:
     times stays ``undecided``. ``missing`` names the webhook types that should have come since
     ``since`` (or at any time, where that is not known), and whose arrival may retract it. ``cause`` is
     what explains that they did not: a finding about the whole log.
+    ``type`` is the webhook type of the delivery at ``position``, where that is known. ``accepted`` is the reason why
+    the user accepts it.
     """
 
     number: int
@@ -63,6 +65,8 @@ class Finding:
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()
     since: datetime | None = None
+    type: str | None = None
+    accepted: str | None = None
 
     def copy(self) -> Finding:
         return attrs.evolve(self)

@@ -1,4 +1,4 @@
-"""The rules by which deliveries are judged: windows, limits, severities.
+"""The rules by which deliveries are judged: windows, limits, severities; and what of it is accepted.
 
 All windows are measured between receive times, so that a replay judges as the live run did. A
 delivery without a receive time counts as inside every window.
@@ -6,7 +6,6 @@ delivery without a receive time counts as inside every window.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from tracker.accept import Acceptance, read_entries, refuse_unknown
 from tracker.errors import RulesError
 from tracker.findings import CATALOGUE, SEVERITIES, Severity
 
@@ -53,30 +53,38 @@ class Rules:
     """A stop without stopping this near the session's end needs no explanation."""
     severity: Mapping[str, Severity] = attrs.field(factory=dict)
     """Code -> severity, where it is not the catalogue's."""
+    accept: tuple[Acceptance, ...] = ()
+    """What is not to be reproached. Nothing is judged by it: it is marked on what is told."""
 
     def severity_of(self, code: str) -> Severity:
         return self.severity.get(code) or CATALOGUE[code].severity
 
+    def or_accept(self, entries: tuple[Acceptance, ...]) -> Rules:
+        """These rules; where they accept nothing, with what these entries accept."""
+        return self if self.accept else attrs.evolve(self, accept=entries)
+
     def written(self) -> dict[str, str]:
         """The windows and limits as a rules file has them: ``{"redelivery": "20 min"}``."""
         windows = {name: value for name, value in attrs.asdict(self).items() if isinstance(value, timedelta)}
-        return {name: _written(value.total_seconds()) for name, value in windows.items()}
+        return {name: written(value.total_seconds()) for name, value in windows.items()}
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
-        said = {**attrs.asdict(self), "severity": sorted(self.severity.items())}
+        accept = [attrs.evolve(entry, reason="") for entry in self.accept]  # which changes nothing
+        said = {**attrs.asdict(self), "severity": sorted(self.severity.items()), "accept": accept}
         return sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @attrs.frozen
 class Config:
-    """What a ``tracker.toml`` says: ``data``, where the store is, and ``[rules]``."""
+    """What a ``tracker.toml`` says: ``data``, where the store is, ``[rules]`` and ``[[accept]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
 
 
-WINDOWS = frozenset(field.name for field in attrs.fields(Rules)) - {"severity"}
+_NAMES = [field.name for field in attrs.fields(Rules) if field.name != "accept"]
+WINDOWS = frozenset(_NAMES) - {"severity"}
 """The names of the windows and limits."""
 
 
@@ -85,13 +93,14 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            _known(name, ["data", "rules"], "setting")
+            refuse_unknown(name, ["data", "rules", "accept"], "setting")
         data, rules = document.get("data"), document.get("rules", {})
         if data is not None and (not isinstance(data, str) or "\x00" in data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
-        return Config(path.parent / data if data else None, _rules(rules))
+        accept = read_entries(document.get("accept", []))
+        return Config(path.parent / data if data else None, attrs.evolve(_rules(rules), accept=accept))
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -107,9 +116,8 @@ def load_config(path: Path) -> Config:
 
 def _rules(table: dict[str, Any]) -> Rules:
     values: dict[str, Any] = {}
-    names = [field.name for field in attrs.fields(Rules)]
     for name, value in table.items():
-        _known(name, names, "rule")
+        refuse_unknown(name, _NAMES, "rule")
         values[name] = _severities(value) if name == "severity" else _duration(name, value)
     return Rules(**values)
 
@@ -128,7 +136,8 @@ def _duration(name: str, value: Any) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _written(seconds: float) -> str:
+def written(seconds: float) -> str:
+    """A duration as a rules file has it."""
     for unit in ("h", "min"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:g} {unit}"
@@ -139,14 +148,7 @@ def _severities(value: Any) -> dict[str, Severity]:
     if not isinstance(value, dict):
         raise RulesError("severity is no table", hint='write [rules.severity] and below it S203 = "info"')
     for code, severity in value.items():
-        _known(code, list(CATALOGUE), "code")
+        refuse_unknown(code, list(CATALOGUE), "code")
         if severity not in SEVERITIES:
             raise RulesError(f"severity of {code} is {severity!r}", hint=f"choose {', '.join(SEVERITIES)}")
     return dict(value)
-
-
-def _known(name: str, names: list[str], what: str) -> None:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-        raise RulesError(f"no {what} {name!r}", hint=hint)

@@ -727,6 +727,7 @@ def _reproach(
         entry.message.format_map(words),
         missing=missing,
         since=since,
+        type=delivery.type if delivery else None,
     )
     session.findings.append(finding)
     return finding

@@ -79,6 +79,6 @@ def lacking(webhook_type: str) -> str:
 
 
 VIEWS = {
-    "open_findings": "SELECT * FROM findings WHERE verdict != 'retracted' AND severity != 'info' "
+    "open_findings": "SELECT * FROM findings WHERE verdict NOT IN ('retracted', 'accepted') AND severity != 'info' "
     "ORDER BY position DESC"
 }

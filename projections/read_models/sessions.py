@@ -17,7 +17,7 @@ def rows(session: Session) -> Iterator[Row]:
         return
     visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
     found = list(standing(session))
-    severities = [one.severity for one in found if one.verdict != "provisional"]
+    severities = [one.severity for one in found if one.verdict not in ("provisional", "accepted")]
     yield (
         session.session_id,
         session.meeting_id,

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+import attrs
 import msgspec
 
 Format = Literal["json", "ndjson", "csv"]
@@ -23,6 +24,11 @@ def write(rows: Iterable[dict[str, Any]], format: Format) -> Iterator[bytes]:
         yield document(list(rows))
     else:
         yield from _csv(rows)
+
+
+def values(row: Any) -> dict[str, Any]:
+    """An attrs object of plain fields as a row."""
+    return attrs.asdict(row, recurse=False)
 
 
 def document(value: Any) -> bytes:

@@ -79,7 +79,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         )
     if count:
         out.print(table)
-    out.print(Text(_count(count, "session"), "dim"))
+    out.print(Text(counted(count, "session"), "dim"))
 
 
 def status(out: Console, session: Session, as_of: datetime | None = None) -> None:
@@ -105,7 +105,7 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
             line = Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True))
             out.print(line.append("  when we heard of it" if guess else "", "dim"))
     heard = (
-        f"{_count(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
+        f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
     out.print(Text.assemble((f"  {'heard':<11}", "dim"), heard))
     people = [one for one in session.aggregates.values() if one.lifecycle.visits]
@@ -121,9 +121,10 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         _media(out, media)
     found = [one for one in standing(session) if one.severity != "info"]
     infos = sum(one.severity == "info" for one in standing(session))
+    wrong = any(one.verdict != "accepted" for one in found)
     out.print()
-    told = f"  and {_count(infos, 'info')}: tracker timeline shows them" if infos else ""
-    head = Text("findings", "bold") if found else Text("nothing is wrong", "green")
+    told = f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else ""
+    head = Text("findings", "bold") if wrong else Text("nothing is wrong", "green")
     out.print(head.append(told, "dim"))
     for one in found:
         finding(out, one)
@@ -154,12 +155,13 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
         if reading not in ("advanced", "new-run") and reading not in (found.slug for found in one.findings):
             line.append(f"  {reading}", "dim")
         for found in one.findings:
-            line.append(f"  {found.code} {found.slug}", STYLES[found.severity])
+            line.append(f"  {found.code} {found.slug}", _style(found))
+            line.append("  accepted" if found.verdict == "accepted" else "", "dim")
         out.print(line, soft_wrap=True)
         if one.delivery.stream.startswith("unrouted:"):
             body = one.delivery.body[:MOST_BODY].decode(errors="replace")
             out.print(Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"), soft_wrap=True)
-    out.print(Text(_count(len(moments), "delivery", "deliveries"), "dim"))
+    out.print(Text(counted(len(moments), "delivery", "deliveries"), "dim"))
 
 
 def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) -> None:
@@ -191,15 +193,18 @@ def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) 
 
 def summary(out: Console, result: Audit, least: str) -> None:
     """The sum of an audit: what was read, and how much of it is wrong."""
-    meetings = _count(result.sessions, "session")
+    meetings = counted(result.sessions, "session")
     span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
-    out.print(Text(f"{_count(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
+    out.print(Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
     line = Text()
+    blamed = [found for found in result.findings if found.verdict != "accepted"]
     for severity in reversed(SEVERITIES):
-        number = sum(found.severity == severity for found in result.findings)
-        line.append(_count(number, severity), STYLES[severity] if number else "dim")
+        number = sum(found.severity == severity for found in blamed)
+        line.append(counted(number, severity), STYLES[severity] if number else "dim")
         line.append("; " if severity == "info" else ", ")
-    wrong = {found.session_id for found in result.findings if found.severity != "info"} - {None}
+    if len(blamed) < len(result.findings):
+        line.append(f"{len(result.findings) - len(blamed):,} accepted; ", "dim")
+    wrong = {found.session_id for found in blamed if found.severity != "info"} - {None}
     line.append(f"something is wrong with {len(wrong) or 'none'} of {meetings}")
     hidden = sum(SEVERITIES.index(found.severity) < SEVERITIES.index(least) for found in result.findings)
     if hidden:
@@ -214,19 +219,25 @@ def finding(out: Console, found: Finding) -> None:
     out.print(
         Text.assemble(
             "  ",
-            (f"{found.severity:<8}", STYLES[found.severity]),
-            (f"{found.code} {found.slug}", "bold"),
+            (f"{found.severity:<8}", _style(found)),
+            (f"{found.code} {found.slug}", "dim" if found.verdict == "accepted" else "bold"),
             f"  {shown(where)}{run}" if where else "",
             (f"  {_time(found.at, date=True)}" if found.at else "", "dim"),
             ("" if found.verdict == "settled" else f"  ({found.verdict})", "dim"),
         ),
         soft_wrap=True,
     )
-    out.print(Text(f"    {shown(found.message)}"), soft_wrap=True)
+    if found.accepted is not None:
+        out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
+    out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
     rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
     more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
     expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
     out.print(Text(f"    {expected}evidence {more}{rests}", "dim"), soft_wrap=True)
+
+
+def _style(found: Finding) -> str:
+    return "dim" if found.verdict == "accepted" else STYLES[found.severity]
 
 
 def code(out: Console, entry: Code, severity: str, settings: Mapping[str, str]) -> None:
@@ -378,16 +389,16 @@ def _table(*columns: str) -> Table:
 
 
 def _severities(errors: int, warnings: int, provisional: int) -> Text:
-    counted = (
-        (errors, _count(errors, "error"), STYLES["error"]),
-        (warnings, _count(warnings, "warning"), STYLES["warning"]),
+    numbers = (
+        (errors, counted(errors, "error"), STYLES["error"]),
+        (warnings, counted(warnings, "warning"), STYLES["warning"]),
         (provisional, f"{provisional} provisional", "dim"),
     )
-    told = [Text(words, style) for number, words, style in counted if number]
+    told = [Text(words, style) for number, words, style in numbers if number]
     return Text(", ").join(told) if told else Text("none", "dim")
 
 
-def _count(number: int, one: str, many: str = "") -> str:
+def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 

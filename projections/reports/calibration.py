@@ -1,0 +1,114 @@
+"""What a calibration found: bars for people, a ``[rules]`` table to paste, JSON (durations in seconds)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projections.calibrate import Calibration, Suggestion, changed, duration
+from projections.diff import Summary
+from projections.histogram import Bar, Histogram
+from projections.reports import changes, data
+from tracker.rules import written
+
+SHARES = (0.5, 0.9, 0.99)
+LONGEST_BAR = 42
+"""Columns, so that a line fits on eighty."""
+
+
+def text(out: Console, found: Calibration, total: Summary) -> None:
+    """The histograms, the windows, and what these would change."""
+    for name, histogram in found.histograms():
+        _histogram(out, name, histogram)
+    _windows(out, found.suggestions())
+    out.print()
+    if total.codes:
+        out.print(Text("judged by these, there would be", "bold"))
+        changes.codes(out, total)
+    elif changed(found.suggestions()):
+        out.print(Text("judged by these, the findings are the same"))
+    else:
+        out.print(Text("no window need be another"))
+    out.print(Text(f"{found.timed:,} of {found.deliveries:,} deliveries have a receive time", "dim"))
+
+
+def toml(found: Calibration) -> bytes:
+    """A table for ``tracker.toml``; what has too few samples is left to be as it is."""
+    lines = ["[rules]"]
+    for one in found.suggestions():
+        if one.suggested is None:
+            lines.append(f"# {one.rule}: {one.why}")
+        else:
+            lines.append(f'{one.rule} = "{written(one.suggested.total_seconds())}"  # {one.why}')
+    return ("\n".join(lines) + "\n").encode()
+
+
+def json(found: Calibration, total: Summary) -> bytes:
+    """Everything as one document."""
+    return data.document(
+        {
+            "deliveries": found.deliveries,
+            "timed": found.timed,
+            "histograms": [_values(name, one) for name, one in found.histograms()],
+            "rules": [_suggested(one) for one in found.suggestions()],
+            "changes": [
+                {
+                    "code": code,
+                    "appear": total.appear[code],
+                    "go": total.go[code],
+                    "severity": total.weigh[code],
+                }
+                for code in total.codes
+            ],
+        }
+    )
+
+
+def _values(name: str, histogram: Histogram) -> dict[str, Any]:
+    percentiles = {f"p{share * 100:.0f}": histogram.percentile(share) for share in SHARES}
+    bars = [attrs.asdict(bar) for bar in histogram.bars()]
+    return {"name": name, "count": histogram.total, **percentiles, "max": histogram.largest, "bars": bars}
+
+
+def _suggested(one: Suggestion) -> dict[str, Any]:
+    return {
+        "rule": one.rule,
+        "now": one.now.total_seconds(),
+        "suggested": None if one.suggested is None else one.suggested.total_seconds(),
+        "samples": one.samples,
+        "why": one.why,
+    }
+
+
+def _histogram(out: Console, name: str, histogram: Histogram) -> None:
+    out.print(Text.assemble((name, "bold"), f"  {histogram.total:,}"))
+    bars = histogram.bars()
+    most = max(bar.count for bar in bars)
+    for bar in bars:
+        drawn = "█" * round(LONGEST_BAR * bar.count / most) or ("▏" if bar.count else "")
+        out.print(Text(f"  {_ends(bar):<17} {bar.count:>9,}  {drawn}".rstrip()))
+    told = ", ".join(f"p{share * 100:.0f} {duration(histogram.percentile(share))}" for share in SHARES)
+    out.print(Text(f"  {told}, longest {duration(histogram.largest)}", "dim"))
+    out.print()
+
+
+def _ends(bar: Bar) -> str:
+    if bar.end is None:
+        return f"{duration(bar.begin)} –"
+    return f"{duration(bar.begin)} – {duration(bar.end)}" if bar.begin else f"– {duration(bar.end)}"
+
+
+def _windows(out: Console, suggestions: list[Suggestion]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("window", "now", "suggested", "why"):
+        table.add_column(name, no_wrap=name != "why")
+    for one in suggestions:
+        there = "–" if one.suggested is None else written(one.suggested.total_seconds())
+        same = "" if one.suggested not in (None, one.now) else "dim"
+        now = written(one.now.total_seconds())
+        table.add_row(Text(one.rule, same), now, there, Text(one.why, "dim"))
+    out.print(table)

@@ -1,0 +1,81 @@
+"""Text for people: what other rules would change, session by session, and how much that is in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projections.diff import Change, Summary
+from projections.reports.text import STYLES, counted, shown
+from tracker.findings import CATALOGUE
+
+SIGNS = {"appears": "+", "goes": "-", "severity": "~", "state": " "}
+
+
+def text(out: Console, changes: Iterable[Change]) -> None:
+    """The changes; those of one session must come one after the other."""
+    for session_id, ones in groupby(changes, lambda change: change.session_id):
+        for number, change in enumerate(ones):
+            if number == 0:
+                out.print(_head(session_id, change.meeting_id), soft_wrap=True)
+            out.print(_line(change), soft_wrap=True)
+            if change.message:
+                out.print(Text(f"      {shown(change.message)}", "dim"), soft_wrap=True)
+        out.print()
+
+
+def summary(out: Console, total: Summary, least: str = "info") -> None:
+    """How much changes: by code, and in a sentence."""
+    codes(out, total)
+    states = counted(len(total.sessions), "session changes", "sessions change")
+    appear = counted(total.appear.total(), "finding appears", "findings appear")
+    words = f"{states} state; {appear}, {counted(total.go.total(), 'goes', 'go')}"
+    if total.weigh:
+        words += f", {counted(total.weigh.total(), 'weighs', 'weigh')} differently"
+    out.print(Text(f"{words}; nothing was changed"), soft_wrap=True)
+    if least != "info" and total.codes:
+        out.print(Text(f"findings below {least} are counted and not shown: --min-severity info", "dim"))
+
+
+def codes(out: Console, total: Summary) -> None:
+    """The number of findings that appear and go, a line a code."""
+    if not total.codes:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("code")
+    table.add_column("slug")
+    for name in ("appear", "go", "other severity"):
+        table.add_column(name, justify="right")
+    for code in total.codes:
+        numbers = (total.appear[code], total.go[code], total.weigh[code])
+        table.add_row(code, CATALOGUE[code].slug, *(f"{number:,}" if number else "–" for number in numbers))
+    out.print(table)
+
+
+def _head(session_id: str | None, meeting_id: str | None) -> Text:
+    if session_id is None:
+        return Text("outside any session", "bold")
+    return Text.assemble(
+        ("session ", "dim"),
+        (shown(session_id), "bold"),
+        ("  meeting ", "dim"),
+        shown(meeting_id or "unknown"),
+    )
+
+
+def _line(change: Change) -> Text:
+    what = f"{change.code} {change.slug}  " if change.code else ""
+    about = shown(" ".join([change.lifecycle or "", *change.key.values()]).strip())
+    run = f" run {change.run}" if change.run and change.run > 1 else ""
+    weight = " → ".join(one or "none" for one in (change.before, change.after))
+    if change.change in ("appears", "goes"):
+        weight = (change.after or change.before or "").ljust(7)
+    place = f"  #{change.position}" if change.position is not None else ""
+    style = STYLES.get(change.after or change.before or "", "")
+    return Text.assemble(
+        f"  {SIGNS[change.change]} ", (weight, style), "  ", (what, "bold"), f"{about}{run}", (place, "dim")
+    )

@@ -1,0 +1,34 @@
+"""Where a finding is, for reports that point into files: ``bad_monday.jsonl:82``, or ``#82`` of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tracker.findings import Finding
+
+Place = Callable[[int], tuple[str, int] | None]
+"""The file and line of a position; ``None`` where it is in no file."""
+MOST_EVIDENCE = 6
+
+
+def nowhere(position: int) -> None:
+    """For what was read from the store: a position there is in no file."""
+
+
+def told(position: int, place: Place) -> str:
+    found = place(position)
+    return f"#{position}" if found is None else f"{found[0]}:{found[1]}"
+
+
+def reasons(found: Finding, place: Place) -> list[str]:
+    """What a finding says, in short lines: what happened, what was expected, what it rests on."""
+    lines = [found.message]
+    if found.accepted is not None:
+        lines.insert(0, f"accepted: {found.accepted}")
+    if found.expected:
+        lines.append(f"expected {' or '.join(found.expected)}")
+    if found.evidence:
+        more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
+        rests = " ".join(told(position, place) for position in found.evidence[-MOST_EVIDENCE:])
+        lines.append(f"evidence {more}{rests}")
+    return lines

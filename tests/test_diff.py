@@ -1,0 +1,214 @@
+"""What other rules would change is what two judgements differ in, and telling it changes nothing."""
+
+import json
+from contextlib import ExitStack
+from datetime import timedelta
+
+import attrs
+import pytest
+from meetings import lines, read_into, rows, write
+from story import RULES, deliveries
+from test_text import compare, printed
+
+from projections.audit import audit
+from projections.cli import main
+from projections.diff import Summary, of_findings, of_store
+from projections.follow import Views
+from projections.reports import changes as report
+from tracker.accept import Acceptance, accepted
+from tracker.envelope import encode
+from tracker.rules import Rules
+from tracker.store import Tracker
+
+STRICT = Rules(
+    redelivery=timedelta(minutes=2),
+    lateness=timedelta(seconds=1),
+    grace=timedelta(minutes=1),
+    overtaken=timedelta(0),
+    severity={"S212": "error"},
+)
+STORY = (
+    "0 session-started",
+    "3 participant-left p participantName=Ann",
+    "10 recording-started",
+    "13 recording-starting",
+    "300 recording-started",
+    "310 session-ended",
+    "400 recording-stopping",
+    "420 recording-stopped fileUrl=https://files/a.mp4",
+    "2h x",
+)
+
+
+def found(rules, *story, accept=()):
+    return list(accepted(audit(deliveries(*(story or STORY)), rules).findings, accept))
+
+
+def changes(before, after):
+    return {(one.change, one.code, one.before, one.after) for one in of_findings(before, after)}
+
+
+@pytest.fixture
+def store_of(tmp_path):
+    """A store of these lines, with read models judged by the usual rules."""
+    with ExitStack() as stores:
+
+        def store_of(*story):
+            log = write(tmp_path / "log", [encode(one.received) for one in deliveries(*story)])
+            read_into(tmp_path / "data", log)
+            store = stores.enter_context(Tracker.open(tmp_path / "data"))
+            Views.open(store, RULES).close()
+            return store
+
+        yield store_of
+
+
+@pytest.fixture
+def stored(store_of):
+    return store_of(*STORY)
+
+
+def test_findings_appear_go_or_weigh_differently():
+    assert changes(found(RULES), found(STRICT)) == {
+        ("appears", "S201", None, "warning"),
+        ("goes", "D101", "info", None),
+        ("appears", "S208", None, "warning"),
+        ("appears", "X403", None, "error"),
+        ("appears", "T303", None, "info"),
+        ("goes", "D104", "info", None),
+        ("severity", "S212", "warning", "error"),
+    }
+
+
+def test_the_way_back_is_the_other_way_round():
+    turned = {"appears": "goes", "goes": "appears"}
+    there = {
+        (turned.get(kind, kind), code, after, before)
+        for kind, code, before, after in changes(found(RULES), found(STRICT))
+    }
+    assert changes(found(STRICT), found(RULES)) == there
+
+
+def test_equal_rules_change_nothing():
+    assert changes(found(RULES), found(RULES)) == set()
+
+
+def test_what_is_accepted_is_a_weight_of_its_own():
+    known = [Acceptance("S212", "known")]
+    assert changes(found(RULES), found(RULES, accept=known)) == {("severity", "S212", "warning", "accepted")}
+
+
+def test_a_finding_that_is_there_twice_is_counted_twice():
+    once, twice = found(RULES, "0 hls-stopped"), found(RULES, "0 hls-stopped")
+    twice += [attrs.evolve(one) for one in twice if one.code == "S205"]
+    assert changes(once, twice) == {("appears", "S205", None, "error")}
+
+
+def test_the_findings_of_the_store_are_compared(stored):
+    told = [one for one in of_store(stored, STRICT) if one.code is not None]
+    assert {(one.change, one.code, one.before, one.after) for one in told} == changes(
+        found(RULES), found(STRICT)
+    )
+
+
+def test_the_states_of_sessions_people_and_runs_are_compared(store_of):
+    story = (
+        "0 session-started",
+        "3 participant-joined p",
+        "33 participant-joined p participantName=Bo",
+        "40 recording-starting",
+    )
+    store = store_of(*story, "700 recording-starting", "3h x sessionId=T")
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    others = attrs.evolve(RULES, fast_redelivery=minute, redelivery=minute, session_idle=hour)
+    told = {
+        (one.lifecycle, one.run, one.before, one.after) for one in of_store(store, others) if one.code is None
+    }
+    assert told == {
+        ("session", None, "live", "presumed-ended"),
+        ("participant", 1, "out", "in"),
+        ("participant", 2, "in", None),
+        ("recording", 1, "starting", "lost"),
+        ("recording", 2, None, "starting"),
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_store_and_its_deliveries_differ_in_the_same_findings(tmp_path, seed):
+    read_into(tmp_path, write(tmp_path / "log", lines(seed=seed, sessions=6)))
+    with Tracker.open(tmp_path) as store:
+        Views.open(store, RULES).close()
+        in_store = [one for one in of_store(store, STRICT) if one.code is not None]
+        heard = list(store.deliveries())
+    in_lists = of_findings(audit(heard, RULES).findings, audit(heard, STRICT).findings)
+    names = ("change", "session_id", "code", "position", "before", "after")
+    in_both = [
+        sorted(repr([getattr(one, name) for name in names]) for one in told) for told in (in_store, in_lists)
+    ]
+    assert in_both[0] == in_both[1] != []
+
+
+def test_the_read_models_and_the_directory_stay_as_they_are(stored):
+    live = stored.path.with_name("views.db")
+    before, names = rows(live), sorted(live.parent.iterdir())
+    assert list(of_store(stored, STRICT)) != []
+    assert (rows(live), sorted(live.parent.iterdir())) == (before, names)
+
+
+def test_what_is_left_half_way_leaves_nothing_behind(stored):
+    names = sorted(stored.path.parent.iterdir())
+    told = of_store(stored, STRICT)
+    next(told)
+    told.close()
+    assert sorted(stored.path.parent.iterdir()) == names
+
+
+def test_people_read_the_changes_session_by_session():
+    total = Summary()
+    told = [one for one in total.count(of_findings(found(RULES), found(STRICT))) if one.at_least("warning")]
+    compare("diff.txt", printed(report.text, told) + printed(report.summary, total, "warning"))
+
+
+@pytest.fixture
+def tracker(stored, tmp_path, monkeypatch):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["--data", "data", *arguments])
+        return ended.value.code
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strict.toml").write_text('[rules]\nredelivery = "2 min"', encoding="utf-8")
+    return call
+
+
+DIFF = ("rebuild", "--rules", "strict.toml", "--diff")
+
+
+def test_the_command_tells_programs_the_changes_and_people_the_sum(tracker, capsys):
+    assert tracker(*DIFF, "--format", "ndjson") == 0
+    told = capsys.readouterr()
+    assert {json.loads(line)["code"] for line in told.out.splitlines()} == {"D101", "S208"}
+    assert "1 finding appears, 1 goes" in told.err
+    assert tracker(*DIFF, "--format", "json") == 0
+    assert [one["change"] for one in json.loads(capsys.readouterr().out)] == ["goes", "appears"]
+
+
+def test_the_command_tells_people_what_is_a_warning_unless_they_want_more(tracker, capsys):
+    assert tracker(*DIFF) == 0
+    assert "D101 redelivered  recording" not in capsys.readouterr().out
+    assert tracker(*DIFF, "--min-severity", "info") == 0
+    assert "D101 redelivered  recording" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rules", "strict.toml"), "--rules and --diff need each other"),
+        (("--diff",), "--rules and --diff need each other"),
+        (("--format", "json"), "--min-severity and --format are for --diff"),
+        (("--min-severity", "info"), "--min-severity and --format are for --diff"),
+    ],
+)
+def test_half_a_question_is_refused_with_a_hint(tracker, capsys, arguments, message):
+    assert tracker("rebuild", *arguments) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}\nhint: ")
