@@ -43,6 +43,7 @@ LAYERS = {
         "progress": {"rich"},
         "follow": {"attrs", "sqlite_utils"},
         "status": {"attrs"},
+        "story": {"attrs", "msgspec"},
         "audit": {"attrs"},
         "verify": {"attrs"},
         "export": set(),
