@@ -343,6 +343,7 @@ def status(
     from projections.reports import data as machine
     from projections.reports import text
 
+    _one_past(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store:
         known_until = _known_until(settings, store, as_of, at)
@@ -358,10 +359,13 @@ def status(
         text.status(text.console(sys.stdout), found, as_of)
 
 
-def _known_until(settings: Settings, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
-    """The moment at which a session is looked at: now is the newest delivery of the store."""
+def _one_past(as_of: datetime | None, at: int | None) -> None:
     if as_of is not None and at is not None:
         raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+
+
+def _known_until(settings: Settings, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
+    """The moment at which a session is looked at: now is the newest delivery of the store."""
     if at is not None and at > store.last_position():
         raise UsageError(
             f"the store ends at position {store.last_position()}", place=f"--at {at}", hint="give one of those"
@@ -560,6 +564,7 @@ def _explain_session(
     from projections.story import tell
     from projections.story.words import values
 
+    _one_past(as_of, at)
     try:
         with settings.store() as store:
             known_until = _known_until(settings, store, as_of, at)

@@ -49,7 +49,7 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"msgspec", "rich"},
-        "cli": {"click"},
+        "cli": {"attrs", "click"},
     },
 }
 
