@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from projections.progress import counted, of_bytes, of_events, of_logs
-from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
+from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.calibrate import Calibration
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from projections.progress import Progress
     from projections.reports.places import Place
     from tracker.envelope import Received
-    from tracker.findings import Finding
+    from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
@@ -362,30 +362,34 @@ def status(
     from projections.reports import data as machine
     from projections.reports import text
 
-    if as_of is not None and at is not None:
-        raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+    _one_past(as_of, at)
     settings = Settings(data, config)
-    with settings.store() as store:
-        known_until = as_of
-        if at is not None and at > store.last_position():
-            raise UsageError(
-                f"the store ends at position {store.last_position()}",
-                place=f"--at {at}",
-                hint="give one of those",
-            )
-        with settings.views(store) as views:
-            if as_of is None and at is None:
-                known_until = views.checkpoint.as_of
-            try:
-                found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
-            except NotFoundError as error:
-                error.hint = _near(views, session) or error.hint
-                raise
-            found = views.told(found, at=at, as_of=as_of)
+    with settings.store() as store, settings.views(store) as views:
+        known_until = _known_until(views, store, as_of, at)
+        try:
+            found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
+        except NotFoundError as error:
+            error.hint = _near(views, session) or error.hint
+            raise
+        found = views.told(found, at=at, as_of=as_of)
     if as_json:
         _write([machine.document(values.status(found))])
     else:
         text.status(text.console(sys.stdout), found, as_of)
+
+
+def _one_past(as_of: datetime | None, at: int | None) -> None:
+    if as_of is not None and at is not None:
+        raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+
+
+def _known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
+    """The moment at which a session is looked at: now is the newest delivery of the store."""
+    if at is not None and at > store.last_position():
+        raise UsageError(
+            f"the store ends at position {store.last_position()}", place=f"--at {at}", hint="give one of those"
+        )
+    return as_of if as_of is not None or at is not None else views.checkpoint.as_of
 
 
 def _near(views: Views, given: str) -> str:
@@ -420,7 +424,7 @@ def sessions(
     from projections.reports import data as machine
     from projections.reports import text
 
-    codes = [_code(given).code for given in finding]
+    codes = [_known_code(given).code for given in finding]
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=stamp(since)))
@@ -608,37 +612,122 @@ def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> t
     return found, total
 
 
-@tracker.command(short_help="What a code means and what to do about it.")
-@click.argument("code", type=Name(), required=False)
+@tracker.command(short_help="What a code means, or what went wrong in a session.")
+@click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
+@click.option("--as-of", type=Time(), help="The story as it could be told then, as 2026-11-23T14:50Z.")
+@click.option("--at", type=click.IntRange(min=1), help="The story right after this position.")
+@click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @with_store
-def explain(code: str | None, data: Path | None, config: Path | None) -> None:
-    """What a finding's CODE (or slug) means and what to do about it; without one, all of them."""
+def explain(
+    subject: str | None,
+    as_of: datetime | None,
+    at: int | None,
+    format: str,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """What a finding's CODE (or slug) means, or what went wrong in a SESSION; without either, all codes.
+
+    The story of a session is told in faults of its delivery: a webhook came late, came twice or was
+    lost. Each is proved by judging the session again as it would have been without.
+    """
+    settings = Settings(data, config)
+    entry = _code(subject) if subject is not None else None
+    if subject is not None and entry is None:
+        _explain_session(settings, subject, as_of, at, format)
+    elif as_of is not None or at is not None:
+        raise UsageError("a code has no past", place=subject or "", hint="--as-of and --at are for a session")
+    else:
+        _explain_codes(settings, entry, format)
+
+
+def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
+    from attrs import asdict
+
+    from projections.reports import data as machine
     from projections.reports import text
     from tracker.findings import CATALOGUE
 
     out = text.console(sys.stdout)
-    if code is None:
+    if format == "json":
+        told = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
+        _write([machine.document(told)])
+    elif entry is None:
         text.codes(out, CATALOGUE.values())
     else:
-        entry = _code(code)
-        rules = Settings(data, config).rules
-        text.code(out, entry, rules.severity_of(entry.code), rules.written())
+        text.code(out, entry, settings.rules.severity_of(entry.code), settings.rules.written())
 
 
-def _code(given: str) -> Any:
-    from difflib import get_close_matches
+def _explain_session(
+    settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
+) -> None:
+    from projections.reports import data as machine
+    from projections.reports import story as report
+    from projections.reports import text
+    from projections.story import tell
+    from projections.story.words import values
 
+    _one_past(as_of, at)
+    try:
+        with settings.store() as store, settings.views(store) as views:
+            known_until = _known_until(views, store, as_of, at)
+            heard = _heard(store, session, known_until, at)
+            if not heard:
+                raise _no_such_subject(views, store, session)
+    except StoreMissingError as error:
+        hint = _near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
+        raise NotFoundError("no such code", place=session, hint=hint) from error
+    tale = tell(heard, settings.rules, known_until)
+    assert tale is not None
+    if format == "json":
+        _write([machine.document(values(tale))])
+    else:
+        report.story(text.console(sys.stdout), tale)
+
+
+def _heard(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
+    """What was heard of a session by then."""
+    return [
+        delivery
+        for delivery in store.history(session, at=at)
+        if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
+    ]
+
+
+def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
+    if any(True for _ in store.history(given)):
+        hint = "give a later --as-of or --at"
+        return NotFoundError("nothing was known of it by then", place=given, hint=hint)
+    meant = _near(views, given) or _near_code(given)
+    hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
+    return NotFoundError("no such code or session", place=given, hint=hint)
+
+
+def _code(given: str) -> Code | None:
     from tracker.findings import CATALOGUE
 
     for entry in CATALOGUE.values():
         if given.lower() in (entry.code.lower(), entry.slug):
             return entry
+    return None
+
+
+def _known_code(given: str) -> Code:
+    entry = _code(given)
+    if entry is None:
+        hint = _near_code(given) or "tracker explain lists them"
+        raise NotFoundError("no such code", place=given, hint=hint)
+    return entry
+
+
+def _near_code(given: str) -> str:
+    from difflib import get_close_matches
+
+    from tracker.findings import CATALOGUE
+
     names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
     near = get_close_matches(given, names, n=1)
-    hint = (
-        f"did you mean {near[0]}?" if near else "tracker explain lists them; tracker timeline is for a session"
-    )
-    raise NotFoundError("no such code", place=given, hint=hint)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 @tracker.command(short_help="Make the read models anew, or try other rules.")

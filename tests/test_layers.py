@@ -45,6 +45,7 @@ LAYERS = {
         "progress": {"rich"},
         "follow": {"attrs", "msgspec", "sqlite_utils"},
         "status": {"attrs"},
+        "story": {"attrs", "msgspec"},
         "audit": {"attrs", "msgspec"},
         "verify": {"attrs"},
         "diff": {"attrs"},
@@ -53,7 +54,7 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
-        "cli": {"click"},
+        "cli": {"attrs", "click"},
     },
 }
 

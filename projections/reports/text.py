@@ -84,16 +84,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
 
 def status(out: Console, session: Session, as_of: datetime | None = None) -> None:
     """One session at a glance: people, media, findings."""
-    head = Text.assemble(
-        (session.state if session.session_id else "no session", f"bold {STYLES.get(session.state, '')}"),
-        ("" if session.certainty == "sure" or not session.session_id else f" ({session.certainty})", "dim"),
-        "  ",
-        ("session " if session.session_id else "", "dim"),
-        (shown(session.session_id or session.stream), "bold"),
-        ("  meeting ", "dim") if session.meeting_id else "",
-        shown(session.meeting_id or ""),
-    )
-    out.print(head, soft_wrap=True)
+    head(out, session)
     for name, time in (
         ("started", session.started_at),
         ("ended", session.ended_at),
@@ -124,10 +115,24 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
     wrong = any(one.verdict != "accepted" for one in found)
     out.print()
     told = f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else ""
-    head = Text("findings", "bold") if wrong else Text("nothing is wrong", "green")
-    out.print(head.append(told, "dim"))
+    title = Text("findings", "bold") if wrong else Text("nothing is wrong", "green")
+    out.print(title.append(told, "dim"))
     for one in found:
         finding(out, one)
+
+
+def head(out: Console, session: Session) -> None:
+    """Which session it is, and its state."""
+    line = Text.assemble(
+        (session.state if session.session_id else "no session", f"bold {STYLES.get(session.state, '')}"),
+        ("" if session.certainty == "sure" or not session.session_id else f" ({session.certainty})", "dim"),
+        "  ",
+        ("session " if session.session_id else "", "dim"),
+        (shown(session.session_id or session.stream), "bold"),
+        ("  meeting ", "dim") if session.meeting_id else "",
+        shown(session.meeting_id or ""),
+    )
+    out.print(line, soft_wrap=True)
 
 
 def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session]) -> None:
@@ -214,6 +219,19 @@ def summary(out: Console, result: Audit, least: str) -> None:
 
 def finding(out: Console, found: Finding) -> None:
     """One finding: how bad, what, where and when, what was expected instead, what it rests on."""
+    finding_head(out, found)
+    if found.accepted is not None:
+        out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
+    out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
+    rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
+    more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
+    expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
+    cause = f"because of {found.cause}; " if found.cause else ""
+    out.print(Text(f"    {cause}{expected}evidence {more}{rests}", "dim"), soft_wrap=True)
+
+
+def finding_head(out: Console, found: Finding) -> None:
+    """The first line of a finding: how bad, what, where and when."""
     where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
     run = f" run {found.run}" if found.run and found.run > 1 else ""
     out.print(
@@ -227,13 +245,6 @@ def finding(out: Console, found: Finding) -> None:
         ),
         soft_wrap=True,
     )
-    if found.accepted is not None:
-        out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
-    out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
-    rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
-    more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
-    expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
-    out.print(Text(f"    {expected}evidence {more}{rests}", "dim"), soft_wrap=True)
 
 
 def _style(found: Finding) -> str:
