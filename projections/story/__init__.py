@@ -71,17 +71,20 @@ def tell(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None = 
     found = judge.alarms(log)
     chapters: list[Chapter] = []
     untold: list[Finding] = []
+    explained = set[Identity]()
     slices = _Slices(log)
     for name, one in found.items():
-        if any(name in map(identity, chapter.readings[0].removes) for chapter in chapters):
+        if name in explained:
             continue
         if judge.left <= 0:
             untold.append(one)
             continue
         chapter = _chapter(slices, one, judge)
         if chapter is not None:
-            explained = {*map(identity, chapter.readings[0].removes)}
-            chapters = [other for other in chapters if not {*map(identity, other.findings)} <= explained]
+            removes = {*map(identity, chapter.readings[0].removes)}
+            if removes & explained:  # it explains what another one did, and more
+                chapters = [other for other in chapters if not {*map(identity, other.findings)} <= removes]
+            explained |= removes
             chapters.append(chapter)
     settled = conclude(session, judge.as_of, rules)
     others = tuple(one for one in standing(settled) if identity(one) not in found)
@@ -127,22 +130,20 @@ class _Slices:
 
     def __init__(self, log: Sequence[Delivery]) -> None:
         self.log = log
-        self.known: dict[Identity, list[Delivery]] = {}
+        self.frame: list[int] = []
+        self.of: dict[object, list[int]] = {}
+        for place, one in enumerate(log):
+            if one.lifecycle is not None and one.lifecycle.frame:
+                self.frame.append(place)
+            elif one.lifecycle is not None:
+                for shared in ((one.lifecycle.name, one.key), *(value for _, value in one.key)):
+                    self.of.setdefault(shared, []).append(place)
 
     def around(self, found: Finding) -> Iterator[Sequence[Delivery]]:
         """First what was heard of the finding's aggregate, its kin and the session's frame; then all."""
         lifecycle = REGISTRY.get(found.lifecycle or "")
         if found.run is not None and lifecycle is not None and not lifecycle.frame:
-            key = tuple(found.key.items())
-            name = (found.lifecycle, key)
-            if name not in self.known:
-                self.known[name] = [one for one in self.log if _is_kin(one, lifecycle.name, key)]
-            yield self.known[name]
+            kin = ((lifecycle.name, tuple(found.key.items())), *found.key.values())
+            places = {*self.frame}.union(*(self.of.get(shared, ()) for shared in kin))
+            yield [self.log[place] for place in sorted(places)]
         yield self.log
-
-
-def _is_kin(one: Delivery, lifecycle: str, key: tuple[tuple[str, str], ...]) -> bool:
-    if one.lifecycle is None:
-        return False
-    shared = {value for _, value in key} & {value for _, value in one.key}
-    return one.lifecycle.frame or bool(shared) or (one.lifecycle.name == lifecycle and one.key == key)
