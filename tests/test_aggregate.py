@@ -315,7 +315,7 @@ LAST = "participant-left p"
 LEFT_EARLY = {
     "a left that came before the joined of its visit": (
         [IN, f"60 {LAST}", f"900 {LAST}", "1000 participant-joined p"],
-        [],
+        ["D102"],
     ),
     "a left that came at once after the one it overtook": (
         ["1 participant-joined p", "25m participant-joined p", f"1560 {LAST}", f"1566 {LAST}"],

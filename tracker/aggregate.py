@@ -736,21 +736,27 @@ def give_up(lifecycle: Lifecycle, run: Run) -> None:
         run.state = LOST
 
 
-def leave_early(aggregate: Aggregate, rules: Rules) -> bool:
+def leave_early(aggregate: Aggregate, rules: Rules, numbers: Iterator[int]) -> bool:
     """Whether the open visit ends by a left that had been taken for a copy of the visit before's.
 
     It came shortly before the joined, or at once after that other left; and no left came since.
     """
-    run, end = aggregate.runs[-1], aggregate.lifecycle.endings[0]
-    before = aggregate.runs[-2] if len(aggregate.runs) > 1 else Run(0)
+    run, lifecycle = aggregate.runs[-1], aggregate.lifecycle
+    end, before = lifecycle.endings[0], aggregate.runs[-2] if len(aggregate.runs) > 1 else Run(0)
     left = run.suspects.get(end) or before.suspects.get(end)
     if left is None or left.at is None or run.since is None:
         return False
     if not -rules.lateness <= left.at - run.since <= rules.overtaken:
         return False
     _retract(finding for finding in before.standing("D101") if finding.position == left.position)
-    run.steps[end], run.state, run.closed = left, aggregate.lifecycle.by_name[end].state, True
+    joined = next(iter(run.steps.values()))
+    run.steps[end], run.state, run.closed = left, lifecycle.by_name[end].state, True
     run.tentative = False
+    if left.at < run.since:
+        words = {"type": lifecycle.webhook_type(joined.step), "delay": delay(left.at, joined.at)}
+        finding = reproach(aggregate, run, "D102", rules, next(numbers), at=joined.at, words=words)
+        finding.position, finding.type = joined.position, words["type"]
+        run.findings.append(finding)
     return True
 
 

@@ -621,7 +621,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
             continue
-        if lifecycle.visits and leave_early(aggregate, rules):
+        if lifecycle.visits and leave_early(aggregate, rules, session.numbers):
             continue
         if run.tentative:
             found.extend(_decide(session, aggregate, run, rules))

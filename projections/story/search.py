@@ -225,7 +225,7 @@ def _missing_before(scene: _Scene) -> Iterator[tuple[tuple[str, ...], Key]]:
     """Types, and whose they are, of which one each should have come before the raiser."""
     found, raiser, (lifecycle, step) = scene.found, scene.raiser, _routed(scene.raiser)
     yield from _of_others(scene, begins=True)
-    gone = tuple(_webhook_type(lifecycle, name) for name in found.missing)
+    gone = tuple(kind for kind in found.missing if REGISTRY.routes[kind][0] is lifecycle)
     way = _way(lifecycle, found.state_before or ABSENT, step.name) or ()
     on_the_way = tuple(lifecycle.webhook_type(name) for name in way)
     for types in dict.fromkeys((gone[:1], gone, on_the_way)):
@@ -246,16 +246,11 @@ def _missing_after(scene: _Scene) -> Iterator[tuple[tuple[str, ...], Key]]:
 def _of_others(scene: _Scene, *, begins: bool) -> Iterator[tuple[tuple[str, ...], Key]]:
     """What was expected of another aggregate: of the session itself, or of a person."""
     found, (lifecycle, _) = scene.found, _routed(scene.raiser)
-    for kind in found.expected[:1]:
+    for kind in found.missing[:1]:
         owner, step = REGISTRY.routes[kind]
         outside = found.lifecycle is None or owner.name != lifecycle.name
         if outside and begins == (step.name in owner.starts):
             yield (kind,), tuple((name, found.key[name]) for name in owner.key if name in found.key)
-
-
-def _webhook_type(lifecycle: Lifecycle, name: str) -> str:
-    """A finding may name what is missing by its step or by its webhook type."""
-    return name if name in REGISTRY.routes else lifecycle.webhook_type(name)
 
 
 def _routed(delivery: Delivery) -> tuple[Lifecycle, Step]:
