@@ -1,1 +1,1 @@
-"""The read side over HTTP."""
+"""What is served by HTTP."""
