@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -35,6 +36,7 @@ from sqlite_utils import Database
 
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, text, types
+from tracker.aggregate import Judgement
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -92,6 +94,8 @@ class Views:
         self.checkpoint = Checkpoint()
         self._memory: dict[str, Session] = {}
         self._named: set[tuple[str, str]] = set()
+        self.readings: Counter[tuple[str, str]] = Counter()
+        """How often each webhook type was taken for what, by these read models, since they were opened."""
 
     @classmethod
     def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
@@ -162,12 +166,14 @@ class Views:
             if not page:
                 return False
             touched: dict[str, None] = {}
+            readings: Counter[tuple[str, str]] = Counter()
             for delivery, version in page:
                 if delivery.stream.startswith(UNROUTED):
-                    self._judge_unrouted(tracker, delivery)
+                    judgement = self._judge_unrouted(tracker, delivery)
                 else:
-                    judge(self._session(tracker, delivery, version), delivery, self.rules)
+                    judgement = judge(self._session(tracker, delivery, version), delivery, self.rules)
                     touched[delivery.stream] = None
+                readings[types.known(delivery), judgement.reading] += 1
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
             for stream in self._due(as_of):
@@ -180,6 +186,7 @@ class Views:
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?",
                 (last, text(as_of), self.checkpoint.digest),
             )
+        self.readings.update(readings)
         self._forget()
         return True
 
@@ -192,7 +199,7 @@ class Views:
         self._memory[delivery.stream] = session  # behind all others: it was used last
         return session
 
-    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
+    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> Judgement:
         """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
         alone = Session(delivery.stream)
         alone.numbers.last = delivery.position - 1  # a number that no other finding of the stream has
@@ -200,8 +207,9 @@ class Views:
             if self._was_named(tracker, delivery):
                 alone.named.add(delivery.topic)
             self._named.add((delivery.stream, delivery.topic))
-        judge(alone, delivery, self.rules)
+        judgement = judge(alone, delivery, self.rules)
         self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
+        return judgement
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
