@@ -65,7 +65,8 @@ async def _events(state: State, told: Told) -> AsyncIterator[bytes]:
         try:
             found, told = await run_in_threadpool(_look, state, told)
         except StoreError:
-            found = []  # the next look may find them again
+            found = []  # the next look finds them
+            await asyncio.sleep(TICK)
         if found:
             yield b"".join(found)
         elif monotonic() - spoke >= HEARTBEAT:
