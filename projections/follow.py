@@ -159,6 +159,26 @@ class Views:
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
 
+    def has_due(self, as_of: datetime) -> bool:
+        """Whether time alone has changed a row by then."""
+        with views_errors(self.path):
+            return bool(self._due(as_of))
+
+    def settle(self, tracker: Tracker, as_of: datetime) -> None:
+        """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
+
+        The moment is kept in the checkpoint, and a newer delivery moves it on. An earlier one than that does
+        nothing.
+        """
+        with self._transaction():
+            self._reload()
+            if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
+                return
+            self._write(tracker, self._due(as_of), as_of)
+            self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
+            self.db.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
+        self._forget()
+
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
         with self._transaction():
             self._reload()
@@ -320,13 +340,18 @@ def rebuild(
     path: Path | None = None,
     page_size: int = PAGE,
     stop: int | None = None,
+    as_of: datetime | None = None,
 ) -> Path:
     """Makes the read models anew beside the live ones, then puts them in their place.
 
-    With ``stop`` they go only up to that position; with ``path`` they become that file instead.
+    With ``stop`` they go only up to that position; with ``path`` they become that file instead. They are
+    settled at ``as_of``, where that is later than the newest receive time; the live ones not earlier
+    than those whose place they take.
     """
     rules = rules or Rules()
     live = path or tracker.path.with_name(VIEWS_DB)
+    if path is None and stop is None and as_of is None:
+        as_of = _settled_at(live, tracker)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.path.with_name(VIEWS_DB))
@@ -337,6 +362,8 @@ def rebuild(
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)
+                if as_of is not None:
+                    views.settle(tracker, as_of)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             _swap(beside, live)
@@ -459,15 +486,28 @@ def _create(db: Database, rules: Rules) -> None:
     )
 
 
+def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
+    """The moment at which these read models are settled, if they are of what the store still has."""
+    try:
+        checkpoint, _ = _checkpoint_of(path)
+    except StoreError:
+        return None
+    return checkpoint.as_of if checkpoint.fits(tracker) else None
+
+
+def _checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
+    with views_errors(path):
+        uri = f"{path.resolve().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
+            return read_checkpoint(connection)
+
+
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
     """Whether the file is there, whole, judged by these rules, and of what the store still has."""
     if not path.exists():
         return False
     try:
-        with views_errors(path):
-            uri = f"{path.resolve().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
-                checkpoint, made_by = read_checkpoint(connection)
+        checkpoint, made_by = _checkpoint_of(path)
     except StoreDamagedError:
         return False
     return made_by == fingerprint(rules) and checkpoint.fits(tracker)
