@@ -101,6 +101,7 @@ def event(of: Snapshot, asked: Values) -> Values:
     alone = delivery.stream.startswith(UNROUTED)
     before = [delivery] if alone else of.tracker.history(delivery.stream, at=position)
     moments, _ = shown.timeline(before, of.rules)
+    raised = list(findings_model.find(of.db, position=position))
     body, encoded = _body(delivery.body)
     return {
         **shown.moment(moments[-1]),
@@ -111,7 +112,7 @@ def event(of: Snapshot, asked: Values) -> Values:
         "body": body,
         "body_base64": encoded,
         "problem": delivery.problem or None,
-        "findings": [_finding(row) for row in findings_model.find(of.db, position=position)],
+        "findings": [_finding(row) for row in reversed(raised)],
     }
 
 

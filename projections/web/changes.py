@@ -34,6 +34,8 @@ TICK = 1.0
 PAUSE = 0.1
 """Seconds between two looks, so that a session that changes often is told once."""
 BATCH = 500
+MOST = 100
+"""Streams at a time: each holds one of the server's connections."""
 AFTER = parameters.whole("after", "Begin behind this position, and not behind what is there now.", least=0)
 LAST_EVENT_ID = attrs.evolve(
     AFTER, name="Last-Event-ID", about="As `after`; sent by who comes back.", place="header"
@@ -51,6 +53,8 @@ class Told:
 
 async def changes(request: Request) -> StreamingResponse:
     """Every session that changes, as it is then, as server-sent events; an event's id is a position."""
+    if getattr(request.app.state, "streams", 0) >= MOST:
+        raise StoreError(f"{MOST} streams are open", hint="ask again later, or /api/sessions now and then")
     asked = parameters.values((AFTER,), request.query_params.multi_items(), {})
     given = request.headers.get(LAST_EVENT_ID.name)
     after = LAST_EVENT_ID.value(given) if given else asked[AFTER.name]
@@ -59,6 +63,15 @@ async def changes(request: Request) -> StreamingResponse:
 
 
 async def _events(state: State, told: Told) -> AsyncIterator[bytes]:
+    state.streams = getattr(state, "streams", 0) + 1
+    try:
+        async for said in _said(state, told):
+            yield said
+    finally:
+        state.streams -= 1
+
+
+async def _said(state: State, told: Told) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
     spoke = monotonic()
     while not state.live.stopping:

@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projections.read_models.types import UNKNOWN
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
 from tracker.aggregate import LOST
@@ -65,7 +66,10 @@ def _counted(state: State) -> Iterator[Metric]:
         "tracker_deliveries",
         "Deliveries judged, by webhook type and by what each was taken for.",
         ("type", "reading"),
-        live.readings.items(),
+        {
+            (UNKNOWN, "unrouted"): 0,
+            **live.readings,
+        }.items(),  # from the first one on it shows that there was none
     )
     yield _counter(
         "tracker_webhooks_stored", "Webhooks received and stored.", (), [((), receiver.stats.stored)]

@@ -80,8 +80,9 @@ def whole(name: str, about: str, least: int = 1, most: int = LAST, **more: Any) 
 
 
 def time(name: str, about: str) -> Parameter:
-    """A moment: ISO 8601 (UTC where it names no zone) or an epoch."""
-    return Parameter(name, about, {"type": "string", "format": "date-time"}, _moment)
+    """A moment: ISO 8601, in UTC where it names no zone."""
+    schema = {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}
+    return Parameter(name, about, schema, _moment)
 
 
 def choice(name: str, about: str, options: Mapping[str, Any], **more: Any) -> Parameter:
@@ -123,14 +124,12 @@ def _filled(given: str) -> str:
 
 
 def _moment(given: str) -> datetime:
-    found = parse_time(given)
-    if found is None:
-        try:
-            # Before and after everything that can be stored are moments too.
-            found = _LATEST if datetime.fromisoformat(given).year >= _LATEST.year else _EARLIEST
-        except ValueError:
-            raise ValueError("write 2026-11-23T09:00:00Z") from None
-    return min(found, _LATEST)
+    try:
+        time = datetime.fromisoformat(given if "-" in given else "")
+    except ValueError:
+        raise ValueError("write 2026-11-23T09:00:00Z, and a + as %2B") from None
+    # Before and after everything that can be stored are moments too.
+    return parse_time(given) or (_EARLIEST if time.year < _LATEST.year else _LATEST)
 
 
 def _near(given: str, known: Iterable[str]) -> str:
