@@ -51,7 +51,7 @@ LAYERS = {
         "send": {"attrs", "cryptography"},
         "reports": {"msgspec", "rich"},
         "live": {"attrs"},
-        "web": {"attrs", "starlette", "uvicorn"},
+        "web": {"attrs", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"click"},
     },
 }

@@ -45,6 +45,8 @@ def _reasons(state: State) -> Iterator[str]:
         _try_to_write(state.tracker)
     except StoreError as error:
         yield f"the store: {error.message}"  # without its place: nobody needs a token to read this
+    if not state.live.views_path.exists():
+        yield "the read models are being made"
     if state.live.lag > LAG_LIMIT:
         yield f"{state.live.lag} deliveries wait to be judged, more than {LAG_LIMIT}"
     if state.live.problem:

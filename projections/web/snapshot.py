@@ -74,6 +74,8 @@ def snapshot(state: State) -> Iterator[Snapshot]:
     """Raises ``StoreError`` where they cannot be read."""
     live: Live = state.live
     path = live.views_path.resolve()
+    if not path.exists():
+        raise StoreError("the read models are being made", hint="ask again")
     with views_errors(path):
         try:
             with closing(_connect(path)) as connection:
