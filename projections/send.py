@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tracker.envelope import Received
+from tracker.envelope import SIGNATURE_HEADER, Received
 from tracker.errors import UsageError
-from tracker.signature import HEADER
 
 TIMEOUT = 30
 """Seconds to wait for an answer."""
@@ -60,7 +59,7 @@ def send(webhooks: Iterable[Received], url: str, sign: Sign, speed: float | None
     try:
         for webhook in webhooks:
             pace.wait(webhook)
-            headers = {"content-type": "application/json", HEADER: sign(webhook.body)}
+            headers = {"content-type": "application/json", SIGNATURE_HEADER: sign(webhook.body)}
             connection.request("POST", path, webhook.body, headers)
             answer = connection.getresponse()
             answer.read()

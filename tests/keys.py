@@ -14,9 +14,13 @@ SPKI, PKCS1 = PublicFormat.SubjectPublicKeyInfo, PublicFormat.PKCS1
 
 
 @cache
+def _made(number):
+    return rsa.generate_private_key(65537, 2048)
+
+
 def private(number=0):
     """The key of this number; the same all through a run."""
-    return rsa.generate_private_key(65537, 2048)
+    return _made(number)
 
 
 def pem(number=0, form=SPKI):

@@ -68,10 +68,11 @@ class Rules:
 
 @attrs.frozen
 class Config:
-    """What a ``tracker.toml`` says: ``data``, where the store is, and ``[rules]``."""
+    """What a ``tracker.toml`` says: ``data``, where the store is, ``keys``, files of public keys, and ``[rules]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
+    keys: tuple[Path, ...] = ()
 
 
 WINDOWS = frozenset(field.name for field in attrs.fields(Rules)) - {"severity"}
@@ -83,13 +84,16 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            _known(name, ["data", "rules"], "setting")
-        data, rules = document.get("data"), document.get("rules", {})
-        if data is not None and (not isinstance(data, str) or "\x00" in data):
+            _known(name, ["data", "keys", "rules"], "setting")
+        data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
+        if data is not None and not _is_path(data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
+        if not isinstance(keys, list) or not all(map(_is_path, keys)):
+            raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
-        return Config(path.parent / data if data else None, _rules(rules))
+        files = tuple(path.parent / name for name in keys)
+        return Config(path.parent / data if data else None, _rules(rules), files)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -101,6 +105,10 @@ def load_config(path: Path) -> Config:
     except RulesError as error:
         error.place = str(path)
         raise
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and "\x00" not in value
 
 
 def _rules(table: dict[str, Any]) -> Rules:

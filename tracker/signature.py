@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from tracker.errors import KeyFileError
 
-HEADER = "videosdk-signature"
 LEAST_BITS = 2048
 """A shorter key can be broken."""
 

@@ -25,12 +25,79 @@ A route that fails in a way of its own may put a word of why into ``scope["track
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+import attrs
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from projections.live import Live
+from tracker.receiver import REASON, Receiver
+from tracker.store import Tracker
+
+LONGEST_PATH = 80
+"""Characters of a path in the log."""
+
+log = logging.getLogger("projections.web")
 
 
-def create_app(routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """A skeleton; the arguments will be ``(tracker, receiver, live, *, token=None, routes=())``."""
-    return Starlette(routes=list(routes))
+def create_app(
+    tracker: Tracker,
+    receiver: Receiver,
+    live: Live,
+    *,
+    token: str | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The receiver, ``/healthz`` and ``routes``; receiving and following begin and end with the server."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        receiver.start()
+        live.start()
+        yield
+        await receiver.stop()
+        await live.stop()
+
+    app = Starlette(
+        routes=[Route("/webhooks", receiver, methods=["POST"]), Route("/healthz", healthz), *routes],
+        middleware=[Middleware(Failures)],
+        lifespan=lifespan,
+    )
+    app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
+    return app
+
+
+async def healthz(_: Request) -> PlainTextResponse:
+    """The process runs and answers; whether it can store and follow is another question."""
+    return PlainTextResponse("ok\n")
+
+
+@attrs.frozen
+class Failures:
+    """Logs each request that failed: the method, the path, the status, and why; never what was sent."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                _log(scope, message["status"])
+            await send(message)
+
+        await self.app(scope, receive, watched)
+
+
+def _log(scope: Scope, status: int) -> None:
+    fields = {"method": scope["method"][:10], "path": scope["path"][:LONGEST_PATH], "status": status}
+    log.warning("request failed", extra={"fields": {**fields, "reason": scope.get(REASON, "")}})
