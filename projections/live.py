@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +43,8 @@ class Live:
         self.rules = load_rules()
         self.checkpoint_position = 0
         self.as_of: datetime | None = None
+        self.readings: Mapping[tuple[str, str], int] = {}
+        """Webhook type and reading -> how often it was judged so here."""
         self.problem = ""
         """Why the read models cannot follow; empty while they do."""
         self.stopping = False
@@ -143,7 +145,7 @@ class Live:
         if self.problem:
             self.problem = ""
             log.warning("the read models follow again", extra={"fields": {}})
-        self.as_of = views.checkpoint.as_of
+        self.as_of, self.readings = views.checkpoint.as_of, views.readings
         if views.checkpoint.position != self.checkpoint_position:
             self.checkpoint_position = views.checkpoint.position
             assert self._loop is not None, "it has been started"

@@ -12,7 +12,6 @@ import uvicorn
 from meetings import webhook
 
 from projections.live import Live
-from projections.web import api, health, metrics
 from projections.web.app import create_app
 from tracker.receiver import Receiver
 from tracker.rules import Rules
@@ -96,8 +95,7 @@ def served(data, *, token=None, keys=None, now=None):
     with closing(Tracker.open(data, create=True)) as tracker:
         live = Live(tracker, Rules, lambda: running.now)
         receiver = Receiver(tracker.append, keys, committed=live.wake)
-        routes = [*api.routes, *health.routes, *metrics.routes]
-        app = create_app(tracker, receiver, live, token=token, routes=routes)
+        app = create_app(tracker, receiver, live, token=token)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
         running = Served(0, tracker, live, receiver, server, now or datetime.now(UTC), token)
         thread = Thread(target=server.run)

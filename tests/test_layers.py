@@ -50,7 +50,7 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"msgspec", "rich"},
-        "live": {"attrs"},
+        "live": set(),
         "web": {"attrs", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"click"},
     },

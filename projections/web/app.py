@@ -12,6 +12,7 @@ What a route finds in ``request.app.state``:
               ``rules``                by which they are judged now
               ``as_of``                the moment at which they are settled, ``None`` before there is one
               ``problem``              why they cannot follow, or ``""``
+              ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     receiver  ``tracker.receiver.Receiver``: ``insecure`` (nothing is verified), ``queued``, ``problem`` (why the
               store cannot be written, or ``""``), ``stats``
@@ -38,6 +39,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.live import Live
+from projections.web import api, health, metrics
+from projections.web.problems import HANDLERS
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
 
@@ -55,7 +58,7 @@ def create_app(
     token: str | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The receiver, ``/healthz`` and ``routes``; receiving and following begin and end with the server."""
+    """The receiver, what tells how the server is, the API and ``routes``; receiving and following begin and end with the server."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -66,8 +69,16 @@ def create_app(
         await live.stop()
 
     app = Starlette(
-        routes=[Route("/webhooks", receiver, methods=["POST"]), Route("/healthz", healthz), *routes],
+        routes=[
+            Route("/webhooks", receiver, methods=["POST"]),
+            Route("/healthz", healthz),
+            *health.routes,
+            *metrics.routes,
+            *api.routes,
+            *routes,
+        ],
         middleware=[Middleware(Failures)],
+        exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
