@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from projections.calibrate import Calibration
     from projections.diff import Summary as DiffSummary
     from projections.follow import Views
+    from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
     from tracker.envelope import Received
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
+    from tracker.signature import Keyring
     from tracker.simulate import Line
     from tracker.store import Tracker
     from tracker.webhook import Delivery
@@ -139,7 +141,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA and TRACKER_CONFIG stand for --data and --config.
+    TRACKER_DATA and TRACKER_CONFIG stand for --data and --config, TRACKER_KEYS and TRACKER_TOKEN for
+    --key and --token.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -186,6 +189,22 @@ class Settings:
             raise
         return rules
 
+    def load_rules(self) -> Rules:
+        """The rules as they are in their file by now."""
+        self.__dict__.pop("_stated", None)
+        self.__dict__.pop("rules", None)
+        return self.rules
+
+    def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
+        """The keys to verify signatures with, ``None`` where no file of them is named."""
+        environment = os.environ.get("TRACKER_KEYS", "")
+        paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
+        if not paths:
+            return None
+        from tracker.signature import Keyring
+
+        return Keyring(paths)
+
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
         from tracker.store import Tracker
@@ -204,14 +223,21 @@ class Settings:
             yield views
 
 
+def with_keys(command: F) -> F:
+    """The files of public keys."""
+    words = "Verify signatures with this public key (PEM, or JSON as VideoSDK serves it); may be repeated."
+    return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
+
+
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
 @tracker.command(short_help="Append what is new in logs, then judge it.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@with_keys
 @with_store
-def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> None:
+def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, config: Path | None) -> None:
     """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
 
     A log may be given again at any time: what was read before is recognised, also when the file has
@@ -220,7 +246,7 @@ def ingest(logs: tuple[str, ...], data: Path | None, config: Path | None) -> Non
     from tracker.ingest import known_logs
 
     settings = Settings(data, config)
-    opened, complaints = _open_logs(logs)
+    opened, complaints = _open_logs(logs, settings.keyring(keys))
     with settings.store(create=True) as store:
         known = known_logs(store)
         for log in opened:
@@ -253,13 +279,13 @@ def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
         yield broken
 
 
-def _open_logs(paths: Iterable[str]) -> tuple[list[Any], list[TrackerError]]:
+def _open_logs(paths: Iterable[str], keys: Keyring | None) -> tuple[list[Any], list[TrackerError]]:
     from tracker.logs import Log
 
     opened, complaints = [], list[TrackerError]()
     for path in paths:
         try:
-            opened.append(Log(path))
+            opened.append(Log(path, keys))
         except TrackerError as error:
             complaints.append(error)
     if not opened:
@@ -346,6 +372,79 @@ def _too_long(account: Ingested) -> TrackerError:
 
 def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
+
+
+@tracker.command(short_help="Receive webhooks by HTTP, and answer.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
+@with_keys
+@click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
+@click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@with_store
+def serve(
+    host: str,
+    port: int,
+    keys: tuple[Path, ...],
+    insecure: bool,
+    token: str | None,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Receive signed webhooks at POST /webhooks, and keep the state of every session.
+
+    A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
+    SIGHUP reads the keys and the rules again.
+    """
+    from projections.live import Live
+    from projections.web import logs, server
+    from projections.web.app import create_app
+    from tracker.receiver import SOURCE, Clock, Receiver
+
+    settings = Settings(data, config)
+    token = token or os.environ.get("TRACKER_TOKEN")
+    ring = _keys_to_serve(settings, keys, insecure)
+    if not token and not server.is_loopback(host):
+        hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
+        raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
+    with settings.store(create=True) as store, server.listen(host, port) as listening:
+        handler = logs.start()
+        clock = Clock(store.newest_from(SOURCE))
+        live = Live(store, settings.load_rules, clock.now)
+        receiver = Receiver(store.append, ring, clock, live.wake)
+        click.echo(f"{store.path.parent}: serving at {server.url(listening)}", err=True)
+        if ring is None:
+            _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
+        app = create_app(store, receiver, live, token=token)
+        server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
+    if insecure and keys:
+        raise UsageError("--key and --insecure-no-verify contradict each other", hint="give one of them")
+    ring = None if insecure else settings.keyring(keys)
+    if ring is None and not insecure:
+        hint = "give --key FILE with VideoSDK's public key; --insecure-no-verify stores what anybody sends"
+        raise UsageError("there is no key to verify signatures with", hint=hint)
+    return ring
+
+
+def _reloader(ring: Keyring | None, live: Live) -> Callable[[], None]:
+    """What SIGHUP does; a broken new file changes nothing, and the log says so."""
+    from logging import getLogger
+
+    log = getLogger("projections.cli")
+
+    def reload() -> None:
+        live.reload()
+        try:
+            if ring is not None:
+                ring.reload()
+                log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
+        except TrackerError as error:
+            fields = {"error": str(error), "hint": error.hint}
+            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - told in one line
+
+    return reload
 
 
 @tracker.command(short_help="The state of one session, now or in the past.")
@@ -477,6 +576,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @click.option(
     "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
 )
+@with_keys
 @with_store
 def audit(
     logs: tuple[str, ...],
@@ -485,6 +585,7 @@ def audit(
     min_severity: str | None,
     fail_on: str,
     format: Any,
+    keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
 ) -> None:
@@ -501,8 +602,12 @@ def audit(
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
     place: Place = nowhere
+    if keys and not logs:
+        raise UsageError(
+            "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
+        )
     if logs:
-        opened, complaints = _open_logs(logs)
+        opened, complaints = _open_logs(logs, settings.keyring(keys))
         read = auditing.Logs(opened)
         with of_logs(opened) as watch:
             result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
@@ -577,7 +682,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
     settings = Settings(data, config)
     complaints: list[TrackerError] = []
     if logs:
-        opened, complaints = _open_logs(logs)
+        opened, complaints = _open_logs(logs, None)
         first = Logs(opened)
         passes = iter([first])
         found, total = _calibrated(settings.rules, lambda: next(passes, Logs(opened)).deliveries())

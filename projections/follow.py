@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -38,6 +39,7 @@ from sqlite_utils import Database
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
 from tracker.accept import accepted, with_accepted
+from tracker.aggregate import Judgement
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -102,6 +104,8 @@ class Views:
         self._outdated = True
         self._memory: dict[str, Session] = {}
         self._named: set[tuple[str, str]] = set()
+        self.readings: Counter[tuple[str, str]] = Counter()
+        """How often each webhook type was taken for what, by these read models, since they were opened."""
 
     @classmethod
     def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
@@ -165,6 +169,26 @@ class Views:
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
 
+    def has_due(self, as_of: datetime) -> bool:
+        """Whether time alone has changed a row by then."""
+        with views_errors(self.path):
+            return bool(self._due(as_of))
+
+    def settle(self, tracker: Tracker, as_of: datetime) -> None:
+        """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
+
+        The moment is kept in the checkpoint, and a newer delivery moves it on. An earlier one than that does
+        nothing.
+        """
+        with self._transaction():
+            self._reload()
+            if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
+                return
+            self._write(tracker, self._due(as_of), as_of)
+            self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
+            self.db.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
+        self._forget()
+
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
         with self._transaction():
             self._reload()
@@ -172,17 +196,20 @@ class Views:
             if not page:
                 return False
             touched: dict[str, None] = {}
-            told_otherwise: dict[str, None] = {}
+            of_types: dict[str, None] = {}
+            silences = len(self.traffic.silences)
+            readings: Counter[tuple[str, str]] = Counter()
             for delivery, version in page:
-                told_otherwise.update(dict.fromkeys(self.traffic.hear(delivery, self.rules)))
+                of_types.update(dict.fromkeys(self.traffic.hear(delivery, self.rules)))
                 if delivery.stream.startswith(UNROUTED):
-                    self._judge_unrouted(tracker, delivery)
+                    judgement = self._judge_unrouted(tracker, delivery)
                 else:
-                    judge(self._session(tracker, delivery, version), delivery, self.rules)
+                    judgement = judge(self._session(tracker, delivery, version), delivery, self.rules)
                     touched[delivery.stream] = None
+                readings[types.known(delivery), judgement.reading] += 1
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            for stream in (*self._due(as_of), *self._lacking(told_otherwise)):
+            for stream in (*self._due(as_of), *self._told_otherwise(of_types, silences)):
                 touched.setdefault(stream)
             self._write(tracker, touched, as_of)
             self._write_log()
@@ -193,6 +220,7 @@ class Views:
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?",
                 (last, text(as_of), self.checkpoint.digest, msgspec.json.encode(self.traffic).decode()),
             )
+        self.readings.update(readings)
         self._forget()
         return True
 
@@ -205,7 +233,7 @@ class Views:
         self._memory[delivery.stream] = session  # behind all others: it was used last
         return session
 
-    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
+    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> Judgement:
         """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
         alone = Session(delivery.stream)
         alone.numbers.last = delivery.position - 1  # a number that no other finding of the stream has
@@ -213,9 +241,10 @@ class Views:
             if self._was_named(tracker, delivery):
                 alone.named.add(delivery.topic)
             self._named.add((delivery.stream, delivery.topic))
-        judge(alone, delivery, self.rules)
+        judgement = judge(alone, delivery, self.rules)
         alone = with_accepted(alone, self.rules.accept)
         self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
+        return judgement
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
@@ -229,10 +258,12 @@ class Views:
             return []
         return [row[0] for row in self.db.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
-    def _lacking(self, missing: Iterable[str]) -> Iterator[str]:
-        """The streams of which it is told that such webhooks are missing."""
-        for webhook_type in missing:
-            for row in self.db.execute(findings.LACKING, (findings.lacking(webhook_type),)).fetchall():
+    def _told_otherwise(self, types: Iterable[str], silences: int) -> Iterator[str]:
+        """The streams of which another thing is told, now that more is known of these types and of silences."""
+        asked = [(findings.LACKING, findings.lacking(name)) for name in types]
+        asked += [(findings.LACKING_SINCE, text(one.since) or "") for one in self.traffic.silences[silences:]]
+        for select, value in asked:
+            for row in self.db.execute(select, (value,)).fetchall():
                 yield row[0]
 
     def _write(self, tracker: Tracker, touched: Iterable[str], as_of: datetime | None) -> None:
@@ -244,11 +275,11 @@ class Views:
                 settled.setdefault(stream, self._settled(tracker, stream, as_of))
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
-            told = self._told(session, as_of)
-            rows[deadlines.TABLE.name].extend(deadlines.rows(told, self.rules))
+            session = told(self.db, self.traffic, self.rules, session, as_of)  # noqa: PLW2901 - the same one
+            rows[deadlines.TABLE.name].extend(deadlines.rows(session, self.rules))
             for table in TABLES:
                 if table.rows:
-                    rows[table.name].extend(table.rows(told))
+                    rows[table.name].extend(table.rows(session))
         for table in TABLES:
             if table is not types.TABLE:
                 self._replace(table, settled, rows[table.name])
@@ -267,18 +298,9 @@ class Views:
             self._memory[stream] = session
         return settle(session, as_of, self.rules)
 
-    def _told(self, session: Session, as_of: datetime | None) -> Session:
-        rival = spans.rival_of(self.db, session, self.rules)
-        told = explained(session, self.traffic, self.rules, rival, as_of)
-        return with_accepted(told, self.rules.accept)
-
     def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
-        """A settled session with what the whole log says of it, as that was known at a position or moment."""
-        traffic = self.traffic.as_known(at, as_of)
-        moment = as_of if at is None else session.last_seen_at
-        rival = spans.rival_of(self.db, session, self.rules, moment)
-        told = explained(session, traffic, self.rules, rival, as_of or self.checkpoint.as_of)
-        return with_accepted(told, self.rules.accept)
+        """A settled session with all that is to be said of it, as it was known at a position or moment."""
+        return told(self.db, self.traffic, self.rules, session, self.checkpoint.as_of, at=at, as_of=as_of)
 
     def _write_log(self) -> None:
         log = Session(STREAM, findings=list(accepted(self.traffic.findings(self.rules), self.rules.accept)))
@@ -356,6 +378,27 @@ class Views:
             self.db.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
 
 
+def told(
+    db: Database,
+    traffic: Traffic,
+    rules: Rules,
+    session: Session,
+    newest: datetime | None,
+    *,
+    at: int | None = None,
+    as_of: datetime | None = None,
+) -> Session:
+    """A settled session with what the whole log says of it, and with what is accepted marked.
+
+    ``newest`` is the moment at which the read models are settled; ``at`` and ``as_of`` ask for what was
+    known right after a position, or at a moment.
+    """
+    moment = as_of if at is None else session.last_seen_at
+    rival = spans.rival_of(db, session, rules, moment)
+    seen = explained(session, traffic.as_known(at, as_of), rules, rival, as_of or newest)
+    return with_accepted(seen, rules.accept)
+
+
 def rebuild(
     tracker: Tracker,
     rules: Rules | None = None,
@@ -364,13 +407,18 @@ def rebuild(
     path: Path | None = None,
     page_size: int = PAGE,
     stop: int | None = None,
+    as_of: datetime | None = None,
 ) -> Path:
     """Makes the read models anew beside the live ones, then puts them in their place.
 
-    With ``stop`` they go only up to that position; with ``path`` they become that file instead.
+    With ``stop`` they go only up to that position; with ``path`` they become that file instead. They are
+    settled at ``as_of``, where that is later than the newest receive time; the live ones not earlier
+    than those whose place they take.
     """
     rules = rules or Rules()
     live = path or tracker.path.with_name(VIEWS_DB)
+    if path is None and stop is None and as_of is None:
+        as_of = _settled_at(live, tracker)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.path.with_name(VIEWS_DB))
@@ -381,6 +429,8 @@ def rebuild(
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)
+                if as_of is not None:
+                    views.settle(tracker, as_of)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             _swap(beside, live)
@@ -513,15 +563,28 @@ def _create(db: Database, rules: Rules) -> None:
     )
 
 
+def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
+    """The moment at which these read models are settled, if they are of what the store still has."""
+    try:
+        checkpoint, _ = _checkpoint_of(path)
+    except StoreError:
+        return None
+    return checkpoint.as_of if checkpoint.fits(tracker) else None
+
+
+def _checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
+    with views_errors(path):
+        uri = f"{path.resolve().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
+            return read_checkpoint(connection)
+
+
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
     """Whether the file is there, whole, judged by these rules, and of what the store still has."""
     if not path.exists():
         return False
     try:
-        with views_errors(path):
-            uri = f"{path.resolve().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
-                checkpoint, made_by = read_checkpoint(connection)
+        checkpoint, made_by = _checkpoint_of(path)
     except StoreDamagedError:
         return False
     return made_by == fingerprint(rules) and checkpoint.fits(tracker)

@@ -1,7 +1,6 @@
 """Posts webhooks to a handler, signed as VideoSDK signs them, but with a key of one's own.
 
-The header ``videosdk-signature`` is the base64 of RSA-SHA256 (PKCS#1 v1.5) over the raw body. The
-package that can sign is imported only here, so that nobody needs it who does not send.
+The header ``videosdk-signature`` is the base64 of RSA-SHA256 (PKCS#1 v1.5) over the raw body.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import attrs
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tracker.envelope import Received
+from tracker.envelope import SIGNATURE_HEADER, Received
 from tracker.errors import UsageError
 
-HEADER = "videosdk-signature"
 TIMEOUT = 30
 """Seconds to wait for an answer."""
 
@@ -35,14 +36,7 @@ class Sent:
 
 
 def signer(path: Path) -> Sign:
-    """Signs with the RSA key of a PEM file. Raises ``UsageError`` when there is none, or nothing to sign with."""
-    try:
-        from cryptography.hazmat.primitives.asymmetric import padding, rsa
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError as error:
-        hint = "pip install 'meeting-tracker[send]'"
-        raise UsageError("signing needs the package cryptography", hint=hint) from error
+    """Signs with the RSA key of a PEM file. Raises ``UsageError`` when there is none."""
     make = f"openssl genrsa -out {path} 2048 makes one"
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
@@ -65,7 +59,7 @@ def send(webhooks: Iterable[Received], url: str, sign: Sign, speed: float | None
     try:
         for webhook in webhooks:
             pace.wait(webhook)
-            headers = {"content-type": "application/json", HEADER: sign(webhook.body)}
+            headers = {"content-type": "application/json", SIGNATURE_HEADER: sign(webhook.body)}
             connection.request("POST", path, webhook.body, headers)
             answer = connection.getresponse()
             answer.read()

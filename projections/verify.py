@@ -92,7 +92,7 @@ def _compare(
             text = f"was made up to another event at position {checkpoint.position} than the store has there"
             found.problems.append(Problem(VIEWS_DB, text))
             return
-        rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position)
+        rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position, as_of=checkpoint.as_of)
         connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
         for table in (*TABLES, CHECKPOINT):
             found.problems.extend(_differences(connection, table))

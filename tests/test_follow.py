@@ -19,6 +19,7 @@ from projections import follow
 from projections.audit import audit
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.read_models import text
+from projections.verify import verify
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store import Tracker
@@ -707,3 +708,88 @@ def test_a_directory_named_like_what_a_dead_rebuild_left_is_told(store):
         rebuild(store)
 
     assert (caught.value.place, caught.value.hint[:9]) == (str(path), "remove it")
+
+
+def settled_at(store, moment):
+    """Every row of read models made in one page and settled at a moment."""
+    path = store.path.with_name("settled.db")
+    rebuild(store, path=path, page_size=1_000_000, as_of=moment)
+    found = meetings.rows(path)
+    path.unlink()
+    return found
+
+
+def after(seconds):
+    return meetings.MORNING + timedelta(seconds=seconds)
+
+
+def test_what_rests_on_absence_is_found_when_time_passes_and_nothing_comes(store, views):
+    said = [("session-started", 0), ("recording-starting", 5)]
+    store.append(deliveries(line(webhook(kind, sessionId="s"), at) for kind, at in said))
+    views.catch_up(store)
+    codes = []
+    for seconds in (124, 126, 50_000):
+        views.settle(store, after(seconds))
+        codes.append({row["code"] for row in views.db.query("SELECT code FROM findings")})
+    assert codes == [set(), {"T301"}, {"T301", "T304"}]
+
+
+@given(
+    moments=st.lists(st.integers(0, 60_000), min_size=1, max_size=6),
+    sizes=st.lists(st.integers(0, 40), min_size=6, max_size=6),
+    seed=st.integers(0, 30),
+    memory=st.sampled_from([0, 20_000]),
+)
+@settings(max_examples=30)
+def test_rows_settled_between_deliveries_are_those_of_a_fold_settled_then(moments, sizes, seed, memory):
+    """Whatever was settled before, what comes later is judged as if it had not been."""
+    waiting = deliveries(meetings.lines(seed))
+    with (
+        tempfile.TemporaryDirectory() as data,
+        closing(Tracker.open(Path(data), create=True)) as store,
+        pytest.MonkeyPatch.context() as patch,
+        Views.open(store) as views,
+    ):
+        patch.setattr(follow, "MEMORY", memory)
+        for seconds, size in zip(moments, sizes, strict=False):
+            store.append(waiting[:size])
+            waiting = waiting[size:]
+            views.catch_up(store)
+            views.settle(store, after(seconds))
+
+            assert settled_at(store, views.checkpoint.as_of) == meetings.rows(live(store))
+
+
+def test_settling_again_or_at_an_earlier_moment_writes_nothing(store, views):
+    store.append(deliveries(meetings.lines(1)))
+    views.catch_up(store)
+    views.settle(store, after(90_000))
+    before = live(store).read_bytes()
+    for seconds in (90_000, 80_000):
+        views.settle(store, after(seconds))
+
+    assert before == live(store).read_bytes()
+
+
+def test_a_rebuild_and_verify_know_the_moment_that_the_clock_had_reached(store, views):
+    store.append(deliveries(meetings.lines(2)))
+    views.catch_up(store)
+    views.settle(store, after(90_000))
+    settled = meetings.rows(live(store))
+    assert verify(store, Rules()).problems == []
+    rebuild(store)
+    assert settled == meetings.rows(live(store))
+    live(store).unlink()
+    rebuild(store)
+    assert at_once(store) == meetings.rows(live(store))
+
+
+def test_a_settling_that_fails_half_way_leaves_rows_and_checkpoint_as_they_were(store, views):
+    store.append(deliveries(meetings.lines(1, sessions=8)))
+    views.catch_up(store)
+    before = meetings.rows(live(store))
+    views.db.execute("CREATE TRIGGER no BEFORE UPDATE ON checkpoint BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StoreError):
+        views.settle(store, after(90_000))
+
+    assert before == meetings.rows(live(store))

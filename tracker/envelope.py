@@ -19,7 +19,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
@@ -29,6 +29,7 @@ UNVERIFIED = ""
 """In place of a key's name: there was a signature, and it does not verify."""
 MAX_DEPTH = 200
 """Objects and arrays inside each other; a webhook has three."""
+SIGNATURE_HEADER = "videosdk-signature"
 BODY_NAMES = ("webhook", "payload", "body", "event")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,8 +83,15 @@ class _Line(msgspec.Struct):
     cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Signed(msgspec.Struct):
+    signature: _Raw | msgspec.UnsetType = msgspec.UNSET
+    headers: _Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 _line = msgspec.json.Decoder(_Line)
+_signed = msgspec.json.Decoder(_Signed)
 _text = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
 _quote = msgspec.json.Encoder().encode
 _scan = json.JSONDecoder().raw_decode
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -111,6 +119,28 @@ def decode(line: bytes, source: str = "") -> Received:
         unread_time,
         _whole_number(found.cut_from),
     )
+
+
+def signature(line: bytes) -> str | None:
+    """The signature that a log kept beside a webhook, as ``signature`` or among the ``headers``. Never raises.
+
+    Headers are an object, of texts or lists of them, or a list of pairs; their case does not matter.
+    """
+    try:
+        found = decode_json(_signed, line)
+    except UNREADABLE:
+        return None
+    held = _string(found.signature)
+    return held if held is not None or found.headers is msgspec.UNSET else _among(_any.decode(found.headers))
+
+
+def _among(headers: Any) -> str | None:
+    pairs = headers.items() if isinstance(headers, dict) else headers if isinstance(headers, list) else ()
+    for pair in pairs:
+        if isinstance(pair, tuple | list) and len(pair) == 2 and str(pair[0]).lower() == SIGNATURE_HEADER:
+            value = pair[1][0] if isinstance(pair[1], list) and pair[1] else pair[1]
+            return value if isinstance(value, str) else ""
+    return None
 
 
 def encode(received: Received) -> bytes:

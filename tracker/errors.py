@@ -3,7 +3,8 @@
     TrackerError                 3
     ├── UsageError               2   what was asked cannot be done as asked
     │   ├── LogError             2   a log that cannot be read, or not to its end
-    │   └── RulesError           2   a rules file that is not one
+    │   ├── RulesError           2   a rules file that is not one
+    │   └── KeyFileError         2   a file without a key to verify signatures with
     ├── NotFoundError            2   no such session, code or lifecycle
     └── StoreError               3   the store is out of reach or damaged
         ├── StoreMissingError    3   there is no store there
@@ -43,6 +44,10 @@ class LogError(UsageError):
 
 
 class RulesError(UsageError):
+    pass
+
+
+class KeyFileError(UsageError):
     pass
 
 

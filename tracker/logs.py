@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 import msgspec
@@ -27,6 +27,9 @@ from tracker import envelope
 from tracker.envelope import UNREADABLE, Received
 from tracker.errors import LogError
 from tracker.webhook import MALFORMED, Delivery, parse
+
+if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
+    from tracker.signature import Keyring
 
 STDIN = "-"
 MAX_LINE = 1 << 20
@@ -123,9 +126,13 @@ class Oddities:
 
 @attrs.define(eq=False)
 class Log:
-    """One log to read. ``size`` and ``consumed`` are bytes of the file as it is on disk."""
+    """One log to read. ``size`` and ``consumed`` are bytes of the file as it is on disk.
+
+    With ``keys``, the signatures that its lines have kept are verified.
+    """
 
     path: str
+    keys: Keyring | None = None
     size: int = 0
     consumed: int = 0
 
@@ -152,7 +159,12 @@ class Log:
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""
-        return parse(line.received(f"{self.name}:{line.number}"), position)
+        received = line.received(f"{self.name}:{line.number}")
+        if self.keys and received.body != line.text:
+            signature = envelope.signature(line.text)
+            if signature is not None:
+                received = attrs.evolve(received, verified_by=self.keys.verify(received.body, signature) or "")
+        return parse(received, position)
 
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""

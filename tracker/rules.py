@@ -77,10 +77,12 @@ class Rules:
 
 @attrs.frozen
 class Config:
-    """What a ``tracker.toml`` says: ``data``, where the store is, ``[rules]`` and ``[[accept]]``."""
+    """What a ``tracker.toml`` says: ``data``, where the store is, ``keys``, files of public keys, ``[rules]``
+    and ``[[accept]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
+    keys: tuple[Path, ...] = ()
 
 
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name != "accept"]
@@ -93,14 +95,18 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            refuse_unknown(name, ["data", "rules", "accept"], "setting")
-        data, rules = document.get("data"), document.get("rules", {})
-        if data is not None and (not isinstance(data, str) or "\x00" in data):
+            refuse_unknown(name, ["data", "keys", "rules", "accept"], "setting")
+        data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
+        if data is not None and not _is_path(data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
+        if not isinstance(keys, list) or not all(map(_is_path, keys)):
+            raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
         accept = read_entries(document.get("accept", []))
-        return Config(path.parent / data if data else None, attrs.evolve(_rules(rules), accept=accept))
+        files = tuple(path.parent / name for name in keys)
+        rules = attrs.evolve(_rules(rules), accept=accept)
+        return Config(path.parent / data if data else None, rules, files)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -112,6 +118,10 @@ def load_config(path: Path) -> Config:
     except RulesError as error:
         error.place = str(path)
         raise
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and "\x00" not in value
 
 
 def _rules(table: dict[str, Any]) -> Rules:

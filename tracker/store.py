@@ -384,6 +384,17 @@ class Tracker(Application[str]):
         """The position of the newest delivery, 0 if there is none."""
         return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
 
+    def newest_from(self, source: str) -> datetime | None:
+        """The receive time of the last delivery from a source."""
+        assert isinstance(self.mapper, EnvelopeMapper)
+        with store_errors(self.path):
+            states = self._recorder.rows(
+                f"SELECT {_STATE} FROM stored_events WHERE instr(state, ?) ORDER BY notification_id DESC LIMIT {PAGE}",
+                (source,),
+            )
+        found = (self.mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
+        return next((one.received_at for one in found if one.source == source and one.received_at), None)
+
     def digest(self, position: int) -> str:
         """What tells the event at this position from any other; empty where there is none."""
         with store_errors(self.path):

@@ -132,6 +132,8 @@ class Traffic:
 
     def as_known(self, at: int | None = None, as_of: datetime | None = None) -> Traffic:
         """What was known of it right after a position, or at a moment."""
+        if at is None and as_of is None:
+            return self
 
         def known(position: int, time: datetime | None) -> bool:
             if at is not None:
@@ -148,7 +150,7 @@ class Traffic:
         )
 
     def _number(self) -> int:
-        self.last_number += 1
+        self.last_number -= 1  # those of sessions count upwards, so two at one position differ
         return self.last_number
 
     def _hear_time(self, delivery: Delivery, at: datetime, rules: Rules) -> None:
@@ -419,7 +421,7 @@ def _unsubscribed(traffic: Traffic, webhook_type: str, position: int) -> bool:
     for types in traffic.unheard.values():
         one = types.get(webhook_type)
         if one is not None:
-            return one.number > 0 and (one.came_at is None or position < one.came_at)
+            return one.number != 0 and (one.came_at is None or position < one.came_at)
     return False
 
 

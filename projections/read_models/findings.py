@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
+from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.session import Session
@@ -72,6 +74,8 @@ TABLE = Table(
 
 LACKING = "SELECT DISTINCT stream FROM findings WHERE missing LIKE ?"
 """The streams with a finding that something is missing; give ``lacking(type)``."""
+LACKING_SINCE = "SELECT DISTINCT stream FROM findings WHERE missing IS NOT NULL AND at > ?"
+"""The streams with a finding that something is missing, dated later than a time."""
 
 
 def lacking(webhook_type: str) -> str:
@@ -82,3 +86,38 @@ VIEWS = {
     "open_findings": "SELECT * FROM findings WHERE verdict NOT IN ('retracted', 'accepted') AND severity != 'info' "
     "ORDER BY position DESC"
 }
+
+
+def find(
+    db: Database,
+    *,
+    codes: Sequence[str] = (),
+    severities: Sequence[str] = (),
+    verdict: str | None = None,
+    since: str | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int = -1,
+    **equal: Any,
+) -> Iterator[dict[str, Any]]:
+    """Findings, the newest delivery's first; retracted ones only where ``verdict`` asks for them.
+
+    ``equal`` are columns and their values, ``None`` for any. ``since`` is ISO 8601 in UTC and compared
+    with when it became true. ``before`` is the position and the number of the last one of a page.
+    """
+    conditions = ["verdict = :verdict" if verdict else "verdict != 'retracted'"]
+    conditions += [f"{column} = :{column}" for column, value in equal.items() if value is not None]
+    values = {"verdict": verdict, "since": since, "limit": limit, **equal}
+    for column, wanted in (("code", codes), ("severity", severities)):
+        named = {f"{column}{number}": value for number, value in enumerate(wanted)}
+        if named:
+            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
+            values |= named
+    if since is not None:
+        conditions.append("at >= :since")
+    if before is not None:
+        conditions.append("(position, number) < (:before, :number)")
+        values |= {"before": before[0], "number": before[1]}
+    return db.query(
+        f"SELECT * FROM findings WHERE {' AND '.join(conditions)} ORDER BY position DESC, number DESC LIMIT :limit",
+        values,
+    )

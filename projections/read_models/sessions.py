@@ -60,7 +60,7 @@ TABLE = Table(
     },
     pk=("session_id",),
     rows=rows,
-    indexes=(("meeting_id",), ("state",), ("last_seen_at",)),
+    indexes=(("meeting_id",), ("state",), ("last_seen_at",), ("last_position",)),
     owner="session_id",
 )
 
@@ -76,9 +76,19 @@ def find(
     meeting: str | None = None,
     findings: Sequence[str] = (),
     since: str | None = None,
+    before: int | None = None,
+    limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``."""
-    conditions = ["1"]
+    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``.
+
+    With a ``limit``, a page of them by their last position, the newest first, from ``before`` on: a
+    session that is heard of between two pages comes to the front and moves none of the others.
+    """
+    conditions, order = ["1"], "last_seen_at DESC, last_position DESC"
+    if before is not None:
+        conditions.append("last_position < :before")
+    if limit is not None:
+        order = "last_position DESC LIMIT :limit"
     if live:
         conditions.append("state IN ('live', 'unknown')")
     if meeting is not None:
@@ -92,11 +102,33 @@ def find(
             f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
         )
     return db.query(
-        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY last_seen_at DESC, last_position DESC",
-        {"meeting": meeting, "since": since, **codes},
+        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY {order}",
+        {"meeting": meeting, "since": since, "before": before, "limit": limit, **codes},
     )
 
 
 def of_meeting(db: Database, meeting_id: str) -> list[str]:
     """The ids of a meeting's sessions, the newest first."""
     return [row["session_id"] for row in find(db, meeting=meeting_id)]
+
+
+def heard(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
+    """Sessions that were heard of behind the position ``after``, by their last position."""
+    return db.query(
+        "SELECT * FROM sessions WHERE last_position > ? ORDER BY last_position LIMIT ?", (after, limit)
+    )
+
+
+def decided(
+    db: Database, position: int, since: str, until: str | None, horizon: str
+) -> Iterator[dict[str, Any]]:
+    """Sessions not heard of behind ``position`` of which time alone decided something in ``(since, until]``.
+
+    Whatever time decides leaves a finding. None of them was last heard of before ``horizon``.
+    """
+    return db.query(
+        "SELECT * FROM sessions s WHERE last_seen_at >= :horizon AND last_position <= :position AND EXISTS ("
+        "SELECT 1 FROM findings f WHERE f.session_id = s.session_id AND (f.at > :since AND f.at <= :until "
+        "OR f.deadline > :since AND f.deadline <= :until)) ORDER BY last_position",
+        {"position": position, "since": since, "until": until, "horizon": horizon},
+    )

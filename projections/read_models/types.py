@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from projections.read_models import Row, Table, text
+from tracker.lifecycles import REGISTRY
 from tracker.webhook import Delivery
 
 TABLE = Table(
@@ -34,6 +35,14 @@ COUNT = (
     "COALESCE(excluded.last_seen_at, last_seen_at))"
 )
 """Adds to the counts what a page of deliveries brings."""
+
+UNKNOWN = "unknown"
+"""What stands for every type that no lifecycle declares."""
+
+
+def known(delivery: Delivery) -> str:
+    """Its type, where a lifecycle declares it."""
+    return delivery.type if delivery.type in REGISTRY.routes else UNKNOWN
 
 
 def rows(deliveries: Iterable[Delivery]) -> list[Row]:

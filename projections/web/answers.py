@@ -1,0 +1,208 @@
+"""What the API answers, as plain values: from the store's streams, and from one snapshot of the read models.
+
+Each is a function of a snapshot and of the values that were asked for by name. Raises ``NotFoundError``.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from projections import diagrams
+from projections import status as shown
+from projections.read_models import findings as findings_model
+from projections.read_models import sessions as sessions_model
+from projections.read_models import text
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker import lifecycle as declaration
+from tracker.envelope import isoformat, parse_time
+from tracker.errors import NotFoundError
+from tracker.lifecycles import REGISTRY
+from tracker.session import conclude
+from tracker.store import UNROUTED
+
+
+def sessions(of: Snapshot, asked: Values) -> Values:
+    """The sessions, the one heard of last first."""
+    rows = sessions_model.find(
+        of.db,
+        live=asked["live"],
+        meeting=asked["meeting"],
+        findings=asked["finding"],
+        since=text(asked["since"]),
+        before=asked["cursor"] and asked["cursor"][0],
+        limit=asked["limit"] + 1,
+    )
+    return _page([_session(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}")
+
+
+def session(of: Snapshot, asked: Values) -> Values:
+    """The state of one session, now, at a moment (`as_of`) or right after a position (`at`)."""
+    as_of, at = asked["as_of"], asked["at"]
+    ends = of.tracker.last_position()
+    if at is not None and at > ends:
+        raise NotFoundError(f"the store ends at position {ends}", place=f"at {at}", hint="give one of those")
+    try:
+        found = of.tracker.status(asked["session"], as_of=as_of, at=at, rules=of.rules)
+    except NotFoundError as error:
+        raise _unknown(of, asked["session"], error.message) from error
+    if as_of is None and at is None:  # now: with all that is stored, and as late as it is
+        found = conclude(found, of.as_of, of.rules)
+    return shown.status(of.told(found, at=at, as_of=as_of))
+
+
+def timeline(of: Snapshot, asked: Values) -> Values:
+    """Every delivery of a session, and what it was taken for.
+
+    `unrouted` stands for what belongs to no session, `resource:ID` for a resource.
+    """
+    name = asked["session"]
+    heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
+    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.told)
+    if not moments and name != "unrouted":
+        raise _unknown(of, name, "nothing is stored of it")
+    after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
+    rest = [one for one in moments if one.delivery.position > after]
+    more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
+    return {"items": [shown.moment(one) for one in rest[:limit]], "next": more}
+
+
+def findings(of: Snapshot, asked: Values) -> Values:
+    """What is wrong, the newest delivery's findings first; retracted ones only with that verdict."""
+    rows = findings_model.find(
+        of.db,
+        codes=asked["code"],
+        severities=asked["severity"] or (),
+        verdict=asked["verdict"],
+        since=text(asked["since"]),
+        before=asked["cursor"],
+        limit=asked["limit"] + 1,
+        **{f"{name}_id": asked[name] for name in ("session", "meeting")},
+        lifecycle=asked["lifecycle"],
+    )
+    found = list(rows)
+    page = _page(found, asked["limit"], of, lambda last: f"{last['position']}.{last['number']}")
+    return {**page, "items": [_finding(row) for row in page["items"]]}
+
+
+def event(of: Snapshot, asked: Values) -> Values:
+    """One delivery as it came, and what it did."""
+    position = asked["position"]
+    heard = of.tracker.page(position - 1, 1, position)
+    if not heard:
+        ends = of.tracker.last_position()
+        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint="give one of those")
+    delivery, _ = heard[0]
+    # What is outside of any session stands alone, and its stream may be as long as the store.
+    alone = delivery.stream.startswith(UNROUTED)
+    before = [delivery] if alone else of.tracker.history(delivery.stream, at=position)
+    moments, _ = shown.timeline(before, of.rules)
+    raised = list(findings_model.find(of.db, position=position))
+    body, encoded = _body(delivery.body)
+    return {
+        **shown.moment(moments[-1]),
+        "source": delivery.received.source,
+        "verified_by": delivery.received.verified_by,
+        "session_id": delivery.session_id,
+        "meeting_id": delivery.meeting_id,
+        "body": body,
+        "body_base64": encoded,
+        "problem": delivery.problem or None,
+        "findings": [_finding(row) for row in reversed(raised)],
+    }
+
+
+def lifecycles(_: Snapshot, __: Values) -> Values:
+    """The tables by which deliveries are judged."""
+    return {"items": [_lifecycle(one) for one in REGISTRY.values()]}
+
+
+def heard(of: Snapshot, after: int, limit: int) -> Iterator[Values]:
+    """The sessions that were heard of behind a position, by their last one."""
+    return _changes(of, sessions_model.heard(of.db, after, limit))
+
+
+def decided(of: Snapshot, position: int, since: datetime | None, horizon: str) -> Iterator[Values]:
+    """The sessions that were not heard of behind a position, and of which time alone has decided something since."""
+    since_text, until = text(since) or "", text(of.as_of)
+    return _changes(of, sessions_model.decided(of.db, position, since_text, until, horizon))
+
+
+def _page(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values], str]) -> Values:
+    """At most ``limit`` of the rows; one more says that there is a next page."""
+    more = cursor(rows[limit - 1]) if len(rows) > limit else None
+    return {"items": rows[:limit], "next": more, "position": of.checkpoint.position}
+
+
+def _session(row: Values) -> Values:
+    return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
+
+
+def _finding(row: Values) -> Values:
+    """A row of the read model with the values of ``projections.status.finding``."""
+    nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
+    return {**row, **nested, "at": _short(row["at"])}
+
+
+def _short(time: str | None) -> str | None:
+    found = None if time is None else parse_time(time)
+    return None if found is None else isoformat(found)
+
+
+def _changes(of: Snapshot, rows: Iterable[Values]) -> Iterator[Values]:
+    return ({**row, "worst": _worst(of, row)} for row in rows)
+
+
+def _worst(of: Snapshot, row: Values) -> Values | None:
+    if row["severity"] in (None, "info"):
+        return None
+    found = findings_model.find(of.db, session_id=row["session_id"], severities=[row["severity"]])
+    return next((one for one in found if one["verdict"] != "provisional"), None)
+
+
+def _unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
+    ids = sessions_model.of_meeting(of.db, given)
+    near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
+    return NotFoundError(what, place=given, hint=near or "/api/sessions lists what is there")
+
+
+def _body(body: bytes) -> tuple[str | None, str | None]:
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError:
+        return None, b64encode(body).decode()
+
+
+def _lifecycle(one: declaration.Lifecycle) -> Values:
+    return {
+        "lifecycle": one.name,
+        "key": one.key,
+        "optional_key": one.optional_key,
+        "fields": diagrams.payload_fields(one),
+        "steps": [_step(one, step) for step in one.steps],
+        "movements": [
+            {
+                "state_before": before or None,
+                "type": one.webhook_type(name),
+                "state_after": one.by_name[name].state,
+            }
+            for before, names in one.table.items()
+            for name in names
+        ],
+    }
+
+
+def _step(of: declaration.Lifecycle, step: declaration.Step) -> Values:
+    roles = ("skipped", "missed", "orphan", "repeated", "conflict", "restarted", "outcome", "overdue")
+    codes = {role: getattr(step, role) for role in roles if getattr(step, role)}
+    shared = {name: getattr(step, name) for name in ("state", "closes", "brings")}
+    return {
+        "step": step.name,
+        "type": of.webhook_type(step.name),
+        "limit": step.limit or None,
+        "codes": codes,
+    } | shared

@@ -1,0 +1,156 @@
+"""The JSON API: what can be asked for, by which parameters, and how it is answered.
+
+An answer is made in a thread, on a short-lived connection of its own; the event loop only waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import get_args
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from projections.web import answers, contracts, parameters
+from projections.web.changes import AFTER, LAST_EVENT_ID, changes
+from projections.web.openapi import JSON, Operation, document
+from projections.web.parameters import Parameter, Values
+from projections.web.problems import ConflictError
+from projections.web.snapshot import snapshot
+from projections.web.tokens import GUARDED
+from tracker.errors import StoreError
+from tracker.findings import CATALOGUE, SEVERITIES, Verdict
+from tracker.lifecycles import REGISTRY
+
+WAIT = 5.0
+"""Seconds that ``wait`` may take."""
+HEADERS = {"cache-control": "no-store"}  # people's names are in it
+
+CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
+AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(SEVERITIES)}
+
+SESSION = parameters.text("session", "The session's id.", place="path")
+OF_SESSION = parameters.text("session", "Only of this session.")
+OF_MEETING = parameters.text("meeting", "Only of this meeting.")
+SINCE = parameters.time("since", "Only what was heard of, or became true, since then.")
+LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
+WAIT_FOR = parameters.whole(
+    "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."
+)
+
+
+def _cursor(numbers: int) -> Parameter:
+    shape = r"\.".join(["[0-9]{1,18}"] * numbers)
+    return parameters.cursor("cursor", "Where the page begins: `next` of the one before.", shape)
+
+
+OPERATIONS = (
+    Operation(
+        "/api/sessions",
+        answers.sessions,
+        contracts.Sessions,
+        (
+            parameters.flag("live", "Only sessions that have not ended."),
+            OF_MEETING,
+            parameters.choice("finding", "Only with one of these findings; repeatable.", CODES, many=True),
+            SINCE,
+            _cursor(1),
+            LIMIT,
+            WAIT_FOR,
+        ),
+    ),
+    Operation(
+        "/api/sessions/{session:path}/timeline",
+        answers.timeline,
+        contracts.Timeline,
+        (SESSION, _cursor(1), LIMIT, WAIT_FOR),
+    ),
+    Operation(
+        "/api/sessions/{session:path}",
+        answers.session,
+        contracts.Status,
+        (
+            SESSION,
+            parameters.time("as_of", "The state as it was known then."),
+            parameters.whole("at", "The state right after this position."),
+            WAIT_FOR,
+        ),
+    ),
+    Operation(
+        "/api/findings",
+        answers.findings,
+        contracts.Findings,
+        (
+            parameters.choice("code", "Only this one, by code or slug; repeatable.", CODES, many=True),
+            parameters.choice("severity", "Only what is at least so grave.", AT_LEAST),
+            OF_SESSION,
+            OF_MEETING,
+            parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
+            parameters.choice("verdict", "Only with this verdict.", parameters.words(get_args(Verdict))),
+            SINCE,
+            _cursor(2),
+            LIMIT,
+            WAIT_FOR,
+        ),
+    ),
+    Operation(
+        "/api/events/{position}",
+        answers.event,
+        contracts.Event,
+        (parameters.whole("position", "The place of the delivery in the store.", place="path"), WAIT_FOR),
+    ),
+    Operation("/api/lifecycles", answers.lifecycles, contracts.Lifecycles),
+)
+CHANGES = Operation(
+    "/api/changes", changes, contracts.Change, (LAST_EVENT_ID, AFTER), media_type="text/event-stream"
+)
+
+
+async def openapi(request: Request) -> Response:
+    token = request.app.state.token is not None
+    return Response(msgspec.json.encode(document((*OPERATIONS, CHANGES), token=token)), media_type=JSON)
+
+
+def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await _respond(operation, request)
+
+    return endpoint
+
+
+async def _respond(operation: Operation, request: Request) -> Response:
+    asked = parameters.values(operation.parameters, request.query_params.multi_items(), request.path_params)
+    await _wait(request.app.state, asked.pop("wait", None))
+    body = await run_in_threadpool(_answer, operation, request.app.state, asked)
+    return Response(body, headers=HEADERS, media_type=JSON)
+
+
+def _answer(operation: Operation, state: State, asked: Values) -> bytes:
+    with snapshot(state) as of:
+        answer = operation.answer(of, asked)
+    return contracts.encode(answer, operation.body)
+
+
+async def _wait(state: State, position: int | None) -> None:
+    """Until the read models have got to a position. Raises where there is no such position, or it takes too long."""
+    if position is None or position <= state.live.checkpoint_position:
+        return
+    ends = await run_in_threadpool(state.tracker.last_position)
+    if position > ends:
+        hint = "wait for a position that has been stored"
+        raise ConflictError(f"the store ends at position {ends}", place=f"wait {position}", hint=hint)
+    await state.live.wait_for(position, WAIT)
+    if position > state.live.checkpoint_position:
+        got = f"after {WAIT:g} s the read models are at position {state.live.checkpoint_position}"
+        raise StoreError(got, place=f"wait {position}", hint="ask again, or without wait")
+
+
+routes = [
+    *(Route(one.path, _endpoint(one), name=one.name, middleware=GUARDED) for one in OPERATIONS),
+    Route(CHANGES.path, changes, name=CHANGES.name, middleware=GUARDED),
+    Route("/api/openapi.json", openapi, middleware=GUARDED),
+]

@@ -1,0 +1,114 @@
+"""The application that ``tracker serve`` runs: the receiver, and beside it the routes that answer questions.
+
+What a route finds in ``request.app.state``:
+
+    tracker   the open ``Tracker``; its methods may be called from any thread
+    live      ``projections.live.Live``, which keeps the read models up with the store:
+              ``checkpoint_position``  the position up to which they go
+              ``lag``                  deliveries that are stored and not yet judged
+              ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
+              ``views_path``           their file; not there before the first rebuild is done; open it read-only,
+                                       anew for each request, for a rebuild puts another file in its place
+              ``rules``                by which they are judged now
+              ``as_of``                the moment at which they are settled, ``None`` before there is one
+              ``problem``              why they cannot follow, or ``""``
+              ``readings``             (webhook type, reading) -> how often it was judged so since the start
+              ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
+    receiver  ``tracker.receiver.Receiver``: ``insecure`` (nothing is verified), ``queued``, ``problem`` (why the
+              store cannot be written, or ``""``), ``stats``
+    token     ``str | None``, what pages and API ask for; they compare it in constant time
+
+``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
+``batch_sizes`` and ``append_seconds`` (``Histogram`` with ``bounds``, ``counts``, ``sum``; the counts are not
+cumulative, and the last one, behind all bounds, is the overflow).
+A route that fails in a way of its own may put a word of why into ``scope["tracker.reason"]`` for the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from projections.live import Live
+from projections.web import api, health, metrics
+from projections.web.problems import HANDLERS
+from tracker.receiver import REASON, Receiver
+from tracker.store import Tracker
+
+LONGEST_PATH = 80
+"""Characters of a path in the log."""
+
+log = logging.getLogger("projections.web")
+
+
+def create_app(
+    tracker: Tracker,
+    receiver: Receiver,
+    live: Live,
+    *,
+    token: str | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The receiver, what tells how the server is, the API and ``routes``; receiving and following begin and end with the server."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        receiver.start()
+        live.start()
+        yield
+        await receiver.stop()
+        await live.stop()
+
+    app = Starlette(
+        routes=[
+            Route("/webhooks", receiver, methods=["POST"]),
+            Route("/healthz", healthz),
+            *health.routes,
+            *metrics.routes,
+            *api.routes,
+            *routes,
+        ],
+        middleware=[Middleware(Failures)],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
+    return app
+
+
+async def healthz(_: Request) -> PlainTextResponse:
+    """The process runs and answers; whether it can store and follow is another question."""
+    return PlainTextResponse("ok\n")
+
+
+@attrs.frozen
+class Failures:
+    """Logs each request that failed: the method, the path, the status, and why; never what was sent."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                _log(scope, message["status"])
+            await send(message)
+
+        await self.app(scope, receive, watched)
+
+
+def _log(scope: Scope, status: int) -> None:
+    fields = {"method": scope["method"][:10], "path": scope["path"][:LONGEST_PATH], "status": status}
+    log.warning("request failed", extra={"fields": {**fields, "reason": scope.get(REASON, "")}})

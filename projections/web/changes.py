@@ -1,0 +1,135 @@
+"""The stream of changes: one server-sent event for each session that changed, with what it is now.
+
+Nothing is queued for anybody. Each stream knows how far it has told, and asks the read models for what is newer when
+they have moved. So a slow client delays only itself, and one that comes back goes on where it was: an event's id is a
+position, and what happened behind that is told again. What time alone decides has no position of its own; it is told
+with the id of the delivery before it, and ahead of the deliveries after it, so that it is not lost either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from time import monotonic
+
+import attrs
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from projections.read_models import text
+from projections.web import answers, contracts, parameters
+from projections.web.problems import ConflictError
+from projections.web.snapshot import snapshot
+from tracker.errors import StoreError
+from tracker.rules import WINDOWS, Rules
+from tracker.store import PAGE, Tracker
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment says that the stream is alive."""
+TICK = 1.0
+"""Seconds after which to look for what time alone has changed."""
+PAUSE = 0.1
+"""Seconds between two looks, so that a session that changes often is told once."""
+BATCH = 500
+MOST = 100
+"""Streams at a time: each holds one of the server's connections."""
+AFTER = parameters.whole("after", "Begin behind this position, and not behind what is there now.", least=0)
+LAST_EVENT_ID = attrs.evolve(
+    AFTER, name="Last-Event-ID", about="As `after`; sent by who comes back.", place="header"
+)
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+@attrs.frozen
+class Told:
+    """How far a stream has told: up to a position, and what time had decided up to a moment."""
+
+    position: int
+    as_of: datetime | None
+
+
+async def changes(request: Request) -> StreamingResponse:
+    """Every session that changes, as it is then, as server-sent events; an event's id is a position."""
+    if getattr(request.app.state, "streams", 0) >= MOST:
+        raise StoreError(f"{MOST} streams are open", hint="ask again later, or /api/sessions now and then")
+    asked = parameters.values((AFTER,), request.query_params.multi_items(), {})
+    given = request.headers.get(LAST_EVENT_ID.name)
+    after = LAST_EVENT_ID.value(given) if given else asked[AFTER.name]
+    told = await run_in_threadpool(_begin, request.app.state, after)
+    return StreamingResponse(_events(request.app.state, told), headers=HEADERS, media_type="text/event-stream")
+
+
+async def _events(state: State, told: Told) -> AsyncIterator[bytes]:
+    state.streams = getattr(state, "streams", 0) + 1
+    try:
+        async for said in _said(state, told):
+            yield said
+    finally:
+        state.streams -= 1
+
+
+async def _said(state: State, told: Told) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n"
+    spoke = monotonic()
+    while not state.live.stopping:
+        try:
+            found, told = await run_in_threadpool(_look, state, told)
+        except StoreError:
+            found = []  # the next look finds them
+            await asyncio.sleep(TICK)
+        if found:
+            yield b"".join(found)
+        elif monotonic() - spoke >= HEARTBEAT:
+            yield b": nothing new\n\n"
+        else:
+            await state.live.wait_for(told.position + 1, TICK)
+            continue
+        spoke = monotonic()
+        await asyncio.sleep(PAUSE)
+
+
+def _begin(state: State, after: int | None) -> Told:
+    with snapshot(state) as of:
+        if after is None:
+            return Told(of.checkpoint.position, of.as_of)
+    ends = state.tracker.last_position()
+    if after > ends:
+        hint = "the store is another one now: read /api/sessions anew"
+        raise ConflictError(f"the store ends at position {ends}", place=f"after {after}", hint=hint)
+    return Told(after, _received(state.tracker, after))
+
+
+def _received(tracker: Tracker, position: int) -> datetime | None:
+    """A receive time not later than what was the newest at a position."""
+    page = tracker.page(max(0, position - PAGE), PAGE, position)
+    return next((one.received_at for one, _ in reversed(page) if one.received_at is not None), None)
+
+
+def _look(state: State, told: Told) -> tuple[list[bytes], Told]:
+    """The events that bring a client from where it was told to what is there now, in portions."""
+    if told == Told(state.live.checkpoint_position, state.live.as_of):
+        return [], told
+    with snapshot(state) as of:
+        now = Told(of.checkpoint.position, of.as_of)
+        if now.position < told.position:
+            return [], told
+        decided = answers.decided(of, told.position, told.as_of, _horizon(told.as_of, of.rules))
+        events = [_event(change, told.position) for change in decided]
+        heard = list(answers.heard(of, told.position, BATCH))
+    events += [_event(change, change["last_position"]) for change in heard]
+    if len(heard) == BATCH:
+        now = attrs.evolve(now, position=heard[-1]["last_position"])
+    return events, now
+
+
+def _horizon(as_of: datetime | None, rules: Rules) -> str:
+    """What was last heard of earlier has no deadline after ``as_of``."""
+    longest: timedelta = max(getattr(rules, name) for name in WINDOWS)
+    return "" if as_of is None else text(as_of - longest) or ""
+
+
+def _event(change: parameters.Values, position: int) -> bytes:
+    return b"id: %d\ndata: %s\n\n" % (position, contracts.encode(change, contracts.Change))

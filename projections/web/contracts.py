@@ -1,0 +1,280 @@
+"""What the API answers: the classes that its description is made from, and that every body goes through.
+
+Names are promises, those of ``tracker status --json``, ``audit`` and ``timeline``. A time is ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import attrs
+import msgspec
+from msgspec import Meta
+
+from tracker.aggregate import Certainty, Reading
+from tracker.findings import Severity, Verdict
+from tracker.session import SessionState
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Position = Annotated[int, Meta(description="The place of a delivery in the store, from 1.")]
+Next = Annotated[str | None, Meta(description="The cursor of the next page; null on the last one.")]
+UpTo = Annotated[
+    int, Meta(description="The read models were at this position; /api/changes goes on from there.")
+]
+
+contract = attrs.frozen(slots=False)  # without slots msgspec keeps the order of the fields
+
+
+def encode(values: Any, of: type) -> bytes:
+    """A body of this class. Raises ``msgspec.ValidationError`` where the values are not what it promises."""
+    return msgspec.json.encode(msgspec.convert(values, of))
+
+
+@contract
+class Finding:
+    """One reproach: what is wrong, where, and how sure that is."""
+
+    code: str
+    slug: str
+    severity: Severity
+    verdict: Verdict
+    session_id: str | None
+    meeting_id: str | None
+    lifecycle: str | None
+    key: dict[str, str]
+    run: int | None
+    position: int | None
+    evidence: list[int]
+    at: Time | None
+    state_before: str | None
+    state_after: str | None
+    expected: list[str]
+    message: str
+    cause: str | None
+
+
+@contract
+class Visit:
+    joined_at: Time | None
+    left_at: Time | None
+
+
+@contract
+class Participant:
+    """One person, by id."""
+
+    participant_id: str
+    name: str | None
+    state: str
+    certainty: Certainty
+    visits: list[Visit]
+
+
+@contract
+class Step:
+    """A step of a run; an inferred one was never delivered."""
+
+    step: str
+    at: Time | None
+    position: int | None
+    inferred: bool
+
+
+@contract
+class Run:
+    """One pass through a lifecycle, with what it left behind in ``data``."""
+
+    run: int
+    state: str
+    certainty: Certainty
+    steps: list[Step]
+    data: dict[str, Any]
+
+
+@contract
+class Aggregate:
+    """One thing in the session that has a state."""
+
+    lifecycle: str
+    key: dict[str, str]
+    state: str | None
+    certainty: Certainty
+    runs: list[Run]
+
+
+@contract
+class Status:
+    """The state of one session, now or at a moment before."""
+
+    session_id: str | None
+    meeting_id: str | None
+    state: SessionState
+    certainty: Certainty
+    started_at: Time | None
+    ended_at: Time | None
+    first_seen_at: Time | None
+    last_seen_at: Time | None
+    deliveries: int
+    last_position: int | None
+    participants: list[Participant]
+    aggregates: list[Aggregate]
+    findings: list[Finding]
+
+
+@contract
+class Session:
+    """One session in the list. ``severity`` is the gravest of its findings that have settled."""
+
+    session_id: str
+    meeting_id: str | None
+    state: SessionState
+    certainty: Certainty
+    started_at: Time | None
+    ended_at: Time | None
+    first_seen_at: Time | None
+    last_seen_at: Time | None
+    deliveries: int
+    last_position: int
+    participants: int
+    inside: int
+    severity: Severity | None
+    errors: int
+    warnings: int
+    provisional: int
+
+
+@contract
+class Sessions:
+    """A page of sessions, the one heard of last first."""
+
+    items: list[Session]
+    next: Next
+    position: UpTo
+
+
+@contract
+class Findings:
+    """A page of findings, the newest delivery's first."""
+
+    items: list[Finding]
+    next: Next
+    position: UpTo
+
+
+@contract
+class Moment:
+    """One delivery, and what it was taken for; ``findings`` are codes."""
+
+    position: Position
+    received_at: Time | None
+    type: str | None
+    lifecycle: str | None
+    key: dict[str, str]
+    run: int | None
+    reading: Reading
+    state_before: str | None
+    state_after: str | None
+    findings: list[str]
+
+
+@contract
+class Timeline:
+    """A page of a session's deliveries in order."""
+
+    items: list[Moment]
+    next: Next
+
+
+@contract
+class Event:
+    """One delivery as it came, and what it did.
+
+    The body is in ``body``, or in ``body_base64`` where it is no text. ``problem`` is why it belongs nowhere.
+    """
+
+    position: Position
+    received_at: Time | None
+    source: str
+    verified_by: str | None
+    type: str | None
+    session_id: str | None
+    meeting_id: str | None
+    body: str | None
+    body_base64: str | None
+    lifecycle: str | None
+    key: dict[str, str]
+    run: int | None
+    reading: Reading
+    state_before: str | None
+    state_after: str | None
+    problem: str | None
+    findings: list[Finding]
+
+
+@contract
+class LifecycleStep:
+    """A webhook type of a lifecycle, the state it reports, and the code of each thing that can go wrong with it."""
+
+    step: str
+    type: str
+    state: str
+    closes: bool
+    limit: str | None
+    brings: list[str]
+    codes: dict[str, str]
+
+
+@contract
+class Movement:
+    """A type that may come in a state, and the state after it; null is the state before anything came."""
+
+    state_before: str | None
+    type: str
+    state_after: str
+
+
+@contract
+class Lifecycle:
+    """How one kind of thing is supposed to go. ``fields`` are those of the payload, with what each is for."""
+
+    lifecycle: str
+    key: list[str]
+    optional_key: list[str]
+    fields: dict[str, list[str]]
+    steps: list[LifecycleStep]
+    movements: list[Movement]
+
+
+@contract
+class Lifecycles:
+    items: list[Lifecycle]
+
+
+@contract
+class Worst:
+    """The gravest of a session's findings that have settled."""
+
+    code: str
+    slug: str
+    severity: Severity
+
+
+@contract
+class Change:
+    """What an event of the stream holds: a session that changed, as it is now. ``worst`` is null below warning."""
+
+    session_id: str
+    meeting_id: str | None
+    state: SessionState
+    last_position: Position
+    worst: Worst | None
+
+
+@contract
+class Readiness:
+    """Whether webhooks can be stored and judged, and why not."""
+
+    ready: bool
+    reasons: list[str]
+    position: int
+    lag: int

@@ -1,0 +1,89 @@
+"""What went wrong, as problem details (RFC 9457) with a hint about what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
+
+MEDIA_TYPE = "application/problem+json"
+STATUS: Mapping[type[TrackerError], HTTPStatus] = {
+    UsageError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""What an error of ours is in HTTP; the nearest class above it counts."""
+HINTS = {
+    HTTPStatus.NOT_FOUND: "/api/openapi.json tells what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Allow tells which methods there are",
+}
+TOLD = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""What an operation may answer instead."""
+RETRY_AFTER = "1"
+"""Seconds after which it is worth asking again when the store was out of reach."""
+
+
+class ConflictError(TrackerError):
+    """It was asked rightly, and the store is not such that it could be answered."""
+
+
+@attrs.frozen(slots=False)
+class Problem:
+    """What went wrong, and what to do about it."""
+
+    title: str
+    status: int
+    detail: str
+    hint: str
+    type: str = "about:blank"
+
+
+def problem(
+    status: int, detail: str = "", hint: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """A response that tells one problem."""
+    title = HTTPStatus(status).phrase
+    body = Problem(title, status, detail or title, hint or HINTS.get(HTTPStatus(status), ""))
+    return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
+
+
+def _of_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, error.detail, headers=error.headers)
+
+
+def _of_ours(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TrackerError)
+    status = HTTPStatus.CONFLICT
+    if not isinstance(error, ConflictError):
+        kinds = (kind for kind in type(error).__mro__ if kind in STATUS)
+        status = STATUS[next(kinds, StoreError)]
+    again = {"retry-after": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, str(error), error.hint, again)
+
+
+def _of_nobody(_: Request, error: Exception) -> Response:
+    return problem(500, "something is wrong in this program", "its log says more; please report it")
+
+
+HANDLERS: dict[Any, Callable[[Request, Exception], Response]] = {
+    HTTPException: _of_http,
+    TrackerError: _of_ours,
+    Exception: _of_nobody,
+}
+"""For ``Starlette(exception_handlers=…)``."""

@@ -1,0 +1,101 @@
+"""One moment of the read models, for the length of one answer.
+
+The connection is opened by name for each answer, because a rebuild puts another file in the place of the old one, and
+closed as soon as its rows are read, because the follower cannot commit before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+from sqlite_utils import Database
+from starlette.datastructures import State
+
+from projections.follow import Checkpoint, read_checkpoint, read_traffic, told, views_errors
+from tracker.errors import StoreError
+from tracker.rules import Rules
+from tracker.session import Session
+from tracker.store import Tracker
+from tracker.traffic import Traffic
+
+PATIENCE = 5
+"""Seconds to wait while the follower writes."""
+
+
+class Live(Protocol):
+    """What the answers need of whoever keeps the read models up."""
+
+    @property
+    def views_path(self) -> Path: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+    @property
+    def checkpoint_position(self) -> int: ...
+
+    @property
+    def as_of(self) -> datetime | None: ...
+
+    @property
+    def lag(self) -> int: ...
+
+    @property
+    def problem(self) -> str: ...
+
+    @property
+    def stopping(self) -> bool: ...
+
+    async def wait_for(self, position: int, timeout: float) -> Any:  # noqa: ASYNC109 - who waits knows how long
+        """Returns when the read models have got there, or when so many seconds have passed."""
+
+
+@attrs.frozen
+class Snapshot:
+    """The store, and the read models as they are at one moment."""
+
+    tracker: Tracker
+    rules: Rules
+    db: Database
+    checkpoint: Checkpoint
+    traffic: Traffic
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The moment up to which time has passed in them."""
+        return self.checkpoint.as_of
+
+    def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
+        """A settled session with all that is to be said of it."""
+        return told(self.db, self.traffic, self.rules, session, self.as_of, at=at, as_of=as_of)
+
+
+@contextmanager
+def snapshot(state: State) -> Iterator[Snapshot]:
+    """Raises ``StoreError`` where they cannot be read."""
+    live: Live = state.live
+    path = live.views_path.resolve()
+    if not path.exists():
+        raise StoreError("the read models are being made", hint="ask again")
+    with views_errors(path):
+        try:
+            with closing(_connect(path)) as connection:
+                connection.execute("BEGIN")
+                checkpoint, _ = read_checkpoint(connection)
+                yield Snapshot(
+                    state.tracker, live.rules, Database(connection), checkpoint, read_traffic(connection)
+                )
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise StoreError("the read models are being written", hint="ask again") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)

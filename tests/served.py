@@ -1,0 +1,112 @@
+"""The server as its clients meet it: real HTTP on a free port, a real store, the real follower and receiver."""
+
+import json
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from threading import Thread
+from time import monotonic, sleep
+
+import attrs
+import uvicorn
+from meetings import webhook
+
+from projections.live import Live
+from projections.web.app import create_app
+from tracker.receiver import Receiver
+from tracker.rules import Rules
+from tracker.store import Tracker
+
+PATIENCE = 20
+"""Seconds after which a test gives up."""
+
+
+@attrs.frozen
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@attrs.define
+class Served:
+    """A server that runs. ``now`` is the time by which it settles what rests on absence."""
+
+    port: int
+    tracker: Tracker
+    live: Live
+    receiver: Receiver
+    server: uvicorn.Server
+    now: datetime
+    token: str | None = None
+
+    def ask(self, path, method="GET", body=None, **headers):
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            if self.token is not None:
+                sent.setdefault("authorization", f"Bearer {self.token}".encode())
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
+
+    def get(self, path):
+        """What a question is answered with."""
+        answer = self.ask(path)
+        assert answer.status == 200, (path, answer)
+        return answer.json
+
+    def post(self, kind, **data):
+        """Posts a webhook; returns its position."""
+        answer = self.ask("/webhooks", "POST", webhook(kind, **data))
+        assert answer.status == 204, answer
+        return int(answer.headers["tracker-position"])
+
+    def caught_up(self):
+        until(lambda: self.live.lag == 0 and self.live.views_path.exists())
+
+    @contextmanager
+    def stream(self, path="/api/changes", **headers):
+        """The lines of a stream, as they come."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            connection.request(
+                "GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+            )
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            yield response
+
+
+def until(what):
+    """Waits for something to be true."""
+    deadline = monotonic() + PATIENCE
+    while not what():
+        assert monotonic() < deadline, "it never came to be"
+        sleep(0.01)
+
+
+@contextmanager
+def served(data, *, token=None, keys=None, now=None):
+    """A server of this data directory; without ``keys`` it verifies nothing."""
+    with closing(Tracker.open(data, create=True)) as tracker:
+        live = Live(tracker, Rules, lambda: running.now)
+        receiver = Receiver(tracker.append, keys, committed=live.wake)
+        app = create_app(tracker, receiver, live, token=token)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
+        running = Served(0, tracker, live, receiver, server, now or datetime.now(UTC), token)
+        thread = Thread(target=server.run)
+        thread.start()
+        try:
+            until(lambda: server.started)
+            running.port = server.servers[0].sockets[0].getsockname()[1]
+            running.caught_up()
+            yield running
+        finally:
+            live.stopping = True
+            server.should_exit = True
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "it did not stop"
