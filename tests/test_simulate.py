@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from projections import send
 from projections.cli import main
-from tracker.envelope import SIGNATURE_HEADER
 from tracker import envelope
+from tracker.envelope import SIGNATURE_HEADER
 from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.simulate import RARELY_SUBSCRIBED, START, as_json, simulate
