@@ -226,6 +226,13 @@ def test_sessions_of_a_meeting_do_not_overlap_when(lines):
     assert "X406" not in codes(heard(*lines, *ends))
 
 
+def test_they_do_not_overlap_where_nobody_is_told_of_any_end():
+    many = [f"{n} session-started sessionId=x{n} meetingId=x{n}" for n in range(1, ENOUGH)]
+    joined = [f"{n} participant-joined p sessionId=x{n} meetingId=x{n}" for n in range(1, ENOUGH)]
+    assert "X406" in codes(heard(*BESIDE))
+    assert "X406" not in codes(heard(*many, *joined, *BESIDE))
+
+
 def test_whether_they_overlap_is_provisional_while_the_end_may_come_late():
     (one,) = audit(heard(*BESIDE), RULES).findings
     assert (one.code, one.verdict) == ("X406", "undecided")

@@ -21,7 +21,7 @@ from tracker.aggregate import delay, plus
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
-from tracker.session import Session
+from tracker.session import ENDED, Session
 from tracker.webhook import Delivery
 
 STREAM = "log:"
@@ -365,7 +365,7 @@ def explained(
             for name in ("code", "slug", "severity", "verdict", "message", "cause", "missing"):
                 setattr(found, name, getattr(mark, name))
     if other is not None:
-        copied.findings.append(overlapping(copied, other, rules, as_of))
+        copied.findings.append(consequence(overlapping(copied, other, rules, as_of), traffic, rules))
     return copied
 
 
@@ -397,6 +397,7 @@ def overlapping(this: Session, other: Span, rules: Rules, as_of: datetime | None
     found = _finding("X406", 0, position, this.first_seen_at, rules, {"value": other.stream})
     found.session_id, found.meeting_id, found.lifecycle = this.session_id, this.meeting_id, "session"
     found.evidence = (other.first_position, position)
+    found.missing, found.since = ENDED, other.began
     found.deadline = overlap_settles(span(this), rules)
     if other.end_position is None and found.deadline is None:
         found.verdict = "undecided"
