@@ -197,12 +197,12 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         session.aggregates[delivery.lifecycle.name, delivery.key] = aggregate
     label = aggregate.label
     echoes = _echoes(session, aggregate, delivery, rules)
-    beside = any(one.aggregate != (delivery.lifecycle.name, delivery.key) for one in echoes)
+    beside = not delivery.lifecycle.visits and any(one.aggregate != echoes[-1].aggregate for one in echoes)
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     run = next(run for run in aggregate.runs if run.number == judgement.run)
     raised = list(judgement.findings)
-    if len(echoes) > 1:
+    if len(echoes) > 1 and _is_echo(session, echoes[-1]):
         raised.extend(_take_back(session, echoes, rules))
     if reading not in ("redelivered", "repeated", "conflict"):
         raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
@@ -310,7 +310,12 @@ def _is_echo(session: Session, echo: Echo) -> bool:
     *others, latest = (aggregate := session.aggregates[echo.aggregate]).runs
     if any(_is_step_of(run, echo) for run in others):
         return False
-    return not _is_step_of(latest, echo) or is_copy(aggregate, echo.age)
+    return not _is_step_of(latest, echo) or _is_proven_copy(aggregate, echo.age)
+
+
+def _is_proven_copy(aggregate: Aggregate, age: timedelta) -> bool:
+    """Whether the latest run is a copy in more than one step: one alone may be as old by chance."""
+    return len(aggregate.runs[-1].steps) > 1 and is_copy(aggregate, age)
 
 
 def _is_step_of(run: Run, echo: Echo) -> bool:
@@ -321,9 +326,9 @@ def _take_back(session: Session, echoes: list[Echo], rules: Rules) -> Iterator[F
     """The runs that were none: all of their steps are echoes, as something else shows."""
     for key in dict.fromkeys(one.aggregate for one in echoes):
         aggregate = session.aggregates[key]
-        began = aggregate.runs[-2].steps if len(aggregate.runs) > 1 else {}
-        beside = any(one.aggregate != key or one.step not in began for one in echoes)
-        if beside and is_copy(aggregate, echoes[-1].age):
+        runs = aggregate.runs[-2:]
+        beside = any(one.aggregate != key or any(one.step not in run.steps for run in runs) for one in echoes)
+        if beside and _is_proven_copy(aggregate, echoes[-1].age):
             yield from withdraw(aggregate, "D101", rules, session.numbers)
 
 
