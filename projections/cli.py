@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
+    from tracker.session import Session
     from tracker.signature import Keyring
     from tracker.simulate import Line
     from tracker.store import Tracker
@@ -779,10 +780,14 @@ def _explain_session(
             heard = _heard(store, session, known_until, at)
             if not heard:
                 raise _no_such_subject(views, store, session)
+
+            def told(one: Session) -> Session:
+                return views.told(one, at=at, as_of=as_of)
+
+            tale = tell(heard, settings.rules, known_until, told)
     except StoreMissingError as error:
         hint = _near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
         raise NotFoundError("no such code", place=session, hint=hint) from error
-    tale = tell(heard, settings.rules, known_until)
     assert tale is not None
     if format == "json":
         _write([machine.document(values(tale))])

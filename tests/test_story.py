@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from story import RULES, deliveries
+from story import NOON, RULES, deliveries
 
 from projections.story import tell, undo_all
 from projections.story.search import Judge, identity
@@ -108,7 +108,7 @@ def troubled(draw):
 @settings(max_examples=60, deadline=None)
 @given(troubled())
 def test_what_a_reading_removes_is_gone_without_its_faults_and_nothing_new_is_there(heard):
-    judge = Judge(RULES, heard[-1].received_at + LATER)
+    judge = Judge(RULES, heard[-1].received_at + LATER, lambda session: session)
     before = judge.alarms(heard)
     for reading in (one for chapter in tell(heard, RULES, judge.as_of).chapters for one in chapter.readings):
         after = judge.alarms(undo_all(heard, reading.faults))
@@ -169,3 +169,14 @@ def test_the_true_fault_is_among_what_is_told_as_often_as_can_be_known(fault):
     share = shares(fault, kind)
     print(fault, share)
     assert share >= least
+
+
+def test_what_the_whole_log_explains_is_no_chapter_and_keeps_its_cause():
+    def in_a_silence(session):
+        marked = session.copy()
+        for found in marked.all_findings():
+            found.cause, found.severity = "L601 #9", "info"
+        return marked
+
+    tale = tell(story(*without(4)), RULES, NOON + LATER, in_a_silence)
+    assert (tale.chapters, [(one.code, one.cause) for one in tale.others]) == ((), [("S202", "L601 #9")])

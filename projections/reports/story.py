@@ -12,7 +12,7 @@ from projections.reports import text
 from projections.story import Chapter, Reading, Story
 from projections.story.search import MOST_JUDGED, MOST_TRIES
 from projections.story.words import counterfactual, told
-from tracker.findings import CATALOGUE
+from tracker.findings import CATALOGUE, Finding
 
 
 def story(out: Console, tale: Story) -> None:
@@ -23,9 +23,13 @@ def story(out: Console, tale: Story) -> None:
     for chapter in grave:
         out.print()
         _grave(out, tale, chapter)
-    if harmless or not (grave or tale.untold):
+    consequences = [found for found in tale.others if found.cause]
+    if consequences:
         out.print()
-        _harmless(out, tale, harmless, wrong=bool(grave or tale.untold))
+        _consequences(out, consequences)
+    if harmless or not (grave or tale.untold or consequences):
+        out.print()
+        _harmless(out, tale, harmless, wrong=bool(grave or tale.untold or consequences))
     if tale.untold:
         out.print()
         _untold(out, tale)
@@ -46,7 +50,7 @@ def _grave(out: Console, tale: Story, chapter: Chapter) -> None:
 
 
 def _harmless(out: Console, tale: Story, chapters: list[Chapter], *, wrong: bool) -> None:
-    infos = len(tale.others)
+    infos = sum(found.cause is None for found in tale.others)
     besides = f"  infos besides: {infos}; tracker timeline shows them" if infos else ""
     words = "harmless" if wrong else "nothing is wrong, only the delivery was not in order"
     out.print(Text.assemble((words if chapters else "nothing went wrong", "green"), (besides, "dim")))
@@ -57,6 +61,16 @@ def _lines(tale: Story, reading: Reading) -> Text:
     lines = Text("\n".join(text.shown(line) for line in told(tale, reading)))
     undone = counterfactual(reading)
     return lines.append(f"\n{text.shown(undone)}", "dim") if undone else lines
+
+
+def _consequences(out: Console, consequences: list[Finding]) -> None:
+    """What is explained by a finding about the whole log, by that."""
+    causes = dict.fromkeys(found.cause or "" for found in consequences)
+    for cause in causes:
+        code, _, place = cause.partition(" ")
+        out.print(Text.assemble((f"because of {code} {CATALOGUE[code].slug}", "bold"), f"  {place}"))
+        rows = [(found.code, Text(text.shown(found.message))) for found in consequences if found.cause == cause]
+        _grid(out, rows)
 
 
 def _untold(out: Console, tale: Story) -> None:

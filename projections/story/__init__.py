@@ -8,7 +8,7 @@ log as it would have been. The same deliveries give the same story.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import attrs
@@ -61,13 +61,21 @@ class Story:
     others: tuple[Finding, ...] = ()
 
 
-def tell(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None = None) -> Story | None:
-    """The story of the deliveries of one stream as it stands at ``as_of``; ``None`` if there are none."""
+def tell(
+    deliveries: Iterable[Delivery],
+    rules: Rules,
+    as_of: datetime | None = None,
+    told: Callable[[Session], Session] = lambda session: session,
+) -> Story | None:
+    """The story of the deliveries of one stream as it stands at ``as_of``; ``None`` if there are none.
+
+    ``told`` adds to a session what the whole log says of it.
+    """
     log = list(deliveries)
     session = fold(log, rules)
     if session is None:
         return None
-    judge = Judge(rules, as_of or session.last_seen_at)
+    judge = Judge(rules, as_of or session.last_seen_at, told)
     found = judge.alarms(log)
     chapters: list[Chapter] = []
     untold: list[Finding] = []
@@ -86,7 +94,7 @@ def tell(deliveries: Iterable[Delivery], rules: Rules, as_of: datetime | None = 
                 chapters = [other for other in chapters if not {*map(identity, other.findings)} <= removes]
             explained |= removes
             chapters.append(chapter)
-    settled = conclude(session, judge.as_of, rules)
+    settled = told(conclude(session, judge.as_of, rules))
     others = tuple(one for one in standing(settled) if identity(one) not in found)
     by_position = {one.position: one for one in log}
     chapters.sort(key=lambda chapter: (chapter.findings[0].position or 0, chapter.findings[0].number))

@@ -6,7 +6,7 @@ when the finding is gone and nothing else has appeared; what has appeared leads 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -18,7 +18,7 @@ from tracker.findings import Finding
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.session import conclude, fold
+from tracker.session import Session, conclude, fold
 from tracker.webhook import Delivery, same_data
 
 MARGIN = 1
@@ -54,10 +54,14 @@ class Reading:
 
 @attrs.define
 class Judge:
-    """Judges hypothetical logs by the same rules and at the same moment, until ``left`` is used up."""
+    """Judges hypothetical logs by the same rules and at the same moment, until ``left`` is used up.
+
+    ``told`` adds to a session what the whole log says of it.
+    """
 
     rules: Rules
     as_of: datetime | None
+    told: Callable[[Session], Session]
     left: int = MOST_JUDGED
 
     def alarms(self, log: Sequence[Delivery]) -> dict[Identity, Finding]:
@@ -67,7 +71,7 @@ class Judge:
         if session is None:
             return {}
         as_of = self.as_of or session.last_seen_at
-        found = conclude(session, as_of, self.rules).all_findings()
+        found = self.told(conclude(session, as_of, self.rules)).all_findings()
         return {identity(one): one for one in found if _is_worth_telling(one)}
 
 

@@ -2,18 +2,22 @@
 
     python tests/benchmarks/judging.py [--meetings 20000] [--seeds 1 2 3]
     python tests/benchmarks/judging.py --examples swapped
+    python tests/benchmarks/judging.py --into README.md
 
 Simulates meetings of which the truth is known, audits the log, and compares. Two peers stand beside:
 a plain state machine, to which every step that its table does not have is an alarm, and the same one
 behind a filter that removes every body that came before. Exit code 0 if all goals are met, else 1.
+``--into`` writes the table between the marks that a Markdown file has for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter, defaultdict
 from hashlib import blake2b
+from pathlib import Path
 from time import perf_counter
 
 import attrs
@@ -302,6 +306,7 @@ def main(arguments=None):
     parser.add_argument("--meetings", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--examples", metavar="FAULT", choices=[CLEAN, *FAULTS], help=f"a fault, or {CLEAN}")
+    parser.add_argument("--into", metavar="FILE", type=Path, help="write the table there too")
     parser.add_argument("--subscribed", action="store_true", help="every type is subscribed to")
     options = parser.parse_args(arguments)
     unheard = () if options.subscribed else None
@@ -315,7 +320,18 @@ def main(arguments=None):
         outside += log.outside
         print(f"seed {seed}: {log.deliveries:,} deliveries in {log.seconds:.0f} s", file=sys.stderr)
     print(table(verdicts))
+    if options.into:
+        write(options.into, table(verdicts))
     return 0 if _told(verdicts, outside) else 1
+
+
+MARKS = re.compile(r"(<!-- judging: .*? -->\n).*?(<!-- /judging -->)", re.DOTALL)
+
+
+def write(path, written):
+    """Puts the table between its marks."""
+    text = path.read_text(encoding="utf-8")
+    path.write_text(MARKS.sub(lambda found: f"{found[1]}{written}\n{found[2]}", text), encoding="utf-8")
 
 
 def _told(verdicts, outside):
