@@ -26,6 +26,8 @@ from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
 from tracker.webhook import Delivery, camel_case, parse
 
+OF_THE_LOG = {"T308", "X406", "L601", "L603"}
+"""Codes that no session alone can have; ``test_traffic`` has a story for each."""
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = Rules()
 FORGED = " forged"

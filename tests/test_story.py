@@ -178,5 +178,5 @@ def test_what_the_whole_log_explains_is_no_chapter_and_keeps_its_cause():
             found.cause, found.severity = "L601 #9", "info"
         return marked
 
-    tale = tell(story(*without(4)), RULES, NOON + LATER, in_a_silence)
+    tale = tell(deliveries(*without(4)), RULES, NOON + LATER, in_a_silence)
     assert (tale.chapters, [(one.code, one.cause) for one in tale.others]) == ((), [("S202", "L601 #9")])

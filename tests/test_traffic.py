@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story import NOON, RULES, body, moment
+from story import NOON, OF_THE_LOG, RULES, body, moment
 
 from projections.audit import audit
 from tracker.envelope import Received
@@ -241,6 +241,54 @@ def test_whether_they_overlap_is_provisional_while_the_end_may_come_late():
 def test_without_receive_times_it_stays_undecided():
     lines = [f"- {line.split(' ', 1)[1]}" for line in BESIDE]
     assert [(one.code, one.verdict) for one in audit(heard(*lines), RULES).findings] == [("X406", "undecided")]
+
+
+# Every code of the log.
+
+
+def _overtaken():
+    joined = [f"{n} participant-joined sessionId=s participantId=p{n}" for n in range(1, ENOUGH + 2)]
+    return heard("0 session-started sessionId=s", *joined, "100 participant-left sessionId=s participantId=p1")
+
+
+RAISED = {
+    "T308": lambda: heard("10 session-started", "8 participant-joined p"),
+    "X406": lambda: heard(*BESIDE),
+    "L601": lambda: without(log(*dense(2)), 60, 90),
+    "L603": lambda: recorded(ENOUGH, "starting", "started", "stopped"),
+}
+NEARLY = {
+    "T308": lambda: heard("10 session-started", "9.5 participant-joined p"),
+    "X406": lambda: heard(*BESIDE[:2], "500 participant-left p sessionId=a", BESIDE[2]),
+    "L601": lambda: without(log(*dense(2)), 60, 64),
+    "L603": lambda: recorded(ENOUGH - 1, "starting", "started", "stopped"),
+}
+RETRACTED = {
+    "X406": lambda: heard(*BESIDE, "601 participant-left p sessionId=a", "720 session-ended sessionId=a"),
+    "L603": _overtaken,
+}
+
+
+def test_every_code_of_the_log_has_a_story_that_raises_it_and_one_that_does_not():
+    assert set(RAISED) == set(NEARLY) == OF_THE_LOG
+    assert set(CATALOGUE) >= OF_THE_LOG
+
+
+@pytest.mark.parametrize("code", RAISED)
+def test_a_code_of_the_log_is_raised_once(code):
+    assert codes(RAISED[code]()).count(code) == 1
+
+
+@pytest.mark.parametrize("code", NEARLY)
+def test_a_code_of_the_log_is_not_raised_by_its_nearest_neighbour(code):
+    assert code not in codes(NEARLY[code]())
+
+
+@pytest.mark.parametrize("code", RETRACTED)
+def test_a_code_of_the_log_is_taken_back_when_a_later_delivery_explains_it(code):
+    whole = RETRACTED[code]()
+    assert code in codes(whole[:-2])
+    assert code not in codes(whole)
 
 
 # How it is kept.
