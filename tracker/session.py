@@ -51,6 +51,8 @@ SELF_STOPPED = "S203"
 
 STARTED, ENDED = ("session-started",), ("session-ended",)
 
+UNMOVED = ("redelivered", "repeated", "conflict")
+"""Readings of what had come before."""
 MOST_ECHOES = 255
 """Copies of one session that are remembered."""
 Key = tuple[tuple[str, str], ...]
@@ -74,12 +76,13 @@ class _Numbers:
 
 @attrs.frozen
 class Echo:
-    """A copy of a step, and how much later than the step it came."""
+    """A copy of a step, how much later than the step it came, and the run that it moved nevertheless."""
 
     aggregate: AggregateKey
     step: str
     position: int
     age: timedelta
+    run: int = 0
 
 
 @attrs.define(eq=False)
@@ -200,11 +203,14 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
     beside = not delivery.lifecycle.visits and any(one.aggregate != echoes[-1].aggregate for one in echoes)
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
-    run = next(run for run in aggregate.runs if run.number == judgement.run)
+    assert judgement.run is not None
+    run = aggregate.runs[judgement.run - 1]
     raised = list(judgement.findings)
+    if echoes and reading not in UNMOVED:
+        session.echoes[-1] = echoes[-1] = attrs.evolve(echoes[-1], run=judgement.run)
     if len(echoes) > 1 and _is_echo(session, echoes[-1]):
         raised.extend(_take_back(session, echoes, rules))
-    if reading not in ("redelivered", "repeated", "conflict"):
+    if reading not in UNMOVED:
         raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
         raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
         raised.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
@@ -307,8 +313,9 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
 
 def _is_echo(session: Session, echo: Echo) -> bool:
     """Whether nothing speaks against it: it is no step of a run, unless that may be none as well."""
-    *others, latest = (aggregate := session.aggregates[echo.aggregate]).runs
-    if any(_is_step_of(run, echo) for run in others):
+    aggregate = session.aggregates[echo.aggregate]
+    *earlier, latest = aggregate.runs[-3:]
+    if echo.run < latest.number and (echo.run or any(_is_step_of(run, echo) for run in earlier)):
         return False
     return not _is_step_of(latest, echo) or _is_proven_copy(aggregate, echo.age)
 
@@ -504,12 +511,14 @@ def _judge_subject(
     begun = judgement.reading in ("advanced", "new-run", "skipped-ahead") and not step.closes
     if not lifecycle.subject or not begun or sum(not taken.inferred for taken in run.steps.values()) != 1:
         return
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
-    person = next((one for one in people if one.key[0] in aggregate.key), None)
-    if not people or (person and _inside(person.runs[-1], delivery, rules)):
+    anybody = next((one for one in session.aggregates.values() if one.lifecycle.visits), None)
+    if anybody is None:
         return
-    visits = people[0].lifecycle
-    words = {"name": person.name if person else dict(aggregate.key)[lifecycle.subject]}
+    visits, subject = anybody.lifecycle, dict(aggregate.key)[lifecycle.subject]
+    person = session.aggregates.get((visits.name, ((visits.key[0], subject),)))
+    if person and _inside(person.runs[-1], delivery, rules):
+        return
+    words = {"name": person.name if person else subject}
     finding = _reproach_run(
         session, aggregate, run, rules, delivery, judgement, lifecycle.subject_absent, words
     )
