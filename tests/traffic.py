@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPResponse
 from itertools import cycle
 from threading import Thread
 from urllib.parse import urlsplit
 
 import attrs
 import keys
+from served import PATIENCE, Answer, until
 
 from projections.verify import verify
 from tracker.rules import Rules
@@ -32,10 +35,48 @@ class Served:
         parts = urlsplit(self.url)
         return parts.hostname, parts.port
 
+    def ask(self, path, method="GET", body=None, **headers):
+        with closing(HTTPConnection(*self.address, timeout=PATIENCE)) as connection:
+            connection.request(
+                method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
+            )
+            return read(connection.getresponse())
+
+    def post(self, body, number=0, **headers):
+        """The answer to a webhook, signed with the key of this number."""
+        return self.ask("/webhooks", "POST", body, videosdk_signature=keys.sign(body, number), **headers)
+
+    def exchange(self, *sent):
+        """The answer to these bytes, as they stand; ``None`` where the connection breaks first."""
+        with closing(socket.create_connection(self.address, timeout=PATIENCE)) as connection:
+            with suppress(ConnectionError):
+                for some in sent:
+                    connection.sendall(some)
+            response = HTTPResponse(connection)
+            try:
+                response.begin()
+                return read(response)
+            except (ConnectionError, EOFError):
+                return None
+
+    def metric(self, name):
+        """The value of one sample, named as it stands there."""
+        lines = self.ask("/metrics").body.decode().splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+    def has_told(self, words):
+        """Waits until it has said this on stderr."""
+        until(lambda: any(words in line for line in self.told))
+
     def stop(self, sent=signal.SIGTERM):
         """The exit code after a signal."""
         self.process.send_signal(sent)
         return self.process.wait(timeout=60)
+
+
+def read(response):
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
 
 
 def environment():
@@ -127,16 +168,16 @@ async def post(address, requests, answers, connections=64):
     await asyncio.gather(*(one() for _ in range(connections)))
 
 
-def kill_under_load(data, key, requests, seconds, connections=64):
-    """Kills a server under load; gives what it had answered until then."""
+def end_under_load(data, key, requests, seconds, sent=signal.SIGKILL, connections=64):
+    """Ends a server under load by a signal; gives what it had answered until then, and its exit code."""
 
     async def load(served):
         answers = Answers()
         traffic = asyncio.create_task(post(served.address, cycle(requests), answers, connections))
         await asyncio.sleep(seconds)
-        served.process.kill()
+        served.process.send_signal(sent)
         await traffic
-        return answers
+        return answers, await asyncio.to_thread(served.process.wait, 60)
 
     with serving(data, "--key", key) as served:
         return asyncio.run(load(served))

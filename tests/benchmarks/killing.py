@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keys
-from traffic import bodies, contradictions, kill_under_load, request
+from traffic import bodies, contradictions, end_under_load, request
 
 from tracker.store import Tracker
 
@@ -37,7 +37,7 @@ def main():
             with closing(Tracker.open(data)) as store:
                 before = store.last_position()
             moment = dice.uniform(0.3, given.seconds)
-            answers = kill_under_load(data, key, requests, moment)
+            answers, _ = end_under_load(data, key, requests, moment)
             found = contradictions(data, before, answers)
             print(f"{number:>3}  killed after {moment:5.1f} s  {answers.statuses}  {found or 'all there'}", flush=True)
             wrong += found
