@@ -59,6 +59,11 @@ class Served:
             except (ConnectionError, EOFError):
                 return None
 
+    def items(self, path):
+        """What the API lists; nothing while the read models are being made."""
+        answer = self.ask(path)
+        return answer.json["items"] if answer.status == 200 else []
+
     def metric(self, name):
         """The value of one sample, named as it stands there."""
         lines = self.ask("/metrics").body.decode().splitlines()

@@ -78,6 +78,12 @@ def _counted(state: State) -> Iterator[Metric]:
     yield _counter("tracker_webhooks_refused", "Webhooks not accepted.", ("reason",), refused.items())
     failures = receiver.stats.refused["signature"]
     yield _counter("tracker_signature_failures", "Webhooks whose signature is not right.", (), [((), failures)])
+    yield _gauge(
+        "tracker_signatures_verified",
+        "0 where it was started with --insecure-no-verify.",
+        (),
+        [((), not receiver.insecure)],
+    )
     yield _histogram("tracker_commit_batch_size", "Webhooks in one transaction.", receiver.stats.batch_sizes)
     yield _histogram(
         "tracker_append_seconds", "Seconds that a transaction took.", receiver.stats.append_seconds
