@@ -6,14 +6,13 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
 import attrs
-import pytest
 from meetings import lines, read_into, rows, webhook, write
 from served import PATIENCE
 
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.live import Live
 from tracker.envelope import Received
-from tracker.errors import ConfigError
+from tracker.errors import RulesError
 from tracker.rules import Rules
 from tracker.store import Tracker
 from tracker.webhook import parse
@@ -132,13 +131,6 @@ async def test_read_models_that_another_holds_are_a_problem_until_they_are_free(
 
 
 @follows
-async def test_what_cannot_be_read_is_told_once_and_followed_when_it_can(store):
-    world = World(rules=ConfigError("is broken"))
-    with pytest.raises(ConfigError):
-        Live(store, world.load_rules, lambda: world.now)
-
-
-@follows
 async def test_other_rules_judge_anew_and_broken_ones_change_nothing(store):
     world = World(now=NOON + timedelta(minutes=5))
     async with following(store, world) as live:
@@ -146,7 +138,7 @@ async def test_other_rules_judge_anew_and_broken_ones_change_nothing(store):
         assert await live.wait_for(position, PATIENCE)
         for rules, codes in (
             (Rules(session_idle=timedelta(minutes=1)), ["T304"]),
-            (ConfigError("is broken"), ["T304"]),
+            (RulesError("is broken"), ["T304"]),
             (Rules(), []),
         ):
             world.rules = rules

@@ -495,8 +495,8 @@ def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, 
     with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="secret") as server:
         statuses = [
             server.post(BODY).status,
-            server.ask("/api/sessions").status,
-            server.ask("/api/sessions", authorization="Bearer secret").status,
+            server.ask("/api/lifecycles").status,
+            server.ask("/api/lifecycles", authorization="Bearer secret").status,
         ]
 
     assert statuses == [204, 401, 200]

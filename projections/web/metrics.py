@@ -7,6 +7,7 @@ can make the metrics grow by sending types. What is counted begins at 0 when the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -33,6 +34,7 @@ from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
 from tracker.aggregate import LOST
 from tracker.envelope import parse_time
+from tracker.errors import StoreError
 from tracker.lifecycles import REGISTRY
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -55,7 +57,7 @@ class _Tracker(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from _counted(self.state)
-        with snapshot(self.state) as of:
+        with suppress(StoreError), snapshot(self.state) as of:  # what was counted is wanted then most of all
             yield from list(_stored(of.db))
 
 
