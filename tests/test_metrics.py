@@ -121,6 +121,15 @@ def test_what_the_receiver_did_is_counted(tmp_path):
         assert samples(server, "tracker_webhooks_refused_total")[("signature",)] == 1
 
 
+def test_what_was_counted_is_told_also_where_there_are_no_read_models(server, monkeypatch):
+    server.post("session-started", sessionId="s")
+    server.caught_up()
+    monkeypatch.setattr(server.live, "views_path", server.live.views_path.with_name("not-made-yet.db"))
+
+    assert samples(server, "tracker_webhooks_stored_total") == {(): 1}
+    assert samples(server, "tracker_sessions") == {}
+
+
 def test_types_that_nobody_knows_do_not_make_the_metrics_grow(server):
     def names():
         server.caught_up()

@@ -20,7 +20,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from time import perf_counter
 from typing import Any
 
@@ -106,17 +106,31 @@ class Stats:
 
 
 class Clock:
-    """Receive times that never go backwards. ``source`` tells the time, in UTC."""
+    """Receive times that never go backwards, from any thread. ``source`` tells the time, in UTC.
+
+    That the source went back is logged once, and again after it has caught up.
+    """
 
     def __init__(
         self, newest: datetime | None = None, source: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._newest, self._source = newest, source
+        self._behind = False
+        self._lock = Lock()
 
     def now(self) -> datetime:
-        now = self._source()
-        self._newest = now if self._newest is None else max(now, self._newest)
-        return self._newest
+        with self._lock:
+            now = self._source()
+            self._tell_behind(now)
+            self._newest = now if self._newest is None else max(now, self._newest)
+            return self._newest
+
+    def _tell_behind(self, now: datetime) -> None:
+        behind = self._newest is not None and now < self._newest
+        if behind and not self._behind:
+            seconds = f"{(self._newest - now).total_seconds():.3f}" if self._newest else ""
+            log.warning("the clock is behind the last receive time", extra={"fields": {"seconds": seconds}})
+        self._behind = behind
 
 
 @attrs.define(eq=False)
@@ -137,7 +151,7 @@ class Writer:
     def __init__(self, append: Append, stats: Stats, committed: Callable[[], None] = lambda: None) -> None:
         self._append, self._stats, self._committed = append, stats, committed
         self._waiting: deque[_Waiting] = deque()
-        self._bytes = 0
+        self._bytes = self._in_hand = 0
         self._changed = Condition()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -147,7 +161,8 @@ class Writer:
 
     @property
     def queued(self) -> int:
-        return len(self._waiting)
+        """How many wait or are being stored."""
+        return len(self._waiting) + self._in_hand
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -185,6 +200,7 @@ class Writer:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             self._bytes -= sum(len(one.delivery.received.body) for one in batch)
+            self._in_hand = len(batch)
         return batch
 
     def _store(self, batch: list[_Waiting]) -> None:
@@ -194,6 +210,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - nothing may end the thread that stores
             self._fail(batch, error)
             return
+        finally:
+            self._in_hand = 0
         self._stats.append_seconds.observe(perf_counter() - begun)
         self._stats.batch_sizes.observe(len(batch))
         self._stats.stored += len(batch)
@@ -251,7 +269,7 @@ class Receiver:
 
     @property
     def queued(self) -> int:
-        """How many deliveries wait for the writer."""
+        """How many deliveries wait to be stored, those included that are being stored."""
         return self._writer.queued
 
     @property

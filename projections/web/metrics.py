@@ -7,6 +7,7 @@ can make the metrics grow by sending types. What is counted begins at 0 when the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -33,6 +34,7 @@ from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
 from tracker.aggregate import LOST
 from tracker.envelope import parse_time
+from tracker.errors import StoreError
 from tracker.lifecycles import REGISTRY
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -55,7 +57,7 @@ class _Tracker(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from _counted(self.state)
-        with snapshot(self.state) as of:
+        with suppress(StoreError), snapshot(self.state) as of:  # what was counted is wanted then most of all
             yield from list(_stored(of.db))
 
 
@@ -78,6 +80,12 @@ def _counted(state: State) -> Iterator[Metric]:
     yield _counter("tracker_webhooks_refused", "Webhooks not accepted.", ("reason",), refused.items())
     failures = receiver.stats.refused["signature"]
     yield _counter("tracker_signature_failures", "Webhooks whose signature is not right.", (), [((), failures)])
+    yield _gauge(
+        "tracker_signatures_verified",
+        "0 where it was started with --insecure-no-verify.",
+        (),
+        [((), not receiver.insecure)],
+    )
     yield _histogram("tracker_commit_batch_size", "Webhooks in one transaction.", receiver.stats.batch_sizes)
     yield _histogram(
         "tracker_append_seconds", "Seconds that a transaction took.", receiver.stats.append_seconds

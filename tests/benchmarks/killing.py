@@ -1,0 +1,48 @@
+"""Kills the server under load, again and again, and looks whether it kept what it had acknowledged.
+
+    python tests/benchmarks/killing.py --rounds 20 --seconds 60
+
+Each round lets 64 connections post signed webhooks and sends SIGKILL at a random moment of the time given.
+All rounds go into one store. Exits 1 if anything that was answered with 204 is not there exactly once.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import keys
+from traffic import bodies, contradictions, end_under_load, request
+
+from tracker.store import Tracker
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    dice, wrong = random.Random(given.seed), []
+    with tempfile.TemporaryDirectory() as place:
+        data, key = Path(place) / "data", keys.write_public(Path(place) / "key.pem")
+        requests = [(body, request(body)) for body in bodies(60)]
+        with closing(Tracker.open(data, create=True)):
+            pass
+        for number in range(1, given.rounds + 1):
+            with closing(Tracker.open(data)) as store:
+                before = store.last_position()
+            moment = dice.uniform(0.3, given.seconds)
+            answers, _ = end_under_load(data, key, requests, moment)
+            found = contradictions(data, before, answers)
+            print(f"{number:>3}  killed after {moment:5.1f} s  {answers.statuses}  {found or 'all there'}", flush=True)
+            wrong += found
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
