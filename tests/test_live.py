@@ -68,7 +68,7 @@ def found(store, what="code", table="findings"):
 
 
 async def come_true(what):
-    while not what():
+    while not what():  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
 
 

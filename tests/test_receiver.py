@@ -179,7 +179,9 @@ def test_a_store_that_is_held_for_too_long_is_answered_with_503_and_said(tmp_pat
 
 def test_who_leaves_before_the_answer_is_stored_all_the_same(server, tmp_path):
     with locked(server), socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"POST /webhooks HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY)
+        connection.sendall(
+            b"POST /webhooks HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
+        )
         until(lambda: server.receiver.queued)
     until(lambda: server.receiver.stats.stored)
 

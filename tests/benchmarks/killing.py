@@ -39,7 +39,10 @@ def main():
             moment = dice.uniform(0.3, given.seconds)
             answers, _ = end_under_load(data, key, requests, moment)
             found = contradictions(data, before, answers)
-            print(f"{number:>3}  killed after {moment:5.1f} s  {answers.statuses}  {found or 'all there'}", flush=True)
+            print(
+                f"{number:>3}  killed after {moment:5.1f} s  {answers.statuses}  {found or 'all there'}",
+                flush=True,
+            )
             wrong += found
     return 1 if wrong else 0
 
