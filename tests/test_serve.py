@@ -13,10 +13,11 @@ from threading import Thread
 
 import keys
 import pytest
-from meetings import line, stored, webhook, write
+from meetings import line, rows, stored, webhook, write
 from served import until
 from traffic import Answers, bodies, contradictions, end_under_load, environment, post, request, serving
 
+from projections.follow import rebuild
 from projections.web.server import MOST_HEADER, listen
 from tracker import envelope
 from tracker.ingest import ingest
@@ -515,3 +516,33 @@ def test_keys_may_come_from_the_environment(data, key, tmp_path):
     other = keys.write_document(tmp_path / "other.json", 1)
     with serving(data, TRACKER_KEYS=f"{key}{os.pathsep}{other}") as server:
         assert [server.post(BODY, number).status for number in (0, 1, 2)] == [204, 204, 401]
+
+
+# What is sent is judged as what is ingested
+
+
+@pytest.mark.slow
+def test_what_simulate_sends_is_judged_as_its_log_received_then(data, key, tmp_path):
+    """The receive times are those of the sending, so the log it is compared with has these."""
+    private, log = keys.write_private(tmp_path / "private.pem"), tmp_path / "log.jsonl"
+    simulated = ("simulate", "--meetings", "12", "--faults", "0.5", "--out", log, "--key", private)
+    with serving(data, "--key", key) as server:
+        tracker(*simulated, "--send", f"{server.url}/webhooks")
+    sent = [one.received("").body for one in Log(str(log)).lines()]
+    assert stored(data) == sent
+
+    received = tmp_path / "received.jsonl"
+    received.write_bytes(tracker("export", "--data", data))
+    tracker("ingest", received, "--data", tmp_path / "other")
+    assert rebuilt(data, tmp_path / "one.db") == rebuilt(tmp_path / "other", tmp_path / "two.db")
+
+
+def tracker(*arguments):
+    command = [sys.executable, "-m", "projections.cli", *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, check=True).stdout
+
+
+def rebuilt(data, path):
+    """Every row of the read models of a store."""
+    with closing(Tracker.open(data)) as store:
+        return rows(rebuild(store, path=path))

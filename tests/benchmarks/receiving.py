@@ -1,0 +1,91 @@
+"""How many signed webhooks a second are received, beside the same server storing nothing and without groups.
+
+    python tests/benchmarks/receiving.py [--seconds 5] [--rounds 5]
+
+64 connections post signed webhooks to each server in turn, round after round; the medians are compared.
+The load comes from the same machine, so only the ratios say something.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+from contextlib import closing, contextmanager, suppress
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import keys
+from traffic import Answers, bodies, environment, post, request
+
+from tracker.store import Tracker
+
+RUN = "from projections.cli import main; main()"
+NOTHING = """
+from itertools import count
+from tracker.store import Tracker
+positions = count(1)
+Tracker.append = lambda self, deliveries, *_: [next(positions) for _ in deliveries]
+"""
+ONE = "import tracker.receiver; tracker.receiver.BATCH = 1\n"
+SERVERS = {"as it is": RUN, "storing nothing": NOTHING + RUN, "one commit a request": ONE + RUN}
+GOALS = {"storing nothing": 0.8, "one commit a request": 3.0}
+"""What the rate should be, as a multiple of the other one's."""
+
+
+@contextmanager
+def running(program, data, key):
+    """The address of a server."""
+    command = [sys.executable, "-c", program, "serve", "--data", data, "--port", "0", "--key", key]
+    process = subprocess.Popen(list(map(str, command)), env=environment(), stderr=subprocess.PIPE, text=True)
+    line = next(line for line in process.stderr if "serving at" in line)
+    host, _, port = line.split()[-1].removeprefix("http://").partition(":")
+    try:
+        yield host, int(port.rstrip("/"))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def rate(program, place, key, requests, seconds):
+    """Webhooks acknowledged in a second."""
+    data = Path(tempfile.mkdtemp(dir=place))
+    with closing(Tracker.open(data, create=True)):
+        pass
+    answers = Answers()
+
+    async def load(address):
+        await asyncio.wait_for(post(address, cycle(requests), answers), seconds)
+
+    with running(program, data, key) as address:
+        with suppress(TimeoutError):  # the time is over
+            asyncio.run(load(address))
+    return answers.statuses.get(204, 0) / seconds
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args(arguments)
+    rates = {name: [] for name in SERVERS}
+    with tempfile.TemporaryDirectory() as place:
+        key = keys.write_public(Path(place) / "key.pem")
+        requests = [(body, request(body)) for body in bodies(60)]
+        for _ in range(given.rounds):
+            for name, program in SERVERS.items():
+                rates[name].append(rate(program, place, key, requests, given.seconds))
+    ours = median(rates["as it is"])
+    print("| server | webhooks/s | ours is | goal |\n| --- | ---: | ---: | --- |")
+    for name, measured in rates.items():
+        times = ours / median(measured) if median(measured) else float("nan")
+        goal = f"{GOALS[name]} x: {'met' if times >= GOALS[name] else 'MISSED'}" if name in GOALS else ""
+        print(f"| {name} | {median(measured):,.0f} | {times:.2f} x | {goal} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
