@@ -1,0 +1,24 @@
+"""The benchmark of speed works; how fast anything is, no test says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_benchmark_tells_of_every_goal():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "benchmarks" / "speed.py", "--meetings", "20", "--rounds", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *sys.path)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| P")]
+    assert sorted(set(told)) == [f"P{number}" for number in range(1, 10)]
