@@ -60,9 +60,8 @@ def rate(program, place, key, requests, seconds):
     async def load(address):
         await asyncio.wait_for(post(address, cycle(requests), answers), seconds)
 
-    with running(program, data, key) as address:
-        with suppress(TimeoutError):  # the time is over
-            asyncio.run(load(address))
+    with running(program, data, key) as address, suppress(TimeoutError):  # the time is over
+        asyncio.run(load(address))
     return answers.statuses.get(204, 0) / seconds
 
 
