@@ -195,7 +195,7 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules,
     lifecycle, step = aggregate.lifecycle, _step(delivery)
     heard = run.heard(step.name)
     begins = step.name in lifecycle.starts
-    if heard is None:
+    if heard is None:  # it lacks the step: next, behind or ahead
         if lifecycle.visits and step.closes and _left_just_now(aggregate, step, delivery, rules):
             return "redelivered"
         if lifecycle.visits and step.closes and _owing(run, delivery, rules):
@@ -204,9 +204,10 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules,
             return "advanced"
         return "late" if lifecycle.rank[step.name] < lifecycle.rank[run.state] else "skipped-ahead"
     age, equal = gap(heard.at, delivery.received_at), same_data(heard.data, delivery.data)
-    if lifecycle.visits and begins:
+    if lifecycle.visits and begins:  # joined while inside: at once, as an equal copy, or a debt of one left
         copied = age <= rules.fast_redelivery or (equal and age <= rules.redelivery)
         return "redelivered" if copied else "new-run"
+    # It has the step: with other data, as the second of a pair that restarts it, again, or too late.
     restarts = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
     if not equal:
         return "new-run" if restarts and _brings_another(lifecycle, run, delivery) else "conflict"
@@ -222,7 +223,7 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
     heard = run.heard(step.name)
     begins = step.name in lifecycle.starts
     reopens = lifecycle.reopens(run.state)
-    if heard is None:
+    if heard is None:  # it is closed and lacks the step: another end, a late one, or a run of its own
         finished = any(run.heard(end.name) for end in lifecycle.steps if end.closes)
         if finished and step.closes:
             return "conflict"
@@ -233,6 +234,7 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
         if not finished or not reopens or gap(_last_heard(run), delivery.received_at) <= rules.lateness:
             return "late"
         return _read_absent(aggregate, delivery)
+    # It is closed and has the step: absorbed, begun anew, another run's, again, or of nothing.
     equal = lifecycle.visits or same_data(heard.data, delivery.data)
     recent = gap(heard.at, delivery.received_at) <= rules.redelivery
     if step.closes and not (equal and recent) and _ended_by_a_copy(aggregate, step, rules):
