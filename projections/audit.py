@@ -14,7 +14,7 @@ from datetime import datetime
 import attrs
 import msgspec
 
-from tracker import envelope
+from tracker.envelope import UNVERIFIED, Received
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.logs import STDIN, Log, Oddities
@@ -26,8 +26,10 @@ from tracker.webhook import Delivery, parse
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be put aside."""
+_Heard = tuple[int, bytes, datetime | None, str | None, bool, int | None]
+"""What a session is folded from again; from where it came says nothing of it."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
+_unpack = msgspec.msgpack.Decoder(list[_Heard]).decode
 
 
 @attrs.define
@@ -75,8 +77,8 @@ class _Aside:
         self.db.execute("CREATE TABLE heard (stream TEXT PRIMARY KEY, lines BLOB) WITHOUT ROWID")
 
     def put(self, stream: str, heard: list[Delivery]) -> None:
-        lines = [(one.position, envelope.encode(one.received)) for one in heard]
-        self.db.execute("INSERT INTO heard VALUES (?, ?)", (stream, _pack(lines)))
+        packed = _pack([_heard(one.position, one.received) for one in heard])
+        self.db.execute("INSERT INTO heard VALUES (?, ?)", (stream, packed))
 
     def fetch(self, stream: str) -> list[Delivery]:
         """What was heard of it, which is not aside any more; nothing of one that never was."""
@@ -84,7 +86,24 @@ class _Aside:
         if row is None:
             return []
         self.db.execute("DELETE FROM heard WHERE stream = ?", (stream,))
-        return [parse(envelope.decode(line), position) for position, line in _unpack(row[0])]
+        return [_delivery(*one) for one in _unpack(row[0])]
+
+
+def _heard(position: int, received: Received) -> _Heard:
+    refuted = received.verified_by == UNVERIFIED
+    return position, received.body, received.received_at, received.unread_time, refuted, received.cut_from
+
+
+def _delivery(
+    position: int,
+    body: bytes,
+    at: datetime | None,
+    unread_time: str | None,
+    refuted: bool,  # noqa: FBT001 - as it was packed
+    cut_from: int | None,
+) -> Delivery:
+    verified_by = UNVERIFIED if refuted else None
+    return parse(Received(body, at, "", verified_by, unread_time, cut_from), position)
 
 
 @attrs.define
@@ -182,7 +201,9 @@ class _Run:
     def _sweep(self) -> None:
         """Puts aside who is over. Of one that others of its meeting may overlap with, it is kept when it was."""
         now = self.traffic.newest
-        over = [one for one in self.sessions.values() if now is not None and _is_over(one, now, self.rules)]
+        seen = [_over(one, now, self.rules) for one in self.sessions.values()] if now is not None else []
+        over = [one for one in seen if one is not None]
+        self.sessions.update((session.stream, session) for session in over)
         for session in over:
             self._tell(session.stream, now)
         for session in over:
@@ -199,14 +220,15 @@ class _Run:
             self.spans[meeting] = [one for one in spans if any(rival(this, [one], self.rules) for this in live)]
 
 
-def _is_over(session: Session, now: datetime, rules: Rules) -> bool:
-    """Whether time will change nothing more of it, and a copy of what came would be none of a redelivery."""
+def _over(session: Session, now: datetime, rules: Rules) -> Session | None:
+    """The session settled, if time will change nothing more of it, and a copy of what came would be none of a redelivery."""
     last = session.last_seen_at
     if last is None or now - last <= rules.redelivery:
-        return False
+        return None
     if session.active and not session.ended and now - last < rules.session_idle:
-        return False
-    return next_deadline(settle(session, now, rules), rules) is None
+        return None
+    settled = settle(session, now, rules)
+    return settled if next_deadline(settled, rules) is None else None
 
 
 @attrs.define

@@ -295,10 +295,10 @@ def _brings_another(lifecycle: Lifecycle, run: Run, delivery: Delivery) -> bool:
 def copied_after(run: Run, delivery: Delivery, rules: Rules) -> timedelta | None:
     """How long ago the run had this step with equal data; ``None`` if it had not, or too long ago."""
     heard = run.heard(_step(delivery).name)
-    age = gap(heard.at, delivery.received_at) if heard else None
-    if heard is None or age is None or age > rules.redelivery or not same_data(heard.data, delivery.data):
+    if heard is None:
         return None
-    return age
+    age = gap(heard.at, delivery.received_at)
+    return None if age > rules.redelivery or not same_data(heard.data, delivery.data) else age
 
 
 def _copies_run_before(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> timedelta | None:
@@ -575,6 +575,8 @@ class _Move:
 
     def moved_on(self) -> bool:
         """Takes back that the run was stuck. Whether that had been said."""
+        if not self.run.findings:
+            return False
         stuck = list(overdue(self.aggregate.lifecycle, self.run))
         for finding in stuck:
             finding.verdict = "retracted"
@@ -817,8 +819,7 @@ def _retract(findings: Iterable[Finding]) -> None:
 
 def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:
     """The standing findings that say the run is stuck."""
-    codes = {step.overdue for step in lifecycle.steps}
-    return (finding for finding in run.standing() if finding.code in codes)
+    return (finding for finding in run.standing() if finding.code in lifecycle.overdue)
 
 
 def taken(delivery: Delivery) -> StepTaken:

@@ -217,7 +217,8 @@ def parse_time(text: str) -> datetime | None:
         return _from_epoch(text)
     try:
         time = datetime.fromisoformat(text)
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        if time.tzinfo is not UTC:
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return time if time.year in _YEARS else None

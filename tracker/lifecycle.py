@@ -148,6 +148,19 @@ class Lifecycle:
         return tuple(step.name for step in self.steps if step.closes and not step.outcome)
 
     @cached_property
+    def limited(self) -> dict[str, tuple[Step, ...]]:
+        """State in which no run may stay for long -> the steps that report and limit it."""
+        return {
+            state: tuple(step for step in self.steps if step.state == state and step.limit)
+            for state in {step.state for step in self.steps if step.limit}
+        }
+
+    @cached_property
+    def overdue(self) -> frozenset[str]:
+        """The codes that say of a run that it is stuck."""
+        return frozenset(step.overdue for step in self.steps if step.overdue)
+
+    @cached_property
     def states(self) -> tuple[str, ...]:
         """Every state a webhook can report, in order, each once."""
         return tuple(dict.fromkeys(step.state for step in self.steps))

@@ -187,10 +187,13 @@ class Log:
                     dropped += len(first)
                 else:
                     rest += first
-                for following in more:
+                if more:
                     number += 1
                     yield _line(number, bytes(rest), dropped)
-                    rest, dropped = bytearray(following), 0
+                    rest, dropped = bytearray(more.pop()), 0
+                    for text in more:
+                        number += 1
+                        yield _line(number, text, 0)
                 if not dropped and len(rest) > MAX_ENVELOPE:
                     rest, dropped = rest[:KEPT], len(rest)
         except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:

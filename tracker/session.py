@@ -178,9 +178,9 @@ def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Sessio
 
 def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) -> Judgement:
     """Lets one delivery move the session. Never raises, whatever was delivered."""
-    if delivery.received_at is not None:
-        # What comes at the very end of a window is inside it.
-        _pass_time(session, delivery.received_at - timedelta.resolution, rules)
+    at, due = delivery.received_at, session.next_deadline
+    if at is not None and due is not None and at > due:  # what comes at the very end of a window is inside it
+        _pass_time(session, at - timedelta.resolution, rules)
     _hear(session, delivery, rules)
     judgement = (
         _judge_routed(session, delivery, rules) if delivery.step else _judge_unrouted(session, delivery, rules)
@@ -193,14 +193,15 @@ def judge(session: Session, delivery: Delivery, rules: Rules = DEFAULT_RULES) ->
 
 
 def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgement:
-    assert delivery.lifecycle is not None
-    aggregate = session.aggregates.get((delivery.lifecycle.name, delivery.key))
+    lifecycle = delivery.lifecycle
+    assert lifecycle is not None
+    key = lifecycle.name, delivery.key
+    aggregate = session.aggregates.get(key)
     if aggregate is None:
-        aggregate = Aggregate(delivery.lifecycle, delivery.key)
-        session.aggregates[delivery.lifecycle.name, delivery.key] = aggregate
+        aggregate = session.aggregates[key] = Aggregate(lifecycle, delivery.key)
     label = aggregate.label
     echoes = _echoes(session, aggregate, delivery, rules)
-    beside = not delivery.lifecycle.visits and any(one.aggregate != echoes[-1].aggregate for one in echoes)
+    beside = bool(echoes) and not lifecycle.visits and any(one.aggregate != key for one in echoes)
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     assert judgement.run is not None
@@ -212,9 +213,12 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         raised.extend(_take_back(session, echoes, rules))
     if reading not in UNMOVED:
         raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
-        raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
-        raised.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
-        raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
+        if session.ended:
+            raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
+        if lifecycle.shared:
+            raised.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
+        if lifecycle.subject or lifecycle.visits:
+            raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
     raised.extend(_judge_start(session, aggregate, run, delivery, rules))
     for finding in raised:
         _own(session, finding)
@@ -223,6 +227,8 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
             session.provisional.append(finding)
     _expect(session, run.undecided_until)
     _expect(session, _limit(aggregate, run, rules))
+    if not raised:
+        return judgement
     told = tuple(finding for finding in raised if finding.position == delivery.position)
     return attrs.evolve(judgement, findings=told) if told != judgement.findings else judgement
 
@@ -277,8 +283,10 @@ def _hear(session: Session, delivery: Delivery, rules: Rules) -> None:
     if at is not None and session.last_seen_at is not None and at - session.last_seen_at >= rules.session_idle:
         session.idle.append((session.last_seen_at, at))
     if at is not None:
-        session.first_seen_at = at if session.first_seen_at is None else min(session.first_seen_at, at)
-        session.last_seen_at = at if session.last_seen_at is None else max(session.last_seen_at, at)
+        if session.first_seen_at is None or at < session.first_seen_at:
+            session.first_seen_at = at
+        if session.last_seen_at is None or at > session.last_seen_at:
+            session.last_seen_at = at
     if session.presumed_ended and at is not None:
         session.presumed_ended = False
         for finding in session.findings:
@@ -299,8 +307,11 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
     Somebody who comes in again after having left is no copy.
     """
     at, lifecycle, step = delivery.received_at, aggregate.lifecycle, delivery.step
-    ages = (copied_after(run, delivery, rules) for run in aggregate.runs[:-3:-1])
-    age = next((age for age in ages if age is not None), None)
+    age = None
+    for run in aggregate.runs[:-3:-1]:
+        age = copied_after(run, delivery, rules)
+        if age is not None:
+            break
     if at is None or step is None or age is None or age <= rules.fast_redelivery:
         return []
     if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
@@ -403,7 +414,7 @@ def _judge_frame(
     """X402 and D104: what may begin and what may end after the session has ended."""
     lifecycle, step = aggregate.lifecycle, delivery.step
     assert step is not None
-    if not session.ended or run.outlives or lifecycle.frame:
+    if run.outlives or lifecycle.frame:
         return
     blame = partial(_reproach_run, session, aggregate, run, rules, delivery, judgement)
     words = {"delay": delay(session.end_heard, delivery.received_at)}
@@ -470,7 +481,7 @@ def _judge_artefacts(
 ) -> Iterator[Finding]:
     """C508: a file or url belongs to one run. What merely came again is not looked at."""
     lifecycle = aggregate.lifecycle
-    if not lifecycle.shared or judgement.reading not in ("advanced", "skipped-ahead"):
+    if judgement.reading not in ("advanced", "skipped-ahead"):
         return
     owner = lifecycle.name, aggregate.key, run.number
     for name in lifecycle.artefacts:
@@ -601,8 +612,8 @@ def _limit(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
     """When a run has been in its state for too long."""
     if run.closed or run.tentative or run.since is None:
         return None
-    for step in aggregate.lifecycle.steps:
-        if step.state == run.state and step.limit and not any(run.standing(step.overdue)):
+    for step in aggregate.lifecycle.limited.get(run.state, ()):
+        if not any(run.standing(step.overdue)):
             window: timedelta = getattr(rules, step.limit)
             return run.since + window
     return None

@@ -156,12 +156,18 @@ class Traffic:
     def _hear_time(self, delivery: Delivery, at: datetime, rules: Rules) -> None:
         source = delivery.received.source.rpartition(":")[0]
         before = self.clocks.get(source)
-        if before is not None and before - at >= CLOCK and all(one.source != source for one in self.backwards):
+        if (
+            before is not None
+            and at < before
+            and before - at >= CLOCK
+            and all(one.source != source for one in self.backwards)
+        ):
             self.backwards.append(
                 Backwards(self._number(), delivery.position, source, delivery.topic, at, before)
             )
         self.clocks[source] = at
-        self.oldest = at if self.oldest is None else min(self.oldest, at)
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
         if self.newest is None or at > self.newest:
             if self.newest is not None and at - self.newest >= rules.silence:
                 self._hear_silence(delivery.position, self.newest, at)

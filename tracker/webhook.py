@@ -59,9 +59,10 @@ class Delivery:
     extra: dict[str, Any] = attrs.field(factory=dict)
     unrouted: str = ""
     problem: str = ""
+    received_at: datetime | None = attrs.field(init=False)
 
-    @property
-    def received_at(self) -> datetime | None:
+    @received_at.default
+    def _received_at(self) -> datetime | None:
         return self.received.received_at
 
     @property
