@@ -112,6 +112,15 @@ class Run:
                 yield finding
 
 
+@attrs.frozen
+class Copy:
+    """A delivery that was taken for a copy, how long after the first it came, and what that costs a story."""
+
+    position: int
+    age: timedelta
+    price: float
+
+
 @attrs.define(eq=False)
 class Aggregate:
     """One instance of a lifecycle in one session, told apart from the others by ``key``."""
@@ -120,6 +129,9 @@ class Aggregate:
     key: tuple[tuple[str, str], ...] = ()
     label: str = ""
     runs: list[Run] = attrs.field(factory=list)
+    others: list[Aggregate] = attrs.field(factory=list)
+    taken_back: list[Finding] = attrs.field(factory=list)
+    copies: list[Copy] = attrs.field(factory=list)
 
     @property
     def run(self) -> Run | None:
@@ -140,7 +152,16 @@ class Aggregate:
         return self.label or " ".join(value for _, value in self.key) or self.lifecycle.name
 
     def copy(self) -> Aggregate:
-        return attrs.evolve(self, runs=[run.copy() for run in self.runs])
+        return attrs.evolve(
+            self,
+            runs=[run.copy() for run in self.runs],
+            others=[other.copy() for other in self.others],
+            taken_back=[finding.copy() for finding in self.taken_back],
+        )
+
+    def is_no_copy(self, position: int | None) -> None:
+        """What had been taken for a copy was a step of its own."""
+        self.copies = [copy for copy in self.copies if copy.position != position]
 
 
 @attrs.frozen
@@ -208,14 +229,14 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules,
         copied = age <= rules.fast_redelivery or (equal and age <= rules.redelivery)
         return "redelivered" if copied else "new-run"
     # It has the step: with other data, as the second of a pair that restarts it, again, or too late.
-    restarts = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
+    second = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
     if not equal:
-        return "new-run" if restarts and _brings_another(lifecycle, run, delivery) else "conflict"
-    if restarts and age > rules.fast_redelivery and not echoes:
+        return "new-run" if second and _brings_another(lifecycle, run, delivery) else "conflict"
+    if second and age > rules.fast_redelivery and not echoes:
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"
-    return "new-run" if begins and _restarts(lifecycle) else "repeated"
+    return "new-run" if begins and restarts(lifecycle) else "repeated"
 
 
 def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, *, ended: bool) -> Reading:
@@ -353,11 +374,20 @@ def delay(earlier: datetime | None, later: datetime | None) -> str:
 
 
 def evolve(
-    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, numbers: Iterator[int]
+    aggregate: Aggregate,
+    delivery: Delivery,
+    reading: Reading,
+    rules: Rules,
+    numbers: Iterator[int],
+    *,
+    before: bool = False,
 ) -> Judgement:
-    """Does what the reading says. ``numbers`` gives each finding its number in the session."""
+    """Does what the reading says. ``numbers`` gives each finding its number in the session.
+
+    ``before``: it belongs to the run before the latest, which had been given up without it.
+    """
     move = _Move(aggregate, delivery, _step(delivery), rules, numbers, aggregate.state)
-    _MOVES[reading](move)
+    _Move.owed(move) if before else _MOVES[reading](move)
     return Judgement(
         reading,
         aggregate.lifecycle.name,
@@ -424,6 +454,17 @@ class _Move:
             self.blame(lifecycle.open_at_end, state=stayed.state)
         self.blame("T303", since=run.since)
 
+    def owed(self) -> None:
+        """A step of the run before comes after the latest began: it had not been lost."""
+        *_, run, latest = self.aggregate.runs
+        self.run = run
+        self.fill(run)
+        if self.step.closes:
+            run.state, run.inferred = self.step.state, False
+            _retract(run.standing(*(step.restarted for step in self.aggregate.lifecycle.steps)))
+            latest.replaced = None
+        self.blame("D102", earlier=next(step for step in latest.steps.values() if not step.inferred))
+
     def correct(self, copy: StepTaken) -> None:
         """The run ends by this: what had ended it was a copy of the end of the run before."""
         run, lifecycle = self.run, self.aggregate.lifecycle
@@ -451,7 +492,7 @@ class _Move:
             self.run.again = taken(self.delivery)
             self.blame("D105", earlier=heard, missing=lifecycle.endings, window=self.rules.overtaken)
             return
-        if begins and not self.run.closed and _restarts(lifecycle):
+        if begins and not self.run.closed and restarts(lifecycle):
             self.run.again = taken(self.delivery)
         self.blame("D101", earlier=heard)
 
@@ -484,9 +525,12 @@ class _Move:
             self.take()
             return
         restart = old.again if self.step.name not in lifecycle.starts else None
-        if restart is not None:
+        heard = old.heard(self.step.name)
+        if not lifecycle.visits and heard and gap(heard.at, self.delivery.received_at) <= self.rules.redelivery:
             run.replaced = old.copy()
+        if restart is not None:
             run.steps[restart.step] = restart
+            self.aggregate.is_no_copy(restart.position)
             run.state = lifecycle.by_name[restart.step].state
             # It was no redelivery after all.
             _retract(finding for finding in old.standing("D101") if finding.position == restart.position)
@@ -497,7 +541,7 @@ class _Move:
         if any(overdue(lifecycle, old)):  # it was stuck, so it had to be begun again
             return
         self.run = old
-        window = self.rules.overtaken if lifecycle.visits else self.rules.redelivery if restart else None
+        window = self.rules.overtaken if lifecycle.visits else self.rules.redelivery if run.replaced else None
         self.blame(code, earlier=restart, missing=lifecycle.endings, window=window, missing_since=old.since)
         self.run = run
 
@@ -548,6 +592,7 @@ class _Move:
         begun = next((step.at for step in self.run.steps.values() if not step.inferred), suspect.at)
         if abs(gap(suspect.at, begun)) > self.rules.lateness:
             return None
+        self.aggregate.is_no_copy(suspect.position)
         for finding in before.standing("D101"):
             if finding.position == suspect.position:
                 finding.verdict = "retracted"
@@ -817,6 +862,17 @@ def _retract(findings: Iterable[Finding]) -> None:
         finding.verdict = "retracted"
 
 
+def limit_of(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
+    """When a run has been in its state for too long."""
+    if run.closed or run.tentative or run.since is None:
+        return None
+    for step in aggregate.lifecycle.limited.get(run.state, ()):
+        if not any(run.standing(step.overdue)):
+            window: timedelta = getattr(rules, step.limit)
+            return run.since + window
+    return None
+
+
 def overdue(lifecycle: Lifecycle, run: Run) -> Iterator[Finding]:
     """The standing findings that say the run is stuck."""
     return (finding for finding in run.standing() if finding.code in lifecycle.overdue)
@@ -841,7 +897,7 @@ def _step(delivery: Delivery) -> Step:
     return delivery.step
 
 
-def _restarts(lifecycle: Lifecycle) -> bool:
+def restarts(lifecycle: Lifecycle) -> bool:
     """Whether a run may begin anew after another, and must not while one is open."""
     return not lifecycle.visits and lifecycle.reopens(LOST)
 

@@ -24,6 +24,7 @@ from tracker.aggregate import (
     Aggregate,
     Certainty,
     Judgement,
+    Reading,
     Run,
     copied_after,
     delay,
@@ -32,11 +33,24 @@ from tracker.aggregate import (
     give_up,
     is_copy,
     leave_early,
+    limit_of,
     overdue,
     plus,
     read,
     reproach,
+    restarts,
     withdraw,
+)
+from tracker.doubt import (
+    UNTOLD,
+    cheapest,
+    doubts,
+    fork,
+    let_pass,
+    prune,
+    settled_upon,
+    strain,
+    tell_instead,
 )
 from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
@@ -81,6 +95,7 @@ class Echo:
     aggregate: AggregateKey
     step: str
     position: int
+    at: datetime
     age: timedelta
     run: int = 0
 
@@ -141,14 +156,18 @@ class Session:
     def all_findings(self) -> list[Finding]:
         """Every finding in the order raised, retracted ones too."""
         found = list(self.findings)
-        for run in self.runs():
-            found.extend(run.findings)
+        for aggregate in self.aggregates.values():
+            found.extend(aggregate.taken_back)
+            for run in aggregate.runs:
+                found.extend(run.findings)
         found.sort(key=lambda finding: finding.number)
         return found
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self, *, untold: bool = False) -> Iterator[Run]:
+        """The runs of all aggregates; with ``untold``, those of the stories that are not told as well."""
         for aggregate in self.aggregates.values():
-            yield from aggregate.runs
+            for story in (aggregate, *aggregate.others) if untold else (aggregate,):
+                yield from story.runs
 
     def copy(self) -> Session:
         copied = attrs.evolve(
@@ -201,8 +220,11 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         aggregate = session.aggregates[key] = Aggregate(lifecycle, delivery.key)
     label = aggregate.label
     echoes = _echoes(session, aggregate, delivery, rules)
-    beside = bool(echoes) and not lifecycle.visits and any(one.aggregate != key for one in echoes)
+    beside = bool(echoes) and not lifecycle.visits and _witnessed(session, aggregate, echoes)
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
+    stories = _stories(session, aggregate, delivery, reading, rules, echoes=beside)
+    if reading == "redelivered":
+        strain(aggregate, delivery, _age(aggregate, delivery, rules), rules, witnessed=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     assert judgement.run is not None
     run = aggregate.runs[judgement.run - 1]
@@ -211,14 +233,13 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         session.echoes[-1] = echoes[-1] = attrs.evolve(echoes[-1], run=judgement.run)
     if len(echoes) > 1 and _is_echo(session, echoes[-1]):
         raised.extend(_take_back(session, echoes, rules))
-    if reading not in UNMOVED:
-        raised.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
-        if session.ended:
-            raised.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
-        if lifecycle.shared:
-            raised.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
-        if lifecycle.subject or lifecycle.visits:
+    raised.extend(_judge_step(session, aggregate, run, delivery, rules, judgement, label))
+    if lifecycle.subject or lifecycle.visits:
+        if reading not in UNMOVED:
             raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
+    if stories:
+        judgement, raised = _weigh(session, aggregate, delivery, rules, judgement, stories, raised, witnessed=beside)
+        run = aggregate.runs[-1]
     raised.extend(_judge_start(session, aggregate, run, delivery, rules))
     for finding in raised:
         _own(session, finding)
@@ -226,11 +247,98 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         if finding.verdict == "provisional":
             session.provisional.append(finding)
     _expect(session, run.undecided_until)
-    _expect(session, _limit(aggregate, run, rules))
+    _expect(session, limit_of(aggregate, run, rules))
     if not raised:
         return judgement
     told = tuple(finding for finding in raised if finding.position == delivery.position)
     return attrs.evolve(judgement, findings=told) if told != judgement.findings else judgement
+
+
+def _judge_step(
+    session: Session,
+    aggregate: Aggregate,
+    run: Run,
+    delivery: Delivery,
+    rules: Rules,
+    judgement: Judgement,
+    label: str,
+) -> Iterator[Finding]:
+    """What a step that moved its run can be reproached with, beside the move itself."""
+    if judgement.reading in UNMOVED:
+        return
+    yield from _judge_content(session, aggregate, run, delivery, rules, judgement, label)
+    if session.ended:
+        yield from _judge_frame(session, aggregate, run, delivery, rules, judgement)
+    if aggregate.lifecycle.shared:
+        yield from _judge_artefacts(session, aggregate, run, delivery, rules, judgement)
+
+
+def _age(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> timedelta | None:
+    ages = (copied_after(run, delivery, rules) for run in aggregate.runs[:-3:-1])
+    return next((age for age in ages if age is not None), None)
+
+
+def _stories(
+    session: Session, aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, echoes: bool
+) -> list[tuple[Aggregate, Reading, bool]]:
+    """The stories that are followed beside the one told, and what each takes the delivery for."""
+    found: list[tuple[Aggregate, Reading, bool]] = []
+    if aggregate.others and settled_upon(aggregate, delivery.received_at, rules):
+        aggregate.others = []
+    for story in aggregate.others:
+        let_pass(story, delivery.received_at, rules)
+        other = read(story, delivery, rules, ended=session.ended, echoes=echoes)
+        found.append((story, other, False))
+        found.extend((fork(story), *doubt) for doubt in doubts(story, delivery, other, rules))
+    found.extend((fork(aggregate), *doubt) for doubt in doubts(aggregate, delivery, reading, rules))
+    return found
+
+
+def _weigh(
+    session: Session,
+    aggregate: Aggregate,
+    delivery: Delivery,
+    rules: Rules,
+    judgement: Judgement,
+    stories: list[tuple[Aggregate, Reading, bool]],
+    raised: list[Finding],
+    *,
+    witnessed: bool,
+) -> tuple[Judgement, list[Finding]]:
+    """Moves the other stories too, and tells the cheapest."""
+    judgements = {}
+    for story, reading, before in stories:
+        if reading == "redelivered":
+            strain(story, delivery, _age(story, delivery, rules), rules, witnessed=witnessed)
+        judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
+        assert moved.run is not None
+        list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
+    aggregate.others = [story for story, _, _ in stories]
+    at = delivery.received_at
+    prune(aggregate, rules, at)
+    best = cheapest(aggregate, rules, at)
+    if best is not aggregate:
+        return judgements[id(best)], _tell_instead(session, aggregate, best, raised)
+    return judgement, raised
+
+
+def _tell_instead(
+    session: Session, aggregate: Aggregate, story: Aggregate, fresh: Iterable[Finding] = ()
+) -> list[Finding]:
+    """Tells another story of an aggregate. What that finds, with what was found but not told yet."""
+    before = {id(found) for run in aggregate.runs for found in run.findings}
+    raised = [found for found in fresh if id(found) not in before]
+    raised.extend(tell_instead(aggregate, story, session.numbers, fresh))
+    session.provisional = [found for found in session.provisional if id(found) not in before]
+    for run in aggregate.runs:
+        for found in run.findings:
+            _own(session, found)
+            if found.verdict == "provisional" and found not in raised:
+                session.provisional.append(found)
+                _expect(session, found.deadline)
+    by_number = {found.number: found for run in aggregate.runs for found in run.findings}
+    session.absent = [by_number.get(found.number, found) for found in session.absent]
+    return raised
 
 
 def settle(session: Session, as_of: datetime | None, rules: Rules = DEFAULT_RULES) -> Session:
@@ -316,7 +424,7 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
         return []
     if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
         return []
-    echo = Echo((lifecycle.name, aggregate.key), step.name, delivery.position, age)
+    echo = Echo((lifecycle.name, aggregate.key), step.name, delivery.position, at, age)
     alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
     session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
     return [*alike, echo]
@@ -329,6 +437,29 @@ def _is_echo(session: Session, echo: Echo) -> bool:
     if echo.run < latest.number and (echo.run or any(_is_step_of(run, echo) for run in earlier)):
         return False
     return not _is_step_of(latest, echo) or _is_proven_copy(aggregate, echo.age)
+
+
+def _witnessed(session: Session, aggregate: Aggregate, echoes: list[Echo]) -> bool:
+    """Whether what came again beside this aggregate's step shows that all of it was sent again.
+
+    What can be begun anew by one button with it shows nothing, unless a run would have been given up
+    for it. And where all was sent again, nothing is missing of what had come in between.
+    """
+    key = aggregate.lifecycle.name, aggregate.key
+    open_still = not aggregate.runs[-1].closed and (len(aggregate.runs) == 1 or aggregate.runs[-1].replaced)
+    beside = [session.aggregates[one.aggregate].lifecycle for one in echoes if one.aggregate != key]
+    if not beside or (not open_still and all(restarts(lifecycle) for lifecycle in beside)):
+        return False
+    again = {(one.aggregate, one.step) for one in echoes}
+    places = {one.position for one in echoes}
+    first, last = min(one.at - one.age for one in echoes), max(one.at - one.age for one in echoes)
+    for other, found in session.aggregates.items():
+        for run in found.runs:
+            for name, step in run.steps.items():
+                between = step.at is not None and first < step.at < last and step.position not in places
+                if between and (other, name) not in again:
+                    return False
+    return True
 
 
 def _is_proven_copy(aggregate: Aggregate, age: timedelta) -> bool:
@@ -345,8 +476,9 @@ def _take_back(session: Session, echoes: list[Echo], rules: Rules) -> Iterator[F
     for key in dict.fromkeys(one.aggregate for one in echoes):
         aggregate = session.aggregates[key]
         runs = aggregate.runs[-2:]
-        beside = any(one.aggregate != key or any(one.step not in run.steps for run in runs) for one in echoes)
-        if beside and _is_proven_copy(aggregate, echoes[-1].age):
+        beside = any(one.aggregate == key and any(one.step not in run.steps for run in runs) for one in echoes)
+        if (beside or _witnessed(session, aggregate, echoes)) and _is_proven_copy(aggregate, echoes[-1].age):
+            aggregate.others = []
             yield from withdraw(aggregate, "D101", rules, session.numbers)
 
 
@@ -402,7 +534,7 @@ def _frame_heard(session: Session, run: Run, delivery: Delivery, rules: Rules) -
         session.end_heard, session.end_position = delivery.received_at, delivery.position
         session.ended_at = end or delivery.received_at
         _expect(session, plus(session.end_heard, rules.grace))
-        for other in session.runs():
+        for other in session.runs(untold=True):
             for finding in other.standing(SELF_STOPPED):
                 if gap(finding.at, session.end_heard) <= rules.self_stop:
                     _excuse(finding, rules)
@@ -487,6 +619,8 @@ def _judge_artefacts(
     for name in lifecycle.artefacts:
         for value in _texts(getattr(delivery.payload, name)):
             first = session.artefacts.setdefault((lifecycle.name, value), owner)
+            if first[1] == aggregate.key:  # as this story has it
+                first = next((*owner[:2], one.number) for one in aggregate.runs if value in _texts_of(one, name) or one is run)
             restarted = aggregate.runs[first[2] - 1].state == LOST if first[1] == aggregate.key else False
             if first != owner and not restarted and not any(run.standing(lifecycle.shared)):
                 whose = " ".join((str(first[2]), *(word for _, word in first[1])))
@@ -500,6 +634,10 @@ def _judge_artefacts(
                     lifecycle.shared,
                     {"field": value, "value": whose},
                 )
+
+
+def _texts_of(run: Run, name: str) -> tuple[str, ...]:
+    return tuple(_texts(run.data.get(name)))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -566,7 +704,7 @@ def _deadlines(session: Session, rules: Rules) -> Iterator[Deadline]:
         for run in aggregate.runs[-1:]:
             if run.tentative and run.undecided_until is not None:
                 yield run.undecided_until, partial(_decide, session, aggregate, run, rules)
-            limit = _limit(aggregate, run, rules)
+            limit = limit_of(aggregate, run, rules)
             if limit is not None:
                 yield limit, partial(_overdue, session, aggregate, run, limit, rules)
     if session.ended and not session.closed_out and session.end_heard is not None:
@@ -608,17 +746,6 @@ def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> I
     return withdraw(aggregate, code, rules, session.numbers)
 
 
-def _limit(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
-    """When a run has been in its state for too long."""
-    if run.closed or run.tentative or run.since is None:
-        return None
-    for step in aggregate.lifecycle.limited.get(run.state, ()):
-        if not any(run.standing(step.overdue)):
-            window: timedelta = getattr(rules, step.limit)
-            return run.since + window
-    return None
-
-
 def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rules: Rules) -> Iterable[Finding]:
     lifecycle = aggregate.lifecycle
     code = next(step.overdue for step in lifecycle.steps if step.state == run.state)
@@ -635,7 +762,16 @@ def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rul
         words={"since": isoformat(run.since) if run.since else ""},
     )
     run.findings.append(finding)
+    if aggregate.others:
+        best = cheapest(aggregate, rules, at)
+        if best is not aggregate:
+            return _told_by(session, _tell_instead(session, aggregate, best, [finding]))
     return [finding]
+
+
+def _told_by(session: Session, raised: list[Finding]) -> list[Finding]:
+    session.provisional.extend(found for found in raised if found.verdict == "provisional")
+    return raised
 
 
 def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Finding]:
@@ -643,6 +779,11 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
     session.closed_out = True
     found: list[Finding] = []
     for aggregate in session.aggregates.values():
+        if aggregate.others:
+            best = cheapest(aggregate, rules, at, over=True)
+            if best is not aggregate:
+                found.extend(_told_by(session, _tell_instead(session, aggregate, best)))
+            aggregate.others = []
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
             continue

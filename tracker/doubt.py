@@ -1,0 +1,208 @@
+"""Where a delivery may be read in two ways, both are followed, and the story that reproaches least is told.
+
+A second recording looks like a redelivery of the first, and a stop that comes while the next run is
+open may be that run's or a copy of the stop before. ``read`` says what is likelier at that moment;
+``doubts`` says how else it may be. Each other reading is a story of its own: an aggregate that goes on
+with the same deliveries, untold. What its steps and its findings cost says how likely it is. Once one
+costs less than the story that is told, it takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import attrs
+
+from tracker.aggregate import (
+    LOST,
+    SAME_AGE,
+    Aggregate,
+    Copy,
+    Judgement,
+    Reading,
+    Run,
+    StepTaken,
+    copied_after,
+    gap,
+    limit_of,
+    restarts,
+    withdraw,
+)
+from tracker.findings import CATALOGUE, Finding
+from tracker.rules import Rules
+from tracker.webhook import Delivery
+
+COST = {"info": 1.0, "warning": 5.0, "error": 8.0}
+"""What a finding costs a story, by what the catalogue says of its severity."""
+COPY, COPY_AT_ONCE, COPY_BESIDE = 2.0, 1.0, 0.5
+"""What a copy costs: alone, within ``fast_redelivery``, and when another of the same age came before."""
+PAIR = 6.0
+"""And what it costs more that the first two steps both came again, if that began nothing."""
+HOPELESS = 9.0
+"""A story that costs so much more than the one told is given up."""
+MOST_STORIES = 6
+MOST_COPIES = 64
+
+
+def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules) -> Iterator[tuple[Reading, bool]]:
+    """How else a delivery may be read, and whether it is then the run before the latest that it moves."""
+    run, lifecycle, step = aggregate.run, aggregate.lifecycle, delivery.step
+    if run is None or step is None or not restarts(lifecycle):
+        return
+    age = copied_after(run, delivery, rules)
+    if age is not None and age <= rules.fast_redelivery:
+        return
+    begins, heard = step.name in lifecycle.starts, run.heard(step.name)
+    before = aggregate.runs[-2] if len(aggregate.runs) > 1 else None
+    if before is not None and not run.closed and heard is None and reading != "redelivered":
+        if before.state != LOST and copied_after(before, delivery, rules) is not None:
+            yield "redelivered", False
+    if before is not None and before.state == LOST and not begins and before.heard(step.name) is None:
+        if gap(_begun(run), delivery.received_at) <= rules.lateness:
+            yield "late", True
+    if reading in ("redelivered", "conflict") and run.closed and not begins and not step.closes:
+        yield "skipped-ahead", False
+    if begins and heard is not None:
+        if reading == "redelivered":
+            yield "new-run", False
+        elif reading == "new-run" and run.closed and age is not None:
+            yield "redelivered", False
+    elif reading == "new-run" and age is not None:  # the second of a pair
+        yield "redelivered", False
+
+
+def _begun(run: Run) -> datetime | None:
+    return min((step.at for step in run.steps.values() if step.at is not None), default=None)
+
+
+def strain(
+    aggregate: Aggregate, delivery: Delivery, age: timedelta | None, rules: Rules, *, witnessed: bool = False
+) -> None:
+    """Keeps what it costs that a delivery is taken for a copy, which came so long after the first.
+
+    ``witnessed``: other copies of the session are as old.
+    """
+    if age is None or not restarts(aggregate.lifecycle):
+        return
+    run, step = aggregate.runs[-1], delivery.step
+    assert step is not None
+    beside = witnessed or any(abs(age - copy.age) <= SAME_AGE for copy in aggregate.copies)
+    price = COPY_BESIDE if beside else COPY_AT_ONCE if age <= rules.fast_redelivery else COPY
+    if not witnessed and run.again and not run.closed and step.name not in aggregate.lifecycle.starts and run.heard(step.name):
+        price += PAIR
+    aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], Copy(delivery.position, age, price)]
+
+
+def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
+    """What a story costs at a moment; ``over``: and nothing more will come."""
+    total, run = sum(copy.price for copy in aggregate.copies), aggregate.run
+    for one in aggregate.runs:
+        total += sum(COST[CATALOGUE[found.code].severity] for found in one.standing() if found.code != "D101")
+    if run is None or run.closed:
+        return total
+    limit = limit_of(aggregate, run, rules)
+    if limit is not None and at is not None and limit <= at:
+        total += COST["error"]
+    if over and not run.outlives and not run.tentative:
+        total += COST["error"]
+    return total
+
+
+def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:
+    """What time alone does to a story that is not told."""
+    run = aggregate.run
+    if at is None or run is None:
+        return
+    for one in aggregate.runs[-2:]:
+        for finding in one.findings:
+            if finding.verdict == "provisional" and finding.deadline is not None and finding.deadline < at:
+                finding.verdict = "settled"
+    if run.tentative and run.undecided_until is not None and run.undecided_until < at:
+        withdraw(aggregate, "D105", rules, UNTOLD)
+
+
+class _Untold:
+    """The number of a finding that is not told."""
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        return 0
+
+
+UNTOLD = _Untold()
+
+
+def settled_upon(aggregate: Aggregate, at: datetime | None, rules: Rules) -> bool:
+    """Whether it no longer matters which story is true: the run is over, and the time for copies too."""
+    run = aggregate.run
+    if run is None or not run.closed:
+        return False
+    return gap(max((s.at for s in run.steps.values() if s.at is not None), default=None), at) > rules.redelivery
+
+
+def fork(aggregate: Aggregate) -> Aggregate:
+    """The same story so far, to be told on in another way."""
+    return attrs.evolve(aggregate, runs=[run.copy() for run in aggregate.runs], others=[], taken_back=[])
+
+
+def prune(aggregate: Aggregate, rules: Rules, at: datetime | None) -> None:
+    """Gives up the stories that cost too much, or that have become one with a cheaper one."""
+    costs = [(cost(story, rules, at), place, story) for place, story in enumerate(aggregate.others)]
+    least = cost(aggregate, rules, at)
+    kept, seen = [], {_shape(aggregate)}
+    for price, _, story in sorted(costs, key=lambda entry: entry[:2]):
+        if price > least + HOPELESS or _shape(story) in seen:
+            continue
+        seen.add(_shape(story))
+        kept.append(story)
+    aggregate.others = kept[: MOST_STORIES - 1]
+
+
+def _shape(story: Aggregate) -> tuple[object, ...]:
+    """What of a story decides how it goes on."""
+    *before, run = story.runs[-2:]
+    more = run.tentative, run.again and run.again.position, _places(run.suspects)
+    return *((one.state, _places(one.steps)) for one in (*before, run)), *more
+
+
+def _places(steps: dict[str, StepTaken]) -> tuple[object, ...]:
+    return tuple((name, step.position) for name, step in steps.items())
+
+
+def cheapest(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> Aggregate:
+    """The story to tell; the one that is told unless another costs less."""
+    return min([aggregate, *aggregate.others], key=lambda story: cost(story, rules, at, over=over))
+
+
+def tell_instead(aggregate: Aggregate, story: Aggregate, numbers: Iterator[int], fresh: Iterable[Finding] = ()) -> list[Finding]:
+    """Another story is told: what only the one before reproached is taken back. What is found anew.
+
+    ``fresh`` findings were not told yet.
+    """
+    untold = {id(finding) for finding in fresh}
+    shown = [found for run in aggregate.runs for found in run.findings if id(found) not in untold]
+    shown.extend(aggregate.taken_back)
+    by_place: dict[tuple[str, int | None], list[Finding]] = {}
+    for found in shown:
+        by_place.setdefault((found.code, found.position), []).append(found)
+    raised = []
+    aggregate.runs, story.runs = story.runs, aggregate.runs
+    aggregate.copies, story.copies = story.copies, aggregate.copies
+    for run in aggregate.runs:
+        for found in run.findings:
+            known = by_place.get((found.code, found.position))
+            if known:
+                before = known.pop(0)
+                found.number = before.number
+                if before.verdict == "retracted" and found.verdict != "retracted":
+                    raised.append(found)
+            else:
+                found.number = next(numbers)
+                raised.append(found)
+    aggregate.taken_back = [
+        attrs.evolve(found, verdict="retracted") for rest in by_place.values() for found in rest
+    ]
+    return raised
