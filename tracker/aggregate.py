@@ -457,12 +457,17 @@ class _Move:
     def owed(self) -> None:
         """A step of the run before comes after the latest began: it had not been lost."""
         *_, run, latest = self.aggregate.runs
+        lifecycle = self.aggregate.lifecycle
         self.run = run
+        reached = max(lifecycle.rank[taken.step] for taken in run.steps.values() if not taken.inferred)
+        ahead = lifecycle.rank[self.step.name] > reached
+        between = lifecycle.between(lifecycle.steps[reached].state, self.step.name) if ahead else ()
+        self.blame_skip(tuple(name for name in between if run.heard(name) is None), _last_heard(run))
         self.fill(run)
         if self.step.closes:
             run.state, run.inferred = self.step.state, False
             _retract(run.standing(*(step.restarted for step in self.aggregate.lifecycle.steps)))
-            latest.replaced = None
+        latest.replaced = None
         self.blame("D102", earlier=next(step for step in latest.steps.values() if not step.inferred))
 
     def correct(self, copy: StepTaken) -> None:

@@ -10,7 +10,8 @@ costs less than the story that is told, it takes its place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import pairwise
 
 import attrs
 
@@ -41,7 +42,7 @@ PAIR = 6.0
 """And what it costs more that the first two steps both came again, if that began nothing."""
 HOPELESS = 9.0
 """A story that costs so much more than the one told is given up."""
-MOST_STORIES = 6
+MOST_STORIES = 8
 MOST_COPIES = 64
 
 
@@ -76,21 +77,22 @@ def _begun(run: Run) -> datetime | None:
     return min((step.at for step in run.steps.values() if step.at is not None), default=None)
 
 
-def strain(
-    aggregate: Aggregate, delivery: Delivery, age: timedelta | None, rules: Rules, *, witnessed: bool = False
-) -> None:
-    """Keeps what it costs that a delivery is taken for a copy, which came so long after the first.
+def strain(aggregate: Aggregate, delivery: Delivery, rules: Rules, *, witnessed: bool = False) -> None:
+    """Keeps what it costs that a delivery is taken for a copy.
 
-    ``witnessed``: other copies of the session are as old.
+    ``witnessed``: something else shows that it is one.
     """
-    if age is None or not restarts(aggregate.lifecycle):
+    ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
+    if not ages or not restarts(aggregate.lifecycle):
         return
     run, step = aggregate.runs[-1], delivery.step
     assert step is not None
-    beside = witnessed or any(abs(age - copy.age) <= SAME_AGE for copy in aggregate.copies)
-    price = COPY_BESIDE if beside else COPY_AT_ONCE if age <= rules.fast_redelivery else COPY
-    if not witnessed and run.again and not run.closed and step.name not in aggregate.lifecycle.starts and run.heard(step.name):
+    alike = {copy.position: age for age in ages for copy in aggregate.copies if abs(age - copy.age) <= SAME_AGE}
+    price = COPY_BESIDE if witnessed or alike else COPY_AT_ONCE if ages[0] <= rules.fast_redelivery else COPY
+    second = run.again and not run.closed and step.name not in aggregate.lifecycle.starts and run.heard(step.name)
+    if second and run.again and not witnessed and not set(alike) - {run.again.position}:
         price += PAIR
+    age = next(iter(alike.values()), ages[0])
     aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], Copy(delivery.position, age, price)]
 
 
@@ -99,6 +101,12 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     total, run = sum(copy.price for copy in aggregate.copies), aggregate.run
     for one in aggregate.runs:
         total += sum(COST[CATALOGUE[found.code].severity] for found in one.standing() if found.code != "D101")
+    for earlier, later in pairwise(aggregate.runs[-4:]):
+        if earlier.state == LOST and any(
+            name in earlier.data and earlier.data[name] == later.data.get(name)
+            for name in aggregate.lifecycle.artefacts
+        ):
+            total += COST["error"]
     if run is None or run.closed:
         return total
     limit = limit_of(aggregate, run, rules)

@@ -67,6 +67,8 @@ STARTED, ENDED = ("session-started",), ("session-ended",)
 
 UNMOVED = ("redelivered", "repeated", "conflict")
 """Readings of what had come before."""
+DOUBLED = 0.75
+"""The share of what came that must have come twice for a session to have two channels."""
 MOST_ECHOES = 255
 """Copies of one session that are remembered."""
 Key = tuple[tuple[str, str], ...]
@@ -90,10 +92,11 @@ class _Numbers:
 
 @attrs.frozen
 class Echo:
-    """A copy of a step, how much later than the step it came, and the run that it moved nevertheless."""
+    """A copy of the step at ``of``, how much later than it came, and the run that it moved nevertheless."""
 
     aggregate: AggregateKey
     step: str
+    of: int | None
     position: int
     at: datetime
     age: timedelta
@@ -220,11 +223,13 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         aggregate = session.aggregates[key] = Aggregate(lifecycle, delivery.key)
     label = aggregate.label
     echoes = _echoes(session, aggregate, delivery, rules)
-    beside = bool(echoes) and not lifecycle.visits and _witnessed(session, aggregate, echoes)
+    beside = bool(echoes) and restarts(lifecycle) and (
+        _witnessed(session, aggregate, echoes) or _doubled(session, echoes[-1])
+    )
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     stories = _stories(session, aggregate, delivery, reading, rules, echoes=beside)
     if reading == "redelivered":
-        strain(aggregate, delivery, _age(aggregate, delivery, rules), rules, witnessed=beside)
+        strain(aggregate, delivery, rules, witnessed=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     assert judgement.run is not None
     run = aggregate.runs[judgement.run - 1]
@@ -273,11 +278,6 @@ def _judge_step(
         yield from _judge_artefacts(session, aggregate, run, delivery, rules, judgement)
 
 
-def _age(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> timedelta | None:
-    ages = (copied_after(run, delivery, rules) for run in aggregate.runs[:-3:-1])
-    return next((age for age in ages if age is not None), None)
-
-
 def _stories(
     session: Session, aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, echoes: bool
 ) -> list[tuple[Aggregate, Reading, bool]]:
@@ -309,7 +309,7 @@ def _weigh(
     judgements = {}
     for story, reading, before in stories:
         if reading == "redelivered":
-            strain(story, delivery, _age(story, delivery, rules), rules, witnessed=witnessed)
+            strain(story, delivery, rules, witnessed=witnessed)
         judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
         assert moved.run is not None
         list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
@@ -415,19 +415,41 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
     Somebody who comes in again after having left is no copy.
     """
     at, lifecycle, step = delivery.received_at, aggregate.lifecycle, delivery.step
-    age = None
-    for run in aggregate.runs[:-3:-1]:
-        age = copied_after(run, delivery, rules)
-        if age is not None:
-            break
-    if at is None or step is None or age is None or age <= rules.fast_redelivery:
+    if at is None or step is None or not aggregate.runs:
         return []
     if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
         return []
-    echo = Echo((lifecycle.name, aggregate.key), step.name, delivery.position, at, age)
-    alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
+    found = []
+    for run in aggregate.runs[:-4:-1]:
+        age = copied_after(run, delivery, rules)
+        if age is not None:
+            echo = Echo((lifecycle.name, aggregate.key), step.name, run.steps[step.name].position, delivery.position, at, age)
+            alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
+            found.append((alike, echo))
+    if not found:
+        return []
+    alike, echo = next((each for each in found if each[0]), found[0])
     session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
-    return [*alike, echo]
+    return [] if echo.age <= rules.fast_redelivery else [*alike, echo]
+
+
+def _doubled(session: Session, echo: Echo) -> bool:
+    """Whether everything comes twice in this session, and this would be the second time.
+
+    All that came before what it is a copy of, and can come but once, must have been told twice.
+    """
+    copied = {one.of for one in session.echoes[:-1] if _is_echo(session, one)}
+    if echo.of in copied:
+        return False
+    once = [
+        step.position in copied
+        for aggregate in session.aggregates.values()
+        if not restarts(aggregate.lifecycle)
+        for run in aggregate.runs
+        for step in run.steps.values()
+        if step.at is not None and step.at <= echo.at - echo.age
+    ]
+    return sum(once) >= 2 and sum(once) >= DOUBLED * len(once)
 
 
 def _is_echo(session: Session, echo: Echo) -> bool:
