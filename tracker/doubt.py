@@ -10,7 +10,7 @@ costs less than the story that is told, it takes its place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import attrs
@@ -36,7 +36,9 @@ from tracker.webhook import Delivery
 
 COST = {"info": 1.0, "warning": 5.0, "error": 8.0}
 """What a finding costs a story, by what the catalogue says of its severity."""
-COPY, COPY_AT_ONCE, COPY_BESIDE = 2.0, 1.0, 0.5
+SHARED = 16.0
+"""What it costs that two runs have one file or url: it is nearly never true."""
+COPY, COPY_AT_ONCE, COPY_BESIDE = 4.0, 1.0, 0.5
 """What a copy costs: alone, within ``fast_redelivery``, and when another of the same age came before."""
 PAIR = 6.0
 """And what it costs more that the first two steps both came again, if that began nothing."""
@@ -100,21 +102,32 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     """What a story costs at a moment; ``over``: and nothing more will come."""
     total, run = sum(copy.price for copy in aggregate.copies), aggregate.run
     for one in aggregate.runs:
-        total += sum(COST[CATALOGUE[found.code].severity] for found in one.standing() if found.code != "D101")
+        for found in one.standing():
+            if found.code == aggregate.lifecycle.shared:
+                total += SHARED
+            elif found.code != "D101":
+                excused = found.severity == "info" and found.code not in rules.severity
+                total += COST["info" if excused else CATALOGUE[found.code].severity]
     for earlier, later in pairwise(aggregate.runs[-4:]):
         if earlier.state == LOST and any(
             name in earlier.data and earlier.data[name] == later.data.get(name)
             for name in aggregate.lifecycle.artefacts
         ):
-            total += COST["error"]
+            total += SHARED
     if run is None or run.closed:
         return total
     limit = limit_of(aggregate, run, rules)
     if limit is not None and at is not None and limit <= at:
         total += COST["error"]
-    if over and not run.outlives and not run.tentative:
-        total += COST["error"]
+    if over and not run.outlives:
+        total += COPY if run.tentative else COST["error"]
     return total
+
+
+def price_of_withdrawal(aggregate: Aggregate) -> None:
+    """What began the latest run was a copy after all."""
+    position = next(step.position for step in aggregate.runs[-1].steps.values() if not step.inferred)
+    aggregate.copies = [*aggregate.copies, Copy(position or 0, timedelta(0), COPY)]
 
 
 def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:
@@ -127,6 +140,7 @@ def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:
             if finding.verdict == "provisional" and finding.deadline is not None and finding.deadline < at:
                 finding.verdict = "settled"
     if run.tentative and run.undecided_until is not None and run.undecided_until < at:
+        price_of_withdrawal(aggregate)
         withdraw(aggregate, "D105", rules, UNTOLD)
 
 

@@ -47,6 +47,7 @@ from tracker.doubt import (
     doubts,
     fork,
     let_pass,
+    price_of_withdrawal,
     prune,
     settled_upon,
     strain,
@@ -765,6 +766,7 @@ def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> I
     first = next(taken for taken in run.steps.values() if not taken.inferred)
     age = gap(aggregate.runs[-2].steps[first.step].at, first.at)
     code = "D101" if age <= rules.fast_redelivery else "D105"
+    price_of_withdrawal(aggregate)
     return withdraw(aggregate, code, rules, session.numbers)
 
 
