@@ -158,11 +158,13 @@ UNTOLD = _Untold()
 
 
 def settled_upon(aggregate: Aggregate, at: datetime | None, rules: Rules) -> bool:
-    """Whether it no longer matters which story is true: the run is over, and the time for copies too."""
-    run = aggregate.run
-    if run is None or not run.closed:
-        return False
-    return gap(max((s.at for s in run.steps.values() if s.at is not None), default=None), at) > rules.redelivery
+    """Whether it no longer matters which story is true: in all of them the run is over, and no copy can come."""
+    for story in (aggregate, *aggregate.others):
+        run = story.runs[-1]
+        last = max((step.at for step in run.steps.values() if step.at is not None), default=None)
+        if not run.closed or gap(last, at) <= rules.redelivery:
+            return False
+    return True
 
 
 def fork(aggregate: Aggregate) -> Aggregate:

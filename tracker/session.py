@@ -429,9 +429,10 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
             found.append((alike, echo))
     if not found:
         return []
-    alike, echo = next((each for each in found if each[0]), found[0])
+    at_once = found[0][1].age <= rules.fast_redelivery
+    alike, echo = found[0] if at_once else next((each for each in found if each[0]), found[0])
     session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
-    return [] if echo.age <= rules.fast_redelivery else [*alike, echo]
+    return [] if at_once else [*alike, echo]
 
 
 def _doubled(session: Session, echo: Echo) -> bool:
