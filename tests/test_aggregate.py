@@ -296,14 +296,14 @@ def test_a_start_that_came_after_its_end_and_is_told_twice_begins_nothing():
 
 def test_a_copy_of_the_run_before_beside_copies_of_its_age_ends_no_later_run():
     lines = (
-        "10 hls-starting",
+        "10 participant-joined p",
         "20 recording-stopping",
         f"25 recording-stopped {FILE}",
         "250 recording-starting",
     )
     copies = (
         "256 recording-started",
-        "310 hls-starting",
+        "310 participant-joined p",
         "320 recording-stopping",
         f"325 recording-stopped {FILE}",
     )
