@@ -26,7 +26,8 @@ from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.simulate import RARELY_SUBSCRIBED, START, as_json, simulate
 from tracker.simulate.faults import FAULTS
-from tracker.simulate.meetings import Plan, draft
+from tracker.simulate.meetings import draft
+from tracker.simulate.parts import Plan
 from tracker.webhook import parse
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,8 @@ from tracker.envelope import Received
 from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.simulate.faults import FAULTS, Fault
-from tracker.simulate.meetings import Draft, Key, Plan, Run, draft, hexes, room
+from tracker.simulate.meetings import draft
+from tracker.simulate.parts import Draft, Key, Plan, Run, hexes, room
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """When a log begins unless it is said."""

@@ -14,7 +14,9 @@ from random import Random
 
 import attrs
 
-from tracker.simulate.meetings import (
+from tracker.simulate import delivery
+from tracker.simulate.delivery import heard
+from tracker.simulate.parts import (
     KINDS,
     MEDIA,
     Data,
@@ -33,10 +35,6 @@ from tracker.simulate.meetings import (
     visit,
 )
 
-LATE = 118
-"""Seconds: what comes later than two minutes is late by other words."""
-RETRIES = (60, 300, 1200)
-"""Seconds after which webhooks are commonly sent again."""
 GRACE = 600
 """Seconds after a session's end in which what is still open may end in good order."""
 UNKNOWN = ("recording-paused", "hls-strated", "whiteboard-started", "participant-muted", "session-updated")
@@ -64,92 +62,10 @@ class Fault:
     with_ids: bool | None = None
 
 
-def _heard(one: Draft) -> list[Run]:
-    """The runs of which everything was subscribed to and that ended in good order."""
-    return [
-        run for run in one.runs if not any(webhook.lost for webhook in run.webhooks) and "failed" not in run
-    ]
-
-
 def _lasting(one: Draft) -> list[Run]:
     """Those of them after which their aggregate did nothing more."""
     last = one.last_runs()
-    return [run for run in _heard(one) if run in last]
-
-
-def _copy(one: Draft, webhook: Webhook, delay: float) -> None:
-    webhook.touched = True
-    copy = attrs.evolve(webhook, at=webhook.at + delay, whole=webhook.body)
-    one.extra.append(copy)
-
-
-# -- the delivery ----------------------------------------------------------------------------------
-
-
-def _again_after_seconds(one: Draft, dice: Random) -> bool:
-    _copy(one, dice.choice(one.arrived()), dice.uniform(1, 10))
-    return True
-
-
-def _again_after_minutes(one: Draft, dice: Random) -> bool:
-    _copy(one, dice.choice(one.arrived()), dice.choice(RETRIES) - dice.uniform(0.5, 15))
-    return True
-
-
-def _burst_again(one: Draft, dice: Random) -> bool:
-    arrived, size, delay = one.arrived(), dice.randint(3, 6), dice.uniform(60, 300)
-    place = dice.randrange(max(1, len(arrived) - size))
-    for number, webhook in enumerate(arrived[place : place + size]):
-        _copy(one, webhook, delay + number * dice.uniform(0, 0.2))
-    return True
-
-
-def _neighbours(one: Draft, within: float) -> Iterator[tuple[Webhook, Webhook]]:
-    """Consecutive steps of one aggregate that came shortly after each other.
-
-    Of a person only those of one visit: a left that comes after the next joined is a fault of its own.
-    """
-    groups: dict[object, list[Webhook]] = {}
-    for run in _heard(one):
-        group: object = id(run) if run.lifecycle == "participant" else run.aggregate
-        groups.setdefault(group, []).extend(run.webhooks)
-    for webhooks in groups.values():
-        yield from (pair for pair in pairwise(webhooks) if pair[1].at - pair[0].at < within)
-
-
-def _swap(one: Draft, dice: Random) -> bool:
-    pairs = list(_neighbours(one, LATE))
-    if not pairs:
-        return False
-    first, second = dice.choice(pairs)
-    first.at, second.at = second.at, first.at
-    first.touched = second.touched = True
-    return True
-
-
-def _late(one: Draft, dice: Random) -> bool:
-    """The session's own start can be late as well: then the first person is there before it."""
-    pairs = [*_neighbours(one, LATE - 8), (one.frame["started"], one.visits[0]["joined"])]
-    late, after = dice.choice(pairs)
-    late.at = dice.uniform(after.at + 0.2, late.at + LATE)
-    late.touched = True
-    return True
-
-
-def _overtaken(one: Draft, dice: Random) -> bool:
-    """A left arrives after the joined of the next visit, and before the left of that."""
-    visits = one.visits
-    back = [
-        (before["left"], after)
-        for before, after in pairwise(visits)
-        if before.key == after.key and 0 < after["joined"].at - before["left"].at < 60
-    ]
-    if not back:
-        return False
-    left, after = dice.choice(back)
-    left.at = after["joined"].at + dice.uniform(0.3, 85)
-    left.touched = True
-    return left.at < after["left"].at
+    return [run for run in heard(one) if run in last]
 
 
 # -- webhooks that never came ----------------------------------------------------------------------
@@ -182,11 +98,11 @@ def _frame_of_what_was_stopped(one: Draft) -> list[Run]:
 
 
 def _media_runs(one: Draft) -> list[Run]:
-    return [run for run in _heard(one) if run.media]
+    return [run for run in heard(one) if run.media]
 
 
 def _startable(one: Draft) -> list[Run]:
-    return [run for run in _heard(one) if run.media or run.lifecycle == "transcription"]
+    return [run for run in heard(one) if run.media or run.lifecycle == "transcription"]
 
 
 def _stoppable(one: Draft) -> list[Run]:
@@ -225,7 +141,7 @@ def _stuck(step: str) -> Apply:
 
 def _like_one_before(one: Draft, webhook: Webhook) -> bool:
     """Whether it may as well be another one's copy: if nothing follows, nobody can tell."""
-    earlier = (other for other in one.webhooks() if 0 < webhook.at - other.at < RETRIES[-1])
+    earlier = (other for other in one.webhooks() if 0 < webhook.at - other.at < delivery.RETRIES[-1])
     return any(other.type == webhook.type and other.data == webhook.data for other in earlier)
 
 
@@ -368,7 +284,7 @@ def _malformed(one: Draft, dice: Random) -> bool:
 
 
 def _steps(one: Draft) -> Iterator[tuple[Webhook, Webhook]]:
-    for run in _heard(one):
+    for run in heard(one):
         if run is not one.frame:
             yield from pairwise(run.webhooks)
 
@@ -434,17 +350,23 @@ RECORDED = ("recording",)
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        _delivery("redelivered-seconds", "D101", "a webhook came again 1 to 10 s later", _again_after_seconds),
+        _delivery(
+            "redelivered-seconds", "D101", "a webhook came again 1 to 10 s later", delivery.again_after_seconds
+        ),
         _delivery(
             "redelivered-minutes",
             "D101",
             "a webhook came again as a retry, 1, 5 or 20 min later",
-            _again_after_minutes,
+            delivery.again_after_minutes,
         ),
-        _delivery("redelivered-burst", "D101", "3 to 6 webhooks came again 1 to 5 min later", _burst_again),
-        _delivery("swapped", "D102", "two consecutive steps came in the wrong order", _swap),
-        _delivery("late", "D102", "a step came after one that follows it, up to 2 min late", _late),
-        _delivery("overtaken-left", "D103", "a left came after the person had joined again", _overtaken),
+        _delivery(
+            "redelivered-burst", "D101", "3 to 6 webhooks came again 1 to 5 min later", delivery.burst_again
+        ),
+        _delivery("swapped", "D102", "two consecutive steps came in the wrong order", delivery.swap),
+        _delivery("late", "D102", "a step came after one that follows it, up to 2 min late", delivery.late),
+        _delivery(
+            "overtaken-left", "D103", "a left came after the person had joined again", delivery.overtaken
+        ),
         _drop("session-started", ("X401",), "started", _the_frame),
         _drop("session-ended", ("T304",), "ended", _frame_of_what_was_stopped),
         _drop("joined", ("S212", "X405"), "joined", lambda one: one.visits),
