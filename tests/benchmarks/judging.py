@@ -7,6 +7,8 @@
 Simulates meetings of which the truth is known, audits the log, and compares. Two peers stand beside:
 a plain state machine, to which every step that its table does not have is an alarm, and the same one
 behind a filter that removes every body that came before. Exit code 0 if all goals are met, else 1.
+A legal oddity has a row as well, of the meetings without a fault that have it. *Accused* are those
+with a finding that is no answer to their fault.
 ``--into`` writes the table between the marks that a Markdown file has for it.
 """
 
@@ -74,6 +76,11 @@ class Verdict:
     @property
     def found(self):
         return any(code in self.truth.expected for code in self.codes)
+
+    @property
+    def accused(self):
+        """Of something that its fault does not answer for."""
+        return any(code not in self.truth.expected for code in self.codes)
 
     @property
     def right(self):
@@ -192,7 +199,7 @@ class Row:
 
     @property
     def accused(self):
-        return self.share(lambda one: bool(one.codes), lambda one: one.truth.kind != "real")
+        return self.share(lambda one: one.accused)
 
     @property
     def findings(self):
@@ -211,6 +218,15 @@ def rows(verdicts):
     return {name: Row(by_fault[name]) for name in (CLEAN, *FAULTS) if name in by_fault}
 
 
+def odd_rows(verdicts):
+    """The meetings without a fault by what is odd about them; one may be in several rows."""
+    by_oddity = defaultdict(list)
+    for verdict in verdicts:
+        for odd in verdict.truth.oddities if verdict.fault == CLEAN else ():
+            by_oddity[odd].append(verdict)
+    return {name: Row(by_oddity[name]) for name in sorted(by_oddity)}
+
+
 def percent(share):
     return "-" if share is None else f"{100 * share:.1f} %" if share < 1 else "100 %"
 
@@ -219,11 +235,13 @@ HEAD = ("fault", "kind", "meetings", "found", "accused", "findings", "states rig
 
 
 def table(verdicts):
-    """The confusion table: Markdown, a line a fault."""
+    """The confusion table: Markdown, a line a fault, and one for each legal oddity."""
     lines = [HEAD, ("---",) * 2 + ("---:",) * 7]
-    for name, row in rows(verdicts).items():
-        kind = row.verdicts[0].truth.kind or "clean"
-        lines.append((name, kind, *_cells(row)))
+    by_fault = rows(verdicts)
+    if CLEAN in by_fault:
+        lines.append((CLEAN, "clean", *_cells(by_fault.pop(CLEAN))))
+    lines += ((name, "odd", *_cells(row)) for name, row in odd_rows(verdicts).items())
+    lines += ((name, row.verdicts[0].truth.kind, *_cells(row)) for name, row in by_fault.items())
     width = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(
         "| "
@@ -250,7 +268,7 @@ def goals(verdicts, outside):
     kinds = defaultdict(list)
     for verdict in verdicts:
         kinds[verdict.truth.kind].append(verdict)
-    accused = sum(bool(one.codes) for one in kinds[None]) + sum(outside.values())
+    accused = sum(one.accused for one in kinds[None]) + sum(outside.values())
     found, blamed = Row(kinds["real"]).found, Row(kinds["delivery"]).accused
     each = Row(kinds["real"] + kinds["delivery"]).findings
     known = [one for one in verdicts if one.truth.knowable]

@@ -41,6 +41,8 @@ AGAIN = 0.04
 """How many sessions are followed by another one of the same meeting."""
 TWO_CHANNELS = 0.03
 """How many rooms have two webhook urls, so that all is told twice."""
+OVERNIGHT = 0.003
+"""How many sessions somebody forgets to leave."""
 RARELY_SUBSCRIBED = (
     "livestream-starting",
     "livestream-stopping",
@@ -105,12 +107,15 @@ def simulate(
     names: Collection[str] = (),
     start: datetime = START,
     unheard: Collection[str] | None = None,
+    *,
+    stable_urls: bool = False,
 ) -> Iterator[Line]:
     """The lines of a log in receive order.
 
     ``faults`` is the share of the sessions in which something goes wrong, ``names`` the faults to draw
     from, each as often as the others (all when empty). ``unheard`` are webhook types that never come
-    because nobody subscribed to them; ``None`` draws one in a log of many meetings. Raises
+    because nobody subscribed to them; ``None`` draws one in a log of many meetings. With ``stable_urls``
+    every room has one url at which all its hls is played back. Raises
     ``UsageError`` for a share that is none and for a name that is no fault's.
     """
     if not 0 <= faults <= 1:
@@ -122,6 +127,8 @@ def simulate(
     drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
     silent = frozenset(drawn if unheard is None else unheard)
     plans = _plans(meetings, dice, faults, list(names) or list(FAULTS), silent)
+    if stable_urls:
+        plans = [attrs.evolve(plan, stable_url=True) for plan in plans]
     return _lines(plans, seed, start.astimezone(UTC))
 
 
@@ -144,7 +151,7 @@ def _plans(meetings: int, dice: Random, share: float, names: list[str], unheard:
         before = plans[-1] if plans else None
         if before and not before.fault and not fault and dice.random() < AGAIN:
             # In a room that was used before, and after that session has ended.
-            begin = before.begin + before.length + dice.uniform(60, 1800)
+            begin = before.begin + before.length + before.night + dice.uniform(60, 1800)
             plan = attrs.evolve(plan, meeting_id=before.meeting_id, begin=begin)
         plans.append(plan)
     return sorted(plans, key=lambda plan: plan.begin)
@@ -159,7 +166,8 @@ def _dealt(dice: Random, names: list[str]) -> Iterator[str]:
 def _plan(number: int, fault: Fault | None, dice: Random, span: float, unheard: frozenset[str]) -> Plan:
     length = min(7200.0, max(180.0, dice.lognormvariate(7.3, 0.9)))
     if fault is None:
-        return Plan(number, room(dice), dice.uniform(0, span), length, unheard=unheard)
+        night = dice.uniform(8, 16) * 3600 if dice.random() < OVERNIGHT else 0
+        return Plan(number, room(dice), dice.uniform(0, span), length, unheard=unheard, night=night)
     latest = span - (ROOM_AFTER_ENDLESS if fault.name in ENDLESS else ROOM_AFTER)
     begin, length = dice.uniform(0, latest), max(length, 1200.0)
     return Plan(number, room(dice), begin, length, fault.name, fault.must, fault.with_ids, unheard)
@@ -188,7 +196,7 @@ def _deliveries(
 ) -> Iterator[tuple[int, int, int, bytes, bool, Truth | None, bool]]:
     """All that is received because of one session: when, a tie-breaker, the body, and what is true of it."""
     one = _with_fault(plan, dice, start)
-    two_channels = dice.random() < TWO_CHANNELS
+    two_channels = dice.random() < TWO_CHANNELS and "two-channels" not in one.oddities
     if two_channels:
         one.oddities.add("two-channels")
     truth = _truth(one)

@@ -15,7 +15,7 @@ from random import Random
 import attrs
 
 from tracker.simulate import delivery
-from tracker.simulate.delivery import heard
+from tracker.simulate.delivery import Apply, followed, heard
 from tracker.simulate.parts import (
     KINDS,
     MEDIA,
@@ -38,8 +38,6 @@ from tracker.simulate.parts import (
 GRACE = 600
 """Seconds after a session's end in which what is still open may end in good order."""
 UNKNOWN = ("recording-paused", "hls-strated", "whiteboard-started", "participant-muted", "session-updated")
-
-Apply = Callable[[Draft, Random], bool]
 
 
 @attrs.frozen
@@ -86,6 +84,20 @@ def _dropped(step: str, runs: Callable[[Draft], Iterable[Run]]) -> Apply:
         return bool(fit) and _lose(dice.choice(fit), step)
 
     return apply
+
+
+def _lose_second_start(one: Draft, dice: Random) -> bool:
+    """Of a second run that went on for over two minutes, in any of the media as often as in another."""
+    fit = [
+        after
+        for _, after in followed(one)
+        if "stopping" in after and after["stopping"].at - after["started"].at > 121
+    ]
+    names = sorted({run.lifecycle for run in fit})
+    if not names:
+        return False
+    lifecycle = dice.choice(names)
+    return _lose(dice.choice([run for run in fit if run.lifecycle == lifecycle]), "starting")
 
 
 def _the_frame(one: Draft) -> list[Run]:
@@ -319,8 +331,8 @@ def _never_ends(one: Draft, dice: Random) -> bool:
     return True
 
 
-def _delivery(name: str, code: str, summary: str, apply: Apply) -> Fault:
-    return Fault(name, "delivery", (code,), summary, apply)
+def _delivery(name: str, code: str, summary: str, apply: Apply, must: tuple[str, ...] = ()) -> Fault:
+    return Fault(name, "delivery", (code,), summary, apply, must=must)
 
 
 def _drop(
@@ -346,6 +358,7 @@ def _real(
 
 
 RECORDED = ("recording",)
+SHORT_RUNS = ("short-runs",)
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -367,11 +380,77 @@ FAULTS: dict[str, Fault] = {
         _delivery(
             "overtaken-left", "D103", "a left came after the person had joined again", delivery.overtaken
         ),
+        _delivery(
+            "overtaken-near-left",
+            "D103",
+            "a left came over 1 min late, just before the next left",
+            delivery.overtaken_near,
+            ("restless",),
+        ),
+        _delivery(
+            "stray-copy-seconds",
+            "D101",
+            "a webhook came again within the next run, 10 to 120 s later",
+            delivery.stray_copy(10, 120),
+            SHORT_RUNS,
+        ),
+        _delivery(
+            "stray-copy-minutes",
+            "D101",
+            "a webhook came again within the next run, 2 to 20 min later",
+            delivery.stray_copy(120, delivery.OLDEST),
+            SHORT_RUNS,
+        ),
+        _delivery(
+            "stop-in-next-run",
+            "D102",
+            "stopping or stopped came 5 to 100 s late, within the next run",
+            delivery.stop_in_next_run,
+            SHORT_RUNS,
+        ),
+        _delivery(
+            "stop-swapped",
+            "D102",
+            "stopped and the next starting came in the wrong order",
+            delivery.stop_swapped,
+            SHORT_RUNS,
+        ),
+        _delivery(
+            "run-copied", "D101", "all of a run came again 2 to 20 min later", delivery.run_copied, RECORDED
+        ),
+        _delivery(
+            "run-copied-burst",
+            "D101",
+            "all of a run came again at once, minutes after its end",
+            delivery.run_copied_burst,
+            RECORDED,
+        ),
+        _delivery(
+            "two-channels-steady",
+            "D101",
+            "all came twice, 1 s to 15 min apart, give or take 5 s",
+            delivery.second_channel(5),
+        ),
+        _delivery(
+            "two-channels-uneven",
+            "D101",
+            "all came twice, 1 s to 15 min apart, give or take 1 min",
+            delivery.second_channel(60),
+        ),
         _drop("session-started", ("X401",), "started", _the_frame),
         _drop("session-ended", ("T304",), "ended", _frame_of_what_was_stopped),
         _drop("joined", ("S212", "X405"), "joined", lambda one: one.visits),
         _drop("left", ("S213", "X404"), "left", lambda one: one.visits),
         _drop("starting", ("S201",), "starting", _media_runs, RECORDED),
+        Fault(
+            "dropped-second-starting",
+            "real",
+            ("S201",),
+            "the starting of a second run never came",
+            _lose_second_start,
+            False,
+            SHORT_RUNS,
+        ),
         _drop("started", ("S202", "S205"), "started", _startable, RECORDED),
         _drop("playable", ("S204",), "playable", _playable, ("hls",)),
         _drop("stopping", ("S203",), "stopping", _stopped_early, RECORDED),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
+from tracker.simulate import habits
 from tracker.simulate.parts import (
     FILMED,
     KINDS,
@@ -37,6 +38,9 @@ OFTEN: Mapping[str, float] = {
     "participant-track-recording": 0.1,
     "realtime": 0.15,
     "post": 0.1,
+    "in-step": 0.02,
+    "short-runs": 0.02,
+    "restless": 0.02,
 }
 """How many of all meetings have it; the two kinds of transcription are named by their type."""
 FAILS = 0.04
@@ -50,15 +54,23 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     one.with_ids = dice.random() < 0.3 if plan.with_ids is None else plan.with_ids
     _frame(one)
     _people(one, dice)
+    for habit, does in (("in-step", habits.in_step), ("short-runs", habits.short_runs)):
+        if _drawn(one, dice, habit):
+            does(one, dice)
+    had = one.lifecycles
     for lifecycle in ("recording", "hls", "livestream"):
-        if _drawn(one, dice, lifecycle):
+        if _drawn(one, dice, lifecycle) and lifecycle not in had:
             _media(one, dice, lifecycle)
     for lifecycle in FILMED:
-        if _drawn(one, dice, lifecycle):
+        if _drawn(one, dice, lifecycle) and lifecycle not in had:
             _filmed(one, dice, lifecycle)
     for kind in ("realtime", "post"):
         if _drawn(one, dice, kind):
             _transcription(one, dice, kind)
+    if plan.stable_url:
+        habits.stable_url(one, dice)
+    if plan.night:
+        one.oddities.add("overnight")
     _unsubscribe(one)
     _deliver(one, dice)
     return one
@@ -81,11 +93,14 @@ def _people(one: Draft, dice: Random) -> None:
     """The first one opens the session, and the last one out ends it."""
     host = person(dice)
     one.runs.append(visit(one, host, one.begin + dice.uniform(0.1, 1), one.end - dice.uniform(0.2, 1)))
-    for _ in range(min(11, int(dice.expovariate(0.4)))):
+    others = min(11, int(dice.expovariate(0.4)))
+    restless = dice.randrange(max(1, others)) if _drawn(one, dice, "restless") else -1
+    for number in range(max(others, restless + 1)):
         whose = person(dice)
         came = one.begin + dice.uniform(1, 0.4 * one.plan.length)
-        left = one.end - dice.uniform(0.3, 0.3 * one.plan.length)
-        one.runs.extend(visit(one, whose, *stay) for stay in _stays(one, dice, came, left))
+        left = one.leaving - dice.uniform(0.3, 0.3 * one.plan.length)
+        stays = habits.restless if number == restless else _stays
+        one.runs.extend(visit(one, whose, *stay) for stay in stays(one, dice, came, left))
 
 
 def _stays(one: Draft, dice: Random, came: float, left: float) -> Iterator[tuple[float, float]]:
@@ -122,7 +137,7 @@ def _pass(one: Draft, dice: Random, lifecycle: str, part: tuple[float, float], *
     begin, end = part
     if end - begin < 300:
         return
-    whose = {"id": uuid(dice)} if one.with_ids and lifecycle != "livestream" else {}
+    whose = habits.whose(one, dice, lifecycle)
     times = beginning(dice, lifecycle, begin + dice.uniform(0, (end - begin) * 0.3))
     if lifecycle == "hls" and dice.random() < 0.08:
         one.told["S204"] += 1
@@ -217,6 +232,6 @@ def _deliver(one: Draft, dice: Random) -> None:
     for webhooks in by_aggregate.values():
         webhooks.sort(key=lambda webhook: webhook.at)
         for webhook in webhooks:
-            webhook.at += dice.uniform(0.05, 1.5)
+            webhook.at += dice.uniform(0.05, one.slowest)
         for before, after in pairwise(webhooks):
             after.at = max(after.at, before.at + 0.01)

@@ -95,6 +95,10 @@ class Plan:
     with_ids: bool | None = None
     unheard: frozenset[str] = frozenset()
     """Webhook types that nobody subscribed to."""
+    night: float = 0
+    """Seconds that somebody stays on after all others have left."""
+    stable_url: bool = False
+    """Whether the room's hls is always played back at the same url."""
 
 
 @attrs.define(eq=False)
@@ -114,6 +118,8 @@ class Draft:
     told: Counter[str] = attrs.field(factory=Counter)
     oddities: set[str] = attrs.field(factory=set)
     two_readings: bool = False
+    slowest: float = 1.5
+    """Seconds that a webhook may take through the network."""
 
     @property
     def begin(self) -> float:
@@ -121,6 +127,11 @@ class Draft:
 
     @property
     def end(self) -> float:
+        return self.leaving + self.plan.night
+
+    @property
+    def leaving(self) -> float:
+        """When people go home."""
         return self.plan.begin + self.plan.length
 
     @property
