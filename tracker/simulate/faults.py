@@ -94,7 +94,7 @@ def _lose_second_start(one: Draft, dice: Random) -> bool:
         if "stopping" in after and after["stopping"].at - after["started"].at > 121
     ]
     names = sorted({run.lifecycle for run in fit})
-    if not names:
+    if not names or one.two_readings:
         return False
     lifecycle = dice.choice(names)
     return _lose(dice.choice([run for run in fit if run.lifecycle == lifecycle]), "starting")
