@@ -98,14 +98,14 @@ class Judged:
     seconds: float
 
 
-def judged(meetings, seed, faults=0.05, unheard=None):
-    """Simulates and audits one log."""
+def judged(meetings, seed, **options):
+    """Simulates and audits one log; the options are those of ``simulate``."""
     truths, owner = {}, [None]
     plain, filtered = Peer(), Peer(without_copies=True)
     alarms, filtered_alarms = set(), set()
 
     def deliveries():
-        for line in simulate(meetings, seed, faults, unheard=unheard):
+        for line in simulate(meetings, seed, **options):
             truth = line.truth
             whose = truth.session_id if truth else None
             owner.append(whose)
@@ -299,14 +299,14 @@ def oddities(verdicts):
     return Counter((odd, _answer(one)) for one in wrong for odd in one.truth.oddities or ("nothing odd",))
 
 
-def examples(fault, meetings, seed, unheard=None):
+def examples(fault, meetings, seed, **options):
     """The log lines, the findings and the states of up to three meetings that were judged wrongly."""
-    wrong = [
-        one for one in judged(meetings, seed, unheard=unheard).verdicts if one.fault == fault and not one.right
-    ][:3]
+    wrong = [one for one in judged(meetings, seed, **options).verdicts if one.fault == fault and not one.right][
+        :3
+    ]
     lines = defaultdict(list)
     names = {one.truth.session_id for one in wrong}
-    for line in simulate(meetings, seed, unheard=unheard):
+    for line in simulate(meetings, seed, **options):
         if line.truth and line.truth.session_id in names:
             lines[line.truth.session_id].append(f"{line.position:>7}  {encode(line.received).decode()}")
     for one in wrong:
@@ -326,14 +326,20 @@ def main(arguments=None):
     parser.add_argument("--examples", metavar="FAULT", choices=[CLEAN, *FAULTS], help=f"a fault, or {CLEAN}")
     parser.add_argument("--into", metavar="FILE", type=Path, help="write the table there too")
     parser.add_argument("--subscribed", action="store_true", help="every type is subscribed to")
+    parser.add_argument("--stable-urls", action="store_true", help="all hls of a room is at one url")
+    parser.add_argument("--cut", type=float, default=0, help="seconds that are missing at the beginning")
     options = parser.parse_args(arguments)
-    unheard = () if options.subscribed else None
+    log_of = {
+        "unheard": () if options.subscribed else None,
+        "stable_urls": options.stable_urls,
+        "cut": options.cut,
+    }
     if options.examples:
-        print("\n".join(examples(options.examples, options.meetings, options.seeds[0], unheard)))
+        print("\n".join(examples(options.examples, options.meetings, options.seeds[0], **log_of)))
         return 0
     verdicts, outside = [], Counter()
     for seed in options.seeds:
-        log = judged(options.meetings, seed, unheard=unheard)
+        log = judged(options.meetings, seed, **log_of)
         verdicts += log.verdicts
         outside += log.outside
         print(f"seed {seed}: {log.deliveries:,} deliveries in {log.seconds:.0f} s", file=sys.stderr)

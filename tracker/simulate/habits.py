@@ -20,7 +20,6 @@ from tracker.simulate.parts import (
     beginning,
     media_run,
     settling,
-    stream_url,
     uuid,
 )
 
@@ -146,9 +145,9 @@ def restless(one: Draft, dice: Random, came: float, left: float) -> Iterator[tup
         yield came, left
 
 
-def stable_url(one: Draft, dice: Random) -> None:
+def stable_url(one: Draft) -> None:
     """All hls of the room is played back at one url, whenever it runs."""
-    url = stream_url(dice)
+    url = f"https://cdn.videosdk.live/meetings-hls/{one.plan.meeting_id}/index.m3u8"
     for run in one.runs:
         for webhook in run.webhooks:
             if "playbackHlsUrl" in webhook.data:

@@ -68,7 +68,7 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
         if _drawn(one, dice, kind):
             _transcription(one, dice, kind)
     if plan.stable_url:
-        habits.stable_url(one, dice)
+        habits.stable_url(one)
     if plan.night:
         one.oddities.add("overnight")
     _unsubscribe(one)
