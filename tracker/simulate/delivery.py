@@ -187,7 +187,7 @@ def run_copied(one: Draft, dice: Random) -> bool:
     for webhook in list(run.webhooks):
         latest = max(latest + 0.01, webhook.at + delay + dice.uniform(0, 2))
         _copy(one, webhook, latest - webhook.at)
-    one.two_readings |= not _tells_itself_apart(run)
+    one.two_readings |= not _tells_itself_apart(one, run)
     return True
 
 
@@ -201,7 +201,7 @@ def run_copied_burst(one: Draft, dice: Random) -> bool:
     for webhook in list(run.webhooks):
         _copy(one, webhook, at - webhook.at)
         at += dice.uniform(0.01, 2)
-    one.two_readings |= not _tells_itself_apart(run)
+    one.two_readings |= not _tells_itself_apart(one, run)
     return True
 
 
@@ -209,11 +209,10 @@ def _media(one: Draft) -> list[Run]:
     return [run for run in heard(one) if run.media]
 
 
-def _tells_itself_apart(run: Run) -> bool:
+def _tells_itself_apart(one: Draft, run: Run) -> bool:
     """Whether it names a file, a url or an id that no other run has."""
-    return any(
-        {"filePath", "fileDetails", "playbackHlsUrl", "id"} & set(webhook.data) for webhook in run.webhooks
-    )
+    names = {"filePath", "fileDetails", "id"} | (set() if one.plan.stable_url else {"playbackHlsUrl"})
+    return any(names & set(webhook.data) for webhook in run.webhooks)
 
 
 def second_channel(jitter: float) -> Apply:

@@ -143,13 +143,3 @@ def restless(one: Draft, dice: Random, came: float, left: float) -> Iterator[tup
         came = out + dice.choice((dice.uniform(1, 15), dice.uniform(15, 180)))
     if came < left - 30:
         yield came, left
-
-
-def stable_url(one: Draft) -> None:
-    """All hls of the room is played back at one url, whenever it runs."""
-    url = f"https://cdn.videosdk.live/meetings-hls/{one.plan.meeting_id}/index.m3u8"
-    for run in one.runs:
-        for webhook in run.webhooks:
-            if "playbackHlsUrl" in webhook.data:
-                webhook.data["playbackHlsUrl"] = url
-                one.oddities.add("stable-url")

@@ -67,8 +67,8 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     for kind in ("realtime", "post"):
         if _drawn(one, dice, kind):
             _transcription(one, dice, kind)
-    if plan.stable_url:
-        habits.stable_url(one)
+    if plan.stable_url and "hls" in one.lifecycles:
+        one.oddities.add("stable-url")
     if plan.night:
         one.oddities.add("overnight")
     _unsubscribe(one)

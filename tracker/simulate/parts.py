@@ -100,6 +100,11 @@ class Plan:
     stable_url: bool = False
     """Whether the room's hls is always played back at the same url."""
 
+    @property
+    def url(self) -> str:
+        """That url, if it is."""
+        return f"https://cdn.videosdk.live/meetings-hls/{self.meeting_id}/index.m3u8" if self.stable_url else ""
+
 
 @attrs.define(eq=False)
 class Draft:
@@ -227,7 +232,7 @@ def stream_url(dice: Random) -> str:
 
 def media_run(one: Draft, dice: Random, lifecycle: str, whose: Data, times: Mapping[str, float]) -> Run:
     """A run that tells its steps at these times. ``whose`` holds what tells the aggregate apart."""
-    url = stream_url(dice) if lifecycle == "hls" else ""
+    url = one.plan.url or stream_url(dice) if lifecycle == "hls" else ""
     told = [
         said(lifecycle, step, at, one.base | whose | payload(lifecycle, step, dice, url))
         for step, at in sorted(times.items(), key=lambda entry: entry[1])
