@@ -983,6 +983,10 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
 )
 @click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this fault; may be repeated.")
 @click.option("--start", type=Time(), help="When the log begins (2026-01-05).")
+@click.option(
+    "--cut", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Leave out the first seconds."
+)
+@click.option("--stable-urls", is_flag=True, help="Play back all hls of a room at one url.")
 @click.option("--out", metavar="FILE", help="Where the log goes (-, stdout); packed if it ends in .gz.")
 @click.option("--truth", type=click.Path(path_type=Path), help="Write what is true of each session there.")
 @click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
@@ -997,6 +1001,8 @@ def simulate(
     faults: float,
     names: tuple[str, ...],
     start: datetime | None,
+    cut: float,
+    stable_urls: bool,
     out: str | None,
     truth: Path | None,
     url: str | None,
@@ -1020,7 +1026,7 @@ def simulate(
     if (url is None) != (key is None):
         hint = "VideoSDK signs what it sends: openssl genrsa -out key.pem 2048 makes a key"
         raise UsageError("--send and --key need each other", hint=hint)
-    lines = lines_of(meetings, seed, faults, names, start or START)
+    lines = lines_of(meetings, seed, faults, names, start or START, cut=cut, stable_urls=stable_urls)
     with of_events("simulating") as progress, _simulated(lines, out if out or url else "-", truth) as made:
         webhooks = (line.received for line in _by_meeting(made, progress, meetings))
         if url is None or key is None:

@@ -7,6 +7,8 @@
 Simulates meetings of which the truth is known, audits the log, and compares. Two peers stand beside:
 a plain state machine, to which every step that its table does not have is an alarm, and the same one
 behind a filter that removes every body that came before. Exit code 0 if all goals are met, else 1.
+A legal oddity has a row as well, of the meetings without a fault that have it. *Accused* are those
+with a finding that is no answer to their fault.
 ``--into`` writes the table between the marks that a Markdown file has for it.
 """
 
@@ -76,6 +78,11 @@ class Verdict:
         return any(code in self.truth.expected for code in self.codes)
 
     @property
+    def accused(self):
+        """Of something that its fault does not answer for."""
+        return any(code not in self.truth.expected for code in self.codes)
+
+    @property
     def right(self):
         rightly = self.found if self.truth.kind == "real" else not self.codes
         return rightly and len(self.codes) <= 1 and (self.states_right or not self.truth.knowable)
@@ -91,14 +98,14 @@ class Judged:
     seconds: float
 
 
-def judged(meetings, seed, faults=0.05, unheard=None):
-    """Simulates and audits one log."""
+def judged(meetings, seed, **options):
+    """Simulates and audits one log; the options are those of ``simulate``."""
     truths, owner = {}, [None]
     plain, filtered = Peer(), Peer(without_copies=True)
     alarms, filtered_alarms = set(), set()
 
     def deliveries():
-        for line in simulate(meetings, seed, faults, unheard=unheard):
+        for line in simulate(meetings, seed, **options):
             truth = line.truth
             whose = truth.session_id if truth else None
             owner.append(whose)
@@ -192,7 +199,7 @@ class Row:
 
     @property
     def accused(self):
-        return self.share(lambda one: bool(one.codes), lambda one: one.truth.kind != "real")
+        return self.share(lambda one: one.accused)
 
     @property
     def findings(self):
@@ -211,6 +218,15 @@ def rows(verdicts):
     return {name: Row(by_fault[name]) for name in (CLEAN, *FAULTS) if name in by_fault}
 
 
+def odd_rows(verdicts):
+    """The meetings without a fault by what is odd about them; one may be in several rows."""
+    by_oddity = defaultdict(list)
+    for verdict in verdicts:
+        for odd in verdict.truth.oddities if verdict.fault == CLEAN else ():
+            by_oddity[odd].append(verdict)
+    return {name: Row(by_oddity[name]) for name in sorted(by_oddity)}
+
+
 def percent(share):
     return "-" if share is None else f"{100 * share:.1f} %" if share < 1 else "100 %"
 
@@ -219,11 +235,13 @@ HEAD = ("fault", "kind", "meetings", "found", "accused", "findings", "states rig
 
 
 def table(verdicts):
-    """The confusion table: Markdown, a line a fault."""
+    """The confusion table: Markdown, a line a fault, and one for each legal oddity."""
     lines = [HEAD, ("---",) * 2 + ("---:",) * 7]
-    for name, row in rows(verdicts).items():
-        kind = row.verdicts[0].truth.kind or "clean"
-        lines.append((name, kind, *_cells(row)))
+    by_fault = rows(verdicts)
+    if CLEAN in by_fault:
+        lines.append((CLEAN, "clean", *_cells(by_fault.pop(CLEAN))))
+    lines += ((name, "odd", *_cells(row)) for name, row in odd_rows(verdicts).items())
+    lines += ((name, row.verdicts[0].truth.kind, *_cells(row)) for name, row in by_fault.items())
     width = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(
         "| "
@@ -250,7 +268,7 @@ def goals(verdicts, outside):
     kinds = defaultdict(list)
     for verdict in verdicts:
         kinds[verdict.truth.kind].append(verdict)
-    accused = sum(bool(one.codes) for one in kinds[None]) + sum(outside.values())
+    accused = sum(one.accused for one in kinds[None]) + sum(outside.values())
     found, blamed = Row(kinds["real"]).found, Row(kinds["delivery"]).accused
     each = Row(kinds["real"] + kinds["delivery"]).findings
     known = [one for one in verdicts if one.truth.knowable]
@@ -281,14 +299,14 @@ def oddities(verdicts):
     return Counter((odd, _answer(one)) for one in wrong for odd in one.truth.oddities or ("nothing odd",))
 
 
-def examples(fault, meetings, seed, unheard=None):
+def examples(fault, meetings, seed, **options):
     """The log lines, the findings and the states of up to three meetings that were judged wrongly."""
-    wrong = [
-        one for one in judged(meetings, seed, unheard=unheard).verdicts if one.fault == fault and not one.right
-    ][:3]
+    wrong = [one for one in judged(meetings, seed, **options).verdicts if one.fault == fault and not one.right][
+        :3
+    ]
     lines = defaultdict(list)
     names = {one.truth.session_id for one in wrong}
-    for line in simulate(meetings, seed, unheard=unheard):
+    for line in simulate(meetings, seed, **options):
         if line.truth and line.truth.session_id in names:
             lines[line.truth.session_id].append(f"{line.position:>7}  {encode(line.received).decode()}")
     for one in wrong:
@@ -308,14 +326,20 @@ def main(arguments=None):
     parser.add_argument("--examples", metavar="FAULT", choices=[CLEAN, *FAULTS], help=f"a fault, or {CLEAN}")
     parser.add_argument("--into", metavar="FILE", type=Path, help="write the table there too")
     parser.add_argument("--subscribed", action="store_true", help="every type is subscribed to")
+    parser.add_argument("--stable-urls", action="store_true", help="all hls of a room is at one url")
+    parser.add_argument("--cut", type=float, default=0, help="seconds that are missing at the beginning")
     options = parser.parse_args(arguments)
-    unheard = () if options.subscribed else None
+    log_of = {
+        "unheard": () if options.subscribed else None,
+        "stable_urls": options.stable_urls,
+        "cut": options.cut,
+    }
     if options.examples:
-        print("\n".join(examples(options.examples, options.meetings, options.seeds[0], unheard)))
+        print("\n".join(examples(options.examples, options.meetings, options.seeds[0], **log_of)))
         return 0
     verdicts, outside = [], Counter()
     for seed in options.seeds:
-        log = judged(options.meetings, seed, unheard=unheard)
+        log = judged(options.meetings, seed, **log_of)
         verdicts += log.verdicts
         outside += log.outside
         print(f"seed {seed}: {log.deliveries:,} deliveries in {log.seconds:.0f} s", file=sys.stderr)

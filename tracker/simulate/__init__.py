@@ -23,7 +23,8 @@ from tracker.envelope import Received
 from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.simulate.faults import FAULTS, Fault
-from tracker.simulate.meetings import Draft, Key, Plan, Run, draft, hexes, room
+from tracker.simulate.meetings import draft
+from tracker.simulate.parts import Draft, Key, Plan, Run, Webhook, hexes, room
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """When a log begins unless it is said."""
@@ -40,6 +41,8 @@ AGAIN = 0.04
 """How many sessions are followed by another one of the same meeting."""
 TWO_CHANNELS = 0.03
 """How many rooms have two webhook urls, so that all is told twice."""
+OVERNIGHT = 0.003
+"""How many sessions somebody forgets to leave."""
 RARELY_SUBSCRIBED = (
     "livestream-starting",
     "livestream-stopping",
@@ -104,13 +107,18 @@ def simulate(
     names: Collection[str] = (),
     start: datetime = START,
     unheard: Collection[str] | None = None,
+    *,
+    stable_urls: bool = False,
+    cut: float = 0,
 ) -> Iterator[Line]:
     """The lines of a log in receive order.
 
     ``faults`` is the share of the sessions in which something goes wrong, ``names`` the faults to draw
     from, each as often as the others (all when empty). ``unheard`` are webhook types that never come
-    because nobody subscribed to them; ``None`` draws one in a log of many meetings. Raises
-    ``UsageError`` for a share that is none and for a name that is no fault's.
+    because nobody subscribed to them; ``None`` draws one in a log of many meetings. With ``stable_urls``
+    all hls of a room is played back at one url. The first ``cut`` seconds are missing, as in a log that
+    begins in the middle of the day: what began before then has no beginning, and what ended before then
+    no line and no truth. Raises ``UsageError`` for a share that is none and for a name that is no fault's.
     """
     if not 0 <= faults <= 1:
         raise UsageError(f"a share of {faults} is none", hint="give a number from 0 to 1, like 0.05")
@@ -120,8 +128,10 @@ def simulate(
     dice = Random(f"{seed}")
     drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
     silent = frozenset(drawn if unheard is None else unheard)
-    plans = _plans(meetings, dice, faults, list(names) or list(FAULTS), silent)
-    return _lines(plans, seed, start.astimezone(UTC))
+    plans = _plans(meetings, dice, faults, list(names) or list(FAULTS), silent, cut)
+    if stable_urls:
+        plans = [attrs.evolve(plan, stable_url=True) for plan in plans]
+    return _lines(plans, seed, start.astimezone(UTC), cut)
 
 
 def as_json(truth: Truth) -> bytes:
@@ -132,18 +142,20 @@ def as_json(truth: Truth) -> bytes:
     return msgspec.json.encode(values)
 
 
-def _plans(meetings: int, dice: Random, share: float, names: list[str], unheard: frozenset[str]) -> list[Plan]:
+def _plans(
+    meetings: int, dice: Random, share: float, names: list[str], unheard: frozenset[str], cut: float
+) -> list[Plan]:
     """The sessions in the order in which they begin."""
-    span = max(SHORTEST, meetings * PACE)
+    span = cut + max(SHORTEST, meetings * PACE)
     faulty = dict(zip(dice.sample(range(meetings), round(meetings * share)), _dealt(dice, names), strict=False))
     plans: list[Plan] = []
     for number in range(meetings):
         fault = FAULTS.get(faulty.get(number, ""))
-        plan = _plan(number, fault, dice, span, unheard)
+        plan = _plan(number, fault, dice, (cut, span), unheard)
         before = plans[-1] if plans else None
         if before and not before.fault and not fault and dice.random() < AGAIN:
             # In a room that was used before, and after that session has ended.
-            begin = before.begin + before.length + dice.uniform(60, 1800)
+            begin = before.begin + before.length + before.night + dice.uniform(60, 1800)
             plan = attrs.evolve(plan, meeting_id=before.meeting_id, begin=begin)
         plans.append(plan)
     return sorted(plans, key=lambda plan: plan.begin)
@@ -155,21 +167,26 @@ def _dealt(dice: Random, names: list[str]) -> Iterator[str]:
         yield from dice.sample(names, len(names))
 
 
-def _plan(number: int, fault: Fault | None, dice: Random, span: float, unheard: frozenset[str]) -> Plan:
+def _plan(
+    number: int, fault: Fault | None, dice: Random, within: tuple[float, float], unheard: frozenset[str]
+) -> Plan:
+    """What goes wrong goes wrong in a session that is told from its beginning on."""
+    cut, span = within
     length = min(7200.0, max(180.0, dice.lognormvariate(7.3, 0.9)))
     if fault is None:
-        return Plan(number, room(dice), dice.uniform(0, span), length, unheard=unheard)
+        night = dice.uniform(8, 16) * 3600 if dice.random() < OVERNIGHT else 0
+        return Plan(number, room(dice), dice.uniform(0, span), length, unheard=unheard, night=night)
     latest = span - (ROOM_AFTER_ENDLESS if fault.name in ENDLESS else ROOM_AFTER)
-    begin, length = dice.uniform(0, latest), max(length, 1200.0)
+    begin, length = dice.uniform(cut, latest), max(length, 1200.0)
     return Plan(number, room(dice), begin, length, fault.name, fault.must, fault.with_ids, unheard)
 
 
-def _lines(plans: list[Plan], seed: int, start: datetime) -> Iterator[Line]:
+def _lines(plans: list[Plan], seed: int, start: datetime, cut: float) -> Iterator[Line]:
     """Merges the meetings; only those are in memory that have begun and are not over."""
     waiting: list[tuple[int, int, int, bytes, bool, Truth | None, bool]] = []
     position = 0
     for place, plan in enumerate(plans):
-        for entry in _deliveries(plan, Random(f"{seed}/{plan.number}"), start):
+        for entry in _deliveries(plan, Random(f"{seed}/{plan.number}"), start, cut):
             heappush(waiting, entry)
         # Nothing is received before its session begins.
         until = plans[place + 1].begin * 1000 if place + 1 < len(plans) else float("inf")
@@ -183,27 +200,40 @@ def _lines(plans: list[Plan], seed: int, start: datetime) -> Iterator[Line]:
 
 
 def _deliveries(
-    plan: Plan, dice: Random, start: datetime
+    plan: Plan, dice: Random, start: datetime, cut: float
 ) -> Iterator[tuple[int, int, int, bytes, bool, Truth | None, bool]]:
     """All that is received because of one session: when, a tie-breaker, the body, and what is true of it."""
     one = _with_fault(plan, dice, start)
-    two_channels = dice.random() < TWO_CHANNELS
-    if two_channels:
-        one.oddities.add("two-channels")
+    heard = _heard(one, dice)
+    machines = list(_machines(one, dice))
+    if heard[0].at < cut:
+        heard = [webhook for webhook in heard if webhook.at >= cut]
+        machines = [webhook for webhook in machines if webhook.at >= cut]
+        _begun_before(one, heard)
     truth = _truth(one)
-    heard = [(webhook.at, webhook.body, webhook.touched) for webhook in one.webhooks()]
-    if two_channels:
-        told_once = {id(webhook) for webhook in one.extra}
-        heard += [
-            (webhook.at + dice.uniform(0.02, 0.9), webhook.body, webhook.touched)
-            for webhook in one.webhooks()
-            if id(webhook) not in told_once
-        ]
-    heard.sort(key=lambda entry: entry[0])
-    for place, (at, body, touched) in enumerate(heard):
-        yield round(at * 1000), plan.number, place, body, touched, truth, place == len(heard) - 1
-    for place, (at, body) in enumerate(_machines(one, dice), len(heard)):
-        yield round(at * 1000), plan.number, place, body, False, None, False
+    for place, webhook in enumerate(heard):
+        last = place == len(heard) - 1
+        yield round(webhook.at * 1000), plan.number, place, webhook.body, webhook.touched, truth, last
+    for place, webhook in enumerate(machines, len(heard)):
+        yield round(webhook.at * 1000), plan.number, place, webhook.body, False, None, False
+
+
+def _heard(one: Draft, dice: Random) -> list[Webhook]:
+    """What is told of the session, in order; in some rooms all of it twice."""
+    heard = list(one.webhooks())
+    if dice.random() < TWO_CHANNELS and "two-channels" not in one.oddities:
+        one.oddities.add("two-channels")
+        sent = [webhook for webhook in heard if webhook not in one.extra]
+        heard += [attrs.evolve(webhook, at=webhook.at + dice.uniform(0.02, 0.9)) for webhook in sent]
+    return sorted(heard, key=lambda webhook: webhook.at)
+
+
+def _begun_before(one: Draft, heard: list[Webhook]) -> None:
+    """The log lacks the beginning of the session, so what the session had been, nobody knows."""
+    one.oddities.add("begun-before")
+    one.two_readings = True
+    if all(webhook.type != "session-started" for webhook in heard):
+        one.told["X401"] += 1
 
 
 def _with_fault(plan: Plan, dice: Random, start: datetime) -> Draft:
@@ -215,15 +245,15 @@ def _with_fault(plan: Plan, dice: Random, start: datetime) -> Draft:
     raise AssertionError(f"{plan.fault}: {TRIES} meetings and none in which it could be")
 
 
-def _machines(one: Draft, dice: Random) -> Iterator[tuple[float, bytes]]:
+def _machines(one: Draft, dice: Random) -> Iterator[Webhook]:
     """The machine that was made ready for a recording or a stream; it belongs to no session."""
     for run in one.runs:
         if run.lifecycle in ("recording", "hls") and dice.random() < 0.3:
             data = {"id": hexes(dice, 24), "type": run.lifecycle}
             begin = max(one.begin, run.webhooks[0].at - dice.uniform(0.5, 20))
             end = run.webhooks[-1].at + dice.uniform(1, 60)
-            for step, at in (("acquired", begin), ("released", end)):
-                yield at, msgspec.json.encode({"webhookType": f"resource-{step}", "data": data})
+            yield Webhook(begin, "resource-acquired", data)
+            yield Webhook(end, "resource-released", data)
 
 
 def _truth(one: Draft) -> Truth:

@@ -1,33 +1,34 @@
 """One meeting as it could have been: who came, what ran, and the webhooks that tell of it in order.
 
 A *plan* fixes when a session is and what is asked of it, ``draft`` draws all else with the dice it is
-given. Everything drawn here is legal, the oddities too, so whoever is alarmed by it is wrong. Times
-are seconds since the log began; a webhook's ``at`` is the moment in which it is received.
+given. Everything drawn here is legal, the oddities too, so whoever is alarmed by it is wrong.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
-from typing import Any
 
-import attrs
-import msgspec
-
-from tracker.lifecycle import Step
-from tracker.lifecycles import REGISTRY
-
-Data = dict[str, Any]
-Key = tuple[tuple[str, str], ...]
-
-MEDIA = ("recording", "participant-recording", "participant-track-recording", "hls", "livestream")
-FILMED = MEDIA[1:3]
-"""Media that film one person, and so lie within one visit of that person."""
-NAMES = ("Amara", "Jonas", "Mei", "Zoë", "Kenji", "Ruth", "Ali", "Marta", "Łukasz", "Priya", "Noor", "美咲")
-KINDS = ("audio", "video", "screen_audio", "screen_video")
+from tracker.simulate import habits
+from tracker.simulate.parts import (
+    FILMED,
+    KINDS,
+    Draft,
+    Key,
+    Plan,
+    Run,
+    Webhook,
+    beginning,
+    hexes,
+    media_run,
+    person,
+    said,
+    settling,
+    uuid,
+    visit,
+)
 
 OFTEN: Mapping[str, float] = {
     "recording": 0.45,
@@ -37,161 +38,13 @@ OFTEN: Mapping[str, float] = {
     "participant-track-recording": 0.1,
     "realtime": 0.15,
     "post": 0.1,
+    "in-step": 0.02,
+    "short-runs": 0.02,
+    "restless": 0.02,
 }
 """How many of all meetings have it; the two kinds of transcription are named by their type."""
 FAILS = 0.04
 """How many runs end in ``failed``, which is legal."""
-
-_encode = msgspec.json.Encoder().encode
-
-
-@attrs.define(eq=False)
-class Webhook:
-    """One webhook on its way. ``lost`` ones never arrive; ``whole`` is the body where type and data are not."""
-
-    at: float
-    type: str
-    data: Data
-    step: str = ""
-    lost: bool = False
-    touched: bool = False
-    whole: bytes = b""
-
-    @property
-    def body(self) -> bytes:
-        return self.whole or _encode({"webhookType": self.type, "data": self.data})
-
-
-@attrs.define(eq=False)
-class Run:
-    """What is told of one pass of an aggregate, in order."""
-
-    lifecycle: str
-    key: Key
-    webhooks: list[Webhook]
-
-    @property
-    def aggregate(self) -> tuple[str, Key]:
-        return self.lifecycle, self.key
-
-    @property
-    def steps(self) -> list[str]:
-        return [webhook.step for webhook in self.webhooks]
-
-    @property
-    def last(self) -> Step:
-        return REGISTRY[self.lifecycle].by_name[self.webhooks[-1].step]
-
-    @property
-    def media(self) -> bool:
-        return self.lifecycle in MEDIA
-
-    @property
-    def post(self) -> bool:
-        """Whether it may go on after the session."""
-        return self.webhooks[0].data.get("type") == "post"
-
-    def __getitem__(self, step: str) -> Webhook:
-        return next(webhook for webhook in self.webhooks if webhook.step == step)
-
-    def __contains__(self, step: str) -> bool:
-        return any(webhook.step == step for webhook in self.webhooks)
-
-
-@attrs.frozen
-class Plan:
-    """When a session is, and what is asked of it. ``must`` names what it has whatever the dice say."""
-
-    number: int
-    meeting_id: str
-    begin: float
-    length: float
-    fault: str = ""
-    must: tuple[str, ...] = ()
-    with_ids: bool | None = None
-    unheard: frozenset[str] = frozenset()
-    """Webhook types that nobody subscribed to."""
-
-
-@attrs.define(eq=False)
-class Draft:
-    """One session with all that is told of it. ``extra`` belongs to no run: copies, and what was never sent so.
-
-    ``told`` counts the codes that report a legal outcome, ``oddities`` names what is unusual here.
-    ``two_readings`` says that another meeting would have sent the very same.
-    """
-
-    plan: Plan
-    session_id: str
-    origin: datetime
-    with_ids: bool = False
-    runs: list[Run] = attrs.field(factory=list)
-    extra: list[Webhook] = attrs.field(factory=list)
-    told: Counter[str] = attrs.field(factory=Counter)
-    oddities: set[str] = attrs.field(factory=set)
-    two_readings: bool = False
-
-    @property
-    def begin(self) -> float:
-        return self.plan.begin
-
-    @property
-    def end(self) -> float:
-        return self.plan.begin + self.plan.length
-
-    @property
-    def base(self) -> Data:
-        return {"meetingId": self.plan.meeting_id, "sessionId": self.session_id}
-
-    @property
-    def frame(self) -> Run:
-        """The session's own run."""
-        return self.runs[0]
-
-    @property
-    def visits(self) -> list[Run]:
-        return [run for run in self.runs if run.lifecycle == "participant"]
-
-    @property
-    def lifecycles(self) -> set[str]:
-        return {run.lifecycle for run in self.runs}
-
-    def webhooks(self) -> Iterator[Webhook]:
-        """All that arrives, in no order."""
-        for run in self.runs:
-            yield from (webhook for webhook in run.webhooks if not webhook.lost)
-        yield from self.extra
-
-    def arrived(self) -> list[Webhook]:
-        """All that arrives, in the order of its arrival."""
-        return sorted(self.webhooks(), key=lambda webhook: webhook.at)
-
-    def clock(self, at: float) -> str:
-        """A moment as VideoSDK writes it."""
-        return (self.origin + timedelta(seconds=at)).isoformat(timespec="milliseconds")
-
-    def last_runs(self) -> list[Run]:
-        """The last run of every aggregate."""
-        return list({run.aggregate: run for run in self.runs}.values())
-
-    def stops_by_itself(self) -> bool:
-        """Whether something stopped only because the session ended."""
-        return any(run.media and "stopping" not in run and "stopped" in run for run in self.runs)
-
-
-def hexes(dice: Random, digits: int) -> str:
-    return f"{dice.getrandbits(4 * digits):0{digits}x}"
-
-
-def uuid(dice: Random) -> str:
-    text = hexes(dice, 32)
-    return "-".join((text[:8], text[8:12], "4" + text[13:16], "a" + text[17:20], text[20:]))
-
-
-def room(dice: Random) -> str:
-    """A meeting id, like ``jvsg-8rjn-j304``."""
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    return "-".join("".join(dice.choices(letters, k=4)) for _ in range(3))
 
 
 def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
@@ -201,87 +54,30 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     one.with_ids = dice.random() < 0.3 if plan.with_ids is None else plan.with_ids
     _frame(one)
     _people(one, dice)
+    for habit, does in (("in-step", habits.in_step), ("short-runs", habits.short_runs)):
+        if _drawn(one, dice, habit):
+            does(one, dice)
+    had = one.lifecycles
     for lifecycle in ("recording", "hls", "livestream"):
-        if _drawn(one, dice, lifecycle):
+        if _drawn(one, dice, lifecycle) and lifecycle not in had:
             _media(one, dice, lifecycle)
     for lifecycle in FILMED:
-        if _drawn(one, dice, lifecycle):
+        if _drawn(one, dice, lifecycle) and lifecycle not in had:
             _filmed(one, dice, lifecycle)
     for kind in ("realtime", "post"):
         if _drawn(one, dice, kind):
             _transcription(one, dice, kind)
+    if plan.stable_url and "hls" in one.lifecycles:
+        one.oddities.add("stable-url")
+    if plan.night:
+        one.oddities.add("overnight")
     _unsubscribe(one)
     _deliver(one, dice)
     return one
 
 
-def said(lifecycle: str, step: str, at: float, data: Data) -> Webhook:
-    return Webhook(at, f"{lifecycle}-{step}", data, step)
-
-
-def visit(one: Draft, whose: Data, came: float, left: float) -> Run:
-    data = one.base | whose
-    told = [said("participant", "joined", came, data), said("participant", "left", left, data)]
-    return Run("participant", (("participant_id", whose["participantId"]),), told)
-
-
-def person(dice: Random) -> Data:
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    return {"participantId": "".join(dice.choices(letters, k=6)), "participantName": dice.choice(NAMES)}
-
-
-def payload(lifecycle: str, step: str, dice: Random, url: str = "") -> Data:
-    """What a webhook says beyond whose it is."""
-    if step == "failed":
-        return {"message": "Something went wrong, please try again."} if dice.random() < 0.5 else {}
-    if lifecycle == "participant-recording" and step != "stopped":
-        return {"fileFormat": "webm"}
-    if lifecycle == "hls":
-        return {"playbackHlsUrl": url} if step in ("started", "playable") else {}
-    if step == "stopped" and lifecycle == "recording":
-        return _file(dice)
-    if step == "stopped" and lifecycle in FILMED:
-        # A track gets a new file each time it comes back.
-        tracks = dice.choice((1, 1, 2, 3)) if lifecycle == FILMED[1] else 1
-        return {"fileDetails": [_file(dice) for _ in range(tracks)]}
-    return {}
-
-
-def stream_url(dice: Random) -> str:
-    return f"https://cdn.videosdk.live/meetings-hls/{uuid(dice)}/index.m3u8"
-
-
-def media_run(one: Draft, dice: Random, lifecycle: str, whose: Data, times: Mapping[str, float]) -> Run:
-    """A run that tells its steps at these times. ``whose`` holds what tells the aggregate apart."""
-    url = stream_url(dice) if lifecycle == "hls" else ""
-    told = [
-        said(lifecycle, step, at, one.base | whose | payload(lifecycle, step, dice, url))
-        for step, at in sorted(times.items(), key=lambda entry: entry[1])
-    ]
-    names = {"id": "id", "participantId": "participant_id", "kind": "kind"}
-    return Run(lifecycle, tuple((names[name], str(value)) for name, value in whose.items()), told)
-
-
-def beginning(dice: Random, lifecycle: str, begin: float) -> dict[str, float]:
-    """When a run begins: its steps up to the one from which on it simply goes on."""
-    times = {"starting": begin, "started": begin + dice.uniform(1, 20)}
-    if lifecycle == "hls":
-        times["playable"] = times["started"] + dice.uniform(3, 30)
-    return times
-
-
-def settling(dice: Random, lifecycle: str) -> float:
-    """Seconds from the request to stop until it has stopped: a file needs longer than a stream."""
-    return dice.uniform(2, 30) if lifecycle in ("hls", "livestream") else dice.uniform(5, 120)
-
-
 def _drawn(one: Draft, dice: Random, what: str) -> bool:
     return dice.random() < OFTEN[what] or what in one.plan.must
-
-
-def _file(dice: Random) -> Data:
-    path = f"/encoded/videos/{hexes(dice, 24)}.mp4"
-    return {"filePath": path, "fileUrl": f"https://cdn.videosdk.live{path}"}
 
 
 def _frame(one: Draft) -> None:
@@ -297,11 +93,14 @@ def _people(one: Draft, dice: Random) -> None:
     """The first one opens the session, and the last one out ends it."""
     host = person(dice)
     one.runs.append(visit(one, host, one.begin + dice.uniform(0.1, 1), one.end - dice.uniform(0.2, 1)))
-    for _ in range(min(11, int(dice.expovariate(0.4)))):
+    others = min(11, int(dice.expovariate(0.4)))
+    restless = dice.randrange(max(1, others)) if _drawn(one, dice, "restless") else -1
+    for number in range(max(others, restless + 1)):
         whose = person(dice)
         came = one.begin + dice.uniform(1, 0.4 * one.plan.length)
-        left = one.end - dice.uniform(0.3, 0.3 * one.plan.length)
-        one.runs.extend(visit(one, whose, *stay) for stay in _stays(one, dice, came, left))
+        left = one.leaving - dice.uniform(0.3, 0.3 * one.plan.length)
+        stays = habits.restless if number == restless else _stays
+        one.runs.extend(visit(one, whose, *stay) for stay in stays(one, dice, came, left))
 
 
 def _stays(one: Draft, dice: Random, came: float, left: float) -> Iterator[tuple[float, float]]:
@@ -338,7 +137,7 @@ def _pass(one: Draft, dice: Random, lifecycle: str, part: tuple[float, float], *
     begin, end = part
     if end - begin < 300:
         return
-    whose = {"id": uuid(dice)} if one.with_ids and lifecycle != "livestream" else {}
+    whose = habits.whose(one, dice, lifecycle)
     times = beginning(dice, lifecycle, begin + dice.uniform(0, (end - begin) * 0.3))
     if lifecycle == "hls" and dice.random() < 0.08:
         one.told["S204"] += 1
@@ -433,6 +232,6 @@ def _deliver(one: Draft, dice: Random) -> None:
     for webhooks in by_aggregate.values():
         webhooks.sort(key=lambda webhook: webhook.at)
         for webhook in webhooks:
-            webhook.at += dice.uniform(0.05, 1.5)
+            webhook.at += dice.uniform(0.05, one.slowest)
         for before, after in pairwise(webhooks):
             after.at = max(after.at, before.at + 0.01)

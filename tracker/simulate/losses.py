@@ -1,0 +1,72 @@
+"""Webhooks that never came, and the runs of which that can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from tracker.simulate.delivery import Apply, followed, heard
+from tracker.simulate.parts import Draft, Run
+
+
+def _lose(run: Run, step: str) -> bool:
+    """Loses a step; what stands beside it in the log is what the loss touches."""
+    place = run.steps.index(step)
+    run.webhooks[place].lost = True
+    for beside in (*run.webhooks[max(0, place - 1) : place], *run.webhooks[place + 1 : place + 2]):
+        beside.touched = True
+    return True
+
+
+def dropped(step: str, runs: Callable[[Draft], Iterable[Run]]) -> Apply:
+    def apply(one: Draft, dice: Random) -> bool:
+        fit = [run for run in runs(one) if step in run and len(run.webhooks) > 1]
+        return bool(fit) and _lose(dice.choice(fit), step)
+
+    return apply
+
+
+def lose_second_start(one: Draft, dice: Random) -> bool:
+    """Of a second run that went on for over two minutes, in any of the media as often as in another."""
+    fit = [
+        after
+        for _, after in followed(one)
+        if "stopping" in after and after["stopping"].at - after["started"].at > 121
+    ]
+    names = sorted({run.lifecycle for run in fit})
+    if not names or one.two_readings:
+        return False
+    lifecycle = dice.choice(names)
+    return _lose(dice.choice([run for run in fit if run.lifecycle == lifecycle]), "starting")
+
+
+def the_frame(one: Draft) -> list[Run]:
+    return [one.frame]
+
+
+def frame_of_what_was_stopped(one: Draft) -> list[Run]:
+    """Where something stops by itself, that tells of the end that was not told."""
+    return [] if one.stops_by_itself() else [one.frame]
+
+
+def media_runs(one: Draft) -> list[Run]:
+    return [run for run in heard(one) if run.media]
+
+
+def startable(one: Draft) -> list[Run]:
+    return [run for run in heard(one) if run.media or run.lifecycle == "transcription"]
+
+
+def stoppable(one: Draft) -> list[Run]:
+    """A ``post`` transcription may run for ever: nobody could miss its end."""
+    return [run for run in startable(one) if not run.post]
+
+
+def stopped_early(one: Draft) -> list[Run]:
+    """Near the end of a session everything may stop without a request."""
+    return [run for run in media_runs(one) if run["stopped"].at < one.end - 90]
+
+
+def playable(one: Draft) -> list[Run]:
+    """With another that legally never became playable, the right answer would be there anyway."""
+    return [] if one.told["S204"] else media_runs(one)
