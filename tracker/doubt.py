@@ -40,6 +40,8 @@ SHARED = 16.0
 """What it costs that two runs have one file or url: it is nearly never true."""
 COPY, COPY_AT_ONCE, COPY_BESIDE = 4.0, 1.0, 0.5
 """What a copy costs: alone, within ``fast_redelivery``, and when another of the same age came before."""
+VERY_LATE = 8.0
+"""What it costs that a step comes later than the lateness after all others of its run."""
 PAIR = 6.0
 """And what it costs more that the first two steps both came again, if that began nothing."""
 HOPELESS = 9.0
@@ -79,13 +81,24 @@ def _begun(run: Run) -> datetime | None:
     return min((step.at for step in run.steps.values() if step.at is not None), default=None)
 
 
-def strain(aggregate: Aggregate, delivery: Delivery, rules: Rules, *, witnessed: bool = False) -> None:
-    """Keeps what it costs that a delivery is taken for a copy.
+def charge(
+    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, witnessed: bool = False
+) -> None:
+    """Keeps what a reading costs beside its findings: that a delivery is a copy, or is very late.
 
-    ``witnessed``: something else shows that it is one.
+    ``witnessed``: something else shows that it is a copy.
     """
+    if not restarts(aggregate.lifecycle) or not aggregate.runs:
+        return
+    if reading == "late":
+        run = aggregate.runs[-1]
+        later = [step.at for step in run.steps.values() if step.at is not None]
+        if later and gap(max(later), delivery.received_at) > rules.lateness:
+            aggregate.copies = [*aggregate.copies, Copy(delivery.position, timedelta(0), VERY_LATE)]
+    if reading != "redelivered":
+        return
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
-    if not ages or not restarts(aggregate.lifecycle):
+    if not ages:
         return
     run, step = aggregate.runs[-1], delivery.step
     assert step is not None

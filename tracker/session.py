@@ -43,6 +43,7 @@ from tracker.aggregate import (
 )
 from tracker.doubt import (
     UNTOLD,
+    charge,
     cheapest,
     doubts,
     fork,
@@ -50,7 +51,6 @@ from tracker.doubt import (
     price_of_withdrawal,
     prune,
     settled_upon,
-    strain,
     tell_instead,
 )
 from tracker.envelope import UNVERIFIED, isoformat, parse_time
@@ -186,7 +186,7 @@ class Session:
         )
         found = {finding.number: finding for finding in copied.all_findings()}
         copied.provisional = [one for one in found.values() if one.verdict == "provisional"]
-        copied.absent = [found[finding.number] for finding in self.absent]
+        copied.absent = [found[finding.number] for finding in self.absent if finding.number in found]
         return copied
 
 
@@ -229,8 +229,7 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
     )
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     stories = _stories(session, aggregate, delivery, reading, rules, echoes=beside)
-    if reading == "redelivered":
-        strain(aggregate, delivery, rules, witnessed=beside)
+    charge(aggregate, delivery, reading, rules, witnessed=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     assert judgement.run is not None
     run = aggregate.runs[judgement.run - 1]
@@ -309,8 +308,7 @@ def _weigh(
     """Moves the other stories too, and tells the cheapest."""
     judgements = {}
     for story, reading, before in stories:
-        if reading == "redelivered":
-            strain(story, delivery, rules, witnessed=witnessed)
+        charge(story, delivery, reading, rules, witnessed=witnessed)
         judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
         assert moved.run is not None
         list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
