@@ -116,7 +116,9 @@ class Run:
 class Copy:
     """A delivery that was taken for a copy, how long after the first it came, and what that costs a story."""
 
-    position: int
+    step: str
+    position: int | None
+    at: datetime | None
     age: timedelta
     price: float
 
@@ -329,7 +331,7 @@ def _copies_run_before(aggregate: Aggregate, delivery: Delivery, rules: Rules) -
     return copied_after(aggregate.runs[-2], delivery, rules)
 
 
-def _is_no_run(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> bool:
+def is_no_run(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> bool:
     """Whether the latest run may be none: all of it came as long after the run before as this does."""
     age = _copies_run_before(aggregate, delivery, rules)
     return age is not None and is_copy(aggregate, age)
@@ -481,7 +483,7 @@ class _Move:
 
     def redelivered(self) -> None:
         lifecycle = self.aggregate.lifecycle
-        if _is_no_run(self.aggregate, self.delivery, self.rules):
+        if is_no_run(self.aggregate, self.delivery, self.rules):
             self.raised.extend(withdraw(self.aggregate, "D101", self.rules, self.numbers))
             self.run = self.aggregate.runs[-1]
         self.run = _copied(self.aggregate, self.delivery, self.rules) or self.run

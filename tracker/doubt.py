@@ -26,6 +26,7 @@ from tracker.aggregate import (
     StepTaken,
     copied_after,
     gap,
+    is_no_run,
     limit_of,
     restarts,
     withdraw,
@@ -63,7 +64,7 @@ def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Ru
     if before is not None and not run.closed and heard is None and reading != "redelivered":
         if before.state != LOST and copied_after(before, delivery, rules) is not None:
             yield "redelivered", False
-    if before is not None and before.state == LOST and not begins and before.heard(step.name) is None:
+    if before is not None and not begins and before.heard(step.name) is None and _lacks(before, delivery):
         if gap(_begun(run), delivery.received_at) <= rules.lateness:
             yield "late", True
     if reading in ("redelivered", "conflict") and run.closed and not begins and not step.closes:
@@ -75,6 +76,13 @@ def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Ru
             yield "redelivered", False
     elif reading == "new-run" and age is not None:  # the second of a pair
         yield "redelivered", False
+
+
+def _lacks(run: Run, delivery: Delivery) -> bool:
+    """Whether it was given up, or is still reproached for want of just this."""
+    if run.state == LOST:
+        return True
+    return any(found.verdict == "provisional" and delivery.type in found.missing for found in run.findings)
 
 
 def _begun(run: Run) -> datetime | None:
@@ -94,21 +102,29 @@ def charge(
         run = aggregate.runs[-1]
         later = [step.at for step in run.steps.values() if step.at is not None]
         if later and gap(max(later), delivery.received_at) > rules.lateness:
-            aggregate.copies = [*aggregate.copies, Copy(delivery.position, timedelta(0), VERY_LATE)]
+            name = delivery.step.name if delivery.step else ""
+            late = Copy(name, delivery.position, None, timedelta(0), VERY_LATE)
+            aggregate.copies = [*aggregate.copies, late]
     if reading != "redelivered":
         return
+    if is_no_run(aggregate, delivery, rules):
+        price_of_withdrawal(aggregate)
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
     if not ages:
         return
     run, step = aggregate.runs[-1], delivery.step
     assert step is not None
-    alike = {copy.position: age for age in ages for copy in aggregate.copies if abs(age - copy.age) <= SAME_AGE}
-    price = COPY_BESIDE if witnessed or alike else COPY_AT_ONCE if ages[0] <= rules.fast_redelivery else COPY
-    second = run.again and not run.closed and step.name not in aggregate.lifecycle.starts and run.heard(step.name)
-    if second and run.again and not witnessed and not set(alike) - {run.again.position}:
+    alike = {copy.step: age for age in ages for copy in aggregate.copies if abs(age - copy.age) <= SAME_AGE}
+    at_once = aggregate.copies and gap(aggregate.copies[-1].at, delivery.received_at) <= rules.fast_redelivery
+    price = COPY_BESIDE if witnessed or alike or at_once else COPY_AT_ONCE if ages[0] <= rules.fast_redelivery else COPY
+    starts = aggregate.lifecycle.starts
+    second = run.again and not run.closed and step.name not in starts and run.heard(step.name)
+    if second and not witnessed and not set(alike) - set(starts):
         price += PAIR
-    age = next(iter(alike.values()), ages[0])
-    aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], Copy(delivery.position, age, price)]
+    if any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts):
+        price = 0.0  # with the same file or url it is nothing else
+    copy = Copy(step.name, delivery.position, delivery.received_at, next(iter(alike.values()), ages[0]), price)
+    aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], copy]
 
 
 def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
@@ -139,8 +155,11 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
 
 def price_of_withdrawal(aggregate: Aggregate) -> None:
     """What began the latest run was a copy after all."""
-    position = next(step.position for step in aggregate.runs[-1].steps.values() if not step.inferred)
-    aggregate.copies = [*aggregate.copies, Copy(position or 0, timedelta(0), COPY)]
+    before, run = aggregate.runs[-2:]
+    step = next(step for step in run.steps.values() if not step.inferred)
+    heard = before.heard(step.step)
+    age = gap(heard.at, step.at) if heard else timedelta(0)
+    aggregate.copies = [*aggregate.copies, Copy(step.step, step.position, step.at, age, COPY)]
 
 
 def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:
