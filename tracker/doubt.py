@@ -28,6 +28,7 @@ from tracker.aggregate import (
     gap,
     is_no_run,
     limit_of,
+    overdue,
     restarts,
     withdraw,
 )
@@ -148,7 +149,7 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     limit = limit_of(aggregate, run, rules)
     if limit is not None and at is not None and limit <= at:
         total += COST["error"]
-    if over and not run.outlives:
+    if over and not run.outlives and not any(overdue(aggregate.lifecycle, run)):
         total += COPY if run.tentative else COST["error"]
     return total
 
