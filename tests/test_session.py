@@ -564,11 +564,12 @@ ABSENT_RANK = -1
 
 
 def heard_of(session):
-    """How far each run has come, by what it is and the deliveries that it holds."""
+    """How far each run has come, by what it is and the deliveries that it holds; not where it was given up."""
     for key, found in session.aggregates.items():
-        rank = {**found.lifecycle.rank, "lost": 99}
         for run in found.runs:
-            yield (key, run.number, tuple(step.position for step in run.steps.values())), rank[run.state]
+            if run.state != "lost":
+                steps = tuple(step.position for step in run.steps.values())
+                yield (key, run.number, steps), found.lifecycle.rank[run.state]
 
 
 @given(anyhow)

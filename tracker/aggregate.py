@@ -120,7 +120,9 @@ class Copy:
     position: int | None
     at: datetime | None
     age: timedelta
-    price: float
+    certain: bool = False
+    price: float | None = None
+    extra: float = 0.0
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import combinations
 
 import attrs
 
@@ -38,10 +38,12 @@ from tracker.webhook import Delivery
 
 COST = {"info": 1.0, "warning": 5.0, "error": 8.0}
 """What a finding costs a story, by what the catalogue says of its severity."""
-SHARED = 16.0
+SHARED = 24.0
 """What it costs that two runs have one file or url: it is nearly never true."""
 COPY, COPY_AT_ONCE, COPY_BESIDE = 4.0, 1.0, 0.5
 """What a copy costs: alone, within ``fast_redelivery``, and when another of the same age came before."""
+COINCIDENCE = 1.0
+"""What it costs that a step is none of the copies that came beside it and are as old."""
 VERY_LATE = 8.0
 """What it costs that a step comes later than the lateness after all others of its run."""
 PAIR = 6.0
@@ -49,7 +51,9 @@ PAIR = 6.0
 HOPELESS = 9.0
 """A story that costs so much more than the one told is given up."""
 MOST_STORIES = 8
-MOST_COPIES = 64
+NEAR_AGE = timedelta(minutes=1)
+"""A copy that comes with the same file or url is one for sure; so are those of about its age."""
+MOST_COPIES = 32
 
 
 def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules) -> Iterator[tuple[Reading, bool]]:
@@ -104,45 +108,58 @@ def charge(
         later = [step.at for step in run.steps.values() if step.at is not None]
         if later and gap(max(later), delivery.received_at) > rules.lateness:
             name = delivery.step.name if delivery.step else ""
-            late = Copy(name, delivery.position, None, timedelta(0), VERY_LATE)
+            late = Copy(name, delivery.position, None, timedelta(0), price=VERY_LATE)
             aggregate.copies = [*aggregate.copies, late]
     if reading != "redelivered":
+        if witnessed and any(copied_after(run, delivery, rules) is not None for run in aggregate.runs[-2:]):
+            own = Copy("", delivery.position, None, timedelta(0), price=COINCIDENCE)
+            aggregate.copies = [*aggregate.copies, own]
         return
     if is_no_run(aggregate, delivery, rules):
-        price_of_withdrawal(aggregate)
+        price_of_withdrawal(aggregate, witnessed=witnessed)
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
     if not ages:
         return
     run, step = aggregate.runs[-1], delivery.step
     assert step is not None
-    alike = {copy.step: age for age in ages for copy in aggregate.copies if abs(age - copy.age) <= SAME_AGE}
-    at_once = aggregate.copies and gap(aggregate.copies[-1].at, delivery.received_at) <= rules.fast_redelivery
-    price = COPY_BESIDE if witnessed or alike or at_once else COPY_AT_ONCE if ages[0] <= rules.fast_redelivery else COPY
+    ages.sort(key=lambda age: not any(abs(age - copy.age) <= SAME_AGE for copy in aggregate.copies))
+    certain = any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts)
+    price = 0.0 if certain else COPY_BESIDE if witnessed else None
+    if price is None and min(ages) <= rules.fast_redelivery:
+        price = COPY_AT_ONCE
     starts = aggregate.lifecycle.starts
     second = run.again and not run.closed and step.name not in starts and run.heard(step.name)
-    if second and not witnessed and not set(alike) - set(starts):
-        price += PAIR
-    if any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts):
-        price = 0.0  # with the same file or url it is nothing else
-    copy = Copy(step.name, delivery.position, delivery.received_at, next(iter(alike.values()), ages[0]), price)
+    alike = {copy.step for copy in aggregate.copies if abs(ages[0] - copy.age) <= SAME_AGE}
+    extra = PAIR if second and not witnessed and not alike - set(starts) else 0.0
+    copy = Copy(step.name, delivery.position, delivery.received_at, ages[0], certain, price, extra)
     aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], copy]
+
+
+def _price(copies: list[Copy], rules: Rules) -> float:
+    """What the copies cost together: what was sent again in one go is one thing that went wrong."""
+    total = 0.0
+    for place, copy in enumerate(copies):
+        total += copy.extra
+        if copy.price is not None:
+            total += copy.price
+        elif any(one.certain and abs(one.age - copy.age) <= NEAR_AGE for one in copies) or any(
+            abs(one.age - copy.age) <= SAME_AGE or gap(one.at, copy.at) <= rules.fast_redelivery
+            for one in copies[:place]
+        ):
+            total += COPY_BESIDE
+        else:
+            total += COPY
+    return total
 
 
 def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
     """What a story costs at a moment; ``over``: and nothing more will come."""
-    total, run = sum(copy.price for copy in aggregate.copies), aggregate.run
+    lifecycle, run = aggregate.lifecycle, aggregate.run
+    total = _price(aggregate.copies, rules)
     for one in aggregate.runs:
-        for found in one.standing():
-            if found.code == aggregate.lifecycle.shared:
-                total += SHARED
-            elif found.code != "D101":
-                excused = found.severity == "info" and found.code not in rules.severity
-                total += COST["info" if excused else CATALOGUE[found.code].severity]
-    for earlier, later in pairwise(aggregate.runs[-4:]):
-        if earlier.state == LOST and any(
-            name in earlier.data and earlier.data[name] == later.data.get(name)
-            for name in aggregate.lifecycle.artefacts
-        ):
+        total += sum(_worth(found, rules) for found in one.standing() if found.code not in lifecycle.unsurprising)
+    for earlier, later in combinations(aggregate.runs[-4:], 2):
+        if any(earlier.data.get(name, later) == later.data.get(name) for name in lifecycle.artefacts):
             total += SHARED
     if run is None or run.closed:
         return total
@@ -154,13 +171,18 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     return total
 
 
-def price_of_withdrawal(aggregate: Aggregate) -> None:
+def price_of_withdrawal(aggregate: Aggregate, *, witnessed: bool = False) -> None:
     """What began the latest run was a copy after all."""
     before, run = aggregate.runs[-2:]
     step = next(step for step in run.steps.values() if not step.inferred)
     heard = before.heard(step.step)
     age = gap(heard.at, step.at) if heard else timedelta(0)
-    aggregate.copies = [*aggregate.copies, Copy(step.step, step.position, step.at, age, COPY)]
+    aggregate.copies = [*aggregate.copies, Copy(step.step, step.position, step.at, age, price=COPY_BESIDE if witnessed else None)]
+
+
+def _worth(found: Finding, rules: Rules) -> float:
+    excused = found.severity == "info" and found.code not in rules.severity
+    return COST["info" if excused else CATALOGUE[found.code].severity]
 
 
 def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:

@@ -161,6 +161,11 @@ class Lifecycle:
         return frozenset(step.overdue for step in self.steps if step.overdue)
 
     @cached_property
+    def unsurprising(self) -> frozenset[str]:
+        """The codes that say nothing against a reading: a copy is counted as such, and outcomes are legal."""
+        return frozenset({"D101", self.shared, *(step.outcome for step in self.steps)})
+
+    @cached_property
     def states(self) -> tuple[str, ...]:
         """Every state a webhook can report, in order, each once."""
         return tuple(dict.fromkeys(step.state for step in self.steps))
