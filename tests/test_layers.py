@@ -33,6 +33,7 @@ LAYERS = {
         "webhook": {"attrs", "cattrs", "msgspec"},
         "simulate": {"attrs", "msgspec"},
         "aggregate": {"attrs"},
+        "doubt": {"attrs"},
         "session": {"attrs"},
         "traffic": {"attrs"},
         "store": {"attrs", "eventsourcing"},

@@ -28,7 +28,6 @@ from story import (
 )
 
 from tracker.findings import CATALOGUE
-from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, next_deadline, settle
 

@@ -113,13 +113,17 @@ class Run:
 
 
 @attrs.frozen
-class Copy:
-    """A delivery that was taken for a copy, how long after the first it came, and what that costs a story."""
+class Charge:
+    """What a story has to pay for how it reads the delivery at ``position``, beside its findings.
 
-    step: str
+    For a copy: of what ``step``, when it came, how long after the first, and whether it is one for sure.
+    ``price``: what it costs whatever else came; ``extra`` comes on top.
+    """
+
     position: int | None
-    at: datetime | None
-    age: timedelta
+    step: str = ""
+    at: datetime | None = None
+    age: timedelta = _INSTANT
     certain: bool = False
     price: float | None = None
     extra: float = 0.0
@@ -127,7 +131,12 @@ class Copy:
 
 @attrs.define(eq=False)
 class Aggregate:
-    """One instance of a lifecycle in one session, told apart from the others by ``key``."""
+    """One instance of a lifecycle in one session, told apart from the others by ``key``.
+
+    What its runs say is the story that is told. ``others`` are followed beside it, untold, because a
+    delivery may be read in two ways; ``charges`` are what this one had to assume. ``taken_back`` are the
+    findings of a story that was told before.
+    """
 
     lifecycle: Lifecycle
     key: tuple[tuple[str, str], ...] = ()
@@ -135,7 +144,7 @@ class Aggregate:
     runs: list[Run] = attrs.field(factory=list)
     others: list[Aggregate] = attrs.field(factory=list)
     taken_back: list[Finding] = attrs.field(factory=list)
-    copies: list[Copy] = attrs.field(factory=list)
+    charges: list[Charge] = attrs.field(factory=list)
 
     @property
     def run(self) -> Run | None:
@@ -163,9 +172,9 @@ class Aggregate:
             taken_back=[finding.copy() for finding in self.taken_back],
         )
 
-    def is_no_copy(self, position: int | None) -> None:
+    def discharge(self, position: int | None) -> None:
         """What had been taken for a copy was a step of its own."""
-        self.copies = [copy for copy in self.copies if copy.position != position]
+        self.charges = [charge for charge in self.charges if charge.position != position]
 
 
 @attrs.frozen
@@ -254,9 +263,9 @@ def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rule
             return "conflict"
         if not begins and not finished and step.name in lifecycle.table.get(run.state, ()):
             return "advanced"  # an orphan's run, which was closed before its end was heard
-        if begins and reopens and gap(_last_heard(run), delivery.received_at) > rules.lateness:
+        if begins and reopens and gap(last_heard(run), delivery.received_at) > rules.lateness:
             return "new-run"
-        if not finished or not reopens or gap(_last_heard(run), delivery.received_at) <= rules.lateness:
+        if not finished or not reopens or gap(last_heard(run), delivery.received_at) <= rules.lateness:
             return "late"
         return _read_absent(aggregate, delivery)
     # It is closed and has the step: absorbed, begun anew, another run's, again, or of nothing.
@@ -305,7 +314,7 @@ def _owing(run: Run, delivery: Delivery, rules: Rules) -> bool:
 def _just_filled_in(lifecycle: Lifecycle, run: Run, delivery: Delivery, rules: Rules) -> bool:
     """Whether a first step that came after the end of its run is told twice: it begins nothing new."""
     heard = run.heard(_step(delivery).name)
-    if heard is None or heard.at is None or heard.at != _last_heard(run):
+    if heard is None or heard.at is None or heard.at != last_heard(run):
         return False
     later = any(step.at and step.at < heard.at for step in run.steps.values())
     return later and gap(heard.at, delivery.received_at) <= rules.fast_redelivery
@@ -466,7 +475,7 @@ class _Move:
         reached = max(lifecycle.rank[taken.step] for taken in run.steps.values() if not taken.inferred)
         ahead = lifecycle.rank[self.step.name] > reached
         between = lifecycle.between(lifecycle.steps[reached].state, self.step.name) if ahead else ()
-        self.blame_skip(tuple(name for name in between if run.heard(name) is None), _last_heard(run))
+        self.blame_skip(tuple(name for name in between if run.heard(name) is None), last_heard(run))
         self.fill(run)
         if self.step.closes:
             run.state, run.inferred = self.step.state, False
@@ -539,7 +548,7 @@ class _Move:
             run.replaced = old.copy()
         if restart is not None:
             run.steps[restart.step] = restart
-            self.aggregate.is_no_copy(restart.position)
+            self.aggregate.discharge(restart.position)
             run.state = lifecycle.by_name[restart.step].state
             # It was no redelivery after all.
             _retract(finding for finding in old.standing("D101") if finding.position == restart.position)
@@ -573,7 +582,7 @@ class _Move:
         missing = self.infer(ABSENT)
         if any(not step.inferred for step in run.steps.values()):  # its start had been taken for a copy
             self.take()
-            self.blame_skip(missing, _last_heard(run))
+            self.blame_skip(missing, last_heard(run))
             return
         run.inferred = True
         self.take(alone=True)
@@ -601,7 +610,7 @@ class _Move:
         begun = next((step.at for step in self.run.steps.values() if not step.inferred), suspect.at)
         if abs(gap(suspect.at, begun)) > self.rules.lateness:
             return None
-        self.aggregate.is_no_copy(suspect.position)
+        self.aggregate.discharge(suspect.position)
         for finding in before.standing("D101"):
             if finding.position == suspect.position:
                 finding.verdict = "retracted"
@@ -911,7 +920,7 @@ def restarts(lifecycle: Lifecycle) -> bool:
     return not lifecycle.visits and lifecycle.reopens(LOST)
 
 
-def _last_heard(run: Run) -> datetime | None:
+def last_heard(run: Run) -> datetime | None:
     return max((step.at for step in run.steps.values() if step.at is not None), default=None)
 
 

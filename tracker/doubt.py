@@ -9,6 +9,7 @@ costs less than the story that is told, it takes its place.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import combinations
@@ -19,14 +20,14 @@ from tracker.aggregate import (
     LOST,
     SAME_AGE,
     Aggregate,
-    Copy,
-    Judgement,
+    Charge,
     Reading,
     Run,
     StepTaken,
     copied_after,
     gap,
     is_no_run,
+    last_heard,
     limit_of,
     overdue,
     restarts,
@@ -37,26 +38,27 @@ from tracker.rules import Rules
 from tracker.webhook import Delivery
 
 COST = {"info": 1.0, "warning": 5.0, "error": 8.0}
-"""What a finding costs a story, by what the catalogue says of its severity."""
+"""What a finding costs, by what the catalogue says of its severity."""
+COPY, AT_ONCE, BESIDE = 4.0, 1.0, 0.5
+"""What a copy costs: alone, within ``fast_redelivery``, and together with others."""
+PAIR = 6.0
+"""What it costs more that the first two steps both came again and began nothing: a restart is likelier."""
+COINCIDENCE = 1.0
+"""What it costs that a step is as old as copies that came beside it, and is none."""
+VERY_LATE = 8.0
+"""What it costs that a step comes later than ``lateness`` after all others of its run."""
 SHARED = 24.0
 """What it costs that two runs have one file or url: it is nearly never true."""
-COPY, COPY_AT_ONCE, COPY_BESIDE = 4.0, 1.0, 0.5
-"""What a copy costs: alone, within ``fast_redelivery``, and when another of the same age came before."""
-COINCIDENCE = 1.0
-"""What it costs that a step is none of the copies that came beside it and are as old."""
-VERY_LATE = 8.0
-"""What it costs that a step comes later than the lateness after all others of its run."""
-PAIR = 6.0
-"""And what it costs more that the first two steps both came again, if that began nothing."""
 HOPELESS = 9.0
 """A story that costs so much more than the one told is given up."""
-MOST_STORIES = 8
 NEAR_AGE = timedelta(minutes=1)
-"""A copy that comes with the same file or url is one for sure; so are those of about its age."""
-MOST_COPIES = 32
+"""A copy with a file or url is one for sure, and so are those that are not much older or younger."""
+MOST_STORIES, MOST_CHARGES = 8, 32
 
 
-def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules) -> Iterator[tuple[Reading, bool]]:
+def doubts(
+    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules
+) -> Iterator[tuple[Reading, bool]]:
     """How else a delivery may be read, and whether it is then the run before the latest that it moves."""
     run, lifecycle, step = aggregate.run, aggregate.lifecycle, delivery.step
     if run is None or step is None or not restarts(lifecycle):
@@ -64,23 +66,29 @@ def doubts(aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Ru
     age = copied_after(run, delivery, rules)
     if age is not None and age <= rules.fast_redelivery:
         return
-    begins, heard = step.name in lifecycle.starts, run.heard(step.name)
-    before = aggregate.runs[-2] if len(aggregate.runs) > 1 else None
-    if before is not None and not run.closed and heard is None and reading != "redelivered":
-        if before.state != LOST and copied_after(before, delivery, rules) is not None:
-            yield "redelivered", False
-    if before is not None and not begins and before.heard(step.name) is None and _lacks(before, delivery):
-        if gap(_begun(run), delivery.received_at) <= rules.lateness:
-            yield "late", True
+    begins = step.name in lifecycle.starts
+    if len(aggregate.runs) > 1:
+        yield from _of_the_run_before(*aggregate.runs[-2:], delivery, reading, rules)
     if reading in ("redelivered", "conflict") and run.closed and not begins and not step.closes:
-        yield "skipped-ahead", False
-    if begins and heard is not None:
-        if reading == "redelivered":
-            yield "new-run", False
-        elif reading == "new-run" and run.closed and age is not None:
-            yield "redelivered", False
-    elif reading == "new-run" and age is not None:  # the second of a pair
+        yield "skipped-ahead", False  # of a run whose beginning was lost
+    if reading == "redelivered" and begins and run.heard(step.name):
+        yield "new-run", False
+    if reading == "new-run" and age is not None and (run.closed or not begins):
         yield "redelivered", False
+
+
+def _of_the_run_before(
+    before: Run, run: Run, delivery: Delivery, reading: Reading, rules: Rules
+) -> Iterator[tuple[Reading, bool]]:
+    """Whether it may be a copy of a step of the run before, or a step of it that comes late."""
+    step = delivery.step
+    assert step is not None
+    lacking = before.state != LOST and not run.closed and run.heard(step.name) is None
+    if lacking and reading != "redelivered" and copied_after(before, delivery, rules) is not None:
+        yield "redelivered", False
+    late = before.heard(step.name) is None and gap(_begun(run), delivery.received_at) <= rules.lateness
+    if late and _lacks(before, delivery):
+        yield "late", True
 
 
 def _lacks(run: Run, delivery: Delivery) -> bool:
@@ -97,67 +105,66 @@ def _begun(run: Run) -> datetime | None:
 def charge(
     aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, witnessed: bool = False
 ) -> None:
-    """Keeps what a reading costs beside its findings: that a delivery is a copy, or is very late.
+    """Keeps what a reading costs a story beside its findings, before the delivery moves it.
 
-    ``witnessed``: something else shows that it is a copy.
+    ``witnessed``: something else in the session shows that it is a copy.
     """
     if not restarts(aggregate.lifecycle) or not aggregate.runs:
         return
-    if reading == "late":
-        run = aggregate.runs[-1]
-        later = [step.at for step in run.steps.values() if step.at is not None]
-        if later and gap(max(later), delivery.received_at) > rules.lateness:
-            name = delivery.step.name if delivery.step else ""
-            late = Copy(name, delivery.position, None, timedelta(0), price=VERY_LATE)
-            aggregate.copies = [*aggregate.copies, late]
-    if reading != "redelivered":
-        if witnessed and any(copied_after(run, delivery, rules) is not None for run in aggregate.runs[-2:]):
-            own = Copy("", delivery.position, None, timedelta(0), price=COINCIDENCE)
-            aggregate.copies = [*aggregate.copies, own]
-        return
-    if is_no_run(aggregate, delivery, rules):
-        price_of_withdrawal(aggregate, witnessed=witnessed)
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
-    if not ages:
-        return
-    run, step = aggregate.runs[-1], delivery.step
+    if reading == "redelivered":
+        if is_no_run(aggregate, delivery, rules):
+            charge_withdrawal(aggregate, witnessed=witnessed)
+        if ages:
+            _keep(aggregate, _copy(aggregate, delivery, ages, rules, witnessed=witnessed))
+    elif witnessed and ages:
+        _keep(aggregate, Charge(delivery.position, price=COINCIDENCE))
+    if reading == "late" and gap(last_heard(aggregate.runs[-1]), delivery.received_at) > rules.lateness:
+        _keep(aggregate, Charge(delivery.position, price=VERY_LATE))
+
+
+def charge_withdrawal(aggregate: Aggregate, *, witnessed: bool = False) -> None:
+    """Keeps what it costs that the latest run was none: what began it was a copy after all."""
+    before, run = aggregate.runs[-2:]
+    step = next(step for step in run.steps.values() if not step.inferred)
+    heard = before.heard(step.step)
+    age = gap(heard.at, step.at) if heard else timedelta(0)
+    _keep(aggregate, Charge(step.position, step.step, step.at, age, price=BESIDE if witnessed else None))
+
+
+def _copy(
+    aggregate: Aggregate, delivery: Delivery, ages: list[timedelta], rules: Rules, *, witnessed: bool
+) -> Charge:
+    """What it costs that this is a copy; of steps of several runs, it is one that others are as old as."""
+    lifecycle, run, step = aggregate.lifecycle, aggregate.runs[-1], delivery.step
     assert step is not None
-    ages.sort(key=lambda age: not any(abs(age - copy.age) <= SAME_AGE for copy in aggregate.copies))
-    certain = any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts)
-    price = 0.0 if certain else COPY_BESIDE if witnessed else None
-    if price is None and min(ages) <= rules.fast_redelivery:
-        price = COPY_AT_ONCE
-    starts = aggregate.lifecycle.starts
-    second = run.again and not run.closed and step.name not in starts and run.heard(step.name)
-    alike = {copy.step for copy in aggregate.copies if abs(ages[0] - copy.age) <= SAME_AGE}
-    extra = PAIR if second and not witnessed and not alike - set(starts) else 0.0
-    copy = Copy(step.name, delivery.position, delivery.received_at, ages[0], certain, price, extra)
-    aggregate.copies = [*aggregate.copies[1 - MOST_COPIES :], copy]
+    age = next((age for age in ages if _alike(aggregate, age)), ages[0])
+    certain = any(getattr(delivery.payload, name) for name in lifecycle.artefacts)
+    at_once = AT_ONCE if min(ages) <= rules.fast_redelivery else None
+    price = 0.0 if certain else BESIDE if witnessed else at_once
+    pair = run.again and not run.closed and step.name not in lifecycle.starts and run.heard(step.name)
+    alone = not witnessed and not _alike(aggregate, age) - lifecycle.starts
+    extra = PAIR if pair and alone else 0.0
+    return Charge(delivery.position, step.name, delivery.received_at, age, certain, price, extra)
 
 
-def _price(copies: list[Copy], rules: Rules) -> float:
-    """What the copies cost together: what was sent again in one go is one thing that went wrong."""
-    total = 0.0
-    for place, copy in enumerate(copies):
-        total += copy.extra
-        if copy.price is not None:
-            total += copy.price
-        elif any(one.certain and abs(one.age - copy.age) <= NEAR_AGE for one in copies) or any(
-            abs(one.age - copy.age) <= SAME_AGE or gap(one.at, copy.at) <= rules.fast_redelivery
-            for one in copies[:place]
-        ):
-            total += COPY_BESIDE
-        else:
-            total += COPY
-    return total
+def _alike(aggregate: Aggregate, age: timedelta) -> set[str]:
+    """The steps of which copies of the same age came before."""
+    return {one.step for one in aggregate.charges if one.step and abs(age - one.age) <= SAME_AGE}
+
+
+def _keep(aggregate: Aggregate, charge: Charge) -> None:
+    aggregate.charges = [*aggregate.charges[1 - MOST_CHARGES :], charge]
 
 
 def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
     """What a story costs at a moment; ``over``: and nothing more will come."""
     lifecycle, run = aggregate.lifecycle, aggregate.run
-    total = _price(aggregate.copies, rules)
+    total = sum(_price(aggregate.charges, place, rules) for place in range(len(aggregate.charges)))
     for one in aggregate.runs:
-        total += sum(_worth(found, rules) for found in one.standing() if found.code not in lifecycle.unsurprising)
+        total += sum(
+            _worth(found, rules) for found in one.standing() if found.code not in lifecycle.unsurprising
+        )
     for earlier, later in combinations(aggregate.runs[-4:], 2):
         if any(earlier.data.get(name, later) == later.data.get(name) for name in lifecycle.artefacts):
             total += SHARED
@@ -166,18 +173,21 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     limit = limit_of(aggregate, run, rules)
     if limit is not None and at is not None and limit <= at:
         total += COST["error"]
-    if over and not run.outlives and not any(overdue(aggregate.lifecycle, run)):
+    if over and not run.outlives and not any(overdue(lifecycle, run)):
         total += COPY if run.tentative else COST["error"]
     return total
 
 
-def price_of_withdrawal(aggregate: Aggregate, *, witnessed: bool = False) -> None:
-    """What began the latest run was a copy after all."""
-    before, run = aggregate.runs[-2:]
-    step = next(step for step in run.steps.values() if not step.inferred)
-    heard = before.heard(step.step)
-    age = gap(heard.at, step.at) if heard else timedelta(0)
-    aggregate.copies = [*aggregate.copies, Copy(step.step, step.position, step.at, age, price=COPY_BESIDE if witnessed else None)]
+def _price(charges: list[Charge], place: int, rules: Rules) -> float:
+    """What one of them costs beside the others: what was sent again in one go is one thing that went wrong."""
+    one = charges[place]
+    if one.price is not None:
+        return one.price + one.extra
+    beside = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges) or any(
+        abs(other.age - one.age) <= SAME_AGE or gap(other.at, one.at) <= rules.fast_redelivery
+        for other in charges[:place]
+    )
+    return (BESIDE if beside else COPY) + one.extra
 
 
 def _worth(found: Finding, rules: Rules) -> float:
@@ -195,7 +205,7 @@ def let_pass(aggregate: Aggregate, at: datetime | None, rules: Rules) -> None:
             if finding.verdict == "provisional" and finding.deadline is not None and finding.deadline < at:
                 finding.verdict = "settled"
     if run.tentative and run.undecided_until is not None and run.undecided_until < at:
-        price_of_withdrawal(aggregate)
+        charge_withdrawal(aggregate)
         withdraw(aggregate, "D105", rules, UNTOLD)
 
 
@@ -214,12 +224,8 @@ UNTOLD = _Untold()
 
 def settled_upon(aggregate: Aggregate, at: datetime | None, rules: Rules) -> bool:
     """Whether it no longer matters which story is true: in all of them the run is over, and no copy can come."""
-    for story in (aggregate, *aggregate.others):
-        run = story.runs[-1]
-        last = max((step.at for step in run.steps.values() if step.at is not None), default=None)
-        if not run.closed or gap(last, at) <= rules.redelivery:
-            return False
-    return True
+    runs = [story.runs[-1] for story in (aggregate, *aggregate.others)]
+    return all(run.closed and gap(last_heard(run), at) > rules.redelivery for run in runs)
 
 
 def fork(aggregate: Aggregate) -> Aggregate:
@@ -256,32 +262,26 @@ def cheapest(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: b
     return min([aggregate, *aggregate.others], key=lambda story: cost(story, rules, at, over=over))
 
 
-def tell_instead(aggregate: Aggregate, story: Aggregate, numbers: Iterator[int], fresh: Iterable[Finding] = ()) -> list[Finding]:
+def tell_instead(
+    aggregate: Aggregate, story: Aggregate, numbers: Iterator[int], fresh: Iterable[Finding] = ()
+) -> list[Finding]:
     """Another story is told: what only the one before reproached is taken back. What is found anew.
 
     ``fresh`` findings were not told yet.
     """
     untold = {id(finding) for finding in fresh}
-    shown = [found for run in aggregate.runs for found in run.findings if id(found) not in untold]
-    shown.extend(aggregate.taken_back)
-    by_place: dict[tuple[str, int | None], list[Finding]] = {}
-    for found in shown:
-        by_place.setdefault((found.code, found.position), []).append(found)
-    raised = []
+    known: dict[tuple[str, int | None], list[Finding]] = defaultdict(list)
+    for found in (*(one for run in aggregate.runs for one in run.findings), *aggregate.taken_back):
+        if id(found) not in untold:
+            known[found.code, found.position].append(found)
     aggregate.runs, story.runs = story.runs, aggregate.runs
-    aggregate.copies, story.copies = story.copies, aggregate.copies
-    for run in aggregate.runs:
-        for found in run.findings:
-            known = by_place.get((found.code, found.position))
-            if known:
-                before = known.pop(0)
-                found.number = before.number
-                if before.verdict == "retracted" and found.verdict != "retracted":
-                    raised.append(found)
-            else:
-                found.number = next(numbers)
-                raised.append(found)
-    aggregate.taken_back = [
-        attrs.evolve(found, verdict="retracted") for rest in by_place.values() for found in rest
-    ]
+    aggregate.charges, story.charges = story.charges, aggregate.charges
+    raised = []
+    for found in (one for run in aggregate.runs for one in run.findings):
+        before = known[found.code, found.position]
+        same = before.pop(0) if before else None
+        found.number = same.number if same else next(numbers)
+        if same is None or (same.verdict == "retracted" and found.verdict != "retracted"):
+            raised.append(found)
+    aggregate.taken_back = [attrs.evolve(one, verdict="retracted") for rest in known.values() for one in rest]
     return raised

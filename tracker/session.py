@@ -44,11 +44,11 @@ from tracker.aggregate import (
 from tracker.doubt import (
     UNTOLD,
     charge,
+    charge_withdrawal,
     cheapest,
     doubts,
     fork,
     let_pass,
-    price_of_withdrawal,
     prune,
     settled_upon,
     tell_instead,
@@ -224,8 +224,10 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         aggregate = session.aggregates[key] = Aggregate(lifecycle, delivery.key)
     label = aggregate.label
     echoes = _echoes(session, aggregate, delivery, rules)
-    beside = bool(echoes) and restarts(lifecycle) and (
-        _witnessed(session, aggregate, echoes) or _doubled(session, echoes[-1])
+    beside = (
+        bool(echoes)
+        and restarts(lifecycle)
+        and (_witnessed(session, aggregate, echoes) or _doubled(session, echoes[-1]))
     )
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     stories = _stories(session, aggregate, delivery, reading, rules, echoes=beside)
@@ -239,11 +241,12 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
     if len(echoes) > 1 and _is_echo(session, echoes[-1]):
         raised.extend(_take_back(session, echoes, rules))
     raised.extend(_judge_step(session, aggregate, run, delivery, rules, judgement, label))
-    if lifecycle.subject or lifecycle.visits:
-        if reading not in UNMOVED:
-            raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
+    if (lifecycle.subject or lifecycle.visits) and reading not in UNMOVED:
+        raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
     if stories:
-        judgement, raised = _weigh(session, aggregate, delivery, rules, judgement, stories, raised, witnessed=beside)
+        judgement, raised = _weigh(
+            session, aggregate, delivery, rules, judgement, stories, raised, witnessed=beside
+        )
         run = aggregate.runs[-1]
     raised.extend(_judge_start(session, aggregate, run, delivery, rules))
     for finding in raised:
@@ -422,7 +425,14 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
     for run in aggregate.runs[:-4:-1]:
         age = copied_after(run, delivery, rules)
         if age is not None:
-            echo = Echo((lifecycle.name, aggregate.key), step.name, run.steps[step.name].position, delivery.position, at, age)
+            echo = Echo(
+                (lifecycle.name, aggregate.key),
+                step.name,
+                run.steps[step.name].position,
+                delivery.position,
+                at,
+                age,
+            )
             alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
             found.append((alike, echo))
     if not found:
@@ -642,7 +652,11 @@ def _judge_artefacts(
         for value in _texts(getattr(delivery.payload, name)):
             first = session.artefacts.setdefault((lifecycle.name, value), owner)
             if first[1] == aggregate.key:  # as this story has it
-                first = next((*owner[:2], one.number) for one in aggregate.runs if value in _texts_of(one, name) or one is run)
+                first = next(
+                    (*owner[:2], one.number)
+                    for one in aggregate.runs
+                    if value in _texts_of(one, name) or one is run
+                )
             restarted = aggregate.runs[first[2] - 1].state == LOST if first[1] == aggregate.key else False
             if first != owner and not restarted and not any(run.standing(lifecycle.shared)):
                 whose = " ".join((str(first[2]), *(word for _, word in first[1])))
@@ -765,7 +779,7 @@ def _decide(session: Session, aggregate: Aggregate, run: Run, rules: Rules) -> I
     first = next(taken for taken in run.steps.values() if not taken.inferred)
     age = gap(aggregate.runs[-2].steps[first.step].at, first.at)
     code = "D101" if age <= rules.fast_redelivery else "D105"
-    price_of_withdrawal(aggregate)
+    charge_withdrawal(aggregate)
     return withdraw(aggregate, code, rules, session.numbers)
 
 
