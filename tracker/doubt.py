@@ -68,7 +68,7 @@ def doubts(
         return
     begins = step.name in lifecycle.starts
     if len(aggregate.runs) > 1:
-        yield from _of_the_run_before(*aggregate.runs[-2:], delivery, reading, rules)
+        yield from _of_the_run_before(aggregate, delivery, reading, rules)
     if reading in ("redelivered", "conflict") and run.closed and not begins and not step.closes:
         yield "skipped-ahead", False  # of a run whose beginning was lost
     if reading == "redelivered" and begins and run.heard(step.name):
@@ -78,16 +78,18 @@ def doubts(
 
 
 def _of_the_run_before(
-    before: Run, run: Run, delivery: Delivery, reading: Reading, rules: Rules
+    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules
 ) -> Iterator[tuple[Reading, bool]]:
     """Whether it may be a copy of a step of the run before, or a step of it that comes late."""
+    before, run = aggregate.runs[-2:]
     step = delivery.step
     assert step is not None
     lacking = before.state != LOST and not run.closed and run.heard(step.name) is None
     if lacking and reading != "redelivered" and copied_after(before, delivery, rules) is not None:
         yield "redelivered", False
-    late = before.heard(step.name) is None and gap(_begun(run), delivery.received_at) <= rules.lateness
-    if late and _lacks(before, delivery):
+    begins = step.name in aggregate.lifecycle.starts
+    late = not begins and gap(_begun(run), delivery.received_at) <= rules.lateness
+    if late and before.heard(step.name) is None and _lacks(before, delivery):
         yield "late", True
 
 
