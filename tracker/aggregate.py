@@ -490,7 +490,9 @@ class _Move:
             run.data.pop(name, None)
         self.fill(run)
         _retract(run.standing(lifecycle.shared) if lifecycle.shared else ())
-        run.findings.append(_copied_step(self.aggregate, run, copy, "D101", self.rules, self.numbers))
+        found = _copied_step(self.aggregate, run, copy, "D101", self.rules, self.numbers)
+        run.findings.append(found)
+        self.raised.append(found)
 
     def redelivered(self) -> None:
         lifecycle = self.aggregate.lifecycle
@@ -803,28 +805,30 @@ def give_up(lifecycle: Lifecycle, run: Run) -> None:
         run.state = LOST
 
 
-def leave_early(aggregate: Aggregate, rules: Rules, numbers: Iterator[int]) -> bool:
-    """Whether the open visit ends by a left that had been taken for a copy of the visit before's.
+def leave_early(aggregate: Aggregate, rules: Rules, numbers: Iterator[int]) -> list[Finding] | None:
+    """Ends the open visit by a left that had been taken for a copy of the visit before's, and gives what that finds.
 
-    It came shortly before the joined, or at once after that other left; and no left came since.
+    It came shortly before the joined, or at once after that other left; and no left came since. ``None``
+    if there was none.
     """
     run, lifecycle = aggregate.runs[-1], aggregate.lifecycle
     end, before = lifecycle.endings[0], aggregate.runs[-2] if len(aggregate.runs) > 1 else Run(0)
     left = run.suspects.get(end) or before.suspects.get(end)
     if left is None or left.at is None or run.since is None:
-        return False
-    if not -rules.lateness <= left.at - run.since <= rules.overtaken:
-        return False
+        return None
+    if not -rules.lateness <= left.at - run.since <= rules.overtaken + rules.fast_redelivery:
+        return None
     _retract(finding for finding in before.standing("D101") if finding.position == left.position)
     joined = next(iter(run.steps.values()))
     run.steps[end], run.state, run.closed = left, lifecycle.by_name[end].state, True
     run.tentative = False
-    if left.at < run.since:
-        words = {"type": lifecycle.webhook_type(joined.step), "delay": delay(left.at, joined.at)}
-        finding = reproach(aggregate, run, "D102", rules, next(numbers), at=joined.at, words=words)
-        finding.position, finding.type = joined.position, words["type"]
-        run.findings.append(finding)
-    return True
+    if left.at >= run.since:
+        return []
+    words = {"type": lifecycle.webhook_type(joined.step), "delay": delay(left.at, joined.at)}
+    finding = reproach(aggregate, run, "D102", rules, next(numbers), at=joined.at, words=words)
+    finding.position, finding.type = joined.position, words["type"]
+    run.findings.append(finding)
+    return [finding]
 
 
 def withdraw(aggregate: Aggregate, code: str, rules: Rules, numbers: Iterator[int]) -> list[Finding]:

@@ -824,7 +824,9 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
             continue
-        if lifecycle.visits and leave_early(aggregate, rules, session.numbers):
+        left = leave_early(aggregate, rules, session.numbers) if lifecycle.visits else None
+        if left is not None:
+            found.extend(left)
             continue
         if run.tentative:
             found.extend(_decide(session, aggregate, run, rules))

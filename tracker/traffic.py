@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from tracker.aggregate import delay, plus
+from tracker.aggregate import delay, gap, plus
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
@@ -105,7 +105,7 @@ class Traffic:
         unheard = self.unheard.get(delivery.lifecycle.name)
         if unheard is None:
             unheard = self.unheard[delivery.lifecycle.name] = _all_unheard(delivery.lifecycle)
-        return self._hear_type(delivery, delivery.lifecycle, delivery.step, unheard) if unheard else []
+        return self._hear_type(delivery, delivery.lifecycle, delivery.step, unheard, rules) if unheard else []
 
     def findings(self, rules: Rules) -> Iterator[Finding]:
         """What is found about the log itself."""
@@ -198,13 +198,19 @@ class Traffic:
             self.silences.append(Silence(self._number(), position, since, until, live, of))
 
     def _hear_type(
-        self, delivery: Delivery, lifecycle: Lifecycle, step: Step, unheard: dict[str, Unheard]
+        self,
+        delivery: Delivery,
+        lifecycle: Lifecycle,
+        step: Step,
+        unheard: dict[str, Unheard],
+        rules: Rules,
     ) -> list[str]:
         changed = []
         came = unheard.get(delivery.type or "")
         if came is not None and came.came_at is None:
-            # That an end had not come yet says nothing any more; the others do come from here on.
-            if step.closes or not came.number:
+            # An end that had not come yet may only have been to come; the others do come from here on.
+            early = step.closes and gap(came.at, delivery.received_at) < rules.session_idle
+            if early or not came.number:
                 del unheard[delivery.type or ""]
             came.came_at = delivery.position
             changed = [delivery.type or ""] if came.number else []
