@@ -62,7 +62,8 @@ class Run:
 
     ``since`` is when it got into its state. ``owes``: a rejoin began it while the visit before was
     open, whose left may still come. ``tentative``: what began it may be a redelivery of the run
-    before; ``undecided_until`` says how long that stays open. ``again`` is a first step that came
+    before; ``undecided_until`` says how long that stays open. ``contested``: what came may be read in
+    another way that is as good. ``again`` is a first step that came
     again: if what follows it does too, it began a new run. ``replaced`` is the open run that this
     one took the place of, as it was. ``suspects`` are copies of its steps that came after its end: a
     following run that turns out to lack one takes it as its own.
@@ -79,6 +80,7 @@ class Run:
     outlives: bool = False
     owes: bool = False
     tentative: bool = False
+    contested: bool = False
     undecided_until: datetime | None = None
     again: StepTaken | None = None
     replaced: Run | None = None
@@ -86,7 +88,7 @@ class Run:
 
     @property
     def certainty(self) -> Certainty:
-        if self.tentative:
+        if self.tentative or self.contested:
             return "contested"
         return "inferred" if self.inferred or any(taken.inferred for taken in self.steps.values()) else "sure"
 

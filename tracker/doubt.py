@@ -51,6 +51,8 @@ SHARED = 24.0
 """What it costs that two runs have one file or url: it is nearly never true."""
 HOPELESS = 9.0
 """A story that costs so much more than the one told is given up."""
+AS_GOOD = 1.0
+"""Two stories are as good as each other that differ by no more."""
 NEAR_AGE = timedelta(minutes=1)
 """A copy with a file or url is one for sure, and so are those that are not much older or younger."""
 MOST_STORIES, MOST_CHARGES = 8, 32
@@ -246,6 +248,22 @@ def prune(aggregate: Aggregate, rules: Rules, at: datetime | None) -> None:
         seen.add(_shape(story))
         kept.append(story)
     aggregate.others = kept[: MOST_STORIES - 1]
+
+
+def contest(aggregate: Aggregate, rules: Rules, at: datetime | None) -> None:
+    """Marks the latest run if a story in which it is in another state is as good as the one told."""
+    for run in aggregate.runs[-2:]:
+        run.contested = False
+    rivals = [story for story in aggregate.others if story.state != aggregate.state]
+    least = cost(aggregate, rules, at) + AS_GOOD if rivals else 0.0
+    aggregate.runs[-1].contested = any(cost(story, rules, at) <= least for story in rivals)
+
+
+def settle_upon(aggregate: Aggregate) -> None:
+    """The story told is the one: the others are given up."""
+    aggregate.others = []
+    for run in aggregate.runs[-2:]:
+        run.contested = False
 
 
 def _shape(story: Aggregate) -> tuple[object, ...]:

@@ -46,10 +46,12 @@ from tracker.doubt import (
     charge,
     charge_withdrawal,
     cheapest,
+    contest,
     doubts,
     fork,
     let_pass,
     prune,
+    settle_upon,
     settled_upon,
     tell_instead,
 )
@@ -287,7 +289,7 @@ def _stories(
     """The stories that are followed beside the one told, and what each takes the delivery for."""
     found: list[tuple[Aggregate, Reading, bool]] = []
     if aggregate.others and settled_upon(aggregate, delivery.received_at, rules):
-        aggregate.others = []
+        settle_upon(aggregate)
     for story in aggregate.others:
         let_pass(story, delivery.received_at, rules)
         other = read(story, delivery, rules, ended=session.ended, echoes=echoes)
@@ -320,7 +322,8 @@ def _weigh(
     prune(aggregate, rules, at)
     best = cheapest(aggregate, rules, at)
     if best is not aggregate:
-        return judgements[id(best)], _tell_instead(session, aggregate, best, raised)
+        judgement, raised = judgements[id(best)], _tell_instead(session, aggregate, best, raised)
+    contest(aggregate, rules, at)
     return judgement, raised
 
 
@@ -510,7 +513,7 @@ def _take_back(session: Session, echoes: list[Echo], rules: Rules) -> Iterator[F
         runs = aggregate.runs[-2:]
         beside = any(one.aggregate == key and any(one.step not in run.steps for run in runs) for one in echoes)
         if (beside or _witnessed(session, aggregate, echoes)) and _is_proven_copy(aggregate, echoes[-1].age):
-            aggregate.others = []
+            settle_upon(aggregate)
             yield from withdraw(aggregate, "D101", rules, session.numbers)
 
 
@@ -820,7 +823,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
             best = cheapest(aggregate, rules, at, over=True)
             if best is not aggregate:
                 found.extend(_told_by(session, _tell_instead(session, aggregate, best)))
-            aggregate.others = []
+            settle_upon(aggregate)
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:
             continue

@@ -99,12 +99,15 @@ def _unused(one: Draft, dice: Random) -> tuple[str, Data]:
 
 
 def alone(*steps: str) -> Apply:
-    """Steps of something that had never begun."""
+    """Steps of something that had never begun, where its beginning would have been told."""
 
     def apply(one: Draft, dice: Random) -> bool:
         lifecycle, whose = _unused(one, dice)
         told = steps[dice.randrange(len(steps)) :]
-        if lifecycle in one.lifecycles or {f"{lifecycle}-{step}" for step in told} & one.plan.unheard:
+        if (
+            lifecycle in one.lifecycles
+            or {f"{lifecycle}-{step}" for step in ("starting", *told)} & one.plan.unheard
+        ):
             return False
         at = dice.uniform(one.begin + 20, one.end - 150)
         times = {step: at + place * dice.uniform(5, 120) for place, step in enumerate(told)}
