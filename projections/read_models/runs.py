@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 import msgspec
+from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.session import Session
@@ -75,3 +76,13 @@ VIEWS = {
     "recordings": "SELECT r.*, s.meeting_id FROM runs r LEFT JOIN sessions s USING (session_id) "
     "WHERE r.lifecycle LIKE '%recording' ORDER BY r.first_step_at DESC"
 }
+
+
+def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The latest run of each thing in these sessions, with what it is; the order is theirs."""
+    marks = ",".join("?" * len(session_ids))
+    return db.query(
+        f"SELECT session_id, lifecycle, key, MAX(run) AS run, state, certainty FROM runs "
+        f"WHERE session_id IN ({marks}) GROUP BY session_id, lifecycle, key ORDER BY rowid",
+        session_ids,
+    )

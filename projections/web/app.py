@@ -39,7 +39,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.live import Live
-from projections.web import api, health, metrics
+from projections.web import api, health, metrics, pages
 from projections.web.problems import HANDLERS
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
@@ -58,7 +58,7 @@ def create_app(
     token: str | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The receiver, what tells how the server is, the API and ``routes``; receiving and following begin and end with the server."""
+    """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -76,6 +76,7 @@ def create_app(
             *metrics.routes,
             *api.routes,
             *routes,
+            *pages.routes,
         ],
         middleware=[Middleware(Failures)],
         exception_handlers=HANDLERS,

@@ -1,0 +1,77 @@
+"""The pages: what an operator looks at. Rendered here, and readable without any script.
+
+Each page is a function of a snapshot and of what was asked for, which gives the values of one template. It asks what
+the API asks, ``projections.web.answers`` and the read models, and judges nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from projections.web import parameters
+from projections.web.pages import html, listing
+from projections.web.parameters import Parameter, Values
+from projections.web.problems import told
+from projections.web.snapshot import Snapshot, snapshot
+from projections.web.tokens import LOGIN, login, page_is_open, read_form
+from tracker.errors import TrackerError
+
+
+@attrs.frozen
+class Page:
+    """One page: where it is, what may be asked, and what fills its template."""
+
+    path: str
+    template: str
+    fill: Callable[[Snapshot, Values], Values]
+    parameters: Sequence[Parameter] = ()
+
+
+PAGES = (Page("/", "sessions.html", listing.fill, listing.PARAMETERS),)
+
+
+def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if not page_is_open(request):
+            return _login_form(request, str(request.url.replace(scheme="", netloc="")))
+        return await run_in_threadpool(_respond, page, request)
+
+    return endpoint
+
+
+def _respond(page: Page, request: Request) -> Response:
+    # What a form leaves empty is not asked for.
+    query = [(name, value) for name, value in request.query_params.multi_items() if value]
+    try:
+        asked = parameters.values(page.parameters, query, request.path_params)
+        with snapshot(request.app.state) as of:
+            values = page.fill(of, asked)
+    except TrackerError as error:
+        problem = told(error)
+        return html.response(
+            request, "problem.html", {"title": problem.title, "problem": problem}, status=problem.status
+        )
+    return html.response(request, page.template, values)
+
+
+async def _login(request: Request) -> Response:
+    given = await read_form(request)
+    return login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+
+
+def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
+    return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
+
+
+routes: list[BaseRoute] = [
+    *(Route(page.path, _endpoint(page), name=page.template) for page in PAGES),
+    Route(LOGIN, _login, methods=["POST"]),
+    Mount("/static", StaticFiles(directory=html.STATIC)),
+]

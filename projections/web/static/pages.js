@@ -1,0 +1,131 @@
+// What a page does by itself: follow the store, tell local times, travel in time. Each page works without it.
+"use strict";
+
+(() => {
+  const PAUSED = "tracker-paused";
+  const EVERY = 700; // milliseconds between two looks at a page that changes often
+  const byId = (id) => document.getElementById(id);
+
+  // The page's middle, asked for anew and laid over what is there: focus and scrolling stay.
+  const refresh = (url) =>
+    htmx.ajax("GET", url, { target: "#live", select: "#live", swap: "outerMorph" }).then(dress);
+
+  // Times: UTC as text, the reader's own on hover.
+  const dress = () => {
+    for (const time of document.querySelectorAll("time:not([title])")) {
+      const local = new Date(time.dateTime);
+      if (!isNaN(local)) time.title = local.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
+    }
+    travel();
+  };
+
+  // Following: the stream says which session changed; the page is asked for anew.
+  const follow = () => {
+    const tools = byId("live-tools");
+    if (!tools || !tools.dataset.after || !window.EventSource) return;
+    const pause = byId("live-pause"), state = byId("live-state");
+    let stream, after = tools.dataset.after, due = null, last = 0, busy = false;
+    let paused = sessionStorage.getItem(PAUSED) === "yes";
+
+    const tell = (is, words) => {
+      tools.dataset.is = is;
+      if (state.textContent !== words) state.textContent = words;
+    };
+    const wanted = (change) => {
+      const live = byId("live");
+      return live && ("all" in live.dataset || live.dataset.session === change.session_id);
+    };
+    const look = async () => {
+      due = null;
+      if (paused) return;
+      if (busy) return later();
+      busy = true;
+      last = Date.now();
+      const before = marks();
+      await refresh(location.pathname + location.search).catch(() => {});
+      busy = false;
+      glow(before);
+    };
+    const later = () => {
+      due ??= setTimeout(look, Math.max(0, EVERY - (Date.now() - last)));
+    };
+    const listen = () => {
+      if (stream || paused || document.hidden) return;
+      stream = new EventSource(`/api/changes?after=${after}`);
+      stream.onopen = () => tell("on", "Live");
+      stream.onmessage = (event) => {
+        after = event.lastEventId;
+        if (wanted(JSON.parse(event.data))) later();
+      };
+      stream.onerror = () => {
+        if (stream.readyState !== EventSource.CLOSED) return tell("away", "Reconnecting");
+        hush();
+        tell("away", "No updates: reload the page");
+      };
+    };
+    const hush = () => {
+      stream?.close();
+      stream = undefined;
+    };
+    const show = () => {
+      pause.setAttribute("aria-pressed", paused);
+      pause.textContent = paused ? "Resume updates" : "Pause updates";
+      sessionStorage.setItem(PAUSED, paused ? "yes" : "no");
+      if (paused) {
+        hush();
+        clearTimeout(due);
+        due = null;
+        tell("paused", "Paused");
+      } else listen();
+    };
+    pause.addEventListener("click", () => {
+      paused = !paused;
+      show();
+    });
+    // A tab that nobody sees holds no connection; when it is seen again it is told what it missed.
+    document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+    window.addEventListener("pagehide", hush);
+    window.addEventListener("pageshow", (event) => event.persisted && listen());
+    tools.hidden = false;
+    show();
+  };
+
+  const marks = () => new Map([...document.querySelectorAll("[data-last]")].map((row) => [row.dataset.session, row.dataset.last]));
+  const glow = (before) => {
+    for (const row of document.querySelectorAll("[data-last]"))
+      if (before.get(row.dataset.session) !== row.dataset.last) {
+        row.classList.add("fresh");
+        row.addEventListener("animationend", () => row.classList.remove("fresh"), { once: true });
+      }
+  };
+
+  // Filters: the list follows what is typed, and its address says what is shown.
+  const filter = () => {
+    const form = document.querySelector("[data-live-form]");
+    if (!form) return;
+    let due;
+    const ask = () => {
+      const given = [...new FormData(form)].filter(([, value]) => value);
+      const query = new URLSearchParams(given).toString();
+      const url = form.getAttribute("action") + (query ? `?${query}` : "");
+      history.replaceState(history.state, "", url);
+      refresh(url);
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      ask();
+    });
+    form.addEventListener("input", () => {
+      clearTimeout(due);
+      due = setTimeout(ask, 250);
+    });
+  };
+
+  const travel = () => {};
+
+  document.addEventListener("DOMContentLoaded", () => {
+    dress();
+    follow();
+    filter();
+  });
+})();
