@@ -49,7 +49,7 @@ def session(of: Snapshot, asked: Values) -> Values:
     try:
         found = of.tracker.status(asked["session"], as_of=as_of, at=at, rules=of.rules)
     except NotFoundError as error:
-        raise _unknown(of, asked["session"], error.message) from error
+        raise unknown(of, asked["session"], error.message) from error
     if as_of is None and at is None:  # now: with all that is stored, and as late as it is
         found = conclude(found, of.as_of, of.rules)
     return shown.status(of.told(found, at=at, as_of=as_of))
@@ -64,7 +64,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
     moments, _ = shown.timeline(heard, of.rules, of.as_of, of.told)
     if not moments and name != "unrouted":
-        raise _unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "nothing is stored of it")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     rest = [one for one in moments if one.delivery.position > after]
     more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
@@ -165,7 +165,7 @@ def worst(of: Snapshot, row: Values) -> Values | None:
     return next((one for one in found if one["verdict"] not in ("provisional", "accepted")), None)
 
 
-def _unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
+def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
     ids = sessions_model.of_meeting(of.db, given)
     near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
     return NotFoundError(what, place=given, hint=near or "/api/sessions lists what is there")

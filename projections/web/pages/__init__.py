@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from projections.web import parameters
-from projections.web.pages import html, listing
+from projections.web.pages import html, listing, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import told
 from projections.web.snapshot import Snapshot, snapshot
@@ -34,7 +34,10 @@ class Page:
     parameters: Sequence[Parameter] = ()
 
 
-PAGES = (Page("/", "sessions.html", listing.fill, listing.PARAMETERS),)
+PAGES = (
+    Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
+    Page("/sessions/{session:path}", "session.html", session.fill, session.PARAMETERS),
+)
 
 
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
