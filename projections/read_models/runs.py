@@ -86,3 +86,14 @@ def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, 
         f"WHERE session_id IN ({marks}) GROUP BY session_id, lifecycle, key ORDER BY rowid",
         session_ids,
     )
+
+
+def paths(db: Database, lifecycle: str) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+    """The state of the run before (``None`` for a first run), the steps that came of a run, and how often that was."""
+    rows = db.query(
+        "SELECT before, steps, COUNT(*) AS number FROM (SELECT steps, LAG(state) OVER "
+        "(PARTITION BY stream, lifecycle, key ORDER BY run) AS before FROM runs WHERE lifecycle = ?) "
+        "GROUP BY before, steps",
+        (lifecycle,),
+    )
+    return ((row["before"], tuple(row["steps"].split()), row["number"]) for row in rows)

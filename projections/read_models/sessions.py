@@ -10,6 +10,7 @@ from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
+from tracker.lifecycle import Lifecycle
 from tracker.session import Session, standing
 
 
@@ -191,3 +192,18 @@ def decided(
         "OR f.deadline > :since AND f.deadline <= :until)) ORDER BY last_position",
         {"position": position, "since": since, "until": until, "horizon": horizon},
     )
+
+
+def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+    """The same as ``runs.paths`` for the sessions themselves."""
+    begin, end = lifecycle.steps[0].name, lifecycle.steps[-1].name
+    rows = db.query(
+        "SELECT certainty != 'inferred' AS began, state = 'ended' AS ended, COUNT(*) AS number "
+        "FROM sessions GROUP BY began, ended"
+    )
+    for row in rows:
+        yield (
+            None,
+            tuple(name for name, heard in ((begin, row["began"]), (end, row["ended"])) if heard),
+            row["number"],
+        )

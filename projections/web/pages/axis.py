@@ -10,11 +10,11 @@ import attrs
 
 from projections.web.pages.html import span
 
-LONG = 300.0
+LONG = 45 * 60.0
 """Seconds below which nothing is folded."""
 SHARE = 0.3
 """A stretch without anything that takes more than this part of what is drawn to scale is folded."""
-FOLD = 5.0
+FOLD = 6.0
 """The width of a folded stretch, in percent; all of them together take at most half."""
 MARGIN = 1.2
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -97,8 +97,10 @@ class Axis:
         step = next((step for step in STEPS if step / seconds * width >= APART), STEPS[-1])
         found: list[Tick] = []
         day = None
+        folds = [(fold.left + fold.right) / 2 for fold in self.folds()]
         for at, x in () if self.timeless else _round_times(scaled, step):
-            if not found or x - found[-1].x >= APART - 1:
+            free = all(abs(x - fold) >= APART - 1 for fold in folds)
+            if free and (not found or x - found[-1].x >= APART - 1):
                 label = f"{at:%H:%M:%S}" if step < 60 else f"{at:%H:%M}"
                 found.append(Tick(round(x, 2), label if day in (None, at.date()) else f"{at:%m-%d} {label}"))
                 day = at.date()

@@ -16,12 +16,14 @@ from tracker.aggregate import LOST
 from tracker.findings import SEVERITIES, Severity
 from tracker.lifecycle import ABSENT, Lifecycle
 
-WIDE, HIGH = 104, 34
+WIDE, HIGH = 92, 34
 """A state's box."""
-PITCH = 164
+PITCH = 136
 FIRST = 24
 """Where the dot is, at which a run begins."""
 LINE, BELOW = 96, 196
+OF_THE_SEQUENCE = "S"
+"""The letter of the codes that say of a delivery that it may not come there."""
 HALF_WIDE, HALF_HIGH = WIDE // 2, HIGH // 2
 
 
@@ -106,9 +108,9 @@ def _places(lifecycle: Lifecycle, states: list[str]) -> dict[str, tuple[float, i
     bad = [state for state in states if kind(lifecycle, state) in ("failed", "lost")]
     good = [state for state in states if state not in bad]
     line: dict[str, tuple[float, int]] = {
-        state: (FIRST + 62 + HALF_WIDE + place * PITCH, LINE) for place, state in enumerate(good)
+        state: (FIRST + 48 + HALF_WIDE + place * PITCH, LINE) for place, state in enumerate(good)
     }
-    left, right = FIRST + 62 + HALF_WIDE, FIRST + 62 + HALF_WIDE + (len(good) - 1) * PITCH
+    left, right = FIRST + 48 + HALF_WIDE, FIRST + 48 + HALF_WIDE + (len(good) - 1) * PITCH
     for place, state in enumerate(bad, 1):
         line[state] = (left + (right - left) * place / (len(bad) + 1), BELOW)
     return {ABSENT: (FIRST, LINE), **line}
@@ -120,7 +122,9 @@ def _ways(
     traffic: Mapping[tuple[str, str], int] | None,
     blames: list[Blame],
 ) -> Iterator[Way]:
-    legal = {(before, lifecycle.by_name[name].state): name for before, row in lifecycle.table.items() for name in row}
+    legal = {
+        (before, lifecycle.by_name[name].state): name for before, row in lifecycle.table.items() for name in row
+    }
     for (before, after), name in legal.items():
         found = [one for one in blames if (one.before, one.after) == (before, after)]
         label = _codes(found)
@@ -181,7 +185,9 @@ def _path(
         lean = 16 if x < to_x else -16 if x > to_x else 0
         start, stop, foot = x + (10 if refused else 0), to_x - lean - (10 if refused else 0), to_y - HALF_HIGH
         middle = (y + HALF_HIGH + foot) / 2
-        path = f"M{start:g} {y + HALF_HIGH}C{start:g} {middle + 8:g} {stop:g} {middle - 8:g} {stop:g} {foot - 1}"
+        path = (
+            f"M{start:g} {y + HALF_HIGH}C{start:g} {middle + 8:g} {stop:g} {middle - 8:g} {stop:g} {foot - 1}"
+        )
         return path, (start + stop) / 2 + 8, middle + 2
     side = -HALF_WIDE if to_x <= x else HALF_WIDE
     if dot:
@@ -215,8 +221,9 @@ def blame_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) -> B
         return None
     before, after = row["state_before"] or ABSENT, row["state_after"]
     step = lifecycle.by_name.get(str(row.get("type") or "").removeprefix(f"{lifecycle.name}-"))
-    if step is not None and step.name not in lifecycle.table.get(before, ()):
+    refused = step is not None and row["code"].startswith(OF_THE_SEQUENCE)
+    if step is not None and refused and step.name not in lifecycle.table.get(before, ()):
         after = step.state  # what came, and not what was made of it
-    if before == after and step is None:
+    elif before == after:
         return None
     return Blame(before, after, row["code"], row["severity"], number)

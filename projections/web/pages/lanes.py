@@ -22,7 +22,7 @@ from tracker.lifecycle import Lifecycle
 from tracker.session import Session, standing
 from tracker.webhook import Delivery
 
-HEAD, LANE, CROWD, FOOT = 28, 28, 60, 12
+HEAD, LANE, CROWD, FOOT = 28, 30, 60, 12
 """Heights in pixels: the times on top, a lane, a lane that stands for many, and what is left below."""
 MANY = 12
 """So many of one kind have a lane each; of more, all share one until it is opened."""
@@ -144,19 +144,20 @@ def draw(
     *,
     known_until: datetime | None = None,
     opened: str | None = None,
+    who: str | None = None,
     page: int = 1,
 ) -> Drawing:
     """The drawing of a settled session. ``times`` are those of ``clockwork``, of all its deliveries.
 
     ``known_until`` is the moment after which nothing had been heard. ``opened`` is the lifecycle of which all are to be
-    drawn, ``page`` by page.
+    drawn, ``page`` by page; ``who`` is a part of the names of those that are wanted.
     """
 
     def when(position: int | None, at: datetime | None) -> datetime | None:
         return times.get(position, at) if position is not None else at
 
     pen = _Pen(session, axis, when, known_until or axis.end, _by_place(standing(session)))
-    rows = tuple(pen.rows(opened, page))
+    rows = tuple(pen.rows(opened, (who or "").casefold(), page))
     height = sum((row.height for row in rows), HEAD)
     cut = None if known_until is None else axis.x(known_until)
     return Drawing(axis, rows, tuple(pen.marks), height + FOOT, cut)
@@ -184,7 +185,7 @@ class _Pen:
     y: int = HEAD
     marks: list[Mark] = attrs.field(factory=list)
 
-    def rows(self, opened: str | None, page: int) -> Iterator[Lane | Crowd]:
+    def rows(self, opened: str | None, who: str, page: int) -> Iterator[Lane | Crowd]:
         """The session, then what is not a person, then the people."""
         ones = list(self.session.aggregates.values())
         yield self._session_lane([one for one in ones if one.lifecycle.frame])
@@ -197,9 +198,11 @@ class _Pen:
             if len(members) <= MANY:
                 yield from map(self._lane, members)
             else:
-                yield self._crowd(lifecycle, members, opened=lifecycle.name == opened)
-                if lifecycle.name == opened:
-                    members.sort(key=self._gravity)
+                is_open = lifecycle.name == opened
+                wanted = [one for one in members if is_open and who in name_of(self.session, one).casefold()]
+                yield self._crowd(lifecycle, members, len(wanted), opened=is_open)
+                if is_open:
+                    members = sorted(wanted, key=self._gravity)
                     yield from map(self._lane, members[(page - 1) * OPENED : page * OPENED])
 
     def _session_lane(self, frames: list[Aggregate]) -> Lane:
@@ -212,7 +215,11 @@ class _Pen:
                 bars += self._bars(one, run)
                 ends += self._ends(one, run)
         if not frames and session.first_seen_at and session.last_seen_at:
-            bars = [self._bar(session.first_seen_at, session.last_seen_at, "active", "inferred", "live", "session live")]
+            bars = [
+                self._bar(
+                    session.first_seen_at, session.last_seen_at, "active", "inferred", "live", "session live"
+                )
+            ]
         if session.presumed_ended and session.last_seen_at and bars:
             last, x = bars[-1], self.axis.x(session.last_seen_at)
             heard = attrs.evolve(last, width=round(max(0.3, x - last.x), 2))
@@ -233,7 +240,7 @@ class _Pen:
     def _lane(self, one: Aggregate) -> Lane:
         bars = [bar for run in one.runs for bar in self._bars(one, run)]
         ends = [end for run in one.runs for end in self._ends(one, run)]
-        lifecycle, name = one.lifecycle, self.name(one)
+        lifecycle, name = one.lifecycle, name_of(self.session, one)
         return self._finish(
             name,
             "" if lifecycle.visits or name == lifecycle.name else lifecycle.name,
@@ -258,23 +265,10 @@ class _Pen:
         ends: list[End],
         found: list[Finding],
     ) -> Lane:
-        lane = Lane(
-            self.y, LANE, name, about, role, state, state_kind, certainty, tuple(bars), tuple(ends)
-        )
-        self.marks += self._marks(found, self.y + LANE // 2)
+        lane = Lane(self.y, LANE, name, about, role, state, state_kind, certainty, tuple(bars), tuple(ends))
+        self.marks += self._marks(found, self.y + 7)
         self.y += LANE
         return lane
-
-    def name(self, one: Aggregate) -> str:
-        """What to call it: the person whom it is of, where that one has a name."""
-        key = dict(one.key)
-        person = key.get(one.lifecycle.subject)
-        if person is None:
-            return one.name
-        others = [value for field, value in one.key if field != one.lifecycle.subject]
-        visitor = (visits for visits in self.session.aggregates.values() if visits.lifecycle.visits)
-        label = next((each.name for each in visitor if person in dict(each.key).values()), person)
-        return " ".join([label, *others])
 
     def _found(self, one: Aggregate) -> list[Finding]:
         return self.found.get((one.lifecycle.name, frozenset(one.key)), [])
@@ -299,15 +293,23 @@ class _Pen:
         stays = [*heard, (max(until, heard[-1][0]), 99, "")] if until is not None else heard
         for (begin, rank, state), (end, next_rank, _) in pairwise(stays):
             if end > begin:
-                unsure = next_rank == 99 and run.closed or any(rank < other < next_rank for other in supplied)
+                unsure = (next_rank == 99 and run.closed) or any(rank < other < next_rank for other in supplied)
                 doubt = ("inferred" if unsure else "") + contested
-                yield self._bar(begin, end, kind(lifecycle, state), doubt.strip(), state, f"{name} {state}")
+                label = state if lifecycle.visits or len(one.runs) == 1 else f"run {run.number} {state}"
+                yield self._bar(begin, end, kind(lifecycle, state), doubt.strip(), label, f"{name} {state}")
 
     def _bar(self, begin: datetime, end: datetime, kind: Kind, doubt: str, state: str, told: str) -> Bar:
         x, right = self.axis.x(begin), self.axis.x(end)
         width = round(max(0.3, right - x), 2)
         times = "" if self.axis.timeless else f", {clock(begin)} – {clock(end)} ({span(end - begin)})"
-        return Bar(x, width, kind, doubt, state if width > 1.1 * len(state) + 1 else "", f"{told}{times}{doubt and ', '}{doubt}")
+        return Bar(
+            x,
+            width,
+            kind,
+            doubt,
+            state if width > 1.1 * len(state) + 1 else "",
+            f"{told}{times}{doubt and ', '}{doubt}",
+        )
 
     def _ends(self, one: Aggregate, run: Run) -> Iterator[End]:
         lifecycle = one.lifecycle
@@ -322,11 +324,15 @@ class _Pen:
             yield End(self.axis.x(at), kind(lifecycle, run.state), doubt, f"{told}{doubt and ', '}{doubt}")
 
     def _run_name(self, one: Aggregate, run: Run) -> str:
-        return self.name(one) + (f" run {run.number}" if len(one.runs) > 1 and not one.lifecycle.visits else "")
+        return name_of(self.session, one) + (
+            f" run {run.number}" if len(one.runs) > 1 and not one.lifecycle.visits else ""
+        )
 
     def _heard(self, lifecycle: Lifecycle, run: Run) -> list[tuple[datetime, int, str]]:
         """When it came to be how far: time, rank and state. What came late moved it no further."""
-        steps = [(self.when(step.position, step.at), step.step) for step in run.steps.values() if not step.inferred]
+        steps = [
+            (self.when(step.position, step.at), step.step) for step in run.steps.values() if not step.inferred
+        ]
         found: list[tuple[datetime, int, str]] = []
         for at, name in sorted((at, name) for at, name in steps if at is not None):
             rank = lifecycle.rank[name]
@@ -350,7 +356,7 @@ class _Pen:
                 return min(dated[-1], self.edge)
         return self.session.end_heard or self.edge
 
-    def _crowd(self, lifecycle: Lifecycle, members: list[Aggregate], *, opened: bool) -> Crowd:
+    def _crowd(self, lifecycle: Lifecycle, members: list[Aggregate], wanted: int, *, opened: bool) -> Crowd:
         changes: list[tuple[float, int]] = []
         for one in members:
             for run in one.runs:
@@ -361,7 +367,7 @@ class _Pen:
         area, most = _area(sorted(changes))
         inside = sum(not one.runs[-1].closed for one in members if one.runs)
         noun = "people" if lifecycle.visits else lifecycle.name
-        told = f"{inside:,} of {len(members):,} {'inside' if lifecycle.visits else 'open'}, at most {most:,} at once"
+        told = f"{inside:,} {'inside' if lifecycle.visits else 'open'}"
         crowd = Crowd(
             self.y,
             CROWD,
@@ -371,11 +377,13 @@ class _Pen:
             most,
             area,
             opened,
-            -(-len(members) // OPENED),
+            -(-wanted // OPENED),
         )
-        self.marks += self._marks(
-            [found for one in members for found in self._found(one)], self.y + CROWD - 12
-        ) if not opened else []
+        self.marks += (
+            self._marks([found for one in members for found in self._found(one)], self.y + CROWD - 12)
+            if not opened
+            else []
+        )
         self.y += CROWD
         return crowd
 
@@ -410,6 +418,18 @@ class _Pen:
         return self.when(one.position, None) if self.axis.timeless or one.at is None else one.at
 
 
+def name_of(session: Session, one: Aggregate) -> str:
+    """What to call an aggregate: the person whom it is of, where that one has a name."""
+    key = dict(one.key)
+    person = key.get(one.lifecycle.subject)
+    if person is None:
+        return one.name
+    others = [value for field, value in one.key if field != one.lifecycle.subject]
+    visitors = (each for each in session.aggregates.values() if each.lifecycle.visits)
+    label = next((each.name for each in visitors if person in dict(each.key).values()), person)
+    return " ".join([label, *others])
+
+
 def _role(lifecycle: Lifecycle) -> Role:
     if lifecycle.frame:
         return "frame"
@@ -430,4 +450,3 @@ def _area(changes: list[tuple[float, int]]) -> tuple[str, int]:
     for x, number in steps:
         path.append(f"H{x * 10:g}V{40 - 36 * number / most:.4g}")
     return "".join([*path, "V40Z"]), most
-

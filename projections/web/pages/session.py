@@ -35,6 +35,7 @@ PARAMETERS = (
     parameters.text("session", "The session's id.", place="path"),
     parameters.whole("at", "As it was believed to be right after this position."),
     parameters.text("open", "The lifecycle of which every lane is shown."),
+    parameters.text("who", "Of these lanes those with this in their name."),
     parameters.whole("page", "Of the lanes that are shown on demand.", most=10_000, default=1),
     parameters.text("show", "The lifecycle whose diagram is shown."),
     parameters.whole("from", "The table begins with the first delivery at or behind this position."),
@@ -56,10 +57,11 @@ def fill(of: Snapshot, asked: Values) -> Values:
     if at is not None:
         moments, (session,) = told(heard, told=partial(of.told, at=at))
     return {
-        **_facts(session),
+        **_facts(session, asked),
         **_drawing(session, whole, deliveries, heard, asked, of.as_of),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
+        "names": {key: lanes.name_of(session, one) for key, one in session.aggregates.items()},
         "title": session.meeting_id or name,
         "name": name,
         "position": of.checkpoint.position,
@@ -74,17 +76,17 @@ def fill(of: Snapshot, asked: Values) -> Values:
 
 def _link(asked: Values, **changed: Any) -> str:
     """This page, with something changed."""
-    kept = {name: asked[name] for name in ("at", "open", "show")}
+    kept = {name: asked[name] for name in ("at", "open", "who", "show")}
     if asked["page"] > 1:
         kept["page"] = asked["page"]
     return url("sessions", asked["session"], **{**kept, **changed})
 
 
-def _facts(session: Session) -> Values:
+def _facts(session: Session, asked: Values) -> Values:
     people = [one for one in session.aggregates.values() if one.lifecycle.visits]
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
-    if session.state == "live":
+    if session.state == "live" and asked["at"] is None:
         until = max(filter(None, (datetime.now(UTC), until)))
     return {
         "session": session,
@@ -107,7 +109,9 @@ def _drawing(
     times, timeless = lanes.clockwork(deliveries)
     axis = lanes.scale(whole, times, timeless=timeless, now=as_of)
     until = None if asked["at"] is None else times[heard[-1].position]
-    drawing = lanes.draw(session, axis, times, known_until=until, opened=asked["open"], page=asked["page"])
+    drawing = lanes.draw(
+        session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]
+    )
     return {"drawing": drawing, "ticks": axis.ticks(), "folds": list(axis.folds())}
 
 
@@ -160,19 +164,19 @@ def _media(session: Session) -> Values:
 
 def _run(session: Session, one: Aggregate, run: Run) -> Values:
     times = [step.at for step in run.steps.values() if step.at is not None]
-    person = dict(one.key).get(one.lifecycle.subject)
-    names = [each.name for each in session.aggregates.values() if each.lifecycle.visits and person in dict(each.key).values()]
-    which = " ".join([*names[:1], *(value for field, value in one.key if not names or field != one.lifecycle.subject)])
     return {
         "lifecycle": one.lifecycle.name,
-        "name": which,
+        "name": "" if one.name == one.lifecycle.name else lanes.name_of(session, one),
         "number": run.number if len(one.runs) > 1 else None,
         "state": run.state,
         "kind": kind(one.lifecycle, run.state),
         "certainty": run.certainty,
         "begin": min(times, default=None),
         "end": max(times, default=None) if run.closed and run.state != LOST else None,
-        "files": list(_files(converter.unstructure({name: run.data.get(name) for name in one.lifecycle.artefacts}))),
+        "brings": bool(one.lifecycle.artefacts),
+        "files": list(
+            _files(converter.unstructure({name: run.data.get(name) for name in one.lifecycle.artefacts}))
+        ),
     }
 
 
@@ -203,5 +207,3 @@ def _diagram(session: Session, asked: Values) -> Values:
     rows = [{**shown.finding(one), "type": one.type} for one in standing(session) if one.lifecycle == show]
     blames = filter(None, (graph.blame_of(REGISTRY[show], row) for row in rows))
     return {"diagram": graph.graph(REGISTRY[show], lit, None, blames), "diagrams": list(states)}
-
-
