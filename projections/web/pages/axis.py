@@ -136,7 +136,7 @@ def _pieces(moments: list[float], gaps: list[float], folded: set[int]) -> Iterat
     scaled = sum(gap for place, gap in enumerate(gaps) if place not in folded) or 1.0
     rate = (100 - 2 * MARGIN - len(folded) * FOLD) / scaled
     left, begin = MARGIN, moments[0]
-    for place, gap in enumerate(gaps):
+    for place in range(len(gaps)):
         if place in folded:
             if moments[place] > begin or place == 0:
                 middle = left + (moments[place] - begin) * rate

@@ -171,37 +171,49 @@ def _way(
     return Way(path, x, y, label, told, refused, worst)
 
 
-def _path(
-    begin: tuple[float, int], end: tuple[float, int], *, dot: bool, refused: bool
-) -> tuple[str, float, float]:
-    """The line from one place to another, and where its label stands."""
+Line = tuple[str, float, float]
+"""A path, and where its label stands."""
+Spot = tuple[float, int]
+
+
+def _path(begin: Spot, end: Spot, *, dot: bool, refused: bool) -> Line:
     (x, y), (to_x, to_y) = begin, end
     if begin == end:
         top = y - HALF_HIGH
         return f"M{x - 14:g} {top}C{x - 34:g} {top - 40} {x + 34:g} {top - 40} {x + 14:g} {top}", x, top - 34
     if y == to_y:
         return _along(x, to_x, y, dot=dot, refused=refused)
-    if y < to_y and not dot:
-        lean = 16 if x < to_x else -16 if x > to_x else 0
-        start, stop, foot = x + (10 if refused else 0), to_x - lean - (10 if refused else 0), to_y - HALF_HIGH
-        middle = (y + HALF_HIGH + foot) / 2
-        path = (
-            f"M{start:g} {y + HALF_HIGH}C{start:g} {middle + 8:g} {stop:g} {middle - 8:g} {stop:g} {foot - 1}"
-        )
-        return path, (start + stop) / 2 + 8, middle + 2
-    side = -HALF_WIDE if to_x <= x else HALF_WIDE
-    if dot:
-        return (
-            f"M{x:g} {y + 7}C{x:g} {to_y} {x + 20:g} {to_y} {to_x - HALF_WIDE - 1:g} {to_y}",
-            (x + to_x - HALF_WIDE) / 2,
-            to_y - 8,
-        )
-    foot = to_x - 22 if side < 0 else to_x + 22
-    path = f"M{x + side:g} {y}C{foot:g} {y} {foot:g} {y} {foot:g} {to_y + HALF_HIGH + 1}"
-    return path, foot + (x + side - foot) / 3, y - 2
+    if y > to_y:
+        return _up(begin, end)
+    return _from_dot(begin, end) if dot else _down(begin, end, refused=refused)
 
 
-def _along(x: float, to_x: float, y: int, *, dot: bool, refused: bool) -> tuple[str, float, float]:
+def _down(begin: Spot, end: Spot, *, refused: bool) -> Line:
+    """To a state below; a refused way leaves and arrives a little beside the one that may be there."""
+    (x, y), (to_x, to_y) = begin, end
+    lean = 16 if x < to_x else -16 if x > to_x else 0
+    aside = 10 if refused else 0
+    start, stop, foot = x + aside, to_x - lean - aside, to_y - HALF_HIGH
+    middle = (y + HALF_HIGH + foot) / 2
+    path = f"M{start:g} {y + HALF_HIGH}C{start:g} {middle + 8:g} {stop:g} {middle - 8:g} {stop:g} {foot - 1}"
+    return path, (start + stop) / 2 + 8, middle + 2
+
+
+def _from_dot(begin: Spot, end: Spot) -> Line:
+    (x, y), (to_x, to_y) = begin, end
+    stop = to_x - HALF_WIDE
+    return f"M{x:g} {y + 7}C{x:g} {to_y} {x + 20:g} {to_y} {stop - 1:g} {to_y}", (x + stop) / 2, to_y - 8
+
+
+def _up(begin: Spot, end: Spot) -> Line:
+    (x, y), (to_x, to_y) = begin, end
+    start = x - HALF_WIDE if to_x <= x else x + HALF_WIDE
+    stop = to_x - 22 if to_x <= x else to_x + 22
+    path = f"M{start:g} {y}C{stop:g} {y} {stop:g} {y} {stop:g} {to_y + HALF_HIGH + 1}"
+    return path, stop + (start - stop) / 3, y - 2
+
+
+def _along(x: float, to_x: float, y: int, *, dot: bool, refused: bool) -> Line:
     """A line between two places of one row: straight to the neighbour, over the others in an arc."""
     reach = round((to_x - x) / PITCH, 2)
     if 0 < reach <= 1.1 and not refused:

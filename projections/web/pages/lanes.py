@@ -208,7 +208,8 @@ class _Pen:
     def _session_lane(self, frames: list[Aggregate]) -> Lane:
         session = self.session
         rests = [self.found.get((None, frozenset()), [])]
-        bars, ends = [], []
+        bars: list[Bar] = []
+        ends: list[End] = []
         for one in frames:
             rests.append(self._found(one))
             for run in one.runs:

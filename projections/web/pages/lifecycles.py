@@ -101,7 +101,7 @@ def _codes(rows: Iterable[Values]) -> Iterator[Values]:
     for row in rows:
         count[row["code"]] += row["number"]
         gravity[row["code"]] = row["severity"]
-    for code, number in sorted(count.items(), key=lambda pair: (-SEVERITIES.index(gravity[pair[0]]), -pair[1])):  # type: ignore[arg-type]
+    for code, number in sorted(count.items(), key=lambda pair: (-SEVERITIES.index(gravity[pair[0]]), -pair[1])):
         entry = CATALOGUE[code]
         yield {
             "code": code,

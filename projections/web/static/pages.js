@@ -121,7 +121,37 @@
     });
   };
 
-  const travel = () => {};
+  // Travelling in time: the slider stops at deliveries, and the page becomes what was believed right after each.
+  const travel = () => {
+    const slider = byId("scrubber");
+    if (!slider) return;
+    if (slider.hasAttribute("name")) {
+      slider.removeAttribute("name"); // by itself it tells a position; from here on it counts stops
+      slider.addEventListener("input", () => {
+        clearTimeout(slider.due);
+        slider.due = setTimeout(() => go(slider), 120);
+        name(slider);
+      });
+      slider.form.addEventListener("submit", (event) => event.preventDefault());
+    }
+    const at = Number(byId("stops").dataset.at);
+    slider.min = 0;
+    slider.max = stops().length - 1;
+    slider.step = 1;
+    if (!slider.due) slider.value = stops().findLastIndex((stop) => Number(stop) <= at);
+    name(slider);
+  };
+  const stops = () => byId("stops").dataset.stops.split(",");
+  const name = (slider) => slider.setAttribute("aria-valuetext", `position ${stops()[slider.value]}`);
+  const go = (slider) => {
+    slider.due = null;
+    const last = Number(slider.value) === stops().length - 1;
+    const asked = new URLSearchParams([...new FormData(slider.form)]);
+    if (!last) asked.set("at", stops()[slider.value]);
+    const url = slider.form.getAttribute("action") + (asked.size ? `?${asked}` : "");
+    history.replaceState(history.state, "", url);
+    refresh(url);
+  };
 
   document.addEventListener("DOMContentLoaded", () => {
     dress();
