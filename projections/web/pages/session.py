@@ -17,6 +17,7 @@ from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.aggregate import LOST, Aggregate, Run
+from tracker.envelope import isoformat
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.lifecycles import REGISTRY
@@ -34,6 +35,7 @@ UNROUTED = "unrouted"
 PARAMETERS = (
     parameters.text("session", "The session's id.", place="path"),
     parameters.whole("at", "As it was believed to be right after this position."),
+    parameters.time("as_of", "As it was believed to be at this moment."),
     parameters.text("open", "The lifecycle of which every lane is shown."),
     parameters.text("who", "Of these lanes those with this in their name."),
     parameters.whole("page", "Of the lanes that are shown on demand.", most=10_000, default=1),
@@ -43,19 +45,16 @@ PARAMETERS = (
 
 
 def fill(of: Snapshot, asked: Values) -> Values:
-    name, at = asked["session"], asked["at"]
+    name = asked["session"]
     deliveries = list(of.tracker.history(name))
     if not deliveries:
         raise answers.unknown(of, name, "nothing is stored of it")
-    heard = [one for one in deliveries if at is None or one.position <= at]
-    if not heard:
-        hint = f"the first that was heard of it is at position {deliveries[0].position}"
-        raise NotFoundError("nothing was known of it by then", place=f"at {at}", hint=hint)
-    told = partial(shown.timeline, rules=of.rules)
-    now, (whole,) = told(deliveries, as_of=of.as_of, told=of.told)
-    moments, session = now, whole
-    if at is not None:
-        moments, (session,) = told(heard, told=partial(of.told, at=at))
+    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.told)
+    heard, session = deliveries, whole
+    if asked["at"] is not None or asked["as_of"] is not None:
+        heard = _heard(deliveries, asked)
+        past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
+        moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
     return {
         **_facts(session, asked),
         **_drawing(session, whole, deliveries, heard, asked, of.as_of),
@@ -74,19 +73,37 @@ def fill(of: Snapshot, asked: Values) -> Values:
     }
 
 
+def _heard(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
+    """What had been heard of at the moment that was asked for. Raises ``NotFoundError`` where that is nothing."""
+    at, as_of = asked["at"], asked["as_of"]
+    if at is not None:
+        heard = [one for one in deliveries if one.position <= at]
+    else:
+        heard = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
+    if not heard:
+        hint = f"the first that was heard of it is at position {deliveries[0].position}"
+        raise NotFoundError("nothing was known of it by then", place=f"at {at or as_of}", hint=hint)
+    return heard
+
+
 def _link(asked: Values, **changed: Any) -> str:
     """This page, with something changed."""
     kept = {name: asked[name] for name in ("at", "open", "who", "show")}
+    kept["as_of"] = asked["as_of"] and isoformat(asked["as_of"])
     if asked["page"] > 1:
         kept["page"] = asked["page"]
     return url("sessions", asked["session"], **{**kept, **changed})
+
+
+def _is_past(asked: Values) -> bool:
+    return asked["at"] is not None or asked["as_of"] is not None
 
 
 def _facts(session: Session, asked: Values) -> Values:
     people = [one for one in session.aggregates.values() if one.lifecycle.visits]
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
-    if session.state == "live" and asked["at"] is None:
+    if session.state == "live" and not _is_past(asked):
         until = max(filter(None, (datetime.now(UTC), until)))
     return {
         "session": session,
@@ -108,7 +125,7 @@ def _drawing(
 ) -> Values:
     times, timeless = lanes.clockwork(deliveries)
     axis = lanes.scale(whole, times, timeless=timeless, now=as_of)
-    until = None if asked["at"] is None else times[heard[-1].position]
+    until = asked["as_of"] if asked["at"] is None else times[heard[-1].position]
     drawing = lanes.draw(
         session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]
     )
@@ -121,13 +138,13 @@ def _travel(deliveries: list[Delivery], moments: list[Moment], asked: Values) ->
     place = len(moments) - 1
     stride = -(-len(positions) // MOST_STOPS)
     stops = sorted({*positions[::stride], positions[-1]})
-    last = asked["at"] is None
     return {
         "stops": stops,
         "here": moments[-1],
         "earlier": positions[place - 1] if place > 0 else None,
         "later": positions[place + 1] if place + 1 < len(positions) else None,
-        "at": positions[place] if not last else positions[-1],
+        "past": _is_past(asked),
+        "at": positions[place],
         "known": len(moments),
         "in_all": len(positions),
     }
