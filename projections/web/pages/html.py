@@ -92,3 +92,5 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.globals.update(url=url, static=static, counted=counted)
 ENVIRONMENT.filters.update(moment=moment, iso=isoformat, clock=clock, date=date, span=span)
+for _name in ENVIRONMENT.list_templates():
+    ENVIRONMENT.get_template(_name)  # so that the first page does not wait for it
