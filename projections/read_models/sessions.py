@@ -62,7 +62,7 @@ TABLE = Table(
     },
     pk=("session_id",),
     rows=rows,
-    indexes=(("meeting_id",), ("state",), ("last_seen_at",), ("last_position",)),
+    indexes=(("meeting_id",), ("state", "severity"), ("last_seen_at",), ("last_position",)),
     owner="session_id",
 )
 
@@ -109,7 +109,7 @@ def overview(
     findings: Sequence[str] = (),
     since: str | None = None,
     before: tuple[int, int] | None = None,
-    limit: int = -1,
+    limit: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A page of sessions, the live ones first, and how many there are by ``state`` and ``severity``.
 
@@ -128,19 +128,26 @@ def overview(
         values,
     )
     told = list(numbers)
-    if state is not None:
-        where += " AND state = :state"
-    if severity is not None:
-        where += " AND severity = :severity"
-    if before is not None:
-        where += f" AND ({_LIVE}, last_position) < (:was_live, :before)"
-        values |= {"was_live": before[0], "before": before[1]}
-    rows = db.query(
-        f"SELECT *, {_LIVE} AS is_live FROM sessions WHERE {where} "
-        "ORDER BY is_live DESC, last_position DESC LIMIT :limit",
-        {**values, "state": state, "severity": severity, "limit": limit},
-    )
-    return list(rows), told
+    values |= {"state": state, "severity": severity, "limit": limit}
+    for column in ("state", "severity"):
+        if values[column] is not None:
+            where += f" AND {column} = :{column}"
+    rows: list[dict[str, Any]] = []
+    for is_live, which in (
+        (1, _LIVE),
+        (0, f"NOT {_LIVE}"),
+    ):  # each by its index, and no further than the page goes
+        bound = ""
+        if before is not None and is_live >= before[0]:
+            bound = " AND 0" if is_live > before[0] else " AND last_position < :before"
+            values["before"] = before[1]
+        if len(rows) < limit:
+            rows += db.query(
+                f"SELECT *, {is_live} AS is_live FROM sessions WHERE {where} AND {which}{bound} "
+                "ORDER BY last_position DESC LIMIT :limit",
+                {**values, "limit": limit - len(rows)},
+            )
+    return rows, told
 
 
 _LIVE = "state IN ('live', 'unknown')"
