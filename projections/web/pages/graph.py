@@ -179,8 +179,10 @@ class _Plan:
         self.places: dict[str, tuple[float, float]] = {name: (x, float(y)) for name, x in columns.items()}
         depth = self.foot + LABELS + 12 * len(bad) + 20 + HALF_HIGH
         first, last = columns[line[0]], columns[line[-1]]
-        for place, name in enumerate(bad, 1):
-            self.places[name] = first + (last - first) * place / (len(bad) + 1), float(depth)
+        step = max((last - first) / (len(bad) + 1), WIDE + GAP / 2)
+        left = max(first, (first + last - step * (len(bad) - 1)) / 2)
+        for place, name in enumerate(bad):
+            self.places[name] = left + step * place, float(depth)
         self.height = depth + 48 if bad else y + 44
         self.ports = self._ports(above)
 
