@@ -1,6 +1,7 @@
 """The pages over real HTTP: what they say is what the commands say, and nothing of it can be mistaken for markup."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 from meetings import lines, read_into, webhook, write
 from served import served
 from sqlite_utils import Database
+from starlette.datastructures import State
 
 from projections.read_models import sessions as model
 from projections.read_models.sessions import find
 from projections.status import status
 from projections.web import pages
 from projections.web.pages import html, kinds
+from projections.web.pages.lifecycles import traffic
+from projections.web.snapshot import snapshot
+from tracker.lifecycle import ABSENT
 from tracker.lifecycles import REGISTRY
 
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
@@ -410,6 +415,29 @@ def test_the_ways_say_how_often_they_were_gone_and_what_was_refused(monday):
 
     assert "recording-started: starting to started, 14 times" in told
     assert "refused: started to lost; S207, X403" in told
+
+
+@pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=lambda one: one.name)
+def test_the_traffic_of_a_way_is_what_the_sessions_went(monday, lifecycle):
+    expected = Counter()
+    for one in {delivery.stream for delivery in monday.tracker.deliveries()}:
+        session = monday.tracker.status(one, as_of=monday.live.as_of)
+        for aggregate in session.aggregates.values():
+            if aggregate.lifecycle is lifecycle:
+                expected += Counter(ways(aggregate))
+    with snapshot(State({"tracker": monday.tracker, "live": monday.live})) as of:
+        assert traffic(of, lifecycle) == expected
+
+
+def ways(aggregate):
+    """Every (state, step) that the runs of an aggregate went and the table has."""
+    lifecycle, state = aggregate.lifecycle, ABSENT
+    for run in aggregate.runs:
+        for step in filter(lambda step: run.heard(step.name), lifecycle.steps):
+            if step.name in lifecycle.table.get(state, ()):
+                yield state, step.name
+            state = step.state
+        state = run.state
 
 
 def test_a_state_that_no_declaration_has_is_told_nevertheless():

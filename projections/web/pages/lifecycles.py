@@ -69,13 +69,11 @@ def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
     count = Counter[tuple[str, str]]()
     for before, steps, number in paths:
         state = before or ABSENT
-        for name in filter(lifecycle.by_name.__contains__, steps):
-            if name in lifecycle.table.get(state, ()):
-                count[state, name] += number
-            after = lifecycle.by_name[name].state
-            # A first step begins anew, wherever the run before it ended; what came late moves nothing back.
-            if name in lifecycle.starts or lifecycle.rank[after] > lifecycle.rank.get(state, -1):
-                state = after
+        for step in lifecycle.steps:  # in the order in which they should come: what came late went that way too
+            if step.name in steps:
+                if step.name in lifecycle.table.get(state, ()):
+                    count[state, step.name] += number
+                state = step.state
     return count
 
 
