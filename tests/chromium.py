@@ -18,25 +18,34 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 def chromium():
     """Where the browser is; ``None`` where there is none."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return os.environ.get("CHROMIUM") or next(filter(None, found), None)
+
+
+def lacking(what):
+    """Skips the test, unless the browser tests are to run for sure, as in CI."""
+    (pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip)(what)
 
 
 def axe():
-    """The source of axe-core, which judges a page's accessibility; skips the test where it is not installed."""
+    """The source of axe-core, which judges a page's accessibility."""
     places = [os.environ.get("AXE", ""), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
     for place in filter(None, places):
         with suppress(OSError):
             return Path(place).read_text(encoding="utf-8")
-    pytest.skip("axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js")
+    return lacking("axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js")
 
 
 @contextmanager
 def running():
     """The browser; skips the test where it or what drives it is not installed."""
     if chromium() is None:
-        pytest.skip("Chromium is not here: apt-get install chromium, or CHROMIUM=/path/to/it")
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not here: pip install '.[browser]'")
-    with api.sync_playwright() as playwright:
+        lacking("Chromium is not here: apt-get install chromium, or CHROMIUM=/path/to/it")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("Playwright is not here: pip install '.[browser]'")
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield browser
         browser.close()

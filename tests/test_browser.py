@@ -10,7 +10,7 @@ from chromium import NARROW, WIDE, page, running, violations
 from meetings import read_into, write
 from served import served
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
 RESTARTED = "6b040ea029e961d671985824"

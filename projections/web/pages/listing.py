@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import get_args
@@ -90,14 +89,13 @@ def _rows(of: Snapshot, rows: list[Values]) -> list[Values]:
     media: dict[str, list[Values]] = {}
     for run in runs.of_sessions(of.db, ids):
         media.setdefault(run["session_id"], []).append(run)
-    now = datetime.now(UTC)
-    return [_row(of, row, media.get(row["session_id"], []), now) for row in rows]
+    return [_row(of, row, media.get(row["session_id"], [])) for row in rows]
 
 
-def _row(of: Snapshot, row: Values, media: list[Values], now: datetime) -> Values:
+def _row(of: Snapshot, row: Values, media: list[Values]) -> Values:
     times = {name: moment(row[name]) for name in ("started_at", "ended_at", "first_seen_at", "last_seen_at")}
     began = times["started_at"] or times["first_seen_at"]
-    until = now if row["is_live"] else times["ended_at"] or times["last_seen_at"]
+    until = of.now if row["is_live"] else times["ended_at"] or times["last_seen_at"]
     return {
         **row,
         **times,

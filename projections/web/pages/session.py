@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
         moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
     return {
-        **_facts(session, asked),
+        **_facts(of, session, asked),
         **_drawing(session, whole, deliveries, heard, asked, of.as_of),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
@@ -99,12 +99,12 @@ def _is_past(asked: Values) -> bool:
     return asked["at"] is not None or asked["as_of"] is not None
 
 
-def _facts(session: Session, asked: Values) -> Values:
+def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
     people = [one for one in session.aggregates.values() if one.lifecycle.visits]
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
     if session.state == "live" and not _is_past(asked):
-        until = max(filter(None, (datetime.now(UTC), until)))
+        until = max(filter(None, (of.now, until)))
     return {
         "session": session,
         "kind": SESSION[session.state],
