@@ -129,6 +129,35 @@ def test_the_list_keeps_its_filter_when_it_changes_by_itself(browser, server):
         assert opened.locator("tbody tr").count() == 1
 
 
+def test_a_page_stays_when_the_server_cannot_answer_and_goes_on_when_it_can(browser, server):
+    with page(browser, server, complaints=False) as opened:
+        opened.goto("/")
+        opened.get_by_text("Live", exact=True).wait_for()
+        opened.route("**/", lambda route: route.fulfill(status=503, body="not now"))
+        server.post("session-started", sessionId="one", meetingId="first")
+        opened.get_by_text("Reconnecting", exact=True).wait_for()
+        assert opened.get_by_text("Nothing has come in yet").count() == 1
+
+        opened.unroute("**/")
+        opened.get_by_role("link", name="first").wait_for()
+        opened.get_by_text("Live", exact=True).wait_for()
+
+
+def test_the_slider_shows_where_it_was_left_however_fast_it_was(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        slider = opened.locator("#scrubber")
+        for _ in range(3):
+            slider.press("Home")
+            opened.wait_for_url("**?at=64")
+            slider.press("End")
+            opened.wait_for_url(f"**/sessions/{RESTARTED}")
+        slider.press("ArrowLeft")
+        opened.get_by_text("17 of 18 deliveries in").wait_for()
+
+        assert opened.url.endswith("?at=101")
+
+
 # Finding a session
 
 
@@ -301,3 +330,8 @@ def test_a_person_logs_in_once_with_the_token(browser, tmp_path):
 
         assert opened.locator("tbody tr").count() == 1
         opened.get_by_text("Live", exact=True).wait_for()
+        assert violations(opened) == []
+        opened.get_by_role("button", name="Log out").click()
+        opened.get_by_label("Token").wait_for()
+        opened.goto("/?finding=S207")
+        assert opened.get_by_label("Token").count() == 1

@@ -81,6 +81,13 @@ def login(request: Request, form: Mapping[str, str]) -> Response | None:
     return answer
 
 
+def logout() -> Response:
+    """Takes the cookie away."""
+    answer = RedirectResponse("/", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
 def _here(to: str) -> str:
     """A path of this server, whatever was given."""
     path = to if to.startswith("/") else "/"

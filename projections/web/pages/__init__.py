@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -20,7 +20,7 @@ from projections.web.pages import event, findings, html, lifecycles, listing, se
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import told
 from projections.web.snapshot import Snapshot, snapshot
-from projections.web.tokens import LOGIN, login, page_is_open, read_form
+from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
 from tracker.errors import TrackerError
 
 
@@ -69,8 +69,18 @@ def _respond(page: Page, request: Request) -> Response:
 
 
 async def _login(request: Request) -> Response:
+    if request.method != "POST":
+        return RedirectResponse("/")  # which asks for the token where it must
     given = await read_form(request)
     return login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+
+
+async def _logout(_: Request) -> Response:
+    return logout()
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/")
 
 
 def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
@@ -79,6 +89,8 @@ def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
 
 routes: list[BaseRoute] = [
     *(Route(page.path, _endpoint(page), name=page.template) for page in PAGES),
-    Route(LOGIN, _login, methods=["POST"]),
+    Route("/sessions", _home),
+    Route(LOGIN, _login, methods=["GET", "POST"]),
+    Route("/logout", _logout, methods=["POST"]),
     Mount("/static", StaticFiles(directory=html.STATIC)),
 ]

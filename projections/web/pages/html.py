@@ -34,7 +34,7 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
     server = {
         "insecure": state.receiver.insecure,
         "problem": state.live.problem or state.receiver.problem,
-        "guarded": state.token is not None,
+        "entered": state.token is not None and status != 401,
     }
     body = ENVIRONMENT.get_template(template).render(server=server, path=request.url.path, **values)
     return HTMLResponse(body, status, HEADERS)

@@ -32,6 +32,8 @@ STUB = 1.6
 """How far before its first delivery something is drawn that must have begun earlier, in percent."""
 NEAR = 0.9
 """Marks of a lane that are nearer are one, in percent."""
+MOST_NAME = 80
+"""Characters of a name."""
 Role = Literal["frame", "visit", "media"]
 When = Callable[[int | None, datetime | None], datetime | None]
 
@@ -424,11 +426,15 @@ def name_of(session: Session, one: Aggregate) -> str:
     key = dict(one.key)
     person = key.get(one.lifecycle.subject)
     if person is None:
-        return one.name
+        return _short(one.name)
     others = [value for field, value in one.key if field != one.lifecycle.subject]
     visitors = (each for each in session.aggregates.values() if each.lifecycle.visits)
     label = next((each.name for each in visitors if person in dict(each.key).values()), person)
-    return " ".join([label, *others])
+    return _short(" ".join([label, *others]))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
 
 
 def _role(lifecycle: Lifecycle) -> Role:

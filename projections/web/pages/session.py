@@ -55,9 +55,10 @@ def fill(of: Snapshot, asked: Values) -> Values:
         heard = _heard(deliveries, asked)
         past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
         moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
+    found = _findings(session)
     return {
         **_facts(of, session, asked),
-        **_drawing(session, whole, deliveries, heard, asked, of.as_of),
+        **_drawing(session, whole, deliveries, heard, asked, of.now),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
         "names": {key: lanes.name_of(session, one) for key, one in session.aggregates.items()},
@@ -65,8 +66,9 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "name": name,
         "position": of.checkpoint.position,
         "asked": asked,
-        "findings": _findings(session),
-        "more_findings": max(0, len(list(standing(session))) - MOST_FINDINGS),
+        "findings": found,
+        "jumps": {one.number for one in found},
+        "more_findings": sum(1 for _ in standing(session)) - len(found),
         "media": _media(session),
         **_diagram(session, asked),
         "link": partial(_link, asked),
@@ -121,10 +123,10 @@ def _drawing(
     deliveries: list[Delivery],
     heard: list[Delivery],
     asked: Values,
-    as_of: datetime | None,
+    now: datetime,
 ) -> Values:
     times, timeless = lanes.clockwork(deliveries)
-    axis = lanes.scale(whole, times, timeless=timeless, now=as_of)
+    axis = lanes.scale(whole, times, timeless=timeless, now=now)
     until = asked["as_of"] if asked["at"] is None else times[heard[-1].position]
     drawing = lanes.draw(
         session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]

@@ -4,11 +4,25 @@
 (() => {
   const PAUSED = "tracker-paused";
   const EVERY = 700; // milliseconds between two looks at a page that changes often
+  const RETRY = 3000; // and before the next one when the server could not answer
   const byId = (id) => document.getElementById(id);
 
-  // The page's middle, asked for anew and laid over what is there: focus and scrolling stay.
-  const refresh = (url) =>
-    htmx.ajax("GET", url, { target: "#live", select: "#live", swap: "outerMorph" }).then(dress);
+  // The page's middle, asked for anew and laid over what is there: focus and scrolling stay. Whether that went well.
+  const refresh = async (url) => {
+    let well = true;
+    const fail = () => (well = false);
+    for (const kind of ["htmx:error", "htmx:response:error"]) document.addEventListener(kind, fail, { once: true });
+    await htmx.ajax("GET", url, { target: "#live", select: "#live", swap: "outerMorph" });
+    for (const kind of ["htmx:error", "htmx:response:error"]) document.removeEventListener(kind, fail);
+    dress();
+    return well;
+  };
+
+  // The same for what somebody chose; its address says it, and a page of its own what is wrong with it.
+  const show = async (url) => {
+    history.replaceState(history.state, "", url);
+    if (!(await refresh(url))) location.assign(url);
+  };
 
   // Times: UTC as text, the reader's own on hover.
   const dress = () => {
@@ -42,9 +56,17 @@
       busy = true;
       last = Date.now();
       const before = marks();
-      await refresh(location.pathname + location.search).catch(() => {});
+      const well = await refresh(location.pathname + location.search);
       busy = false;
+      if (!well) return again();
       glow(before);
+    };
+    const again = () => {
+      tell("away", "Reconnecting");
+      setTimeout(() => {
+        if (stream) tell("on", "Live");
+        later();
+      }, RETRY);
     };
     const later = () => {
       due ??= setTimeout(look, Math.max(0, EVERY - (Date.now() - last)));
@@ -67,7 +89,7 @@
       stream?.close();
       stream = undefined;
     };
-    const show = () => {
+    const settle = () => {
       pause.setAttribute("aria-pressed", paused);
       pause.textContent = paused ? "Resume updates" : "Pause updates";
       sessionStorage.setItem(PAUSED, paused ? "yes" : "no");
@@ -80,14 +102,14 @@
     };
     pause.addEventListener("click", () => {
       paused = !paused;
-      show();
+      settle();
     });
     // A tab that nobody sees holds no connection; when it is seen again it is told what it missed.
     document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
     window.addEventListener("pagehide", hush);
     window.addEventListener("pageshow", (event) => event.persisted && listen());
     tools.hidden = false;
-    show();
+    settle();
   };
 
   const marks = () => new Map([...document.querySelectorAll("[data-last]")].map((row) => [row.dataset.session, row.dataset.last]));
@@ -108,8 +130,7 @@
       const given = [...new FormData(form)].filter(([, value]) => value);
       const query = new URLSearchParams(given).toString();
       const url = form.getAttribute("action") + (query ? `?${query}` : "");
-      history.replaceState(history.state, "", url);
-      refresh(url);
+      show(url);
     };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -149,8 +170,7 @@
     const asked = new URLSearchParams([...new FormData(slider.form)]);
     if (!last) asked.set("at", stops()[slider.value]);
     const url = slider.form.getAttribute("action") + (asked.size ? `?${asked}` : "");
-    history.replaceState(history.state, "", url);
-    refresh(url);
+    show(url);
   };
 
   document.addEventListener("DOMContentLoaded", () => {
