@@ -21,7 +21,7 @@ from tracker.envelope import isoformat
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.lifecycles import REGISTRY
-from tracker.session import Session, standing
+from tracker.session import AggregateKey, Session, standing
 from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
@@ -30,7 +30,7 @@ MOST_STOPS = 600
 """Places at which the journey through time may stop."""
 ROWS = 60
 """Deliveries on a page of the table."""
-UNROUTED = "unrouted"
+Names = dict[AggregateKey, str]
 
 PARAMETERS = (
     parameters.text("session", "The session's id.", place="path"),
@@ -55,13 +55,13 @@ def fill(of: Snapshot, asked: Values) -> Values:
         heard = _heard(deliveries, asked)
         past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
         moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
-    found = _findings(session)
+    found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
         **_drawing(session, whole, deliveries, heard, asked, of.now),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
-        "names": {key: lanes.name_of(session, one) for key, one in session.aggregates.items()},
+        "names": names,
         "title": session.meeting_id or name,
         "name": name,
         "position": of.checkpoint.position,
@@ -69,7 +69,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "findings": found,
         "jumps": {one.number for one in found},
         "more_findings": sum(1 for _ in standing(session)) - len(found),
-        "media": _media(session),
+        "media": _media(session, names),
         **_diagram(session, asked),
         "link": partial(_link, asked),
     }
@@ -172,20 +172,20 @@ def _findings(session: Session) -> list[Finding]:
     return found[:MOST_FINDINGS]
 
 
-def _media(session: Session) -> Values:
+def _media(session: Session, names: Names) -> Values:
     """What was recorded, sent or transcribed: a row for each run, with its files."""
     ones = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
-    rows = [_run(session, one, run) for one in ones for run in one.runs]
+    rows = [_run(one, run, names[one.lifecycle.name, one.key]) for one in ones for run in one.runs]
     kinds = Counter(row["kind"] for row in rows)
     rows.sort(key=lambda row: row["kind"] not in ("failed", "lost", "moving", "active"))
     return {"rows": rows[:MOST_RUNS], "more": max(0, len(rows) - MOST_RUNS), "kinds": kinds}
 
 
-def _run(session: Session, one: Aggregate, run: Run) -> Values:
+def _run(one: Aggregate, run: Run, name: str) -> Values:
     times = [step.at for step in run.steps.values() if step.at is not None]
     return {
         "lifecycle": one.lifecycle.name,
-        "name": "" if one.name == one.lifecycle.name else lanes.name_of(session, one),
+        "name": "" if name == one.lifecycle.name else name,
         "number": run.number if len(one.runs) > 1 else None,
         "state": run.state,
         "kind": kind(one.lifecycle, run.state),
