@@ -18,10 +18,11 @@ RESTARTED = "6b040ea029e961d671985824"
 AT = f"/sessions/{RESTARTED}?at=82"
 TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
 
+REFUSED = "/?severity=grave"
 PAGES = [
     "/",
     "/?q=nobody",
-    "/?severity=grave",
+    REFUSED,
     f"/sessions/{RESTARTED}",
     AT,
     "/findings",
@@ -55,7 +56,8 @@ def server(tmp_path):
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path, viewport, scheme):
-    with page(browser, monday, complaints=False, viewport=viewport, color_scheme=scheme) as opened:
+    complaints = path != REFUSED  # the browser's own, of the status
+    with page(browser, monday, complaints=complaints, viewport=viewport, color_scheme=scheme) as opened:
         opened.goto(path)
 
         assert violations(opened) == []
@@ -238,6 +240,14 @@ def test_a_mark_says_what_it_is_when_the_pointer_is_on_it(browser, monday):
 
         assert tip.is_visible()
         assert tip.text_content() == "10:18:33  S207 restarted-without-stop"
+
+
+def test_a_time_is_told_in_utc_and_in_the_readers_own(browser, monday):
+    with page(browser, monday, timezone_id="Asia/Kolkata", locale="en-GB") as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        time = opened.locator("time", has_text="10:57:54").first
+
+        assert "16:27:54" in time.get_attribute("title")
 
 
 # Without scripts, without motion, with trying names

@@ -369,6 +369,16 @@ def test_findings_can_be_narrowed(monday, query, codes):
     assert [re.search(r"<b>(\w\d+)</b>", card)[1] for card in cards] == codes
 
 
+def test_the_findings_that_may_be_chosen_are_counted(monday):
+    found = monday.get("/api/findings?limit=1000")["items"]
+    count = Counter(one["severity"] for one in found)
+    told = words(monday, "/findings")
+
+    assert f"error {count['error']} warning {count['warning']} info {count['info']} all {len(found)}" in told
+    for code, number in Counter(one["code"] for one in found if one["severity"] != "info").items():
+        assert re.search(rf"\b{code} [a-z-]+ {number}\b", told)
+
+
 def test_a_code_that_is_asked_for_is_explained(monday):
     assert "Do: " in words(monday, "/findings?code=S207")
 

@@ -11,6 +11,7 @@ What a route finds in ``request.app.state``:
                                        anew for each request, for a rebuild puts another file in its place
               ``rules``                by which they are judged now
               ``as_of``                the moment at which they are settled, ``None`` before there is one
+              ``now()``                the time by which they are settled when something is due
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
