@@ -25,10 +25,10 @@ from tracker.session import AggregateKey, Session, standing
 from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
-MOST_FINDINGS = 40
+MOST_FINDINGS = 20
 MOST_STOPS = 600
 """Places at which the journey through time may stop."""
-ROWS = 60
+ROWS = 50
 """Deliveries on a page of the table."""
 Names = dict[AggregateKey, str]
 
