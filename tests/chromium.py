@@ -3,10 +3,9 @@
 import json
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -22,29 +21,28 @@ def chromium():
     return os.environ.get("CHROMIUM") or next(filter(None, found), None)
 
 
-def lacking(what):
-    """Skips the test, unless the browser tests are to run for sure, as in CI."""
-    (pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip)(what)
-
-
 def axe():
-    """The source of axe-core, which judges a page's accessibility."""
-    places = [os.environ.get("AXE", ""), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
-    for place in filter(None, places):
-        with suppress(OSError):
-            return Path(place).read_text(encoding="utf-8")
-    return lacking("axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js")
+    """The file of axe-core, which judges a page's accessibility; ``None`` where it is not installed."""
+    places = [os.environ.get("AXE"), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
+    return next((Path(place) for place in places if place and Path(place).exists()), None)
+
+
+def missing():
+    """What the tests in a browser lack here, and how to get it; ``""`` where they lack nothing."""
+    if chromium() is None:
+        return "Chromium is not here: apt-get install chromium, or CHROMIUM=/path/to/it"
+    if find_spec("playwright") is None:
+        return "Playwright is not here: pip install '.[browser]'"
+    if axe() is None:
+        return "axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js"
+    return ""
 
 
 @contextmanager
 def running():
-    """The browser; skips the test where it or what drives it is not installed."""
-    if chromium() is None:
-        lacking("Chromium is not here: apt-get install chromium, or CHROMIUM=/path/to/it")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        lacking("Playwright is not here: pip install '.[browser]'")
+    """The browser."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield browser
@@ -70,7 +68,7 @@ def page(browser, served, *, complaints=True, **options):
 
 def violations(opened):
     """What axe-core finds wrong with a page, in one line each."""
-    opened.evaluate(axe())
+    opened.evaluate(axe().read_text(encoding="utf-8"))
     found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['html'][:200]} {json.dumps(node['any'][:1])[:300]}"

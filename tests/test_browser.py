@@ -1,14 +1,18 @@
 """The pages as a person meets them: in a real browser, by mouse and keyboard, with and without scripts."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import crowd
 import pytest
-from chromium import NARROW, WIDE, page, running, violations
+from chromium import NARROW, WIDE, missing, page, running, violations
 from meetings import read_into, write
 from served import served
+
+if missing() and os.environ.get("BROWSER_TESTS") != "required":
+    pytest.skip(missing(), allow_module_level=True)
 
 pytestmark = pytest.mark.browser
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
@@ -33,6 +37,7 @@ PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
 @pytest.fixture(scope="session")
 def browser():
+    assert missing() == ""
     with running() as found:
         yield found
 
