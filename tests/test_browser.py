@@ -9,7 +9,7 @@ import crowd
 import pytest
 from chromium import NARROW, WIDE, missing, page, running, violations
 from meetings import read_into, write
-from served import served
+from served import served, until
 
 if missing() and os.environ.get("BROWSER_TESTS") != "required":
     pytest.skip(missing(), allow_module_level=True)
@@ -35,14 +35,15 @@ PAGES = [
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """It goes with the last test here: an event loop runs while it is there, and other tests run their own."""
     assert missing() == ""
     with running() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def monday(tmp_path_factory):
     """A server with the bad Monday in its store, on the evening of that day; nobody may post to it."""
     data = tmp_path_factory.mktemp("monday")
@@ -69,7 +70,7 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def town_hall(tmp_path_factory):
     """A server with a meeting of five hundred people in its store."""
     data = tmp_path_factory.mktemp("crowd")
@@ -100,9 +101,9 @@ def test_a_session_shows_up_by_itself_and_updates_can_be_paused(browser, server)
 
         opened.get_by_role("button", name="Pause updates").click()
         opened.get_by_text("Paused", exact=True).wait_for()
+        until(lambda: server.server.config.app.state.streams == 0)  # so nothing can tell the page of anything
         server.post("session-started", sessionId="two", meetingId="second")
         server.caught_up()
-        opened.wait_for_timeout(1500)  # twice the time that an update would take
         assert opened.get_by_role("link", name="second").count() == 0
 
         opened.get_by_role("button", name="Resume updates").click()
@@ -173,7 +174,7 @@ def test_what_is_typed_narrows_the_list_and_stands_in_its_address(browser, monda
         opened.goto("/")
         opened.get_by_role("searchbox").fill("kenji")
         opened.wait_for_url("**/?q=kenji")
-        opened.wait_for_function("document.querySelectorAll('tbody tr').length < 14")
+        opened.locator("tbody tr").nth(13).wait_for(state="detached")
         narrowed = opened.locator("tbody tr").count()
         opened.reload()
 
