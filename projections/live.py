@@ -48,7 +48,9 @@ class Live:
         self.problem = ""
         """Why the read models cannot follow; empty while they do."""
         self.stopping = False
-        self._tracker, self._load_rules, self._now = tracker, load_rules, now
+        self.now = now
+        """The time by which what rests on absence is settled."""
+        self._tracker, self._load_rules = tracker, load_rules
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = asyncio.Event()
         self._woken, self._reload = Event(), Event()
@@ -136,7 +138,7 @@ class Live:
     def _settle(self, views: Views) -> None:
         if monotonic() - self._settled < SETTLE:
             return
-        self._settled, now = monotonic(), self._now()
+        self._settled, now = monotonic(), self.now()
         if views.has_due(now):
             views.settle(self._tracker, now)
 

@@ -58,7 +58,7 @@ LAYERS = {
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
         "live": set(),
-        "web": {"attrs", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
+        "web": {"attrs", "jinja2", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"attrs", "click"},
     },
 }

@@ -128,3 +128,10 @@ def test_the_table_of_codes_is_the_catalogue():
         README.write_text(TABLE.sub(lambda found: found[1] + table + found[2], text), "utf-8")
     else:
         assert TABLE.search(text)[0].split("-->\n")[1].removesuffix("<!-- /codes -->") == table
+
+
+def test_its_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README.read_text("utf-8"))
+    sizes = [(ROOT / picture).stat().st_size for picture in pictures]
+    assert len(sizes) == 2
+    assert max(sizes) < 200_000

@@ -104,16 +104,8 @@ def find(
     ``equal`` are columns and their values, ``None`` for any. ``since`` is ISO 8601 in UTC and compared
     with when it became true. ``before`` is the position and the number of the last one of a page.
     """
-    conditions = ["verdict = :verdict" if verdict else "verdict != 'retracted'"]
-    conditions += [f"{column} = :{column}" for column, value in equal.items() if value is not None]
-    values = {"verdict": verdict, "since": since, "limit": limit, **equal}
-    for column, wanted in (("code", codes), ("severity", severities)):
-        named = {f"{column}{number}": value for number, value in enumerate(wanted)}
-        if named:
-            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
-            values |= named
-    if since is not None:
-        conditions.append("at >= :since")
+    conditions, values = _conditions(codes, severities, verdict, since, equal)
+    values["limit"] = limit
     if before is not None:
         conditions.append("(position, number) < (:before, :number)")
         values |= {"before": before[0], "number": before[1]}
@@ -121,3 +113,41 @@ def find(
         f"SELECT * FROM findings WHERE {' AND '.join(conditions)} ORDER BY position DESC, number DESC LIMIT :limit",
         values,
     )
+
+
+def numbers(
+    db: Database,
+    *,
+    codes: Sequence[str] = (),
+    severities: Sequence[str] = (),
+    verdict: str | None = None,
+    since: str | None = None,
+    **equal: Any,
+) -> Iterator[dict[str, Any]]:
+    """How many there are of each ``code``, ``severity``, ``state_before`` and ``state_after``; asked for as in ``find``."""
+    conditions, values = _conditions(codes, severities, verdict, since, equal)
+    return db.query(
+        "SELECT code, severity, state_before, state_after, COUNT(*) AS number FROM findings "
+        f"WHERE {' AND '.join(conditions)} GROUP BY code, severity, state_before, state_after ORDER BY code",
+        values,
+    )
+
+
+def _conditions(
+    codes: Sequence[str],
+    severities: Sequence[str],
+    verdict: str | None,
+    since: str | None,
+    equal: dict[str, Any],
+) -> tuple[list[str], dict[str, Any]]:
+    conditions = ["verdict = :verdict" if verdict else "verdict != 'retracted'"]
+    conditions += [f"{column} = :{column}" for column, value in equal.items() if value is not None]
+    values: dict[str, Any] = {"verdict": verdict, "since": since, **equal}
+    for column, wanted in (("code", codes), ("severity", severities)):
+        named = {f"{column}{number}": value for number, value in enumerate(wanted)}
+        if named:
+            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
+            values |= named
+    if since is not None:
+        conditions.append("at >= :since")
+    return conditions, values

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sqlite_utils import Database
+
 from projections.read_models import Row, Table, text
+from tracker.lifecycle import Lifecycle
 from tracker.session import Session
 
 
@@ -48,3 +51,19 @@ TABLE = Table(
     indexes=(("participant_id",),),
     owner="session_id",
 )
+
+
+def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+    """The same as ``runs.paths`` for visits. What has no receive time is taken as heard of where nothing is inferred."""
+    coming, going = (step.name for step in lifecycle.steps)
+    rows = db.query(
+        "SELECT before, came, went, COUNT(*) AS number FROM (SELECT LAG(state) OVER "
+        "(PARTITION BY session_id, participant_id ORDER BY visit) AS before, "
+        "certainty != 'inferred' OR joined_at IS NOT NULL AS came, "
+        "left_at IS NOT NULL OR certainty != 'inferred' AND state = :out AS went FROM participants) "
+        "GROUP BY before, came, went",
+        {"out": lifecycle.by_name[going].state},
+    )
+    for row in rows:
+        steps = tuple(name for name, heard in ((coming, row["came"]), (going, row["went"])) if heard)
+        yield row["before"], steps, row["number"]

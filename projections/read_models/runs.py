@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 import msgspec
+from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.session import Session
@@ -75,3 +76,24 @@ VIEWS = {
     "recordings": "SELECT r.*, s.meeting_id FROM runs r LEFT JOIN sessions s USING (session_id) "
     "WHERE r.lifecycle LIKE '%recording' ORDER BY r.first_step_at DESC"
 }
+
+
+def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The latest run of each thing in these sessions, with what it is; the order is theirs."""
+    marks = ",".join("?" * len(session_ids))
+    return db.query(
+        f"SELECT session_id, lifecycle, key, MAX(run) AS run, state, certainty FROM runs "
+        f"WHERE session_id IN ({marks}) GROUP BY session_id, lifecycle, key ORDER BY rowid",
+        session_ids,
+    )
+
+
+def paths(db: Database, lifecycle: str) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+    """The state of the run before (``None`` for a first run), the steps that came of a run, and how often that was."""
+    rows = db.query(
+        "SELECT before, steps, COUNT(*) AS number FROM (SELECT steps, LAG(state) OVER "
+        "(PARTITION BY stream, lifecycle, key ORDER BY run) AS before FROM runs WHERE lifecycle = ?) "
+        "GROUP BY before, steps",
+        (lifecycle,),
+    )
+    return ((row["before"], tuple(row["steps"].split()), row["number"]) for row in rows)

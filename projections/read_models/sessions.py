@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
+from tracker.lifecycle import Lifecycle
 from tracker.session import Session, standing
 
 
@@ -60,7 +62,7 @@ TABLE = Table(
     },
     pk=("session_id",),
     rows=rows,
-    indexes=(("meeting_id",), ("state",), ("last_seen_at",), ("last_position",)),
+    indexes=(("meeting_id",), ("state", "severity"), ("last_seen_at",), ("last_position",)),
     owner="session_id",
 )
 
@@ -84,13 +86,81 @@ def find(
     With a ``limit``, a page of them by their last position, the newest first, from ``before`` on: a
     session that is heard of between two pages comes to the front and moves none of the others.
     """
-    conditions, order = ["1"], "last_seen_at DESC, last_position DESC"
+    conditions, values = _conditions(meeting, findings, since)
+    order = "last_seen_at DESC, last_position DESC"
     if before is not None:
         conditions.append("last_position < :before")
     if limit is not None:
         order = "last_position DESC LIMIT :limit"
     if live:
-        conditions.append("state IN ('live', 'unknown')")
+        conditions.append(_LIVE)
+    return db.query(
+        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY {order}",
+        {"before": before, "limit": limit, **values},
+    )
+
+
+def overview(
+    db: Database,
+    *,
+    state: str | None = None,
+    severity: str | None = None,
+    like: str | None = None,
+    findings: Sequence[str] = (),
+    since: str | None = None,
+    before: tuple[int, int] | None = None,
+    limit: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A page of sessions, the live ones first, and how many there are by ``state`` and ``severity``.
+
+    ``like`` is how an id of the session or its meeting begins, or a part of a person's name. ``before`` is whether the
+    last one of a page was live (1 or 0) and its last position. Each row has ``is_live``. The numbers are of all that
+    there is, whatever its state and severity.
+    """
+    conditions, values = _conditions(None, findings, since)
+    if like is not None:
+        conditions.append(_LIKE)
+        part = re.sub(r"([%_\\])", r"\\\1", like)
+        values |= {"begins": f"{part}%", "part": f"%{part}%"}
+    where = " AND ".join(conditions)
+    numbers = db.query(
+        f"SELECT state, severity, COUNT(*) AS number FROM sessions WHERE {where} GROUP BY state, severity",
+        values,
+    )
+    told = list(numbers)
+    values |= {"state": state, "severity": severity, "limit": limit}
+    for column in ("state", "severity"):
+        if values[column] is not None:
+            where += f" AND {column} = :{column}"
+    rows: list[dict[str, Any]] = []
+    for is_live, which in (
+        (1, _LIVE),
+        (0, f"NOT {_LIVE}"),
+    ):  # each by its index, and no further than the page goes
+        bound = ""
+        if before is not None and is_live >= before[0]:
+            bound = " AND 0" if is_live > before[0] else " AND last_position < :before"
+            values["before"] = before[1]
+        if len(rows) < limit:
+            rows += db.query(
+                f"SELECT *, {is_live} AS is_live FROM sessions WHERE {where} AND {which}{bound} "
+                "ORDER BY last_position DESC LIMIT :limit",
+                {**values, "limit": limit - len(rows)},
+            )
+    return rows, told
+
+
+_LIVE = "state IN ('live', 'unknown')"
+_LIKE = (
+    "(session_id LIKE :begins ESCAPE '\\' OR meeting_id LIKE :begins ESCAPE '\\' OR session_id IN "
+    "(SELECT session_id FROM participants WHERE name LIKE :part ESCAPE '\\'))"
+)
+
+
+def _conditions(
+    meeting: str | None, findings: Sequence[str], since: str | None
+) -> tuple[list[str], dict[str, Any]]:
+    conditions = ["1"]
     if meeting is not None:
         conditions.append("meeting_id = :meeting")
     if since is not None:
@@ -101,10 +171,7 @@ def find(
         conditions.append(
             f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
         )
-    return db.query(
-        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY {order}",
-        {"meeting": meeting, "since": since, "before": before, "limit": limit, **codes},
-    )
+    return conditions, {"meeting": meeting, "since": since, **codes}
 
 
 def of_meeting(db: Database, meeting_id: str) -> list[str]:
@@ -132,3 +199,18 @@ def decided(
         "OR f.deadline > :since AND f.deadline <= :until)) ORDER BY last_position",
         {"position": position, "since": since, "until": until, "horizon": horizon},
     )
+
+
+def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+    """The same as ``runs.paths`` for the sessions themselves."""
+    begin, end = lifecycle.steps[0].name, lifecycle.steps[-1].name
+    rows = db.query(
+        "SELECT certainty != 'inferred' AS began, state = 'ended' AS ended, COUNT(*) AS number "
+        "FROM sessions GROUP BY began, ended"
+    )
+    for row in rows:
+        yield (
+            None,
+            tuple(name for name, heard in ((begin, row["began"]), (end, row["ended"])) if heard),
+            row["number"],
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sqlite_utils import Database
+
 from projections.read_models import Row, Table, text
 from tracker.lifecycles import REGISTRY
 from tracker.webhook import Delivery
@@ -59,3 +61,8 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
             row[6] = min(row[6] or at, at)
             row[7] = max(row[7] or at, at)
     return [tuple(row) for row in counted.values()]
+
+
+def deliveries(db: Database) -> dict[str, int]:
+    """How often each type came."""
+    return {row["type"]: row["deliveries"] for row in db.query("SELECT type, deliveries FROM types")}

@@ -49,7 +49,7 @@ def session(of: Snapshot, asked: Values) -> Values:
     try:
         found = of.tracker.status(asked["session"], as_of=as_of, at=at, rules=of.rules)
     except NotFoundError as error:
-        raise _unknown(of, asked["session"], error.message) from error
+        raise unknown(of, asked["session"], error.message) from error
     if as_of is None and at is None:  # now: with all that is stored, and as late as it is
         found = conclude(found, of.as_of, of.rules)
     return shown.status(of.told(found, at=at, as_of=as_of))
@@ -64,7 +64,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
     moments, _ = shown.timeline(heard, of.rules, of.as_of, of.told)
     if not moments and name != "unrouted":
-        raise _unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "nothing is stored of it")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     rest = [one for one in moments if one.delivery.position > after]
     more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
@@ -86,7 +86,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
     )
     found = list(rows)
     page = _page(found, asked["limit"], of, lambda last: f"{last['position']}.{last['number']}")
-    return {**page, "items": [_finding(row) for row in page["items"]]}
+    return {**page, "items": [finding(row) for row in page["items"]]}
 
 
 def event(of: Snapshot, asked: Values) -> Values:
@@ -112,7 +112,7 @@ def event(of: Snapshot, asked: Values) -> Values:
         "body": body,
         "body_base64": encoded,
         "problem": delivery.problem or None,
-        "findings": [_finding(row) for row in reversed(raised)],
+        "findings": [finding(row) for row in reversed(raised)],
     }
 
 
@@ -142,7 +142,7 @@ def _session(row: Values) -> Values:
     return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
 
 
-def _finding(row: Values) -> Values:
+def finding(row: Values) -> Values:
     """A row of the read model with the values of ``projections.status.finding``."""
     nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
     return {**row, **nested, "at": _short(row["at"])}
@@ -154,17 +154,18 @@ def _short(time: str | None) -> str | None:
 
 
 def _changes(of: Snapshot, rows: Iterable[Values]) -> Iterator[Values]:
-    return ({**row, "worst": _worst(of, row)} for row in rows)
+    return ({**row, "worst": worst(of, row)} for row in rows)
 
 
-def _worst(of: Snapshot, row: Values) -> Values | None:
+def worst(of: Snapshot, row: Values) -> Values | None:
+    """The newest of the gravest findings of a session that have settled; ``None`` below warning."""
     if row["severity"] in (None, "info"):
         return None
     found = findings_model.find(of.db, session_id=row["session_id"], severities=[row["severity"]])
-    return next((one for one in found if one["verdict"] != "provisional"), None)
+    return next((one for one in found if one["verdict"] not in ("provisional", "accepted")), None)
 
 
-def _unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
+def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
     ids = sessions_model.of_meeting(of.db, given)
     near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
     return NotFoundError(what, place=given, hint=near or "/api/sessions lists what is there")

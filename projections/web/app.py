@@ -11,6 +11,7 @@ What a route finds in ``request.app.state``:
                                        anew for each request, for a rebuild puts another file in its place
               ``rules``                by which they are judged now
               ``as_of``                the moment at which they are settled, ``None`` before there is one
+              ``now()``                the time by which they are settled when something is due
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
@@ -39,7 +40,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.live import Live
-from projections.web import api, health, metrics
+from projections.web import api, health, metrics, pages
 from projections.web.problems import HANDLERS
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
@@ -58,7 +59,7 @@ def create_app(
     token: str | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The receiver, what tells how the server is, the API and ``routes``; receiving and following begin and end with the server."""
+    """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -76,6 +77,7 @@ def create_app(
             *metrics.routes,
             *api.routes,
             *routes,
+            *pages.routes,
         ],
         middleware=[Middleware(Failures)],
         exception_handlers=HANDLERS,

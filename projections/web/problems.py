@@ -67,14 +67,20 @@ def _of_http(_: Request, error: Exception) -> Response:
     return problem(error.status_code, error.detail, headers=error.headers)
 
 
-def _of_ours(_: Request, error: Exception) -> Response:
-    assert isinstance(error, TrackerError)
+def told(error: TrackerError) -> Problem:
+    """An error of ours as a problem."""
     status = HTTPStatus.CONFLICT
     if not isinstance(error, ConflictError):
         kinds = (kind for kind in type(error).__mro__ if kind in STATUS)
         status = STATUS[next(kinds, StoreError)]
-    again = {"retry-after": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, str(error), error.hint, again)
+    return Problem(status.phrase, status, str(error), error.hint)
+
+
+def _of_ours(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TrackerError)
+    found = told(error)
+    again = {"retry-after": RETRY_AFTER} if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(found.status, found.detail, found.hint, again)
 
 
 def _of_nobody(_: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ closed as soon as its rows are read, because the follower cannot commit before.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +44,9 @@ class Live(Protocol):
     def as_of(self) -> datetime | None: ...
 
     @property
+    def now(self) -> Callable[[], datetime]: ...
+
+    @property
     def lag(self) -> int: ...
 
     @property
@@ -65,6 +68,8 @@ class Snapshot:
     db: Database
     checkpoint: Checkpoint
     traffic: Traffic
+    now: datetime
+    """By the clock of the server; ``as_of`` stands still where time changes nothing."""
 
     @property
     def as_of(self) -> datetime | None:
@@ -88,9 +93,8 @@ def snapshot(state: State) -> Iterator[Snapshot]:
             with closing(_connect(path)) as connection:
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
-                yield Snapshot(
-                    state.tracker, live.rules, Database(connection), checkpoint, read_traffic(connection)
-                )
+                traffic = read_traffic(connection)
+                yield Snapshot(state.tracker, live.rules, Database(connection), checkpoint, traffic, live.now())
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise

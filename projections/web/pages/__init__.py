@@ -1,0 +1,96 @@
+"""The pages: what an operator looks at. Rendered here, and readable without any script.
+
+Each page is a function of a snapshot and of what was asked for, which gives the values of one template. It asks what
+the API asks, ``projections.web.answers`` and the read models, and judges nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from projections.web import parameters
+from projections.web.pages import event, findings, html, lifecycles, listing, session
+from projections.web.parameters import Parameter, Values
+from projections.web.problems import told
+from projections.web.snapshot import Snapshot, snapshot
+from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
+from tracker.errors import TrackerError
+
+
+@attrs.frozen
+class Page:
+    """One page: where it is, what may be asked, and what fills its template."""
+
+    path: str
+    template: str
+    fill: Callable[[Snapshot, Values], Values]
+    parameters: Sequence[Parameter] = ()
+
+
+PAGES = (
+    Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
+    Page("/sessions/{session:path}", "session.html", session.fill, session.PARAMETERS),
+    Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
+    Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
+    Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
+    Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),
+)
+
+
+def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if not page_is_open(request):
+            return _login_form(request, str(request.url.replace(scheme="", netloc="")))
+        return await run_in_threadpool(_respond, page, request)
+
+    return endpoint
+
+
+def _respond(page: Page, request: Request) -> Response:
+    # What a form leaves empty is not asked for.
+    query = [(name, value) for name, value in request.query_params.multi_items() if value]
+    try:
+        asked = parameters.values(page.parameters, query, request.path_params)
+        with snapshot(request.app.state) as of:
+            values = page.fill(of, asked)
+    except TrackerError as error:
+        problem = told(error)
+        return html.response(
+            request, "problem.html", {"title": problem.title, "problem": problem}, status=problem.status
+        )
+    return html.response(request, page.template, values)
+
+
+async def _login(request: Request) -> Response:
+    if request.method != "POST":
+        return RedirectResponse("/")  # which asks for the token where it must
+    given = await read_form(request)
+    return login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+
+
+async def _logout(_: Request) -> Response:
+    return logout()
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/")
+
+
+def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
+    return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
+
+
+routes: list[BaseRoute] = [
+    *(Route(page.path, _endpoint(page), name=page.template) for page in PAGES),
+    Route("/sessions", _home),
+    Route(LOGIN, _login, methods=["GET", "POST"]),
+    Route("/logout", _logout, methods=["POST"]),
+    Mount("/static", StaticFiles(directory=html.STATIC)),
+]

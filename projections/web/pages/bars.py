@@ -1,0 +1,155 @@
+"""The runs of an aggregate as bars and ends. What is drawn between two deliveries is what was believed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import pairwise
+
+import attrs
+
+from projections.web.pages.axis import Axis
+from projections.web.pages.html import clock, span
+from projections.web.pages.kinds import Kind, kind
+from tracker.aggregate import Aggregate, Run
+from tracker.lifecycle import Lifecycle
+from tracker.session import Session
+
+STUB = 1.6
+"""How far before its first delivery something is drawn that must have begun earlier, in percent."""
+THIN = 0.3
+"""The width of what took no time, in percent."""
+LETTER = 1.1
+"""The width of one in a bar, in percent, when the drawing is narrow."""
+_NO_STEP = 99
+"""In place of a rank: the bar does not end with a step."""
+
+
+@attrs.frozen
+class Bar:
+    """A stay in one state. ``doubt`` is ``inferred``, ``contested``, both or neither; ``label`` stands inside."""
+
+    x: float
+    width: float
+    kind: Kind
+    doubt: str
+    label: str
+    told: str
+
+
+@attrs.frozen
+class End:
+    """How a run ended."""
+
+    x: float
+    kind: Kind
+    doubt: str
+    told: str
+
+
+@attrs.frozen
+class Heard:
+    """When a run came to be how far."""
+
+    at: datetime
+    rank: int
+    state: str
+
+
+@attrs.frozen
+class Ruler:
+    """Where on the axis things are. ``times`` are those of all deliveries, ``edge`` is up to when is drawn."""
+
+    axis: Axis
+    times: Mapping[int, datetime]
+    edge: datetime
+
+    def when(self, position: int | None, at: datetime | None) -> datetime | None:
+        return at if position is None else self.times.get(position, at)
+
+    def clock(self, at: datetime | None) -> str:
+        return "" if at is None or self.axis.timeless else clock(at)
+
+    def bar(self, begin: datetime, end: datetime, kind: Kind, doubt: str, label: str, told: str) -> Bar:
+        x = self.axis.x(begin)
+        width = round(max(THIN, self.axis.x(end) - x), 2)
+        if not self.axis.timeless:
+            told += f", {clock(begin)} – {clock(end)} ({span(end - begin)})"
+        label = label if width > LETTER * len(label) + 1 else ""
+        return Bar(x, width, kind, doubt, label, ", ".join(filter(None, (told, doubt))))
+
+
+def bars(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) -> Iterator[Bar]:
+    """The stays of a run: between its deliveries, before the first and behind the last where they lack."""
+    lifecycle, name = one.lifecycle, _run_name(one, run, name)
+    taken = heard(ruler, lifecycle, run)
+    supplied = [lifecycle.rank[step.step] for step in run.steps.values() if step.inferred]
+    contested = "contested" if run.certainty == "contested" else ""
+    if taken and any(rank < taken[0].rank for rank in supplied):
+        yield _stub(ruler, lifecycle, taken[0], name)
+    end = until(ruler, session, one, run)
+    if taken and end is not None:
+        taken.append(Heard(max(end, taken[-1].at), _NO_STEP, ""))
+    for stay, after in pairwise(taken):
+        if after.at > stay.at:
+            unsure = any(stay.rank < rank < after.rank for rank in supplied)
+            unsure = unsure or (after.rank == _NO_STEP and run.closed)
+            doubt = " ".join(filter(None, ("inferred" if unsure else "", contested)))
+            label = stay.state if lifecycle.visits or len(one.runs) == 1 else f"run {run.number} {stay.state}"
+            yield ruler.bar(
+                stay.at, after.at, kind(lifecycle, stay.state), doubt, label, f"{name} {stay.state}"
+            )
+
+
+def ends(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) -> Iterator[End]:
+    """The end of a run, if it is over: where it was heard of, else where it was given up."""
+    taken = heard(ruler, one.lifecycle, run)
+    if not run.closed:
+        return
+    closed = next((stay.at for stay in taken if stay.state in one.lifecycle.ends), None)
+    at = closed or until(ruler, session, one, run) or (taken[-1].at if taken else None)
+    if at is not None:
+        doubt = "" if closed else "inferred"
+        words = (f"{_run_name(one, run, name)} {run.state}", ruler.clock(at), doubt)
+        yield End(ruler.axis.x(at), kind(one.lifecycle, run.state), doubt, ", ".join(filter(None, words)))
+
+
+def heard(ruler: Ruler, lifecycle: Lifecycle, run: Run) -> list[Heard]:
+    """What was delivered of a run, in order. What came late moved it no further."""
+    steps = [(ruler.when(step.position, step.at), step) for step in run.steps.values() if not step.inferred]
+    found: list[Heard] = []
+    for at, name in sorted((at, step.step) for at, step in steps if at is not None):
+        rank = lifecycle.rank[name]
+        if not found or rank > found[-1].rank:
+            found.append(Heard(at, rank, lifecycle.by_name[name].state))
+    return found
+
+
+def until(ruler: Ruler, session: Session, one: Aggregate, run: Run) -> datetime | None:
+    """The end of the last bar of a run where no delivery says it; ``None`` where one does."""
+    if not run.closed:
+        return ruler.edge
+    if any(run.heard(step.name) for step in one.lifecycle.steps if step.closes):
+        return None
+    after = next((later for later in one.runs if later.number > run.number), None)
+    begun = heard(ruler, one.lifecycle, after) if after else []
+    if begun:
+        return begun[0].at
+    if not one.lifecycle.visits:
+        given_up = [found.at for found in run.standing() if found.state_after == run.state and found.at]
+        if given_up:
+            return min(given_up[-1], ruler.edge)
+    return session.end_heard or ruler.edge
+
+
+def _stub(ruler: Ruler, lifecycle: Lifecycle, first: Heard, name: str) -> Bar:
+    """For what must have begun before the first that was heard of it."""
+    before = " ".join(filter(None, ("before", ruler.clock(first.at) or first.state)))
+    x = round(max(0.0, ruler.axis.x(first.at) - STUB), 2)
+    return Bar(
+        x, STUB, kind(lifecycle, first.state), "inferred", "", f"{name} {before}: nothing told when it began"
+    )
+
+
+def _run_name(one: Aggregate, run: Run, name: str) -> str:
+    return name if one.lifecycle.visits or len(one.runs) == 1 else f"{name} run {run.number}"

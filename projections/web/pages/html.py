@@ -1,0 +1,96 @@
+"""From values to a page: the templates, what they may call, and the headers that keep a page to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from tracker.envelope import isoformat, parse_time
+
+_HERE = Path(__file__).parents[1]
+STATIC = _HERE / "static"
+HEADERS = {
+    "cache-control": "no-store",  # people's names are in it
+    "content-security-policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def response(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+    """The page; every one of them says how the server is."""
+    state = request.app.state
+    server = {
+        "insecure": state.receiver.insecure,
+        "problem": state.live.problem or state.receiver.problem,
+        "entered": state.token is not None and status != 401,
+    }
+    body = ENVIRONMENT.get_template(template).render(server=server, path=request.url.path, **values)
+    return HTMLResponse(body, status, HEADERS)
+
+
+def url(*parts: object, **query: object) -> str:
+    """A path of these parts, each of which may hold anything, and a query of what is not ``None``."""
+    asked = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
+    return "/" + "/".join(quote(str(part), safe="") for part in parts) + (f"?{asked}" if asked else "")
+
+
+def static(name: str) -> str:
+    """The address of a file; another one when the file has changed."""
+    return f"/static/{name}?{_DIGESTS[name]}"
+
+
+def moment(time: datetime | str | None) -> datetime | None:
+    """A time that a row or an answer holds."""
+    return parse_time(time) if isinstance(time, str) else time
+
+
+def clock(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%H:%M:%S}"
+
+
+def date(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d}"
+
+
+def span(length: timedelta | float) -> str:
+    """A length of time in the two units that matter: ``1 h 2 min``."""
+    left = int(length.total_seconds() if isinstance(length, timedelta) else length)
+    if left < 1:
+        return "0 s"
+    found: list[tuple[int, str]] = []
+    for unit, seconds in _UNITS:
+        number, left = divmod(left, seconds)
+        if number or found:
+            found.append((number, unit))
+    return " ".join(f"{number} {unit}" for number, unit in found[:2] if number)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+_DIGESTS = {file.name: sha256(file.read_bytes()).hexdigest()[:12] for file in STATIC.iterdir()}
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.globals.update(url=url, static=static, counted=counted)
+ENVIRONMENT.filters.update(moment=moment, iso=isoformat, clock=clock, date=date, span=span)
+for _name in ENVIRONMENT.list_templates():
+    ENVIRONMENT.get_template(_name)  # so that the first page does not wait for it

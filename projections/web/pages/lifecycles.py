@@ -1,0 +1,110 @@
+"""``/lifecycles``: what the tracker believes is normal, and how often it went so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from projections.read_models import findings, participants, runs, sessions, types
+from projections.web import parameters
+from projections.web.pages.graph import Graph, blame_of, graph
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.errors import NotFoundError
+from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycles import REGISTRY
+
+PARAMETERS = (parameters.text("name", "The lifecycle.", place="path"),)
+ROLES = {
+    "skipped": "was skipped",
+    "missed": "never came",
+    "orphan": "nothing was under way",
+    "repeated": "came again, late",
+    "conflict": "came with other data",
+    "restarted": "began anew",
+    "outcome": "is bad news",
+    "overdue": "took too long",
+}
+
+
+def fill_all(of: Snapshot, _: Values) -> Values:
+    came = types.deliveries(of.db)
+    ones = [
+        {"graph": graph(one), "number": sum(came.get(one.webhook_type(step.name), 0) for step in one.steps)}
+        for one in REGISTRY.values()
+    ]
+    return {"title": "Lifecycles", "ones": ones}
+
+
+def fill(of: Snapshot, asked: Values) -> Values:
+    lifecycle = REGISTRY.get(asked["name"])
+    if lifecycle is None:
+        raise NotFoundError("no such lifecycle", place=asked["name"], hint=f"known: {', '.join(REGISTRY)}")
+    came = types.deliveries(of.db)
+    rows = list(findings.numbers(of.db, lifecycle=lifecycle.name))
+    return {
+        "title": lifecycle.name,
+        "lifecycle": lifecycle,
+        "lifecycles": list(REGISTRY),
+        "graph": _graph(of, lifecycle, rows),
+        "steps": [_step(of, lifecycle, step, came) for step in lifecycle.steps],
+        "codes": list(_codes(rows)),
+    }
+
+
+def _graph(of: Snapshot, lifecycle: Lifecycle, rows: Iterable[Values]) -> Graph:
+    blames = (blame_of(lifecycle, row, row["number"]) for row in rows)
+    return graph(lifecycle, None, traffic(of, lifecycle), filter(None, blames))
+
+
+def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
+    """(state, step) -> how often a run went that way, of those that the table allows."""
+    if lifecycle.frame:
+        paths = sessions.paths(of.db, lifecycle)
+    elif lifecycle.visits:
+        paths = participants.paths(of.db, lifecycle)
+    else:
+        paths = runs.paths(of.db, lifecycle.name)
+    count = Counter[tuple[str, str]]()
+    for before, steps, number in paths:
+        state = before or ABSENT
+        for step in lifecycle.steps:  # in the order in which they should come: what came late went that way too
+            if step.name in steps:
+                if step.name in lifecycle.table.get(state, ()):
+                    count[state, step.name] += number
+                state = step.state
+    return count
+
+
+def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) -> Values:
+    reproaches = [
+        {"code": code, "slug": CATALOGUE[code].slug, "role": words}
+        for role, words in ROLES.items()
+        if (code := getattr(step, role))
+    ]
+    return {
+        "type": lifecycle.webhook_type(step.name),
+        "state": step.state,
+        "closes": step.closes,
+        "number": came.get(lifecycle.webhook_type(step.name), 0),
+        "limit": of.rules.written()[step.limit] if step.limit else None,
+        "reproaches": reproaches,
+    }
+
+
+def _codes(rows: Iterable[Values]) -> Iterator[Values]:
+    """How often each code was raised, the gravest first."""
+    count, gravity = Counter[str](), dict[str, str]()
+    for row in rows:
+        count[row["code"]] += row["number"]
+        gravity[row["code"]] = row["severity"]
+    for code, number in sorted(count.items(), key=lambda pair: (-SEVERITIES.index(gravity[pair[0]]), -pair[1])):
+        entry = CATALOGUE[code]
+        yield {
+            "code": code,
+            "slug": entry.slug,
+            "when": entry.when,
+            "severity": gravity[code],
+            "number": number,
+        }

@@ -1,0 +1,122 @@
+"""``/``: the sessions, the live ones first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from operator import itemgetter
+from typing import get_args
+
+from projections.read_models import runs, text
+from projections.read_models import sessions as model
+from projections.web import answers, parameters
+from projections.web.pages.html import moment, span, url
+from projections.web.pages.kinds import SESSION, kind_of
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.session import SessionState
+
+STATES: tuple[SessionState, ...] = get_args(SessionState)
+GRAVE = SEVERITIES[:0:-1]
+CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
+
+PARAMETERS = (
+    parameters.text("q", "How an id of a session or a meeting begins, or a part of a person's name."),
+    parameters.choice("state", "Only in this state.", parameters.words(STATES)),
+    parameters.choice("severity", "Only where the gravest finding is so grave.", parameters.words(SEVERITIES)),
+    parameters.choice("finding", "Only with this finding.", CODES),
+    parameters.time("since", "Only what was heard of since then."),
+    parameters.cursor("cursor", "Where the page begins.", r"[01]\.[0-9]{1,18}"),
+    parameters.whole("limit", "At most so many.", most=100, default=50),
+)
+
+
+def fill(of: Snapshot, asked: Values) -> Values:
+    limit = asked["limit"]
+    rows, numbers = model.overview(
+        of.db,
+        like=asked["q"],
+        state=asked["state"],
+        severity=asked["severity"],
+        findings=[asked["finding"]] if asked["finding"] else [],
+        since=text(asked["since"]),
+        before=asked["cursor"],
+        limit=limit + 1,
+    )
+    more = (
+        f"{int(rows[limit - 1]['is_live'])}.{rows[limit - 1]['last_position']}" if len(rows) > limit else None
+    )
+    filters = {name: asked[name] for name in ("q", "state", "severity", "finding")}
+    filters["since"] = asked["since"] and f"{asked['since']:%Y-%m-%dT%H:%M:%SZ}"
+    return {
+        "title": "Sessions",
+        "rows": _rows(of, rows[:limit]),
+        "position": of.checkpoint.position,
+        "asked": filters,
+        "narrowed": any(filters.values()),
+        "first": asked["cursor"] is None,
+        "next": more and url(**filters, cursor=more, limit=limit if limit != 50 else None),
+        "start": url(**filters),
+        "states": _facet("state", STATES, numbers, filters),
+        "severities": _facet("severity", GRAVE, numbers, filters),
+        "total": sum(row["number"] for row in numbers),
+        "codes": CATALOGUE.values(),
+    }
+
+
+def _facet(name: str, options: tuple[str, ...], numbers: list[Values], filters: Values) -> list[Values]:
+    """What may be chosen, how many there are of it, and where that leads."""
+    (other,) = {"state", "severity"} - {name}
+    count = Counter[str]()
+    for row in numbers:
+        if filters[other] in (None, row[other]):
+            count[row[name]] += row["number"]
+            count[""] += row["number"]
+    return [
+        {
+            "value": option or "all",
+            "number": count[option],
+            "chosen": filters[name] == (option or None),
+            "url": url(**{**filters, name: option or None}),
+        }
+        for option in ("", *options)
+    ]
+
+
+def _rows(of: Snapshot, rows: list[Values]) -> list[Values]:
+    ids = [row["session_id"] for row in rows]
+    media: dict[str, list[Values]] = {}
+    for run in runs.of_sessions(of.db, ids):
+        media.setdefault(run["session_id"], []).append(run)
+    return [_row(of, row, media.get(row["session_id"], [])) for row in rows]
+
+
+def _row(of: Snapshot, row: Values, media: list[Values]) -> Values:
+    times = {name: moment(row[name]) for name in ("started_at", "ended_at", "first_seen_at", "last_seen_at")}
+    began = times["started_at"] or times["first_seen_at"]
+    until = of.now if row["is_live"] else times["ended_at"] or times["last_seen_at"]
+    return {
+        **row,
+        **times,
+        "began": began,
+        "age": span(until - began) if began and until and until >= began else "",
+        "kind": SESSION[row["state"]],
+        "media": list(_chips(media)),
+        "worst": answers.worst(of, row),
+        "others": max(0, row["errors"] + row["warnings"] - 1),
+        "url": url("sessions", row["session_id"]),
+    }
+
+
+def _chips(media: list[Values]) -> list[Values]:
+    """A chip for each lifecycle: its states, and how many there are of each where there are several."""
+    chips = []
+    for lifecycle, ones in groupby(sorted(media, key=itemgetter("lifecycle")), itemgetter("lifecycle")):
+        states = Counter(one["state"] for one in ones)
+        told = [
+            {"state": state, "number": number, "kind": kind_of(lifecycle, state)}
+            for state, number in states.items()
+        ]
+        chips.append({"lifecycle": lifecycle, "states": told, "many": states.total() > 1})
+    return chips

@@ -1,0 +1,228 @@
+"""``/sessions/{id}``: one meeting, now or as it was believed to be at a moment before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from projections import status as shown
+from projections.status import Moment
+from projections.web import answers, parameters
+from projections.web.pages import graph, lanes
+from projections.web.pages.html import span, url
+from projections.web.pages.kinds import SESSION, kind
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.aggregate import LOST, Aggregate, Run
+from tracker.envelope import isoformat
+from tracker.errors import NotFoundError
+from tracker.findings import SEVERITIES, Finding
+from tracker.lifecycles import REGISTRY
+from tracker.session import AggregateKey, Session, standing
+from tracker.webhook import Delivery, converter
+
+MOST_RUNS = 24
+MOST_FINDINGS = 20
+MOST_STOPS = 600
+"""Places at which the journey through time may stop."""
+ROWS = 50
+"""Deliveries on a page of the table."""
+Names = dict[AggregateKey, str]
+
+PARAMETERS = (
+    parameters.text("session", "The session's id.", place="path"),
+    parameters.whole("at", "As it was believed to be right after this position."),
+    parameters.time("as_of", "As it was believed to be at this moment."),
+    parameters.text("open", "The lifecycle of which every lane is shown."),
+    parameters.text("who", "Of these lanes those with this in their name."),
+    parameters.whole("page", "Of the lanes that are shown on demand.", most=10_000, default=1),
+    parameters.text("show", "The lifecycle whose diagram is shown."),
+    parameters.whole("from", "The table begins with the first delivery at or behind this position."),
+)
+
+
+def fill(of: Snapshot, asked: Values) -> Values:
+    name = asked["session"]
+    deliveries = list(of.tracker.history(name))
+    if not deliveries:
+        raise answers.unknown(of, name, "nothing is stored of it")
+    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.told)
+    heard, session = deliveries, whole
+    if asked["at"] is not None or asked["as_of"] is not None:
+        heard = _heard(deliveries, asked)
+        past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
+        moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
+    found, names = _findings(session), lanes.names_of(session)
+    return {
+        **_facts(of, session, asked),
+        **_drawing(session, whole, deliveries, heard, asked, of.now),
+        **_travel(deliveries, moments, asked),
+        **_table(moments, asked),
+        "names": names,
+        "title": session.meeting_id or name,
+        "name": name,
+        "position": of.checkpoint.position,
+        "asked": asked,
+        "findings": found,
+        "jumps": {one.number for one in found},
+        "more_findings": sum(1 for _ in standing(session)) - len(found),
+        "media": _media(session, names),
+        **_diagram(session, asked),
+        "link": partial(_link, asked),
+    }
+
+
+def _heard(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
+    """What had been heard of at the moment that was asked for. Raises ``NotFoundError`` where that is nothing."""
+    at, as_of = asked["at"], asked["as_of"]
+    if at is not None:
+        heard = [one for one in deliveries if one.position <= at]
+    else:
+        heard = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
+    if not heard:
+        hint = f"the first that was heard of it is at position {deliveries[0].position}"
+        raise NotFoundError("nothing was known of it by then", place=f"at {at or as_of}", hint=hint)
+    return heard
+
+
+def _link(asked: Values, **changed: Any) -> str:
+    """This page, with something changed."""
+    kept = {name: asked[name] for name in ("at", "open", "who", "show")}
+    kept["as_of"] = asked["as_of"] and isoformat(asked["as_of"])
+    if asked["page"] > 1:
+        kept["page"] = asked["page"]
+    return url("sessions", asked["session"], **{**kept, **changed})
+
+
+def _is_past(asked: Values) -> bool:
+    return asked["at"] is not None or asked["as_of"] is not None
+
+
+def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
+    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    began = session.started_at or session.first_seen_at
+    until = session.ended_at or session.last_seen_at
+    if session.state == "live" and not _is_past(asked):
+        until = max(filter(None, (of.now, until)))
+    return {
+        "session": session,
+        "kind": SESSION[session.state],
+        "began": began,
+        "length": span(until - began) if began and until and until >= began else "",
+        "people": len(people),
+        "inside": sum(not one.runs[-1].closed for one in people if one.runs),
+    }
+
+
+def _drawing(
+    session: Session,
+    whole: Session,
+    deliveries: list[Delivery],
+    heard: list[Delivery],
+    asked: Values,
+    now: datetime,
+) -> Values:
+    times, timeless = lanes.clockwork(deliveries)
+    axis = lanes.scale(whole, times, timeless=timeless, now=now)
+    until = asked["as_of"] if asked["at"] is None else times[heard[-1].position]
+    drawing = lanes.draw(
+        session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]
+    )
+    return {"drawing": drawing, "ticks": axis.ticks(), "folds": list(axis.folds())}
+
+
+def _travel(deliveries: list[Delivery], moments: list[Moment], asked: Values) -> Values:
+    """Where the journey through time is, and where it may stop."""
+    positions = [one.position for one in deliveries]
+    place = len(moments) - 1
+    stride = -(-len(positions) // MOST_STOPS)
+    stops = sorted({*positions[::stride], positions[-1]})
+    return {
+        "stops": stops,
+        "here": moments[-1],
+        "earlier": positions[place - 1] if place > 0 else None,
+        "later": positions[place + 1] if place + 1 < len(positions) else None,
+        "past": _is_past(asked),
+        "at": positions[place],
+        "known": len(moments),
+        "in_all": len(positions),
+    }
+
+
+def _table(moments: list[Moment], asked: Values) -> Values:
+    """The page of the deliveries that was asked for; by default the last one."""
+    begin = next((n for n, one in enumerate(moments) if one.delivery.position >= (asked["from"] or 0)), 0)
+    if asked["from"] is None:
+        begin = max(0, (len(moments) - 1) // ROWS * ROWS)
+    end = begin + ROWS
+    return {
+        "moments": moments[begin:end],
+        "before": moments[max(0, begin - ROWS)].delivery.position if begin else None,
+        "after": moments[end].delivery.position if end < len(moments) else None,
+        "first_row": begin + 1,
+    }
+
+
+def _findings(session: Session) -> list[Finding]:
+    """The gravest first, then the newest."""
+    found = sorted(standing(session), key=lambda one: (-SEVERITIES.index(one.severity), -one.number))
+    return found[:MOST_FINDINGS]
+
+
+def _media(session: Session, names: Names) -> Values:
+    """What was recorded, sent or transcribed: a row for each run, with its files."""
+    ones = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    rows = [_run(one, run, names[one.lifecycle.name, one.key]) for one in ones for run in one.runs]
+    kinds = Counter(row["kind"] for row in rows)
+    rows.sort(key=lambda row: row["kind"] not in ("failed", "lost", "moving", "active"))
+    return {"rows": rows[:MOST_RUNS], "more": max(0, len(rows) - MOST_RUNS), "kinds": kinds}
+
+
+def _run(one: Aggregate, run: Run, name: str) -> Values:
+    times = [step.at for step in run.steps.values() if step.at is not None]
+    return {
+        "lifecycle": one.lifecycle.name,
+        "name": "" if name == one.lifecycle.name else name,
+        "number": run.number if len(one.runs) > 1 else None,
+        "state": run.state,
+        "kind": kind(one.lifecycle, run.state),
+        "certainty": run.certainty,
+        "begin": min(times, default=None),
+        "end": max(times, default=None) if run.closed and run.state != LOST else None,
+        "brings": bool(one.lifecycle.artefacts),
+        "files": list(
+            _files(converter.unstructure({name: run.data.get(name) for name in one.lifecycle.artefacts}))
+        ),
+    }
+
+
+def _files(held: Any) -> Iterator[Values]:
+    """Every text in what a run left behind; an address only where a browser may go there."""
+    if isinstance(held, str):
+        yield {"text": held, "url": held if held.startswith(("https://", "http://")) else None}
+    elif isinstance(held, dict):
+        for value in held.values():
+            yield from _files(value)
+    elif isinstance(held, list | tuple):
+        for value in held:
+            yield from _files(value)
+
+
+def _diagram(session: Session, asked: Values) -> Values:
+    """The diagram of one lifecycle of this session, what is where now, and what was refused."""
+    states: dict[str, Counter[str]] = {}
+    for one in session.aggregates.values():
+        states.setdefault(one.lifecycle.name, Counter())[one.state] += 1
+    if not states:
+        return {"diagram": None, "diagrams": []}
+    worst = next((one.lifecycle for one in _findings(session) if one.lifecycle in states), None)
+    media = next((name for name in states if not REGISTRY[name].visits and not REGISTRY[name].frame), None)
+    show = asked["show"] if asked["show"] in states else worst or media or next(iter(states))
+    many = sum(states[show].values()) > 1
+    lit = {state: f"{number:,}" if many else "now" for state, number in states[show].items()}
+    rows = [{**shown.finding(one), "type": one.type} for one in standing(session) if one.lifecycle == show]
+    blames = filter(None, (graph.blame_of(REGISTRY[show], row) for row in rows))
+    return {"diagram": graph.graph(REGISTRY[show], lit, None, blames), "diagrams": list(states)}

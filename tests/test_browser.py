@@ -1,0 +1,353 @@
+"""The pages as a person meets them: in a real browser, by mouse and keyboard, with and without scripts."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import crowd
+import pytest
+from chromium import NARROW, WIDE, missing, page, running, violations
+from meetings import read_into, write
+from served import served, until
+
+if missing() and os.environ.get("BROWSER_TESTS") != "required":
+    pytest.skip(missing(), allow_module_level=True)
+
+pytestmark = pytest.mark.browser
+MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
+EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
+RESTARTED = "6b040ea029e961d671985824"
+
+AT = f"/sessions/{RESTARTED}?at=82"
+TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
+
+REFUSED = "/?severity=grave"
+PAGES = [
+    "/",
+    "/?q=nobody",
+    REFUSED,
+    f"/sessions/{RESTARTED}",
+    AT,
+    "/findings",
+    "/findings?code=S207",
+]
+PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """It goes with the last test here: an event loop runs while it is there, and other tests run their own."""
+    assert missing() == ""
+    with running() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def monday(tmp_path_factory):
+    """A server with the bad Monday in its store, on the evening of that day; nobody may post to it."""
+    data = tmp_path_factory.mktemp("monday")
+    read_into(data, MONDAY)
+    with served(data, now=EVENING) as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path):
+    with served(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path, viewport, scheme):
+    complaints = path != REFUSED  # the browser's own, of the status
+    with page(browser, monday, complaints=complaints, viewport=viewport, color_scheme=scheme) as opened:
+        opened.goto(path)
+
+        assert violations(opened) == []
+        assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.fixture(scope="module")
+def town_hall(tmp_path_factory):
+    """A server with a meeting of five hundred people in its store."""
+    data = tmp_path_factory.mktemp("crowd")
+    read_into(data, write(data / "log.jsonl", crowd.crowd()))
+    with served(data, now=EVENING) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", [TOWN_HALL, f"{TOWN_HALL}?open=participant&page=2&at=600"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_meeting_of_five_hundred_is_accessible_too(browser, town_hall, path, viewport):
+    with page(browser, town_hall, viewport=viewport) as opened:
+        opened.goto(path)
+
+        assert violations(opened) == []
+        assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+# What comes by itself
+
+
+def test_a_session_shows_up_by_itself_and_updates_can_be_paused(browser, server):
+    with page(browser, server) as opened:
+        opened.goto("/")
+        opened.get_by_text("Live", exact=True).wait_for()
+        server.post("session-started", sessionId="one", meetingId="first")
+        opened.get_by_role("link", name="first").wait_for()
+
+        opened.get_by_role("button", name="Pause updates").click()
+        opened.get_by_text("Paused", exact=True).wait_for()
+        until(lambda: server.server.config.app.state.streams == 0)  # so nothing can tell the page of anything
+        server.post("session-started", sessionId="two", meetingId="second")
+        server.caught_up()
+        assert opened.get_by_role("link", name="second").count() == 0
+
+        opened.get_by_role("button", name="Resume updates").click()
+        opened.get_by_role("link", name="second").wait_for()
+
+
+def test_a_session_that_is_looked_at_follows_what_happens_in_it(browser, server):
+    server.post("session-started", sessionId="a/b c", meetingId="m")
+    server.caught_up()
+    with page(browser, server) as opened:
+        opened.goto("/sessions/a%2Fb%20c")
+        opened.get_by_text("Live", exact=True).wait_for()
+        opened.locator("#scrubber").focus()
+        server.post(
+            "participant-joined", sessionId="a/b c", meetingId="m", participantId="p", participantName="Ann"
+        )
+        opened.locator(".names").get_by_text("Ann").wait_for()
+
+        assert opened.evaluate("document.activeElement.id") == "scrubber"
+        assert opened.locator("#scrubber").get_attribute("max") == "1"
+
+
+def test_the_list_keeps_its_filter_when_it_changes_by_itself(browser, server):
+    with page(browser, server) as opened:
+        opened.goto("/?q=wanted")
+        opened.get_by_text("Live", exact=True).wait_for()
+        server.post("session-started", sessionId="one", meetingId="other")
+        server.post("session-started", sessionId="two", meetingId="wanted")
+        opened.get_by_role("link", name="wanted").wait_for()
+
+        assert opened.locator("tbody tr").count() == 1
+
+
+def test_a_page_stays_when_the_server_cannot_answer_and_goes_on_when_it_can(browser, server):
+    with page(browser, server, complaints=False) as opened:
+        opened.goto("/")
+        opened.get_by_text("Live", exact=True).wait_for()
+        opened.route("**/", lambda route: route.fulfill(status=503, body="not now"))
+        server.post("session-started", sessionId="one", meetingId="first")
+        opened.get_by_text("Reconnecting", exact=True).wait_for()
+        assert opened.get_by_text("Nothing has come in yet").count() == 1
+
+        opened.unroute("**/")
+        opened.get_by_role("link", name="first").wait_for()
+        opened.get_by_text("Live", exact=True).wait_for()
+
+
+def test_the_slider_shows_where_it_was_left_however_fast_it_was(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        slider = opened.locator("#scrubber")
+        for _ in range(3):
+            slider.press("Home")
+            opened.wait_for_url("**?at=64")
+            slider.press("End")
+            opened.wait_for_url(f"**/sessions/{RESTARTED}")
+        slider.press("ArrowLeft")
+        opened.get_by_text("17 of 18 deliveries in").wait_for()
+
+        assert opened.url.endswith("?at=101")
+
+
+# Finding a session
+
+
+def test_what_is_typed_narrows_the_list_and_stands_in_its_address(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/")
+        opened.get_by_role("searchbox").fill("kenji")
+        opened.wait_for_url("**/?q=kenji")
+        opened.locator("tbody tr").nth(13).wait_for(state="detached")
+        narrowed = opened.locator("tbody tr").count()
+        opened.reload()
+
+        assert opened.locator("tbody tr").count() == narrowed > 0
+        assert opened.get_by_role("searchbox").input_value() == "kenji"
+
+
+def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/?finding=S207")
+        opened.keyboard.press("Tab")
+        assert opened.evaluate("document.activeElement.textContent") == "Skip to the content"
+        tab_to(opened, "h8sd-4kzo-y1fw")
+        opened.keyboard.press("Enter")
+        opened.wait_for_url(f"**/sessions/{RESTARTED}")
+
+        tab_to(opened, "S207")
+        assert opened.locator(".mark .tip").is_visible()
+        assert "a new run while run 1 was started" in opened.evaluate("document.activeElement.ariaLabel")
+        opened.keyboard.press("Enter")
+        opened.wait_for_url("**#f2")
+        opened.go_back()
+        opened.go_back()
+        opened.wait_for_url("**/?finding=S207")
+
+
+def tab_to(opened, words, most=60):
+    """Presses Tab until what has the focus says these words; it must be seen to have it."""
+    for _ in range(most):
+        opened.keyboard.press("Tab")
+        said = opened.evaluate("document.activeElement.textContent + (document.activeElement.ariaLabel || '')")
+        if words in said and opened.evaluate("document.activeElement.matches('a, button')"):
+            return
+    raise AssertionError(f"{words} is not reached by Tab")
+
+
+# Travelling in time
+
+
+def test_the_slider_stops_at_each_delivery_and_the_page_is_what_was_believed_then(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        slider = opened.locator("#scrubber")
+        slider.focus()
+        for _ in range(9):
+            opened.keyboard.press("ArrowLeft")
+        opened.wait_for_url("**?at=82")
+        opened.get_by_text("9 of 18 deliveries in").wait_for()
+
+        assert slider.get_attribute("aria-valuetext") == "position 82"
+        assert opened.locator("h1 .state").inner_text() == "live"
+        assert opened.evaluate("document.activeElement.id") == "scrubber"
+        shown = opened.locator("main").inner_text()
+        opened.reload()
+        assert opened.locator("main").inner_text() == shown
+
+        opened.locator("#scrubber").press("End")
+        opened.wait_for_url(f"**/sessions/{RESTARTED}")
+        opened.get_by_text("9 of 18 deliveries in").wait_for(state="detached")
+        assert opened.locator("h1 .state").inner_text() == "ended"
+
+
+def test_a_mark_says_what_it_is_when_the_pointer_is_on_it(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        tip = opened.locator(".mark .tip")
+        assert not tip.is_visible()
+        opened.locator(".mark").hover()
+
+        assert tip.is_visible()
+        assert tip.text_content() == "10:18:33  S207 restarted-without-stop"
+
+
+def test_a_time_is_told_in_utc_and_in_the_readers_own(browser, monday):
+    with page(browser, monday, timezone_id="Asia/Kolkata", locale="en-GB") as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        time = opened.locator("time", has_text="10:57:54").first
+
+        assert "16:27:54" in time.get_attribute("title")
+
+
+# Without scripts, without motion, with trying names
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_scripts_a_page_says_the_same(browser, monday, path):
+    with page(browser, monday, complaints=False) as opened:
+        opened.goto(path)
+        with_scripts = opened.locator("main").inner_text()
+    with page(browser, monday, complaints=False, java_script_enabled=False) as opened:
+        opened.goto(path)
+        told = opened.locator("main").inner_text()
+
+    assert [line for line in told.splitlines() if line not in with_scripts.splitlines()] in ([], ["Go there"])
+
+
+def test_without_scripts_one_filters_and_travels_by_forms(browser, monday):
+    with page(browser, monday, java_script_enabled=False) as opened:
+        opened.goto("/")
+        opened.get_by_role("searchbox").fill("h8sd")
+        opened.get_by_role("button", name="Filter").click()
+        opened.get_by_role("link", name="h8sd-4kzo-y1fw").click()
+        opened.get_by_role("link", name="One delivery earlier").click()
+        opened.locator("#scrubber").press("Home")
+        opened.get_by_role("button", name="Go there").click()
+
+        assert opened.url.endswith(f"/sessions/{RESTARTED}?at=64")
+        assert "1 of 18 deliveries in" in opened.locator("main").inner_text()
+
+
+def test_who_wants_no_motion_gets_none(browser, server):
+    with page(browser, server, reduced_motion="reduce") as opened:
+        opened.goto("/")
+        opened.get_by_text("Live", exact=True).wait_for()
+        server.post("session-started", sessionId="one", meetingId="first")
+        opened.get_by_role("link", name="first").wait_for()
+
+        assert opened.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/?q=all", f"{TOWN_HALL}?open=participant", "/events/4", "/findings?severity=all"]
+)
+def test_markup_in_a_name_is_text(browser, town_hall, path):
+    with page(browser, town_hall) as opened:
+        opened.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        opened.goto(path)
+
+        assert opened.locator("img").count() == 0
+        assert opened.locator("script:not([src])").count() == 0
+
+
+def test_a_name_with_markup_is_shown_as_it_was_sent(browser, town_hall):
+    with page(browser, town_hall) as opened:
+        opened.goto(f"{TOWN_HALL}?open=participant&who=script")
+
+        assert opened.locator(".names .name").last.text_content() == crowd.MARKUP
+
+
+def test_of_many_people_each_can_be_found(browser, town_hall):
+    with page(browser, town_hall) as opened:
+        opened.goto(TOWN_HALL)
+        assert opened.locator(".names li").count() == 3
+        opened.get_by_role("link", name="show each").click()
+        opened.get_by_role("searchbox").fill("guest 499")
+        opened.get_by_role("button", name="Find").click()
+
+        assert opened.locator(".names .name").last.text_content() == "Guest 499"
+        assert opened.locator(".names li").count() == 4
+
+
+# The token
+
+
+def test_a_person_logs_in_once_with_the_token(browser, tmp_path):
+    read_into(tmp_path, MONDAY)
+    with (
+        served(tmp_path, token="sésame", now=EVENING) as locked,
+        page(browser, locked, complaints=False) as opened,
+    ):
+        opened.goto("/?finding=S207")
+        opened.get_by_label("Token").fill("wrong")
+        opened.keyboard.press("Enter")
+        opened.get_by_text("This is not the token").wait_for()
+        assert violations(opened) == []
+        opened.get_by_label("Token").fill("sésame")
+        opened.keyboard.press("Enter")
+        opened.wait_for_url("**/?finding=S207")
+
+        assert opened.locator("tbody tr").count() == 1
+        opened.get_by_text("Live", exact=True).wait_for()
+        assert violations(opened) == []
+        opened.get_by_role("button", name="Log out").click()
+        opened.get_by_label("Token").wait_for()
+        opened.goto("/?finding=S207")
+        assert opened.get_by_label("Token").count() == 1
