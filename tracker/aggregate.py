@@ -215,8 +215,8 @@ def read(
     if run.closed:
         reading = _read_closed(aggregate, run, delivery, rules, ended=ended)
     else:
-        reading = _read_open(aggregate, run, delivery, rules, echoes=echoes)
-    out_of_order = reading in ("skipped-ahead", "conflict", "orphan")
+        reading = _read_open(aggregate, run, delivery, rules, begins_nothing=echoes or ended)
+    out_of_order = reading in ("skipped-ahead", "conflict", "orphan", "new-run")
     return "redelivered" if out_of_order and _copied(aggregate, delivery, rules) else reading
 
 
@@ -227,7 +227,9 @@ def _read_absent(aggregate: Aggregate, delivery: Delivery) -> Reading:
     return "orphan" if step.orphan else "skipped-ahead"
 
 
-def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, *, echoes: bool) -> Reading:
+def _read_open(
+    aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, *, begins_nothing: bool
+) -> Reading:
     lifecycle, step = aggregate.lifecycle, _step(delivery)
     heard = run.heard(step.name)
     begins = step.name in lifecycle.starts
@@ -247,7 +249,7 @@ def _read_open(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules,
     second = run.again and step.name in lifecycle.table[lifecycle.by_name[run.again.step].state]
     if not equal:
         return "new-run" if second and _brings_another(lifecycle, run, delivery) else "conflict"
-    if second and age > rules.fast_redelivery and not echoes:
+    if second and age > rules.fast_redelivery and not begins_nothing:
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"

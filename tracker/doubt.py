@@ -107,11 +107,18 @@ def _begun(run: Run) -> datetime | None:
 
 
 def charge(
-    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, witnessed: bool = False
+    aggregate: Aggregate,
+    delivery: Delivery,
+    reading: Reading,
+    rules: Rules,
+    *,
+    ended: bool = False,
+    witnessed: bool = False,
 ) -> None:
     """Keeps what a reading costs a story beside its findings, before the delivery moves it.
 
-    ``witnessed``: something else in the session shows that it is a copy.
+    ``ended``: the session is over, so that nothing is begun again. ``witnessed``: something else in the
+    session shows that it is a copy.
     """
     if not restarts(aggregate.lifecycle) or not aggregate.runs:
         return
@@ -120,7 +127,7 @@ def charge(
         if is_no_run(aggregate, delivery, rules):
             charge_withdrawal(aggregate, witnessed=witnessed)
         if ages:
-            _keep(aggregate, _copy(aggregate, delivery, ages, rules, witnessed=witnessed))
+            _keep(aggregate, _copy(aggregate, delivery, ages, rules, ended=ended, witnessed=witnessed))
     elif witnessed and ages:
         _keep(aggregate, Charge(delivery.position, price=COINCIDENCE))
     if reading == "late" and gap(last_heard(aggregate.runs[-1]), delivery.received_at) > rules.lateness:
@@ -137,7 +144,13 @@ def charge_withdrawal(aggregate: Aggregate, *, witnessed: bool = False) -> None:
 
 
 def _copy(
-    aggregate: Aggregate, delivery: Delivery, ages: list[timedelta], rules: Rules, *, witnessed: bool
+    aggregate: Aggregate,
+    delivery: Delivery,
+    ages: list[timedelta],
+    rules: Rules,
+    *,
+    ended: bool,
+    witnessed: bool,
 ) -> Charge:
     """What it costs that this is a copy; of steps of several runs, it is one that others are as old as."""
     lifecycle, run, step = aggregate.lifecycle, aggregate.runs[-1], delivery.step
@@ -147,7 +160,7 @@ def _copy(
     at_once = AT_ONCE if min(ages) <= rules.fast_redelivery else None
     price = 0.0 if certain else BESIDE if witnessed else at_once
     pair = run.again and not run.closed and step.name not in lifecycle.starts and run.heard(step.name)
-    alone = not witnessed and not _alike(aggregate, age) - lifecycle.starts
+    alone = not (witnessed or ended) and not _alike(aggregate, age) - lifecycle.starts
     extra = PAIR if pair and alone else 0.0
     return Charge(delivery.position, step.name, delivery.received_at, age, certain, price, extra)
 

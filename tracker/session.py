@@ -233,7 +233,7 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
     )
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
     stories = _stories(session, aggregate, delivery, reading, rules, echoes=beside)
-    charge(aggregate, delivery, reading, rules, witnessed=beside)
+    charge(aggregate, delivery, reading, rules, ended=session.ended, witnessed=beside)
     judgement = evolve(aggregate, delivery, reading, rules, session.numbers)
     assert judgement.run is not None
     run = aggregate.runs[judgement.run - 1]
@@ -313,7 +313,7 @@ def _weigh(
     """Moves the other stories too, and tells the cheapest."""
     judgements = {}
     for story, reading, before in stories:
-        charge(story, delivery, reading, rules, witnessed=witnessed)
+        charge(story, delivery, reading, rules, ended=session.ended, witnessed=witnessed)
         judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
         assert moved.run is not None
         list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
