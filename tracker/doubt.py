@@ -43,6 +43,8 @@ COPY, AT_ONCE, BESIDE = 4.0, 1.0, 0.5
 """What a copy costs: alone, within ``fast_redelivery``, and together with others."""
 PAIR = 6.0
 """What it costs more that the first two steps both came again and began nothing: a restart is likelier."""
+FIRST_PAIR = 4.0
+"""The same where no run was open. Neither where a third step came again that is as old."""
 COINCIDENCE = 1.0
 """What it costs that a step is as old as copies that came beside it, and is none."""
 VERY_LATE = 8.0
@@ -159,9 +161,11 @@ def _copy(
     certain = any(getattr(delivery.payload, name) for name in lifecycle.artefacts)
     at_once = AT_ONCE if min(ages) <= rules.fast_redelivery else None
     price = 0.0 if certain else BESIDE if witnessed else at_once
-    pair = run.again and not run.closed and step.name not in lifecycle.starts and run.heard(step.name)
-    alone = not (witnessed or ended) and not _alike(aggregate, age) - lifecycle.starts
-    extra = PAIR if pair and alone else 0.0
+    second = step.name not in lifecycle.starts
+    pair = second and run.again is not None and not run.closed and run.heard(step.name) is not None
+    began = second and bool(_alike(aggregate, age) & lifecycle.starts) and not pair
+    alone = not (certain or witnessed or ended or _alike(aggregate, age) - lifecycle.starts)
+    extra = (PAIR if pair else FIRST_PAIR if began else 0.0) if alone else 0.0
     return Charge(delivery.position, step.name, delivery.received_at, age, certain, price, extra)
 
 
@@ -198,13 +202,16 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
 def _price(charges: list[Charge], place: int, rules: Rules) -> float:
     """What one of them costs beside the others: what was sent again in one go is one thing that went wrong."""
     one = charges[place]
+    extra = (
+        one.extra if len({other.step for other in charges if abs(other.age - one.age) <= SAME_AGE}) < 3 else 0.0
+    )
     if one.price is not None:
-        return one.price + one.extra
+        return one.price + extra
     beside = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges) or any(
         abs(other.age - one.age) <= SAME_AGE or gap(other.at, one.at) <= rules.fast_redelivery
         for other in charges[:place]
     )
-    return (BESIDE if beside else COPY) + one.extra
+    return (BESIDE if beside else COPY) + extra
 
 
 def _worth(found: Finding, rules: Rules) -> float:
