@@ -544,6 +544,5 @@ def test_the_benchmark_has_a_row_for_every_fault_and_for_what_is_odd(benchmark):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="media that are restarted in step are taken for copies", strict=False)
 def test_in_the_benchmark_no_clean_meeting_is_accused(benchmark):
     assert "met     clean meetings accused: 0" in benchmark

@@ -61,9 +61,12 @@ MOST_STORIES, MOST_CHARGES = 8, 32
 
 
 def doubts(
-    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules
+    aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, ended: bool = False
 ) -> Iterator[tuple[Reading, bool]]:
-    """How else a delivery may be read, and whether it is then the run before the latest that it moves."""
+    """How else a delivery may be read, and whether it is then the run before the latest that it moves.
+
+    ``ended``: the session is over, so nothing begins by a mere copy.
+    """
     run, lifecycle, step = aggregate.run, aggregate.lifecycle, delivery.step
     if run is None or step is None or not restarts(lifecycle):
         return
@@ -73,9 +76,9 @@ def doubts(
     begins = step.name in lifecycle.starts
     if len(aggregate.runs) > 1:
         yield from _of_the_run_before(aggregate, delivery, reading, rules)
-    if reading in ("redelivered", "conflict") and run.closed and not begins and not step.closes:
+    if reading in ("redelivered", "conflict") and run.closed and not (begins or step.closes or ended):
         yield "skipped-ahead", False  # of a run whose beginning was lost
-    if reading == "redelivered" and begins and run.heard(step.name):
+    if reading == "redelivered" and begins and run.heard(step.name) and not ended:
         yield "new-run", False
     if reading == "new-run" and age is not None and (run.closed or not begins):
         yield "redelivered", False
@@ -157,21 +160,28 @@ def _copy(
     """What it costs that this is a copy; of steps of several runs, it is one that others are as old as."""
     lifecycle, run, step = aggregate.lifecycle, aggregate.runs[-1], delivery.step
     assert step is not None
-    age = next((age for age in ages if _alike(aggregate, age)), ages[0])
+    age = next((age for age in ages if _as_old(aggregate, age)), ages[0])
     certain = any(getattr(delivery.payload, name) for name in lifecycle.artefacts)
     at_once = AT_ONCE if min(ages) <= rules.fast_redelivery else None
     price = 0.0 if certain else BESIDE if witnessed else at_once
     second = step.name not in lifecycle.starts
     pair = second and run.again is not None and not run.closed and run.heard(step.name) is not None
-    began = second and bool(_alike(aggregate, age) & lifecycle.starts) and not pair
-    alone = not (certain or witnessed or ended or _alike(aggregate, age) - lifecycle.starts)
+    copy = Charge(delivery.position, step.name, delivery.received_at, age, certain, price)
+    together = {one.step for one in aggregate.charges if _together(one, copy, rules)}
+    began = second and bool(together & lifecycle.starts) and not pair
+    alone = not (certain or witnessed or ended or _as_old(aggregate, age) - lifecycle.starts)
     extra = (PAIR if pair else FIRST_PAIR if began else 0.0) if alone else 0.0
-    return Charge(delivery.position, step.name, delivery.received_at, age, certain, price, extra)
+    return attrs.evolve(copy, extra=extra)
 
 
-def _alike(aggregate: Aggregate, age: timedelta) -> set[str]:
+def _as_old(aggregate: Aggregate, age: timedelta) -> set[str]:
     """The steps of which copies of the same age came before."""
     return {one.step for one in aggregate.charges if one.step and abs(age - one.age) <= SAME_AGE}
+
+
+def _together(one: Charge, other: Charge, rules: Rules) -> bool:
+    """Whether two copies were sent again in one go: they are as old, or came at once after each other."""
+    return abs(one.age - other.age) <= SAME_AGE or abs(gap(one.at, other.at)) <= rules.fast_redelivery
 
 
 def _keep(aggregate: Aggregate, charge: Charge) -> None:
@@ -202,15 +212,12 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
 def _price(charges: list[Charge], place: int, rules: Rules) -> float:
     """What one of them costs beside the others: what was sent again in one go is one thing that went wrong."""
     one = charges[place]
-    extra = (
-        one.extra if len({other.step for other in charges if abs(other.age - one.age) <= SAME_AGE}) < 3 else 0.0
-    )
+    steps = {other.step for other in charges if other.step and _together(other, one, rules)}
+    extra = one.extra if len(steps) < 3 else 0.0
     if one.price is not None:
         return one.price + extra
-    beside = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges) or any(
-        abs(other.age - one.age) <= SAME_AGE or gap(other.at, one.at) <= rules.fast_redelivery
-        for other in charges[:place]
-    )
+    near = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges)
+    beside = near or any(_together(other, one, rules) for other in charges[:place])
     return (BESIDE if beside else COPY) + extra
 
 

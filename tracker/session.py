@@ -188,7 +188,7 @@ class Session:
         )
         found = {finding.number: finding for finding in copied.all_findings()}
         copied.provisional = [one for one in found.values() if one.verdict == "provisional"]
-        copied.absent = [found[finding.number] for finding in self.absent if finding.number in found]
+        copied.absent = [found[finding.number] for finding in self.absent]
         return copied
 
 
@@ -294,8 +294,12 @@ def _stories(
         let_pass(story, delivery.received_at, rules)
         other = read(story, delivery, rules, ended=session.ended, echoes=echoes)
         found.append((story, other, False))
-        found.extend((fork(story), *doubt) for doubt in doubts(story, delivery, other, rules))
-    found.extend((fork(aggregate), *doubt) for doubt in doubts(aggregate, delivery, reading, rules))
+        found.extend(
+            (fork(story), *doubt) for doubt in doubts(story, delivery, other, rules, ended=session.ended)
+        )
+    found.extend(
+        (fork(aggregate), *doubt) for doubt in doubts(aggregate, delivery, reading, rules, ended=session.ended)
+    )
     return found
 
 
@@ -342,7 +346,8 @@ def _tell_instead(
                 session.provisional.append(found)
                 _expect(session, found.deadline)
     by_number = {found.number: found for run in aggregate.runs for found in run.findings}
-    session.absent = [by_number.get(found.number, found) for found in session.absent]
+    told = [found for found in session.absent if id(found) not in before or found.number in by_number]
+    session.absent = [by_number.get(found.number, found) for found in told]
     return raised
 
 
