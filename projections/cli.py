@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tracker.webhook import Delivery
 
 DEFAULT_DATA = "./tracker-data"
+STORE = "tracker.store"
+"""Where a context keeps --store."""
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 OF_CI = ("junit", "github")
@@ -89,9 +91,22 @@ def with_store(command: F) -> F:
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="A tracker.toml (./tracker.toml)."),
         click.option("--data", type=click.Path(path_type=Path), help=f"Where the store is ({DEFAULT_DATA})."),
+        click.option(
+            "--store",
+            metavar="URL",
+            expose_value=False,
+            callback=_keep,
+            help="The PostgreSQL database that the events are in; --data keeps the read models.",
+        ),
     ):
         command = option(command)
     return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Every command knows the option, and only ``Settings`` asks for it."""
+    if value is not None:
+        ctx.meta[STORE] = value
 
 
 class Name(click.ParamType[str]):
@@ -142,8 +157,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA and TRACKER_CONFIG stand for --data and --config, TRACKER_KEYS and TRACKER_TOKEN for
-    --key and --token.
+    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS
+    and TRACKER_TOKEN for --key and --token.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -152,7 +167,8 @@ class Settings:
     """Where the store is and by which rules to judge: flags over environment over file."""
 
     def __init__(self, data: Path | None, config: Path | None, rules: Path | None = None) -> None:
-        outer = click.get_current_context().find_root().obj or {}
+        context = click.get_current_context()
+        outer = context.find_root().obj or {}
         config = config or outer.get("config") or _path(os.environ.get("TRACKER_CONFIG"))
         if config is None and Path("tracker.toml").exists():
             config = Path("tracker.toml")
@@ -160,6 +176,7 @@ class Settings:
         self.accept_in: Path | None = None
         """The file whose [[accept]] is in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
+        self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
 
     @cached_property
     def _stated(self) -> Config:
@@ -170,6 +187,11 @@ class Settings:
     @property
     def data(self) -> Path:
         return self._data or self._stated.data or Path(DEFAULT_DATA)
+
+    @property
+    def url(self) -> str | None:
+        """The address of the store where it is on a server."""
+        return self._store or self._stated.store
 
     @cached_property
     def rules(self) -> Rules:
@@ -210,7 +232,7 @@ class Settings:
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
         from tracker.store import Tracker
 
-        with Tracker.open(self.data, create=create) as opened:
+        with Tracker.open(self.data, self.url, create=create) as opened:
             yield opened
 
     @contextmanager
@@ -256,7 +278,7 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
                 _raise_all(complaints)
         with settings.views(store) as views:
             events, sessions = views.checkpoint.position, views.db.table("sessions").count
-        click.echo(f"{store.path.parent}: {events:,} events, {sessions:,} sessions")
+        click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
 
 
@@ -375,6 +397,19 @@ def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
 
 
+@tracker.command("init-store", short_help="Make the store, where there is none.")
+@with_store
+def init_store(data: Path | None, config: Path | None) -> None:
+    """Make the store, where there is none. What is stored stays as it is.
+
+    Whoever makes the tables of a PostgreSQL database owns them: `ingest` and `serve` make them too, but need
+    less of a right where they are there.
+    """
+    settings = Settings(data, config)
+    with settings.store(create=True) as store:
+        click.echo(f"{store.owner}: {store.count():,} events")
+
+
 @tracker.command(short_help="Receive webhooks by HTTP, and answer.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
@@ -411,8 +446,8 @@ def serve(
         handler = logs.start()
         clock = Clock(store.newest_from(SOURCE))
         live = Live(store, settings.load_rules, clock.now)
-        receiver = Receiver(store.append, ring, clock, live.wake)
-        click.echo(f"{store.path.parent}: serving at {server.url(listening)}", err=True)
+        receiver = Receiver(store.receive, ring, clock, live.wake)
+        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
         app = create_app(store, receiver, live, token=token)
@@ -917,10 +952,10 @@ def verify(data: Path | None, config: Path | None) -> None:
         if problems:
             raise StoreDamagedError(
                 f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
-                place=str(store.path.parent),
-                hint="tracker rebuild mends views.db; events.db comes from a backup, or from the logs",
+                place=store.owner,
+                hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
-        click.echo(f"{store.path.parent}: {store.count():,} events, nothing contradicts")
+        click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
 
 
 @tracker.command(short_help="The tables by which deliveries are judged.")

@@ -39,7 +39,7 @@ class Live:
     """The follower. ``load_rules`` reads the rules anew, ``now`` tells the time at which to settle."""
 
     def __init__(self, tracker: Tracker, load_rules: Callable[[], Rules], now: Callable[[], datetime]) -> None:
-        self.views_path: Path = tracker.path.with_name(VIEWS_DB)
+        self.views_path: Path = tracker.data / VIEWS_DB
         self.rules = load_rules()
         self.checkpoint_position = 0
         self.as_of: datetime | None = None

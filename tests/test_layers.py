@@ -35,7 +35,10 @@ LAYERS = {
         "aggregate": {"attrs"},
         "session": {"attrs"},
         "traffic": {"attrs"},
-        "store": {"attrs", "eventsourcing"},
+        "recorder": {"attrs", "eventsourcing"},
+        "sqlite": {"eventsourcing"},
+        "postgres": {"eventsourcing", "psycopg"},
+        "store": {"attrs", "eventsourcing", "msgspec"},
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
         "ingest": {"attrs", "eventsourcing"},
@@ -67,6 +70,9 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
+
+OPTIONAL = {"postgres"}
+"""The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
 
@@ -201,7 +207,11 @@ def test_the_simulation_knows_nothing_of_the_judging(module):
 
 def test_the_third_party_packages_of_the_layers_are_the_dependencies_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in project["dependencies"]}
+    texts = [
+        *project["dependencies"],
+        *(text for name in OPTIONAL for text in project["optional-dependencies"][name]),
+    ]
+    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in texts}
     assert declared == set().union(*(used for layers in LAYERS.values() for used in layers.values()))
 
 
