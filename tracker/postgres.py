@@ -101,7 +101,8 @@ class PostgreSQL:
             given = conninfo_to_dict(url)
         except psycopg.Error:
             given = {}
-        if not given or "@" in user or "@" in path.partition("?")[0]:
+        digits = re.fullmatch(r"[\d,]*", str(given.get("port", "")))
+        if not given or not digits or "@" in user or "@" in path.partition("?")[0]:
             raise UsageError(  # what libpq says of it quotes the password
                 "--store is no address of a PostgreSQL database",
                 hint="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for @ and %2F for / in a password",
