@@ -416,6 +416,13 @@ def init_store(data: Path | None, config: Path | None) -> None:
 @with_keys
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
 @click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "receiver", "reader"]),
+    default="all",
+    show_default=True,
+    help="receiver: only store what comes. reader: only answer.",
+)
 @with_store
 def serve(
     host: str,
@@ -423,13 +430,14 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    role: str,
     data: Path | None,
     config: Path | None,
 ) -> None:
     """Receive signed webhooks at POST /webhooks, and keep the state of every session.
 
     A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
-    SIGHUP reads the keys and the rules again.
+    SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
     """
     from projections.live import Live
     from projections.web import logs, server
@@ -438,17 +446,21 @@ def serve(
 
     settings = Settings(data, config)
     token = token or os.environ.get("TRACKER_TOKEN")
-    ring = _keys_to_serve(settings, keys, insecure)
+    if role == "reader" and (keys or insecure):
+        raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
+    receives, answers = role != "reader", role != "receiver"
+    ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
         hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
-    with settings.store(create=True) as store, server.listen(host, port) as listening:
+    with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
         clock = Clock(store.newest_from(SOURCE))
-        live = Live(store, settings.load_rules, clock.now)
-        receiver = Receiver(store.receive, ring, clock, live.wake)
+        live = Live(store, settings.load_rules, clock.now) if answers else None
+        wake = live.wake if live else lambda: None
+        receiver = Receiver(store.receive, ring, clock, wake) if receives else None
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
-        if ring is None:
+        if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
         app = create_app(store, receiver, live, token=token)
         server.serve(app, listening, handler, _reloader(ring, live))
@@ -464,14 +476,15 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return ring
 
 
-def _reloader(ring: Keyring | None, live: Live) -> Callable[[], None]:
+def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
     """What SIGHUP does; a broken new file changes nothing, and the log says so."""
     from logging import getLogger
 
     log = getLogger("projections.cli")
 
     def reload() -> None:
-        live.reload()
+        if live is not None:
+            live.reload()
         try:
             if ring is not None:
                 ring.reload()

@@ -46,13 +46,13 @@ def opened(data, *, create=False):
     return Tracker.open(Path(data), url, create=create)
 
 
-def arguments(data):
-    """How a command is told of the store of a data directory."""
+def arguments(data, views=None):
+    """How a command is told of the store of a data directory; on a server its read models may be elsewhere."""
     url = address(data)
     if url is None:
         return ["--data", str(data)]
     opened(data, create=True).close()
-    return ["--data", str(data), "--store", url]
+    return ["--data", str(views or data), "--store", url]
 
 
 @contextmanager

@@ -517,6 +517,40 @@ def test_keys_may_come_from_the_environment(data, key, tmp_path):
         assert [server.post(BODY, number).status for number in (0, 1, 2)] == [204, 204, 401]
 
 
+# Several of them
+
+
+def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, tmp_path):
+    with ExitStack() as running:
+        started = [
+            running.enter_context(serving(data, "--role", "receiver", "--key", key, views=tmp_path / "none"))
+            for _ in range(2)
+        ]
+        readers = [
+            running.enter_context(serving(data, "--role", "reader", views=tmp_path / name)) for name in "ab"
+        ]
+        bodies = [webhook("session-started", sessionId=f"s{number}", meetingId="m") for number in range(20)]
+        for number, body in enumerate(bodies):
+            assert started[number % 2].post(body).headers["tracker-position"] == str(number + 1)
+        heard = [one.ask("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
+        until(lambda: [one.ask("/readyz").status for one in (*started, *readers)] == [200] * 4)
+
+        assert heard[0] == heard[1]
+        assert {one["session_id"] for one in heard[0]} == {f"s{number}" for number in range(20)}
+        assert [one.metric("tracker_lag_deliveries") for one in readers] == [0, 0]
+        assert [one.metric("tracker_webhooks_stored_total") for one in started] == [10, 10]
+        assert (readers[0].post(BODY).status, started[0].ask("/api/sessions").status) == (404, 404)
+        assert [one.stop() for one in (*started, *readers)] == [0] * 4
+
+
+def test_a_reader_makes_no_store_and_takes_no_key(data, key):
+    missing = told_without_serving(data, "--role", "reader")
+    given = told_without_serving(data, "--role", "reader", "--key", str(key))
+
+    assert (missing.returncode, "there is no store" in missing.stderr) == (3, True)
+    assert (given.returncode, "a reader receives nothing" in given.stderr) == (2, True)
+
+
 # What is sent is judged as what is ingested
 
 

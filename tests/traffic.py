@@ -91,9 +91,18 @@ def environment():
 
 
 @contextmanager
-def serving(data, *arguments, cwd=None, **more):
+def serving(data, *arguments, cwd=None, views=None, **more):
     """``tracker serve`` at a free port; it is killed at the end if it still runs."""
-    command = [sys.executable, "-m", "projections.cli", "serve", *of_store(data), "--port", "0", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "projections.cli",
+        "serve",
+        *of_store(data, views),
+        "--port",
+        "0",
+        *arguments,
+    ]
     process = subprocess.Popen(
         list(map(str, command)), cwd=cwd, env={**environment(), **more}, stderr=subprocess.PIPE, text=True
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from select import POLLIN, poll
 from threading import Lock
@@ -34,6 +34,8 @@ from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
 
 CHANNEL = "stored_events"
 """What is notified of each commit."""
+PATIENCE = 0.2
+"""Seconds after which a listener looks whether it is to stop."""
 CONNECT_TIMEOUT = 5
 """Seconds for the server to let us in."""
 DEAD_AFTER = 30
@@ -279,7 +281,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                 stored_events = self._forwarded(c, stored_events, kwargs["newest"])
             if not stored_events:
                 return range(0)
-            self._notify_channel(c)
+            c.execute(f"NOTIFY {CHANNEL}".encode())
             columns = zip(*((one.originator_id, one.topic, one.state) for one in stored_events), strict=True)
             c.execute(_INSERT, tuple(map(list, columns)))
             row = c.fetchone()
@@ -303,6 +305,16 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with self.datastore.transaction(commit=False) as c:
             c.execute(f"SET LOCAL lock_timeout = '{patience}s'".encode())
             c.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        with self.datastore.get_connection() as connection:
+            try:
+                connection.execute(f"LISTEN {CHANNEL}".encode())
+                while not stopping():
+                    for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
+                        heard()
+            finally:
+                connection.close()  # the next one who gets it would be told, and has not asked
 
     def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:
         with c.connection.cursor(row_factory=tuple_row) as cursor:

@@ -70,7 +70,7 @@ class Recorder(ProcessRecorder):
     counter: ClassVar[tuple[str, str]]
     """The table that holds the last position given, and the SELECT that reads it."""
     hears: ClassVar[bool]
-    """Whether ``wait`` ends when another process has stored something."""
+    """Whether ``listen`` hears of what other processes store."""
 
     @abstractmethod
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -87,6 +87,10 @@ class Recorder(ProcessRecorder):
     @abstractmethod
     def try_to_write(self, patience: float) -> None:
         """Raises where nothing could be stored within so many seconds."""
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
+        raise NotImplementedError
 
     @abstractmethod
     def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:

@@ -35,6 +35,8 @@ from tracker.sqlite import SQLite
 from tracker.webhook import UNKNOWN_TYPE, Delivery, parse
 
 PAGE = 1000
+LOOK_BACK = 100_000
+"""Deliveries among which the newest one of a source is looked for."""
 UNROUTED = "unrouted:"
 """What the name of a stream begins with that holds deliveries without a session."""
 POSTGRES = ("postgresql://", "postgres://")
@@ -113,7 +115,7 @@ class Tracker(Application[str]):
         self.data = data
         self.place, self.owner = database.place, database.owner
         self._database, self._make = database, make
-        self._received_up_to = 0
+        self._received_up_to: int | None = None
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
 
     def construct_factory(self, env: Any) -> Any:
@@ -152,12 +154,18 @@ class Tracker(Application[str]):
         if not deliveries:
             return ()
         events = [WebhookReceived(one.stream, 0, one.topic, one.received) for one in deliveries]
+        if self._received_up_to is None:
+            self._received_up_to = self._look_back()
         newest = Newest(_source(deliveries[0].received.source), self._received_up_to, self._forward)
         stored = [self.mapper.to_stored_event(event) for event in events]
         with self._database.errors():
             positions = self.recorder.insert_events(stored, newest=newest) or ()
         self._received_up_to = max(self._received_up_to, positions[-1] - 1)
         return positions
+
+    def _look_back(self) -> int:
+        """Behind which position to look for the newest of a source: a long log may have none of it."""
+        return max(0, self.last_position() - LOOK_BACK)
 
     def _forward(self, newest: bytes | None, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
         least = self._mapper.to_received(newest).received_at if newest is not None else None
@@ -241,9 +249,9 @@ class Tracker(Application[str]):
         return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
 
     def newest_from(self, source: str) -> datetime | None:
-        """The receive time of the last delivery from a source."""
+        """The receive time of the last delivery from a source, ``None`` where the newest are all from others."""
         with self._database.errors():
-            states = self._recorder.rows(*self._recorder.newest(_source(source), 0))
+            states = self._recorder.rows(*self._recorder.newest(_source(source), self._look_back()))
         found = (self._mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
         return next((one.received_at for one in found), None)
 
@@ -321,6 +329,19 @@ class Tracker(Application[str]):
                 if delivery.topic != event.topic:
                     yield place, f"stored as {event.topic}, is {delivery.topic}"
             after = found[-1].id
+
+    @property
+    def hears(self) -> bool:
+        """Whether ``listen`` hears of what other processes store."""
+        return self._recorder.hears
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``heard`` after each commit of any process, until it is ``stopping``. Raises ``StoreError``.
+
+        It is a hint: who follows has to look from time to time all the same.
+        """
+        with self._database.errors():
+            self._recorder.listen(heard, stopping)
 
     def try_to_write(self, patience: float) -> None:
         """Raises ``StoreError`` where nothing could be stored now; waits so many seconds for another writer."""

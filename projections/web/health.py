@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projections.web import contracts
+from projections.web.snapshot import Live
 from tracker.errors import StoreError
 
 LAG_LIMIT = 1000
@@ -22,29 +23,38 @@ PATIENCE = 2
 async def readyz(request: Request) -> Response:
     state = request.app.state
     reasons = await run_in_threadpool(lambda: list(_reasons(state)))
+    live = state.live
     ready = {
         "ready": not reasons,
         "reasons": reasons,
-        "position": state.live.checkpoint_position,
-        "lag": state.live.lag,
+        "position": live and live.checkpoint_position,
+        "lag": live and await run_in_threadpool(lambda: live.lag),
     }
     body = contracts.encode(ready, contracts.Readiness)
     return Response(body, 503 if reasons else 200, {"cache-control": "no-store"}, "application/json")
 
 
 def _reasons(state: State) -> Iterator[str]:
-    if state.live.stopping:
-        yield "the server stops"
     try:
-        state.tracker.try_to_write(PATIENCE)
+        if state.receiver is None:
+            state.tracker.last_position()
+        else:
+            state.tracker.try_to_write(PATIENCE)
     except StoreError as error:
         yield f"the store: {error.message}"  # without its place: nobody needs a token to read this
-    if not state.live.views_path.exists():
+    if state.live is not None:
+        yield from _not_following(state.live)
+
+
+def _not_following(live: Live) -> Iterator[str]:
+    if live.stopping:
+        yield "the server stops"
+    if not live.views_path.exists():
         yield "the read models are being made"
-    if state.live.lag > LAG_LIMIT:
-        yield f"{state.live.lag} deliveries wait to be judged, more than {LAG_LIMIT}"
-    if state.live.problem:
-        yield f"the read models: {state.live.problem}"
+    if (lag := live.lag) > LAG_LIMIT:
+        yield f"{lag} deliveries wait to be judged, more than {LAG_LIMIT}"
+    if live.problem:
+        yield f"the read models: {live.problem}"
 
 
 routes = [Route("/readyz", readyz)]
