@@ -1,5 +1,6 @@
 """A store on a server: what only a server can do, and what goes wrong with one. Each time with a real one."""
 
+import random
 import subprocess
 import sys
 from contextlib import closing
@@ -8,12 +9,14 @@ from threading import Thread
 from urllib.parse import quote
 
 import attrs
+import fleet
+import keys
 import meetings
 import pytest
 import stores
 from meetings import MORNING, webhook
 from stores import PASSWORD, address, change, opened, query
-from traffic import environment
+from traffic import bodies, environment, request
 
 from tracker.envelope import Received
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
@@ -284,6 +287,24 @@ def test_tables_that_are_gone_are_told(store):
 
     assert failure(store.append, [joined()])[0] is StoreDamagedError
     assert dict(store.integrity())["positions"] == "there is no such table"
+
+
+@pytest.mark.slow
+def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agree(own, monkeypatch, tmp_path):
+    """Four receivers of which one is killed every other second, two readers, and the server restarted once."""
+    monkeypatch.setenv(stores.ON_A_SERVER, own.url())
+    key = keys.write_public(tmp_path / "key.pem")
+    requests = [(body, request(body)) for body in bodies(8)]
+
+    def restart():
+        own.stop()
+        own.start()
+
+    ran = fleet.under_load(tmp_path / "data", key, requests, 8, random.Random(7), restart)
+
+    assert (ran.wrong, ran.codes) == ([], [0] * 6)
+    assert set(ran.answers.statuses) == {204, 503}
+    assert (len(ran.answers.stored) > 500, ran.killed > 1) == (True, True)
 
 
 # Receive times
