@@ -410,6 +410,35 @@ def init_store(data: Path | None, config: Path | None) -> None:
         click.echo(f"{store.owner}: {store.count():,} events")
 
 
+@tracker.command(short_help="Copy a store into another one.")
+@click.option(
+    "--from", "source", metavar="STORE", required=True, help="A data directory, or the URL of a database."
+)
+@click.option("--to", "target", metavar="STORE", required=True, help="Likewise; made where there is none.")
+def copy(source: str, target: str) -> None:
+    """Copy every event of a store into another one, at the position it has, and compare both.
+
+    Give the same command again whenever you like: a copy that broke off goes on, and what was stored since
+    is added. The read models are not copied: they are made anew where they are wanted.
+    """
+    from tracker.copying import copy as copied
+    from tracker.store import POSTGRES, Tracker
+
+    def opened(place: str, *, create: bool) -> Tracker:
+        if place.startswith(POSTGRES):
+            return Tracker.open(Path(), place, create=create)
+        if "://" in place:
+            hint = "give a directory, or postgresql://USER@HOST/DATABASE"
+            raise UsageError("--from and --to name no store", hint=hint)
+        return Tracker.open(Path(place), create=create)
+
+    with opened(source, create=False) as here, opened(target, create=True) as there:
+        with of_events("copying") as progress:
+            done = copied(here, there, progress)
+        counts = f"{done.events:,} events copied, {done.already_there:,} already there"
+        click.echo(f"{there.owner}: {counts}, all equal to those of {here.owner}")
+
+
 @tracker.command(short_help="Receive webhooks by HTTP, and answer.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")

@@ -44,7 +44,7 @@ from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
-from tracker.recorder import LOCK_TIMEOUT
+from tracker.recorder import LOCK_TIMEOUT, make_directory
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
 from tracker.sqlite import sqlite_errors
@@ -425,6 +425,7 @@ def rebuild(
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.data / VIEWS_DB)
     refuse_what_is_no_file(beside)
+    make_directory(live.parent)
     try:
         with sqlite_errors(live):
             beside.write_bytes(b"")

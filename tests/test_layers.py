@@ -42,6 +42,7 @@ LAYERS = {
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
         "ingest": {"attrs", "eventsourcing"},
+        "copying": {"attrs", "eventsourcing"},
         "receiver": {"attrs", "starlette"},
     },
     "projections": {

@@ -273,8 +273,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         with self.datastore.transaction(commit=True) as c:
             self._lock_table(c)
-            if kwargs.get("seen") is not None:
-                self._compare(c, kwargs["seen"])
+            self._look(c, **kwargs)
             if kwargs.get("tracking") is not None:
                 self._insert_tracking(c, kwargs["tracking"])
             if kwargs.get("newest") is not None:

@@ -46,7 +46,7 @@ class Seen:
 
 
 class ConcurrentReadError(Exception):
-    """Another process has read from this source since the writer looked."""
+    """Another process has stored something since the writer looked."""
 
 
 @attrs.frozen
@@ -142,6 +142,13 @@ class Recorder(ProcessRecorder):
             (seen.after, seen.up_to),
         )
         if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
+            raise ConcurrentReadError
+
+    def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
+        """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
+        if seen is not None:
+            self._compare(c, seen)
+        if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
             raise ConcurrentReadError
 
     def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:

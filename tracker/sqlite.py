@@ -137,8 +137,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         self._lock(c)
-        if kwargs.get("seen") is not None:
-            self._compare(c, kwargs["seen"])
+        self._look(c, **kwargs)
         if kwargs.get("tracking") is not None:
             self._insert_tracking(c, kwargs["tracking"])
         if kwargs.get("newest") is not None:

@@ -23,12 +23,12 @@ from typing import Any, cast
 import attrs
 import msgspec
 from eventsourcing.application import Application
-from eventsourcing.persistence import Mapper, StoredEvent, Tracking
+from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
 from tracker import envelope
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
-from tracker.recorder import Database, Newest, Recorder, Seen, make_directory
+from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
 from tracker.sqlite import SQLite
@@ -106,7 +106,6 @@ class Tracker(Application[str]):
         database: Database = SQLite(data)
         if url is not None:
             database = _on_a_server(url)
-            make_directory(data)  # for the read models
         make = database.check(create=create)
         with database.errors():
             return cls(data, database, make=make)
@@ -180,6 +179,24 @@ class Tracker(Application[str]):
             return event
         received = attrs.evolve(found.received, received_at=least)
         return self._mapper.to_stored_event(attrs.evolve(found, received=received))
+
+    def stored(self, after: int, limit: int, stop: int) -> list[Notification]:
+        """Events behind a position, as they are stored."""
+        with self._database.errors():
+            return list(self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False))
+
+    def put(self, events: Sequence[StoredEvent], behind: int) -> None:
+        """Stores events as they are behind the position ``behind``.
+
+        Raises ``ConcurrentReadError`` where that is not the last one.
+        """
+        with self._database.errors():
+            self.recorder.insert_events(events, behind=behind)
+
+    def remember(self, tracking: Tracking) -> None:
+        """Records how far a source was read, and nothing with it."""
+        with self._database.errors():
+            self._recorder.insert_tracking(tracking)
 
     def history(self, stream: str, *, at: int | None = None, lte: int | None = None) -> Iterator[Delivery]:
         """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``."""
