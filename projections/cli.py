@@ -21,6 +21,7 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from projections.audit import Audit, Logs
     from projections.calibrate import Calibration
     from projections.diff import Summary as DiffSummary
     from projections.follow import Views
@@ -654,6 +655,19 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @click.option(
     "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["python", "spark"]),
+    default="python",
+    show_default=True,
+    help="spark: LOGs may be archives in Parquet too.",
+)
+@click.option("--master", metavar="URL", help="The cluster of --engine spark (local[*]).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --engine spark: write findings and sessions as Parquet there.",
+)
 @with_keys
 @with_store
 def audit(
@@ -663,6 +677,9 @@ def audit(
     min_severity: str | None,
     fail_on: str,
     format: Any,
+    engine: str,
+    master: str | None,
+    out: Path | None,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -684,11 +701,20 @@ def audit(
         raise UsageError(
             "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
         )
+    if engine == "python" and (master is not None or out is not None):
+        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
+    if engine == "spark" and (keys or not logs):
+        raise UsageError(
+            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
+        )
     if logs:
-        opened, complaints = _open_logs(logs, settings.keyring(keys))
-        read = auditing.Logs(opened)
-        with of_logs(opened) as watch:
-            result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
+        if engine == "spark":
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+        else:
+            opened, complaints = _open_logs(logs, settings.keyring(keys))
+            read = auditing.Logs(opened)
+            with of_logs(opened) as watch:
+                result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
@@ -698,6 +724,10 @@ def audit(
             followed = counted(store.deliveries(), progress, store.last_position())
             result = auditing.audit(followed, settings.rules, as_of)
     result.findings = list(accepted(result.findings, settings.rules.accept))
+    if out is not None:
+        from projections.parquet import write_findings
+
+        write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = _at_least(least, result.findings)
@@ -710,6 +740,30 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _on_spark(
+    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    try:
+        from projections import parquet, spark
+    except ImportError as error:
+        raise _not_installed(error) from error
+    complaints: list[TrackerError] = []
+    logs = [path for path in paths if not spark.is_archive(path)]
+    if logs:
+        opened, complaints = _open_logs(logs, None)
+        readable = {log.path for log in opened}
+        paths = tuple(path for path in paths if spark.is_archive(path) or path in readable)
+    if out is not None:
+        parquet.refuse_what_is_there(out)
+    with spark.session(master) as running:
+        return (*spark.audit(running, list(paths), rules, as_of, out), complaints)
+
+
+def _not_installed(error: ImportError) -> UsageError:
+    hint = "pip install 'meeting-tracker[spark]'"
+    return UsageError(f"Parquet and Spark need a package that is not installed: {error.name}", hint=hint)
 
 
 def _written_findings(
@@ -1021,21 +1075,42 @@ def lifecycles(name: str | None, format: str) -> None:
 
 
 @tracker.command(short_help="Write the deliveries to stdout.")
-@click.option("--format", "format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option(
+    "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The directory for parquet.")
 @click.option(
     "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
 )
 @with_store
-def export(format: str, session: str | None, data: Path | None, config: Path | None) -> None:
-    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body."""
+def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
+    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body.
+
+    parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
+    """
     from projections import export as exporting
 
+    if (format == "parquet") != (out is not None):
+        raise UsageError(
+            "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
+        )
     settings = Settings(data, config)
     with settings.store() as store:
         deliveries = _chosen(store, session)
         with of_events("exporting") as progress:
             followed = counted(deliveries, progress, store.last_position())
-            _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+            if out is not None:
+                _archive(followed, out)
+            else:
+                _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+
+
+def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
+    try:
+        from projections import parquet
+    except ImportError as error:
+        raise _not_installed(error) from error
+    parquet.write(deliveries, out)
 
 
 def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:

@@ -60,6 +60,8 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
+        "parquet": {"pyarrow"},
+        "spark": {"attrs", "msgspec", "pyarrow", "pyspark"},
         "live": set(),
         "web": {"attrs", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"attrs", "click"},
@@ -72,7 +74,7 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
-OPTIONAL = {"postgres"}
+OPTIONAL = {"postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
