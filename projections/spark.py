@@ -28,6 +28,7 @@ from typing import Any
 import attrs
 import msgspec
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
@@ -111,14 +112,12 @@ def session(master: str | None) -> Iterator[SparkSession]:
         "ignore", message="PySpark does not yet fully support pandas"
     )  # nothing here uses it
     builder = SparkSession.Builder().appName("tracker audit").config("spark.ui.showConsoleProgress", "false")
+    if master is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # nor has spark-submit named one
+        master = LOCAL
     if master is not None:
         builder = builder.master(master)
-    if master is None or master.startswith("local"):
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        parts = str(2 * (os.cpu_count() or 1))
-        quiet = {"spark.ui.enabled": "false", "spark.log.level": "OFF"}
-        builder = builder.config(map={**quiet, "spark.sql.shuffle.partitions": parts})
+        if master.startswith("local"):
+            builder = builder.config(map=_on_this_machine())
     try:
         spark = builder.getOrCreate()
     except (PySparkException, RuntimeError, OSError) as error:
@@ -126,13 +125,20 @@ def session(master: str | None) -> Iterator[SparkSession]:
         raise UsageError(f"Spark does not start: {type(error).__name__}", hint=hint) from error
     try:
         yield spark
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         told = str(error).strip().splitlines()
         raise TrackerError(
             f"Spark failed: {told[-1]}", hint="its log has more; give the whole error with a bug"
         ) from error
     finally:
         spark.stop()
+
+
+def _on_this_machine() -> dict[str, str]:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    parts = 2 * (os.cpu_count() or 1)
+    return {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.sql.shuffle.partitions": str(parts)}
 
 
 def audit(
@@ -197,7 +203,7 @@ def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | N
     try:
         frame = spark.read.parquet(path)
         types = dict(frame.dtypes)
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise UsageError("is no Parquet that can be read", place=path, hint=hint) from error
     for name, wanted in (("position", "bigint"), ("line", "binary")):
         if types.get(name) != wanted:

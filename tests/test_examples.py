@@ -140,8 +140,8 @@ def readme_rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-ELSEWHERE = {"alerts.yml", "compose.yaml"}
-"""Has its tests in ``test_metrics.py``."""
+ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py"}
+"""Have their tests in ``test_metrics.py``, below, and in ``test_spark.py``."""
 
 
 def test_every_file_in_examples_has_a_test():

@@ -61,7 +61,7 @@ LAYERS = {
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
         "parquet": {"pyarrow"},
-        "spark": {"attrs", "msgspec", "pyarrow", "pyspark"},
+        "spark": {"attrs", "msgspec", "py4j", "pyarrow", "pyspark"},
         "live": set(),
         "web": {"attrs", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"attrs", "click"},
