@@ -4,6 +4,7 @@
         examples/spark_audit.py audit hdfs:///archive --engine spark --out /mnt/shared/findings --fail-on never
 
 The workers need this package: an environment that ``venv-pack`` packed, as here, or one that is installed on each.
+What the command says on stderr ``spark-submit`` puts on stdout: take the findings from ``--out``.
 Logs that are no Parquet, and ``--out``, are paths that all workers see.
 """
 
