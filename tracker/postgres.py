@@ -32,8 +32,6 @@ from tracker import recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
 from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
 
-CHANNEL = "stored_events"
-"""What is notified of each commit."""
 PATIENCE = 0.2
 """Seconds after which a listener looks whether it is to stop."""
 CONNECT_TIMEOUT = 5
@@ -74,20 +72,18 @@ SELECT current_schema(), current_setting('server_encoding'),
 """
 _INSERT = """
 WITH given AS (
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[]) WITH ORDINALITY AS one (stream, topic, state, number)
-), streams AS (
-    SELECT stream, COALESCE(
-        (SELECT MAX(originator_version) FROM stored_events WHERE originator_id = stream), 0) AS version
-    FROM (SELECT DISTINCT stream FROM given) AS each
+    SELECT * FROM unnest(%(streams)s::text[], %(topics)s::text[], %(states)s::bytea[])
+        WITH ORDINALITY AS one (stream, topic, state, number)
 ), counted AS (
-    UPDATE positions SET last = last + (SELECT COUNT(*) FROM given) RETURNING last
+    UPDATE positions SET last = last + %(count)s RETURNING last
 ), stored AS (
     INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
-    SELECT last - (SELECT COUNT(*) FROM given) + number, stream,
-        version + ROW_NUMBER() OVER (PARTITION BY stream ORDER BY number), topic, state
-    FROM given JOIN streams USING (stream) CROSS JOIN counted
+    SELECT (SELECT last FROM counted) - %(count)s + number, stream,
+        COALESCE((SELECT MAX(originator_version) FROM stored_events WHERE originator_id = stream), 0)
+            + ROW_NUMBER() OVER (PARTITION BY stream ORDER BY number), topic, state
+    FROM given
 )
-SELECT last FROM counted
+SELECT last, pg_notify('stored_events', '') FROM counted
 """
 """Versions and positions are computed where they are stored; only who holds the lock may run it."""
 
@@ -180,6 +176,7 @@ class PostgreSQL:
         connection = psycopg.connect(self._conninfo, autocommit=True, row_factory=dict_row)
         try:
             connection.execute(f"SET idle_in_transaction_session_timeout = '{STALLED_AFTER}s'")
+            connection.execute("SET jit = off")  # it takes a hundred times as long as what it compiles
         except BaseException:
             connection.close()
             raise
@@ -280,9 +277,12 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                 stored_events = self._forwarded(c, stored_events, kwargs["newest"])
             if not stored_events:
                 return range(0)
-            c.execute(f"NOTIFY {CHANNEL}".encode())
-            columns = zip(*((one.originator_id, one.topic, one.state) for one in stored_events), strict=True)
-            c.execute(_INSERT, tuple(map(list, columns)))
+            columns = {
+                "streams": [one.originator_id for one in stored_events],
+                "topics": [one.topic for one in stored_events],
+                "states": [one.state for one in stored_events],
+            }
+            c.execute(_INSERT, {**columns, "count": len(stored_events)})
             row = c.fetchone()
         assert row is not None
         return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
@@ -308,7 +308,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
     def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
         with self.datastore.get_connection() as connection:
             try:
-                connection.execute(f"LISTEN {CHANNEL}".encode())
+                connection.execute("LISTEN stored_events")
                 while not stopping():
                     for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
                         heard()
