@@ -303,7 +303,7 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
     ran = fleet.under_load(tmp_path / "data", key, requests, 8, random.Random(7), restart)
 
     assert (ran.wrong, ran.codes) == ([], [0] * 6)
-    assert set(ran.answers.statuses) == {204, 503}
+    assert {204} <= set(ran.answers.statuses) <= {204, 503}
     assert (len(ran.answers.stored) > 0, ran.killed > 2) == (True, True)
 
 
