@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from tracker.receiver import SOURCE
 from tracker.store import Tracker
 from tracker.webhook import parse
 
+MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 MAKE = """
 import sys
 from stores import address
@@ -76,6 +78,64 @@ def command(*given, **more):
         env={**environment(), **more}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
+
+
+# That all is as in a file
+
+
+SESSION = "6b040ea029e961d671985824"
+COMMANDS = [
+    ["sessions"],
+    ["status", SESSION],
+    ["status", SESSION, "--at", "74", "--json"],
+    ["timeline", SESSION],
+    ["timeline", "unrouted"],
+    ["explain", SESSION],
+    ["audit", "--format", "ndjson"],
+    ["calibrate"],
+    ["export"],
+    ["export", "--session", SESSION, "--format", "csv"],
+    ["verify"],
+    ["rebuild"],
+    ["ingest", str(MONDAY)],
+]
+
+
+@pytest.mark.slow
+def test_every_command_says_the_same_of_a_store_on_a_server_as_of_one_in_a_file(data, store, tmp_path):
+    where = (["--data", tmp_path / "file"], ["--data", data, "--store", address(data)])
+    names = (str(tmp_path / "file"), store.owner)
+    for given in (["ingest", str(MONDAY)], *COMMANDS):
+        one, other = (
+            [text.replace(name, "STORE") if isinstance(text, str) else text for text in command(*given, *more)]
+            for name, more in zip(names, where, strict=True)
+        )
+        if given == ["rebuild"]:
+            other[1] = other[1].replace(str(data), "STORE")
+        assert other == one, given
+
+
+@pytest.mark.parametrize("said", ["before", "after", "environment", "file"])
+def test_the_address_is_said_like_any_other_setting(data, store, said):
+    store.append([joined()])
+    url, given = address(data), ["--data", data]
+    if said == "file":
+        data.mkdir()
+        (data / "tracker.toml").write_text(f"store = '{url}'\n")
+        given += ["--config", data / "tracker.toml"]
+    before, after = (["--store", url] if said == place else [] for place in ("before", "after"))
+    environment = {"TRACKER_STORE": url} if said == "environment" else {}
+    code, out, _ = command(*before, "sessions", *given, *after, "--format", "csv", **environment)
+
+    assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_a_flag_comes_before_the_environment(data, store):
+    code, _, err = command(
+        "sessions", "--data", data, "--store", address(data), TRACKER_STORE="mysql://nowhere"
+    )
+
+    assert (code, err) == (0, "")
 
 
 # Who may not come in
