@@ -137,10 +137,7 @@ class Tracker(Application[str]):
         With ``tracking``, the position in a source is recorded in the same transaction. Raises
         ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
         """
-        events = [
-            WebhookReceived(delivery.stream, 0, delivery.topic, delivery.received) for delivery in deliveries
-        ]
-        stored = [self.mapper.to_stored_event(event) for event in events]
+        stored = [self._to_store(one) for one in deliveries]
         with self._database.errors():
             return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
 
@@ -152,33 +149,32 @@ class Tracker(Application[str]):
         """
         if not deliveries:
             return ()
-        events = [WebhookReceived(one.stream, 0, one.topic, one.received) for one in deliveries]
         if self._received_up_to is None:
             self._received_up_to = self._look_back()
-        newest = Newest(_source(deliveries[0].received.source), self._received_up_to, self._forward)
-        stored = [self.mapper.to_stored_event(event) for event in events]
+
+        def forward(newest: bytes | None, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+            least = self._mapper.to_received(newest).received_at if newest is not None else None
+            return [self._not_before(least, *both) for both in zip(deliveries, events, strict=True)]
+
+        newest = Newest(_source(deliveries[0].received.source), self._received_up_to, forward)
+        stored = [self._to_store(one) for one in deliveries]
         with self._database.errors():
             positions = self.recorder.insert_events(stored, newest=newest) or ()
         self._received_up_to = max(self._received_up_to, positions[-1] - 1)
         return positions
 
+    def _to_store(self, one: Delivery) -> StoredEvent:
+        return self.mapper.to_stored_event(WebhookReceived(one.stream, 0, one.topic, one.received))
+
+    def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
+        at = one.received_at
+        if least is None or at is None or at >= least:
+            return event
+        return self._to_store(attrs.evolve(one, received=attrs.evolve(one.received, received_at=least)))
+
     def _look_back(self) -> int:
         """Behind which position to look for the newest of a source: a long log may have none of it."""
         return max(0, self.last_position() - LOOK_BACK)
-
-    def _forward(self, newest: bytes | None, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
-        least = self._mapper.to_received(newest).received_at if newest is not None else None
-        if least is None:
-            return events
-        return [self._not_before(least, event) for event in events]
-
-    def _not_before(self, least: datetime, event: StoredEvent) -> StoredEvent:
-        found = self._mapper.to_domain_event(event)
-        at = found.received.received_at
-        if at is None or at >= least:
-            return event
-        received = attrs.evolve(found.received, received_at=least)
-        return self._mapper.to_stored_event(attrs.evolve(found, received=received))
 
     def stored(self, after: int, limit: int, stop: int) -> list[Notification]:
         """Events behind a position, as they are stored."""
