@@ -367,6 +367,11 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
     assert (len(ran.answers.stored) > 0, ran.killed > 2) == (True, True)
 
 
+def test_what_is_committed_is_on_the_disk_also_where_the_server_would_not_wait_for_it(store, data):
+    with closing(Tracker.open(data, f"{address(data)}%20-csynchronous_commit%3Doff")) as other:
+        assert other.recorder.rows("SHOW synchronous_commit") == [("on",)]
+
+
 # Receive times
 
 

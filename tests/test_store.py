@@ -369,6 +369,15 @@ def test_a_writer_that_waits_too_long_for_another_says_so(tmp_path, monkeypatch)
         )
 
 
+def test_whether_it_can_be_written_is_tried_without_waiting_long_for_another(store):
+    store.try_to_write(1)
+    with stores.locked(store.data):
+        assert failure(store.try_to_write, 0.2)[1] == "another process has been writing for 0.2 s"
+    store.try_to_write(1)
+
+    assert store.count() == 0
+
+
 def test_a_disk_that_is_full_is_told_and_what_was_committed_is_kept(small_disk):
     batch = [joined("a", str(number)) for number in range(500)]
     with closing(Tracker.open(small_disk / "data", create=True)) as store:

@@ -21,10 +21,11 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import psycopg
-from eventsourcing.persistence import PersistenceError, StoredEvent
+from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.utils import Environment
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 
@@ -62,6 +63,12 @@ _TABLES = (
     "INSERT INTO positions VALUES (0)",
     f"COMMENT ON TABLE stored_events IS 'meeting-tracker format {FORMAT}'",
 )
+_SESSION = f"""
+SET idle_in_transaction_session_timeout = '{STALLED_AFTER}s';
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+"""
+"""To compile a statement takes a hundred times as long as to run it, and what is committed has to be on the disk."""
 _MARK = re.compile(r"meeting-tracker format (\d+)")
 _LOOK = """
 SELECT current_schema(), current_setting('server_encoding'),
@@ -175,8 +182,7 @@ class PostgreSQL:
     def connect(self) -> Connection:
         connection = psycopg.connect(self._conninfo, autocommit=True, row_factory=dict_row)
         try:
-            connection.execute(f"SET idle_in_transaction_session_timeout = '{STALLED_AFTER}s'")
-            connection.execute("SET jit = off")  # it takes a hundred times as long as what it compiles
+            connection.execute(_SESSION)
         except BaseException:
             connection.close()
             raise
@@ -301,9 +307,14 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         return [(name, "there is no such table") for (name,) in rows]
 
     def try_to_write(self, patience: float) -> None:
-        with self.datastore.transaction(commit=False) as c:
-            c.execute(f"SET LOCAL lock_timeout = '{patience}s'".encode())
-            c.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        try:
+            with self.datastore.transaction(commit=False) as c:
+                c.execute(f"SET LOCAL lock_timeout = '{patience * 1000:.0f}ms'".encode())
+                c.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            raise StoreError(f"another process has been writing for {patience:g} s") from error
 
     def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
         with self.datastore.get_connection() as connection:
@@ -357,13 +368,12 @@ _FAILED = {
     "25006": ("cannot be written", "it is a standby, or the user is read-only: name the primary in --store"),
 }
 _DAMAGED = {"42P01", "42703", "XX001", "XX002", "22021"}
-_WRITING = "55P03"
 
 
 def postgres_error(place: str, error: Exception) -> StoreError:
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     code = cause.sqlstate if isinstance(cause, psycopg.Error) else None
-    if code == _WRITING:
+    if isinstance(cause, LockNotAvailable):
         message = f"another process has been writing for {recorder.LOCK_TIMEOUT} s"
         return StoreError(message, place=place, hint="wait for it, or stop it")
     if code in _DAMAGED:
