@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -15,6 +15,7 @@ import keys
 import meetings
 import pytest
 import stores
+from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
 from stores import PASSWORD, address, change, opened, query
 from traffic import bodies, environment, request
@@ -269,17 +270,34 @@ def test_eight_that_make_the_same_store_at_once_make_one(data, postgres):
 # Who may not do all
 
 
-@pytest.fixture
-def reader(store, postgres):
-    """The address of the store for a user who may only read."""
-    name, schema = f"reader_{stores.schema(store.data)}", stores.schema(store.data)
+@contextmanager
+def granted(store, postgres, rights):
+    """The address of the store for a user with these rights on its tables."""
+    name, schema = f"user_{stores.schema(store.data)}", stores.schema(store.data)
     with query(postgres.url()) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")
+        connection.execute(f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {name}")
         yield postgres.url(user=name, more=f"?options=-csearch_path%3D{schema}")
         connection.execute(f"DROP OWNED BY {name}")
         connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def reader(store, postgres):
+    """The address of the store for a user who may only read."""
+    with granted(store, postgres, "SELECT") as url:
+        yield url
+
+
+def test_a_receiver_needs_no_other_rights_than_the_readme_says(store, postgres):
+    with (
+        granted(store, postgres, "SELECT, INSERT, UPDATE") as url,
+        closing(Tracker.open(store.data, url, create=True)) as receiver,
+    ):
+        receiver.try_to_write(1)
+        assert list(receiver.receive([joined(at=MORNING, source=SOURCE)])) == [1]
+        assert list(receiver.append([joined()], Tracking("log:x", 1))) == [2]
 
 
 def test_who_may_only_read_reads_all_and_is_told_that_nothing_can_be_stored(store, reader):
