@@ -43,6 +43,7 @@ def opened(data, *, create=False):
     if url is not None and create:
         with query(os.environ[ON_A_SERVER]) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema(data)}")
+        Path(data).mkdir(parents=True, exist_ok=True)  # tests put things where read models will be
     return Tracker.open(Path(data), url, create=create)
 
 

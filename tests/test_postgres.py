@@ -76,7 +76,7 @@ def command(*given, **more):
     """What a command says on both streams, and its exit code."""
     done = subprocess.run(
         [sys.executable, "-m", "projections.cli", *map(str, given)],
-        env={**environment(), **more}, capture_output=True, text=True, check=False, timeout=60,
+        env={**environment(), **more}, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -121,7 +121,6 @@ def test_the_address_is_said_like_any_other_setting(data, store, said):
     store.append([joined()])
     url, given = address(data), ["--data", data]
     if said == "file":
-        data.mkdir()
         (data / "tracker.toml").write_text(f"store = '{url}'\n")
         given += ["--config", data / "tracker.toml"]
     before, after = (["--store", url] if said == place else [] for place in ("before", "after"))
