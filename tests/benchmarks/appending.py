@@ -3,8 +3,8 @@
     python tests/benchmarks/appending.py [--seconds 5] [--rounds 3]
 
 A server is started for it, with fsync on. Each writer is a process that appends batches of ``--batch`` deliveries of
-made-up meetings; one reader follows as ``tracker serve --role reader`` does, and its lag is looked at all the time.
-All of it shares one machine, so only the ratios say something.
+made-up meetings as fast as it can. Then they append ``--pace`` a second, all together, while a ``tracker serve --role
+reader`` follows, whose lag is looked at all the time. All of it shares one machine, so only the ratios say something.
 """
 
 import argparse
@@ -26,33 +26,32 @@ from traffic import environment, serving
 APPEND = """
 import sys
 from itertools import cycle
-from time import monotonic
+from time import monotonic, sleep
 from stores import opened
 from traffic import bodies
 from tracker.envelope import Received
 from tracker.receiver import SOURCE, Clock
 from tracker.webhook import parse
-data, batch, seconds, seed = sys.argv[1], *map(int, sys.argv[2:])
+data, batch, seconds, pause, seed = sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:5]), int(sys.argv[5])
 clock, given = Clock(), cycle(bodies(60, seed))
 store, stored = opened(data), 0
 print("ready", flush=True)
 sys.stdin.readline()
-end = monotonic() + seconds
-while monotonic() < end:
+begun = monotonic()
+while (now := monotonic()) < begun + seconds:
+    sleep(max(0, begun + stored / batch * pause - now))
     stored += len(store.receive([parse(Received(next(given), clock.now(), SOURCE)) for _ in range(batch)]))
 print(stored)
 """
 
 
-def rate(data, writers, batch, seconds, *, follow):
-    """Deliveries appended in a second, and the lags of a reader meanwhile (deliveries)."""
+def rate(data, writers, batch, seconds, pause=0):
+    """Deliveries appended in a second, and the lags of a reader meanwhile, where there is a pause after each batch."""
     opened(data, create=True).close()
     lags = []
     with ExitStack() as stack:
-        reader = (
-            stack.enter_context(serving(data, "--role", "reader", views=data / "views")) if follow else None
-        )
-        command = [sys.executable, "-c", APPEND, data, batch, seconds]
+        reader = stack.enter_context(serving(data, "--role", "reader", views=data / "views")) if pause else None
+        command = [sys.executable, "-c", APPEND, data, batch, seconds, pause]
         processes = [
             subprocess.Popen(
                 list(map(str, [*command, seed])), env={**environment(), stores.ON_A_SERVER: os.environ[stores.ON_A_SERVER]},
@@ -72,37 +71,30 @@ def rate(data, writers, batch, seconds, *, follow):
         with closing(opened(data)) as store:
             last = store.last_position()
         assert last == stored, (last, stored)
-        begun = monotonic()
-        while reader and reader.metric("tracker_lag_deliveries"):
-            sleep(0.1)
-        caught_up = monotonic() - begun if reader else 0.0
-    return stored / seconds, lags, caught_up
+    return stored / seconds, lags
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pace", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=500)
     given = parser.parse_args()
-    print("| writers | deliveries/s | against one | with a reader | its median lag | caught up after |")
+    print("| writers | deliveries/s | against one | at a pace of | lag of a reader, median | worst |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    alone = {}
+    first = 0.0
     with tempfile.TemporaryDirectory() as place, stores.server("fsync = on") as server:
         os.environ[stores.ON_A_SERVER] = server.url()
         for writers in (1, 2, 4):
-            where = [Path(place) / f"{writers}-{number}" for number in range(2 * given.rounds)]
-            measured = [
-                rate(where.pop(), writers, given.batch, given.seconds, follow=follow)
-                for _ in range(given.rounds) for follow in (False, True)
-            ]  # fmt: skip
-            alone[writers] = median(rate for rate, _, _ in measured[::2])
-            followed = measured[1::2]
-            lag = median(one for _, lags, _ in followed for one in lags)
+            where = [Path(place) / f"{writers}-{number}" for number in range(given.rounds + 1)]
+            found = median(rate(one, writers, given.batch, given.seconds)[0] for one in where[1:])
+            first = first or found
+            few = max(1, given.pace // (20 * writers))
+            paced, lags = rate(where[0], writers, few, given.seconds, few * writers / given.pace)
             print(
-                f"| {writers} | {alone[writers]:,.0f} | {alone[writers] / alone[1]:.2f} x "
-                f"| {median(rate for rate, _, _ in followed):,.0f} | {lag:,.0f} deliveries "
-                f"| {median(after for _, _, after in followed):.1f} s |",
+                f"| {writers} | {found:,.0f} | {found / first:.2f} x | {paced:,.0f}/s "
+                f"| {1000 * median(lags) / paced:,.0f} ms | {1000 * max(lags) / paced:,.0f} ms |",
                 flush=True,
             )
     return 0
