@@ -264,3 +264,20 @@ class Logs:
                         yield delivery
             except LogError as error:
                 self.errors.append(error)
+
+
+_Found = tuple[str, str | None, SessionState, list[Finding]]
+"""A stream, its meeting and its state, and what was found in it."""
+
+
+def gathered(traffic: Traffic, rules: Rules, *found: Iterable[_Found]) -> Audit:
+    """An audit of what was found elsewhere, stream by stream, and of the traffic of the whole log."""
+    run = _Run(rules, None, traffic=traffic)
+    for stream, meeting_id, state, ones in (entry for some in found for entry in some):
+        if stream.startswith(UNROUTED):
+            run.alone.extend(ones)
+            continue
+        run.found.setdefault(stream, []).extend(ones)
+        if any(one.session_id is not None for one in ones):
+            run.result.told[stream] = meeting_id, state
+    return run.end(None)

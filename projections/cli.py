@@ -21,6 +21,7 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from projections.audit import Audit, Logs
     from projections.calibrate import Calibration
     from projections.diff import Summary as DiffSummary
     from projections.follow import Views
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from tracker.webhook import Delivery
 
 DEFAULT_DATA = "./tracker-data"
+STORE = "tracker.store"
+"""Where a context keeps --store."""
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 OF_CI = ("junit", "github")
@@ -89,9 +92,22 @@ def with_store(command: F) -> F:
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="A tracker.toml (./tracker.toml)."),
         click.option("--data", type=click.Path(path_type=Path), help=f"Where the store is ({DEFAULT_DATA})."),
+        click.option(
+            "--store",
+            metavar="URL",
+            expose_value=False,
+            callback=_keep,
+            help="The PostgreSQL database that the events are in; --data keeps the read models.",
+        ),
     ):
         command = option(command)
     return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Every command knows the option, and only ``Settings`` asks for it."""
+    if value is not None:
+        ctx.meta[STORE] = value
 
 
 class Name(click.ParamType[str]):
@@ -142,8 +158,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA and TRACKER_CONFIG stand for --data and --config, TRACKER_KEYS and TRACKER_TOKEN for
-    --key and --token.
+    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS
+    and TRACKER_TOKEN for --key and --token.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -152,7 +168,8 @@ class Settings:
     """Where the store is and by which rules to judge: flags over environment over file."""
 
     def __init__(self, data: Path | None, config: Path | None, rules: Path | None = None) -> None:
-        outer = click.get_current_context().find_root().obj or {}
+        context = click.get_current_context()
+        outer = context.find_root().obj or {}
         config = config or outer.get("config") or _path(os.environ.get("TRACKER_CONFIG"))
         if config is None and Path("tracker.toml").exists():
             config = Path("tracker.toml")
@@ -160,6 +177,7 @@ class Settings:
         self.accept_in: Path | None = None
         """The file whose [[accept]] is in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
+        self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
 
     @cached_property
     def _stated(self) -> Config:
@@ -170,6 +188,11 @@ class Settings:
     @property
     def data(self) -> Path:
         return self._data or self._stated.data or Path(DEFAULT_DATA)
+
+    @property
+    def url(self) -> str | None:
+        """The address of the store where it is on a server."""
+        return self._store or self._stated.store
 
     @cached_property
     def rules(self) -> Rules:
@@ -210,7 +233,7 @@ class Settings:
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
         from tracker.store import Tracker
 
-        with Tracker.open(self.data, create=create) as opened:
+        with Tracker.open(self.data, self.url, create=create) as opened:
             yield opened
 
     @contextmanager
@@ -256,7 +279,7 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
                 _raise_all(complaints)
         with settings.views(store) as views:
             events, sessions = views.checkpoint.position, views.db.table("sessions").count
-        click.echo(f"{store.path.parent}: {events:,} events, {sessions:,} sessions")
+        click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
 
 
@@ -375,12 +398,61 @@ def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
 
 
+@tracker.command("init-store", short_help="Make the store, where there is none.")
+@with_store
+def init_store(data: Path | None, config: Path | None) -> None:
+    """Make the store, where there is none. What is stored stays as it is.
+
+    Whoever makes the tables of a PostgreSQL database owns them: `ingest` and `serve` make them too, but need
+    less of a right where they are there.
+    """
+    settings = Settings(data, config)
+    with settings.store(create=True) as store:
+        click.echo(f"{store.owner}: {store.count():,} events")
+
+
+@tracker.command(short_help="Copy a store into another one.")
+@click.option(
+    "--from", "source", metavar="STORE", required=True, help="A data directory, or the URL of a database."
+)
+@click.option("--to", "target", metavar="STORE", required=True, help="Likewise; made where there is none.")
+def copy(source: str, target: str) -> None:
+    """Copy every event of a store into another one, at the position it has, and compare both.
+
+    Give the same command again whenever you like: a copy that broke off goes on, and what was stored since
+    is added. The read models are not copied: they are made anew where they are wanted.
+    """
+    from tracker.copying import copy as copied
+    from tracker.store import POSTGRES, Tracker
+
+    def opened(place: str, *, create: bool) -> Tracker:
+        if place.startswith(POSTGRES):
+            return Tracker.open(Path(), place, create=create)
+        if "://" in place:
+            hint = "give a directory, or postgresql://USER@HOST/DATABASE"
+            raise UsageError("--from and --to name no store", hint=hint)
+        return Tracker.open(Path(place), create=create)
+
+    with opened(source, create=False) as here, opened(target, create=True) as there:
+        with of_events("copying") as progress:
+            done = copied(here, there, progress)
+        counts = f"{done.events:,} events copied, {done.already_there:,} already there"
+        click.echo(f"{there.owner}: {counts}, all equal to those of {here.owner}")
+
+
 @tracker.command(short_help="Receive webhooks by HTTP, and answer.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
 @with_keys
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
 @click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "receiver", "reader"]),
+    default="all",
+    show_default=True,
+    help="receiver: only store what comes. reader: only answer.",
+)
 @with_store
 def serve(
     host: str,
@@ -388,13 +460,14 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    role: str,
     data: Path | None,
     config: Path | None,
 ) -> None:
     """Receive signed webhooks at POST /webhooks, and keep the state of every session.
 
     A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
-    SIGHUP reads the keys and the rules again.
+    SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
     """
     from projections.live import Live
     from projections.web import logs, server
@@ -403,17 +476,21 @@ def serve(
 
     settings = Settings(data, config)
     token = token or os.environ.get("TRACKER_TOKEN")
-    ring = _keys_to_serve(settings, keys, insecure)
+    if role == "reader" and (keys or insecure):
+        raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
+    receives, answers = role != "reader", role != "receiver"
+    ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
         hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
-    with settings.store(create=True) as store, server.listen(host, port) as listening:
+    with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
         clock = Clock(store.newest_from(SOURCE))
-        live = Live(store, settings.load_rules, clock.now)
-        receiver = Receiver(store.append, ring, clock, live.wake)
-        click.echo(f"{store.path.parent}: serving at {server.url(listening)}", err=True)
-        if ring is None:
+        live = Live(store, settings.load_rules, clock.now) if answers else None
+        wake = live.wake if live else lambda: None
+        receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
+        if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
         app = create_app(store, receiver, live, token=token)
         server.serve(app, listening, handler, _reloader(ring, live))
@@ -429,14 +506,15 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return ring
 
 
-def _reloader(ring: Keyring | None, live: Live) -> Callable[[], None]:
+def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
     """What SIGHUP does; a broken new file changes nothing, and the log says so."""
     from logging import getLogger
 
     log = getLogger("projections.cli")
 
     def reload() -> None:
-        live.reload()
+        if live is not None:
+            live.reload()
         try:
             if ring is not None:
                 ring.reload()
@@ -577,6 +655,19 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @click.option(
     "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["python", "spark"]),
+    default="python",
+    show_default=True,
+    help="spark: LOGs may be archives in Parquet too.",
+)
+@click.option("--master", metavar="URL", help="The cluster of --engine spark (local[*]).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --engine spark: write findings and sessions as Parquet there.",
+)
 @with_keys
 @with_store
 def audit(
@@ -586,6 +677,9 @@ def audit(
     min_severity: str | None,
     fail_on: str,
     format: Any,
+    engine: str,
+    master: str | None,
+    out: Path | None,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -607,11 +701,20 @@ def audit(
         raise UsageError(
             "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
         )
+    if engine == "python" and (master is not None or out is not None):
+        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
+    if engine == "spark" and (keys or not logs):
+        raise UsageError(
+            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
+        )
     if logs:
-        opened, complaints = _open_logs(logs, settings.keyring(keys))
-        read = auditing.Logs(opened)
-        with of_logs(opened) as watch:
-            result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
+        if engine == "spark":
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+        else:
+            opened, complaints = _open_logs(logs, settings.keyring(keys))
+            read = auditing.Logs(opened)
+            with of_logs(opened) as watch:
+                result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
@@ -621,6 +724,10 @@ def audit(
             followed = counted(store.deliveries(), progress, store.last_position())
             result = auditing.audit(followed, settings.rules, as_of)
     result.findings = list(accepted(result.findings, settings.rules.accept))
+    if out is not None:
+        from projections.parquet import write_findings
+
+        write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
     findings = _at_least(least, result.findings)
@@ -633,6 +740,30 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _on_spark(
+    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    try:
+        from projections import parquet, spark
+    except ImportError as error:
+        raise _not_installed(error) from error
+    complaints: list[TrackerError] = []
+    logs = [path for path in paths if not spark.is_archive(path)]
+    if logs:
+        opened, complaints = _open_logs(logs, None)
+        readable = {log.path for log in opened}
+        paths = tuple(path for path in paths if spark.is_archive(path) or path in readable)
+    if out is not None:
+        parquet.refuse_what_is_there(out)
+    with spark.session(master) as running:
+        return (*spark.audit(running, list(paths), rules, as_of, out), complaints)
+
+
+def _not_installed(error: ImportError) -> UsageError:
+    hint = "pip install 'meeting-tracker[spark]'"
+    return UsageError(f"Parquet and Spark need a package that is not installed: {error.name}", hint=hint)
 
 
 def _written_findings(
@@ -917,10 +1048,10 @@ def verify(data: Path | None, config: Path | None) -> None:
         if problems:
             raise StoreDamagedError(
                 f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
-                place=str(store.path.parent),
-                hint="tracker rebuild mends views.db; events.db comes from a backup, or from the logs",
+                place=store.owner,
+                hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
-        click.echo(f"{store.path.parent}: {store.count():,} events, nothing contradicts")
+        click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
 
 
 @tracker.command(short_help="The tables by which deliveries are judged.")
@@ -944,21 +1075,42 @@ def lifecycles(name: str | None, format: str) -> None:
 
 
 @tracker.command(short_help="Write the deliveries to stdout.")
-@click.option("--format", "format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option(
+    "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The directory for parquet.")
 @click.option(
     "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
 )
 @with_store
-def export(format: str, session: str | None, data: Path | None, config: Path | None) -> None:
-    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body."""
+def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
+    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body.
+
+    parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
+    """
     from projections import export as exporting
 
+    if (format == "parquet") != (out is not None):
+        raise UsageError(
+            "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
+        )
     settings = Settings(data, config)
     with settings.store() as store:
         deliveries = _chosen(store, session)
         with of_events("exporting") as progress:
             followed = counted(deliveries, progress, store.last_position())
-            _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+            if out is not None:
+                _archive(followed, out)
+            else:
+                _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+
+
+def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
+    try:
+        from projections import parquet
+    except ImportError as error:
+        raise _not_installed(error) from error
+    parquet.write(deliveries, out)
 
 
 def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:

@@ -99,7 +99,7 @@ class Summary:
 
 def of_store(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Iterator[Change]:
     """What ``rules`` would change in the live read models; these stay as they are."""
-    live = tracker.path.with_name(VIEWS_DB)
+    live = tracker.data / VIEWS_DB
     remove_leftovers(live)
     # Named as what rebuild leaves behind when it is killed, so that the next one removes it.
     copy, beside = (live.with_name(f"{live.name}.rebuild-{name}-{os.getpid()}") for name in ("copy", "diff"))

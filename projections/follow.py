@@ -44,9 +44,11 @@ from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
+from tracker.recorder import LOCK_TIMEOUT, make_directory
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
-from tracker.store import LOCK_TIMEOUT, PAGE, UNROUTED, Tracker, store_errors
+from tracker.sqlite import sqlite_errors
+from tracker.store import PAGE, UNROUTED, Tracker
 from tracker.traffic import STREAM, Traffic, explained
 from tracker.webhook import UNKNOWN_TYPE, Delivery
 
@@ -111,7 +113,7 @@ class Views:
     def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
         """The live read models, caught up; rebuilt first where they are missing, damaged or of other rules."""
         rules = rules or Rules()
-        path = tracker.path.with_name(VIEWS_DB)
+        path = tracker.data / VIEWS_DB
         refuse_what_is_no_file(path)
         if _is_current(path, rules, tracker):
             try:
@@ -124,7 +126,7 @@ class Views:
 
     @classmethod
     def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None) -> Views:
-        views = cls(tracker.path.with_name(VIEWS_DB), rules)
+        views = cls(tracker.data / VIEWS_DB, rules)
         try:
             views.catch_up(tracker, progress)
         except BaseException:
@@ -416,15 +418,16 @@ def rebuild(
     than those whose place they take.
     """
     rules = rules or Rules()
-    live = path or tracker.path.with_name(VIEWS_DB)
+    live = path or tracker.data / VIEWS_DB
     if path is None and stop is None and as_of is None:
         as_of = _settled_at(live, tracker)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
-    remove_leftovers(tracker.path.with_name(VIEWS_DB))
+    remove_leftovers(tracker.data / VIEWS_DB)
     refuse_what_is_no_file(beside)
+    make_directory(live.parent)
     try:
-        with store_errors(live):
+        with sqlite_errors(live):
             beside.write_bytes(b"")
             with Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
@@ -459,9 +462,9 @@ def sources() -> str:
 
 @contextmanager
 def views_errors(path: Path) -> Iterator[None]:
-    """As ``store_errors``, for a file that can be made anew when it is damaged."""
+    """As ``sqlite_errors``, for a file that can be made anew when it is damaged."""
     try:
-        with store_errors(path):
+        with sqlite_errors(path):
             yield
     except StoreError as error:
         of_the_file = isinstance(error.__cause__, sqlite3.Error | UnicodeDecodeError)

@@ -28,8 +28,9 @@ from projections.follow import (
 from projections.progress import Progress
 from projections.read_models import Table
 from tracker.errors import StoreDamagedError
+from tracker.recorder import LOCK_TIMEOUT
 from tracker.rules import Rules
-from tracker.store import LOCK_TIMEOUT, Tracker
+from tracker.store import Tracker
 
 MOST = 20
 """Differences named of one table; more are counted."""
@@ -57,7 +58,7 @@ class Verification:
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
     """Every contradiction in the events, then every one between the events and the read models."""
     found = Verification([Problem(*one) for one in tracker.integrity()])
-    path = tracker.path.with_name(VIEWS_DB)
+    path = tracker.data / VIEWS_DB
     refuse_what_is_no_file(path)
     remove_leftovers(path)
     if not path.exists():
@@ -68,10 +69,10 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     try:
         _compare(found, tracker, rules, progress, copied(path, copy), fresh)
     except StoreDamagedError as error:
-        if error.place == str(tracker.path):
-            found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.path.name} cannot be read")
+        if error.place == tracker.place:
+            found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
             if not found.problems:
-                found.problems.append(Problem(tracker.path.name, error.message))
+                found.problems.append(Problem(tracker.place, error.message))
         else:
             found.problems.append(Problem(VIEWS_DB, "is damaged; tracker rebuild makes it anew"))
     finally:

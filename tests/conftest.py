@@ -5,17 +5,16 @@ import subprocess
 from contextlib import closing
 
 import pytest
+import stores
 from hypothesis import HealthCheck, settings
-
-from tracker.store import Tracker
 
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
 
 @pytest.fixture
-def store(tmp_path):
-    with closing(Tracker.open(tmp_path / "data", create=True)) as opened:
+def store(each_store, tmp_path):
+    with closing(stores.opened(tmp_path / "data", create=True)) as opened:
         yield opened
 
 
@@ -29,3 +28,29 @@ def small_disk(tmp_path):
         pytest.skip("only root can mount a small file system")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+STORES = ("sqlite", "postgres")
+
+
+def pytest_generate_tests(metafunc):
+    """A test with ``each_store`` is run on each; one that looks into the file is marked ``sqlite``."""
+    if "each_store" in metafunc.fixturenames:
+        on = STORES[:1] if metafunc.definition.get_closest_marker("sqlite") else STORES
+        metafunc.parametrize("each_store", on, indirect=True)
+
+
+@pytest.fixture
+def each_store(request, monkeypatch):
+    """What the stores of this test are on."""
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        monkeypatch.setenv(stores.ON_A_SERVER, server.url())
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A server for all tests of this process that do not stop it."""
+    with stores.server() as running:
+        yield running

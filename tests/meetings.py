@@ -1,6 +1,7 @@
 """Logs of made-up meetings, the same for the same seed, and what tests of storing them share."""
 
 import json
+import os
 import random
 import sqlite3
 import subprocess
@@ -9,12 +10,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import attrs
+from stores import opened
 
 from tracker import envelope
 from tracker.ingest import ingest
 from tracker.lifecycle import Lifecycle
 from tracker.logs import Log
-from tracker.store import Tracker
 from tracker.webhook import parse
 
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -92,14 +93,14 @@ def deliveries(given):
 
 def read_into(data, path):
     """Ingests a log into the store of a data directory; returns the account."""
-    with closing(Tracker.open(data, create=True)) as tracker:
+    with closing(opened(data, create=True)) as tracker:
         *_, account = ingest(tracker, Log(str(path)))
     return account
 
 
 def stored(data):
     """The bodies in the store, in order."""
-    with closing(Tracker.open(data)) as tracker:
+    with closing(opened(data)) as tracker:
         return [delivery.body for delivery in tracker.deliveries()]
 
 
@@ -120,6 +121,7 @@ def start(program, *arguments):
     waiting = "import sys; print('ready', flush=True); sys.stdin.readline()\n"
     process = subprocess.Popen(
         [sys.executable, "-c", program.replace("#go\n", waiting), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 import attrs
 import uvicorn
 from meetings import webhook
+from stores import opened
 
 from projections.live import Live
 from projections.web.app import create_app
@@ -92,7 +93,7 @@ def until(what):
 @contextmanager
 def served(data, *, token=None, keys=None, now=None):
     """A server of this data directory; without ``keys`` it verifies nothing."""
-    with closing(Tracker.open(data, create=True)) as tracker:
+    with closing(opened(data, create=True)) as tracker:
         live = Live(tracker, Rules, lambda: running.now)
         receiver = Receiver(tracker.append, keys, committed=live.wake)
         app = create_app(tracker, receiver, live, token=token)

@@ -20,6 +20,7 @@ from projections.read_models import text
 from projections.read_models.sessions import find
 from projections.status import moment, status, timeline
 from projections.web import api, changes, health
+from tracker import sqlite
 from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
 
@@ -544,7 +545,7 @@ def test_a_server_that_can_store_and_judge_is_ready(monday):
 
 def test_a_server_whose_store_another_process_holds_is_not_ready(server, monkeypatch):
     monkeypatch.setattr(health, "PATIENCE", 0)
-    with closing(sqlite3.connect(server.tracker.path)) as other:
+    with closing(sqlite3.connect(server.tracker.place)) as other:
         other.execute("BEGIN IMMEDIATE")
         answer = server.ask("/readyz")
 
@@ -556,7 +557,7 @@ def test_a_server_whose_store_another_process_holds_is_not_ready(server, monkeyp
 
 
 def test_a_server_without_room_on_the_disk_is_not_ready(server, monkeypatch):
-    monkeypatch.setattr(health, "ROOM", 1 << 60)
+    monkeypatch.setattr(sqlite, "ROOM", 1 << 60)
 
     assert server.ask("/readyz").json["reasons"] == ["the store: the disk is full"]
 

@@ -149,18 +149,18 @@ def test_the_store_and_its_deliveries_differ_in_the_same_findings(tmp_path, seed
 
 
 def test_the_read_models_and_the_directory_stay_as_they_are(stored):
-    live = stored.path.with_name("views.db")
+    live = stored.data / "views.db"
     before, names = rows(live), sorted(live.parent.iterdir())
     assert list(of_store(stored, STRICT)) != []
     assert (rows(live), sorted(live.parent.iterdir())) == (before, names)
 
 
 def test_what_is_left_half_way_leaves_nothing_behind(stored):
-    names = sorted(stored.path.parent.iterdir())
+    names = sorted(stored.data.iterdir())
     told = of_store(stored, STRICT)
     next(told)
     told.close()
-    assert sorted(stored.path.parent.iterdir()) == names
+    assert sorted(stored.data.iterdir()) == names
 
 
 def test_people_read_the_changes_session_by_session():

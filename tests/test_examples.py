@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import projections
+import projections.cli
 import tracker
 from tracker import envelope
 from tracker.findings import CATALOGUE
@@ -140,8 +140,8 @@ def readme_rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-ELSEWHERE = {"alerts.yml"}
-"""Has its tests in ``test_metrics.py``."""
+ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py"}
+"""Have their tests in ``test_metrics.py``, below, and in ``test_spark.py``."""
 
 
 def test_every_file_in_examples_has_a_test():
@@ -300,3 +300,15 @@ def test_the_tests_of_lifecycles_layers_and_diagrams_hold_for_the_tenth_once_its
     tests = [tmp_path / "tests" / f"test_{name}.py" for name in ("lifecycles", "layers", "diagrams")]
     output = run("-m", "pytest", "-v", "-c", tmp_path / "pyproject.toml", *tests, PYTHONPATH=path)
     assert "composite-recording: starting started stopping stopped" in output
+
+
+def test_the_commands_of_the_compose_file_are_commands():
+    """What stands there in JSON's own form, as YAML may, is read by the command line."""
+    text = (EXAMPLES / "compose.yaml").read_text("utf-8")
+    commands = [json.loads(found) for found in re.findall(r"command: (\[.*\])", text)]
+    roles = []
+    for name, *arguments in commands:
+        command = projections.cli.tracker.commands[name]
+        context = command.make_context(name, arguments)
+        roles.append(context.params.get("role"))
+    assert roles == [None, "receiver", "reader", "reader"]

@@ -12,13 +12,13 @@ import meetings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import opened
 from story import deliveries
 
 from projections import export
 from tracker import logs
 from tracker.envelope import Received, decode
 from tracker.logs import KEPT, MAX_LINE
-from tracker.store import Tracker
 from tracker.webhook import parse
 
 
@@ -81,7 +81,7 @@ def test_a_line_of_exactly_the_limit_comes_back_too(tmp_path, char, more):
 
 def exported(there, name, into=None):
     """What is exported, after it has been exported and read into another store if there is one."""
-    with closing(Tracker.open(there / name)) as store:
+    with closing(opened(there / name)) as store:
         lines = list(export.jsonl(store.deliveries()))
     if into is None:
         return lines

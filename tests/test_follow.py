@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
+from stores import address, change
 
 from projections import follow
 from projections.audit import audit
@@ -38,14 +39,14 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from projections import follow
-from tracker.store import Tracker
+from stores import opened
 follow.PAGE = 5
 #go
-with Tracker.open(Path(sys.argv[1])) as store:
+with opened(sys.argv[1]) as store:
     if sys.argv[2] == "rebuild":
         follow.rebuild(store, page_size=5)
     else:
-        with follow.Views(store.path.with_name("views.db"), follow.Rules()) as views:
+        with follow.Views(store.data / "views.db", follow.Rules()) as views:
             views.catch_up(store, page_size=5)
 """
 
@@ -57,12 +58,12 @@ def views(store):
 
 
 def live(store):
-    return store.path.with_name(VIEWS_DB)
+    return store.data / VIEWS_DB
 
 
 def at_once(store, rules=None):
     """Every row of read models made in one page."""
-    path = store.path.with_name("at-once.db")
+    path = store.data / "at-once.db"
     rebuild(store, rules, path=path, page_size=1_000_000)
     found = meetings.rows(path)
     path.unlink()
@@ -72,7 +73,7 @@ def at_once(store, rules=None):
 def beside(store):
     """Files other than those there should be."""
     expected = {"events.db", "events.db-wal", "events.db-shm", VIEWS_DB}
-    return {path.name for path in store.path.parent.iterdir()} - expected
+    return {path.name for path in store.data.iterdir()} - expected
 
 
 steps = st.lists(
@@ -119,7 +120,7 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
 @pytest.mark.parametrize("seed", range(3))
 def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
     store.append(deliveries(meetings.lines(seed, sessions=6)))
-    path = store.path.with_name("by-one.db")
+    path = store.data / "by-one.db"
     rebuild(store, rules, path=path, page_size=1)
 
     assert at_once(store, rules) == meetings.rows(path)
@@ -128,14 +129,14 @@ def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
 def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
     store.append(deliveries(meetings.lines(8)))
     for stop in range(10, store.last_position(), 9):
-        rebuild(store, path=store.path.with_name("to-there.db"), stop=stop, page_size=1_000_000)
+        rebuild(store, path=store.data / "to-there.db", stop=stop, page_size=1_000_000)
         with Views.open(store) if stop == 10 else Views(live(store), Rules()) as views:
             if stop == 10:
                 rebuild(store, stop=stop)
                 continue
             views.catch_up(store, stop=stop)
 
-            assert meetings.rows(store.path.with_name("to-there.db")) == meetings.rows(live(store))
+            assert meetings.rows(store.data / "to-there.db") == meetings.rows(live(store))
 
 
 def test_a_machine_that_is_heard_of_twice_is_settled_when_its_window_closes(store, views):
@@ -407,7 +408,7 @@ def test_a_follower_killed_at_any_moment_leaves_rows_that_the_next_completes(sto
     store.append(deliveries(meetings.lines(1, sessions=40)))
     rebuild(store, stop=1)
     for _ in range(8):
-        process = meetings.start(FOLLOW, store.path.parent, "follow")
+        process = meetings.start(FOLLOW, store.data, "follow")
         meetings.go(process)
         time.sleep(dice.uniform(0.02, 0.15))
         process.kill()
@@ -424,7 +425,7 @@ def test_a_rebuild_killed_at_any_moment_leaves_the_live_file_as_it_was(store):
     rebuild(store)
     before = meetings.rows(live(store))
     for _ in range(6):
-        process = meetings.start(FOLLOW, store.path.parent, "rebuild")
+        process = meetings.start(FOLLOW, store.data, "rebuild")
         meetings.go(process)
         time.sleep(dice.uniform(0.02, 0.3))
         process.kill()
@@ -440,7 +441,7 @@ def test_followers_and_rebuilds_of_many_processes_at_once_give_the_same_rows(sto
     store.append(deliveries(meetings.lines(1, sessions=30)))
     rebuild(store, stop=1)
     whats = ["follow", "rebuild", "follow", "rebuild"]
-    processes = [meetings.start(FOLLOW, store.path.parent, what) for what in whats]
+    processes = [meetings.start(FOLLOW, store.data, what) for what in whats]
     meetings.go(*processes)
 
     assert meetings.finish(*processes) == [""] * 4
@@ -573,8 +574,8 @@ def test_an_event_that_was_moved_by_hand_is_judged_where_it_is_stored(store, str
     given += [line(webhook("resource-acquired", id="r", type="hls"), 3), line(b"{}", 4), line(b"{}", 5)]
     store.append(deliveries([line(webhook("session-started", sessionId="s"), 0), *given, *given]))
     for position in (2, 3, 4, 9):
-        _execute(
-            store.path,
+        change(
+            store,
             f"UPDATE stored_events SET originator_id = '{stream}', originator_version = {position + 100} "
             f"WHERE notification_id = {position}",
         )
@@ -610,10 +611,9 @@ def test_the_sources_of_the_fingerprint_are_all_modules_that_make_rows():
 def restored(store, before):
     """Another log in place of what a backup has not: as many events, of another session."""
     last = store.last_position()
-    with closing(sqlite3.connect(store.path)) as db:
-        db.execute("DELETE FROM stored_events WHERE notification_id > ?", (before,))
-        db.execute("UPDATE sqlite_sequence SET seq = ?", (before,))
-        db.commit()
+    change(store, "DELETE FROM stored_events WHERE notification_id > ?", before)
+    name, value = ("positions", "last") if address(store.data) else ("sqlite_sequence", "seq")
+    change(store, f"UPDATE {name} SET {value} = ?", before)
     store.append(deliveries([line(webhook("session-started", sessionId="n"), 1)]) * (last - before + 3))
 
 
@@ -693,7 +693,7 @@ def test_what_a_reader_finds_damaged_is_told_with_what_to_do(store, views):
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
 @pytest.mark.parametrize("name", [VIEWS_DB, f"{VIEWS_DB}-journal", f"{VIEWS_DB}.rebuild-{{}}"])
 def test_what_is_no_file_in_the_place_of_one_is_told(store, name, make):
-    path = store.path.with_name(name.format(os.getpid()))
+    path = store.data / name.format(os.getpid())
     make(path)
     with pytest.raises(StoreError) as caught:
         Views.open(store)
@@ -702,7 +702,7 @@ def test_what_is_no_file_in_the_place_of_one_is_told(store, name, make):
 
 
 def test_a_directory_named_like_what_a_dead_rebuild_left_is_told(store):
-    path = store.path.with_name(f"{VIEWS_DB}.rebuild-0-none")
+    path = store.data / f"{VIEWS_DB}.rebuild-0-none"
     path.mkdir()
     with pytest.raises(StoreError) as caught:
         rebuild(store)
@@ -712,7 +712,7 @@ def test_a_directory_named_like_what_a_dead_rebuild_left_is_told(store):
 
 def settled_at(store, moment):
     """Every row of read models made in one page and settled at a moment."""
-    path = store.path.with_name("settled.db")
+    path = store.data / "settled.db"
     rebuild(store, path=path, page_size=1_000_000, as_of=moment)
     found = meetings.rows(path)
     path.unlink()

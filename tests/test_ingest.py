@@ -9,21 +9,22 @@ from contextlib import closing
 import meetings
 import pytest
 from meetings import MORNING, bodies, read_into, stored, write
+from stores import opened
 
 from tracker.errors import LogError
 from tracker.ingest import ingest, known_logs
 from tracker.logs import KEPT, MAX_LINE, Log
-from tracker.store import PAGE, Tracker
+from tracker.store import PAGE
 
 INGEST = """
 import sys
 from pathlib import Path
 import tracker.ingest
 from tracker.logs import Log
-from tracker.store import Tracker
+from stores import opened
 #go
 data, log, tracker.ingest.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store = Tracker.open(data, create=True)
+store = opened(data, create=True)
 for account in tracker.ingest.ingest(store, Log(log)):
     pass
 store.close()
@@ -40,6 +41,9 @@ def many(count, session="s"):
         )
         for number in range(count)
     ]
+
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def counts(account):
@@ -168,7 +172,7 @@ def test_each_delivery_knows_its_line_and_when_it_was_received(tmp_path):
     log = write(tmp_path / "a.jsonl", many(2))
     read_into(tmp_path / "data", log)
 
-    with closing(Tracker.open(tmp_path / "data")) as tracker:
+    with closing(opened(tmp_path / "data")) as tracker:
         first = next(tracker.deliveries()).received
     assert (f"{log}:1", MORNING) == (first.source, first.received_at)
 
@@ -176,8 +180,8 @@ def test_each_delivery_knows_its_line_and_when_it_was_received(tmp_path):
 def test_two_readers_that_take_turns_store_every_line_once(tmp_path):
     log = write(tmp_path / "a.jsonl", many(5 * PAGE + 5))
     with (
-        closing(Tracker.open(tmp_path / "data", create=True)) as one,
-        closing(Tracker.open(tmp_path / "data")) as other,
+        closing(opened(tmp_path / "data", create=True)) as one,
+        closing(opened(tmp_path / "data")) as other,
     ):
         for _ in zip(ingest(one, Log(str(log))), ingest(other, Log(str(log))), strict=True):
             pass
@@ -201,7 +205,7 @@ class Interrupted(Log):
 
 def test_lines_that_another_has_stored_since_they_were_read_are_not_stored_again(tmp_path):
     short, long = write(tmp_path / "short", many(700)), write(tmp_path / "long", many(PAGE))
-    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+    with closing(opened(tmp_path / "data", create=True)) as tracker:
         log = Interrupted(str(long), 800, lambda: read_into(tmp_path / "data", short))
         *_, account = ingest(tracker, log)
 
@@ -249,7 +253,7 @@ def test_a_reader_killed_at_any_moment_leaves_a_store_where_the_next_goes_on(tmp
 
     assert meetings.finish(process) == [""]
     assert bodies(many(6000)) == stored(data)
-    with closing(Tracker.open(data)) as tracker:
+    with closing(opened(data)) as tracker:
         assert list(tracker.integrity()) == []
 
 
@@ -275,7 +279,7 @@ def test_a_last_line_with_half_an_emoji_that_grows_is_stored_once(tmp_path):
 def test_of_many_logs_what_is_known_is_looked_up_once(tmp_path, monkeypatch):
     begin = many(20)
     logs = [write(tmp_path / str(number), begin + many(number, str(number))) for number in range(5)]
-    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+    with closing(opened(tmp_path / "data", create=True)) as tracker:
         known = known_logs(tracker)
         monkeypatch.setattr(tracker, "trackings", None)
         for log in [*logs, *logs]:
@@ -290,7 +294,7 @@ def test_of_many_logs_what_is_known_is_looked_up_once(tmp_path, monkeypatch):
 
 def test_what_another_has_read_since_it_was_looked_up_is_noticed(tmp_path):
     log = write(tmp_path / "a.jsonl", many(20))
-    with closing(Tracker.open(tmp_path / "data", create=True)) as tracker:
+    with closing(opened(tmp_path / "data", create=True)) as tracker:
         known = known_logs(tracker)
         read_into(tmp_path / "data", log)
         *_, account = ingest(tracker, Log(str(log)), known)
@@ -298,6 +302,7 @@ def test_what_another_has_read_since_it_was_looked_up_is_noticed(tmp_path):
     assert counts(account) == (20, 0, 20)
 
 
+@pytest.mark.sqlite
 def test_what_somebody_wrote_among_the_logs_that_were_read_hinders_no_reading(tmp_path):
     log = write(tmp_path / "a.jsonl", many(20))
     read_into(tmp_path / "data", log)

@@ -36,10 +36,14 @@ LAYERS = {
         "doubt": {"attrs"},
         "session": {"attrs"},
         "traffic": {"attrs"},
-        "store": {"attrs", "eventsourcing"},
+        "recorder": {"attrs", "eventsourcing"},
+        "sqlite": {"eventsourcing"},
+        "postgres": {"eventsourcing", "psycopg"},
+        "store": {"attrs", "eventsourcing", "msgspec"},
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
         "ingest": {"attrs", "eventsourcing"},
+        "copying": {"attrs", "eventsourcing"},
         "receiver": {"attrs", "starlette"},
     },
     "projections": {
@@ -57,6 +61,8 @@ LAYERS = {
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
+        "parquet": {"pyarrow"},
+        "spark": {"attrs", "msgspec", "py4j", "pyarrow", "pyspark"},
         "live": set(),
         "web": {"attrs", "jinja2", "msgspec", "prometheus_client", "sqlite_utils", "starlette", "uvicorn"},
         "cli": {"attrs", "click"},
@@ -68,6 +74,9 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
+
+OPTIONAL = {"postgres", "spark"}
+"""The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
 
@@ -202,7 +211,11 @@ def test_the_simulation_knows_nothing_of_the_judging(module):
 
 def test_the_third_party_packages_of_the_layers_are_the_dependencies_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in project["dependencies"]}
+    texts = [
+        *project["dependencies"],
+        *(text for name in OPTIONAL for text in project["optional-dependencies"][name]),
+    ]
+    declared = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in texts}
     assert declared == set().union(*(used for layers in LAYERS.values() for used in layers.values()))
 
 

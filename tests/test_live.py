@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 from meetings import lines, read_into, rows, webhook, write
 from served import PATIENCE
+from stores import arguments, opened
 from traffic import environment
 
 from projections.follow import VIEWS_DB, Views, rebuild
@@ -17,7 +18,6 @@ from projections.live import Live
 from tracker.envelope import Received
 from tracker.errors import RulesError
 from tracker.rules import Rules
-from tracker.store import Tracker
 from tracker.webhook import parse
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -66,7 +66,7 @@ def started(session="s", at=NOON):
 
 
 def found(store, what="code", table="findings"):
-    with closing(sqlite3.connect(store.path.with_name(VIEWS_DB))) as views:
+    with closing(sqlite3.connect(store.data / VIEWS_DB)) as views:
         return [value for (value,) in views.execute(f"SELECT {what} FROM {table} ORDER BY 1")]
 
 
@@ -89,7 +89,7 @@ async def test_what_this_process_commits_is_waited_for_and_found(store):
 @follows
 async def test_what_another_process_commits_is_found_without_a_word(store):
     async with following(store) as live:
-        with closing(Tracker.open(store.path.parent)) as other:
+        with closing(opened(store.data)) as other:
             (position,) = other.append([started()])
         assert await live.wait_for(position, PATIENCE)
 
@@ -164,7 +164,7 @@ async def test_read_models_that_were_thrown_away_are_made_anew(store):
 
 async def rebuilt_by_a_command(store):
     """In a process of its own: two rebuilds of one process would take the same file."""
-    command = (sys.executable, "-m", "projections.cli", "rebuild", "--data", str(store.path.parent))
+    command = (sys.executable, "-m", "projections.cli", "rebuild", *arguments(store.data))
     process = await asyncio.create_subprocess_exec(*command, env=environment(), stdout=subprocess.DEVNULL)
     assert await process.wait() == 0
 
@@ -181,9 +181,9 @@ async def test_a_rebuild_by_a_command_is_followed(store):
         await come_true(lambda: found(store, "session_id", "sessions")[0] == "last")
 
 
-def test_what_a_stopped_server_left_is_taken_up_by_the_next_and_is_what_a_rebuild_makes(tmp_path):
+def test_what_a_stopped_server_left_is_taken_up_by_the_next_and_is_what_a_rebuild_makes(each_store, tmp_path):
     read_into(tmp_path, write(tmp_path / "log", lines(3, sessions=6)))
-    with closing(Tracker.open(tmp_path)) as store:
+    with closing(opened(tmp_path)) as store:
 
         async def run():
             for _ in range(3):

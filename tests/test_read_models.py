@@ -314,7 +314,7 @@ def test_a_type_was_seen_first_and_last_when_it_was_received_whatever_the_order(
 def test_what_is_stored_outside_of_sessions_has_no_visits(tmp_path):
     with closing(Tracker.open(tmp_path, create=True)) as store:
         store.append(deliveries([line(webhook("participant-joined", **MEETING, participantId="p"), 1)]))
-        with closing(sqlite3.connect(store.path)) as db:
+        with closing(sqlite3.connect(store.place)) as db:
             db.execute("UPDATE stored_events SET originator_id = 'resource:r'")
             db.commit()
         with Views.open(store) as opened:

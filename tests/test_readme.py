@@ -12,6 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import stores
 
 from projections.diagrams import mermaid
 from tracker.findings import CATALOGUE
@@ -24,6 +25,8 @@ BIN = Path(sysconfig.get_path("scripts"))
 BLOCK = re.compile(r"^```(bash|text|json|toml|mermaid)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETUP = re.compile(r"^python3 -m venv \.venv && \.venv/bin/pip install --quiet \S+ &&\n")
 TABLE = re.compile(r"(<!-- codes: .*? -->\n).*(<!-- /codes -->)", re.DOTALL)
+SPARK = "--engine spark"
+"""What is in a block that ``test_spark.py`` runs."""
 REGENERATE = bool(os.environ.get("REGENERATE_GOLDEN"))
 
 
@@ -53,7 +56,7 @@ def test_every_block_of_commands_works_and_prints_what_the_readme_says(checkout)
     environment.pop("TRACKER_DATA", None)
     printed, wrong, text = "", [], README.read_text("utf-8")
     for kind, body, _ in blocks():
-        if kind == "bash" and "pytest" not in body:
+        if kind == "bash" and not of_a_server(body) and SPARK not in body and "pytest" not in body:
             # CI runs the set-up as it stands; here is the environment that it would make.
             command = SETUP.sub("", body)
             done = subprocess.run(
@@ -69,6 +72,29 @@ def test_every_block_of_commands_works_and_prints_what_the_readme_says(checkout)
         README.write_text(text, "utf-8")
     else:
         assert wrong == []
+
+
+def of_a_server(body):
+    return "postgresql://" in body
+
+
+@pytest.mark.slow
+def test_the_blocks_for_a_server_work(checkout, postgres):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
+    environment |= {
+        "PATH": f"{BIN}:{postgres.bin}:{os.environ['PATH']}", "PGHOST": "127.0.0.1", "PGPORT": str(postgres.port),
+        "PGUSER": "tracker", "PGPASSWORD": stores.PASSWORD,
+    }  # fmt: skip
+    commands = [body for kind, body, _ in blocks() if kind == "bash" and of_a_server(body)]
+    assert len(commands) == 1
+    for command in ("tracker ingest examples/bad_monday.jsonl", *commands):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=checkout, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, command) == (0, command), done.stderr
+    assert done.stdout.count('"session_id":"fleet"') == 2
+    assert "236 deliveries, 15 sessions" in done.stdout
 
 
 def test_two_commands_do_all_the_set_up():

@@ -2,16 +2,16 @@
 
 import asyncio
 import socket
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import pytest
+import stores
 from meetings import stored, webhook
 from served import served, until
 
-import tracker.store
+import tracker.recorder
 from tracker import receiver
 from tracker.errors import StoreError
 from tracker.receiver import Clock, Histogram, Refused, Stats, Writer
@@ -120,7 +120,7 @@ def test_a_histogram_counts_each_value_at_the_first_bound_that_holds_it():
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(each_store, tmp_path):
     with served(tmp_path / "data") as running:
         yield running
 
@@ -128,8 +128,7 @@ def server(tmp_path):
 @contextmanager
 def locked(server):
     """While another connection writes."""
-    with closing(sqlite3.connect(server.tracker.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with stores.locked(server.tracker.data):
         yield
 
 
@@ -163,8 +162,10 @@ def test_what_the_queue_does_not_take_is_sent_away_until_the_store_is_free_again
     assert server.ask("/webhooks", "POST", BODY).headers["tracker-position"] == "4"
 
 
-def test_a_store_that_is_held_for_too_long_is_answered_with_503_and_said(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(tracker.store, "LOCK_TIMEOUT", 1)
+def test_a_store_that_is_held_for_too_long_is_answered_with_503_and_said(
+    each_store, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(tracker.recorder, "LOCK_TIMEOUT", 1)
     with served(tmp_path) as server:
         with locked(server):
             refused = server.ask("/webhooks", "POST", BODY)

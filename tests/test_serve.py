@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -13,8 +12,10 @@ from threading import Thread
 
 import keys
 import pytest
+import stores
 from meetings import line, rows, stored, webhook, write
 from served import until
+from stores import opened
 from traffic import Answers, bodies, contradictions, end_under_load, environment, post, request, serving
 
 from projections.follow import rebuild
@@ -43,7 +44,7 @@ def server(key, tmp_path_factory):
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(each_store, tmp_path):
     return tmp_path / "data"
 
 
@@ -61,9 +62,7 @@ def signed(body, *lines):
 
 def locked(data):
     """Another process that writes, until it is closed."""
-    other = sqlite3.connect(data / "events.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    return closing(other)
+    return stores.locked(data)
 
 
 def posting(server, answers, count):
@@ -327,7 +326,7 @@ def test_who_comes_while_another_process_writes_is_stored_once_that_is_done(data
 def test_a_log_may_be_ingested_while_webhooks_come(data, key, tmp_path):
     log = [line(body, 0) for body in bodies(3)]
     with serving(data, "--key", key) as server:
-        with closing(Tracker.open(data)) as store:
+        with closing(opened(data)) as store:
             for _ in ingest(store, Log(str(write(tmp_path / "log", log)))):
                 server.post(BODY)
             last = store.last_position()
@@ -337,18 +336,18 @@ def test_a_log_may_be_ingested_while_webhooks_come(data, key, tmp_path):
 
 
 def unrouted(data):
-    with closing(Tracker.open(data)) as store:
+    with closing(opened(data)) as store:
         return sum(1 for _ in store.unrouted())
 
 
 def test_receive_times_do_not_go_back_over_a_restart_when_the_clock_has(data, key):
     ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-    with closing(Tracker.open(data, create=True)) as store:
+    with closing(opened(data, create=True)) as store:
         store.append([parse(envelope.Received(BODY, ahead, SOURCE), 0)])
     with serving(data, "--key", key) as server:
         server.post(BODY)
         server.has_told("the clock is behind")
-    with closing(Tracker.open(data)) as store:
+    with closing(opened(data)) as store:
         assert [one.received_at for one in store.deliveries()] == [ahead, ahead]
 
 
@@ -449,7 +448,7 @@ def is_closed(address):
 @pytest.mark.slow
 def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, key):
     requests = [(body, request(body)) for body in bodies(8)]
-    with closing(Tracker.open(data, create=True)):
+    with closing(opened(data, create=True)):
         pass
     for _ in range(3):
         before = len(stored(data))
@@ -518,6 +517,40 @@ def test_keys_may_come_from_the_environment(data, key, tmp_path):
         assert [server.post(BODY, number).status for number in (0, 1, 2)] == [204, 204, 401]
 
 
+# Several of them
+
+
+def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, tmp_path):
+    with ExitStack() as running:
+        started = [
+            running.enter_context(serving(data, "--role", "receiver", "--key", key, views=tmp_path / "none"))
+            for _ in range(2)
+        ]
+        readers = [
+            running.enter_context(serving(data, "--role", "reader", views=tmp_path / name)) for name in "ab"
+        ]
+        bodies = [webhook("session-started", sessionId=f"s{number}", meetingId="m") for number in range(20)]
+        for number, body in enumerate(bodies):
+            assert started[number % 2].post(body).headers["tracker-position"] == str(number + 1)
+        heard = [one.ask("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
+        until(lambda: [one.ask("/readyz").status for one in (*started, *readers)] == [200] * 4)
+
+        assert heard[0] == heard[1]
+        assert {one["session_id"] for one in heard[0]} == {f"s{number}" for number in range(20)}
+        assert [one.metric("tracker_lag_deliveries") for one in readers] == [0, 0]
+        assert [one.metric("tracker_webhooks_stored_total") for one in started] == [10, 10]
+        assert (readers[0].post(BODY).status, started[0].ask("/api/sessions").status) == (404, 404)
+        assert [one.stop() for one in (*started, *readers)] == [0] * 4
+
+
+def test_a_reader_makes_no_store_and_takes_no_key(data, key):
+    missing = told_without_serving(data, "--role", "reader")
+    given = told_without_serving(data, "--role", "reader", "--key", str(key))
+
+    assert (missing.returncode, "there is no store" in missing.stderr) == (3, True)
+    assert (given.returncode, "a reader receives nothing" in given.stderr) == (2, True)
+
+
 # What is sent is judged as what is ingested
 
 
@@ -532,17 +565,12 @@ def test_what_simulate_sends_is_judged_as_its_log_received_then(data, key, tmp_p
     assert stored(data) == sent
 
     received = tmp_path / "received.jsonl"
-    received.write_bytes(tracker("export", "--data", data))
+    received.write_bytes(tracker("export", *stores.arguments(data)))
     tracker("ingest", received, "--data", tmp_path / "other")
-    assert rebuilt(data, tmp_path / "one.db") == rebuilt(tmp_path / "other", tmp_path / "two.db")
+    with closing(opened(data)) as one, closing(Tracker.open(tmp_path / "other")) as other:
+        assert rows(rebuild(one, path=tmp_path / "one.db")) == rows(rebuild(other, path=tmp_path / "two.db"))
 
 
 def tracker(*arguments):
     command = [sys.executable, "-m", "projections.cli", *map(str, arguments)]
     return subprocess.run(command, env=environment(), capture_output=True, check=True).stdout
-
-
-def rebuilt(data, path):
-    """Every row of the read models of a store."""
-    with closing(Tracker.open(data)) as store:
-        return rows(rebuild(store, path=path))

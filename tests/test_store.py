@@ -11,17 +11,22 @@ from pathlib import Path
 import attrs
 import meetings
 import pytest
+import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, deliveries, webhook
+from stores import change
 
 import tracker.store
 from projections.follow import Views, rebuild
 from projections.verify import Verification, verify
+from tracker import recorder
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
+from tracker.recorder import ConcurrentReadError, Seen
 from tracker.rules import Rules
 from tracker.session import fold, settle
-from tracker.store import ConcurrentReadError, EnvelopeMapper, Seen, Tracker, WebhookReceived, store_error
+from tracker.sqlite import sqlite_error
+from tracker.store import EnvelopeMapper, Tracker, WebhookReceived
 from tracker.webhook import parse
 
 STORED = Path(__file__).parent / "stored"
@@ -29,10 +34,10 @@ STORED = Path(__file__).parent / "stored"
 CREATE = """
 import sys
 from pathlib import Path
-from tracker.store import Tracker
 from tracker.webhook import parse
+from stores import opened
 #go
-store = Tracker.open(Path(sys.argv[1]), create=True)
+store = opened(sys.argv[1], create=True)
 store.append([parse(b'{"webhookType":"x"}')])
 store.close()
 """
@@ -40,13 +45,6 @@ store.close()
 
 def joined(session, participant="p"):
     return parse(webhook("participant-joined", sessionId=session, participantId=participant))
-
-
-def change(store, statement, *values):
-    """Changes the file by hand."""
-    with closing(sqlite3.connect(store.path)) as db:
-        db.execute(statement, values)
-        db.commit()
 
 
 def failure(action, *arguments, **options):
@@ -98,6 +96,7 @@ def test_without_the_position_in_the_source_the_events_are_not_stored_either(sto
     assert (store.count(), store.trackings("log:")) == (1, [("log:x", 7)])
 
 
+@pytest.mark.sqlite
 def test_without_the_events_the_position_in_the_source_is_not_stored_either(store):
     change(store, "CREATE TRIGGER no BEFORE INSERT ON stored_events BEGIN SELECT RAISE(ABORT, 'no'); END")
 
@@ -121,6 +120,7 @@ def test_a_position_is_never_given_twice(store):
     assert list(store.append([joined("a")])) == [3]
 
 
+@pytest.mark.sqlite
 def test_a_commit_is_on_the_disk_when_it_returns(store):
     with store.factory.datastore.transaction(commit=False) as cursor:
         found = []
@@ -131,8 +131,9 @@ def test_a_commit_is_on_the_disk_when_it_returns(store):
     assert found == [2, "wal"]
 
 
+@pytest.mark.sqlite
 def test_the_file_says_whose_it_is_and_in_which_format(store):
-    with closing(sqlite3.connect(store.path)) as db:
+    with closing(sqlite3.connect(store.place)) as db:
         found = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
 
     assert found == [0x4D545354, 1]
@@ -303,12 +304,13 @@ def test_a_database_of_another_program_is_told_and_left_alone(tmp_path, create):
 
 
 @pytest.mark.parametrize("create", [True, False])
+@pytest.mark.sqlite
 def test_a_store_of_a_newer_version_is_told_and_left_alone(store, create):
     store.close()
     change(store, "PRAGMA user_version = 2")
 
     assert (StoreVersionError, "was written by a newer version (format 2, this one knows 1)", True) == failure(
-        Tracker.open, store.path.parent, create=create
+        Tracker.open, store.data, create=create
     )
 
 
@@ -336,14 +338,15 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path, create):
     assert (StoreError, "is a directory, not a file", True) == failure(Tracker.open, tmp_path, create=create)
 
 
+@pytest.mark.sqlite
 def test_a_store_damaged_in_the_middle_is_told(store):
     store.append(joined("a", str(number)) for number in range(3000))
     store.close()
-    content = bytearray(store.path.read_bytes())
+    content = bytearray(Path(store.place).read_bytes())
     content[8192 : len(content) // 2] = b"\xaa" * (len(content) // 2 - 8192)
-    store.path.write_bytes(content)
+    Path(store.place).write_bytes(content)
 
-    with closing(Tracker.open(store.path.parent)) as damaged:
+    with closing(Tracker.open(store.data)) as damaged:
         assert StoreDamagedError is failure(lambda: list(damaged.deliveries()))[0]
 
 
@@ -354,16 +357,25 @@ def test_a_store_without_its_table_is_told(store):
 
 
 def test_a_writer_that_waits_too_long_for_another_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracker.store, "LOCK_TIMEOUT", 1)
+    monkeypatch.setattr(recorder, "LOCK_TIMEOUT", 1)
     with (
         closing(Tracker.open(tmp_path, create=True)) as store,
-        closing(sqlite3.connect(store.path, isolation_level=None)) as other,
+        closing(sqlite3.connect(store.place, isolation_level=None)) as other,
     ):
         other.execute("BEGIN IMMEDIATE")
 
         assert (StoreError, "another process has been writing for 1 s", True) == failure(
             store.append, [joined("a")]
         )
+
+
+def test_whether_it_can_be_written_is_tried_without_waiting_long_for_another(store):
+    store.try_to_write(1)
+    with stores.locked(store.data):
+        assert failure(store.try_to_write, 0.2)[1] == "another process has been writing for 0.2 s"
+    store.try_to_write(1)
+
+    assert store.count() == 0
 
 
 def test_a_disk_that_is_full_is_told_and_what_was_committed_is_kept(small_disk):
@@ -404,7 +416,7 @@ def test_a_file_system_that_is_read_only_is_told(small_disk):
     ],
 )
 def test_what_a_database_complains_of_is_told_with_its_place_and_a_hint(tmp_path, error, message):
-    told = store_error(tmp_path, error)
+    told = sqlite_error(tmp_path, error)
 
     assert (message, str(tmp_path), 3, True) == (told.message, told.place, told.exit_code, bool(told.hint))
 
@@ -484,9 +496,12 @@ def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_
         store.append([attrs.evolve(joined("a"), received=Received(b"{}", MORNING, "here"))])
     store.close()
     for version, name in ((1, "origin"), (2, "from")):
+        replaced = f"replace(state, 'source', '{name}')"
+        if stores.address(store.data):
+            replaced = f"convert_to(replace(convert_from(state, 'UTF8'), 'source', '{name}'), 'UTF8')"
         change(
             store,
-            f"UPDATE stored_events SET state = replace(state, 'source', '{name}') WHERE rowid = {version}",
+            f"UPDATE stored_events SET state = {replaced} WHERE notification_id = {version}",
         )
 
     def renaming(old, new):
@@ -496,13 +511,13 @@ def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_
 
     upcasters = (renaming("origin", "from"), renaming("from", "source"))
     monkeypatch.setattr(tracker.store, "UPCASTERS", upcasters)
-    with closing(Tracker.open(store.path.parent)) as opened:
+    with closing(stores.opened(store.data)) as opened:
         assert [Received(b"{}", MORNING, "here")] * 3 == [one.received for one in opened.deliveries()]
         assert [Received(b"{}", MORNING, "here")] * 3 == [event.received for event in opened.events.get("a")]
 
 
 def test_every_format_before_ours_has_an_upcaster():
-    assert len(tracker.store.UPCASTERS) == tracker.store.FORMAT - 1
+    assert len(tracker.store.UPCASTERS) == recorder.FORMAT - 1
 
 
 def test_the_types_are_the_topics(store):
@@ -515,6 +530,7 @@ def test_the_types_are_the_topics(store):
 # What was tampered with
 
 
+@pytest.mark.sqlite
 def test_a_state_that_was_stored_as_text_is_read_as_its_bytes(store):
     store.append([joined("é")])
     change(store, "UPDATE stored_events SET state = CAST(state AS TEXT)")
@@ -529,6 +545,7 @@ def test_a_state_that_was_stored_as_text_is_read_as_its_bytes(store):
 @pytest.mark.parametrize(
     "assignment", ["state = 7", "state = 1.5", "originator_version = 'text'", "originator_id = x'00'"]
 )
+@pytest.mark.sqlite
 def test_an_event_that_cannot_be_read_is_told_with_its_position(store, assignment):
     store.append([joined("a"), joined("a")])
     change(store, f"UPDATE stored_events SET {assignment} WHERE notification_id = 2")
@@ -550,15 +567,17 @@ def test_a_delivery_belongs_where_it_is_stored(store, stream):
 
 
 @pytest.mark.parametrize("format", [0, -1, -(2**31)])
+@pytest.mark.sqlite
 def test_a_format_that_there_never_was_is_told(store, format):
     store.close()
     change(store, f"PRAGMA user_version = {format}")
 
     assert (StoreDamagedError, f"has format {format}, which there never was", True) == failure(
-        Tracker.open, store.path.parent
+        Tracker.open, store.data
     )
 
 
+@pytest.mark.sqlite
 def test_a_counter_of_positions_that_is_gone_costs_no_position(store):
     store.append([joined("a"), joined("a")])
     change(store, "DELETE FROM sqlite_sequence")
@@ -623,12 +642,13 @@ def test_read_models_that_are_not_current_on_a_medium_that_is_read_only_are_told
         assert failure(verify, store, Rules())[0] is StoreError
 
 
+@pytest.mark.sqlite
 def test_a_schema_that_is_garbled_is_told(store):
     store.append([joined("a")])
     store.close()
-    content = store.path.read_bytes()
-    store.path.write_bytes(
+    content = Path(store.place).read_bytes()
+    Path(store.place).write_bytes(
         content.replace(b"CREATE TABLE stored_events", b"CREATE TABL\xff \xff\xfe\xfdred_events")
     )
 
-    assert StoreDamagedError is failure(Tracker.open, store.path.parent)[0]
+    assert StoreDamagedError is failure(Tracker.open, store.data)[0]

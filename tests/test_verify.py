@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import stores
 from meetings import lines as log_lines
 
 from projections import verify as verifying
@@ -15,13 +16,12 @@ from projections.verify import verify
 from tracker.envelope import decode
 from tracker.errors import StoreError
 from tracker.rules import Rules
-from tracker.store import Tracker
 from tracker.webhook import parse
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Tracker.open(tmp_path, create=True) as opened:
+def store(each_store, tmp_path):
+    with stores.opened(tmp_path, create=True) as opened:
         opened.append([parse(decode(line)) for line in log_lines(seed=1)])
         Views.open(opened).close()
         yield opened
@@ -45,20 +45,18 @@ def test_a_store_and_its_read_models_contradict_nothing(store):
 
 @pytest.mark.parametrize("table", ["sessions", "participants", "runs", "findings", "types"])
 def test_a_row_that_is_gone_is_named(store, table):
-    change(
-        store.path.with_name(VIEWS_DB), f"DELETE FROM {table} WHERE rowid = (SELECT MIN(rowid) FROM {table})"
-    )
+    change((store.data / VIEWS_DB), f"DELETE FROM {table} WHERE rowid = (SELECT MIN(rowid) FROM {table})")
     ((place, told),) = problems(store)
     assert (place.split()[0], told) == (table, "the log makes such a row, and it is not there")
 
 
 def test_a_row_that_nothing_makes_is_named(store):
-    change(store.path.with_name(VIEWS_DB), "INSERT INTO types (type, deliveries) VALUES ('made-up', 1)")
+    change(store.data / VIEWS_DB, "INSERT INTO types (type, deliveries) VALUES ('made-up', 1)")
     assert problems(store) == [("types made-up", "there is such a row, and nothing in the log makes it")]
 
 
 def test_of_many_differences_some_are_named_and_the_rest_counted(store):
-    change(store.path.with_name(VIEWS_DB), "UPDATE findings SET message = 'all is well'")
+    change(store.data / VIEWS_DB, "UPDATE findings SET message = 'all is well'")
     told = problems(store)
     assert (len(told), "more rows differ" in told[-1][1]) == (21, True)
 
@@ -73,19 +71,19 @@ def test_read_models_of_other_rules_are_no_contradiction(store):
 
 
 def test_read_models_that_are_no_database_are_named(store):
-    store.path.with_name(VIEWS_DB).write_bytes(b"garbage" * 1000)
+    (store.data / VIEWS_DB).write_bytes(b"garbage" * 1000)
     assert [place for place, _ in problems(store)] == [VIEWS_DB]
 
 
 def test_verifying_leaves_nothing_behind(store):
-    before = sorted(path.name for path in store.path.parent.iterdir())
+    before = sorted(path.name for path in store.data.iterdir())
     problems(store)
-    assert sorted(path.name for path in store.path.parent.iterdir()) == before
+    assert sorted(path.name for path in store.data.iterdir()) == before
 
 
 def test_read_models_that_were_not_compared_are_told(store):
     other = verify(store, Rules(severity={"S201": "error"}))
-    store.path.with_name(VIEWS_DB).unlink()
+    (store.data / VIEWS_DB).unlink()
     missing = verify(store, Rules())
 
     assert (other.problems, other.notes) == (
@@ -96,14 +94,14 @@ def test_read_models_that_were_not_compared_are_told(store):
 
 
 def test_a_changed_checkpoint_is_named(store):
-    change(store.path.with_name(VIEWS_DB), "UPDATE checkpoint SET as_of = '2026-01-01T00:00:00.000000Z'")
+    change(store.data / VIEWS_DB, "UPDATE checkpoint SET as_of = '2026-01-01T00:00:00.000000Z'")
     assert "checkpoint" in {place.split()[0] for place, _ in problems(store)}
 
 
 def test_read_models_of_another_log_are_named(store):
-    change(store.path, "UPDATE stored_events SET state = '{}' WHERE notification_id = 1")
+    stores.change(store, "UPDATE stored_events SET state = '{}' WHERE notification_id = 1")
     rebuild(store, stop=1)
-    change(store.path, "UPDATE stored_events SET state = '[]' WHERE notification_id = 1")
+    stores.change(store, "UPDATE stored_events SET state = '[]' WHERE notification_id = 1")
     assert problems(store)[-1] == (
         VIEWS_DB,
         "was made up to another event at position 1 than the store has there",
@@ -139,8 +137,9 @@ FIRST = " WHERE notification_id = 7"
         ("DELETE FROM stored_events", "position 1"),
     ],
 )
+@pytest.mark.sqlite
 def test_whatever_was_tampered_with_in_the_store_is_named(store, statement, place):
-    change(store.path, statement, least=-1)
+    stores.change(store, statement)
     assert place in {named for named, _ in problems(store)}
 
 
@@ -159,13 +158,13 @@ def test_whatever_was_tampered_with_in_the_store_is_named(store, statement, plac
     ],
 )
 def test_whatever_was_tampered_with_in_the_read_models_is_named(store, statement):
-    change(store.path.with_name(VIEWS_DB), statement, least=-1)
+    change(store.data / VIEWS_DB, statement, least=-1)
     assert [place for place, _ in problems(store)] == [VIEWS_DB]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_bytes_are_flipped_verifying_names_it_and_does_not_die(store, seed):
-    dice, path = random.Random(seed), store.path.with_name(VIEWS_DB)
+    dice, path = random.Random(seed), store.data / VIEWS_DB
     content = bytearray(path.read_bytes())
     for _ in range(20):
         content[dice.randrange(100, 8192 if seed % 2 else len(content))] ^= dice.randrange(1, 256)
@@ -197,14 +196,14 @@ def test_what_a_killed_verification_left_behind_is_removed(store):
         f"{VIEWS_DB}.verify-{gone}.rebuild-{gone}",
     ]
     for name in left:
-        store.path.with_name(name).touch()
+        (store.data / name).touch()
     problems(store)
-    assert [name for name in left if store.path.with_name(name).exists()] == []
+    assert [name for name in left if (store.data / name).exists()] == []
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
 def test_what_is_no_file_in_the_place_of_the_read_models_is_told(store, make):
-    path = store.path.with_name(VIEWS_DB)
+    path = store.data / VIEWS_DB
     path.unlink()
     make(path)
     with pytest.raises(StoreError) as caught:

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import attrs
 import keys
 from served import PATIENCE, Answer, until
+from stores import arguments as of_store
+from stores import opened
 
 from projections.verify import verify
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import Tracker
 
 
 @attrs.define
@@ -90,9 +91,18 @@ def environment():
 
 
 @contextmanager
-def serving(data, *arguments, cwd=None, **more):
+def serving(data, *arguments, cwd=None, views=None, **more):
     """``tracker serve`` at a free port; it is killed at the end if it still runs."""
-    command = [sys.executable, "-m", "projections.cli", "serve", "--data", data, "--port", "0", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "projections.cli",
+        "serve",
+        *of_store(data, views),
+        "--port",
+        "0",
+        *arguments,
+    ]
     process = subprocess.Popen(
         list(map(str, command)), cwd=cwd, env={**environment(), **more}, stderr=subprocess.PIPE, text=True
     )
@@ -191,7 +201,7 @@ def end_under_load(data, key, requests, seconds, sent=signal.SIGKILL, connection
 def contradictions(data, before, answers, connections=64):
     """What of the answers the store does not bear out, and what it contradicts of itself."""
     wrong = [f"{answers.twice} positions were given twice"] if answers.twice else []
-    with closing(Tracker.open(data)) as store:
+    with closing(opened(data)) as store:
         found = {one.position: one.body for one in store.deliveries() if one.position > before}
         lost = [position for position, body in answers.stored.items() if found.get(position) != body]
         wrong += [f"{len(lost)} acknowledged webhooks are not where they were said to be"] if lost else []

@@ -18,7 +18,8 @@ from eventsourcing.persistence import Tracking
 
 from tracker.errors import LogError
 from tracker.logs import STDIN, Line, Log, Oddities
-from tracker.store import PAGE, ConcurrentReadError, Seen, Tracker
+from tracker.recorder import ConcurrentReadError, Seen
+from tracker.store import PAGE, Tracker
 
 _SOURCE = "log:"
 

@@ -77,12 +77,13 @@ class Rules:
 
 @attrs.frozen
 class Config:
-    """What a ``tracker.toml`` says: ``data``, where the store is, ``keys``, files of public keys, ``[rules]``
-    and ``[[accept]]``."""
+    """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
+    ``keys``, files of public keys, ``[rules]`` and ``[[accept]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
     keys: tuple[Path, ...] = ()
+    store: str | None = None
 
 
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name != "accept"]
@@ -95,10 +96,13 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            refuse_unknown(name, ["data", "keys", "rules", "accept"], "setting")
+            refuse_unknown(name, ["data", "store", "keys", "rules", "accept"], "setting")
         data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
+        store = document.get("store")
         if data is not None and not _is_path(data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
+        if store is not None and not isinstance(store, str):
+            raise RulesError("store is no address", hint='write store = "postgresql://USER@HOST/DATABASE"')
         if not isinstance(keys, list) or not all(map(_is_path, keys)):
             raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         if not isinstance(rules, dict):
@@ -106,7 +110,7 @@ def load_config(path: Path) -> Config:
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept)
-        return Config(path.parent / data if data else None, rules, files)
+        return Config(path.parent / data if data else None, rules, files, store)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -53,31 +53,33 @@ log = logging.getLogger("projections.web")
 
 def create_app(
     tracker: Tracker,
-    receiver: Receiver,
-    live: Live,
+    receiver: Receiver | None,
+    live: Live | None,
     *,
     token: str | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server."""
+    """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
+
+    Without ``receiver`` it only answers, without ``live`` it only receives.
+    """
+    parts = [part for part in (receiver, live) if part is not None]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        receiver.start()
-        live.start()
+        for part in parts:
+            part.start()
         yield
-        await receiver.stop()
-        await live.stop()
+        for part in parts:
+            await part.stop()
 
     app = Starlette(
         routes=[
-            Route("/webhooks", receiver, methods=["POST"]),
+            *([Route("/webhooks", receiver, methods=["POST"])] if receiver else []),
             Route("/healthz", healthz),
             *health.routes,
             *metrics.routes,
-            *api.routes,
-            *routes,
-            *pages.routes,
+            *([*api.routes, *routes, *pages.routes] if live else []),
         ],
         middleware=[Middleware(Failures)],
         exception_handlers=HANDLERS,

@@ -272,9 +272,9 @@ class Change:
 
 @contract
 class Readiness:
-    """Whether webhooks can be stored and judged, and why not."""
+    """Whether webhooks can be stored and judged, and why not. Who only receives judges nothing."""
 
     ready: bool
     reasons: list[str]
-    position: int
-    lag: int
+    position: int | None
+    lag: int | None

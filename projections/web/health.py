@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from shutil import disk_usage
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
@@ -14,13 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projections.web import contracts
+from projections.web.snapshot import Live
 from tracker.errors import StoreError
-from tracker.store import Tracker, store_errors
 
 LAG_LIMIT = 1000
 """Deliveries that may wait to be judged."""
-ROOM = 16 << 20
-"""Bytes that must be free for the store to grow."""
 PATIENCE = 2
 """Seconds that another process may hold the store."""
 
@@ -28,45 +23,38 @@ PATIENCE = 2
 async def readyz(request: Request) -> Response:
     state = request.app.state
     reasons = await run_in_threadpool(lambda: list(_reasons(state)))
+    live = state.live
     ready = {
         "ready": not reasons,
         "reasons": reasons,
-        "position": state.live.checkpoint_position,
-        "lag": state.live.lag,
+        "position": live and live.checkpoint_position,
+        "lag": live and await run_in_threadpool(lambda: live.lag),
     }
     body = contracts.encode(ready, contracts.Readiness)
     return Response(body, 503 if reasons else 200, {"cache-control": "no-store"}, "application/json")
 
 
 def _reasons(state: State) -> Iterator[str]:
-    if state.live.stopping:
-        yield "the server stops"
     try:
-        _try_to_write(state.tracker)
+        if state.receiver is None:
+            state.tracker.last_position()
+        else:
+            state.tracker.try_to_write(PATIENCE)
     except StoreError as error:
         yield f"the store: {error.message}"  # without its place: nobody needs a token to read this
-    if not state.live.views_path.exists():
+    if state.live is not None:
+        yield from _not_following(state.live)
+
+
+def _not_following(live: Live) -> Iterator[str]:
+    if live.stopping:
+        yield "the server stops"
+    if not live.views_path.exists():
         yield "the read models are being made"
-    if state.live.lag > LAG_LIMIT:
-        yield f"{state.live.lag} deliveries wait to be judged, more than {LAG_LIMIT}"
-    if state.live.problem:
-        yield f"the read models: {state.live.problem}"
-
-
-def _try_to_write(tracker: Tracker) -> None:
-    """Raises ``StoreError`` where nothing could be stored. What failed before does not count: it may be over."""
-    with store_errors(tracker.path):
-        if disk_usage(tracker.path.parent).free < ROOM:
-            raise StoreError("the disk is full")
-        uri = f"{tracker.path.resolve().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                raise StoreError(f"another process has been writing for {PATIENCE} s") from error
+    if (lag := live.lag) > LAG_LIMIT:
+        yield f"{lag} deliveries wait to be judged, more than {LAG_LIMIT}"
+    if live.problem:
+        yield f"the read models: {live.problem}"
 
 
 routes = [Route("/readyz", readyz)]

@@ -56,23 +56,25 @@ class _Tracker(Collector):
     state: State
 
     def collect(self) -> Iterator[Metric]:
-        yield from _counted(self.state)
-        with suppress(StoreError), snapshot(self.state) as of:  # what was counted is wanted then most of all
-            yield from list(_stored(of.db))
+        receiver, live = self.state.receiver, self.state.live
+        failing = []
+        if receiver is not None:
+            yield from _received(receiver)
+            failing.append((("store",), bool(receiver.problem)))
+        if live is not None:
+            yield from _judged(live)
+            failing.append((("read_models",), bool(live.problem)))
+        yield _gauge("tracker_failing", "1 where the last attempt to write failed.", ("part",), failing)
+        if live is not None:
+            with (
+                suppress(StoreError),
+                snapshot(self.state) as of,
+            ):  # what was counted is wanted then most of all
+                yield from list(_stored(of.db))
 
 
-def _counted(state: State) -> Iterator[Metric]:
+def _received(receiver: Any) -> Iterator[Metric]:
     """Since the start, by this process."""
-    receiver, live = state.receiver, state.live
-    yield _counter(
-        "tracker_deliveries",
-        "Deliveries judged, by webhook type and by what each was taken for.",
-        ("type", "reading"),
-        {
-            (UNKNOWN, "unrouted"): 0,
-            **live.readings,
-        }.items(),  # from the first one on it shows that there was none
-    )
     yield _counter(
         "tracker_webhooks_stored", "Webhooks received and stored.", (), [((), receiver.stats.stored)]
     )
@@ -91,12 +93,23 @@ def _counted(state: State) -> Iterator[Metric]:
         "tracker_append_seconds", "Seconds that a transaction took.", receiver.stats.append_seconds
     )
     yield _gauge("tracker_webhooks_queued", "Webhooks that wait to be stored.", (), [((), receiver.queued)])
+
+
+def _judged(live: Any) -> Iterator[Metric]:
+    """Since the start, by this process."""
+    yield _counter(
+        "tracker_deliveries",
+        "Deliveries judged, by webhook type and by what each was taken for.",
+        ("type", "reading"),
+        {
+            (UNKNOWN, "unrouted"): 0,
+            **live.readings,
+        }.items(),  # from the first one on it shows that there was none
+    )
     yield _gauge("tracker_lag_deliveries", "Deliveries stored and not yet judged.", (), [((), live.lag)])
     yield _gauge(
         "tracker_position", "The position up to which is judged.", (), [((), live.checkpoint_position)]
     )
-    failing = [(("store",), bool(receiver.problem)), (("read_models",), bool(live.problem))]
-    yield _gauge("tracker_failing", "1 where the last attempt to write failed.", ("part",), failing)
 
 
 def _stored(db: Database) -> Iterator[Metric]:

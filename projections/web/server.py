@@ -76,7 +76,7 @@ class Patient(H11Protocol):
 class Server(uvicorn.Server):
     """Stops gently at the first signal and at once at the second, and ends without raising it again."""
 
-    def __init__(self, config: uvicorn.Config, live: Live, handler: Handler) -> None:
+    def __init__(self, config: uvicorn.Config, live: Live | None, handler: Handler) -> None:
         super().__init__(config)
         self._live, self._handler = live, handler
 
@@ -87,7 +87,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._live.let_go()
+        if self._live is not None:
+            self._live.let_go()
         await super().shutdown(sockets)
         self._handler.flush_floods(over=True)
 

@@ -320,7 +320,7 @@ def p3_rebuild(bench: Bench) -> Iterator[Row]:
 
 
 def p5_status(bench: Bench) -> Iterator[Row]:
-    with closing(Tracker.open(bench.store)) as tracker, closing(sqlite3.connect(tracker.path)) as db:
+    with closing(Tracker.open(bench.store)) as tracker, closing(sqlite3.connect(tracker.place)) as db:
         select = "SELECT state FROM stored_events WHERE originator_id = ? ORDER BY originator_version"
         stream, deliveries = db.execute(
             "SELECT originator_id, COUNT(*) FROM stored_events GROUP BY 1 ORDER BY ABS(COUNT(*) - 30) LIMIT 1"

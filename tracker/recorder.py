@@ -1,0 +1,186 @@
+"""What the event store asks of a database, and what every database answers in the same words.
+
+``tracker.sqlite`` and ``tracker.postgres`` are the two. Each has a ``Recorder``, which is the library's with
+positions that are never used twice and versions computed under the write lock, and a ``Database``, which
+knows where it is, whether it is one of ours, and what its complaints mean.
+
+A statement is written once, with ``?`` for each value. What the two spell differently is in the attributes
+of the recorder.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import attrs
+from eventsourcing.persistence import InfrastructureFactory, Notification, ProcessRecorder, StoredEvent
+from eventsourcing.utils import Environment
+
+from tracker.errors import StoreError
+
+FORMAT = 1
+"""The version of the tables; a higher one was written by a newer program."""
+APPLICATION_ID = 0x4D545354
+"""What marks a database as ours: "MTST"."""
+LOCK_TIMEOUT = 60
+"""Seconds to wait for another process that writes."""
+SOURCE_ENDS = 45
+"""The source stands in the envelope behind the receive time, which has no more bytes; the body begins later."""
+Rows = list[tuple[Any, ...]]
+Forward = Callable[[bytes | None, Sequence[StoredEvent]], Sequence[StoredEvent]]
+"""Gives events receive times that are not before that of a stored state."""
+
+
+@attrs.frozen
+class Seen:
+    """The names, of this prefix and with positions in ``(after, up_to]``, that a writer knows of."""
+
+    prefix: str
+    after: int
+    up_to: int
+    names: frozenset[str]
+
+
+class ConcurrentReadError(Exception):
+    """Another process has stored something since the writer looked."""
+
+
+@attrs.frozen
+class Newest:
+    """Asks for the newest state behind a position that holds some bytes; ``forward`` may change the events for it."""
+
+    holds: bytes
+    after: int
+    forward: Forward
+
+
+class Recorder(ProcessRecorder):
+    """What ``tracker.store`` needs beyond the library's interface."""
+
+    state: ClassVar[str]
+    """The column of that name, as bytes."""
+    holds: ClassVar[str]
+    """Whether a state holds some bytes near its beginning, where no body can reach."""
+    is_tracking: ClassVar[str]
+    """Whether a row of ``tracking`` is one."""
+    counter: ClassVar[tuple[str, str]]
+    """The table that holds the last position given, and the SELECT that reads it."""
+    hears: ClassVar[bool]
+    """Whether ``listen`` hears of what other processes store."""
+
+    @abstractmethod
+    def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
+        """What several SELECTs give at one moment."""
+
+    @abstractmethod
+    def create_table(self) -> None:
+        """Makes the tables, unless another process has made them since we looked."""
+
+    @abstractmethod
+    def damage(self) -> Rows:
+        """What the database itself finds wrong: (place, problem)."""
+
+    @abstractmethod
+    def try_to_write(self, patience: float) -> None:
+        """Raises where nothing could be stored within so many seconds."""
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """What a SELECT gives inside a transaction."""
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """What a SELECT gives."""
+        return self.at_once((statement, values))[0]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        conditions, values = ["1 = 1"], list[Any]()
+        if start is not None:
+            conditions.append("notification_id >= ?" if inclusive_of_start else "notification_id > ?")
+            values.append(start)
+        if stop is not None:
+            conditions.append("notification_id <= ?")
+            values.append(stop)
+        if topics:
+            conditions.append(f"topic IN ({','.join('?' * len(topics))})")
+            values.extend(topics)
+        rows = self.rows(
+            f"SELECT originator_id, originator_version, topic, {self.state}, notification_id FROM stored_events "
+            f"WHERE {' AND '.join(conditions)} ORDER BY notification_id LIMIT ?",
+            (*values, limit),
+        )
+        return [Notification(*row) for row in rows]
+
+    def newest(self, holds: bytes, after: int) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the newest state behind a position that holds some bytes."""
+        statement = (
+            f"SELECT {self.state} FROM stored_events WHERE notification_id > ? AND {self.holds} "
+            "ORDER BY notification_id DESC LIMIT 1"
+        )
+        return statement, (after, holds)
+
+    def _compare(self, c: Any, seen: Seen) -> None:
+        rows = self._select(
+            c,
+            "SELECT application_name FROM tracking WHERE notification_id > ? AND notification_id <= ? "
+            f"AND {self.is_tracking}",
+            (seen.after, seen.up_to),
+        )
+        if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
+            raise ConcurrentReadError
+
+    def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
+        """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
+        if seen is not None:
+            self._compare(c, seen)
+        if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
+            raise ConcurrentReadError
+
+    def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:
+        rows = self._select(c, *self.newest(asked.holds, asked.after))
+        return asked.forward(rows[0][0] if rows else None, events)
+
+
+class Database(Protocol):
+    """Where the events of one store are."""
+
+    place: str
+    """As it is named in an error; no password is in it."""
+    owner: str
+    """As it is named where all is well."""
+
+    def check(self, *, create: bool) -> bool:
+        """Whether its tables are to be made. Raises ``StoreError`` where it is none of ours, or cannot be."""
+
+    def factory(self, env: Environment) -> InfrastructureFactory[Any]: ...
+
+    def recorder(self, factory: Any) -> Recorder: ...
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turns what the database complains of into a ``StoreError`` that says what to do."""
+
+
+def make_directory(data: Path) -> None:
+    if data.exists() and not data.is_dir():
+        raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"
+        ) from error
