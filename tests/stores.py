@@ -110,6 +110,7 @@ class Server:
                  "fsync = off", "max_connections = 200", "log_min_messages = fatal", *settings]  # fmt: skip
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{line}\n" for line in lines)
+        self.watch = self._watched()
         self.start()
 
     def url(self, database="postgres", user="tracker", password=PASSWORD, host="127.0.0.1", more=""):
@@ -127,9 +128,15 @@ class Server:
         self._run("pg_ctl", "-D", self.data, "reload")
 
     def remove(self):
-        if (self.data / "postmaster.pid").exists():
-            self.stop("immediate")
-        shutil.rmtree(self.place)
+        self.watch.communicate()
+
+    def _watched(self):
+        """A process that ends the server and removes its files when we let go of it, also by being killed."""
+        stop = f"read -r _; {self.bin}/pg_ctl -D {self.data} -m immediate stop; rm -rf {self.place}"
+        return subprocess.Popen(
+            ["sh", "-c", stop], **self.user, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
 
     def _run(self, program, *given):
         command = [str(self.bin / program), *map(str, given)]
