@@ -14,6 +14,7 @@ from datetime import datetime
 import attrs
 import msgspec
 
+from tracker.bulk import bulk
 from tracker.envelope import UNVERIFIED, Received
 from tracker.errors import LogError
 from tracker.findings import Finding
@@ -60,11 +61,12 @@ def audit(
     once where something comes after its last window.
     """
     run = _Run(rules, see)
-    for delivery in deliveries:
-        at = delivery.received_at
-        if as_of is None or at is None or at <= as_of:
-            run.hear(delivery)
-    return run.end(as_of)
+    with bulk():
+        for delivery in deliveries:
+            at = delivery.received_at
+            if as_of is None or at is None or at <= as_of:
+                run.hear(delivery)
+        return run.end(as_of)
 
 
 @attrs.define

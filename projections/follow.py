@@ -40,6 +40,7 @@ from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
 from tracker.accept import accepted, with_accepted
 from tracker.aggregate import Judgement
+from tracker.bulk import bulk
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -126,7 +127,8 @@ class Views:
     def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None) -> Views:
         views = cls(tracker.path.with_name(VIEWS_DB), rules)
         try:
-            views.catch_up(tracker, progress)
+            with bulk():
+                views.catch_up(tracker, progress)
         except BaseException:
             views.close()
             raise
@@ -426,7 +428,7 @@ def rebuild(
     try:
         with store_errors(live):
             beside.write_bytes(b"")
-            with Views(beside, rules, scratch=True) as views:
+            with bulk(), Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)
                 if as_of is not None:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "tracker": {
         "errors": set(),
+        "bulk": set(),
         "findings": {"attrs"},
         "accept": {"attrs"},
         "rules": {"attrs"},
