@@ -10,6 +10,8 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 import attrs
 import msgspec
@@ -20,17 +22,20 @@ from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
-from tracker.session import Session, SessionState, conclude, judge, next_deadline, settle
+from tracker.session import Session, SessionState, conclude, judge, next_deadline
 from tracker.store import UNROUTED
 from tracker.traffic import Span, Traffic, consequence, dated, overlapping, rival, span
 from tracker.webhook import Delivery, parse
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be put aside."""
-_Heard = tuple[int, bytes, datetime | None, str | None, bool, int | None]
-"""What a session is folded from again; from where it came says nothing of it."""
+_Heard = tuple[int, Received]
+"""A position, and what was received there."""
+_Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
+"""The same as it is put aside; from where it came says nothing of the session."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[_Heard]).decode
+_unpack = msgspec.msgpack.Decoder(list[_Packed]).decode
+_unpack_span = msgspec.msgpack.Decoder(tuple[Span, SessionState]).decode
 
 
 @attrs.define
@@ -71,41 +76,60 @@ def audit(
 
 @attrs.define
 class _Aside:
-    """What was heard of sessions that are over, in a file of its own that goes with the audit."""
+    """The sessions that are over, in a file that goes with the audit: what was heard of each, and when it was.
+
+    What was heard is written one after the other; only the few bytes that say when are found by the stream.
+    """
 
     db: sqlite3.Connection = attrs.field(factory=lambda: sqlite3.connect(""))
 
     def __attrs_post_init__(self) -> None:
-        self.db.execute("CREATE TABLE heard (stream TEXT PRIMARY KEY, lines BLOB) WITHOUT ROWID")
+        self.db.execute("CREATE TABLE heard (id INTEGER PRIMARY KEY, lines BLOB)")
+        self.db.execute(
+            "CREATE TABLE over (stream TEXT PRIMARY KEY, meeting TEXT, span BLOB, heard INTEGER) WITHOUT ROWID"
+        )
 
-    def put(self, stream: str, heard: list[Delivery]) -> None:
-        packed = _pack([_heard(one.position, one.received) for one in heard])
-        self.db.execute("INSERT INTO heard VALUES (?, ?)", (stream, packed))
+    def put(self, session: Session, heard: list[_Heard]) -> None:
+        """Where nothing is heard any more, what was heard need not be given."""
+        packed = _pack([_packed(position, received) for position, received in heard])
+        lines = self.db.execute("INSERT INTO heard (lines) VALUES (?)", (packed,)).lastrowid if heard else None
+        meeting = session.meeting_id if session.session_id is not None else None
+        told = _pack((span(session), session.state))
+        self.db.execute("INSERT INTO over VALUES (?, ?, ?, ?)", (session.stream, meeting, told, lines))
 
-    def fetch(self, stream: str) -> list[Delivery]:
+    def fetch(self, stream: str) -> list[_Heard]:
         """What was heard of it, which is not aside any more; nothing of one that never was."""
-        row = self.db.execute("SELECT lines FROM heard WHERE stream = ?", (stream,)).fetchone()
+        row = self.db.execute("SELECT heard FROM over WHERE stream = ?", (stream,)).fetchone()
         if row is None:
             return []
-        self.db.execute("DELETE FROM heard WHERE stream = ?", (stream,))
-        return [_delivery(*one) for one in _unpack(row[0])]
+        ((lines,),) = self.db.execute("SELECT lines FROM heard WHERE id = ?", row)
+        self.db.execute("DELETE FROM heard WHERE id = ?", row)
+        self.db.execute("DELETE FROM over WHERE stream = ?", (stream,))
+        return [_unpacked(*one) for one in _unpack(lines)]
+
+    def of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
+        """The sessions of each meeting that had several."""
+        several = "SELECT meeting FROM over WHERE meeting IS NOT NULL GROUP BY meeting HAVING COUNT(*) > 1"
+        rows = self.db.execute(f"SELECT meeting, span FROM over WHERE meeting IN ({several}) ORDER BY meeting")
+        for _, ones in groupby(rows, key=itemgetter(0)):
+            yield [_unpack_span(told) for _, told in ones]
 
 
-def _heard(position: int, received: Received) -> _Heard:
+def _packed(position: int, received: Received) -> _Packed:
     refuted = received.verified_by == UNVERIFIED
     return position, received.body, received.received_at, received.unread_time, refuted, received.cut_from
 
 
-def _delivery(
+def _unpacked(
     position: int,
     body: bytes,
     at: datetime | None,
     unread_time: str | None,
     refuted: bool,  # noqa: FBT001 - as it was packed
     cut_from: int | None,
-) -> Delivery:
+) -> _Heard:
     verified_by = UNVERIFIED if refuted else None
-    return parse(Received(body, at, "", verified_by, unread_time, cut_from), position)
+    return position, Received(body, at, "", verified_by, unread_time, cut_from)
 
 
 @attrs.define
@@ -117,33 +141,33 @@ class _Run:
     result: Audit = attrs.field(factory=Audit)
     traffic: Traffic = attrs.field(factory=Traffic)
     sessions: dict[str, Session] = attrs.field(factory=dict)
-    heard: dict[str, list[Delivery]] = attrs.field(factory=dict)
+    heard: dict[str, list[_Heard]] = attrs.field(factory=dict)
     aside: _Aside = attrs.field(factory=_Aside)
     found: dict[str, list[Finding]] = attrs.field(factory=dict)
     alone: list[Finding] = attrs.field(factory=list)
     named: dict[str, set[str]] = attrs.field(factory=dict)
-    meetings: dict[str | None, set[str]] = attrs.field(factory=dict)
-    spans: dict[str | None, list[Span]] = attrs.field(factory=dict)
-    rivals: dict[str, Span] = attrs.field(factory=dict)
 
     def hear(self, delivery: Delivery) -> None:
         self.result.deliveries += 1
         self.traffic.hear(delivery, self.rules)
-        if delivery.stream.startswith(UNROUTED):  # it stands alone; only what its stream named is known
-            alone = Session(delivery.stream, named=self.named.setdefault(delivery.stream, set()))
+        stream = delivery.stream
+        if stream.startswith(UNROUTED):  # it stands alone; only what its stream named is known
+            alone = Session(stream, named=self.named.setdefault(stream, set()))
             judge(alone, delivery, self.rules)
             self.alone.extend(alone.findings)
             return
-        session = self.sessions.get(delivery.stream) or self._begin(delivery)
+        session = self.sessions.get(stream) or self._begin(delivery)
         judge(session, delivery, self.rules)
-        self.heard[delivery.stream].append(delivery)
-        self.meetings.setdefault(session.meeting_id, set()).add(delivery.stream)
+        self.heard[stream].append((delivery.position, delivery.received))
         if self.result.deliveries % SWEEP == 0:
             self._sweep()
 
     def end(self, as_of: datetime | None) -> Audit:
-        for stream in list(self.sessions):
-            self._tell(stream, as_of or self.traffic.newest)
+        as_of = as_of or self.traffic.newest
+        for session in self.sessions.values():
+            self._put_aside(conclude(session, as_of, self.rules), [])
+        for sessions in self.aside.of_one_meeting():
+            self._overlap(sessions, as_of)
         found = [*self.alone, *self.traffic.findings(self.rules)]
         for ones in self.found.values():
             found.extend(consequence(one, self.traffic, self.rules) for one in ones)
@@ -159,78 +183,69 @@ class _Run:
     def _begin(self, delivery: Delivery) -> Session:
         """The session before this delivery: a new one, or one that had been put aside, folded again."""
         stream = delivery.stream
-        session = self.sessions[stream] = Session(stream, delivery.session_id)
-        self.heard[stream] = self.aside.fetch(stream)
-        for earlier in self.heard[stream]:
-            judge(session, earlier, self.rules)
-        if session.deliveries:
+        heard = self.heard[stream] = self.aside.fetch(stream)
+        if heard:
             self.found.pop(stream, None)
-            self.result.told.pop(delivery.session_id or "", None)
-            beside = self.spans.get(session.meeting_id, [])
-            beside[:] = [one for one in beside if one.stream != stream]
+            self.result.told.pop(stream, None)
         elif delivery.session_id is not None:
             self.result.sessions += 1
+        return self._fold(stream, delivery.session_id)
+
+    def _fold(self, stream: str, session_id: str | None) -> Session:
+        """The session of all that was heard of it."""
+        session = self.sessions[stream] = Session(stream, session_id)
+        for position, received in self.heard[stream]:
+            judge(session, parse(received, position), self.rules)
         return session
 
-    def _tell(self, stream: str, as_of: datetime | None) -> None:
-        """What is found of a session, now that nothing is expected of it any more."""
-        session = conclude(self.sessions[stream], as_of, self.rules)
+    def _sweep(self) -> None:
+        """Puts aside who is over."""
+        now = self.traffic.newest
+        if now is None:
+            return
+        for session in [one for one in self.sessions.values() if _is_silent(one, now, self.rules)]:
+            conclude(session, now, self.rules)
+            if next_deadline(session, self.rules) is None:
+                del self.sessions[session.stream]
+                self._put_aside(session, self.heard.pop(session.stream))
+            else:  # it goes on as if nobody had looked
+                self._fold(session.stream, session.session_id)
+
+    def _put_aside(self, session: Session, heard: list[_Heard]) -> None:
+        """Tells what is found of a session, now that nothing is expected of it any more."""
+        self.aside.put(session, heard)
         found = [*dated(session)]
-        other = self._rival(session)
-        if other is not None:
-            found.append(overlapping(session, other, self.rules, as_of))
         if found:
-            self.found[stream] = found
+            self.found[session.stream] = found
             if session.session_id is not None:
                 self.result.told[session.session_id] = session.meeting_id, session.state
         if self.see:
             self.see(session)
 
-    def _rival(self, session: Session) -> Span | None:
-        """The session of its meeting that it overlaps with."""
-        if session.meeting_id is None or session.session_id is None:
-            return None
-        this = span(session)
-        beside = (self.sessions[stream] for stream in self.meetings[session.meeting_id])
-        known = [*map(span, beside), *self.spans.get(session.meeting_id, ())]
-        if this.stream in self.rivals:  # it had been put aside
-            known.append(self.rivals[this.stream])
-        other = rival(this, known, self.rules)
-        if other is not None:
-            self.rivals[this.stream] = other
-        return other
-
-    def _sweep(self) -> None:
-        """Puts aside who is over. Of one that others of its meeting may overlap with, it is kept when it was."""
-        now = self.traffic.newest
-        seen = [_over(one, now, self.rules) for one in self.sessions.values()] if now is not None else []
-        over = [one for one in seen if one is not None]
-        self.sessions.update((session.stream, session) for session in over)
-        for session in over:
-            self._tell(session.stream, now)
-        for session in over:
-            del self.sessions[session.stream]
-            self.aside.put(session.stream, self.heard.pop(session.stream))
-            beside = self.meetings[session.meeting_id]
-            beside.remove(session.stream)
-            self.spans.setdefault(session.meeting_id, []).append(span(session))
-            if not beside:
-                del self.meetings[session.meeting_id], self.spans[session.meeting_id]
-        for meeting in {session.meeting_id for session in over} & self.spans.keys():
-            live = [span(self.sessions[stream]) for stream in self.meetings[meeting]]
-            spans = self.spans[meeting]
-            self.spans[meeting] = [one for one in spans if any(rival(this, [one], self.rules) for this in live)]
+    def _overlap(self, sessions: list[tuple[Span, SessionState]], as_of: datetime | None) -> None:
+        """Tells which of the sessions of one meeting began while another one was live."""
+        spans = [one for one, _ in sessions]
+        for this, state in sessions:
+            other = rival(this, spans, self.rules)
+            if other is not None:
+                found = overlapping(_session_of(this), other, self.rules, as_of)
+                self.found.setdefault(this.stream, []).append(found)
+                self.result.told[this.stream] = this.meeting_id, state
 
 
-def _over(session: Session, now: datetime, rules: Rules) -> Session | None:
-    """The session settled, if time will change nothing more of it, and a copy of what came would be none of a redelivery."""
-    last = session.last_seen_at
-    if last is None or now - last <= rules.redelivery:
-        return None
-    if session.active and not session.ended and now - last < rules.session_idle:
-        return None
-    settled = settle(session, now, rules)
-    return settled if next_deadline(settled, rules) is None else None
+def _session_of(one: Span) -> Session:
+    """As much of a session as its span tells."""
+    session = Session(one.stream, one.stream, one.meeting_id)
+    session.first_position, session.first_seen_at = one.first_position, one.began
+    return session
+
+
+def _is_silent(session: Session, now: datetime, rules: Rules) -> bool:
+    """Whether a session is likely to be over: a copy of what came would be none of a redelivery."""
+    last, due = session.last_seen_at, session.next_deadline
+    if last is None or now - last <= rules.redelivery or (due is not None and due > now):
+        return False
+    return session.ended or not session.active or now - last >= rules.session_idle
 
 
 @attrs.define
