@@ -19,10 +19,12 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 
-import attrs
 import msgspec
+
+from tracker.values import frozen
 
 RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
 UNVERIFIED = ""
@@ -45,7 +47,7 @@ _Raw = msgspec.Raw
 T = TypeVar("T")
 
 
-@attrs.frozen
+@frozen
 class Received:
     """One webhook as it was received.
 
@@ -91,6 +93,7 @@ class _Signed(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line)
 _signed = msgspec.json.Decoder(_Signed)
 _text = msgspec.json.Decoder(str)
+_receive_times = attrgetter(*RECEIVE_TIME_NAMES)
 _any = msgspec.json.Decoder()
 _quote = msgspec.json.Encoder().encode
 _scan = json.JSONDecoder().raw_decode
@@ -106,10 +109,10 @@ def decode(line: bytes, source: str = "") -> Received:
     try:
         found = decode_json(_line, line)
     except UNREADABLE:
-        return Received(line, source=source)
+        return Received(line, None, source)
     body = None if _is_bare(found) else _body(found, line)
     if body is None:
-        return Received(line, source=source)
+        return Received(line, None, source)
     received_at, unread_time = _receive_time(found)
     return Received(
         body,
@@ -174,7 +177,7 @@ def _quoted(text: str) -> bytes:
 
 def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
-    if _too_deep(text):
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _too_deep(text):
         raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
@@ -187,8 +190,6 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
 
 def _too_deep(text: bytes) -> bool:
     """Whether it is nested deeper than we read, wherever it is read: Python's own limit depends on the caller."""
-    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
-        return False
     depth = deepest = 0
     for bracket in _NO_BRACKET.sub(b"", _STRING.sub(b"", text)):
         depth += 1 if bracket in b"{[" else -1
@@ -213,7 +214,7 @@ def isoformat(time: datetime) -> str:
 
 def parse_time(text: str) -> datetime | None:
     """ISO 8601 (UTC where it names no zone) or an epoch in s, ms, µs or ns; ``None`` if neither."""
-    if _NUMBER.fullmatch(text):
+    if "-" not in text and _NUMBER.fullmatch(text):
         return _from_epoch(text)
     try:
         time = datetime.fromisoformat(text)
@@ -282,12 +283,11 @@ def _skip_white(text: str, place: int) -> int:
 
 
 def _receive_time(found: _Line) -> tuple[datetime | None, str | None]:
-    for name in RECEIVE_TIME_NAMES:
-        value = getattr(found, name)
-        if value is not msgspec.UNSET and bytes(value) != b"null":
-            text = _string(value)
-            if text is None:
-                text = bytes(value).decode(errors="replace")
+    for value in _receive_times(found):
+        text = _string(value)
+        if text is None and value is not msgspec.UNSET and bytes(value) != b"null":
+            text = bytes(value).decode(errors="replace")
+        if text is not None:
             time = parse_time(text)
             return (time, None) if time is not None else (None, text)
     return None, None

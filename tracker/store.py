@@ -47,6 +47,7 @@ from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
+from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, Delivery, parse
 
 FORMAT = 1
@@ -72,7 +73,7 @@ UPCASTERS: tuple[Upcaster, ...] = ()
 for a file that a newer program goes on with holds states of several formats."""
 
 
-@attrs.frozen
+@frozen
 class WebhookReceived:
     """The one domain event: a webhook was received. Everything else is derived from it."""
 
