@@ -95,6 +95,7 @@ _signed = msgspec.json.Decoder(_Signed)
 _text = msgspec.json.Decoder(str)
 _receive_times = attrgetter(*RECEIVE_TIME_NAMES)
 _any = msgspec.json.Decoder()
+_value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
 _scan = json.JSONDecoder().raw_decode
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -172,12 +173,15 @@ def encode(received: Received) -> bytes:
 
 def _quoted(text: str) -> bytes:
     """A JSON string; a file's name may hold what no text can."""
-    return _quote(text.encode(errors="replace").decode())
+    try:
+        return _quote(text)
+    except UnicodeEncodeError:
+        return _quote(text.encode(errors="replace").decode())
 
 
-def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_DEPTH) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
-    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _too_deep(text):
+    if text.count(b"{") + text.count(b"[") > depth and _depth(text) > depth:
         raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
@@ -188,13 +192,13 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         return decoder.decode(whole)
 
 
-def _too_deep(text: bytes) -> bool:
-    """Whether it is nested deeper than we read, wherever it is read: Python's own limit depends on the caller."""
+def _depth(text: bytes) -> int:
+    """How deep it is nested, wherever it is read: Python's own limit depends on the caller."""
     depth = deepest = 0
     for bracket in _NO_BRACKET.sub(b"", _STRING.sub(b"", text)):
         depth += 1 if bracket in b"{[" else -1
         deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH
+    return deepest
 
 
 def mended(text: bytes) -> bytes:
@@ -208,7 +212,7 @@ def mended(text: bytes) -> bytes:
 
 def isoformat(time: datetime) -> str:
     """ISO 8601 in UTC with a ``Z``, as short as it is exact."""
-    text = time.astimezone(UTC).isoformat().removesuffix("+00:00")
+    text = (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat().removesuffix("+00:00")
     return (text.rstrip("0") if time.microsecond else text) + "Z"
 
 
@@ -312,8 +316,8 @@ def _is_object_on_one_line(body: bytes) -> bool:
         return False
     try:
         body.isascii() or body.decode()
-        held = decode_json(_line, b'{"webhook":' + body + b"}").webhook
+        held = decode_json(_value, body, MAX_DEPTH - 1)  # the envelope is one level more
     except UNREADABLE:
         return False
     # Braces at both ends are not enough: {"a":1},"source":{} has them and is no object.
-    return held is not msgspec.UNSET and bytes(held) == body
+    return bytes(held) == body

@@ -104,10 +104,11 @@ class EnvelopeMapper(Mapper[str]):
         """Needs neither transcoder nor cipher: the state is a line of text."""
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        state = envelope.encode(domain_event.received)
-        return StoredEvent(
-            domain_event.originator_id, domain_event.originator_version, domain_event.topic, state
-        )
+        event = domain_event
+        return self.stored(event.originator_id, event.originator_version, event.topic, event.received)
+
+    def stored(self, stream: str, version: int, topic: str, received: Received) -> StoredEvent:
+        return StoredEvent(stream, version, topic, envelope.encode(received))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         received = self.to_received(stored_event.state)
@@ -311,10 +312,8 @@ class Tracker(Application[str]):
         With ``tracking``, the position in a source is recorded in the same transaction. Raises
         ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
         """
-        events = [
-            WebhookReceived(delivery.stream, 0, delivery.topic, delivery.received) for delivery in deliveries
-        ]
-        stored = [self.mapper.to_stored_event(event) for event in events]
+        assert isinstance(self.mapper, EnvelopeMapper)
+        stored = [self.mapper.stored(one.stream, 0, one.topic, one.received) for one in deliveries]
         with store_errors(self.path):
             return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
 
