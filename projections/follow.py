@@ -62,6 +62,10 @@ TABLES: tuple[Table, ...] = (
     spans.TABLE,
 )
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
+BULK = 10 * PAGE
+"""Events of a page of a rebuild: a session's rows are written once a page, and nobody waits for them."""
+CACHE = 64 << 10
+"""KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
 MEMORY = 20_000
 """Sessions kept folded between pages."""
 SOURCES = {
@@ -202,7 +206,8 @@ class Views:
             silences = len(self.traffic.silences)
             readings: Counter[tuple[str, str]] = Counter()
             for delivery, version in page:
-                of_types.update(dict.fromkeys(self.traffic.hear(delivery, self.rules)))
+                for webhook_type in self.traffic.hear(delivery, self.rules):
+                    of_types[webhook_type] = None
                 if delivery.stream.startswith(UNROUTED):
                     judgement = self._judge_unrouted(tracker, delivery)
                 else:
@@ -272,18 +277,23 @@ class Views:
         """Writes the rows of these streams, and of the sessions that are seen otherwise because of them."""
         settled = {stream: self._settled(tracker, stream, as_of) for stream in touched}
         self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
-        for session in list(settled.values()):
-            for stream in spans.later_ones(self.db, session) if session.meeting_id else ():
-                settled.setdefault(stream, self._settled(tracker, stream, as_of))
+        later = {
+            stream: self._settled(tracker, stream, as_of)
+            for session in settled.values()
+            for stream in (spans.later_ones(self.db, session) if session.meeting_id else ())
+            if stream not in settled
+        }
+        self._replace(spans.TABLE, later, [row for one in later.values() for row in spans.rows(one)])
+        settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
             session = told(self.db, self.traffic, self.rules, session, as_of)  # noqa: PLW2901 - the same one
             rows[deadlines.TABLE.name].extend(deadlines.rows(session, self.rules))
             for table in TABLES:
-                if table.rows:
+                if table.rows and table is not spans.TABLE:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
-            if table is not types.TABLE:
+            if table not in (types.TABLE, spans.TABLE):
                 self._replace(table, settled, rows[table.name])
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
@@ -378,6 +388,8 @@ class Views:
             # A file that is thrown away when anything goes wrong needs no journal.
             self.db.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
             self.db.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
+            if self._scratch:
+                self.db.execute(f"PRAGMA cache_size=-{CACHE}")
 
 
 def told(
@@ -407,7 +419,7 @@ def rebuild(
     progress: Progress | None = None,
     *,
     path: Path | None = None,
-    page_size: int = PAGE,
+    page_size: int = BULK,
     stop: int | None = None,
     as_of: datetime | None = None,
 ) -> Path:

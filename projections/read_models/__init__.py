@@ -50,8 +50,8 @@ class Table:
 
 def text(time: datetime | None) -> str | None:
     """A time as the read models hold it: of one width, so that text sorts as time does."""
-    return (
-        None
-        if time is None
-        else time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-    )
+    if time is None:
+        return None
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
