@@ -23,9 +23,8 @@ from tracker.findings import Finding
 from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
 from tracker.session import Session, SessionState, conclude, judge, next_deadline
-from tracker.store import UNROUTED
 from tracker.traffic import Span, Traffic, consequence, dated, overlapping, rival, span
-from tracker.webhook import Delivery, parse
+from tracker.webhook import UNROUTED, Delivery, parse
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be put aside."""

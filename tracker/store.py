@@ -48,7 +48,7 @@ from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMi
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
 from tracker.values import frozen
-from tracker.webhook import UNKNOWN_TYPE, Delivery, parse
+from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
 
 FORMAT = 1
 """The version of the file; a higher one was written by a newer program."""
@@ -58,8 +58,6 @@ EVENTS_DB = "events.db"
 PAGE = 1000
 LOCK_TIMEOUT = 60
 """Seconds to wait for another process that writes."""
-UNROUTED = "unrouted:"
-"""What the name of a stream begins with that holds deliveries without a session."""
 
 _COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
 _DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupported file format")

@@ -29,6 +29,8 @@ MALFORMED = "C513"
 MISSING_FIELD = "C511"
 UNKNOWN_TYPE = "C509"
 
+UNROUTED = "unrouted:"
+"""What the name of a stream begins with that holds deliveries without a session."""
 MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 
@@ -220,7 +222,7 @@ def _shape(data: dict[str, Any], name: str) -> str:
 
 
 def _unrouted(webhook_type: str) -> str:
-    return "unrouted:" + webhook_type.replace("\x00", "")[:MAX_ID]
+    return UNROUTED + webhook_type.replace("\x00", "")[:MAX_ID]
 
 
 def _why(body: bytes, error: Exception) -> str:
