@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
+    from projections.share import Judged
     from tracker.envelope import Received
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
-    from tracker.logs import Oddities
+    from tracker.logs import Log, Oddities
     from tracker.rules import Config, Rules
     from tracker.session import Session
     from tracker.signature import Keyring
@@ -577,6 +578,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @click.option(
     "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
 )
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to judge in.")
 @with_keys
 @with_store
 def audit(
@@ -586,6 +588,7 @@ def audit(
     min_severity: str | None,
     fail_on: str,
     format: Any,
+    jobs: int,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -608,18 +611,24 @@ def audit(
             "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
         )
     if logs:
-        opened, complaints = _open_logs(logs, settings.keyring(keys))
+        keyring = settings.keyring(keys)
+        opened, complaints = _open_logs(logs, keyring)
         read = auditing.Logs(opened)
-        with of_logs(opened) as watch:
-            result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
+        with (
+            _others(jobs, settings.rules, as_of, logs=opened, keys=keyring) as others,
+            of_logs(opened) as watch,
+        ):
+            result = auditing.audit(watch(read.deliveries()), settings.rules, as_of, others=others)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
-            followed = counted(store.deliveries(), progress, store.last_position())
-            result = auditing.audit(followed, settings.rules, as_of)
+            last = store.last_position()
+            followed = counted(store.deliveries(last), progress, last)
+            with _others(jobs, settings.rules, as_of, data=settings.data, last=last) as others:
+                result = auditing.audit(followed, settings.rules, as_of, others=others)
     result.findings = list(accepted(result.findings, settings.rules.accept))
     _remark_on_expired(settings, as_of or result.newest)
     least = min_severity or ("warning" if format == TEXT else "info")
@@ -633,6 +642,38 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+@contextmanager
+def _others(
+    jobs: int,
+    rules: Rules,
+    as_of: datetime | None,
+    *,
+    logs: Sequence[Log] = (),
+    keys: Keyring | None = None,
+    data: Path | None = None,
+    last: int = 0,
+) -> Iterator[Sequence[Callable[[], Judged]]]:
+    """The processes beside this one, each of which reads the logs or the store once more."""
+    if jobs == 1:
+        yield ()
+        return
+    from projections import jobs as processes
+
+    for log in logs:
+        if not Path(log.path).is_file():
+            raise UsageError(
+                "with --jobs each process reads it, and it can be read only once",
+                place=log.name,
+                hint="write it to a file first, or leave out --jobs",
+            )
+    paths = [log.path for log in logs]
+    source = partial(processes.of_logs, paths, keys.paths if keys else ())
+    if data is not None:
+        source = partial(processes.of_store, data, last)
+    with processes.others(jobs, source, rules, as_of) as others:
+        yield others
 
 
 def _written_findings(

@@ -4,7 +4,7 @@ import attrs
 import pytest
 from story import NOON, deliveries, moment
 
-from projections import audit as auditing
+from projections import share
 from projections.audit import Logs, audit
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
@@ -88,7 +88,7 @@ def meetings(count, *extra):
 
 
 def told(given, sweep, monkeypatch):
-    monkeypatch.setattr(auditing, "SWEEP", sweep)
+    monkeypatch.setattr(share, "SWEEP", sweep)
     result = audit(given, Rules())
     return [attrs.astuple(one, recurse=False) for one in result.findings], result.sessions, result.told
 
@@ -114,8 +114,8 @@ def test_what_is_put_aside_and_comes_back_is_judged_as_if_it_had_stayed(extra, m
 
 
 def test_sessions_that_are_over_leave_the_memory(monkeypatch):
-    monkeypatch.setattr(auditing, "SWEEP", 1)
-    run = auditing._Run(Rules(), None)
+    monkeypatch.setattr(share, "SWEEP", 1)
+    run = share.Share(Rules())
     kept = []
     for delivery in meetings(60):
         run.hear(delivery)

@@ -344,10 +344,10 @@ class Tracker(Application[str]):
             for event in found
         ]
 
-    def deliveries(self) -> Iterator[Delivery]:
-        """All deliveries by position."""
+    def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
+        """All deliveries by position, up to ``stop``."""
         after = 0
-        while page := self.page(after):
+        while page := self.page(after, stop=stop):
             for delivery, _ in page:
                 yield delivery
             after = page[-1][0].position
