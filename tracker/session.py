@@ -42,6 +42,7 @@ from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
+from tracker.values import frozen
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
 SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
@@ -74,7 +75,7 @@ class _Numbers:
         return self.last
 
 
-@attrs.frozen
+@frozen
 class Echo:
     """A copy of a step, how much later than the step it came, and the run that it moved nevertheless."""
 
