@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
+    from projections.share import Judged
     from tracker.envelope import Received
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
-    from tracker.logs import Oddities
+    from tracker.logs import Log, Oddities
     from tracker.rules import Config, Rules
     from tracker.session import Session
     from tracker.signature import Keyring
@@ -668,6 +669,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     type=click.Path(path_type=Path),
     help="With --engine spark: write findings and sessions as Parquet there.",
 )
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to judge in.")
 @with_keys
 @with_store
 def audit(
@@ -680,6 +682,7 @@ def audit(
     engine: str,
     master: str | None,
     out: Path | None,
+    jobs: int,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -697,32 +700,30 @@ def audit(
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
     place: Place = nowhere
-    if keys and not logs:
-        raise UsageError(
-            "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
-        )
-    if engine == "python" and (master is not None or out is not None):
-        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
-    if engine == "spark" and (keys or not logs):
-        raise UsageError(
-            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
-        )
+    _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     if logs:
         if engine == "spark":
             result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
         else:
-            opened, complaints = _open_logs(logs, settings.keyring(keys))
+            keyring = settings.keyring(keys)
+            opened, complaints = _open_logs(logs, keyring)
             read = auditing.Logs(opened)
-            with of_logs(opened) as watch:
-                result = auditing.audit(watch(read.deliveries()), settings.rules, as_of)
+            with (
+                _others(jobs, settings.rules, as_of, logs=opened, keys=keyring) as others,
+                of_logs(opened) as watch,
+            ):
+                result = auditing.audit(watch(read.deliveries()), settings.rules, as_of, others=others)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
-            followed = counted(store.deliveries(), progress, store.last_position())
-            result = auditing.audit(followed, settings.rules, as_of)
+            last = store.last_position()
+            followed = counted(store.deliveries(last), progress, last)
+            stored = settings.data, settings.url, last
+            with _others(jobs, settings.rules, as_of, stored=stored) as others:
+                result = auditing.audit(followed, settings.rules, as_of, others=others)
     result.findings = list(accepted(result.findings, settings.rules.accept))
     if out is not None:
         from projections.parquet import write_findings
@@ -740,6 +741,22 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:  # noqa: FBT001
+    """Options that say nothing together."""
+    if keys and not logs:
+        raise UsageError(
+            "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
+        )
+    if engine == "python" and of_spark:
+        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
+    if engine == "spark" and (keys or not logs):
+        raise UsageError(
+            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
+        )
+    if engine == "spark" and jobs > 1:
+        raise UsageError("--jobs is of this machine", hint="leave it out: Spark has --master local[N]")
 
 
 def _on_spark(
@@ -764,6 +781,37 @@ def _on_spark(
 def _not_installed(error: ImportError) -> UsageError:
     hint = "pip install 'meeting-tracker[spark]'"
     return UsageError(f"Parquet and Spark need a package that is not installed: {error.name}", hint=hint)
+
+
+@contextmanager
+def _others(
+    jobs: int,
+    rules: Rules,
+    as_of: datetime | None,
+    *,
+    logs: Sequence[Log] = (),
+    keys: Keyring | None = None,
+    stored: tuple[Path, str | None, int] | None = None,
+) -> Iterator[Sequence[Callable[[], Judged]]]:
+    """The processes beside this one, each of which reads the logs or the store once more."""
+    if jobs == 1:
+        yield ()
+        return
+    from projections import jobs as processes
+
+    for log in logs:
+        if not Path(log.path).is_file():
+            raise UsageError(
+                "with --jobs each process reads it, and it can be read only once",
+                place=log.name,
+                hint="write it to a file first, or leave out --jobs",
+            )
+    paths = [log.path for log in logs]
+    source = partial(processes.of_logs, paths, keys.paths if keys else ())
+    if stored is not None:
+        source = partial(processes.of_store, *stored)
+    with processes.others(jobs, source, rules, as_of) as others:
+        yield others
 
 
 def _written_findings(

@@ -30,16 +30,16 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import msgspec
-from sqlite_utils import Database
 
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
 from tracker.accept import accepted, with_accepted
 from tracker.aggregate import Judgement
+from tracker.bulk import bulk
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
@@ -48,9 +48,12 @@ from tracker.recorder import LOCK_TIMEOUT, make_directory
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
 from tracker.sqlite import sqlite_errors
-from tracker.store import PAGE, UNROUTED, Tracker
+from tracker.store import PAGE, Tracker
 from tracker.traffic import STREAM, Traffic, explained
-from tracker.webhook import UNKNOWN_TYPE, Delivery
+from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 VIEWS_DB = "views.db"
 TABLES: tuple[Table, ...] = (
@@ -63,6 +66,10 @@ TABLES: tuple[Table, ...] = (
     spans.TABLE,
 )
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
+BULK = 10 * PAGE
+"""Events of a page of a rebuild: a session's rows are written once a page, and nobody waits for them."""
+CACHE = 64 << 10
+"""KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
 MEMORY = 20_000
 """Sessions kept folded between pages."""
 SOURCES = {
@@ -128,14 +135,22 @@ class Views:
     def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None) -> Views:
         views = cls(tracker.data / VIEWS_DB, rules)
         try:
-            views.catch_up(tracker, progress)
+            with bulk():
+                views.catch_up(tracker, progress)
         except BaseException:
             views.close()
             raise
         return views
 
+    @property
+    def db(self) -> Database:
+        """The read models, to be asked."""
+        from sqlite_utils import Database
+
+        return Database(self.connection)
+
     def close(self) -> None:
-        self.db.close()
+        self.connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -188,7 +203,7 @@ class Views:
                 return
             self._write(tracker, self._due(as_of), as_of)
             self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
-            self.db.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
+            self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
 
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
@@ -202,7 +217,8 @@ class Views:
             silences = len(self.traffic.silences)
             readings: Counter[tuple[str, str]] = Counter()
             for delivery, version in page:
-                of_types.update(dict.fromkeys(self.traffic.hear(delivery, self.rules)))
+                for webhook_type in self.traffic.hear(delivery, self.rules):
+                    of_types[webhook_type] = None
                 if delivery.stream.startswith(UNROUTED):
                     judgement = self._judge_unrouted(tracker, delivery)
                 else:
@@ -218,7 +234,7 @@ class Views:
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             last = page[-1][0].position
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
-            self.db.execute(
+            self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?",
                 (last, text(as_of), self.checkpoint.digest, msgspec.json.encode(self.traffic).decode()),
             )
@@ -258,32 +274,37 @@ class Views:
     def _due(self, as_of: datetime | None) -> list[str]:
         if as_of is None:
             return []
-        return [row[0] for row in self.db.execute(deadlines.DUE, (text(as_of),)).fetchall()]
+        return [row[0] for row in self.connection.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
     def _told_otherwise(self, types: Iterable[str], silences: int) -> Iterator[str]:
         """The streams of which another thing is told, now that more is known of these types and of silences."""
         asked = [(findings.LACKING, findings.lacking(name)) for name in types]
         asked += [(findings.LACKING_SINCE, text(one.since) or "") for one in self.traffic.silences[silences:]]
         for select, value in asked:
-            for row in self.db.execute(select, (value,)).fetchall():
+            for row in self.connection.execute(select, (value,)).fetchall():
                 yield row[0]
 
     def _write(self, tracker: Tracker, touched: Iterable[str], as_of: datetime | None) -> None:
         """Writes the rows of these streams, and of the sessions that are seen otherwise because of them."""
         settled = {stream: self._settled(tracker, stream, as_of) for stream in touched}
         self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
-        for session in list(settled.values()):
-            for stream in spans.later_ones(self.db, session) if session.meeting_id else ():
-                settled.setdefault(stream, self._settled(tracker, stream, as_of))
+        later = {
+            stream: self._settled(tracker, stream, as_of)
+            for session in settled.values()
+            for stream in (spans.later_ones(self.connection, session) if session.meeting_id else ())
+            if stream not in settled
+        }
+        self._replace(spans.TABLE, later, [row for one in later.values() for row in spans.rows(one)])
+        settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
-            session = told(self.db, self.traffic, self.rules, session, as_of)  # noqa: PLW2901 - the same one
+            session = told(self.connection, self.traffic, self.rules, session, as_of)  # noqa: PLW2901 - the same one
             rows[deadlines.TABLE.name].extend(deadlines.rows(session, self.rules))
             for table in TABLES:
-                if table.rows:
+                if table.rows and table is not spans.TABLE:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
-            if table is not types.TABLE:
+            if table not in (types.TABLE, spans.TABLE):
                 self._replace(table, settled, rows[table.name])
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
@@ -302,7 +323,9 @@ class Views:
 
     def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
         """A settled session with all that is to be said of it, as it was known at a position or moment."""
-        return told(self.db, self.traffic, self.rules, session, self.checkpoint.as_of, at=at, as_of=as_of)
+        return told(
+            self.connection, self.traffic, self.rules, session, self.checkpoint.as_of, at=at, as_of=as_of
+        )
 
     def _write_log(self) -> None:
         log = Session(STREAM, findings=list(accepted(self.traffic.findings(self.rules), self.rules.accept)))
@@ -322,7 +345,7 @@ class Views:
 
     def _reload(self) -> None:
         """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
-        checkpoint, made_by = read_checkpoint(self.db.conn)
+        checkpoint, made_by = read_checkpoint(self.connection)
         if made_by != self.fingerprint:
             raise StoreError(
                 "another process has made it anew by other rules, or is of another version",
@@ -331,11 +354,11 @@ class Views:
             )
         if checkpoint != self.checkpoint or self._outdated:
             self._forget_all()
-            self.checkpoint, self.traffic = checkpoint, read_traffic(self.db.conn)
+            self.checkpoint, self.traffic = checkpoint, read_traffic(self.connection)
             self._outdated = False
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        self.db.conn.executemany(statement, rows)
+        self.connection.executemany(statement, rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -343,18 +366,18 @@ class Views:
             self._begin()
             try:
                 yield
-                self.db.execute("COMMIT")
+                self.connection.execute("COMMIT")
             except BaseException:
                 self._forget_all()
-                if self.db.conn.in_transaction:
-                    self.db.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 raise
 
     def _begin(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
+        self.connection.execute("BEGIN IMMEDIATE")
         while not self._is_live():
             self._reconnect()
-            self.db.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
 
     def _is_live(self) -> bool:
         """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
@@ -374,14 +397,16 @@ class Views:
                 isolation_level=None,
                 timeout=LOCK_TIMEOUT,
             )
-            self.db = Database(connection)
+            self.connection = connection
             # A file that is thrown away when anything goes wrong needs no journal.
-            self.db.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
-            self.db.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
+            self.connection.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
+            self.connection.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
+            if self._scratch:
+                self.connection.execute(f"PRAGMA cache_size=-{CACHE}")
 
 
 def told(
-    db: Database,
+    db: sqlite3.Connection,
     traffic: Traffic,
     rules: Rules,
     session: Session,
@@ -407,7 +432,7 @@ def rebuild(
     progress: Progress | None = None,
     *,
     path: Path | None = None,
-    page_size: int = PAGE,
+    page_size: int = BULK,
     stop: int | None = None,
     as_of: datetime | None = None,
 ) -> Path:
@@ -429,7 +454,7 @@ def rebuild(
     try:
         with sqlite_errors(live):
             beside.write_bytes(b"")
-            with Views(beside, rules, scratch=True) as views:
+            with bulk(), Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)
                 if as_of is not None:

@@ -43,9 +43,8 @@ from tracker.lifecycles import REGISTRY
 from tracker.logs import Line, Log, Oddities, Oddity
 from tracker.rules import Rules
 from tracker.session import Session, conclude, judge
-from tracker.store import UNROUTED
 from tracker.traffic import Span, Traffic, dated, overlapping, rival, span
-from tracker.webhook import Delivery, parse
+from tracker.webhook import UNROUTED, Delivery, parse
 
 Batches = Iterator[pa.RecordBatch]
 LOCAL = "local[*]"
@@ -385,16 +384,9 @@ def _overlap(batches: Batches, rules: Rules, as_of: datetime | None) -> Batches:
         for this, state in spans:
             other = rival(this, (one for one, _ in spans), rules)
             if other is not None:
-                one = overlapping(_session_of(this), other, rules, as_of)
+                one = overlapping(this, other, rules, as_of)
                 found.append((this.stream, this.meeting_id, state, True, _pack([one]), None, None))
         yield _batch(found, JUDGED)
-
-
-def _session_of(one: Span) -> Session:
-    """As much of a session as its span tells."""
-    session = Session(one.stream, one.stream, one.meeting_id)
-    session.first_position, session.first_seen_at = one.first_position, one.began
-    return session
 
 
 def _found(judged: DataFrame) -> Iterator[tuple[str, str | None, Any, list[Finding]]]:

@@ -4,7 +4,7 @@ import attrs
 import pytest
 from story import NOON, deliveries, moment
 
-from projections import audit as auditing
+from projections import share
 from projections.audit import Logs, audit
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
@@ -88,7 +88,7 @@ def meetings(count, *extra):
 
 
 def told(given, sweep, monkeypatch):
-    monkeypatch.setattr(auditing, "SWEEP", sweep)
+    monkeypatch.setattr(share, "SWEEP", sweep)
     result = audit(given, Rules())
     return [attrs.astuple(one, recurse=False) for one in result.findings], result.sessions, result.told
 
@@ -114,8 +114,8 @@ def test_what_is_put_aside_and_comes_back_is_judged_as_if_it_had_stayed(extra, m
 
 
 def test_sessions_that_are_over_leave_the_memory(monkeypatch):
-    monkeypatch.setattr(auditing, "SWEEP", 1)
-    run = auditing._Run(Rules(), None)
+    monkeypatch.setattr(share, "SWEEP", 1)
+    run = share.Share(Rules())
     kept = []
     for delivery in meetings(60):
         run.hear(delivery)
@@ -123,7 +123,19 @@ def test_sessions_that_are_over_leave_the_memory(monkeypatch):
     never_ended_within_idle_time = 12 * 3600 // 2000 // 5 + 2
     assert max(kept) <= never_ended_within_idle_time + 3
     assert len(run.heard) == len(run.sessions)
-    assert sum(map(len, run.spans.values())) <= 60 // 5
+
+
+def test_a_session_whose_meeting_is_told_only_later_is_put_aside_like_any_other(monkeypatch):
+    given = deliveries(
+        *(
+            f"{at} session-{step} sessionId=a {told}"
+            for at, step, told in ((0, "started", "-meetingId"), (9, "ended", "meetingId=m"))
+        ),
+        *(f"{at} session-{step} sessionId=b -meetingId" for at, step in ((5000, "started"), (5009, "ended"))),
+        "9900 session-started sessionId=c -meetingId",
+        "30000 session-started sessionId=d meetingId=m",
+    )
+    assert told(given, 1, monkeypatch) == told(given, 10**9, monkeypatch)
 
 
 def test_a_position_is_translated_back_to_file_and_line(tmp_path):

@@ -20,6 +20,7 @@ import attrs
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.rules import Rules
+from tracker.values import frozen
 from tracker.webhook import Delivery, same_data
 
 Reading = Literal[
@@ -45,7 +46,7 @@ _INSTANT = timedelta(0)
 _OF_THE_SESSION = ("meeting_id", "session_id")
 
 
-@attrs.frozen
+@frozen
 class StepTaken:
     """A step of a run. An inferred one was never delivered: it has no time, position or data."""
 
@@ -179,7 +180,7 @@ class Aggregate:
         self.charges = [charge for charge in self.charges if charge.position != position]
 
 
-@attrs.frozen
+@frozen
 class Judgement:
     """What a delivery was taken for, what it moved and what it raised."""
 

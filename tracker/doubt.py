@@ -49,6 +49,8 @@ COINCIDENCE = 1.0
 """What it costs that a step is as old as copies that came beside it, and is none."""
 VERY_LATE = 8.0
 """What it costs that a step comes later than ``lateness`` after all others of its run."""
+LIKEWISE = 1.0
+"""What it costs that a run lacks what one before it lacked: it may be that nobody subscribed to it."""
 SHARED = 24.0
 """What it costs that two runs have one file or url: it is nearly never true."""
 HOPELESS = 9.0
@@ -192,10 +194,12 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     """What a story costs at a moment; ``over``: and nothing more will come."""
     lifecycle, run = aggregate.lifecycle, aggregate.run
     total = sum(_price(aggregate.charges, place, rules) for place in range(len(aggregate.charges)))
-    for one in aggregate.runs:
-        total += sum(
-            _worth(found, rules) for found in one.standing() if found.code not in lifecycle.unsurprising
-        )
+    lacked = set[tuple[str, tuple[str, ...]]]()
+    for found in (one for run in aggregate.runs for one in run.standing()):
+        if found.code not in lifecycle.unsurprising:
+            told = found.code, found.missing
+            total += LIKEWISE if told in lacked else _worth(found, rules)
+            lacked.update({told} if found.missing else ())
     for earlier, later in combinations(aggregate.runs[-4:], 2):
         if any(earlier.data.get(name, later) == later.data.get(name) for name in lifecycle.artefacts):
             total += SHARED

@@ -19,10 +19,12 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 
-import attrs
 import msgspec
+
+from tracker.values import frozen
 
 RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
 UNVERIFIED = ""
@@ -45,7 +47,7 @@ _Raw = msgspec.Raw
 T = TypeVar("T")
 
 
-@attrs.frozen
+@frozen
 class Received:
     """One webhook as it was received.
 
@@ -91,7 +93,9 @@ class _Signed(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line)
 _signed = msgspec.json.Decoder(_Signed)
 _text = msgspec.json.Decoder(str)
+_receive_times = attrgetter(*RECEIVE_TIME_NAMES)
 _any = msgspec.json.Decoder()
+_value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
 _scan = json.JSONDecoder().raw_decode
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -106,10 +110,10 @@ def decode(line: bytes, source: str = "") -> Received:
     try:
         found = decode_json(_line, line)
     except UNREADABLE:
-        return Received(line, source=source)
+        return Received(line, None, source)
     body = None if _is_bare(found) else _body(found, line)
     if body is None:
-        return Received(line, source=source)
+        return Received(line, None, source)
     received_at, unread_time = _receive_time(found)
     return Received(
         body,
@@ -169,12 +173,15 @@ def encode(received: Received) -> bytes:
 
 def _quoted(text: str) -> bytes:
     """A JSON string; a file's name may hold what no text can."""
-    return _quote(text.encode(errors="replace").decode())
+    try:
+        return _quote(text)
+    except UnicodeEncodeError:
+        return _quote(text.encode(errors="replace").decode())
 
 
-def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_DEPTH) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
-    if _too_deep(text):
+    if text.count(b"{") + text.count(b"[") > depth and _depth(text) > depth:
         raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
@@ -185,15 +192,13 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         return decoder.decode(whole)
 
 
-def _too_deep(text: bytes) -> bool:
-    """Whether it is nested deeper than we read, wherever it is read: Python's own limit depends on the caller."""
-    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
-        return False
+def _depth(text: bytes) -> int:
+    """How deep it is nested, wherever it is read: Python's own limit depends on the caller."""
     depth = deepest = 0
     for bracket in _NO_BRACKET.sub(b"", _STRING.sub(b"", text)):
         depth += 1 if bracket in b"{[" else -1
         deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH
+    return deepest
 
 
 def mended(text: bytes) -> bytes:
@@ -207,13 +212,13 @@ def mended(text: bytes) -> bytes:
 
 def isoformat(time: datetime) -> str:
     """ISO 8601 in UTC with a ``Z``, as short as it is exact."""
-    text = time.astimezone(UTC).isoformat().removesuffix("+00:00")
+    text = (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat().removesuffix("+00:00")
     return (text.rstrip("0") if time.microsecond else text) + "Z"
 
 
 def parse_time(text: str) -> datetime | None:
     """ISO 8601 (UTC where it names no zone) or an epoch in s, ms, µs or ns; ``None`` if neither."""
-    if _NUMBER.fullmatch(text):
+    if "-" not in text and _NUMBER.fullmatch(text):
         return _from_epoch(text)
     try:
         time = datetime.fromisoformat(text)
@@ -282,12 +287,11 @@ def _skip_white(text: str, place: int) -> int:
 
 
 def _receive_time(found: _Line) -> tuple[datetime | None, str | None]:
-    for name in RECEIVE_TIME_NAMES:
-        value = getattr(found, name)
-        if value is not msgspec.UNSET and bytes(value) != b"null":
-            text = _string(value)
-            if text is None:
-                text = bytes(value).decode(errors="replace")
+    for value in _receive_times(found):
+        text = _string(value)
+        if text is None and value is not msgspec.UNSET and bytes(value) != b"null":
+            text = bytes(value).decode(errors="replace")
+        if text is not None:
             time = parse_time(text)
             return (time, None) if time is not None else (None, text)
     return None, None
@@ -312,8 +316,8 @@ def _is_object_on_one_line(body: bytes) -> bool:
         return False
     try:
         body.isascii() or body.decode()
-        held = decode_json(_line, b'{"webhook":' + body + b"}").webhook
+        held = decode_json(_value, body, MAX_DEPTH - 1)  # the envelope is one level more
     except UNREADABLE:
         return False
     # Braces at both ends are not enough: {"a":1},"source":{} has them and is no object.
-    return held is not msgspec.UNSET and bytes(held) == body
+    return bytes(held) == body

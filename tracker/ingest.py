@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from eventsourcing.persistence import Tracking
 
+from tracker.bulk import bulk
 from tracker.errors import LogError
 from tracker.logs import STDIN, Line, Log, Oddities
 from tracker.recorder import ConcurrentReadError, Seen
@@ -53,16 +54,22 @@ def ingest(tracker: Tracker, log: Log, known: Known | None = None) -> Iterator[I
     """
     account = Ingested(log)
     source = _Source(tracker, account, known_logs(tracker) if known is None else known)
-    broken = None
-    lines = log.lines()
-    while True:
+    with bulk():
         try:
-            line = next(lines, None)
-        except LogError as error:
-            broken, line = error, None
-        if line is None:
-            break
-        if line.cut and log.path != STDIN:
+            yield from _follow(source, log)
+        except LogError:
+            source.finish()
+            yield account
+            raise
+        source.finish()
+        yield account
+
+
+def _follow(source: _Source, log: Log) -> Iterator[Ingested]:
+    """Stores page after page; the lines behind the last full one wait."""
+    account = source.account
+    for line in log.lines():
+        if not line.ended and line.cut and log.path != STDIN:
             account.cut = line.number
             continue
         account.read += 1
@@ -72,10 +79,6 @@ def ingest(tracker: Tracker, log: Log, known: Known | None = None) -> Iterator[I
             yield account
         elif line.number in source.known:
             source.skip()
-    source.finish()
-    yield account
-    if broken:
-        raise broken
 
 
 @attrs.define
@@ -93,8 +96,11 @@ class _Source:
         """Whether the lines that wait were stored before; if so, they wait no longer."""
         if not self.waiting:
             return True
-        number, digest = self.waiting[-1].number, self._digest()
-        if _SOURCE + digest.hexdigest() not in self.known.get(number, ()):
+        number = self.waiting[-1].number
+        if number not in self.known:
+            return False
+        digest = self._digest()
+        if _SOURCE + digest.hexdigest() not in self.known[number]:
             return False
         self.account.already_there += sum(not line.blank for line in self.waiting)
         self._follow(number, digest)
@@ -122,7 +128,7 @@ class _Source:
         self.store()
 
     def _seen(self, number: int) -> Seen:
-        names = (self.known.get(place, set()) for place in range(self.followed + 1, number + 1))
+        names = (self.known.get(place, ()) for place in range(self.followed + 1, number + 1))
         return Seen(_SOURCE, self.followed, number, frozenset(name for found in names for name in found))
 
     def _look_again(self) -> None:
@@ -136,7 +142,7 @@ class _Source:
 
     def _digest(self) -> Any:
         digest = self.digest.copy()
-        digest.update(b"".join(_hashed(line) for line in self.waiting))
+        digest.update(b"".join(map(_hashed, self.waiting)))
         return digest
 
     def _follow(self, number: int, digest: Any) -> None:

@@ -59,6 +59,7 @@ from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
+from tracker.values import frozen
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
 SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
@@ -93,7 +94,7 @@ class _Numbers:
         return self.last
 
 
-@attrs.frozen
+@frozen
 class Echo:
     """A copy of the step at ``of``, how much later than it came, and the run that it moved nevertheless."""
 

@@ -32,13 +32,12 @@ from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
 from tracker.sqlite import SQLite
-from tracker.webhook import UNKNOWN_TYPE, Delivery, parse
+from tracker.values import frozen
+from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
 
 PAGE = 1000
 LOOK_BACK = 100_000
 """Deliveries among which the newest one of a source is looked for."""
-UNROUTED = "unrouted:"
-"""What the name of a stream begins with that holds deliveries without a session."""
 POSTGRES = ("postgresql://", "postgres://")
 """What the address of a store on a server begins with."""
 
@@ -57,7 +56,7 @@ WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
 """
 
 
-@attrs.frozen
+@frozen
 class WebhookReceived:
     """The one domain event: a webhook was received. Everything else is derived from it."""
 
@@ -74,10 +73,11 @@ class EnvelopeMapper(Mapper[str]):
         """Needs neither transcoder nor cipher: the state is a line of text."""
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        state = envelope.encode(domain_event.received)
-        return StoredEvent(
-            domain_event.originator_id, domain_event.originator_version, domain_event.topic, state
-        )
+        event = domain_event
+        return self.stored(event.originator_id, event.originator_version, event.topic, event.received)
+
+    def stored(self, stream: str, version: int, topic: str, received: Received) -> StoredEvent:
+        return StoredEvent(stream, version, topic, envelope.encode(received))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         received = self.to_received(stored_event.state)
@@ -164,7 +164,7 @@ class Tracker(Application[str]):
         return positions
 
     def _to_store(self, one: Delivery) -> StoredEvent:
-        return self.mapper.to_stored_event(WebhookReceived(one.stream, 0, one.topic, one.received))
+        return self._mapper.stored(one.stream, 0, one.topic, one.received)
 
     def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
         at = one.received_at
@@ -223,10 +223,10 @@ class Tracker(Application[str]):
             for event in found
         ]
 
-    def deliveries(self) -> Iterator[Delivery]:
-        """All deliveries by position."""
+    def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
+        """All deliveries by position, up to ``stop``."""
         after = 0
-        while page := self.page(after):
+        while page := self.page(after, stop=stop):
             for delivery, _ in page:
                 yield delivery
             after = page[-1][0].position

@@ -377,7 +377,7 @@ def explained(
             for name in ("code", "slug", "severity", "verdict", "message", "cause", "missing"):
                 setattr(found, name, getattr(mark, name))
     if other is not None:
-        copied.findings.append(consequence(overlapping(copied, other, rules, as_of), traffic, rules))
+        copied.findings.append(consequence(overlapping(span(copied), other, rules, as_of), traffic, rules))
     return copied
 
 
@@ -403,14 +403,14 @@ def consequence(found: Finding, traffic: Traffic, rules: Rules) -> Finding:
     return attrs.evolve(found, severity=severity, cause=f"L601 #{silence.position}")
 
 
-def overlapping(this: Session, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
+def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
     """X406, as it stands at ``as_of``."""
-    position = this.first_position or 0
-    found = _finding("X406", 0, position, this.first_seen_at, rules, {"value": other.stream})
-    found.session_id, found.meeting_id, found.lifecycle = this.session_id, this.meeting_id, "session"
+    position = this.first_position
+    found = _finding("X406", 0, position, this.began, rules, {"value": other.stream})
+    found.session_id, found.meeting_id, found.lifecycle = this.stream, this.meeting_id, "session"
     found.evidence = (other.first_position, position)
     found.missing, found.since = ENDED, other.began
-    found.deadline = overlap_settles(span(this), rules)
+    found.deadline = overlap_settles(this, rules)
     if other.end_position is None and found.deadline is None:
         found.verdict = "undecided"
     elif other.end_position is None and (as_of is None or found.deadline is None or as_of < found.deadline):

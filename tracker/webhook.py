@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import attrs
@@ -29,11 +29,14 @@ MALFORMED = "C513"
 MISSING_FIELD = "C511"
 UNKNOWN_TYPE = "C509"
 
+UNROUTED = "unrouted:"
+"""What the name of a stream begins with that holds deliveries without a session."""
 MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 
-_AGENT_SESSION = re.compile(r"session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-_RESERVED = re.compile(r"resource:|unrouted:|unrouted$|log:")
+_NO_SESSION = re.compile(
+    r"(?P<agent>(?i:session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})\Z)|resource:|unrouted:|unrouted$|log:"
+)
 
 
 @attrs.define(eq=False)
@@ -42,7 +45,8 @@ class Delivery:
 
     Routed when ``lifecycle`` and ``step`` are set; otherwise ``unrouted`` is the code that says
     why and ``problem`` tells it in words. ``stream`` is where it belongs: the session's id,
-    ``resource:<id>`` or ``unrouted:<type or reason>``.
+    ``resource:<id>`` or ``unrouted:<type or reason>``. ``declared`` is the lifecycle of its type, routed
+    or not; ``said`` is ``data``, decoded.
     """
 
     received: Received
@@ -54,16 +58,27 @@ class Delivery:
     lifecycle: Lifecycle | None = None
     step: Step | None = None
     key: tuple[tuple[str, str], ...] = ()
-    payload: Any = None
     data: bytes = b"{}"
-    extra: dict[str, Any] = attrs.field(factory=dict)
     unrouted: str = ""
     problem: str = ""
+    declared: Lifecycle | None = None
+    said: dict[str, Any] = attrs.field(factory=dict)
     received_at: datetime | None = attrs.field(init=False)
 
     @received_at.default
     def _received_at(self) -> datetime | None:
         return self.received.received_at
+
+    @cached_property
+    def payload(self) -> Any:
+        """``data`` as the lifecycle's payload class; ``None`` where its type is none of a lifecycle."""
+        return _payload_reader(self.declared)[0](self.said) if self.declared is not None else None
+
+    @cached_property
+    def extra(self) -> dict[str, Any]:
+        """What the payload class does not know of ``data``."""
+        known = _payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
+        return {name: value for name, value in self.said.items() if name not in known}
 
     @property
     def body(self) -> bytes:
@@ -81,7 +96,6 @@ class _Body(msgspec.Struct):
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_NULL = msgspec.Raw(b"null")
 _body = msgspec.json.Decoder(_Body)
 _data = msgspec.json.Decoder(dict[str, Any])
 _any = msgspec.json.Decoder()
@@ -105,7 +119,9 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
         problem = "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
-    raw = b"{}" if body.data is msgspec.UNSET or body.data == _NULL else bytes(body.data)
+    raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
+    if raw == b"null":
+        raw = b"{}"
     try:
         data = _data.decode(raw)
     except UNREADABLE as error:
@@ -115,7 +131,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         return Delivery(
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
-    return _route(Delivery(received, position, "", webhook_type, data=raw), data, registry)
+    return _route(Delivery(received, position, "", webhook_type, data=raw, said=data), registry)
 
 
 def same_data(one: bytes, other: bytes) -> bool:
@@ -128,41 +144,43 @@ def canonical(data: bytes) -> bytes:
     return _sorted(_any.decode(data))
 
 
-def _route(delivery: Delivery, data: dict[str, Any], registry: Registry) -> Delivery:
+def _route(delivery: Delivery, registry: Registry) -> Delivery:
+    data, webhook_type = delivery.said, delivery.type or ""
     session_id, wrong = _session_id(data)
     delivery.session_id = session_id
     delivery.meeting_id = _name(data.get("meetingId")) or _name(data.get("roomId"))
-    delivery.stream = session_id or _unrouted(delivery.type or "")
-    route = registry.routes.get(delivery.type or "")
+    delivery.stream = session_id or _unrouted(webhook_type)
+    route = registry.routes.get(webhook_type)
     if route is None:
         delivery.unrouted = UNKNOWN_TYPE
         delivery.problem = _unknown(delivery.topic, tuple(registry.routes))
         return delivery
     lifecycle, step = route
-    structure, names = _payload_reader(lifecycle)
-    delivery.payload = structure(data)
-    if not names.issuperset(data):
-        delivery.extra = {name: value for name, value in data.items() if name not in names}
+    delivery.declared = lifecycle
     if lifecycle.stream:
         delivery.session_id, delivery.meeting_id, wrong = None, None, ""
-    key = []
-    for field in lifecycle.key + lifecycle.optional_key:
-        value = _name(data.get(camel_case(field)))
+    for field, sent, needed in _key_fields(lifecycle):
+        value = _name(data.get(sent))
         if value is not None:
-            key.append((field, value))
-        elif field in lifecycle.key:
-            wrong = wrong or f"its {camel_case(field)} is {_shape(data, camel_case(field))}"
-    delivery.key = tuple(key)
+            delivery.key += ((field, value),)
+        elif needed:
+            wrong = wrong or f"its {sent} is {_shape(data, sent)}"
     if lifecycle.stream:
-        delivery.stream = ":".join((lifecycle.stream, *(value for _, value in key)))
+        delivery.stream = ":".join((lifecycle.stream, *(value for _, value in delivery.key)))
     if wrong:
-        delivery.stream = delivery.session_id or _unrouted(delivery.type or "")
+        delivery.stream = delivery.session_id or _unrouted(webhook_type)
         delivery.unrouted = MISSING_FIELD
         delivery.problem = wrong
         return delivery
-    delivery.lifecycle = lifecycle
-    delivery.step = step
+    delivery.lifecycle, delivery.step = lifecycle, step
     return delivery
+
+
+@cache
+def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
+    """The fields of the key, by the names they have here and as sent, and whether each must be sent."""
+    fields = lifecycle.key + lifecycle.optional_key
+    return tuple((field, camel_case(field), field in lifecycle.key) for field in fields)
 
 
 @lru_cache(maxsize=256)
@@ -177,11 +195,12 @@ def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
     value = _name(data.get("sessionId"))
     if value is None:
         return None, f"its sessionId is {_shape(data, 'sessionId')}"
-    if _AGENT_SESSION.fullmatch(value):
+    other = _NO_SESSION.match(value)
+    if other is None:
+        return value, ""
+    if other["agent"]:
         return None, "its sessionId is an agent session's, not a meeting session's"
-    if _RESERVED.match(value):
-        return None, f"its sessionId, {value}, is a name of this program's own"
-    return value, ""
+    return None, f"its sessionId, {value}, is a name of this program's own"
 
 
 def _name(value: Any) -> str | None:
@@ -203,7 +222,7 @@ def _shape(data: dict[str, Any], name: str) -> str:
 
 
 def _unrouted(webhook_type: str) -> str:
-    return "unrouted:" + webhook_type.replace("\x00", "")[:MAX_ID]
+    return UNROUTED + webhook_type.replace("\x00", "")[:MAX_ID]
 
 
 def _why(body: bytes, error: Exception) -> str:

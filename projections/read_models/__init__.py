@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlite_utils import Database
 
 from tracker.session import Session
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 Row = tuple[Any, ...]
 
@@ -50,8 +52,8 @@ class Table:
 
 def text(time: datetime | None) -> str | None:
     """A time as the read models hold it: of one width, so that text sorts as time does."""
-    return (
-        None
-        if time is None
-        else time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-    )
+    if time is None:
+        return None
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.session import Session
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 _json = msgspec.json.Encoder().encode
 

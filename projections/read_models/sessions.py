@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
 from tracker.lifecycle import Lifecycle
 from tracker.session import Session, standing
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 
 def rows(session: Session) -> Iterator[Row]:

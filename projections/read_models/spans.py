@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import attrs
 import msgspec
-from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.envelope import parse_time
@@ -47,10 +47,12 @@ TABLE = Table(
     indexes=(("meeting_id", "last_seen"),),
 )
 
-_OF_MEETING = "SELECT * FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
+_OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
 
 
-def rival_of(db: Database, session: Session, rules: Rules, as_of: datetime | None = None) -> Span | None:
+def rival_of(
+    db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
+) -> Span | None:
     """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
     this = span(session)
     if session.session_id is None or this.meeting_id is None:
@@ -60,15 +62,15 @@ def rival_of(db: Database, session: Session, rules: Rules, as_of: datetime | Non
     return rival(this, (_as_of(one, as_of) for one in found), rules)
 
 
-def later_ones(db: Database, session: Session) -> list[str]:
+def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     """The streams of the sessions of its meeting that began after it, and may have been beside it."""
     this = span(session)
     found = _select(db, (this.meeting_id, text(this.began) or ""))
     return [row["stream"] for row in found if row["first_position"] > this.first_position]
 
 
-def _select(db: Database, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
-    return db.query(_OF_MEETING, values)
+def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    return (dict(zip(TABLE.columns, row, strict=True)) for row in db.execute(_OF_MEETING, values))
 
 
 def _as_of(one: Span, as_of: datetime | None) -> Span:

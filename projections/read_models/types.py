@@ -51,7 +51,7 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     """What one page adds."""
     counted: dict[str, list[Any]] = {}
     for delivery in deliveries:
-        at, position = text(delivery.received_at), delivery.position
+        at, position = delivery.received_at, delivery.position
         row = counted.setdefault(delivery.topic, [delivery.topic, None, 0, 0, position, position, at, at])
         row[1] = row[1] or (delivery.lifecycle.name if delivery.lifecycle else None)
         row[2] += 1
@@ -60,7 +60,7 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
         if at is not None:
             row[6] = min(row[6] or at, at)
             row[7] = max(row[7] or at, at)
-    return [tuple(row) for row in counted.values()]
+    return [(*row[:6], text(row[6]), text(row[7])) for row in counted.values()]
 
 
 def deliveries(db: Database) -> dict[str, int]:

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.audit import Audit
 from projections.read_models.runs import first_url
-from projections.status import Moment
 from tracker.aggregate import LOST, Aggregate, Run
 from tracker.findings import SEVERITIES, Code, Finding
 from tracker.session import Session, standing
+
+if TYPE_CHECKING:  # who shows a session needs no audit
+    from projections.audit import Audit
+    from projections.status import Moment
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""

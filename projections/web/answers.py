@@ -23,7 +23,7 @@ from tracker.envelope import isoformat, parse_time
 from tracker.errors import NotFoundError
 from tracker.lifecycles import REGISTRY
 from tracker.session import conclude
-from tracker.store import UNROUTED
+from tracker.webhook import UNROUTED
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:

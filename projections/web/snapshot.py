@@ -78,7 +78,7 @@ class Snapshot:
 
     def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
         """A settled session with all that is to be said of it."""
-        return told(self.db, self.traffic, self.rules, session, self.as_of, at=at, as_of=as_of)
+        return told(self.db.conn, self.traffic, self.rules, session, self.as_of, at=at, as_of=as_of)
 
 
 @contextmanager
