@@ -743,7 +743,7 @@ def audit(
         sys.exit(1)
 
 
-def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:  # noqa: FBT001
+def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
     """Options that say nothing together."""
     if keys and not logs:
         raise UsageError(
