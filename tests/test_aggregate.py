@@ -321,6 +321,10 @@ LEFT_EARLY = {
         ["1 participant-joined p", "25m participant-joined p", f"1560 {LAST}", f"1566 {LAST}"],
         ["D103"],
     ),
+    "a left that came at once after the one it overtook, at the end of the window": (
+        ["1 participant-joined p", "25m participant-joined p", f"1589 {LAST}", f"1592 {LAST}"],
+        ["D103"],
+    ),
     "a joined told again just before the person left": (
         ["1 participant-joined p", "10m participant-joined p", f"610 {LAST}"],
         ["D103", "D105"],
@@ -332,6 +336,7 @@ LEFT_EARLY = {
 def test_when_the_session_ends_nobody_is_inside_who_has(lines, codes):
     session = told(BEGUN, *lines, "30m session-ended", as_of="1h")
     assert (set(states(session, "participant")), standing(session)) == ({"out"}, codes)
+    assert {(found.session_id, found.meeting_id) for found in session.all_findings()} == {("S", "M")}
 
 
 # What has a url of its own.

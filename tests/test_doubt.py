@@ -242,3 +242,12 @@ def test_prices_do_not_hang_on_the_severities_of_the_user():
     loud = attrs.evolve(RULES, severity={"D101": "error", "D102": "error", "S207": "info"})
     heard = in_order(*BEGUN, *lines, *OVER)
     assert _ends(told(*heard, as_of="48h", rules=loud)) == _ends(told(*heard, as_of="48h"))
+
+
+@pytest.mark.parametrize("times", [1200, 2400])
+def test_however_often_all_is_begun_again_and_told_again_it_is_judged(times):
+    lines = [f"{11 * n} livestream-{STEPS[n % 2]}" for n in range(times)]
+    session = told(*BEGUN, *lines)
+    assert session.deliveries == times + len(BEGUN)
+    (stream,) = [found for found in session.aggregates.values() if found.lifecycle.name == "livestream"]
+    assert (len(stream.runs), stream.others) == (times // 2, [])

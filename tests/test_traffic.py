@@ -115,6 +115,13 @@ def test_an_end_that_came_late_was_never_a_type_nobody_subscribed_to():
     assert codes(deliveries) == ["X404"]
 
 
+def test_an_end_that_is_subscribed_to_only_the_day_after_was_not_missed_before():
+    early = [meeting(number, 60 * number, *ALL) for number in range(ENOUGH + 5)]
+    before = [[line for line in one if " participant-left" not in f" {line[1]}"] for one in early]
+    after = [meeting(number, 90_000 + 60 * number, *ALL) for number in range(100, 103)]
+    assert codes(log(*before, *after), least="warning") == []
+
+
 # Silences.
 
 

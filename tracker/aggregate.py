@@ -552,7 +552,7 @@ class _Move:
         restart = old.again if self.step.name not in lifecycle.starts else None
         heard = old.heard(self.step.name)
         if not lifecycle.visits and heard and gap(heard.at, self.delivery.received_at) <= self.rules.redelivery:
-            run.replaced = old.copy()
+            run.replaced = attrs.evolve(old, replaced=None).copy()
         if restart is not None:
             run.steps[restart.step] = restart
             self.aggregate.discharge(restart.position)

@@ -60,6 +60,8 @@ AS_GOOD = 1.0
 NEAR_AGE = timedelta(minutes=1)
 """A copy with a file or url is one for sure, and so are those that are not much older or younger."""
 MOST_STORIES, MOST_CHARGES = 8, 32
+MOST_RUNS, MOST_FINDINGS = 50, 100
+"""Where more came of one aggregate, it is judged as it comes: each story is a copy of them all."""
 
 
 def doubts(
@@ -261,6 +263,12 @@ def settled_upon(aggregate: Aggregate, at: datetime | None, rules: Rules) -> boo
     """Whether it no longer matters which story is true: in all of them the run is over, and no copy can come."""
     runs = [story.runs[-1] for story in (aggregate, *aggregate.others)]
     return all(run.closed and gap(last_heard(run), at) > rules.redelivery for run in runs)
+
+
+def is_too_long(aggregate: Aggregate) -> bool:
+    """Whether so much came that other stories are not followed any more."""
+    runs = aggregate.runs
+    return len(runs) > MOST_RUNS or sum(len(run.findings) for run in runs) > MOST_FINDINGS
 
 
 def fork(aggregate: Aggregate) -> Aggregate:

@@ -49,6 +49,7 @@ from tracker.doubt import (
     contest,
     doubts,
     fork,
+    is_too_long,
     let_pass,
     prune,
     settle_upon,
@@ -289,8 +290,13 @@ def _stories(
 ) -> list[tuple[Aggregate, Reading, bool]]:
     """The stories that are followed beside the one told, and what each takes the delivery for."""
     found: list[tuple[Aggregate, Reading, bool]] = []
-    if aggregate.others and settled_upon(aggregate, delivery.received_at, rules):
+    if not restarts(aggregate.lifecycle):
+        return found
+    too_long = is_too_long(aggregate)
+    if aggregate.others and (too_long or settled_upon(aggregate, delivery.received_at, rules)):
         settle_upon(aggregate)
+    if too_long:
+        return found
     for story in aggregate.others:
         let_pass(story, delivery.received_at, rules)
         other = read(story, delivery, rules, ended=session.ended, echoes=echoes)
