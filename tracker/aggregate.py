@@ -39,6 +39,8 @@ Certainty = Literal["sure", "inferred", "contested"]
 
 SAME_AGE = timedelta(seconds=1.5)
 """Copies whose ages differ by no more were sent again together."""
+IN_REACH = 4
+"""The last runs, of which a step may come again."""
 LOST = "lost"
 """The state of a run whose end will not come."""
 
@@ -376,7 +378,8 @@ def _copied(aggregate: Aggregate, delivery: Delivery, rules: Rules) -> Run | Non
     """The earlier run whose step came again: an equal one with the same file or url can be no other's."""
     if not any(getattr(delivery.payload, name) for name in aggregate.lifecycle.artefacts):
         return None
-    return next((run for run in aggregate.runs[-2::-1] if copied_after(run, delivery, rules) is not None), None)
+    earlier = aggregate.runs[-2 : -IN_REACH - 1 : -1]
+    return next((run for run in earlier if copied_after(run, delivery, rules) is not None), None)
 
 
 def delay(earlier: datetime | None, later: datetime | None) -> str:

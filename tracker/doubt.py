@@ -17,6 +17,7 @@ from itertools import combinations
 import attrs
 
 from tracker.aggregate import (
+    IN_REACH,
     LOST,
     SAME_AGE,
     Aggregate,
@@ -45,6 +46,8 @@ PAIR = 6.0
 """What it costs more that the first two steps both came again and began nothing: a restart is likelier."""
 FIRST_PAIR = 4.0
 """The same where no run was open. Neither where a third step came again that is as old."""
+GIVEN_UP = 5.0
+"""What it costs that a run which was stuck was lost, of which nothing else is told."""
 COINCIDENCE = 1.0
 """What it costs that a step is as old as copies that came beside it, and is none."""
 VERY_LATE = 8.0
@@ -202,6 +205,7 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
             told = found.code, found.missing
             total += LIKEWISE if told in lacked else _worth(found, rules)
             lacked.update({told} if found.missing else ())
+    total += GIVEN_UP * sum(run.state == LOST and any(overdue(lifecycle, run)) for run in aggregate.runs)
     for earlier, later in combinations(aggregate.runs[-4:], 2):
         if any(earlier.data.get(name, later) == later.data.get(name) for name in lifecycle.artefacts):
             total += SHARED
@@ -217,9 +221,10 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
 
 def _price(charges: list[Charge], place: int, rules: Rules) -> float:
     """What one of them costs beside the others: what was sent again in one go is one thing that went wrong."""
-    one = charges[place]
-    steps = {other.step for other in charges if other.step and _together(other, one, rules)}
-    extra = one.extra if len(steps) < 3 else 0.0
+    one, extra = charges[place], 0.0
+    if one.extra:
+        steps = {other.step for other in charges if other.step and _together(other, one, rules)}
+        extra = one.extra if len(steps) < 3 else 0.0
     if one.price is not None:
         return one.price + extra
     near = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges)
@@ -272,30 +277,26 @@ def is_too_long(aggregate: Aggregate) -> bool:
 
 
 def fork(aggregate: Aggregate) -> Aggregate:
-    """The same story so far, to be told on in another way."""
-    return attrs.evolve(aggregate, runs=[run.copy() for run in aggregate.runs], others=[], taken_back=[])
+    """The same story so far, to be told on in another way. Only the last runs can still become others."""
+    runs = [*aggregate.runs[:-IN_REACH], *(run.copy() for run in aggregate.runs[-IN_REACH:])]
+    return attrs.evolve(aggregate, runs=runs, others=[], taken_back=[])
 
 
-def prune(aggregate: Aggregate, rules: Rules, at: datetime | None) -> None:
-    """Gives up the stories that cost too much, or that have become one with a cheaper one."""
-    costs = [(cost(story, rules, at), place, story) for place, story in enumerate(aggregate.others)]
+def weigh(aggregate: Aggregate, rules: Rules, at: datetime | None) -> tuple[Aggregate, bool]:
+    """The story to tell, and whether one that ends in another state is as good.
+
+    Stories that cost too much are given up, and those that have become one with a cheaper one.
+    """
+    prices = [(cost(story, rules, at), place, story) for place, story in enumerate(aggregate.others)]
     least = cost(aggregate, rules, at)
-    kept, seen = [], {_shape(aggregate)}
-    for price, _, story in sorted(costs, key=lambda entry: entry[:2]):
-        if price > least + HOPELESS or _shape(story) in seen:
-            continue
-        seen.add(_shape(story))
-        kept.append(story)
-    aggregate.others = kept[: MOST_STORIES - 1]
-
-
-def contest(aggregate: Aggregate, rules: Rules, at: datetime | None) -> None:
-    """Marks the latest run if a story in which it is in another state is as good as the one told."""
-    for run in aggregate.runs[-2:]:
-        run.contested = False
-    rivals = [story for story in aggregate.others if story.state != aggregate.state]
-    least = cost(aggregate, rules, at) + AS_GOOD if rivals else 0.0
-    aggregate.runs[-1].contested = any(cost(story, rules, at) <= least for story in rivals)
+    kept, seen = [(least, aggregate)], {_shape(aggregate)}
+    for price, _, story in sorted(prices, key=lambda entry: entry[:2]):
+        if price <= least + HOPELESS and _shape(story) not in seen and len(kept) < MOST_STORIES:
+            seen.add(_shape(story))
+            kept.append((price, story))
+    aggregate.others = [story for _, story in kept[1:]]
+    price, best = min(kept, key=lambda entry: entry[0])
+    return best, any(dear <= price + AS_GOOD and story.state != best.state for dear, story in kept)
 
 
 def settle_upon(aggregate: Aggregate) -> None:

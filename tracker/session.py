@@ -46,15 +46,14 @@ from tracker.doubt import (
     charge,
     charge_withdrawal,
     cheapest,
-    contest,
     doubts,
     fork,
     is_too_long,
     let_pass,
-    prune,
     settle_upon,
     settled_upon,
     tell_instead,
+    weigh,
 )
 from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
@@ -74,7 +73,7 @@ UNMOVED = ("redelivered", "repeated", "conflict")
 """Readings of what had come before."""
 DOUBLED = 0.75
 """The share of what came that must have come twice for a session to have two channels."""
-MOST_ECHOES = 255
+MOST_ECHOES = 99
 """Copies of one session that are remembered."""
 Key = tuple[tuple[str, str], ...]
 AggregateKey = tuple[str, Key]
@@ -329,12 +328,11 @@ def _weigh(
         assert moved.run is not None
         list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
     aggregate.others = [story for story, _, _ in stories]
-    at = delivery.received_at
-    prune(aggregate, rules, at)
-    best = cheapest(aggregate, rules, at)
+    best, contested = weigh(aggregate, rules, delivery.received_at)
     if best is not aggregate:
         judgement, raised = judgements[id(best)], _tell_instead(session, aggregate, best, raised)
-    contest(aggregate, rules, at)
+    for run in aggregate.runs[-2:]:
+        run.contested = contested and run is aggregate.runs[-1]
     return judgement, raised
 
 
@@ -436,26 +434,25 @@ def _echoes(session: Session, aggregate: Aggregate, delivery: Delivery, rules: R
         return []
     if lifecycle.visits and aggregate.runs[-1].closed and not step.closes:
         return []
-    found = []
+    name, key = step.name, (lifecycle.name, aggregate.key)
+    copies = []
     for run in aggregate.runs[:-4:-1]:
         age = copied_after(run, delivery, rules)
         if age is not None:
-            echo = Echo(
-                (lifecycle.name, aggregate.key),
-                step.name,
-                run.steps[step.name].position,
-                delivery.position,
-                at,
-                age,
-            )
-            alike = [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
-            found.append((alike, echo))
-    if not found:
+            copies.append(Echo(key, name, run.steps[name].position, delivery.position, at, age))
+    if not copies:
         return []
-    at_once = found[0][1].age <= rules.fast_redelivery
-    alike, echo = found[0] if at_once else next((each for each in found if each[0]), found[0])
+    if copies[0].age <= rules.fast_redelivery:
+        session.echoes = [*session.echoes[-MOST_ECHOES:], copies[0]]
+        return []
+    alike = [(_as_old(session, copy.age), copy) for copy in copies]
+    others, echo = next((each for each in alike if each[0]), alike[0])
     session.echoes = [*session.echoes[-MOST_ECHOES:], echo]
-    return [] if at_once else [*alike, echo]
+    return [*others, echo]
+
+
+def _as_old(session: Session, age: timedelta) -> list[Echo]:
+    return [one for one in session.echoes if abs(one.age - age) <= SAME_AGE and _is_echo(session, one)]
 
 
 def _doubled(session: Session, echo: Echo) -> bool:
