@@ -256,3 +256,15 @@ def test_what_cannot_be_done_as_asked_is_told_before_spark_is_started(tmp_path, 
     code, out, err = command(*given)
 
     assert (code, out, words in err, "hint: " in err, "log4j" in err) == (2, "", True, True, False)
+
+
+def test_the_benchmark_of_an_archive_finds_the_same_in_one_process_in_two_and_on_spark():
+    script = ROOT / "tests" / "benchmarks" / "archive.py"
+    done = subprocess.run(
+        [sys.executable, script, "--meetings", "60", "--files", "2"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "the findings are the same"), done.stderr
