@@ -179,7 +179,13 @@ class Lifecycle:
 
     def reopens(self, state: str) -> bool:
         """Whether a new run may begin when the last one was over in ``state``, which need not be an end."""
-        return any(self.starts & set(self.table[end]) for end in (self.ends & {state} or self.ends))
+        return self._reopening.get(state, self._reopening[ABSENT])
+
+    @cached_property
+    def _reopening(self) -> dict[str, bool]:
+        """The same for each end, and by ``ABSENT`` for any other state."""
+        reopening = {end: bool(self.starts & set(self.table[end])) for end in self.ends}
+        return {**reopening, ABSENT: any(reopening.values())}
 
     def between(self, state: str, step: str) -> tuple[str, ...]:
         """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.
