@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from projections.read_models import Row, Table, text
 from tracker.lifecycle import Lifecycle
 from tracker.session import Session
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 
 def rows(session: Session) -> Iterator[Row]:

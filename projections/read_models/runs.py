@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
-from sqlite_utils import Database
 
 from projections.read_models import Row, Table, text
 from tracker.session import Session
 from tracker.webhook import converter
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 _json = msgspec.json.Encoder().encode
 

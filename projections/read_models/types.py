@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
 from tracker.lifecycles import REGISTRY
 from tracker.webhook import Delivery
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
 
 TABLE = Table(
     name="types",
