@@ -20,7 +20,7 @@ from tracker.envelope import UNVERIFIED, Received
 from tracker.findings import Finding
 from tracker.rules import Rules
 from tracker.session import Session, SessionState, conclude, judge, next_deadline
-from tracker.traffic import Span, dated, overlapping, rival, span
+from tracker.traffic import Span, dated, overlaps, span
 from tracker.webhook import UNROUTED, Delivery, parse
 
 SWEEP = 10_000
@@ -186,13 +186,10 @@ class Share:
     def overlap(self, as_of: datetime | None) -> None:
         """Finds which of the sessions of one meeting began while another one was live, when all are there."""
         for sessions in self.aside.of_one_meeting():
-            spans = [one for one, _ in sessions]
-            for this, state in sessions:
-                other = rival(this, spans, self.rules)
-                if other is not None:
-                    found = overlapping(this, other, self.rules, as_of or self.newest)
-                    self.judged.found.setdefault(this.stream, []).append(found)
-                    self.judged.told[this.stream] = this.meeting_id, state
+            states = {one.stream: state for one, state in sessions}
+            for this, found in overlaps([one for one, _ in sessions], self.rules, as_of or self.newest):
+                self.judged.found.setdefault(this.stream, []).append(found)
+                self.judged.told[this.stream] = this.meeting_id, states[this.stream]
 
     def _hear_alone(self, delivery: Delivery) -> None:
         """It belongs to no session and stands alone; only what its stream named is known."""

@@ -43,7 +43,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.logs import Line, Log, Oddities, Oddity
 from tracker.rules import Rules
 from tracker.session import Session, conclude, judge
-from tracker.traffic import Span, Traffic, dated, overlapping, rival, span
+from tracker.traffic import Span, Traffic, dated, overlaps, span
 from tracker.webhook import UNROUTED, Delivery, parse
 
 Batches = Iterator[pa.RecordBatch]
@@ -379,13 +379,11 @@ def _overlap(batches: Batches, rules: Rules, as_of: datetime | None) -> Batches:
     """The sessions of one meeting that began while another one was live."""
     rows = (row for batch in batches for row in batch.select(["meeting_id", "state", "span"]).to_pylist())
     for _, ones in groupby(rows, key=itemgetter("meeting_id")):
-        spans = [(_unpack_span(row["span"]), row["state"]) for row in ones]
+        sessions = [(_unpack_span(row["span"]), row["state"]) for row in ones]
+        states = {one.stream: state for one, state in sessions}
         found = []
-        for this, state in spans:
-            other = rival(this, (one for one, _ in spans), rules)
-            if other is not None:
-                one = overlapping(this, other, rules, as_of)
-                found.append((this.stream, this.meeting_id, state, True, _pack([one]), None, None))
+        for this, one in overlaps([one for one, _ in sessions], rules, as_of):
+            found.append((this.stream, this.meeting_id, states[this.stream], True, _pack([one]), None, None))
         yield _batch(found, JUDGED)
 
 

@@ -70,12 +70,12 @@ MOST_RUNS, MOST_FINDINGS = 50, 100
 def doubts(
     aggregate: Aggregate, delivery: Delivery, reading: Reading, rules: Rules, *, ended: bool = False
 ) -> Iterator[tuple[Reading, bool]]:
-    """How else a delivery may be read, and whether it is then the run before the latest that it moves.
+    """How else a delivery of what may begin again may be read, and whether it is then the run before the latest that it moves.
 
     ``ended``: the session is over, so nothing begins by a mere copy.
     """
     run, lifecycle, step = aggregate.run, aggregate.lifecycle, delivery.step
-    if run is None or step is None or not restarts(lifecycle):
+    if run is None or step is None:
         return
     age = copied_after(run, delivery, rules)
     if age is not None and age <= rules.fast_redelivery:
@@ -319,6 +319,8 @@ def _places(steps: dict[str, StepTaken]) -> tuple[object, ...]:
 
 def cheapest(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> Aggregate:
     """The story to tell; the one that is told unless another costs less."""
+    if not aggregate.others:
+        return aggregate
     return min([aggregate, *aggregate.others], key=lambda story: cost(story, rules, at, over=over))
 
 

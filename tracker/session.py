@@ -337,7 +337,7 @@ def _weigh(
 
 
 def _tell_instead(
-    session: Session, aggregate: Aggregate, story: Aggregate, fresh: Iterable[Finding] = ()
+    session: Session, aggregate: Aggregate, story: Aggregate, fresh: list[Finding]
 ) -> list[Finding]:
     """Tells another story of an aggregate. What that finds, with what was found but not told yet."""
     before = {id(found) for run in aggregate.runs for found in run.findings}
@@ -667,7 +667,7 @@ def _judge_artefacts(
                 first = next(
                     (*owner[:2], one.number)
                     for one in aggregate.runs
-                    if value in _texts_of(one, name) or one is run
+                    if value in _texts(one.data.get(name)) or one is run
                 )
             restarted = aggregate.runs[first[2] - 1].state == LOST if first[1] == aggregate.key else False
             if first != owner and not restarted and not any(run.standing(lifecycle.shared)):
@@ -682,10 +682,6 @@ def _judge_artefacts(
                     lifecycle.shared,
                     {"field": value, "value": whose},
                 )
-
-
-def _texts_of(run: Run, name: str) -> tuple[str, ...]:
-    return tuple(_texts(run.data.get(name)))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -811,14 +807,16 @@ def _overdue(session: Session, aggregate: Aggregate, run: Run, at: datetime, rul
         words={"since": isoformat(run.since) if run.since else ""},
     )
     run.findings.append(finding)
-    if aggregate.others:
-        best = cheapest(aggregate, rules, at)
-        if best is not aggregate:
-            return _told_by(session, _tell_instead(session, aggregate, best, [finding]))
-    return [finding]
+    return _told_by_now(session, aggregate, cheapest(aggregate, rules, at), [finding])
 
 
-def _told_by(session: Session, raised: list[Finding]) -> list[Finding]:
+def _told_by_now(
+    session: Session, aggregate: Aggregate, story: Aggregate, fresh: list[Finding]
+) -> list[Finding]:
+    """What is found when time has passed, by the story to tell then."""
+    if story is aggregate:
+        return fresh
+    raised = _tell_instead(session, aggregate, story, fresh)
     session.provisional.extend(found for found in raised if found.verdict == "provisional")
     return raised
 
@@ -830,8 +828,7 @@ def _close_out(session: Session, at: datetime | None, rules: Rules) -> list[Find
     for aggregate in session.aggregates.values():
         if aggregate.others:
             best = cheapest(aggregate, rules, at, over=True)
-            if best is not aggregate:
-                found.extend(_told_by(session, _tell_instead(session, aggregate, best)))
+            found.extend(_told_by_now(session, aggregate, best, []))
             settle_upon(aggregate)
         run, lifecycle = aggregate.run, aggregate.lifecycle
         if run is None or run.closed or run.outlives or not lifecycle.open_at_end:

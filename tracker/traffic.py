@@ -12,7 +12,7 @@ and positions, so it is the same after any replay, and small enough to be kept w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -401,6 +401,14 @@ def consequence(found: Finding, traffic: Traffic, rules: Rules) -> Finding:
         return found
     severity = found.severity if found.code in rules.severity else "info"
     return attrs.evolve(found, severity=severity, cause=f"L601 #{silence.position}")
+
+
+def overlaps(spans: Sequence[Span], rules: Rules, as_of: datetime | None) -> Iterator[tuple[Span, Finding]]:
+    """The sessions of one meeting that began while another one of them was live, each with its X406."""
+    for this in spans:
+        other = rival(this, spans, rules)
+        if other is not None:
+            yield this, overlapping(this, other, rules, as_of)
 
 
 def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
