@@ -1,12 +1,15 @@
-"""What every test runs under, and the empty store that many begin with."""
+"""What every test runs under, and the stores and servers that many begin with."""
 
 import os
 import subprocess
 from contextlib import closing
 
+import crowd
 import pytest
 import stores
 from hypothesis import HealthCheck, settings
+from meetings import read_into, write
+from served import EVENING, MONDAY, served
 
 settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -16,6 +19,31 @@ settings.load_profile("ci")
 def store(each_store, tmp_path):
     with closing(stores.opened(tmp_path / "data", create=True)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def monday(tmp_path_factory):
+    """A server with the bad Monday in its store, on the evening of that day; nobody may post to it."""
+    data = tmp_path_factory.mktemp("monday")
+    read_into(data, MONDAY)
+    with served(data, now=EVENING) as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server with an empty store."""
+    with served(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def town_hall(tmp_path_factory):
+    """A server with a meeting of five hundred people in its store."""
+    data = tmp_path_factory.mktemp("crowd")
+    read_into(data, write(data / "log.jsonl", crowd.crowd()))
+    with served(data, now=EVENING) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection
+from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
 
@@ -20,6 +21,11 @@ from tracker.store import Tracker
 
 PATIENCE = 20
 """Seconds after which a test gives up."""
+MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
+EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
+"""Of that day."""
+RESTARTED = "6b040ea029e961d671985824"
+"""Its session in which a recording was begun again."""
 
 
 @attrs.frozen

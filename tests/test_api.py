@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from meetings import read_into, webhook
-from served import served, until
+from served import EVENING, MONDAY, RESTARTED, served, until
 
 from projections.follow import Views, rebuild
 from projections.read_models import text
@@ -25,27 +25,8 @@ from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
 
 ROOT = Path(__file__).parents[1]
-MONDAY = ROOT / "examples" / "bad_monday.jsonl"
-RESTARTED = "6b040ea029e961d671985824"
-EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]
 PATHS += ["/api/events/1", "/api/lifecycles", "/api/openapi.json"]
-
-
-@pytest.fixture(scope="module")
-def monday(tmp_path_factory):
-    """A server with the bad Monday in its store, on the evening of that day; nobody may post to it."""
-    data = tmp_path_factory.mktemp("monday")
-    read_into(data, MONDAY)
-    with served(data, now=EVENING) as running:
-        yield running
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A server with an empty store."""
-    with served(tmp_path / "data") as running:
-        yield running
 
 
 def everything(server, path):

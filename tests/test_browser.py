@@ -1,23 +1,18 @@
 """The pages as a person meets them: in a real browser, by mouse and keyboard, with and without scripts."""
 
 import os
-from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import quote
 
 import crowd
 import pytest
 from chromium import NARROW, WIDE, missing, page, running, violations
-from meetings import read_into, write
-from served import served, until
+from meetings import read_into
+from served import EVENING, MONDAY, RESTARTED, served, until
 
 if missing() and os.environ.get("BROWSER_TESTS") != "required":
     pytest.skip(missing(), allow_module_level=True)
 
 pytestmark = pytest.mark.browser
-MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
-EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
-RESTARTED = "6b040ea029e961d671985824"
 
 AT = f"/sessions/{RESTARTED}?at=82"
 TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
@@ -43,21 +38,6 @@ def browser():
         yield found
 
 
-@pytest.fixture(scope="module")
-def monday(tmp_path_factory):
-    """A server with the bad Monday in its store, on the evening of that day; nobody may post to it."""
-    data = tmp_path_factory.mktemp("monday")
-    read_into(data, MONDAY)
-    with served(data, now=EVENING) as running:
-        yield running
-
-
-@pytest.fixture
-def server(tmp_path):
-    with served(tmp_path / "data") as running:
-        yield running
-
-
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -68,15 +48,6 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path
 
         assert violations(opened) == []
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-
-
-@pytest.fixture(scope="module")
-def town_hall(tmp_path_factory):
-    """A server with a meeting of five hundred people in its store."""
-    data = tmp_path_factory.mktemp("crowd")
-    read_into(data, write(data / "log.jsonl", crowd.crowd()))
-    with served(data, now=EVENING) as running:
-        yield running
 
 
 @pytest.mark.parametrize("path", [TOWN_HALL, f"{TOWN_HALL}?open=participant&page=2&at=600"])

@@ -4,14 +4,14 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from keys import sign, write_public
 from meetings import read_into, webhook
 from prometheus_client.parser import text_string_to_metric_families
-from served import served
+from served import MONDAY, served
 
 from projections.web.health import LAG_LIMIT
 from tracker.lifecycles import REGISTRY
@@ -20,24 +20,8 @@ from tracker.session import judge
 from tracker.signature import Keyring
 
 ROOT = Path(__file__).parents[1]
-MONDAY = ROOT / "examples" / "bad_monday.jsonl"
 ALERTS = ROOT / "examples" / "alerts.yml"
 RULES_TEST = ROOT / "tests" / "data" / "alerts_test.yml"
-EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def monday(tmp_path_factory):
-    data = tmp_path_factory.mktemp("monday")
-    read_into(data, MONDAY)
-    with served(data, now=EVENING) as running:
-        yield running
-
-
-@pytest.fixture
-def server(tmp_path):
-    with served(tmp_path / "data") as running:
-        yield running
 
 
 def families(server):

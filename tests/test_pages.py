@@ -4,13 +4,12 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from pathlib import Path
 from urllib.parse import quote
 
 import crowd
 import pytest
 from meetings import lines, read_into, webhook, write
-from served import served
+from served import EVENING, MONDAY, RESTARTED, served
 from sqlite_utils import Database
 from starlette.datastructures import State
 
@@ -24,9 +23,6 @@ from projections.web.snapshot import snapshot
 from tracker.lifecycle import ABSENT
 from tracker.lifecycles import REGISTRY
 
-MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
-EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
-RESTARTED = "6b040ea029e961d671985824"
 TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
 PATHS = [
     "/",
@@ -39,28 +35,6 @@ PATHS = [
 PATHS += [f"/lifecycles/{name}" for name in REGISTRY]
 MOST = 100_000
 """Bytes of a page."""
-
-
-@pytest.fixture(scope="module")
-def monday(tmp_path_factory):
-    data = tmp_path_factory.mktemp("monday")
-    read_into(data, MONDAY)
-    with served(data, now=EVENING) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def town_hall(tmp_path_factory):
-    data = tmp_path_factory.mktemp("crowd")
-    read_into(data, write(data / "log.jsonl", crowd.crowd()))
-    with served(data, now=EVENING) as running:
-        yield running
-
-
-@pytest.fixture
-def server(tmp_path):
-    with served(tmp_path / "data") as running:
-        yield running
 
 
 def body(server, path, status=200):
