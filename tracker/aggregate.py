@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Literal
 
 import attrs
@@ -45,7 +44,6 @@ LOST = "lost"
 """The state of a run whose end will not come."""
 
 _INSTANT = timedelta(0)
-_OF_THE_SESSION = ("meeting_id", "session_id")
 
 
 @frozen
@@ -108,7 +106,7 @@ class Run:
     def heard(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
         taken = self.steps.get(step)
-        return None if taken is None or taken.inferred else taken
+        return taken if taken is not None and not taken.inferred else None
 
     def standing(self, *codes: str) -> Iterator[Finding]:
         """Its findings that have not been retracted, of these codes if any are given."""
@@ -147,9 +145,9 @@ class Aggregate:
     key: tuple[tuple[str, str], ...] = ()
     label: str = ""
     runs: list[Run] = attrs.field(factory=list)
-    others: list[Aggregate] = attrs.field(factory=list)
-    taken_back: list[Finding] = attrs.field(factory=list)
-    charges: list[Charge] = attrs.field(factory=list)
+    others: tuple[Aggregate, ...] = ()
+    taken_back: tuple[Finding, ...] = ()
+    charges: tuple[Charge, ...] = ()
 
     @property
     def run(self) -> Run | None:
@@ -173,13 +171,13 @@ class Aggregate:
         return attrs.evolve(
             self,
             runs=[run.copy() for run in self.runs],
-            others=[other.copy() for other in self.others],
-            taken_back=[finding.copy() for finding in self.taken_back],
+            others=tuple(other.copy() for other in self.others),
+            taken_back=tuple(finding.copy() for finding in self.taken_back),
         )
 
     def discharge(self, position: int | None) -> None:
         """What had been taken for a copy was a step of its own."""
-        self.charges = [charge for charge in self.charges if charge.position != position]
+        self.charges = tuple(charge for charge in self.charges if charge.position != position)
 
 
 @frozen
@@ -256,7 +254,7 @@ def _read_open(
         return "new-run"
     if age <= rules.redelivery:
         return "redelivered"
-    return "new-run" if begins and restarts(lifecycle) else "repeated"
+    return "new-run" if begins and lifecycle.restarts else "repeated"
 
 
 def _read_closed(aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, *, ended: bool) -> Reading:
@@ -407,7 +405,8 @@ def evolve(
 
     ``before``: it belongs to the run before the latest, which had been given up without it.
     """
-    move = _Move(aggregate, delivery, _step(delivery), rules, numbers, aggregate.state)
+    run = aggregate.runs[-1] if aggregate.runs else _NO_RUN
+    move = _Move(aggregate, delivery, _step(delivery), rules, numbers, run, run.state)
     _Move.owed(move) if before else _MOVES[reading](move)
     return Judgement(
         reading,
@@ -415,9 +414,13 @@ def evolve(
         aggregate.key,
         move.run.number,
         move.before or None,
-        aggregate.state or None,
+        aggregate.runs[-1].state or None,
         tuple(move.raised),
     )
+
+
+_NO_RUN = Run(0)
+"""What an aggregate that has heard nothing has for a run: every first reading begins one."""
 
 
 @attrs.define(eq=False)
@@ -429,13 +432,9 @@ class _Move:
     step: Step
     rules: Rules
     numbers: Iterator[int]
+    run: Run
     before: str
     raised: list[Finding] = attrs.field(factory=list)
-    run: Run = attrs.field(init=False)
-
-    @run.default
-    def _latest(self) -> Run:
-        return self.aggregate.run or Run(0)
 
     def advanced(self) -> None:
         if not self.aggregate.runs:
@@ -520,7 +519,7 @@ class _Move:
             self.run.again = taken(self.delivery)
             self.blame("D105", earlier=heard, missing=lifecycle.endings, window=self.rules.overtaken)
             return
-        if begins and not self.run.closed and restarts(lifecycle):
+        if begins and not self.run.closed and lifecycle.restarts:
             self.run.again = taken(self.delivery)
         self.blame("D101", earlier=heard)
 
@@ -636,20 +635,18 @@ class _Move:
         if step.name not in self.aggregate.lifecycle.starts:
             run.tentative = False
         self.keep(run)
-        if self.moved_on() and step.name in self.aggregate.lifecycle.table[self.before]:
+        if run.findings and self.moved_on() and step.name in self.aggregate.lifecycle.table[self.before]:
             self.blame("T303", since=since)
         if step.outcome and not alone:
             self.blame(step.outcome, state=state or "beginning")
         elif step.closes and not run.inferred:
-            for other in self.aggregate.lifecycle.steps:
-                if other.missed and run.heard(other.name) is None:
+            for other in self.aggregate.lifecycle.missed:
+                if run.heard(other.name) is None:
                     window, begun = self.rules.lateness, _last_heard_before(run, delivery)
                     self.blame(other.missed, missing=(other.name,), window=window, missing_since=begun)
 
     def moved_on(self) -> bool:
         """Takes back that the run was stuck. Whether that had been said."""
-        if not self.run.findings:
-            return False
         stuck = list(overdue(self.aggregate.lifecycle, self.run))
         for finding in stuck:
             finding.verdict = "retracted"
@@ -677,11 +674,11 @@ class _Move:
 
     def keep(self, run: Run) -> None:
         """What the payload says is kept with the run; where two deliveries differ, the first counts."""
-        payload, lifecycle = self.delivery.payload, self.aggregate.lifecycle
-        for name in data_fields(lifecycle):
+        payload, lifecycle, data = self.delivery.payload, self.aggregate.lifecycle, run.data
+        for name in lifecycle.data_fields:
             value = getattr(payload, name)
-            if value is not None:
-                run.data.setdefault(name, value)
+            if value is not None and name not in data:
+                data[name] = value
         for name, outliving in lifecycle.outlives.items():
             run.outlives = run.outlives or getattr(payload, name) == outliving
         if lifecycle.label:
@@ -894,9 +891,10 @@ def _retract(findings: Iterable[Finding]) -> None:
 
 def limit_of(aggregate: Aggregate, run: Run, rules: Rules) -> datetime | None:
     """When a run has been in its state for too long."""
-    if run.closed or run.tentative or run.since is None:
+    steps = aggregate.lifecycle.limited.get(run.state)
+    if steps is None or run.closed or run.tentative or run.since is None:
         return None
-    for step in aggregate.lifecycle.limited.get(run.state, ()):
+    for step in steps:
         if not any(run.standing(step.overdue)):
             window: timedelta = getattr(rules, step.limit)
             return run.since + window
@@ -912,24 +910,9 @@ def taken(delivery: Delivery) -> StepTaken:
     return StepTaken(_step(delivery).name, delivery.received_at, delivery.position, False, delivery.data)
 
 
-@cache
-def data_fields(lifecycle: Lifecycle) -> tuple[str, ...]:
-    """The payload fields that say something of the run itself, not whose run it is."""
-    return tuple(
-        field.name
-        for field in attrs.fields(lifecycle.payload)
-        if field.name not in (*_OF_THE_SESSION, *lifecycle.key, *lifecycle.optional_key)
-    )
-
-
 def _step(delivery: Delivery) -> Step:
     assert delivery.step is not None, "an unrouted delivery belongs to no aggregate"
     return delivery.step
-
-
-def restarts(lifecycle: Lifecycle) -> bool:
-    """Whether a run may begin anew after another, and must not while one is open."""
-    return not lifecycle.visits and lifecycle.reopens(LOST)
 
 
 def last_heard(run: Run) -> datetime | None:

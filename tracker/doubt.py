@@ -10,7 +10,7 @@ costs less than the story that is told, it takes its place.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
 
@@ -31,7 +31,6 @@ from tracker.aggregate import (
     last_heard,
     limit_of,
     overdue,
-    restarts,
     withdraw,
 )
 from tracker.findings import CATALOGUE, Finding
@@ -132,7 +131,7 @@ def charge(
     ``ended``: the session is over, so that nothing is begun again. ``witnessed``: something else in the
     session shows that it is a copy.
     """
-    if not restarts(aggregate.lifecycle) or not aggregate.runs:
+    if not aggregate.lifecycle.restarts or not aggregate.runs:
         return
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
     if reading == "redelivered":
@@ -192,7 +191,7 @@ def _together(one: Charge, other: Charge, rules: Rules) -> bool:
 
 
 def _keep(aggregate: Aggregate, charge: Charge) -> None:
-    aggregate.charges = [*aggregate.charges[1 - MOST_CHARGES :], charge]
+    aggregate.charges = (*aggregate.charges[1 - MOST_CHARGES :], charge)
 
 
 def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
@@ -219,7 +218,7 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     return total
 
 
-def _price(charges: list[Charge], place: int, rules: Rules) -> float:
+def _price(charges: Sequence[Charge], place: int, rules: Rules) -> float:
     """What one of them costs beside the others: what was sent again in one go is one thing that went wrong."""
     one, extra = charges[place], 0.0
     if one.extra:
@@ -279,7 +278,7 @@ def is_too_long(aggregate: Aggregate) -> bool:
 def fork(aggregate: Aggregate) -> Aggregate:
     """The same story so far, to be told on in another way. Only the last runs can still become others."""
     runs = [*aggregate.runs[:-IN_REACH], *(run.copy() for run in aggregate.runs[-IN_REACH:])]
-    return attrs.evolve(aggregate, runs=runs, others=[], taken_back=[])
+    return attrs.evolve(aggregate, runs=runs, others=(), taken_back=())
 
 
 def weigh(aggregate: Aggregate, rules: Rules, at: datetime | None) -> tuple[Aggregate, bool]:
@@ -294,14 +293,14 @@ def weigh(aggregate: Aggregate, rules: Rules, at: datetime | None) -> tuple[Aggr
         if price <= least + HOPELESS and _shape(story) not in seen and len(kept) < MOST_STORIES:
             seen.add(_shape(story))
             kept.append((price, story))
-    aggregate.others = [story for _, story in kept[1:]]
+    aggregate.others = tuple(story for _, story in kept[1:])
     price, best = min(kept, key=lambda entry: entry[0])
     return best, any(dear <= price + AS_GOOD and story.state != best.state for dear, story in kept)
 
 
 def settle_upon(aggregate: Aggregate) -> None:
     """The story told is the one: the others are given up."""
-    aggregate.others = []
+    aggregate.others = ()
     for run in aggregate.runs[-2:]:
         run.contested = False
 
@@ -345,5 +344,6 @@ def tell_instead(
         found.number = same.number if same else next(numbers)
         if same is None or (same.verdict == "retracted" and found.verdict != "retracted"):
             raised.append(found)
-    aggregate.taken_back = [attrs.evolve(one, verdict="retracted") for rest in known.values() for one in rest]
+    rests = (one for rest in known.values() for one in rest)
+    aggregate.taken_back = tuple(attrs.evolve(one, verdict="retracted") for one in rests)
     return raised

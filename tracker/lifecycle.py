@@ -24,6 +24,9 @@ ABSENT = ""
 """The state of an aggregate that has heard nothing yet."""
 
 
+_OF_THE_SESSION = ("meeting_id", "session_id")
+
+
 class DeclarationError(Exception):
     """A lifecycle that contradicts itself; raised while its module is imported."""
 
@@ -161,6 +164,23 @@ class Lifecycle:
         return frozenset(step.overdue for step in self.steps if step.overdue)
 
     @cached_property
+    def has_content(self) -> bool:
+        """Whether what a payload says, not only that it came, can be reproached."""
+        brings = any(step.brings for step in self.steps)
+        return bool(brings or self.contradicted or self.deprecated or self.times)
+
+    @cached_property
+    def missed(self) -> tuple[Step, ...]:
+        """The steps without which no run should end."""
+        return tuple(step for step in self.steps if step.missed)
+
+    @cached_property
+    def data_fields(self) -> tuple[str, ...]:
+        """The payload fields that say something of the run itself, not whose run it is."""
+        whose = {*_OF_THE_SESSION, *self.key, *self.optional_key}
+        return tuple(field.name for field in attrs.fields(self.payload) if field.name not in whose)
+
+    @cached_property
     def unsurprising(self) -> frozenset[str]:
         """The codes that say nothing against a reading: a copy is counted as such, and outcomes are legal."""
         return frozenset({"D101", self.shared, *(step.outcome for step in self.steps)})
@@ -176,6 +196,11 @@ class Lifecycle:
     def expected(self, state: str) -> tuple[str, ...]:
         """The webhook types that may come next; none in a state of ours, like ``lost``."""
         return tuple(self.webhook_type(step) for step in self.table.get(state, ()))
+
+    @cached_property
+    def restarts(self) -> bool:
+        """Whether a run may begin anew after another, and must not while one is open."""
+        return not self.visits and self._reopening[ABSENT]
 
     def reopens(self, state: str) -> bool:
         """Whether a new run may begin when the last one was over in ``state``, which need not be an end."""

@@ -38,7 +38,6 @@ from tracker.aggregate import (
     plus,
     read,
     reproach,
-    restarts,
     withdraw,
 )
 from tracker.doubt import (
@@ -229,7 +228,7 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
     echoes = _echoes(session, aggregate, delivery, rules)
     beside = (
         bool(echoes)
-        and restarts(lifecycle)
+        and lifecycle.restarts
         and (_witnessed(session, aggregate, echoes) or _doubled(session, echoes[-1]))
     )
     reading = read(aggregate, delivery, rules, ended=session.ended, echoes=beside)
@@ -243,24 +242,26 @@ def _judge_routed(session: Session, delivery: Delivery, rules: Rules) -> Judgeme
         session.echoes[-1] = echoes[-1] = attrs.evolve(echoes[-1], run=judgement.run)
     if len(echoes) > 1 and _is_echo(session, echoes[-1]):
         raised.extend(_take_back(session, echoes, rules))
-    raised.extend(_judge_step(session, aggregate, run, delivery, rules, judgement, label))
-    if (lifecycle.subject or lifecycle.visits) and reading not in UNMOVED:
-        raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
+    if reading not in UNMOVED:
+        raised.extend(_judge_step(session, aggregate, run, delivery, rules, judgement, label))
+        if lifecycle.subject or lifecycle.visits:
+            raised.extend(_judge_subject(session, aggregate, run, delivery, rules, judgement))
     if stories:
         judgement, raised = _weigh(
             session, aggregate, delivery, rules, judgement, stories, raised, witnessed=beside
         )
         run = aggregate.runs[-1]
-    raised.extend(_judge_start(session, aggregate, run, delivery, rules))
+    if session.session_id is not None:
+        raised.extend(_judge_start(session, aggregate, run, delivery, rules))
+    _expect(session, run.undecided_until)
+    _expect(session, limit_of(aggregate, run, rules))
+    if not raised:
+        return judgement
     for finding in raised:
         _own(session, finding)
         _expect(session, finding.deadline)
         if finding.verdict == "provisional":
             session.provisional.append(finding)
-    _expect(session, run.undecided_until)
-    _expect(session, limit_of(aggregate, run, rules))
-    if not raised:
-        return judgement
     told = tuple(finding for finding in raised if finding.position == delivery.position)
     return attrs.evolve(judgement, findings=told) if told != judgement.findings else judgement
 
@@ -273,15 +274,16 @@ def _judge_step(
     rules: Rules,
     judgement: Judgement,
     label: str,
-) -> Iterator[Finding]:
+) -> list[Finding]:
     """What a step that moved its run can be reproached with, beside the move itself."""
-    if judgement.reading in UNMOVED:
-        return
-    yield from _judge_content(session, aggregate, run, delivery, rules, judgement, label)
+    lifecycle, found = aggregate.lifecycle, list[Finding]()
+    if lifecycle.has_content or label != aggregate.label:
+        found.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
     if session.ended:
-        yield from _judge_frame(session, aggregate, run, delivery, rules, judgement)
-    if aggregate.lifecycle.shared:
-        yield from _judge_artefacts(session, aggregate, run, delivery, rules, judgement)
+        found.extend(_judge_frame(session, aggregate, run, delivery, rules, judgement))
+    if lifecycle.shared and judgement.reading in ("advanced", "skipped-ahead"):
+        found.extend(_judge_artefacts(session, aggregate, run, delivery, rules, judgement))
+    return found
 
 
 def _stories(
@@ -289,7 +291,7 @@ def _stories(
 ) -> list[tuple[Aggregate, Reading, bool]]:
     """The stories that are followed beside the one told, and what each takes the delivery for."""
     found: list[tuple[Aggregate, Reading, bool]] = []
-    if not restarts(aggregate.lifecycle):
+    if not aggregate.lifecycle.restarts:
         return found
     too_long = is_too_long(aggregate)
     if aggregate.others and (too_long or settled_upon(aggregate, delivery.received_at, rules)):
@@ -326,8 +328,9 @@ def _weigh(
         charge(story, delivery, reading, rules, ended=session.ended, witnessed=witnessed)
         judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
         assert moved.run is not None
-        list(_judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, ""))
-    aggregate.others = [story for story, _, _ in stories]
+        if reading not in UNMOVED:
+            _judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, "")
+    aggregate.others = tuple(story for story, _, _ in stories)
     best, contested = weigh(aggregate, rules, delivery.received_at)
     if best is not aggregate:
         judgement, raised = judgements[id(best)], _tell_instead(session, aggregate, best, raised)
@@ -466,7 +469,7 @@ def _doubled(session: Session, echo: Echo) -> bool:
     once = [
         step.position in copied
         for aggregate in session.aggregates.values()
-        if not restarts(aggregate.lifecycle)
+        if not aggregate.lifecycle.restarts
         for run in aggregate.runs
         for step in run.steps.values()
         if step.at is not None and step.at <= echo.at - echo.age
@@ -492,7 +495,7 @@ def _witnessed(session: Session, aggregate: Aggregate, echoes: list[Echo]) -> bo
     key = aggregate.lifecycle.name, aggregate.key
     open_still = not aggregate.runs[-1].closed and (len(aggregate.runs) == 1 or aggregate.runs[-1].replaced)
     beside = [session.aggregates[one.aggregate].lifecycle for one in echoes if one.aggregate != key]
-    if not beside or (not open_still and all(restarts(lifecycle) for lifecycle in beside)):
+    if not beside or (not open_still and all(lifecycle.restarts for lifecycle in beside)):
         return False
     again = {(one.aggregate, one.step) for one in echoes}
     places = {one.position for one in echoes}
@@ -540,8 +543,6 @@ def _judge_start(
     session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules
 ) -> Iterator[Finding]:
     """X401, and C501: whether this session began, and whether it is the one we think it is."""
-    if session.session_id is None:
-        return
     if aggregate.lifecycle.frame:
         _frame_heard(session, run, delivery, rules)
     if session.started:
@@ -656,12 +657,11 @@ def _judge_artefacts(
     session: Session, aggregate: Aggregate, run: Run, delivery: Delivery, rules: Rules, judgement: Judgement
 ) -> Iterator[Finding]:
     """C508: a file or url belongs to one run. What merely came again is not looked at."""
-    lifecycle = aggregate.lifecycle
-    if judgement.reading not in ("advanced", "skipped-ahead"):
-        return
+    lifecycle, payload = aggregate.lifecycle, delivery.payload
     owner = lifecycle.name, aggregate.key, run.number
     for name in lifecycle.artefacts:
-        for value in _texts(getattr(delivery.payload, name)):
+        brought = getattr(payload, name)
+        for value in _texts(brought) if brought is not None else ():
             first = session.artefacts.setdefault((lifecycle.name, value), owner)
             if first[1] == aggregate.key:  # as this story has it
                 first = next(
@@ -701,8 +701,10 @@ def _judge_subject(
     assert step is not None
     if lifecycle.visits and session.absent:
         _was_inside(session, aggregate, delivery, judgement)
+    if not lifecycle.subject:
+        return
     begun = judgement.reading in ("advanced", "new-run", "skipped-ahead") and not step.closes
-    if not lifecycle.subject or not begun or sum(not taken.inferred for taken in run.steps.values()) != 1:
+    if not begun or sum(not taken.inferred for taken in run.steps.values()) != 1:
         return
     anybody = next((one for one in session.aggregates.values() if one.lifecycle.visits), None)
     if anybody is None:
