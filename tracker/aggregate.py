@@ -19,7 +19,7 @@ import attrs
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.rules import Rules
-from tracker.values import frozen
+from tracker.values import copier, frozen
 from tracker.webhook import Delivery, same_data
 
 Reading = Literal[
@@ -94,14 +94,11 @@ class Run:
         return "inferred" if self.inferred or any(taken.inferred for taken in self.steps.values()) else "sure"
 
     def copy(self) -> Run:
-        return attrs.evolve(
-            self,
-            steps=dict(self.steps),
-            data=dict(self.data),
-            suspects=dict(self.suspects),
-            findings=[finding.copy() for finding in self.findings],
-            replaced=self.replaced and self.replaced.copy(),
-        )
+        copied = _same_run(self)
+        copied.steps, copied.data, copied.suspects = dict(self.steps), dict(self.data), dict(self.suspects)
+        copied.findings = [finding.copy() for finding in self.findings]
+        copied.replaced = self.replaced and self.replaced.copy()
+        return copied
 
     def heard(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
@@ -115,7 +112,10 @@ class Run:
                 yield finding
 
 
-@attrs.frozen
+_same_run = copier(Run)
+
+
+@frozen
 class Charge:
     """What a story has to pay for how it reads the delivery at ``position``, beside its findings.
 
@@ -137,8 +137,8 @@ class Aggregate:
     """One instance of a lifecycle in one session, told apart from the others by ``key``.
 
     What its runs say is the story that is told. ``others`` are followed beside it, untold, because a
-    delivery may be read in two ways; ``charges`` are what this one had to assume. ``taken_back`` are the
-    findings of a story that was told before.
+    delivery may be read in two ways; ``charges`` are what this one had to assume, and ``charged`` is what
+    they come to, once that was reckoned. ``taken_back`` are the findings of a story that was told before.
     """
 
     lifecycle: Lifecycle
@@ -148,6 +148,7 @@ class Aggregate:
     others: tuple[Aggregate, ...] = ()
     taken_back: tuple[Finding, ...] = ()
     charges: tuple[Charge, ...] = ()
+    charged: float | None = None
 
     @property
     def run(self) -> Run | None:
@@ -168,15 +169,20 @@ class Aggregate:
         return self.label or " ".join(value for _, value in self.key) or self.lifecycle.name
 
     def copy(self) -> Aggregate:
-        return attrs.evolve(
-            self,
-            runs=[run.copy() for run in self.runs],
-            others=tuple(other.copy() for other in self.others),
-            taken_back=tuple(finding.copy() for finding in self.taken_back),
-        )
+        copied = self.fork()
+        copied.runs[:-IN_REACH] = [run.copy() for run in self.runs[:-IN_REACH]]
+        copied.others = tuple(other.copy() for other in self.others)
+        copied.taken_back = tuple(finding.copy() for finding in self.taken_back)
+        return copied
+
+    def fork(self) -> Aggregate:
+        """The same story so far, to be told on in another way. Only the last runs can still become others."""
+        runs = [*self.runs[:-IN_REACH], *[run.copy() for run in self.runs[-IN_REACH:]]]
+        return Aggregate(self.lifecycle, self.key, self.label, runs, (), (), self.charges, self.charged)
 
     def discharge(self, position: int | None) -> None:
         """What had been taken for a copy was a step of its own."""
+        self.charged = None
         self.charges = tuple(charge for charge in self.charges if charge.position != position)
 
 
@@ -554,7 +560,8 @@ class _Move:
         restart = old.again if self.step.name not in lifecycle.starts else None
         heard = old.heard(self.step.name)
         if not lifecycle.visits and heard and gap(heard.at, self.delivery.received_at) <= self.rules.redelivery:
-            run.replaced = attrs.evolve(old, replaced=None).copy()
+            run.replaced = old.copy()
+            run.replaced.replaced = None
         if restart is not None:
             run.steps[restart.step] = restart
             self.aggregate.discharge(restart.position)
@@ -755,12 +762,11 @@ def reproach(
 ) -> Finding:
     """A settled finding about a run: raised by ``delivery``, or by a deadline that passed at ``at``."""
     entry, lifecycle = CATALOGUE[code], aggregate.lifecycle
-    placed = [step for step in run.steps.values() if step.position is not None]
-    last = max(placed, key=lambda step: step.position or 0, default=None)
-    position = delivery.position if delivery else last.position if last else None
-    evidence = {step.position for step in run.steps.values() if step.position is not None}
-    lacking = tuple(lifecycle.webhook_type(name) for name in missing)
-    evidence.update(place for place in (position, earlier.position if earlier else None) if place is not None)
+    placed = {step.position: step.step for step in run.steps.values() if step.position is not None}
+    last = None if delivery or not placed else max(placed)
+    position = delivery.position if delivery else last
+    evidence = {place for place in (*placed, position, earlier and earlier.position) if place is not None}
+    lacking = tuple([lifecycle.webhook_type(name) for name in missing])
     words = {
         "type": (delivery.type if delivery else None) or lifecycle.name,
         "lifecycle": lifecycle.name,
@@ -789,7 +795,7 @@ def reproach(
         entry.message.format_map(words),
         missing=lacking,
         since=since,
-        type=delivery.type if delivery else lifecycle.webhook_type(last.step) if last else None,
+        type=delivery.type if delivery else lifecycle.webhook_type(placed[last]) if last is not None else None,
     )
 
 

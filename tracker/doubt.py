@@ -13,11 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
+from operator import itemgetter
 
 import attrs
 
 from tracker.aggregate import (
-    IN_REACH,
     LOST,
     SAME_AGE,
     Aggregate,
@@ -34,6 +34,7 @@ from tracker.aggregate import (
     withdraw,
 )
 from tracker.findings import CATALOGUE, Finding
+from tracker.lifecycle import Lifecycle
 from tracker.rules import Rules
 from tracker.webhook import Delivery
 
@@ -131,7 +132,8 @@ def charge(
     ``ended``: the session is over, so that nothing is begun again. ``witnessed``: something else in the
     session shows that it is a copy.
     """
-    if not aggregate.lifecycle.restarts or not aggregate.runs:
+    copied = reading == "redelivered" or witnessed
+    if not (copied or reading == "late") or not aggregate.lifecycle.restarts or not aggregate.runs:
         return
     ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
     if reading == "redelivered":
@@ -177,7 +179,7 @@ def _copy(
     began = second and bool(together & lifecycle.starts) and not pair
     alone = not (certain or witnessed or ended or _as_old(aggregate, age) - lifecycle.starts)
     extra = (PAIR if pair else FIRST_PAIR if began else 0.0) if alone else 0.0
-    return attrs.evolve(copy, extra=extra)
+    return attrs.evolve(copy, extra=extra) if extra else copy
 
 
 def _as_old(aggregate: Aggregate, age: timedelta) -> set[str]:
@@ -191,23 +193,24 @@ def _together(one: Charge, other: Charge, rules: Rules) -> bool:
 
 
 def _keep(aggregate: Aggregate, charge: Charge) -> None:
+    aggregate.charged = None
     aggregate.charges = (*aggregate.charges[1 - MOST_CHARGES :], charge)
 
 
 def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> float:
     """What a story costs at a moment; ``over``: and nothing more will come."""
     lifecycle, run = aggregate.lifecycle, aggregate.run
-    total = sum(_price(aggregate.charges, place, rules) for place in range(len(aggregate.charges)))
+    total = _charged(aggregate, rules)
     lacked = set[tuple[str, tuple[str, ...]]]()
-    for found in (one for run in aggregate.runs for one in run.standing()):
-        if found.code not in lifecycle.unsurprising:
-            told = found.code, found.missing
-            total += LIKEWISE if told in lacked else _worth(found, rules)
-            lacked.update({told} if found.missing else ())
-    total += GIVEN_UP * sum(run.state == LOST and any(overdue(lifecycle, run)) for run in aggregate.runs)
-    for earlier, later in combinations(aggregate.runs[-4:], 2):
-        if any(earlier.data.get(name, later) == later.data.get(name) for name in lifecycle.artefacts):
-            total += SHARED
+    for one in aggregate.runs:
+        for found in one.findings:
+            if found.verdict != "retracted" and found.code not in lifecycle.unsurprising:
+                told = found.code, found.missing
+                total += LIKEWISE if told in lacked else _worth(found, rules)
+                lacked.update((told,) if found.missing else ())
+        if one.state == LOST and any(overdue(lifecycle, one)):
+            total += GIVEN_UP
+    total += SHARED * _sharing(lifecycle, aggregate.runs[-4:])
     if run is None or run.closed:
         return total
     limit = limit_of(aggregate, run, rules)
@@ -216,6 +219,21 @@ def cost(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool 
     if over and not run.outlives and not any(overdue(lifecycle, run)):
         total += COPY if run.tentative else COST["error"]
     return total
+
+
+def _charged(aggregate: Aggregate, rules: Rules) -> float:
+    if aggregate.charged is None:
+        charges = aggregate.charges
+        aggregate.charged = sum([_price(charges, place, rules) for place in range(len(charges))])
+    return aggregate.charged
+
+
+def _sharing(lifecycle: Lifecycle, runs: list[Run]) -> int:
+    """How many pairs of runs have one file or url."""
+    names = lifecycle.artefacts
+    held = [run.data for run in runs if any([name in run.data for name in names])]
+    pairs = combinations(held, 2)
+    return sum([any(name in one and one[name] == other.get(name, one) for name in names) for one, other in pairs])
 
 
 def _price(charges: Sequence[Charge], place: int, rules: Rules) -> float:
@@ -275,26 +293,23 @@ def is_too_long(aggregate: Aggregate) -> bool:
     return len(runs) > MOST_RUNS or sum(len(run.findings) for run in runs) > MOST_FINDINGS
 
 
-def fork(aggregate: Aggregate) -> Aggregate:
-    """The same story so far, to be told on in another way. Only the last runs can still become others."""
-    runs = [*aggregate.runs[:-IN_REACH], *(run.copy() for run in aggregate.runs[-IN_REACH:])]
-    return attrs.evolve(aggregate, runs=runs, others=(), taken_back=())
-
-
 def weigh(aggregate: Aggregate, rules: Rules, at: datetime | None) -> tuple[Aggregate, bool]:
     """The story to tell, and whether one that ends in another state is as good.
 
     Stories that cost too much are given up, and those that have become one with a cheaper one.
     """
-    prices = [(cost(story, rules, at), place, story) for place, story in enumerate(aggregate.others)]
     least = cost(aggregate, rules, at)
+    prices = [(cost(story, rules, at), story) for story in aggregate.others]
     kept, seen = [(least, aggregate)], {_shape(aggregate)}
-    for price, _, story in sorted(prices, key=lambda entry: entry[:2]):
-        if price <= least + HOPELESS and _shape(story) not in seen and len(kept) < MOST_STORIES:
-            seen.add(_shape(story))
+    for price, story in sorted(prices, key=itemgetter(0)):
+        if price > least + HOPELESS or len(kept) == MOST_STORIES:
+            break
+        shape = _shape(story)
+        if shape not in seen:
+            seen.add(shape)
             kept.append((price, story))
     aggregate.others = tuple(story for _, story in kept[1:])
-    price, best = min(kept, key=lambda entry: entry[0])
+    price, best = min(kept, key=itemgetter(0))
     return best, any(dear <= price + AS_GOOD and story.state != best.state for dear, story in kept)
 
 
@@ -307,13 +322,14 @@ def settle_upon(aggregate: Aggregate) -> None:
 
 def _shape(story: Aggregate) -> tuple[object, ...]:
     """What of a story decides how it goes on."""
-    *before, run = story.runs[-2:]
-    more = run.tentative, run.again and run.again.position, _places(run.suspects)
-    return *((one.state, _places(one.steps)) for one in (*before, run)), *more
+    run = story.runs[-1]
+    steps = [one.steps for one in story.runs[-2:]]
+    states = tuple([one.state for one in story.runs[-2:]])
+    return states, run.tentative, run.again and run.again.position, *map(_places, (*steps, run.suspects))
 
 
 def _places(steps: dict[str, StepTaken]) -> tuple[object, ...]:
-    return tuple((name, step.position) for name, step in steps.items())
+    return tuple([(name, step.position) for name, step in steps.items()])
 
 
 def cheapest(aggregate: Aggregate, rules: Rules, at: datetime | None, *, over: bool = False) -> Aggregate:
@@ -337,6 +353,7 @@ def tell_instead(
             known[found.code, found.position].append(found)
     aggregate.runs, story.runs = story.runs, aggregate.runs
     aggregate.charges, story.charges = story.charges, aggregate.charges
+    aggregate.charged, story.charged = story.charged, aggregate.charged
     raised = []
     for found in (one for run in aggregate.runs for one in run.findings):
         before = known[found.code, found.position]

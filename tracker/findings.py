@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 import attrs
 
+from tracker.values import copier
+
 Severity = Literal["info", "warning", "error"]
 Verdict = Literal["provisional", "settled", "retracted", "undecided", "accepted"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -69,7 +71,10 @@ class Finding:
     accepted: str | None = None
 
     def copy(self) -> Finding:
-        return attrs.evolve(self)
+        return _copied(self)
+
+
+_copied = copier(Finding)
 
 
 CATALOGUE: dict[str, Code] = {

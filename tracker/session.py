@@ -46,7 +46,6 @@ from tracker.doubt import (
     charge_withdrawal,
     cheapest,
     doubts,
-    fork,
     is_too_long,
     let_pass,
     settle_upon,
@@ -303,10 +302,10 @@ def _stories(
         other = read(story, delivery, rules, ended=session.ended, echoes=echoes)
         found.append((story, other, False))
         found.extend(
-            (fork(story), *doubt) for doubt in doubts(story, delivery, other, rules, ended=session.ended)
+            (story.fork(), *doubt) for doubt in doubts(story, delivery, other, rules, ended=session.ended)
         )
     found.extend(
-        (fork(aggregate), *doubt) for doubt in doubts(aggregate, delivery, reading, rules, ended=session.ended)
+        (aggregate.fork(), *doubt) for doubt in doubts(aggregate, delivery, reading, rules, ended=session.ended)
     )
     return found
 
