@@ -64,15 +64,21 @@ class Delivery:
     declared: Lifecycle | None = None
     said: dict[str, Any] = attrs.field(factory=dict)
     received_at: datetime | None = attrs.field(init=False)
+    _payload: Any = attrs.field(init=False, default=None)
 
     @received_at.default
     def _received_at(self) -> datetime | None:
         return self.received.received_at
 
-    @cached_property
+    @property
     def payload(self) -> Any:
-        """``data`` as the lifecycle's payload class; ``None`` where its type is none of a lifecycle."""
-        return _payload_reader(self.declared)[0](self.said) if self.declared is not None else None
+        """``data`` as the lifecycle's payload class; ``None`` where its type is none of a lifecycle.
+
+        It is read when it is first asked for: who only stores a delivery need not know.
+        """
+        if self._payload is None and self.declared is not None:
+            self._payload = _payload_reader(self.declared)[0](self.said)
+        return self._payload
 
     @cached_property
     def extra(self) -> dict[str, Any]:
@@ -159,12 +165,14 @@ def _route(delivery: Delivery, registry: Registry) -> Delivery:
     delivery.declared = lifecycle
     if lifecycle.stream:
         delivery.session_id, delivery.meeting_id, wrong = None, None, ""
+    key = []
     for field, sent, needed in _key_fields(lifecycle):
         value = _name(data.get(sent))
         if value is not None:
-            delivery.key += ((field, value),)
+            key.append((field, value))
         elif needed:
             wrong = wrong or f"its {sent} is {_shape(data, sent)}"
+    delivery.key = tuple(key)
     if lifecycle.stream:
         delivery.stream = ":".join((lifecycle.stream, *(value for _, value in delivery.key)))
     if wrong:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 URLS = ("playback_hls_url", "livestream_url", "downstream_url")
 
 
-@attrs.frozen
+@frozen
 class Hls:
     meeting_id: str | None = None
     session_id: str | None = None

@@ -6,9 +6,10 @@ import attrs
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Livestream:
     meeting_id: str | None = None
     session_id: str | None = None

@@ -6,12 +6,11 @@ after the ``joined`` of the second: the person is inside all the while.
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Participant:
     meeting_id: str | None = None
     session_id: str | None = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILES, STEPS, TABLE, Recorded
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class ParticipantRecording(Recorded):
     participant_id: str | None = None
     file_format: str | None = None

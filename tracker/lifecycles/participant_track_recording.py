@@ -5,13 +5,12 @@ The track may come back several times within one run, each time with a file of i
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILES, STEPS, TABLE, Recorded
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class ParticipantTrackRecording(Recorded):
     participant_id: str | None = None
     kind: str | None = None

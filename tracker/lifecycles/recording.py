@@ -6,9 +6,8 @@ files behind. ``stopped`` comes when the file is there, often after the session 
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
 
@@ -30,13 +29,13 @@ TABLE = {
 }
 
 
-@attrs.frozen
+@frozen
 class File:
     file_path: str | None = None
     file_url: str | None = None
 
 
-@attrs.frozen
+@frozen
 class Recorded:
     """What every kind of recording may send."""
 
@@ -49,7 +48,7 @@ class Recorded:
     message: str | None = None
 
 
-@attrs.frozen
+@frozen
 class Recording(Recorded):
     id: str | None = None
 

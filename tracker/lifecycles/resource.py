@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Resource:
     id: str | None = None
     type: str | None = None

@@ -6,12 +6,11 @@ minute 60, so they are kept as the text that came.
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Session:
     meeting_id: str | None = None
     session_id: str | None = None

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Transcription:
     meeting_id: str | None = None
     session_id: str | None = None
