@@ -231,7 +231,7 @@ def _charged(aggregate: Aggregate, rules: Rules) -> float:
 def _sharing(lifecycle: Lifecycle, runs: list[Run]) -> int:
     """How many pairs of runs have one file or url."""
     names = lifecycle.artefacts
-    held = [run.data for run in runs if any(name in run.data for name in names)]
+    held = [run.data for run in runs if run.data and not run.data.keys().isdisjoint(names)]
     pairs = combinations(held, 2)
     return sum(
         [any(name in one and one[name] == other.get(name, one) for name in names) for one, other in pairs]
