@@ -282,7 +282,8 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
             if complaints and isinstance(complaints[-1], StoreError):
                 _raise_all(complaints)
         with settings.views(store) as views:
-            events, sessions = views.checkpoint.position, views.db.table("sessions").count
+            events = views.checkpoint.position
+            ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
         click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
 
