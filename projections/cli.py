@@ -6,6 +6,8 @@ store is out of reach or damaged. The imports stand in the commands, so that hel
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,6 +55,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     _open_closed_streams()
+    atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -279,7 +282,8 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
             if complaints and isinstance(complaints[-1], StoreError):
                 _raise_all(complaints)
         with settings.views(store) as views:
-            events, sessions = views.checkpoint.position, views.db.table("sessions").count
+            events = views.checkpoint.position
+            ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
         click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
 
@@ -537,10 +541,6 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
-    from projections import status as values
-    from projections.reports import data as machine
-    from projections.reports import text
-
     _one_past(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
@@ -552,8 +552,13 @@ def status(
             raise
         found = views.told(found, at=at, as_of=as_of)
     if as_json:
+        from projections import status as values
+        from projections.reports import data as machine
+
         _write([machine.document(values.status(found))])
     else:
+        from projections.reports import text
+
         text.status(text.console(sys.stdout), found, as_of)
 
 

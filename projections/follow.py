@@ -28,8 +28,8 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
+from pkgutil import get_data
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -481,7 +481,7 @@ def sources() -> str:
     digest = sha256()
     for package, modules in SOURCES.items():
         for module in modules:
-            digest.update(files(package).joinpath(f"{module}.py").read_bytes())
+            digest.update(get_data(package, f"{module}.py") or b"")
     return digest.hexdigest()
 
 

@@ -42,6 +42,7 @@ def opened(data, *, create=False):
     url = address(data)
     if url is not None and create:
         with query(os.environ[ON_A_SERVER]) as connection:
+            connection.execute("SELECT pg_advisory_lock(1)")  # of two at once, IF NOT EXISTS fails one
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema(data)}")
         Path(data).mkdir(parents=True, exist_ok=True)  # tests put things where read models will be
     return Tracker.open(Path(data), url, create=create)

@@ -189,6 +189,31 @@ def test_a_time_is_written_exactly_and_in_utc(time):
     assert parse_time(isoformat(elsewhere)) == time
 
 
+@given(time=moments)
+@example(time=TIME)
+@example(time=EPOCH)
+def test_a_time_is_written_as_python_writes_it_without_zeros_at_its_end(time):
+    whole, _, fraction = time.replace(tzinfo=None).isoformat().partition(".")
+    assert isoformat(time) == f"{whole}.{fraction.rstrip('0')}".removesuffix(".") + "Z"
+
+
+@pytest.mark.parametrize(
+    ("body", "raw"),
+    [
+        (b'{"x":' * 199 + b"1" + b"}" * 199, True),
+        (b'{"x":' * 200 + b"1" + b"}" * 200, False),
+        (b'{"x":"%s"}' % (b"{" * 300), True),
+        (b'{"x":"\\ud83d"}', False),
+        (b'{"x":1},"source":{}', False),
+        (b'{"x":1}\n', False),
+        (b'{"x":"\xff"}', False),
+        (b'{"x":"\xc3\xa9"}', True),
+    ],
+)
+def test_only_what_is_one_object_wherever_it_stands_is_written_raw(body, raw):
+    assert (encode(Received(body)) == b'{"webhook":%s}' % body) == raw
+
+
 CUT = rb'{"webhookType":"participant-joined","data":{"sessionId":"S","participantId":"p","participantName":"x\ud83d"}}'
 
 

@@ -13,7 +13,6 @@ accepted, and an entry whose ``until`` has passed is told as expired.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Protocol, Self, TypeVar
@@ -113,7 +112,9 @@ def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterabl
 def refuse_unknown(name: str, names: Sequence[str], what: str) -> None:
     """Raises ``RulesError`` with the nearest of the ``names`` where ``name`` is none of them."""
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
+        from difflib import get_close_matches  # who makes no mistake needs not wait for it
+
+        near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
         raise RulesError(f"no {what} {name!r}", hint=hint)
 

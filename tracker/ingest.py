@@ -166,7 +166,7 @@ def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tra
     deliveries = [account.log.delivery(line, line.number) for line in lines if not line.blank]
     tracker.append(deliveries, tracking, seen)
     account.stored += len(deliveries)
-    account.blank += sum(line.blank for line in lines)
+    account.blank += len(lines) - len(deliveries)
     account.too_long.extend(line for line in lines if line.too_long)
     for delivery in deliveries:
         account.unrouted += delivery.lifecycle is None

@@ -7,7 +7,6 @@ delivery without a receive time counts as inside every window.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
@@ -93,6 +92,8 @@ WINDOWS = frozenset(_NAMES) - {"severity"}
 
 def load_config(path: Path) -> Config:
     """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
+    import tomllib  # takes long, and few have such a file
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from shutil import disk_usage
 from time import monotonic, sleep
 from typing import Any
 
@@ -174,6 +173,8 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         ]
 
     def try_to_write(self, patience: float) -> None:
+        from shutil import disk_usage  # takes long, and only who serves looks
+
         if disk_usage(self._path.parent).free < ROOM:
             raise StoreError("the disk is full")
         uri = f"{self._path.resolve().as_uri()}?mode=rw"

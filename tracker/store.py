@@ -137,7 +137,7 @@ class Tracker(Application[str]):
         With ``tracking``, the position in a source is recorded in the same transaction. Raises
         ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
         """
-        stored = [self._to_store(one) for one in deliveries]
+        stored = self._to_store(deliveries)
         with self._database.errors():
             return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
 
@@ -157,20 +157,22 @@ class Tracker(Application[str]):
             return [self._not_before(least, *both) for both in zip(deliveries, events, strict=True)]
 
         newest = Newest(_source(deliveries[0].received.source), self._received_up_to, forward)
-        stored = [self._to_store(one) for one in deliveries]
+        stored = self._to_store(deliveries)
         with self._database.errors():
             positions = self.recorder.insert_events(stored, newest=newest) or ()
         self._received_up_to = max(self._received_up_to, positions[-1] - 1)
         return positions
 
-    def _to_store(self, one: Delivery) -> StoredEvent:
-        return self._mapper.stored(one.stream, 0, one.topic, one.received)
+    def _to_store(self, deliveries: Iterable[Delivery]) -> list[StoredEvent]:
+        stored = self._mapper.stored
+        return [stored(one.stream, 0, one.topic, one.received) for one in deliveries]
 
     def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
         at = one.received_at
         if least is None or at is None or at >= least:
             return event
-        return self._to_store(attrs.evolve(one, received=attrs.evolve(one.received, received_at=least)))
+        later = attrs.evolve(one, received=attrs.evolve(one.received, received_at=least))
+        return self._to_store([later])[0]
 
     def _look_back(self) -> int:
         """Behind which position to look for the newest of a source: a long log may have none of it."""

@@ -7,11 +7,12 @@ more of one session folds its stream. All of ``views.db`` can be thrown away at 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tracker.envelope import isoformat
 from tracker.session import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -54,6 +55,5 @@ def text(time: datetime | None) -> str | None:
     """A time as the read models hold it: of one width, so that text sorts as time does."""
     if time is None:
         return None
-    if time.tzinfo is not UTC:
-        time = time.astimezone(UTC)
-    return time.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    written = isoformat(time).removesuffix("Z")
+    return f"{written:0<26}Z" if time.microsecond else f"{written}.000000Z"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -37,6 +35,9 @@ def document(value: Any) -> bytes:
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    import csv  # who wants JSON needs not wait for it
+    import io
+
     buffer = io.StringIO()
     writer: Any = csv.writer(buffer)
     for number, row in enumerate(rows):

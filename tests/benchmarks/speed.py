@@ -12,7 +12,9 @@ peer that is not installed is left out; pm4py is AGPL, so install it yourself.
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
+import os
 import re
 import sqlite3
 import subprocess
@@ -111,12 +113,21 @@ def here(work: Callable[[], Any]) -> Spent:
 
 
 def process(*arguments: object) -> Spent:
-    """What a Python process took, from its start to its end."""
+    """What a Python process took, from its start to its end; none compiles what another has compiled before."""
     run = [sys.executable, "-c", MEASURE, sys.executable, *map(str, arguments)]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    done = subprocess.run(run, capture_output=True, text=True, check=False, env=environment())
     if done.returncode:
         raise RuntimeError(done.stderr)
     return Spent(*map(float, done.stdout.split()))
+
+
+@cache
+def environment() -> dict[str, str]:
+    """As if installed: pip compiles what it installs, also where Python is told to write no bytecode."""
+    compiled = tempfile.TemporaryDirectory()
+    atexit.register(compiled.cleanup)
+    spared = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**spared, "PYTHONPYCACHEPREFIX": compiled.name}
 
 
 def command(*arguments: object) -> Spent:
