@@ -250,4 +250,4 @@ def test_however_often_all_is_begun_again_and_told_again_it_is_judged(times):
     session = told(*BEGUN, *lines)
     assert session.deliveries == times + len(BEGUN)
     (stream,) = [found for found in session.aggregates.values() if found.lifecycle.name == "livestream"]
-    assert (len(stream.runs), stream.others) == (times // 2, [])
+    assert (len(stream.runs), stream.others) == (times // 2, ())

@@ -73,7 +73,7 @@ LAYERS = {
     },
 }
 
-OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"}
+OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording", "tracker.values"}
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
 
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}

@@ -272,10 +272,11 @@ def _judge_step(
     delivery: Delivery,
     rules: Rules,
     judgement: Judgement,
-    label: str,
+    label: str = "",
 ) -> list[Finding]:
     """What a step that moved its run can be reproached with, beside the move itself."""
-    lifecycle, found = aggregate.lifecycle, list[Finding]()
+    found: list[Finding] = []
+    lifecycle = aggregate.lifecycle
     if lifecycle.has_content or label != aggregate.label:
         found.extend(_judge_content(session, aggregate, run, delivery, rules, judgement, label))
     if session.ended:
@@ -290,7 +291,8 @@ def _stories(
 ) -> list[tuple[Aggregate, Reading, bool]]:
     """The stories that are followed beside the one told, and what each takes the delivery for."""
     found: list[tuple[Aggregate, Reading, bool]] = []
-    if not aggregate.lifecycle.restarts:
+    first = reading == "advanced" and len(aggregate.runs) < 2  # there is nothing else that it could be of
+    if not aggregate.lifecycle.restarts or (first and not aggregate.others):
         return found
     too_long = is_too_long(aggregate)
     if aggregate.others and (too_long or settled_upon(aggregate, delivery.received_at, rules)):
@@ -328,7 +330,7 @@ def _weigh(
         judgements[id(story)] = moved = evolve(story, delivery, reading, rules, UNTOLD, before=before)
         assert moved.run is not None
         if reading not in UNMOVED:
-            _judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved, "")
+            _judge_step(session, story, story.runs[moved.run - 1], delivery, rules, moved)
     aggregate.others = tuple(story for story, _, _ in stories)
     best, contested = weigh(aggregate, rules, delivery.received_at)
     if best is not aggregate:
