@@ -765,7 +765,8 @@ def reproach(
     placed = {step.position: step.step for step in run.steps.values() if step.position is not None}
     last = None if delivery or not placed else max(placed)
     position = delivery.position if delivery else last
-    evidence = {place for place in (*placed, position, earlier and earlier.position) if place is not None}
+    first = earlier.position if earlier else None
+    evidence = {place for place in (*placed, position, first) if place is not None}
     lacking = tuple([lifecycle.webhook_type(name) for name in missing])
     words = {
         "type": (delivery.type if delivery else None) or lifecycle.name,
