@@ -7,14 +7,17 @@ it here, in the process that hears all of it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Protocol
+from zlib import crc32
 
 import attrs
 
-from projections.share import Judged, Part, Share
+from projections.found import Findings, disk_errors
+from projections.share import Share
 from tracker.bulk import bulk
-from tracker.errors import LogError, TrackerError
+from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
@@ -22,20 +25,42 @@ from tracker.session import Session, SessionState
 from tracker.traffic import Traffic, consequence
 from tracker.webhook import UNROUTED, Delivery
 
+SWEEP = 10_000
+"""Deliveries after which is looked who can be put aside."""
+SLOTS = 100
+"""In so many parts of equal size are the sessions, of which a process judges some."""
+READING = 25
+"""Reading a log and handing it on takes as long as judging so many slots of it, as measured: from 10 to 30 the clock
+shows no difference, beyond it does. What is cheaper to judge wants more."""
+
 
 @attrs.define
 class Audit:
-    """What an audit found. ``newest`` is the newest receive time, at which all was settled.
+    """What an audit found. ``newest`` is the newest receive time, at which all was settled."""
 
-    ``told`` gives the meeting and the state of each session with a finding.
-    """
-
-    findings: list[Finding] = attrs.field(factory=list)
+    findings: Findings
     sessions: int = 0
     deliveries: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
-    told: dict[str, tuple[str | None, SessionState]] = attrs.field(factory=dict)
+
+
+class Part(Protocol):
+    """A part of the sessions, judged here or elsewhere. It hears the deliveries of its sessions, in order."""
+
+    def hear(self, delivery: Delivery, /) -> None: ...
+    def sweep(self, now: datetime | None, /) -> None:
+        """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
+
+    def settle(self, at: datetime | None, /) -> None:
+        """Nothing more will be heard."""
+
+
+class Elsewhere(Part, Protocol):
+    """A part that another process judges."""
+
+    def judged(self) -> tuple[int, str]:
+        """Waits until all is settled: how many sessions it had, and the file in which they are put aside."""
 
 
 def audit(
@@ -43,26 +68,33 @@ def audit(
     rules: Rules,
     as_of: datetime | None = None,
     see: Callable[[Session], None] | None = None,
-    others: Iterable[Callable[[], Judged]] = (),
+    others: Sequence[Elsewhere] = (),
 ) -> Audit:
     """Folds every session and settles it at the end of the log, or at ``as_of``.
 
     With ``as_of`` the log is cut there: what was received later is left out. A finding whose window
     is still open when the log ends is ``undecided``. ``see`` is given each session, settled; more than
-    once where something comes after its last window. ``others`` wait for what other processes found in
-    their parts of the sessions of the same log.
+    once where something comes after its last window. ``others`` judge a part of the sessions each. Raises
+    ``TrackerError`` where the disk is full of what is put aside.
     """
-    others = tuple(others)
-    traffic, share = Traffic(), Share(rules, Part(0, 1 + len(others)), see)
-    with bulk():
+    with bulk(), disk_errors():
+        traffic, share, count = Traffic(), Share(rules, see), 0
+        parts: tuple[Part, ...] = (share, *others)
+        part_of = _dealt(parts)
         for delivery in until(deliveries, as_of):
             traffic.hear(delivery, rules)
-            share.hear(delivery)
-        share.settle(as_of)
+            part_of(delivery.stream).hear(delivery)
+            count += 1
+            if count % SWEEP == 0:
+                for part in parts:
+                    part.sweep(traffic.newest)
+        at = as_of or traffic.newest
+        for part in reversed(parts):  # the others while this one does
+            part.settle(at)
         for other in others:
-            _add(share, other())
-        share.overlap(as_of)
-        return _audited(share.judged, traffic, rules)
+            share.add(*other.judged())
+        share.overlap(at)
+        return _audited(share.aside.findings, share.count, count, traffic, rules)
 
 
 def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
@@ -72,23 +104,35 @@ def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[De
     return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
 
 
-def _add(share: Share, other: Judged) -> None:
-    if other.deliveries != share.judged.deliveries:
-        raise TrackerError("the log grew while it was read", hint="audit a copy of it, or leave out --jobs")
-    share.add(other)
+def shared(parts: int) -> list[int]:
+    """Whose each slot is. The first part has fewer, for it reads the log as well."""
+    own = max(0, (SLOTS - READING * (parts - 1)) // parts)
+    return [0] * own + [1 + slot % (parts - 1) for slot in range(SLOTS - own) if parts > 1]
 
 
-def _audited(judged: Judged, traffic: Traffic, rules: Rules) -> Audit:
+def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
+    """Which part a stream belongs to; what belongs to no session is the first one's."""
+    first, slots = parts[0], [parts[number] for number in shared(len(parts))]
+
+    def part_of(stream: str) -> Part:
+        if stream.startswith(UNROUTED):
+            return first
+        return slots[crc32(stream.encode(errors="replace")) % SLOTS]
+
+    return part_of if len(parts) > 1 else lambda _: first
+
+
+def _audited(findings: Findings, sessions: int, deliveries: int, traffic: Traffic, rules: Rules) -> Audit:
     """What was found of the sessions, in the light of what is found of the whole log."""
-    found = [*judged.alone, *traffic.findings(rules)]
-    for ones in judged.found.values():
-        found.extend(consequence(one, traffic, rules) for one in ones)
-    found = [one for one in found if one.verdict != "retracted"]
-    for one in found:
-        if one.verdict == "provisional":
-            one.verdict = "undecided"  # the log is over
-    found.sort(key=lambda one: (one.position or 0, one.session_id or "", one.number))
-    return Audit(found, judged.sessions, judged.deliveries, traffic.oldest, traffic.newest, judged.told)
+
+    def told(one: Finding) -> Finding:
+        found = consequence(one, traffic, rules)
+        # The log is over.
+        return attrs.evolve(found, verdict="undecided") if found.verdict == "provisional" else found
+
+    findings.put(traffic.findings(rules))
+    findings.revise(told)
+    return Audit(findings, sessions, deliveries, traffic.oldest, traffic.newest)
 
 
 @attrs.define
@@ -130,14 +174,10 @@ _Found = tuple[str, str | None, SessionState, list[Finding]]
 """A stream, its meeting and its state, and what was found in it."""
 
 
-def gathered(traffic: Traffic, rules: Rules, *found: Iterable[_Found]) -> Audit:
+def gathered(traffic: Traffic, rules: Rules, sessions: int, deliveries: int, *found: Iterable[_Found]) -> Audit:
     """An audit of what was found elsewhere, stream by stream, and of the traffic of the whole log."""
-    judged = Judged()
-    for stream, meeting_id, state, ones in (entry for some in found for entry in some):
-        if stream.startswith(UNROUTED):
-            judged.alone.extend(ones)
-            continue
-        judged.found.setdefault(stream, []).extend(ones)
-        if any(one.session_id is not None for one in ones):
-            judged.told[stream] = meeting_id, state
-    return _audited(judged, traffic, rules)
+    with disk_errors():
+        findings = Findings.none()
+        for _, meeting_id, state, ones in (entry for some in found for entry in some):
+            findings.put(ones, meeting_id, state)
+        return _audited(findings, sessions, deliveries, traffic, rules)

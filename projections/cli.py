@@ -23,18 +23,18 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.audit import Audit, Logs
+    from projections.audit import Audit, Elsewhere, Logs
     from projections.calibrate import Calibration
     from projections.diff import Summary as DiffSummary
     from projections.follow import Views
+    from projections.found import Findings
     from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
-    from projections.share import Judged
     from tracker.envelope import Received
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
-    from tracker.logs import Log, Oddities
+    from tracker.logs import Oddities
     from tracker.rules import Config, Rules
     from tracker.session import Session
     from tracker.signature import Keyring
@@ -700,7 +700,6 @@ def audit(
     from projections import audit as auditing
     from projections.reports import text
     from projections.reports.places import nowhere
-    from tracker.accept import accepted
 
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
@@ -710,13 +709,9 @@ def audit(
         if engine == "spark":
             result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
         else:
-            keyring = settings.keyring(keys)
-            opened, complaints = _open_logs(logs, keyring)
+            opened, complaints = _open_logs(logs, settings.keyring(keys))
             read = auditing.Logs(opened)
-            with (
-                _others(jobs, settings.rules, as_of, logs=opened, keys=keyring) as others,
-                of_logs(opened) as watch,
-            ):
+            with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
                 result = auditing.audit(watch(read.deliveries()), settings.rules, as_of, others=others)
         complaints.extend(read.errors)
         place = read.place
@@ -726,26 +721,32 @@ def audit(
         with settings.store() as store, of_events("judging") as progress:
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
-            stored = settings.data, settings.url, last
-            with _others(jobs, settings.rules, as_of, stored=stored) as others:
+            with _others(jobs, settings.rules) as others:
                 result = auditing.audit(followed, settings.rules, as_of, others=others)
-    result.findings = list(accepted(result.findings, settings.rules.accept))
+    _accept(result.findings, settings.rules)
     if out is not None:
         from projections.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, as_of or result.newest)
-    least = min_severity or ("warning" if format == TEXT else "info")
-    findings = _at_least(least, result.findings)
+    least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on)
     if format == TEXT:
-        text.audit(text.console(sys.stdout), result, findings, least)
+        text.audit(text.console(sys.stdout), result, least)
     else:
+        findings = result.findings.at_least(least)
         _write(_written_findings(findings, format, result.deliveries, place, fails))
         text.summary(text.console(sys.stderr), result, least)
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _accept(findings: Findings, rules: Rules) -> None:
+    from tracker.accept import accepted
+
+    if rules.accept:
+        findings.revise(lambda one: next(accepted([one], rules.accept)))
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
@@ -789,38 +790,19 @@ def _not_installed(error: ImportError) -> UsageError:
 
 
 @contextmanager
-def _others(
-    jobs: int,
-    rules: Rules,
-    as_of: datetime | None,
-    *,
-    logs: Sequence[Log] = (),
-    keys: Keyring | None = None,
-    stored: tuple[Path, str | None, int] | None = None,
-) -> Iterator[Sequence[Callable[[], Judged]]]:
-    """The processes beside this one, each of which reads the logs or the store once more."""
+def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
+    """The processes beside this one."""
     if jobs == 1:
         yield ()
         return
-    from projections import jobs as processes
+    from projections.jobs import others
 
-    for log in logs:
-        if not Path(log.path).is_file():
-            raise UsageError(
-                "with --jobs each process reads it, and it can be read only once",
-                place=log.name,
-                hint="write it to a file first, or leave out --jobs",
-            )
-    paths = [log.path for log in logs]
-    source = partial(processes.of_logs, paths, keys.paths if keys else ())
-    if stored is not None:
-        source = partial(processes.of_store, *stored)
-    with processes.others(jobs, source, rules, as_of) as others:
-        yield others
+    with others(jobs, rules) as started:
+        yield started
 
 
 def _written_findings(
-    findings: list[Finding], format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
+    findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
 ) -> Iterable[bytes]:
     from projections import status as values
     from projections.reports import data, github, junit
@@ -832,13 +814,11 @@ def _written_findings(
     return data.write(map(values.finding, findings), format)
 
 
-def _at_least(level: str, findings: Iterable[Finding]) -> list[Finding]:
-    return [found for found in findings if LEVELS.index(found.severity) >= LEVELS.index(level)]
-
-
 def _fails(fail_on: str, found: Finding) -> bool:
     """Whether an audit fails because of this finding."""
-    return fail_on != "never" and found.verdict != "accepted" and bool(_at_least(fail_on, [found]))
+    if fail_on == "never" or found.verdict == "accepted":
+        return False
+    return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
 
 
 def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:

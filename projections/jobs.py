@@ -1,79 +1,150 @@
-"""Other processes that judge a part of the sessions of the same log.
+"""Other processes that judge a part of the sessions of a log.
 
-Each process reads the whole log, because only what a delivery says tells whose it is, and judges the
-sessions that are its own. So nothing is passed between them but what they found, and the judging is
-the very same.
+The log is read once, by the first process, because only what a delivery says tells whose it is. It hands on, in
+batches, the deliveries of the sessions that another process judges. A pipe that is full makes it wait, so none of
+them has much before it. What the others find comes back in files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
-from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import format_exception
+from typing import Literal, cast
 
-from projections.audit import Logs, until
-from projections.share import Judged, Part, Share
+import attrs
+import msgspec
+
+from projections.share import Packed, Share, packed, unpacked
 from tracker.bulk import bulk
 from tracker.errors import TrackerError
-from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.store import Tracker
-from tracker.webhook import Delivery
+from tracker.webhook import Delivery, parse
 
-Source = Callable[[], Iterable[Delivery]]
-"""Begins to read the log; it is called in another process."""
+BATCH = 250
+"""Deliveries that are handed on at once."""
+_Batch = tuple[list[Packed], Literal["", "sweep", "settle"], datetime | None]
+"""Deliveries, what is to be done when they are judged, and as of when."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Batch).decode
+
+
+@attrs.define
+class Batches:
+    """A part of the sessions that is judged elsewhere, by who is sent these messages."""
+
+    send: Callable[[bytes], None]
+    judged: Callable[[], tuple[int, str]]
+    waiting: list[Packed] = attrs.field(factory=list)
+
+    def hear(self, delivery: Delivery) -> None:
+        self.waiting.append(packed(delivery.position, delivery.received))
+        if len(self.waiting) == BATCH:
+            self._send("", None)
+
+    def sweep(self, now: datetime | None) -> None:
+        self._send("sweep", now)
+
+    def settle(self, at: datetime | None) -> None:
+        self._send("settle", at)
+
+    def _send(self, then: str, at: datetime | None) -> None:
+        self.send(_pack((self.waiting, then, at)))
+        self.waiting = []
+
+
+def judge_part(receive: Callable[[], bytes], rules: Rules, path: str) -> tuple[int, str]:
+    """Judges what it is sent: how many sessions that were, and the file in which they are put aside then."""
+    share, then = Share(rules, path=path), ""
+    with bulk(), closing(share.aside.db):
+        while then != "settle":
+            heard, then, at = _unpack(receive())
+            for one in heard:
+                position, received = unpacked(*one)
+                share.hear(parse(received, position))
+            if then == "sweep":
+                share.sweep(at)
+        share.settle(at)
+    return share.count, path
 
 
 @contextmanager
-def others(
-    jobs: int, source: Source, rules: Rules, as_of: datetime | None
-) -> Iterator[Sequence[Callable[[], Judged]]]:
-    """The processes beside this one: each waits, when called, for what it found in its part."""
-    if jobs == 1:
-        yield ()
-        return
+def others(jobs: int, rules: Rules) -> Iterator[Sequence[Batches]]:
+    """The processes beside this one; they end with the block, whatever happens in it."""
+    with ExitStack() as ends:
+        room = ends.enter_context(TemporaryDirectory(prefix="tracker-"))
+        paths = [str(Path(room, f"{number}.db")) for number in range(1, jobs)]
+        processes = [ends.enter_context(_started(rules, path)) for path in paths]
+        yield [Batches(one.send, one.judged) for one in processes]
+
+
+@attrs.define
+class _Process:
+    """The ends of the pipes to and from another process that are here."""
+
+    messages: Connection
+    answers: Connection
+
+    def send(self, message: bytes) -> None:
+        """Waits while the other one has enough to do."""
+        try:
+            self.messages.send_bytes(message)
+        except BrokenPipeError:
+            self.judged()  # raises: it ended, and nobody had told it to
+
+    def judged(self) -> tuple[int, str]:
+        try:
+            told = self.answers.recv()
+        except (EOFError, OSError) as error:
+            hint = "see whether the memory was full"
+            raise TrackerError("a process of the audit was ended before it was done", hint=hint) from error
+        if isinstance(told, Exception):
+            raise told
+        return cast("tuple[int, str]", told)
+
+
+@contextmanager
+def _started(rules: Rules, path: str) -> Iterator[_Process]:
     context = get_context("spawn")  # a fork would copy what other threads are about to do
-    with TemporaryDirectory(prefix="tracker-") as room, ProcessPoolExecutor(jobs - 1, context) as pool:
-        parts = [(Part(number, jobs), str(Path(room, f"{number}.db"))) for number in range(1, jobs)]
-        futures = [pool.submit(judge_part, source, rules, as_of, part, over) for part, over in parts]
-        yield [partial(_result, future) for future in futures]
+    theirs, messages = context.Pipe(duplex=False)
+    answers, answer = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, answer, rules, path), daemon=True)
+    with messages, answers:
+        with theirs, answer, _not_interrupted():
+            process.start()
+        try:
+            yield _Process(messages, answers)
+        finally:
+            process.terminate()
+            process.join()
 
 
-def judge_part(source: Source, rules: Rules, as_of: datetime | None, part: Part, over: str) -> Judged:
-    """What there is to find in one part of the sessions; when each of them was is left in the file ``over``."""
-    share = Share(rules, part, judged=Judged(over=over))
-    with bulk(), closing(share.aside.db):
-        for delivery in until(source(), as_of):
-            share.hear(delivery)
-        return share.settle(as_of)
-
-
-def of_logs(paths: Sequence[str], keys: Sequence[Path]) -> Iterator[Delivery]:
-    """What these logs hold; why one cannot be read to its end, the first process tells."""
-    keyring = None
-    if keys:
-        from tracker.signature import Keyring
-
-        keyring = Keyring(keys)
-    return Logs([Log(path, keyring) for path in paths]).deliveries()
-
-
-def of_store(data: Path, url: str | None, last: int) -> Iterator[Delivery]:
-    """What a store holds up to a position."""
-    with Tracker.open(data, url) as tracker:
-        yield from tracker.deliveries(last)
-
-
-def _result(future: Future[Judged]) -> Judged:
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Who is started in it hears of no Ctrl-C: the first process does, and ends the others."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise TrackerError(
-            "a process of the audit was ended before it was done", hint="see whether the memory was full"
-        ) from error
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _work(messages: Connection, answer: Connection, rules: Rules, path: str) -> None:
+    """What another process does. It ends as well when the first one is gone."""
+    told: object
+    try:
+        told = judge_part(messages.recv_bytes, rules, path)
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001 - it is raised again where somebody can read it
+        error.add_note("".join(format_exception(error)))
+        told = error
+    messages.close()  # who is about to write to it need not wait any longer
+    with suppress(BrokenPipeError):
+        answer.send(told)

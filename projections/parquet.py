@@ -24,6 +24,8 @@ from tracker.webhook import Delivery
 
 BATCH = 10_000
 """Deliveries in one batch."""
+GROUP = 100_000
+"""Findings in one row group: so many are in memory."""
 ROWS = 1_000_000
 """Deliveries in one file."""
 UTC_TIME = pa.timestamp("us", tz="UTC")
@@ -78,11 +80,11 @@ def write(deliveries: Iterable[Delivery], out: Path) -> None:
 
 def write_findings(found: Iterable[Finding], path: Path) -> None:
     """One file of findings, in their order."""
-    rows = [status.finding(one) for one in found]
-    for row in rows:
-        row["key"] = document(row["key"]).decode().strip()
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=FINDINGS), path)
+    with pq.ParquetWriter(path, FINDINGS) as file:
+        rows = map(_finding, found)
+        while some := list(islice(rows, GROUP)):
+            file.write_table(pa.Table.from_pylist(some, schema=FINDINGS))
 
 
 def refuse_what_is_there(out: Path) -> None:
@@ -94,6 +96,11 @@ def refuse_what_is_there(out: Path) -> None:
 def _batches(deliveries: Iterator[Delivery]) -> Iterator[pa.RecordBatch]:
     while some := list(islice(deliveries, BATCH)):
         yield pa.RecordBatch.from_pylist([_row(one) for one in some], schema=DELIVERIES)
+
+
+def _finding(one: Finding) -> dict[str, object]:
+    row = status.finding(one)
+    return {**row, "key": document(row["key"]).decode().strip()}
 
 
 def _row(one: Delivery) -> dict[str, object]:

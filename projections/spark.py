@@ -8,7 +8,7 @@ The functions that judge are those of an audit in one process. What is different
 3. The deliveries of a session come together in their order, and are folded one session at a time.
 4. The sessions of a meeting come together, and those that overlap are told.
 
-The driver holds what it tells: the findings, and of each session nothing else.
+The driver keeps what it tells on disk: the findings, and of each session nothing else.
 """
 
 from __future__ import annotations
@@ -168,9 +168,8 @@ def audit(
     )
     if out is not None:
         _write_states(judged, out)
-    result = gathered(traffic, rules, _found(judged), _found(overlaps))
-    result.deliveries, result.sessions = deliveries, judged.where("is_session").count()
-    return result, logs
+    sessions = judged.where("is_session").count()
+    return gathered(traffic, rules, sessions, deliveries, _found(judged), _found(overlaps)), logs
 
 
 def is_archive(path: str) -> bool:

@@ -4,6 +4,7 @@ import attrs
 import pytest
 from story import NOON, deliveries, moment
 
+from projections import audit as auditing
 from projections import share
 from projections.audit import Logs, audit
 from tracker.logs import MAX_LINE, Log
@@ -88,9 +89,15 @@ def meetings(count, *extra):
 
 
 def told(given, sweep, monkeypatch):
-    monkeypatch.setattr(share, "SWEEP", sweep)
+    monkeypatch.setattr(auditing, "SWEEP", sweep)
     result = audit(given, Rules())
-    return [attrs.astuple(one, recurse=False) for one in result.findings], result.sessions, result.told
+    findings = [attrs.astuple(one, recurse=False) for one in result.findings]
+    return findings, result.sessions, states(result)
+
+
+def states(result):
+    """The meeting and the state of each session with a finding."""
+    return [(one.session_id, one.meeting_id, one.state) for one in result.findings.by_session()]
 
 
 LATER = [
@@ -113,12 +120,12 @@ def test_what_is_put_aside_and_comes_back_is_judged_as_if_it_had_stayed(extra, m
     assert told(given, 1, monkeypatch) == told(given, 10**9, monkeypatch)
 
 
-def test_sessions_that_are_over_leave_the_memory(monkeypatch):
-    monkeypatch.setattr(share, "SWEEP", 1)
+def test_sessions_that_are_over_leave_the_memory():
     run = share.Share(Rules())
     kept = []
     for delivery in meetings(60):
         run.hear(delivery)
+        run.sweep(delivery.received_at)
         kept.append(len(run.sessions))
     never_ended_within_idle_time = 12 * 3600 // 2000 // 5 + 2
     assert max(kept) <= never_ended_within_idle_time + 3

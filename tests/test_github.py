@@ -12,7 +12,7 @@ from tracker.accept import Acceptance, accepted
 
 
 def found():
-    return audit(deliveries(*STORY), RULES).findings
+    return list(audit(deliveries(*STORY), RULES).findings)
 
 
 def written(findings, place=nowhere):

@@ -1,15 +1,25 @@
 """However many processes judge, what they find is the same, and it is told in the same order."""
 
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
 
 import attrs
+import msgspec
 import pytest
 from story import deliveries
+from test_audit import states
+from traffic import until
 
-from projections import jobs, share
-from projections.audit import audit
+from projections import audit as auditing
+from projections import jobs
+from projections.audit import SLOTS, audit, shared
 from projections.cli import main
-from projections.share import Part
 from tracker import envelope
 from tracker.errors import TrackerError
 from tracker.rules import Rules
@@ -17,6 +27,7 @@ from tracker.simulate import simulate
 from tracker.webhook import parse
 
 RULES = Rules()
+TRACKER = [sys.executable, "-m", "projections.cli"]
 OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" for at in range(0, 90, 10)]
 
 
@@ -36,19 +47,20 @@ def log(made_up, tmp_path):
     return path
 
 
+def here(path):
+    """Another part of an audit, judged in this process once all is said."""
+    messages = []
+    return jobs.Batches(messages.append, lambda: jobs.judge_part(partial(messages.pop, 0), RULES, str(path)))
+
+
 def in_parts(given, count, tmp_path):
-    """An audit in so many parts, one after the other in this process."""
-    others = [
-        partial(jobs.judge_part, lambda: given, RULES, None, Part(number, count), str(tmp_path / f"{number}"))
-        for number in range(1, count)
-    ]
-    return audit(given, RULES, others=others)
+    return audit(given, RULES, others=[here(tmp_path / f"{number}") for number in range(1, count)])
 
 
 def said(result):
     """All that an audit says, in its order."""
     findings = [attrs.astuple(one, recurse=False) for one in result.findings]
-    return attrs.evolve(result, findings=findings)
+    return findings, states(result), attrs.astuple(result)[1:]
 
 
 def printed(capsys, *arguments):
@@ -57,11 +69,13 @@ def printed(capsys, *arguments):
     return capsys.readouterr()
 
 
+@pytest.mark.parametrize("batch", [1, 10**9])
 @pytest.mark.parametrize("sweep", [50, 10**9])
-@pytest.mark.parametrize("count", [2, 3])
-def test_an_audit_in_parts_finds_what_one_in_a_piece_does(made_up, count, sweep, monkeypatch, tmp_path):
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_an_audit_in_parts_finds_what_one_in_a_piece_does(made_up, count, sweep, batch, monkeypatch, tmp_path):
     whole = said(audit(made_up, RULES))
-    monkeypatch.setattr(share, "SWEEP", sweep)
+    monkeypatch.setattr(auditing, "SWEEP", sweep)
+    monkeypatch.setattr(jobs, "BATCH", batch)
     assert said(in_parts(made_up, count, tmp_path)) == whole
 
 
@@ -70,23 +84,13 @@ def test_what_two_parts_or_the_whole_log_show_is_among_it(made_up, tmp_path):
     assert found >= {"X406", "C513", "C509", "L603"}
 
 
-def test_a_part_keeps_only_its_own_sessions_in_memory(made_up, monkeypatch):
-    monkeypatch.setattr(share, "SWEEP", 50)
-    most = {}
-    for part in (Part(), Part(0, 2), Part(1, 2)):
-        own = share.Share(RULES, part)
-        most[part] = 0
-        for delivery in made_up:
-            own.hear(delivery)
-            most[part] = max(most[part], len(own.sessions))
-    assert max(most[Part(0, 2)], most[Part(1, 2)]) < most[Part()] < 300
-
-
-def test_every_stream_is_in_one_part_and_what_has_no_session_in_the_first():
-    streams = [f"session-{number}" for number in range(100)] + ["resource:a", "unrouted:malformed", "\udcff"]
-    parts = [Part(number, 3) for number in range(3)]
-    assert [sum(part.has(stream) for part in parts) for stream in streams] == [1] * len(streams)
-    assert Part(0, 3).has("unrouted:malformed")
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 16])
+def test_every_slot_is_somebodys_and_nobody_is_without_but_who_reads(parts):
+    slots = shared(parts)
+    counts = [slots.count(number) for number in range(parts)]
+    assert (len(slots), sum(counts)) == (SLOTS, SLOTS)
+    assert max(counts[1:], default=SLOTS) - min(counts[1:], default=SLOTS) <= 1
+    assert counts[0] == min(counts)
 
 
 @pytest.mark.slow
@@ -96,36 +100,88 @@ def test_from_a_log_and_from_the_store_one_process_and_two_print_the_same(log, t
         main(["--data", str(data), "ingest", str(log)])
     capsys.readouterr()
     alone = printed(capsys, log)
-    assert printed(capsys, log, "--jobs", 2) == alone
+    for count in (2, 4):
+        assert printed(capsys, log, "--jobs", count) == alone
     for count in (1, 2):
         assert printed(capsys, "--data", data, "--jobs", count).out == alone.out
 
 
-def test_a_log_that_grows_while_processes_read_it_is_not_half_judged(made_up, tmp_path):
-    longer = partial(
-        jobs.judge_part, lambda: [*made_up, made_up[0]], RULES, None, Part(1, 2), str(tmp_path / "1")
-    )
-    with pytest.raises(TrackerError, match="the log grew while it was read"):
-        audit(made_up, RULES, others=[longer])
+@pytest.mark.slow
+def test_what_can_be_read_only_once_is_judged_in_several_processes_too(log, capsys):
+    alone = printed(capsys, log, "--as-of", "2026-01-06").out.replace(str(log), "stdin")
+    command = [*TRACKER, "audit", "-", "--jobs", "2", "--format", "json", "--as-of", "2026-01-06"]
+    with log.open() as file:
+        assert subprocess.run(command, stdin=file, capture_output=True, text=True, check=False).stdout == alone
+
+
+def endless(made_up):
+    while True:
+        yield from made_up
 
 
 @pytest.mark.slow
-def test_what_stops_another_process_is_told_here(tmp_path):
-    source = partial(jobs.of_logs, [str(tmp_path / "gone.jsonl")], ())
-    with (
-        pytest.raises(TrackerError, match="there is no such file"),
-        jobs.others(2, source, RULES, None) as others,
-    ):
-        audit([], RULES, others=others)
+def test_a_process_that_is_killed_ends_the_audit_with_a_word(made_up):
+    with jobs.others(3, RULES) as others:
+        os.kill(active_children()[0].pid, signal.SIGKILL)
+        with pytest.raises(TrackerError, match="was ended before it was done"):
+            audit(endless(made_up), RULES, others=others)
+    assert active_children() == []
 
 
-def test_what_can_be_read_only_once_is_not_read_by_several_processes(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["audit", "-", "--jobs", "2"])
-    assert (ended.value.code, capsys.readouterr().err.splitlines()) == (
-        2,
-        [
-            "error: stdin: with --jobs each process reads it, and it can be read only once",
-            "hint: write it to a file first, or leave out --jobs",
-        ],
-    )
+@pytest.mark.slow
+def test_what_stops_another_process_is_raised_here_also_while_its_pipe_is_full(made_up):
+    with jobs.others(2, RULES) as others:
+        others[0].send(b"\x01")
+        with pytest.raises(msgspec.ValidationError) as raised:
+            audit(endless(made_up), RULES, others=others)
+    assert "judge_part" in raised.value.__notes__[0]
+
+
+@pytest.mark.slow
+def test_what_stops_the_first_process_ends_the_others(made_up):
+    def broken():
+        yield from made_up
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"), jobs.others(3, RULES) as others:
+        audit(broken(), RULES, others=others)
+    assert active_children() == []
+
+
+@contextmanager
+def under_way(log):
+    """An audit in two processes of a log that does not end, in a group of its own; and the second of them."""
+    command = [*TRACKER, "audit", "-", "--jobs", "2"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, start_new_session=True) as audit:
+        audit.stdin.write(log.read_bytes())
+        audit.stdin.flush()
+        children = Path(f"/proc/{audit.pid}/task/{audit.pid}/children")
+        yield audit, lambda: [int(pid) for pid in children.read_text().split()]
+        audit.kill()
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_word_from_all_processes(log):
+    with under_way(log) as (audit, _):
+        os.killpg(audit.pid, signal.SIGINT)
+        _, complaint = audit.communicate(timeout=60)
+    hint = "hint: what was committed is kept; run it again to go on"
+    assert (audit.returncode, complaint.decode().split("\n")) == (130, ["", "error: interrupted", hint, ""])
+
+
+@pytest.mark.slow
+def test_the_others_end_when_the_first_process_is_killed(log):
+    with under_way(log) as (audit, children):
+        others = children()
+        audit.kill()
+        audit.wait()
+        assert others
+        until(lambda: not any(map(is_running, others)))
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -11,6 +11,7 @@ from datetime import timedelta
 import meetings
 import pytest
 from meetings import MORNING, read_into, write
+from test_audit import states
 from test_postgres import command
 from test_readme import BIN, ROOT, SPARK, blocks
 from traffic import environment
@@ -63,7 +64,7 @@ def told(result, logs=None):
     of_logs = (logs.begins, logs.odd, [(str(error), error.hint) for error in logs.errors]) if logs else None
     return (
         [status.finding(one) for one in result.findings],
-        (result.deliveries, result.sessions, result.oldest, result.newest, result.told),
+        (result.deliveries, result.sessions, result.oldest, result.newest, states(result)),
         of_logs,
     )
 

@@ -19,7 +19,7 @@ def write(rows: Iterable[dict[str, Any]], format: Format) -> Iterator[bytes]:
         for row in rows:
             yield _encode(row) + b"\n"
     elif format == "json":
-        yield document(list(rows))
+        yield from _array(rows)
     else:
         yield from _csv(rows)
 
@@ -32,6 +32,15 @@ def values(row: Any) -> dict[str, Any]:
 def document(value: Any) -> bytes:
     """One JSON document, indented."""
     return msgspec.json.format(_encode(value), indent=2) + b"\n"
+
+
+def _array(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """What ``document`` makes of a list of them, row by row."""
+    before = b"[\n  "
+    for row in rows:
+        yield before + document(row)[:-1].replace(b"\n", b"\n  ")  # a line ends nowhere inside a string
+        before = b",\n  "
+    yield b"[]\n" if before.startswith(b"[") else b"\n]\n"
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:

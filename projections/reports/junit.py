@@ -8,11 +8,12 @@ for XML cannot hold them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
+from projections.found import Findings
 from projections.reports.places import Place, reasons
 from projections.reports.text import shown
 from tracker.findings import Finding
@@ -38,32 +39,31 @@ class Case:
 
 
 def write(
-    findings: Iterable[Finding], deliveries: int, place: Place, fails: Callable[[Finding], bool]
+    findings: Findings, deliveries: int, place: Place, fails: Callable[[Finding], bool]
 ) -> Iterator[bytes]:
     """The document, suite by suite. ``fails`` says which findings fail their case."""
-    suites = _suites(findings, fails)
-    cases = [case for suite in suites.values() for case in suite]
-    head = _counts(cases) if cases else {"tests": 1, "failures": 0, "errors": 0}
+    head = {"tests": 0, "failures": 0, "errors": 0}
+    for one in findings.by_session():  # gone through once more below, for the sums come first
+        for name, count in _counts(_cases(one.findings, fails)).items():
+            head[name] += count
+    empty = not head["tests"]
+    head["tests"] += empty  # a report without a case counts as a failure of the run
     yield b'<?xml version="1.0" encoding="UTF-8"?>\n'
     yield f"<testsuites{_attributes(name='tracker audit', **head)}>\n".encode()
-    for session_id, suite in suites.items():
-        yield "".join(_suite(session_id, suite, place)).encode()
-    if not cases:  # a report without a case counts as a failure of the run
+    for one in findings.by_session():
+        yield "".join(_suite(one.session_id, _cases(one.findings, fails), place)).encode()
+    if empty:
         yield f"  <testsuite{_attributes(name='tracker audit', **head)}>\n".encode()
         yield f"    <testcase{_attributes(classname='tracker.audit', name=f'{deliveries} deliveries')}/>\n".encode()
         yield b"  </testsuite>\n"
     yield b"</testsuites>\n"
 
 
-def _suites(
-    findings: Iterable[Finding], fails: Callable[[Finding], bool]
-) -> Mapping[str | None, Sequence[Case]]:
-    grouped: dict[str | None, dict[str, list[Finding]]] = {}
+def _cases(findings: Iterable[Finding], fails: Callable[[Finding], bool]) -> Sequence[Case]:
+    grouped: dict[str, list[Finding]] = {}
     for found in findings:
-        grouped.setdefault(found.session_id, {}).setdefault(found.code, []).append(found)
-    return {
-        session_id: [_case_of(ones, fails) for ones in codes.values()] for session_id, codes in grouped.items()
-    }
+        grouped.setdefault(found.code, []).append(found)
+    return [_case_of(ones, fails) for ones in grouped.values()]
 
 
 def _case_of(findings: Iterable[Finding], fails: Callable[[Finding], bool]) -> Case:

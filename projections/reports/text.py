@@ -19,7 +19,7 @@ from rich.text import Text
 
 from projections.read_models.runs import first_url
 from tracker.aggregate import LOST, Aggregate, Run
-from tracker.findings import SEVERITIES, Code, Finding
+from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.session import Session, standing
 
 if TYPE_CHECKING:  # who shows a session needs no audit
@@ -171,49 +171,47 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
     out.print(Text(counted(len(moments), "delivery", "deliveries"), "dim"))
 
 
-def audit(out: Console, result: Audit, findings: Sequence[Finding], least: str) -> None:
+def audit(out: Console, result: Audit, least: Severity) -> None:
     """Findings session by session, then the sum."""
-    by_session: dict[str, list[Finding]] = {}
-    for found in findings:
-        by_session.setdefault(found.session_id or "", []).append(found)
-    for session_id, ones in by_session.items():
-        if session_id not in result.told:
+    for one in result.findings.at_least(least).by_session():
+        if one.session_id is None:
             out.print(Text("outside any session", "bold"))
         else:
-            meeting, state = result.told[session_id]
             out.print(
                 Text.assemble(
                     ("session ", "dim"),
-                    (shown(session_id), "bold"),
+                    (shown(one.session_id), "bold"),
                     ("  meeting ", "dim"),
-                    shown(meeting or "unknown"),
+                    shown(one.meeting_id or "unknown"),
                     "  ",
-                    (state, STYLES.get(state, "")),
+                    (one.state or "", STYLES.get(one.state or "", "")),
                 ),
                 soft_wrap=True,
             )
-        for found in ones:
+        for found in one.findings:
             finding(out, found)
         out.print()
     summary(out, result, least)
 
 
-def summary(out: Console, result: Audit, least: str) -> None:
+def summary(out: Console, result: Audit, least: Severity) -> None:
     """The sum of an audit: what was read, and how much of it is wrong."""
     meetings = counted(result.sessions, "session")
     span = f", {_time(result.oldest, date=True)} to {_time(result.newest, date=True)}" if result.newest else ""
     out.print(Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
     line = Text()
-    blamed = [found for found in result.findings if found.verdict != "accepted"]
+    numbers = result.findings.counted()
     for severity in reversed(SEVERITIES):
-        number = sum(found.severity == severity for found in blamed)
+        number = numbers[severity, False]
         line.append(counted(number, severity), STYLES[severity] if number else "dim")
         line.append("; " if severity == "info" else ", ")
-    if len(blamed) < len(result.findings):
-        line.append(f"{len(result.findings) - len(blamed):,} accepted; ", "dim")
-    wrong = {found.session_id for found in blamed if found.severity != "info"} - {None}
-    line.append(f"something is wrong with {len(wrong) or 'none'} of {meetings}")
-    hidden = sum(SEVERITIES.index(found.severity) < SEVERITIES.index(least) for found in result.findings)
+    accepted = sum(number for (_, is_accepted), number in numbers.items() if is_accepted)
+    if accepted:
+        line.append(f"{accepted:,} accepted; ", "dim")
+    wrong = result.findings.at_least("warning").sessions()
+    line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
+    slighter = SEVERITIES[: SEVERITIES.index(least)]
+    hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:
         line.append(f" ({hidden} below {least} not shown: --min-severity info)", "dim")
     out.print(line, soft_wrap=True)

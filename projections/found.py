@@ -1,0 +1,156 @@
+"""Findings on disk: a long log has more of them than memory should hold.
+
+They are written as they are found, and read back in the order in which they are told, as often as need be.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import attrs
+import msgspec
+
+from tracker.errors import TrackerError
+from tracker.findings import SEVERITIES, Finding, Severity
+from tracker.session import SessionState
+
+PAGE = 1000
+"""Findings that are read at once to be revised."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Finding).decode
+
+
+class Scratch(sqlite3.Connection):
+    """A database that is of no use to anybody later; it is closed when nobody has it any more."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def scratch(path: str = "") -> sqlite3.Connection:
+    """Empty: a file that nobody else can read, and that goes with its connection."""
+    db = sqlite3.connect(path, factory=Scratch)
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("PRAGMA journal_mode=OFF")
+    return db
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raises ``TrackerError`` where what should be on disk cannot be."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise TrackerError(
+            f"what need not stay in memory cannot be written to disk: {error}",
+            hint="it takes about the room of the log, unpacked; TMPDIR names another place for it",
+        ) from error
+
+
+@attrs.frozen
+class OfSession:
+    """What was found in one session, or (``session_id`` is ``None``) outside any."""
+
+    session_id: str | None
+    meeting_id: str | None
+    state: SessionState | None
+    findings: Iterable[Finding]
+
+
+@attrs.frozen
+class Findings:
+    """The findings from a severity on, in the order told: by position, session and number.
+
+    Each time they are gone through they are read anew, and none is kept.
+    """
+
+    db: sqlite3.Connection = attrs.field(repr=False)
+    least: int = 0
+
+    @classmethod
+    def none(cls, db: sqlite3.Connection | None = None) -> Findings:
+        """None as yet, in a database of their own or in this one."""
+        db = db or scratch()
+        db.execute(
+            "CREATE TABLE found (id INTEGER PRIMARY KEY, position INTEGER, session_id TEXT, number INTEGER,"
+            " meeting TEXT, state TEXT, severity INTEGER, accepted INTEGER, finding BLOB)"
+        )
+        return cls(db)
+
+    def put(
+        self, findings: Iterable[Finding], meeting_id: str | None = None, state: SessionState | None = None
+    ) -> tuple[int, int]:
+        """Keeps what was found in one stream; gives the ids of the first and of the last one, for ``drop``."""
+        insert = "INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        first = last = 0
+        for one in findings:
+            named = one.position or 0, one.session_id, one.number, meeting_id, state
+            last = self.db.execute(insert, (*named, *_judged(one))).lastrowid or 0
+            first = first or last
+        return first, last
+
+    def drop(self, first: int, last: int) -> None:
+        self.db.execute("DELETE FROM found WHERE id BETWEEN ? AND ?", (first, last))
+
+    def revise(self, change: Callable[[Finding], Finding]) -> None:
+        """Puts what ``change`` gives in the place of each; what is retracted goes."""
+        select, last = "SELECT id, finding FROM found WHERE id > ? ORDER BY id LIMIT ?", 0
+        while rows := self.db.execute(select, (last, PAGE)).fetchall():
+            for last, packed in rows:
+                before = _unpack(packed)
+                after = change(before)
+                if after.verdict == "retracted":
+                    self.drop(last, last)
+                elif after is not before:
+                    update = "UPDATE found SET severity = ?, accepted = ?, finding = ? WHERE id = ?"
+                    self.db.execute(update, (*_judged(after), last))
+
+    def at_least(self, severity: Severity) -> Findings:
+        return attrs.evolve(self, least=SEVERITIES.index(severity))
+
+    def __iter__(self) -> Iterator[Finding]:
+        self.db.execute("CREATE INDEX IF NOT EXISTS in_order ON found (position, session_id, number)")
+        select = "SELECT finding FROM found WHERE severity >= ? ORDER BY position, session_id, number"
+        for (packed,) in self.db.execute(select, (self.least,)):
+            yield _unpack(packed)
+
+    def by_session(self) -> Iterator[OfSession]:
+        """The same session by session, in the order of the first finding of each."""
+        self.db.execute("CREATE INDEX IF NOT EXISTS by_session ON found (session_id, position, number)")
+        sessions = (
+            "SELECT session_id, meeting, state FROM found WHERE severity >= ? GROUP BY session_id"
+            " ORDER BY MIN(position), session_id"
+        )
+        for session_id, meeting_id, state in self.db.execute(sessions, (self.least,)):
+            yield OfSession(session_id, meeting_id, state, self._of(session_id))
+
+    def counted(self) -> Counter[tuple[Severity, bool]]:
+        """How many there are of each severity that are accepted, and that are not."""
+        select = "SELECT severity, accepted, COUNT(*) FROM found WHERE severity >= ? GROUP BY 1, 2"
+        rows = self.db.execute(select, (self.least,))
+        return Counter({(SEVERITIES[level], bool(accepted)): count for level, accepted, count in rows})
+
+    def sessions(self) -> int:
+        """In how many sessions there are any that are not accepted."""
+        select = "SELECT COUNT(DISTINCT session_id) FROM found WHERE severity >= ? AND NOT accepted"
+        ((count,),) = self.db.execute(select, (self.least,))
+        return int(count)
+
+    def _of(self, session_id: str | None) -> Iterator[Finding]:
+        select = "SELECT finding FROM found WHERE session_id IS ? AND severity >= ? ORDER BY position, number"
+        for (packed,) in self.db.execute(select, (session_id, self.least)):
+            yield _unpack(packed)
+
+
+def _judged(one: Finding) -> tuple[int, bool, bytes]:
+    return SEVERITIES.index(one.severity), one.verdict == "accepted", _packed(one)
+
+
+def _packed(one: Finding) -> bytes:
+    try:
+        return _pack(one)
+    except UnicodeEncodeError:  # it names a file, whose name may hold what no text can
+        return _pack(attrs.evolve(one, message=one.message.encode(errors="replace").decode()))
