@@ -57,7 +57,7 @@ from tracker.envelope import UNVERIFIED, isoformat, parse_time
 from tracker.findings import CATALOGUE, Finding
 from tracker.lifecycle import ABSENT
 from tracker.rules import Rules
-from tracker.values import frozen
+from tracker.values import copier, frozen
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, camel_case
 
 SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
@@ -175,20 +175,18 @@ class Session:
                 yield from story.runs
 
     def copy(self) -> Session:
-        copied = attrs.evolve(
-            self,
-            aggregates={key: aggregate.copy() for key, aggregate in self.aggregates.items()},
-            findings=[finding.copy() for finding in self.findings],
-            named=set(self.named),
-            idle=list(self.idle),
-            echoes=list(self.echoes),
-            artefacts=dict(self.artefacts),
-            numbers=_Numbers(self.numbers.last),
-        )
+        copied = _same_session(self)
+        copied.aggregates = {key: aggregate.copy() for key, aggregate in self.aggregates.items()}
+        copied.findings = [finding.copy() for finding in self.findings]
+        copied.named, copied.idle, copied.echoes = set(self.named), list(self.idle), list(self.echoes)
+        copied.artefacts, copied.numbers = dict(self.artefacts), _Numbers(self.numbers.last)
         found = {finding.number: finding for finding in copied.all_findings()}
         copied.provisional = [one for one in found.values() if one.verdict == "provisional"]
         copied.absent = [found[finding.number] for finding in self.absent]
         return copied
+
+
+_same_session = copier(Session)
 
 
 def fold(deliveries: Iterable[Delivery], rules: Rules = DEFAULT_RULES) -> Session | None:
