@@ -57,7 +57,7 @@ LIKEWISE = 1.0
 SHARED = 24.0
 """What it costs that two runs have one file or url: it is nearly never true."""
 HOPELESS = 9.0
-"""A story that costs so much more than the one told is given up."""
+"""A story that costs as much more than the one told is given up."""
 AS_GOOD = 1.0
 """Two stories are as good as each other that differ by no more."""
 NEAR_AGE = timedelta(minutes=1)
@@ -304,7 +304,7 @@ def weigh(aggregate: Aggregate, rules: Rules, at: datetime | None) -> tuple[Aggr
     prices = [(cost(story, rules, at), story) for story in aggregate.others]
     kept, seen = [(least, aggregate)], {_shape(aggregate)}
     for price, story in sorted(prices, key=itemgetter(0)):
-        if price > least + HOPELESS or len(kept) == MOST_STORIES:
+        if price >= least + HOPELESS or len(kept) == MOST_STORIES:
             break
         shape = _shape(story)
         if shape not in seen:
