@@ -29,6 +29,8 @@ from tracker.webhook import Delivery, parse
 
 BATCH = 250
 """Deliveries that are handed on at once."""
+WIDTH = 1 << 20
+"""Bytes that a pipe holds, where it can be that many."""
 _Batch = tuple[list[Packed], Literal["", "sweep", "settle"], datetime | None]
 """Deliveries, what is to be done when they are judged, and as of when."""
 _pack = msgspec.msgpack.Encoder().encode
@@ -113,6 +115,7 @@ class _Process:
 def _started(rules: Rules, path: str) -> Iterator[_Process]:
     context = get_context("spawn")  # a fork would copy what other threads are about to do
     theirs, messages = context.Pipe(duplex=False)
+    _widen(messages)
     answers, answer = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, answer, rules, path), daemon=True)
     with messages, answers:
@@ -123,6 +126,14 @@ def _started(rules: Rules, path: str) -> Iterator[_Process]:
         finally:
             process.terminate()
             process.join()
+
+
+def _widen(pipe: Connection) -> None:
+    """Makes it hold what is read while the other process still starts, where the system lets it."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, WIDTH)
 
 
 @contextmanager
