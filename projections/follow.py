@@ -70,7 +70,7 @@ BULK = 10 * PAGE
 """Events of a page of a rebuild: a session's rows are written once a page, and nobody waits for them."""
 CACHE = 64 << 10
 """KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
-MEMORY = 20_000
+MEMORY = 10_000
 """Sessions kept folded between pages."""
 SOURCES = {
     "tracker": (

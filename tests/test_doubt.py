@@ -251,3 +251,14 @@ def test_however_often_all_is_begun_again_and_told_again_it_is_judged(times):
     assert session.deliveries == times + len(BEGUN)
     (stream,) = [found for found in session.aggregates.values() if found.lifecycle.name == "livestream"]
     assert (len(stream.runs), stream.others) == (times // 2, ())
+
+
+def test_time_that_passes_for_one_story_does_not_for_another_before_it_is_told_on():
+    again = [f"{at} resource-acquired id=r type=hls" for at in (11, 70, 81, 92, 1291)]
+    began = ["0 resource-acquired id=r", "11 resource-acquired id=r", "11 resource-released id=r"]
+    story = deliveries(*began, *again)
+    session = Session(story[0].stream)
+    for each in story:
+        session = session.copy()
+        judge(session, each)
+    assert value(session) == value(fold(story))

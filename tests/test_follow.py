@@ -88,7 +88,7 @@ steps = st.lists(
 )
 
 
-@given(steps=steps, seed=st.integers(0, 60), memory=st.sampled_from([0, 1, 20_000]), short=st.booleans())
+@given(steps=steps, seed=st.integers(0, 60), memory=st.sampled_from([0, 1, 10_000]), short=st.booleans())
 @settings(max_examples=40)
 def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, short):
     """Any mix of appending, catching up by pages of any size, opening anew and rebuilding."""
@@ -738,7 +738,7 @@ def test_what_rests_on_absence_is_found_when_time_passes_and_nothing_comes(store
     moments=st.lists(st.integers(0, 60_000), min_size=1, max_size=6),
     sizes=st.lists(st.integers(0, 40), min_size=6, max_size=6),
     seed=st.integers(0, 30),
-    memory=st.sampled_from([0, 20_000]),
+    memory=st.sampled_from([0, 10_000]),
 )
 @settings(max_examples=30)
 def test_rows_settled_between_deliveries_are_those_of_a_fold_settled_then(moments, sizes, seed, memory):

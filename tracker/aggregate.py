@@ -119,14 +119,15 @@ _same_run = copier(Run)
 class Charge:
     """What a story has to pay for how it reads the delivery at ``position``, beside its findings.
 
-    For a copy: of what ``step``, when it came, how long after the first, and whether it is one for sure.
+    For a copy: of what ``step``, when it came, how long after each that it may be a copy of, and whether
+    it is one for sure.
     ``price``: what it costs whatever else came; ``extra`` comes on top.
     """
 
     position: int | None
     step: str = ""
     at: datetime | None = None
-    age: timedelta = _INSTANT
+    ages: tuple[timedelta, ...] = ()
     certain: bool = False
     price: float | None = None
     extra: float = 0.0
@@ -170,14 +171,13 @@ class Aggregate:
 
     def copy(self) -> Aggregate:
         copied = self.fork()
-        copied.runs[:-IN_REACH] = [run.copy() for run in self.runs[:-IN_REACH]]
         copied.others = tuple(other.copy() for other in self.others)
         copied.taken_back = tuple(finding.copy() for finding in self.taken_back)
         return copied
 
     def fork(self) -> Aggregate:
-        """The same story so far, to be told on in another way. Only the last runs can still become others."""
-        runs = [*self.runs[:-IN_REACH], *[run.copy() for run in self.runs[-IN_REACH:]]]
+        """The same story so far, to be told on in another way; the two have nothing in common that changes."""
+        runs = [run.copy() for run in self.runs]
         return Aggregate(self.lifecycle, self.key, self.label, runs, (), (), self.charges, self.charged)
 
     def discharge(self, position: int | None) -> None:

@@ -135,7 +135,8 @@ def charge(
     copied = reading == "redelivered" or witnessed
     if not (copied or reading == "late") or not aggregate.lifecycle.restarts or not aggregate.runs:
         return
-    ages = [age for run in aggregate.runs[:-4:-1] if (age := copied_after(run, delivery, rules)) is not None]
+    found = (copied_after(run, delivery, rules) for run in aggregate.runs[:-4:-1])
+    ages = tuple([age for age in found if age is not None])
     if reading == "redelivered":
         if is_no_run(aggregate, delivery, rules):
             charge_withdrawal(aggregate, witnessed=witnessed)
@@ -152,44 +153,47 @@ def charge_withdrawal(aggregate: Aggregate, *, witnessed: bool = False) -> None:
     before, run = aggregate.runs[-2:]
     step = next(step for step in run.steps.values() if not step.inferred)
     heard = before.heard(step.step)
-    age = gap(heard.at, step.at) if heard else timedelta(0)
-    _keep(aggregate, Charge(step.position, step.step, step.at, age, price=BESIDE if witnessed else None))
+    ages = (gap(heard.at, step.at),) if heard else ()
+    _keep(aggregate, Charge(step.position, step.step, step.at, ages, price=BESIDE if witnessed else None))
 
 
 def _copy(
     aggregate: Aggregate,
     delivery: Delivery,
-    ages: list[timedelta],
+    ages: tuple[timedelta, ...],
     rules: Rules,
     *,
     ended: bool,
     witnessed: bool,
 ) -> Charge:
-    """What it costs that this is a copy; of steps of several runs, it is one that others are as old as."""
+    """What it costs that this is a copy; which of the runs it is of, the copies that come with it tell."""
     lifecycle, run, step = aggregate.lifecycle, aggregate.runs[-1], delivery.step
     assert step is not None
-    age = next((age for age in ages if _as_old(aggregate, age)), ages[0])
     certain = any(getattr(delivery.payload, name) for name in lifecycle.artefacts)
     at_once = AT_ONCE if min(ages) <= rules.fast_redelivery else None
     price = 0.0 if certain else BESIDE if witnessed else at_once
     second = step.name not in lifecycle.starts
     pair = second and run.again is not None and not run.closed and run.heard(step.name) is not None
-    copy = Charge(delivery.position, step.name, delivery.received_at, age, certain, price)
+    copy = Charge(delivery.position, step.name, delivery.received_at, ages, certain, price)
     together = {one.step for one in aggregate.charges if _together(one, copy, rules)}
     began = second and bool(together & lifecycle.starts) and not pair
-    alone = not (certain or witnessed or ended or _as_old(aggregate, age) - lifecycle.starts)
+    alone = not (certain or witnessed or ended or _as_old(aggregate, copy) - lifecycle.starts)
     extra = (PAIR if pair else FIRST_PAIR if began else 0.0) if alone else 0.0
     return attrs.evolve(copy, extra=extra) if extra else copy
 
 
-def _as_old(aggregate: Aggregate, age: timedelta) -> set[str]:
+def _as_old(aggregate: Aggregate, copy: Charge) -> set[str]:
     """The steps of which copies of the same age came before."""
-    return {one.step for one in aggregate.charges if one.step and abs(age - one.age) <= SAME_AGE}
+    return {one.step for one in aggregate.charges if one.step and _is_as_old(one, copy, SAME_AGE)}
+
+
+def _is_as_old(one: Charge, other: Charge, within: timedelta) -> bool:
+    return any(abs(this - that) <= within for this in one.ages for that in other.ages)
 
 
 def _together(one: Charge, other: Charge, rules: Rules) -> bool:
     """Whether two copies were sent again in one go: they are as old, or came at once after each other."""
-    return abs(one.age - other.age) <= SAME_AGE or abs(gap(one.at, other.at)) <= rules.fast_redelivery
+    return _is_as_old(one, other, SAME_AGE) or abs(gap(one.at, other.at)) <= rules.fast_redelivery
 
 
 def _keep(aggregate: Aggregate, charge: Charge) -> None:
@@ -246,7 +250,7 @@ def _price(charges: Sequence[Charge], place: int, rules: Rules) -> float:
         extra = one.extra if len(steps) < 3 else 0.0
     if one.price is not None:
         return one.price + extra
-    near = any(other.certain and abs(other.age - one.age) <= NEAR_AGE for other in charges)
+    near = any(other.certain and _is_as_old(other, one, NEAR_AGE) for other in charges)
     beside = near or any(_together(other, one, rules) for other in charges[:place])
     return (BESIDE if beside else COPY) + extra
 
