@@ -307,6 +307,9 @@ def _stories(
     found.extend(
         (aggregate.fork(), *doubt) for doubt in doubts(aggregate, delivery, reading, rules, ended=session.ended)
     )
+    alone = read(aggregate, delivery, rules, ended=session.ended) if echoes else reading
+    if alone != reading:  # what came beside it may be as old by chance
+        found.append((aggregate.fork(), alone, False))
     return found
 
 
