@@ -153,9 +153,8 @@ def under_way(log):
     """An audit in two processes of a log that does not end, in a group of its own; and the second of them."""
     command = [*TRACKER, "audit", "-", "--jobs", "2"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    heed = partial(
-        signal.signal, signal.SIGINT, signal.SIG_DFL
-    )  # who runs tests in the background may ignore it
+    # Whoever runs tests in the background may ignore Ctrl-C, and a new process inherits that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, **pipes, start_new_session=True, preexec_fn=heed) as audit:  # noqa: PLW1509
         audit.stdin.write(log.read_bytes())
         audit.stdin.flush()

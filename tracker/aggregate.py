@@ -103,7 +103,7 @@ class Run:
     def heard(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
         taken = self.steps.get(step)
-        return taken if taken is not None and not taken.inferred else None
+        return None if taken is None or taken.inferred else taken
 
     def standing(self, *codes: str) -> Iterator[Finding]:
         """Its findings that have not been retracted, of these codes if any are given."""

@@ -23,7 +23,6 @@ import attrs
 ABSENT = ""
 """The state of an aggregate that has heard nothing yet."""
 
-
 _OF_THE_SESSION = ("meeting_id", "session_id")
 
 
