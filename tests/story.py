@@ -23,11 +23,12 @@ from tracker.findings import SEVERITIES
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.session import Session, fold, judge, settle
+from tracker.judging.assess import assess_all
+from tracker.judging.state import Judgement, Session
 from tracker.webhook import Delivery, camel_case, parse
 
-OF_THE_LOG = {"T308", "X406", "L601", "L603"}
-"""Codes that no session alone can have; ``test_traffic`` has a story for each."""
+OF_THE_LOG = {"T308", "X406", "L601", "L602", "L603"}
+"""Codes that no session alone can have; ``test_log`` has a story for each."""
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = Rules()
 FORGED = " forged"
@@ -81,17 +82,16 @@ def deliveries(*lines: str) -> list[Delivery]:
 
 
 def told(*lines: str, as_of: str | None = None, rules: Rules = RULES) -> Session:
-    """The session after these lines; settled where ``as_of`` says when."""
-    session = fold(deliveries(*lines), rules)
+    """The session after these lines, as of the last one or of the moment given."""
+    session = assess_all(deliveries(*lines), moment(as_of) if as_of else None, rules)
     assert session is not None
-    return session if as_of is None else settle(session, moment(as_of), rules)
+    return session
 
 
-def judged(*lines: str) -> list[Any]:
-    """The judgement of each line."""
-    heard = deliveries(*lines)
-    session = Session(heard[0].stream, heard[0].session_id)
-    return [judge(session, each) for each in heard]
+def judged(*lines: str) -> list[Judgement]:
+    """What each line was, with hindsight."""
+    readings = told(*lines).readings()
+    return [readings.get(place, Judgement("unrouted")) for place in range(1, len(lines) + 1)]
 
 
 def readings(*lines: str) -> list[str]:
@@ -99,15 +99,15 @@ def readings(*lines: str) -> list[str]:
 
 
 def findings(session: Session, at_least: str = "info") -> dict[str, str]:
-    """Code -> verdict of what is worth at least so much, in the order raised."""
+    """Code -> verdict of what is worth at least so much, in order."""
     grave = SEVERITIES[SEVERITIES.index(at_least) :]
-    return {found.code: found.verdict for found in session.all_findings() if found.severity in grave}
+    return {found.code: found.verdict for found in session.findings if found.severity in grave}
 
 
 def standing(session: Session, at_least: str = "info") -> list[str]:
-    """The codes that were not retracted, in the order raised."""
+    """The codes that are worth at least so much, in order."""
     grave = SEVERITIES[SEVERITIES.index(at_least) :]
-    return [f.code for f in session.all_findings() if f.verdict != "retracted" and f.severity in grave]
+    return [found.code for found in session.findings if found.severity in grave]
 
 
 def states(session: Session, lifecycle: str) -> list[str]:
@@ -117,12 +117,20 @@ def states(session: Session, lifecycle: str) -> list[str]:
 
 
 def value(session: Session | None) -> Any:
-    """All that is known of a session, to be compared; without when and at what to look again."""
+    """All that is known of a session, to be compared."""
     if session is None:
         return None
-    return attrs.asdict(
-        session,
-        filter=lambda field, held: (
-            field.name not in ("next_deadline", "provisional") and not isinstance(held, Lifecycle)
-        ),
+    return (
+        {
+            name: held
+            for name, held in attrs.asdict(session, recurse=False).items()
+            if name not in ("aggregates", "findings")
+        },
+        [attrs.asdict(found) for found in session.findings],
+        session.readings(),
+        [
+            (aggregate.lifecycle.name, aggregate.key, aggregate.label, aggregate.state, aggregate.certainty)
+            + tuple((run.number, run.state, run.certainty, run.steps, run.data) for run in aggregate.runs)
+            for aggregate in session.aggregates.values()
+        ],
     )

@@ -42,6 +42,8 @@ class Finding:
     times stays ``undecided``. ``missing`` names the webhook types that should have come since
     ``since`` (or at any time, where that is not known), and whose arrival may retract it. ``cause`` is
     what explains that they did not: a finding about the whole log.
+    ``confidence`` is the probability, by the prices, that it is so; ``alternatives`` say what else may have
+    happened, the likeliest first. ``advice`` is what to do.
     ``type`` is the webhook type of the delivery at ``position``, where that is known. ``accepted`` is the reason why
     the user accepts it.
     """
@@ -63,6 +65,9 @@ class Finding:
     state_after: str | None
     expected: tuple[str, ...]
     message: str
+    confidence: float = 1.0
+    advice: str = ""
+    alternatives: tuple[str, ...] = ()
     cause: str | None = None
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()
@@ -84,7 +89,7 @@ CATALOGUE: dict[str, Code] = {
             "D101",
             "redelivered",
             "info",
-            "The step was already there, with equal data, and the copy came within `redelivery`.",
+            "The step was already there with equal data, and a copy is the likeliest explanation by far.",
             "{type} came again {delay} later: a redelivery, nothing moved",
             "recording-started, and the same body once more five minutes later",
             "Nothing. Make sure your own handler does not act twice on it.",
@@ -120,8 +125,8 @@ CATALOGUE: dict[str, Code] = {
             "D105",
             "ambiguous-repeat",
             "info",
-            "An equal copy that may be a redelivery or a new beginning, and nothing came that would tell.",
-            "{type} came again {delay} later: a redelivery, or one more whose end was not told",
+            "An equal copy that is more likely a redelivery than a step of its own, but not surely.",
+            "{type} came again {delay} later: a redelivery, or another one whose end was not reported",
             "joined, joined five minutes later, left once",
             "Nothing, unless the number of visits or recordings matters: then ask the people.",
         ),
@@ -193,10 +198,10 @@ CATALOGUE: dict[str, Code] = {
         Code(
             "S208",
             "repeated",
-            "warning",
-            "The step was already there, with equal data, and the copy is too old for a redelivery.",
+            "info",
+            "An equal copy without evidence came more than six hours later. Reported once a session.",
             "{type} came again {delay} later",
-            "session-ended, and the same body two hours later",
+            "participant-left, and the same body seven hours later",
             "Find out who sends it again: a replay, a second channel, a queue that was stuck.",
         ),
         Code(
@@ -211,9 +216,9 @@ CATALOGUE: dict[str, Code] = {
         Code(
             "S210",
             "run-failed",
-            "warning",
-            "It failed, as it may; told because somebody will ask for the file.",
-            "{lifecycle} failed while {state}",
+            "error",
+            "It failed, as it may. A warning where a later run of the session brought a file.",
+            "{lifecycle} failed while {state}{value}",
             "recording-starting, then recording-failed",
             "Look at the message in the payload; tell the people who wait for it.",
         ),
@@ -239,8 +244,8 @@ CATALOGUE: dict[str, Code] = {
             "S214",
             "session-restarted",
             "error",
-            "A session started again with other data, or after its end.",
-            "{type} came again, and the session was {state}",
+            "A session started again with other data.",
+            "{type} came again with other data: {value}",
             "session-ended, then session-started with the same session id",
             "Session ids should be used once: look for a replayed or edited log.",
         ),
@@ -285,7 +290,7 @@ CATALOGUE: dict[str, Code] = {
             "never-ended",
             "warning",
             "The session has not ended, and nothing has been heard of it for `session_idle`.",
-            "no session-ended, and nothing since {since}",
+            "no session-ended, and nothing since {since}{value}",
             "the last participant-left, and then nothing",
             "Take it as ended at its last delivery.",
         ),
@@ -306,6 +311,34 @@ CATALOGUE: dict[str, Code] = {
             "the {field} of {type} lies before its start: {value}",
             '"start": "…T10:00:00Z", "end": "…T09:00:00Z"',
             "Use the receive times; the duration is unknown.",
+        ),
+        Code(
+            "T307",
+            "end-overdue",
+            "warning",
+            "Nobody is inside, nobody came back within `empty`, and no session-ended came. An error while"
+            " something records or streams.",
+            "everybody had left at {since}, and {value}",
+            "the last participant-left, and an hour later no session-ended",
+            "Close the room. If something still records there, stop it: it costs money.",
+        ),
+        Code(
+            "T310",
+            "alone",
+            "info",
+            "One person was the only one inside for longer than `alone`.",
+            "{name} was alone from {since} on, for {delay}",
+            "two people join, one leaves, and the other stays for two hours",
+            "See whether a tab was forgotten: the session stays open, and recordings go on.",
+        ),
+        Code(
+            "T311",
+            "not-playable",
+            "warning",
+            "HLS has started and was not playable within `not_playable`. Withdrawn when playable comes.",
+            "{lifecycle} started at {since} and is not playable yet",
+            "hls-started, and ten minutes later no hls-playable",
+            "Look whether viewers see it: they may be waiting for a stream that does not come.",
         ),
         Code(
             "T308",
@@ -411,7 +444,7 @@ CATALOGUE: dict[str, Code] = {
             "conflicting-repeat",
             "error",
             "The step was already there, with other data. Both are kept; the first counts.",
-            "{type} came again {delay} later with other data",
+            "{type} came again {delay} later with other data: {value}",
             "hls-started twice with two playback urls",
             "Compare both bodies with `tracker export`.",
         ),
@@ -488,6 +521,24 @@ CATALOGUE: dict[str, Code] = {
             "Keep the body as it came, byte for byte; if it was kept, somebody else has sent this.",
         ),
         Code(
+            "C515",
+            "ended-by-error",
+            "warning",
+            "session-ended says that an error ended it.",
+            "the session was ended by an error: {value}",
+            "session-ended with an error in its data",
+            "Ask VideoSDK with the session's id, and tell the people who were cut off.",
+        ),
+        Code(
+            "C516",
+            "two-files",
+            "warning",
+            "The end of a run was reported twice within a minute, with two files. Both are kept.",
+            "{type} came again {delay} later with another file: {value}",
+            "recording-stopped with one filePath, and three seconds later with another",
+            "Look at both files before you delete one.",
+        ),
+        Code(
             "L601",
             "delivery-gap",
             "error",
@@ -496,6 +547,15 @@ CATALOGUE: dict[str, Code] = {
             "nothing came for {delay}, while {value} of {type} sessions were live",
             "a hundred deliveries a minute, and then none for an hour",
             "Look whether the endpoint was down; ask VideoSDK to send again what it could not deliver.",
+        ),
+        Code(
+            "L602",
+            "replay",
+            "info",
+            "A stretch of the log repeats an earlier stretch. Nothing in it moves a state.",
+            "the {value} deliveries up to {type} repeat earlier ones, {delay} later",
+            "an hour of webhooks, and the same hour once more on the next day",
+            "Find out who sent them again: a queue that was stuck, or somebody who replayed a log.",
         ),
         Code(
             "L603",

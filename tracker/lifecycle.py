@@ -15,15 +15,24 @@ its module is imported, and why a webhook, whatever it holds, never is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import attrs
+import msgspec
 
 ABSENT = ""
 """The state of an aggregate that has heard nothing yet."""
 
 _OF_THE_SESSION = ("meeting_id", "session_id")
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@cache
+def camel_case(name: str) -> str:
+    """The name VideoSDK sends for a field: ``participant_id`` -> ``participantId``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 class DeclarationError(Exception):
@@ -58,6 +67,12 @@ class Step:
     """The rule (a field of ``Rules``) that limits the stay in its state; empty: no limit."""
     overdue: str = ""
     """The code when that limit has passed."""
+    awaits: str = ""
+    """The step that should have come by then, where not each that may come next would do."""
+    stalls: bool = True
+    """Whether a run that stays beyond the limit hangs, so that its end is not to be expected."""
+    unasked: bool = False
+    """Whether it is left out by a run that ends by itself."""
     brings: tuple[str, ...] = ()
     """Payload fields of which at least one must have a value (else C507)."""
 
@@ -91,6 +106,8 @@ class Lifecycle:
     """The payload field that names the aggregate for people."""
     artefacts: tuple[str, ...] = ()
     """Payload fields that hold what a run leaves behind: files, urls."""
+    reusable: bool = False
+    """Whether two runs may well bring the same artefact, as a room that has one url."""
     contradicted: str = ""
     """The code when two steps of one run bring different values for one artefact."""
     shared: str = ""
@@ -150,23 +167,9 @@ class Lifecycle:
         return tuple(step.name for step in self.steps if step.closes and not step.outcome)
 
     @cached_property
-    def limited(self) -> dict[str, tuple[Step, ...]]:
-        """State in which no run may stay for long -> the steps that report and limit it."""
-        return {
-            state: tuple(step for step in self.steps if step.state == state and step.limit)
-            for state in {step.state for step in self.steps if step.limit}
-        }
-
-    @cached_property
-    def overdue(self) -> frozenset[str]:
-        """The codes that say of a run that it is stuck."""
-        return frozenset(step.overdue for step in self.steps if step.overdue)
-
-    @cached_property
-    def has_content(self) -> bool:
-        """Whether what a payload says, not only that it came, can be reproached."""
-        brings = any(step.brings for step in self.steps)
-        return bool(brings or self.contradicted or self.deprecated or self.times)
+    def limits(self) -> tuple[Step, ...]:
+        """The steps in whose state no run may stay for long."""
+        return tuple(step for step in self.steps if step.limit)
 
     @cached_property
     def missed(self) -> tuple[Step, ...]:
@@ -180,9 +183,32 @@ class Lifecycle:
         return tuple(field.name for field in attrs.fields(self.payload) if field.name not in whose)
 
     @cached_property
-    def unsurprising(self) -> frozenset[str]:
-        """The codes that say nothing against a reading: a copy is counted as such, and outcomes are legal."""
-        return frozenset({"D101", self.shared, *(step.outcome for step in self.steps)})
+    def first_two(self) -> set[str]:
+        """The names of the first two steps."""
+        return {step.name for step in self.steps[:2]}
+
+    @cached_property
+    def evident(self) -> tuple[str, ...]:
+        """The sent names of the fields that can have their value only once: files, urls, clock times."""
+        return tuple(map(camel_case, (*self.artefacts, *self.times)))
+
+    def is_stopping(self, state: str) -> bool:
+        """Whether nothing but its end can follow in a state."""
+        return all(self.by_name[name].closes for name in self.table.get(state, ()))
+
+    def is_identified(self, key: tuple[tuple[str, str], ...]) -> bool:
+        """Whether the key names one run, so that no second one can begin."""
+        return any(name in self.optional_key for name, _ in key)
+
+    def says_it_outlives(self, data: bytes) -> bool:
+        """Whether the data of a step says that the run may go on after the session."""
+        said = _decode(data)
+        return any(said.get(camel_case(name)) == value for name, value in self.outlives.items())
+
+    def adds(self, before: bytes, after: bytes) -> bool:
+        """Whether the data of a step says all that an earlier report of it said, and more."""
+        one, other = _decode(before), _decode(after)
+        return one != other and all(other.get(name) == value for name, value in one.items() if value is not None)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -199,17 +225,7 @@ class Lifecycle:
     @cached_property
     def restarts(self) -> bool:
         """Whether a run may begin anew after another, and must not while one is open."""
-        return not self.visits and self._reopening[ABSENT]
-
-    def reopens(self, state: str) -> bool:
-        """Whether a new run may begin when the last one was over in ``state``, which need not be an end."""
-        return self._reopening.get(state, self._reopening[ABSENT])
-
-    @cached_property
-    def _reopening(self) -> dict[str, bool]:
-        """The same for each end, and by ``ABSENT`` for any other state."""
-        reopening = {end: bool(self.starts & set(self.table[end])) for end in self.ends}
-        return {**reopening, ABSENT: any(reopening.values())}
+        return not self.visits and any(self.starts & set(self.table[end]) for end in self.ends)
 
     def between(self, state: str, step: str) -> tuple[str, ...]:
         """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ import attrs
 from tracker.accept import Acceptance, read_entries, refuse_unknown
 from tracker.errors import RulesError
 from tracker.findings import CATALOGUE, SEVERITIES, Severity
+from tracker.judging.prices import PRICES
 
+MICROSECONDS = timedelta(microseconds=1)
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 365 * 86400
+MOST = 100
+"""No price is higher."""
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -44,16 +49,34 @@ class Rules:
     """A left within it after a rejoin belongs to the visit before."""
     stuck_starting: timedelta = _minutes(2)
     stuck_stopping: timedelta = _minutes(10)
-    session_idle: timedelta = _minutes(12 * 60)
+    not_playable: timedelta = _minutes(2)
+    """HLS that has started should be playable by then."""
+    session_idle: timedelta = _minutes(24 * 60)
     """A session of which nothing is heard for so long is presumed to have ended."""
+    empty: timedelta = _minutes(10)
+    """A session in which nobody is inside should end by then."""
+    alone: timedelta = _minutes(60)
+    """Somebody who is the only one inside for longer may have been forgotten."""
     silence: timedelta = _minutes(5)
     """A shorter time in which nothing comes is no silence of the log, whatever its rate."""
     self_stop: timedelta = _minutes(1)
     """A stop without stopping this near the session's end needs no explanation."""
     severity: Mapping[str, Severity] = attrs.field(factory=dict)
     """Code -> severity, where it is not the catalogue's."""
+    prices: Mapping[str, float] = attrs.field(factory=dict)
+    """Assumption -> price, where it is not that of ``tracker.judging.prices``."""
     accept: tuple[Acceptance, ...] = ()
     """What is not to be reproached. Nothing is judged by it: it is marked on what is told."""
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The windows and limits in microseconds."""
+        return Windows(**{name: getattr(self, name) // MICROSECONDS for name in WINDOWS})
+
+    @cached_property
+    def price_list(self) -> Mapping[str, float]:
+        """Assumption -> price, of all assumptions."""
+        return {name: price.value for name, price in PRICES.items()} | dict(self.prices)
 
     def severity_of(self, code: str) -> Severity:
         return self.severity.get(code) or CATALOGUE[code].severity
@@ -70,8 +93,28 @@ class Rules:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
         accept = [attrs.evolve(entry, reason="") for entry in self.accept]  # which changes nothing
-        said = {**attrs.asdict(self), "severity": sorted(self.severity.items()), "accept": accept}
+        said = {**attrs.asdict(self), "accept": accept}
+        said |= {"severity": sorted(self.severity.items()), "prices": sorted(self.prices.items())}
         return sha256(repr(said).encode()).hexdigest()[:16]
+
+
+@attrs.frozen
+class Windows:
+    """The windows and limits of ``Rules`` in microseconds."""
+
+    redelivery: int
+    fast_redelivery: int
+    lateness: int
+    grace: int
+    overtaken: int
+    stuck_starting: int
+    stuck_stopping: int
+    not_playable: int
+    session_idle: int
+    empty: int
+    alone: int
+    silence: int
+    self_stop: int
 
 
 @attrs.frozen
@@ -85,7 +128,7 @@ class Config:
     store: str | None = None
 
 
-_NAMES = [field.name for field in attrs.fields(Rules) if field.name != "accept"]
+_NAMES = [field.name for field in attrs.fields(Rules) if field.name not in ("accept", "prices")]
 WINDOWS = frozenset(_NAMES) - {"severity"}
 """The names of the windows and limits."""
 
@@ -97,8 +140,9 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            refuse_unknown(name, ["data", "store", "keys", "rules", "accept"], "setting")
+            refuse_unknown(name, ["data", "store", "keys", "rules", "prices", "accept"], "setting")
         data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
+        prices = _prices(document.get("prices", {}))
         store = document.get("store")
         if data is not None and not _is_path(data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
@@ -110,7 +154,7 @@ def load_config(path: Path) -> Config:
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
-        rules = attrs.evolve(_rules(rules), accept=accept)
+        rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
         return Config(path.parent / data if data else None, rules, files, store)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
@@ -167,3 +211,13 @@ def _severities(value: Any) -> dict[str, Severity]:
         if severity not in SEVERITIES:
             raise RulesError(f"severity of {code} is {severity!r}", hint=f"choose {', '.join(SEVERITIES)}")
     return dict(value)
+
+
+def _prices(table: Any) -> dict[str, float]:
+    if not isinstance(table, dict):
+        raise RulesError("prices is no table", hint="write [prices] and below it S207 = 8")
+    for name, value in table.items():
+        refuse_unknown(name, list(PRICES), "price")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MOST:
+            raise RulesError(f"the price of {name} is {value!r}", hint=f"write a number from 0 to {MOST}")
+    return {name: float(value) for name, value in table.items()}

@@ -22,7 +22,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.msgspec import make_converter
 
 from tracker.envelope import UNREADABLE, Received, decode_json
-from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycle import Lifecycle, Step, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 
 MALFORMED = "C513"
@@ -268,13 +268,6 @@ def _place(body: bytes, offset: int) -> str:
     return f"column {column}" if b"\n" not in body.strip() else f"line {line}, column {column}"
 
 
-@cache
-def camel_case(name: str) -> str:
-    """The name VideoSDK sends for a field: ``participant_id`` -> ``participantId``."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 converter = make_converter(detailed_validation=False)
 """The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
 
@@ -313,6 +306,11 @@ def _camel_cased(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], 
 
 def _fields(payload: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
+
+
+def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
+    """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
+    return _payload_reader(lifecycle)[0](_data.decode(data))
 
 
 @cache

@@ -14,7 +14,7 @@ FILES = ("file_path", "file_url", "file_id", "file_details")
 STEPS = (
     Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
     Step("started", skipped="S202"),
-    Step("stopping", skipped="S203", orphan="S205", limit="stuck_stopping", overdue="T302"),
+    Step("stopping", skipped="S203", unasked=True, orphan="S205", limit="stuck_stopping", overdue="T302"),
     Step("stopped", closes=True, orphan="S205", brings=FILES),
     Step("failed", closes=True, orphan="S206", outcome="S210"),
 )

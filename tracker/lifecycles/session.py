@@ -17,6 +17,7 @@ class Session:
     start: str | None = None
     end: str | None = None
     reason: str | None = None
+    error: str | None = None
 
 
 LIFECYCLE = Lifecycle(

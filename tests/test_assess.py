@@ -29,7 +29,8 @@ from story import (
 
 from tracker.findings import CATALOGUE
 from tracker.rules import Rules
-from tracker.session import Session, fold, judge, next_deadline, settle
+from tracker.judging.assess import assess, assess_all
+from tracker.judging.session import Observed
 
 BEGUN = "0 session-started"
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"
@@ -195,7 +196,7 @@ def test_every_finding_of_a_session_names_it_also_without_receive_times():
     settled = told(
         "- session-started", "- participant-joined p", "- recording-starting", "- session-ended", as_of="1h"
     )
-    assert {(found.session_id, found.meeting_id) for found in settled.all_findings()} == {("S", "M")}
+    assert {(found.session_id, found.meeting_id) for found in settled.findings} == {("S", "M")}
 
 
 def test_every_code_of_the_catalogue_has_a_story_that_raises_it_and_one_that_does_not():
@@ -204,14 +205,14 @@ def test_every_code_of_the_catalogue_has_a_story_that_raises_it_and_one_that_doe
 
 @pytest.mark.parametrize("code", RAISED)
 def test_a_code_is_raised_once_and_settled_with_its_slug_and_severity(code):
-    (found,) = [found for found in after(RAISED[code]).all_findings() if found.code == code]
+    (found,) = [found for found in after(RAISED[code]).findings if found.code == code]
     entry = CATALOGUE[code]
     assert (found.slug, found.severity, found.verdict) == (entry.slug, entry.severity, "settled")
 
 
 @pytest.mark.parametrize("code", RAISED)
 def test_a_finding_says_where_when_and_on_what_it_rests(code):
-    (found,) = [found for found in after(RAISED[code]).all_findings() if found.code == code]
+    (found,) = [found for found in after(RAISED[code]).findings if found.code == code]
     assert found.position in found.evidence
     assert found.evidence == tuple(sorted(set(found.evidence)))
     assert found.at is not None
@@ -336,20 +337,20 @@ def test_the_first_meeting_counts_and_each_other_one_is_told_once():
 
 def test_a_meeting_that_is_named_late_is_named_in_what_was_found_before():
     session = told("0 participant-joined p -meetingId", BEGUN)
-    assert {found.meeting_id for found in session.all_findings()} == {"M"}
+    assert {found.meeting_id for found in session.findings} == {"M"}
 
 
 def test_a_session_without_a_start_is_told_once_with_what_it_lacks():
     session = told("0 participant-joined p", "1 participant-joined q", as_of="5m")
-    (found,) = [found for found in session.all_findings() if found.code == "X401"]
+    (found,) = [found for found in session.findings if found.code == "X401"]
     assert (found.position, found.expected) == (1, ("session-started",))
 
 
 def test_a_self_stop_near_the_end_of_the_session_is_only_an_info():
     stopped = (BEGUN, *RECORDING[:2], f"60 recording-stopped {FILE}")
-    severity = {found.code: found.severity for found in told(*stopped, "120 session-ended").all_findings()}
+    severity = {found.code: found.severity for found in told(*stopped, "120 session-ended").findings}
     assert severity == {"S203": "info"}
-    later = {found.code: found.severity for found in told(*stopped, "121 session-ended").all_findings()}
+    later = {found.code: found.severity for found in told(*stopped, "121 session-ended").findings}
     assert later == {"S203": "warning"}
 
 
@@ -357,7 +358,7 @@ def test_a_self_stop_near_the_end_of_the_session_is_only_an_info():
 def test_the_severity_that_a_user_gives_a_self_stop_holds_near_the_end_too(last):
     middle = f"60 recording-stopped {FILE}" if "ended" in last else "60 session-ended"
     session = told(BEGUN, *RECORDING[:2], middle, last, rules=Rules(severity={"S203": "error"}))
-    assert {found.severity for found in session.all_findings() if found.code == "S203"} == {"error"}
+    assert {found.severity for found in session.findings if found.code == "S203"} == {"error"}
 
 
 def test_a_self_stop_after_the_end_of_the_session_is_only_an_info():
@@ -377,7 +378,7 @@ def test_what_is_open_at_the_end_is_lost_once_the_grace_has_passed():
     assert states(told(*lines, as_of="602"), "recording") == ["started"]
     session = told(*lines, as_of="603")
     assert states(session, "recording") == ["lost"]
-    assert session.all_findings()[-1].at == moment("603")
+    assert session.findings[-1].at == moment("603")
 
 
 def test_a_realtime_transcription_must_end_with_the_session():
@@ -457,7 +458,7 @@ def test_a_resource_needs_no_session_and_is_acquired_and_released():
 
 
 def test_nothing_is_the_session_of_nothing():
-    assert fold([]) is None
+    assert assess_all([]) is None
 
 
 # Whatever is delivered.
@@ -530,17 +531,17 @@ def test_judging_never_raises_and_says_what_each_delivery_was(story):
 
 @given(anyhow)
 def test_only_the_latest_run_is_open_and_runs_and_findings_are_numbered(story):
-    session = fold(story)
+    session = assess_all(story)
     for aggregate in session.aggregates.values():
         assert [run.number for run in aggregate.runs] == list(range(1, len(aggregate.runs) + 1))
         assert all(run.closed for run in aggregate.runs[:-1])
-    numbers = [found.number for found in session.all_findings()]
+    numbers = [found.number for found in session.findings]
     assert sorted(set(numbers)) == numbers
 
 
 @given(anyhow)
 def test_a_run_is_closed_when_its_state_is_an_end_and_else_only_where_nothing_is_known_of_its_start(story):
-    for aggregate in fold(story).aggregates.values():
+    for aggregate in assess_all(story).aggregates.values():
         ends = {step.state for step in aggregate.lifecycle.steps if step.closes} | {"lost"}
         assert [run.closed for run in aggregate.runs] == [
             run.state in ends or (run.closed and run.inferred) for run in aggregate.runs
@@ -577,12 +578,12 @@ def test_the_same_deliveries_give_the_same_session_in_whatever_portions(story):
     for each in story:
         session = session.copy()
         judge(session, each)
-    assert value(session) == value(fold(story))
+    assert value(session) == value(assess_all(story))
 
 
 @given(anyhow, moments)
 def test_settling_leaves_the_session_it_was_given_alone(story, as_of):
-    session = fold(story)
+    session = assess_all(story)
     before = value(session)
     settle(session, as_of)
     assert value(session) == before
@@ -590,7 +591,7 @@ def test_settling_leaves_the_session_it_was_given_alone(story, as_of):
 
 @given(anyhow, moments, moments)
 def test_settling_in_two_steps_is_settling_in_one(story, one, other):
-    session, (earlier, later) = fold(story), sorted((one, other))
+    session, (earlier, later) = assess_all(story), sorted((one, other))
     assert value(settle(settle(session, earlier), later)) == value(settle(session, later))
 
 
@@ -601,7 +602,7 @@ def test_looking_at_a_session_in_between_changes_nothing_of_what_is_found_later(
         judge(session, each)
         if following is not None:
             session = settle(session, following.received_at - timedelta.resolution)
-    assert value(settle(session, as_of)) == value(settle(fold(story), as_of))
+    assert value(settle(session, as_of)) == value(settle(assess_all(story), as_of))
 
 
 @given(timely)
@@ -609,7 +610,7 @@ def test_the_past_is_found_by_folding_what_had_been_received_then(story):
     session = begun(story)
     for number, each in enumerate(story, 1):
         judge(session, each)
-        assert value(settle(session, each.received_at)) == value(settle(fold(story[:number]), each.received_at))
+        assert value(settle(session, each.received_at)) == value(settle(assess_all(story[:number]), each.received_at))
 
 
 @given(timely)
@@ -625,8 +626,8 @@ def test_the_next_deadline_is_never_later_than_the_first_change(story):
 
 @given(anyhow)
 def test_once_every_deadline_has_passed_nothing_is_provisional(story):
-    late = settle(fold(story), moment("9999h"))
-    assert [found.code for found in late.all_findings() if found.verdict == "provisional"] == []
+    late = settle(assess_all(story), moment("9999h"))
+    assert [found.code for found in late.findings if found.verdict == "provisional"] == []
     assert next_deadline(late, RULES) is None
 
 
@@ -724,9 +725,9 @@ def test_deliveries_that_overtake_each_other_within_the_lateness_end_in_the_same
 
 @given(anyhow)
 def test_folding_again_finds_the_same(story):
-    once, again = fold(story), fold(story)
-    assert [attrs.asdict(found) for found in once.all_findings()] == [
-        attrs.asdict(found) for found in again.all_findings()
+    once, again = assess_all(story), assess_all(story)
+    assert [attrs.asdict(found) for found in once.findings] == [
+        attrs.asdict(found) for found in again.findings
     ]
 
 
@@ -764,7 +765,7 @@ def test_what_a_withdrawn_run_was_told_of_stays_with_the_run_before():
     lines = ("5 recording-starting", "6 recording-started", "7 recording-stopping", "8 recording-stopped fileUrl=u",
              "60 recording-starting", "70 recording-starting", "80 recording-starting")  # fmt: skip
     session = told("0 session-started", *lines, as_of="1h")
-    assert [(found.code, found.position, found.run) for found in session.all_findings()] == [
+    assert [(found.code, found.position, found.run) for found in session.findings] == [
         ("D101", 7, 1), ("D101", 8, 1), ("D105", 6, 1),
     ]  # fmt: skip
 

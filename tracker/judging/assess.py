@@ -1,0 +1,259 @@
+"""Assessing: from what came of a session to its states and findings as of a moment.
+
+The order matters, because evidence found in one aggregate explains another: first the session's own
+lifecycle, which says when it ended; then the copies that are certain, whose ages show which others are
+copies too; then the people, who show when somebody was inside; then everything else. ``as_of`` is an
+argument, so a moment in the past is assessed like the present one, and nothing waits for a deadline:
+``Session.next_change`` says when it is worth asking again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from tracker.envelope import parse_time
+from tracker.findings import Finding
+from tracker.judging.context import Context
+from tracker.judging.findings import between, content, runs
+from tracker.judging.findings.maker import Assessment
+from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
+from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.search import hypotheses, separated
+from tracker.judging.sequence import ending
+from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
+from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
+from tracker.rules import Rules
+from tracker.webhook import Delivery, read_payload
+
+__all__ = ["assess", "assess_all"]
+
+DEFAULT_RULES = Rules()
+DOUBLED = 0.75
+"""The share of what can come only once that must have come twice for a session to have two channels."""
+
+
+def assess(
+    observed: Observed,
+    as_of: datetime | None = None,
+    rules: Rules = DEFAULT_RULES,
+    log: LogView = NOTHING_KNOWN,
+    *,
+    over: bool = False,
+) -> Session:
+    """The session as it stands at ``as_of``, or where its last delivery was received.
+
+    ``log`` is what the whole log says. ``over``: nothing more will come, so what a window leaves open is
+    ``undecided``. The observed session is not changed, and the same deliveries give the same result.
+    """
+    now = micros(as_of) if as_of is not None and observed.first_at is not None else observed.last_at
+    context = Context(rules, log, log.lacking(observed.meeting_id), as_of=now)
+    session = _begun(observed, now)
+    assessment = Assessment(observed, session, context, over)
+    order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
+    found: dict[AggregateKey, list[Hypothesis]] = {}
+    for key, one in observed.aggregates.items():
+        if one.lifecycle.frame:
+            found[key] = _hypotheses(one, order[key], context)
+    _set_end(assessment, found)
+    _set_evidence(observed, order, context)
+    for presence in (True, False):
+        for key, one in observed.aggregates.items():
+            if key not in found and (one.lifecycle.visits or not presence):
+                found[key] = _hypotheses(one, order[key], context)
+        if presence:
+            _set_occupied(observed, found, context)
+    for key, one in observed.aggregates.items():
+        session.aggregates[key] = _aggregate(one, order[key], found[key], context)
+    session.findings = _numbered(_findings(assessment, found))
+    session.next_change = _next_change(assessment)
+    session.in_doubt = _in_doubt(session)
+    return session
+
+
+def assess_all(
+    deliveries: Iterable[Delivery],
+    as_of: datetime | None = None,
+    rules: Rules = DEFAULT_RULES,
+    log: LogView = NOTHING_KNOWN,
+) -> Session | None:
+    """The session of these deliveries, which are all of one stream; ``None`` if there are none."""
+    observed = observe_all(deliveries)
+    return None if observed is None else assess(observed, as_of, rules, log)
+
+
+def _begun(observed: Observed, now: int | None) -> Session:
+    timed = observed.first_at is not None and observed.last_at is not None
+    return Session(
+        observed.stream,
+        observed.session_id,
+        observed.meeting_id,
+        deliveries=observed.deliveries,
+        first_position=observed.first_position,
+        last_position=observed.last_position,
+        first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
+        last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
+        active=observed.active,
+        as_of=moment(now) if now is not None else None,
+    )
+
+
+def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Delivered]:
+    """Its deliveries in the order in which they were received, as far as that is known."""
+    if not observed.backwards:
+        return aggregate.deliveries
+    return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
+
+
+def _is_once(aggregate: ObservedAggregate) -> bool:
+    """Whether the aggregate can have one run only."""
+    lifecycle = aggregate.lifecycle
+    return not (lifecycle.restarts or lifecycle.visits) or lifecycle.is_identified(aggregate.key)
+
+
+def _hypotheses(
+    aggregate: ObservedAggregate, deliveries: Sequence[Delivered], context: Context
+) -> list[Hypothesis]:
+    return hypotheses(aggregate.lifecycle, deliveries, context, once=_is_once(aggregate))
+
+
+def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> None:
+    """When the session started and ended: by its own clock where it says so, else by ours."""
+    session, context, observed = assessment.session, assessment.context, assessment.observed
+    for key, hypotheses_ in found.items():
+        lifecycle = observed.aggregates[key].lifecycle
+        (run,) = hypotheses_[0].all_runs()
+        for one in run.originals.values():
+            payload = read_payload(lifecycle, one.data)
+            start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
+            if one.step.closes:
+                session.ended = True
+                session.end_heard, session.end_position = one.received_at, one.position
+                session.ended_at = end or one.received_at
+                session.started_at = session.started_at or start
+                context.end, context.end_position = one.at, one.position
+            else:
+                session.started = True
+                session.started_at = start or one.received_at
+    windows = context.windows
+    session.idle = [(moment(a), moment(b)) for a, b in observed.idle if b - a >= windows.session_idle]
+    if session.ended or not session.active or observed.last_at is None:
+        return
+    idle = observed.last_at + windows.session_idle
+    if assessment.passed(idle):
+        session.presumed_ended = context.presumed = True
+        context.end = idle - windows.grace
+
+
+def _set_evidence(
+    observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context
+) -> None:
+    """The ages of the copies that are certain, and whether everything came twice."""
+    ages: list[int] = []
+    once = twice = 0
+    for key, one in observed.aggregates.items():
+        deliveries = order[key]
+        if len(deliveries) > 1 or one.lifecycle.frame:
+            is_once = _is_once(one)
+            rest, copies = separated(one.lifecycle, deliveries, once=is_once)
+            ages.extend(copy.at - original.at for copy, original in copies)
+            once += sum(is_once or each.evidence for each in rest)
+            twice += len({original.position for _, original in copies})
+    fast = context.windows.fast_redelivery
+    context.ages = sorted(age for age in ages if age > fast)
+    context.doubled = once >= 2 and twice >= DOUBLED * once
+
+
+def _set_occupied(
+    observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context
+) -> None:
+    people = [
+        _people_aggregate(one, found[key][0])
+        for key, one in observed.aggregates.items()
+        if one.lifecycle.visits
+    ]
+    if people:
+        end = context.end if not context.presumed else None
+        context.occupied = [(come, gone) for come, gone, _ in between.presence(people, end)]
+
+
+def _people_aggregate(one: ObservedAggregate, held: Hypothesis) -> Aggregate:
+    return Aggregate(one.lifecycle, one.key, "", [Run(one.lifecycle, run) for run in held.all_runs()], held)
+
+
+def _aggregate(
+    one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], context: Context
+) -> Aggregate:
+    lifecycle, held = one.lifecycle, found[0]
+    states = [Run(lifecycle, run) for run in held.all_runs()]
+    for place, run in enumerate(states):
+        run.lost = not run.candidate.closed and _is_lost(one, states, place, context)
+    last = states[-1]
+    as_good = [other for other in found[1:] if other.price - held.price <= AS_GOOD and other.runs]
+    state = last.candidate.state, last.candidate.closed
+    last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
+    return Aggregate(lifecycle, one.key, _label(one, deliveries), states, held, found[1:])
+
+
+def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, context: Context) -> bool:
+    """Whether the end of an open run will not come."""
+    lifecycle, candidate = one.lifecycle, states[place].candidate
+    if place + 1 < len(states):
+        return True
+    if context.end is None or not lifecycle.open_at_end or states[place].outlives or context.as_of is None:
+        return False
+    at = max(context.end + context.windows.grace, candidate.since.at)
+    overdue = ending(lifecycle, candidate, context)
+    if overdue is not None and overdue.code == lifecycle.open_at_end:
+        at = overdue.at
+    return at <= context.as_of
+
+
+def _label(one: ObservedAggregate, deliveries: Sequence[Delivered]) -> str:
+    """What people call it: the name that came last."""
+    field = one.lifecycle.label
+    for delivered in reversed(deliveries) if field else ():
+        name = getattr(read_payload(one.lifecycle, delivered.data), field)
+        if name:
+            return str(name)
+    return ""
+
+
+def _findings(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> Iterable[Finding]:
+    session = assessment.session
+    for aggregate in session.aggregates.values():
+        is_ordinary = aggregate.held.price == 0 and not aggregate.alternatives
+        ours = list(runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary))
+        for run in aggregate.runs:
+            ours += content.of_payloads(assessment, aggregate, run)
+        ours += content.renamed(assessment, aggregate)
+        by_number = {run.number: run for run in aggregate.runs}
+        for one in ours:
+            by_number[one.run or 1].findings.append(one)
+        yield from ours
+    yield from content.shared(assessment)
+    yield from content.of_deliveries(assessment)
+    yield from between.of_session(assessment)
+
+
+def _numbered(findings: Iterable[Finding]) -> list[Finding]:
+    """In the order of the deliveries, each with its place."""
+    found = sorted(findings, key=lambda one: (one.position or 0, one.code, one.lifecycle or "", sorted(one.key.items())))
+    for number, one in enumerate(found, 1):
+        one.number = number
+    return found
+
+
+def _next_change(assessment: Assessment) -> datetime | None:
+    now = assessment.context.as_of
+    if now is None:
+        return None
+    at = min((at for at in assessment.changes if at > now), default=None)
+    return None if at is None else moment(at)
+
+
+def _in_doubt(session: Session) -> bool:
+    """Whether other evidence of the log could change what is held."""
+    if any(aggregate.alternatives for aggregate in session.aggregates.values()):
+        return True
+    return any(one.missing or one.code in ("D101", "D102", "D105", "S208") for one in session.findings)

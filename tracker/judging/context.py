@@ -1,0 +1,89 @@
+"""What is known beside an aggregate when it is judged: the rules, the session around it, the log around that.
+
+It does not change while a session is assessed, so what a run costs can be kept with the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.lifecycle import Lifecycle
+from tracker.rules import Rules, Windows
+
+__all__ = ["SAME_AGE", "Context"]
+
+SAME_AGE = 1_500_000
+"""Microseconds by which the ages of copies may differ that were sent again together,"""
+SAME_AGE_SHARE = 0.02
+"""and the share of the age, where it is an hour or more."""
+_HOUR = 3_600_000_000
+AT_ONCE = 2_000_000
+"""Microseconds between copies that were sent in one burst."""
+
+
+@attrs.define(eq=False)
+class Context:
+    """See above. Times are microseconds since 1970.
+
+    Attributes:
+        rules: The windows, limits, severities and prices in force.
+        log: What the whole log says.
+        lacking: Webhook types to which this room, or the whole log, does not subscribe.
+        end: When the session ended or was presumed to have ended; ``None`` while it has not.
+        end_position: The position of its session-ended.
+        presumed: Whether the end is only presumed.
+        ages: How old the copies of this session are that are certain.
+        doubled: Whether everything that can come only once came twice.
+        occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
+        as_of: The moment as of which is judged; ``None``: no time passes.
+    """
+
+    rules: Rules
+    log: LogView = NOTHING_KNOWN
+    lacking: frozenset[str] = frozenset()
+    end: int | None = None
+    end_position: int = 0
+    presumed: bool = False
+    ages: Sequence[int] = ()
+    doubled: bool = False
+    occupied: Sequence[tuple[int, int | None]] | None = None
+    as_of: int | None = None
+    windows: Windows = attrs.field(init=False)
+    prices: Mapping[str, float] = attrs.field(init=False)
+
+    @windows.default
+    def _windows(self) -> Windows:
+        return self.rules.windows
+
+    @prices.default
+    def _prices(self) -> Mapping[str, float]:
+        return self.rules.price_list
+
+    def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
+        """Whether nobody subscribes to the webhook type of this step."""
+        return bool(self.lacking) and lifecycle.webhook_type(step) in self.lacking
+
+    def is_as_old(self, age: int) -> bool:
+        """Whether a certain copy of this session is as old."""
+        within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
+        return any(abs(age - other) <= within for other in self.ages)
+
+    def is_empty(self, at: int) -> bool:
+        """Whether nobody was inside at a moment, or a moment later."""
+        if self.occupied is None:
+            return False
+        margin = self.windows.fast_redelivery
+        return not any(come <= at and (gone is None or gone > at + margin) for come, gone in self.occupied)
+
+    def needs_no_stop(self, at: int) -> bool:
+        """Whether what stopped at a moment may have stopped by itself."""
+        if self.is_empty(at):
+            return True
+        return self.end is not None and at >= self.end - self.windows.self_stop
+
+    def is_after_end(self, at: int, position: int) -> bool:
+        """Whether something came after the end of the session."""
+        return self.end is not None and at >= self.end and position > self.end_position and not self.presumed

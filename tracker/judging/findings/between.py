@@ -1,0 +1,240 @@
+"""Findings about aggregates of one session that contradict each other, and about the session itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tracker.findings import Finding
+from tracker.judging.findings.maker import Assessment
+from tracker.judging.hypothesis import Candidate
+from tracker.judging.state import Aggregate, Run
+from tracker.judging.words import clock, duration, listed
+from tracker.lifecycle import ABSENT
+
+__all__ = ["of_session", "presence"]
+
+STARTED, ENDED = "session-started", "session-ended"
+Presence = Sequence[tuple[int, int | None]]
+
+
+def of_session(assessment: Assessment) -> Iterator[Finding]:
+    """All that concerns more than one aggregate. Nothing where the stream is not a session's."""
+    if assessment.observed.session_id is None:
+        return
+    yield from _never_started(assessment)
+    yield from _absent_subjects(assessment)
+    if assessment.session.ended:
+        yield from _nobody_came(assessment)
+    yield from _overdue_end(assessment)
+    yield from _alone(assessment)
+
+
+def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, int | None, Aggregate]]:
+    """From when to when each person was inside (``None``: still is), by the hypotheses that are held."""
+    found = []
+    for person in people:
+        until = end
+        for run in reversed(person.runs):
+            joined, left = _came(run.candidate), _went(run.candidate)
+            gone = left if left is not None else until
+            found.append((joined if joined is not None else 0, gone, person))
+            until = run.candidate.began
+    return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
+
+
+def _came(run: Candidate) -> int | None:
+    return next((one.at for one in run.originals.values() if not one.step.closes), None)
+
+
+def _went(run: Candidate) -> int | None:
+    return next((one.at for one in run.originals.values() if one.step.closes), None)
+
+
+def _people(assessment: Assessment) -> list[Aggregate]:
+    return [one for one in assessment.session.aggregates.values() if one.lifecycle.visits]
+
+
+def _never_started(assessment: Assessment) -> Iterator[Finding]:
+    """X401: something happened in a session whose start never came."""
+    session, context = assessment.session, assessment.context
+    if session.started or STARTED in context.lacking or not session.active:
+        return
+    every = ((one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values())
+    first, aggregate = min(every, key=lambda found: found[0].position)
+    yield assessment.make(
+        "X401",
+        words={},
+        where=first,
+        aggregate=aggregate,
+        missing=(STARTED,),
+        until=first.at + context.windows.lateness,
+    )
+
+
+def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
+    """X405: the recording of a person began, and that person was not inside."""
+    people = {person.key[0][1]: person for person in _people(assessment)}
+    if not people:
+        return
+    visits = next(iter(people.values())).lifecycle
+    context, start = assessment.context, visits.table[ABSENT]
+    if context.lacks(visits, start[0]):
+        return
+    for aggregate, run in assessment.runs():
+        subject = aggregate.lifecycle.subject
+        first = run.candidate.first
+        if not subject or first.step.closes or first.step.orphan:
+            continue
+        who = dict(aggregate.key)[subject]
+        person = people.get(who)
+        if person is not None and _was_inside(assessment, person, first.at):
+            continue
+        yield assessment.make(
+            aggregate.lifecycle.subject_absent,
+            words={"name": person.name if person else who},
+            where=first,
+            aggregate=aggregate,
+            run=run,
+            before=ABSENT,
+            missing=tuple(map(visits.webhook_type, start)),
+            until=first.at + context.windows.lateness,
+        )
+
+
+def _was_inside(assessment: Assessment, person: Aggregate, at: int) -> bool:
+    """Whether somebody was inside at a moment, or nearly: what two aggregates say may cross on its way."""
+    margin = assessment.context.windows.lateness
+    for come, gone, _ in presence([person], None):
+        if come - margin <= at and (gone is None or at <= gone + margin):
+            return True
+    return False
+
+
+def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
+    """X407: a session ended, and nothing else was in it."""
+    aggregates = list(assessment.session.aggregates.values())
+    end = assessment.context.end
+    if end is None or any(not one.lifecycle.frame for one in aggregates):
+        return
+    at = end + assessment.context.windows.grace
+    timeless = assessment.observed.first_at is None
+    if timeless or assessment.passed(at):
+        for aggregate in aggregates:
+            run = aggregate.runs[-1]
+            code = aggregate.lifecycle.deserted
+            yield assessment.make(
+                code, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
+                undecided=timeless,
+            )  # fmt: skip
+
+
+def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
+    """T304, T307: the session should have ended."""
+    session, context, observed = assessment.session, assessment.context, assessment.observed
+    if ENDED in context.lacking or observed.last_at is None or not session.active:
+        return
+    empty = _empty_since(assessment)
+    if empty is not None:
+        yield from _end_overdue(assessment, empty)
+        if session.ended or assessment.passed(empty + context.windows.empty):
+            return
+    if session.ended:
+        return
+    at = observed.last_at + context.windows.session_idle
+    if assessment.passed(at):
+        inside = [name for person in _people(assessment) if not person.runs[-1].candidate.closed for name in [person.name]]
+        value = f"; last inside: {listed(inside[:5])}" if inside else ""
+        yield assessment.make(
+            "T304",
+            words={"since": clock(observed.last_at, at), "value": value},
+            at=at,
+            position=observed.last_position,
+            missing=(ENDED,),
+            since=observed.last_at,
+        )
+
+
+def _empty_since(assessment: Assessment) -> int | None:
+    """Since when nobody is inside; ``None`` where somebody is, or nobody can know."""
+    people = _people(assessment)
+    if not people or not all(person.runs[-1].candidate.closed for person in people):
+        return None
+    gone = [one.at for person in people for run in person.runs[-1:] for one in run.candidate.originals.values()]
+    return max(gone, default=None)
+
+
+def _running(assessment: Assessment, at: int) -> list[tuple[Aggregate, Run]]:
+    """What was recording or streaming at a moment, and nobody had asked to stop."""
+    found = []
+    for aggregate, run in assessment.runs():
+        lifecycle, candidate = aggregate.lifecycle, run.candidate
+        if lifecycle.frame or lifecycle.visits or not lifecycle.open_at_end or run.outlives:
+            continue
+        asked = [one.at for one in candidate.originals.values() if one.step.closes or one.step.unasked]
+        if candidate.began <= at and min(asked, default=at + 1) > at:
+            found.append((aggregate, run))
+    return found
+
+
+def _end_overdue(assessment: Assessment, empty: int) -> Iterator[Finding]:
+    """T307: everybody has left, and the session goes on."""
+    context, observed = assessment.context, assessment.observed
+    at = empty + context.windows.empty
+    end = context.end if assessment.session.ended else None
+    if end is not None and end <= at:
+        return
+    if end is None and not assessment.passed(at):
+        return
+    running = _running(assessment, at)
+    if end is not None and not running:
+        return
+    names = listed(sorted({aggregate.lifecycle.name for aggregate, _ in running}))
+    value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
+    if names:
+        value += f"; {names} went on in the empty room"
+    yield assessment.make(
+        "T307",
+        words={"since": clock(empty, at), "value": value},
+        at=at,
+        position=observed.last_position if end is None else context.end_position,
+        missing=() if end else (ENDED,),
+        since=empty,
+        evidence=[run.candidate.since.position for _, run in running],
+        severity="error" if running and not end else None,
+    )
+
+
+def _alone(assessment: Assessment) -> Iterator[Finding]:
+    """T310: one person was the only one inside for a long time."""
+    context, observed = assessment.context, assessment.observed
+    people = _people(assessment)
+    if not people or observed.last_at is None or context.as_of is None:
+        return
+    spans = presence(people, context.end if not context.presumed else observed.last_at)
+    moments: list[tuple[int, int, Aggregate]] = []
+    for come, gone, person in spans:
+        moments.append((come, 1, person))
+        if gone is not None:
+            moments.append((gone, -1, person))
+    moments.sort(key=lambda one: (one[0], one[1]))
+    inside: dict[int, Aggregate] = {}
+    for place, (at, change, person) in enumerate(moments):
+        if change > 0:
+            inside[id(person)] = person
+        else:
+            inside.pop(id(person), None)
+        until = moments[place + 1][0] if place + 1 < len(moments) else None
+        if len(inside) != 1 or at == 0:
+            continue
+        limit = at + context.windows.alone
+        if until is None and not assessment.passed(limit):
+            continue
+        if until is None or until > limit:
+            (alone,) = inside.values()
+            long = duration((until if until is not None else limit) - at)
+            words = {"since": clock(at, limit), "delay": long if until is not None else f"more than {long}"}
+            run = alone.runs[-1]
+            yield assessment.make(
+                "T310", words=words, at=limit, position=run.candidate.first.position, aggregate=alone, run=None
+            )
+            return

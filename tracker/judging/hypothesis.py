@@ -1,0 +1,241 @@
+"""What most likely happened: the theory of the judging.
+
+THE PROBLEM. VideoSDK reports each step of a run once. On its way to us a webhook may be lost,
+repeated, delayed or overtaken. It has no id and, two types aside, no time of its own; and the second
+recording of a session sends the same bytes as the first one did. So whether a step was allowed is
+the wrong question. The question is which run each delivery belongs to.
+
+THE IDEA. A *hypothesis* is one answer. For every delivery of one aggregate it says to which run it
+belongs, and whether it is there
+
+- an *original*: the report of that step of that run,
+- a *copy* of an original: the same webhook once more, which moves nothing, or
+- a *contradiction* of an original: the same step of the same run with other data.
+
+What a hypothesis has to assume (a lost webhook, a copy without evidence, a run that hung) has a
+price, which says how unlikely it is (``prices``). Prices add up. The cheapest hypothesis is *held*;
+the others are kept while they are not much dearer, and how much dearer they are says how sure the
+held one is.
+
+WHAT FOLLOWS. States, readings and findings are functions of the hypothesis that is held (``assess``).
+Nothing is ever undone: when a later delivery makes another hypothesis the cheapest, the functions
+give other results. Nothing waits for a deadline either: time is an argument of the assessment.
+
+THE ORDINARY CASE needs no search. If each step may follow the one before it, or is an equal copy
+that came at once, then there is a hypothesis that assumes nothing, and none can be cheaper
+(``search.ordinary``). Nineteen of twenty aggregates are ordinary.
+
+Times are microseconds since 1970, as integers: exact, and quick to subtract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tracker.lifecycle import ABSENT, Lifecycle, Step
+
+__all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "micros", "moment"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(time: datetime) -> int:
+    """A time in UTC as microseconds since 1970."""
+    since = time - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def moment(at: int) -> datetime:
+    """The time of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """What an aggregate remembers of one delivery.
+
+    Attributes:
+        step: The step that it reports.
+        at: When it was received. What has no receive time takes that of the delivery before it.
+        position: Its place in the store, or its line in the log.
+        data: The webhook's ``data``, as it came.
+        evidence: Whether the data can come only once: it names a file, a url or a clock time.
+        received_at: When it was received; ``None`` where the log does not say.
+    """
+
+    step: Step
+    at: int
+    position: int
+    data: bytes
+    evidence: bool = False
+    received_at: datetime | None = None
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """A delivery taken for a copy of an original.
+
+    Attributes:
+        delivered: The copy.
+        original: What it is a copy of.
+        certain: Whether something beside the price shows that it is one.
+        price: What the assumption costs.
+        run: The number of the run that the original belongs to.
+    """
+
+    delivered: Delivered
+    original: Delivered
+    certain: bool
+    price: float
+    run: int
+
+    @property
+    def age(self) -> int:
+        """Microseconds from the original to the copy."""
+        return self.delivered.at - self.original.at
+
+
+class Candidate:
+    """A run as a hypothesis has it: its originals by step, in the order of arrival. Never changed.
+
+    Attributes:
+        number: Counted from 1 within the aggregate.
+        originals: Step name -> the delivery that reported it.
+        others: Deliveries that report one of these steps with other data, each with its code.
+        state: The step whose state it is in: its first end, or the furthest step.
+        closed: Whether an end came.
+        first: The delivery that arrived first.
+        began: The earliest receive time.
+        cost: What it costs beside its neighbours, once that was asked.
+        beside: The run after it, and what the two cost together, once that was asked.
+    """
+
+    __slots__ = ("began", "beside", "closed", "cost", "first", "number", "originals", "others", "state")
+
+    def __init__(
+        self,
+        number: int,
+        originals: dict[str, Delivered],
+        state: Step,
+        *,
+        closed: bool,
+        others: tuple[tuple[str, Delivered], ...] = (),
+    ) -> None:
+        self.number = number
+        self.originals = originals
+        self.others = others
+        self.state = state
+        self.closed = closed
+        self.first = next(iter(originals.values()))
+        self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
+        self.cost: float | None = None
+        self.beside: tuple[Candidate, float] | None = None
+
+    @classmethod
+    def begun(cls, number: int, delivered: Delivered) -> Candidate:
+        """The run of which this is the first delivery."""
+        return cls(number, {delivered.step.name: delivered}, delivered.step, closed=delivered.step.closes)
+
+    def plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
+        """The same run with one more original."""
+        step, state = delivered.step, self.state
+        if not self.closed and (step.closes or lifecycle.rank[step.name] > lifecycle.rank[state.name]):
+            state = step
+        closed = self.closed or step.closes
+        originals = {**self.originals, step.name: delivered}
+        return Candidate(self.number, originals, state, closed=closed, others=self.others)
+
+    def contradicted(self, code: str, delivered: Delivered) -> Candidate:
+        """The same run with a delivery that reports one of its steps otherwise."""
+        others = (*self.others, (code, delivered))
+        return Candidate(self.number, self.originals, self.state, closed=self.closed, others=others)
+
+    @property
+    def since(self) -> Delivered:
+        """The delivery that brought it into its state."""
+        return self.originals[self.state.name]
+
+    @property
+    def last(self) -> Delivered:
+        """The original received last."""
+        return max(self.originals.values(), key=lambda one: (one.at, one.position))
+
+    def in_order(self, lifecycle: Lifecycle) -> list[Delivered]:
+        """Its originals in the order in which the steps should come."""
+        if len(self.originals) == 1:
+            return [self.first]
+        return sorted(self.originals.values(), key=lambda one: lifecycle.rank[one.step.name])
+
+    def gaps(self, lifecycle: Lifecycle) -> Iterator[tuple[str, Delivered, tuple[str, ...]]]:
+        """Where steps never came: the state before, the delivery behind the gap, and what is missing."""
+        state = ABSENT
+        for one in self.in_order(lifecycle):
+            if one.step.name not in lifecycle.table[state] and state not in lifecycle.ends:
+                missing = lifecycle.between(state, one.step.name)
+                if missing:
+                    yield state, one, missing
+            state = one.step.state
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What of it decides how it goes on."""
+        return tuple([one.position for one in self.originals.values()])
+
+
+Linked = tuple[Any, Any] | None
+"""A list that grows at its end and shares its beginning: ``(what came before, the last)``."""
+
+
+def unlinked(linked: Linked) -> list[Any]:
+    """What a linked list holds, in the order in which it was put there."""
+    found = []
+    while linked is not None:
+        linked, last = linked
+        found.append(last)
+    found.reverse()
+    return found
+
+
+class Hypothesis:
+    """One answer to which run each delivery belongs to. Never changed.
+
+    Attributes:
+        runs: The last runs, of which steps may still come.
+        settled: The runs before those, as a linked list.
+        copies: All copies, as a linked list.
+        recent: The last copies, at most a handful.
+        paid: What ``settled`` and ``copies`` cost.
+        price: What all of it costs.
+    """
+
+    __slots__ = ("copies", "paid", "price", "recent", "runs", "settled")
+
+    def __init__(
+        self,
+        runs: tuple[Candidate, ...] = (),
+        settled: Linked = None,
+        copies: Linked = None,
+        recent: tuple[Copy, ...] = (),
+        paid: float = 0.0,
+    ) -> None:
+        self.runs = runs
+        self.settled = settled
+        self.copies = copies
+        self.recent = recent
+        self.paid = paid
+        self.price = paid
+
+    def all_runs(self) -> list[Candidate]:
+        """Every run, the first one first."""
+        return [*unlinked(self.settled), *self.runs]
+
+    def all_copies(self) -> list[Copy]:
+        """Every copy, in the order of arrival."""
+        return unlinked(self.copies)
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What of it decides how it goes on: of two of one shape, the cheaper is as good in all respects."""
+        return tuple([run.shape for run in self.runs])

@@ -1,0 +1,76 @@
+"""What a hypothesis pays for each thing that it assumes: the one table.
+
+A price is the negative natural logarithm of how likely the assumption is, so prices of independent
+assumptions add up: 3 is one in 20, 5 one in 150, 8 one in 3,000. Only differences matter: the
+hypothesis that costs least is held. A price named like a code of the catalogue is paid where that
+code would be found; the others have names of their own. ``tracker.toml`` may change each of them
+in its table ``[prices]``.
+"""
+
+from __future__ import annotations
+
+from math import log
+
+import attrs
+
+__all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay"]
+
+HIGHEST = 9.0
+"""No copy costs more, and a hypothesis that costs as much more than the cheapest is dropped."""
+
+
+@attrs.frozen
+class Price:
+    """One row of the table: what is assumed, and what that costs."""
+
+    name: str
+    value: float
+    assumed: str
+
+
+PRICES: dict[str, Price] = {
+    price.name: price
+    for price in (
+        Price("S201", 5, "the starting of a run was lost"),
+        Price("S202", 5, "the started of a run was lost"),
+        Price("S203", 5, "the stopping of a run was lost"),
+        Price("unasked", 1, "nobody stopped it: the room was empty, or the session about to end"),
+        Price("S204", 0, "HLS ended in good order and never became playable"),
+        Price("S205", 8, "all of a run was lost but its stop"),
+        Price("S206", 8, "all of a run was lost but its failure"),
+        Price("S207", 8, "the end of a run was lost, or it hung, and the next run began"),
+        Price("S209", 6, "one run had two ends; more by how far apart"),
+        Price("S212", 5, "the joined of a visit was lost"),
+        Price("S213", 5, "the left of a visit was lost, and the person joined again"),
+        Price("S214", 8, "a session started twice"),
+        Price("S215", 5, "a resource was acquired twice and not released in between"),
+        Price("T301", 8, "a run hung while it was starting"),
+        Price("T302", 8, "a run hung while it was stopping"),
+        Price("T311", 3, "HLS ran and did not become playable"),
+        Price("X402", 8, "something began after the session had ended"),
+        Price("X403", 8, "the session ended, and the end of a run was lost"),
+        Price("X404", 5, "the session ended, and the left of a person was lost"),
+        Price("C504", 8, "one step was reported twice with different data"),
+        Price("C516", 4, "one run brought two files within a minute"),
+        Price("supplement", 0.5, "a step was reported again with what had been missing"),
+        Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("shared file", 24, "two runs wrote the same file"),
+        Price("shared url", 3, "two runs were played from the same url"),
+        Price("coincidence", 6, "two runs took the same times to a second"),
+        Price("certain copy", 0, "a copy, and its content shows that it is one"),
+        Price("copy at once", 1, "a copy within `fast_redelivery`"),
+        Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
+        Price("copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"),
+        Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
+    )
+}
+
+
+def by_delay(price: float, delay: float, window: float) -> float:
+    """What a step costs that was overtaken: ``delay`` and ``window`` in the same unit; at most 5 more."""
+    return price if delay <= window else price + min(5.0, 1.2 * log(delay / max(window, 1)))
+
+
+def by_age(price: float, age: float, window: float) -> float:
+    """What a lone copy costs that says nothing of itself, where the log has shown too little; at most 4 more."""
+    return price if age <= window else price + min(4.0, 1.5 * log(age / max(window, 1)))

@@ -1,0 +1,227 @@
+"""What is unlikely about a run: each thing that a hypothesis assumes, with its code and its price.
+
+``alone`` says what a run assumes whatever stands beside it, ``beside`` what it assumes because of the
+run that follows, and ``ending`` what time adds once a run has been open for too long. The search adds
+up the prices, and the assessment makes findings of the same values, so what is found and what is paid
+can never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tracker.judging.context import SAME_AGE, Context
+from tracker.judging.hypothesis import Candidate, Delivered
+from tracker.judging.prices import by_delay
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.webhook import same_data
+
+__all__ = ["Assumption", "Overdue", "alone", "beside", "cost_alone", "cost_beside", "ending", "outlives"]
+
+
+class Assumption(msgspec.Struct, frozen=True, gc=False):
+    """One thing that a hypothesis assumes.
+
+    Attributes:
+        code: What is found by it; empty: nothing is worth a finding.
+        price: What it costs.
+        where: The delivery that shows it.
+        since: The delivery before it that matters: since when something is missing, or what it contradicts.
+        missing: The steps that should have come.
+        state: The state before, where that is not the state before ``where``.
+    """
+
+    code: str
+    price: float
+    where: Delivered
+    since: Delivered | None = None
+    missing: tuple[str, ...] = ()
+    state: str | None = None
+
+
+class Overdue(msgspec.Struct, frozen=True, gc=False):
+    """An open run will be overdue: from ``at`` on (microseconds), by ``code``. ``missing`` are steps."""
+
+    at: int
+    code: str
+    missing: tuple[str, ...]
+
+
+def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+    """What a run assumes whatever stands beside it."""
+    prices = context.prices
+    for code, other in run.others:
+        yield Assumption(code, prices.get(code, prices["C504"]), other, run.originals[other.step.name])
+    yield from _gaps(lifecycle, run, context)
+    if len(run.originals) > 1:
+        yield from _overtaken(lifecycle, run, context)
+        yield from _two_ends(run, context)
+    if _begins_after_end(lifecycle, run, context):
+        yield Assumption(lifecycle.after_end, prices["X402"], run.first)
+
+
+def beside(
+    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
+) -> Iterator[Assumption]:
+    """What a run assumes because of the one that follows it."""
+    if not run.closed:
+        yield from _lost(lifecycle, run, following, context)
+    elif run.since.position > following.first.position:
+        delay = run.since.at - following.first.at
+        window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
+        code = "D103" if lifecycle.visits else ""
+        price = by_delay(context.prices["late"], delay, window)
+        yield Assumption(code, price, run.since, following.first)
+    if not lifecycle.visits:
+        yield from _alike(lifecycle, run, following, context)
+
+
+def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
+    """From when on an open run is overdue, if nothing more comes of it; ``None``: never."""
+    if run.closed:
+        return None
+    limit, end, windows = _limit(lifecycle, run, context), None, context.windows
+    if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
+        end = max(context.end + windows.grace, run.since.at)
+        if limit is not None and limit.at > context.end and lifecycle.is_stopping(run.state.state):
+            end, limit = max(end, limit.at), None
+    unfinished = None
+    if end is not None and not all(context.lacks(lifecycle, name) for name in lifecycle.endings):
+        unfinished = Overdue(end, lifecycle.open_at_end, lifecycle.endings)
+    found = [one for one in (limit, unfinished) if one is not None]
+    return min(found, key=lambda one: one.at, default=None)
+
+
+def cost_alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> float:
+    """What a run costs whatever stands beside it; kept with the run."""
+    if run.cost is None:
+        run.cost = sum([one.price for one in alone(lifecycle, run, context)])
+    return run.cost
+
+
+def cost_beside(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> float:
+    """What a run costs because of the one that follows it; kept with the run."""
+    if run.beside is None or run.beside[0] is not following:
+        price = sum([one.price for one in beside(lifecycle, run, following, context)])
+        run.beside = following, price
+    return run.beside[1]
+
+
+def outlives(lifecycle: Lifecycle, run: Candidate) -> bool:
+    """Whether the run may go on after the session."""
+    if not lifecycle.outlives:
+        return False
+    return any(lifecycle.says_it_outlives(one.data) for one in run.originals.values())
+
+
+def is_orphan(lifecycle: Lifecycle, run: Candidate) -> bool:
+    """Whether the beginning of a run is missing and the first that is heard of it is an end."""
+    first = run.in_order(lifecycle)[0].step
+    return bool(first.orphan) and first.name not in lifecycle.starts
+
+
+def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+    """S201 to S206 and S212: what never came, by the first of each gap."""
+    before: Delivered | None = None
+    for state, one, missing in run.gaps(lifecycle):
+        unheard = tuple([name for name in missing if not context.lacks(lifecycle, name)])
+        before = _before(lifecycle, run, one)
+        if not unheard:
+            continue
+        if state == ABSENT and one.step.orphan:
+            yield Assumption(one.step.orphan, context.prices[one.step.orphan], one, None, unheard, ABSENT)
+            continue
+        codes = [code for name in unheard if (code := lifecycle.by_name[name].skipped)]
+        if codes:
+            unasked = lifecycle.by_name[unheard[0]].unasked and context.needs_no_stop(one.at)
+            price = context.prices["unasked" if unasked else codes[0]]
+            yield Assumption(codes[0], price, one, before, unheard, state)
+
+
+def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:
+    earlier = None
+    for other in run.in_order(lifecycle):
+        if other is one:
+            break
+        earlier = other
+    return earlier
+
+
+def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+    """D102: a step came after one that follows it."""
+    highest: Delivered | None = None
+    rank, window = lifecycle.rank, context.log.lateness(context.windows.lateness)
+    for one in run.originals.values():
+        if highest is None or rank[one.step.name] > rank[highest.step.name]:
+            highest = one
+        elif not (one.step.closes and highest.step.closes):
+            price = by_delay(context.prices["late"], one.at - highest.at, window)
+            yield Assumption("D102", price, one, highest)
+
+
+def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
+    """S209: a run that had ended ended otherwise."""
+    ends = [one for one in run.originals.values() if one.step.closes]
+    for one in ends[1:]:
+        price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.lateness)
+        yield Assumption("S209", price, one, ends[0])
+
+
+def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> bool:
+    """X402: whether something began after the session had ended."""
+    if context.end is None or not lifecycle.after_end:
+        return False
+    if not context.is_after_end(run.began, run.first.position):
+        return False
+    first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
+    return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
+
+
+def _lost(
+    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
+) -> Iterator[Assumption]:
+    """S207, S213, S215, T301, T302: the next run began, and the end of this one never came."""
+    if all(context.lacks(lifecycle, name) for name in lifecycle.endings):
+        return
+    limit = _limit(lifecycle, run, context)
+    if limit is not None and run.state.stalls and limit.at < following.began:
+        yield Assumption(limit.code, context.prices[limit.code], run.since, run.since, limit.missing)
+        return
+    code = next((lifecycle.by_name[name].restarted for name in lifecycle.table[ABSENT]), "")
+    if code:
+        yield Assumption(code, context.prices[code], following.first, run.since, lifecycle.endings)
+
+
+def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
+    """When a run has been in its state for too long."""
+    step = run.state
+    if not step.limit or step.name not in run.originals:
+        return None
+    missing = tuple([name for name in lifecycle.table[step.state] if not lifecycle.by_name[name].outcome])
+    if step.awaits:
+        missing = (step.awaits,)
+    if all(context.lacks(lifecycle, name) for name in missing):
+        return None
+    return Overdue(run.since.at + getattr(context.windows, step.limit), step.overdue, missing)
+
+
+def _alike(
+    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
+) -> Iterator[Assumption]:
+    """C508, and two runs that are alike to the second."""
+    ages = []
+    for name, one in following.originals.items():
+        before = run.originals.get(name)
+        equal = before is not None and same_data(before.data, one.data)
+        if equal and one.evidence and lifecycle.artefacts:
+            what = "shared url" if lifecycle.reusable else "shared file"
+            yield Assumption("", context.prices[what], one, before)
+            return
+        if before is None or not equal:
+            ages = []
+            break
+        ages.append(one.at - before.at)
+    if len(ages) >= 3 and max(ages) - min(ages) <= SAME_AGE and not context.log.has_profile:
+        yield Assumption("", context.prices["coincidence"], following.first, run.first)

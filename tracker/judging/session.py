@@ -1,0 +1,185 @@
+"""Observing: every delivery is put behind its aggregate, with the few facts of its session.
+
+Nothing is judged here, so that nothing has to be taken back: which run a delivery belongs to is
+decided when somebody asks (``assess``). What a log learns of its sessions (``log.Habits``) is seen
+here too, because here is what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from tracker.envelope import UNVERIFIED
+from tracker.judging.hypothesis import Delivered, micros
+from tracker.judging.log import Habits, bit_of
+from tracker.lifecycle import Lifecycle
+from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
+
+__all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
+
+Key = tuple[tuple[str, str], ...]
+AggregateKey = tuple[str, Key]
+_LOOK_BACK = 64
+"""Deliveries of an aggregate among which an equal one is looked for, for the habits of the log."""
+_IDLE = 3600 * 1_000_000
+"""Silences of a session that are remembered, in microseconds; the rules say which of them count."""
+
+
+@attrs.define(eq=False)
+class ObservedAggregate:
+    """What came of one aggregate, in the order of arrival. ``steps`` are those that came, as bits."""
+
+    lifecycle: Lifecycle
+    key: Key
+    deliveries: list[Delivered] = attrs.field(factory=list)
+    steps: int = 0
+
+
+@attrs.frozen
+class Oddity:
+    """What a single delivery shows by itself: its code, and the words for it."""
+
+    code: str
+    position: int
+    at: int
+    type: str
+    value: str
+    lifecycle: str | None = None
+    key: Key = ()
+
+
+@attrs.define(eq=False)
+class Observed:
+    """All that came of one session, or of another stream.
+
+    Attributes:
+        stream: Where its deliveries are stored.
+        session_id: The session's id; ``None`` where the stream is not a session's.
+        meeting_id: The first meeting that a delivery named.
+        aggregates: What came, by lifecycle and key.
+        odd: What single deliveries show by themselves.
+        deliveries: How many came.
+        first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
+        backwards: Whether the receive times are not in order.
+        idle: Hours and longer in which nothing came: from when to when.
+        types: The webhook types that came, as bits.
+        active: Whether something of a lifecycle came.
+    """
+
+    stream: str
+    session_id: str | None = None
+    meeting_id: str | None = None
+    aggregates: dict[AggregateKey, ObservedAggregate] = attrs.field(factory=dict)
+    odd: list[Oddity] = attrs.field(factory=list)
+    deliveries: int = 0
+    first_position: int | None = None
+    last_position: int | None = None
+    first_at: int | None = None
+    last_at: int | None = None
+    backwards: bool = False
+    idle: list[tuple[int, int]] = attrs.field(factory=list)
+    types: int = 0
+    active: bool = False
+    _named: set[str] = attrs.field(factory=set)
+
+    def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
+        """Takes in the next delivery. Never raises, whatever was delivered."""
+        at = self._observe_time(delivery)
+        self.deliveries += 1
+        self.last_position = delivery.position
+        if self.first_position is None:
+            self.first_position = delivery.position
+        if self.meeting_id is None:
+            self.meeting_id = delivery.meeting_id
+        lifecycle, step = delivery.lifecycle, delivery.step
+        if delivery.received.verified_by == UNVERIFIED:
+            self._name("C514", delivery, at, "")
+        if lifecycle is None or step is None:
+            self._observe_unrouted(delivery, at)
+            return
+        self.active = self.active or self.session_id is not None
+        if delivery.meeting_id != self.meeting_id and delivery.meeting_id and self.session_id is not None:
+            self._name("C501", delivery, at, delivery.meeting_id)
+        key = lifecycle.name, delivery.key
+        aggregate = self.aggregates.get(key)
+        if aggregate is None:
+            aggregate = self.aggregates[key] = ObservedAggregate(lifecycle, delivery.key)
+        said, evidence = delivery.said, False
+        for name in lifecycle.evident:
+            if said.get(name):
+                evidence = True
+        one = Delivered(step, at, delivery.position, delivery.data, evidence, delivery.received_at)
+        if habits is not None and self.session_id is not None:
+            self._learn(aggregate, one, delivery.type or "", habits)
+        aggregate.steps |= 1 << lifecycle.rank[step.name]
+        aggregate.deliveries.append(one)
+
+    def name_before(self, names: Iterable[str]) -> None:
+        """Says what was found in this stream before, which is found once only."""
+        self._named.update(names)
+
+    def _observe_time(self, delivery: Delivery) -> int:
+        """The receive time; where the log does not say, that of the delivery before."""
+        if delivery.received_at is None:
+            return self.last_at or 0
+        at = micros(delivery.received_at)
+        if self.last_at is None or self.first_at is None:
+            self.first_at = self.last_at = at
+        elif at < self.last_at:
+            self.backwards = True
+            self.first_at = min(self.first_at, at)
+        else:
+            if at - self.last_at >= _IDLE:
+                self.idle.append((self.last_at, at))
+            self.last_at = at
+        return at
+
+    def _observe_unrouted(self, delivery: Delivery, at: int) -> None:
+        if delivery.unrouted in (MALFORMED, MISSING_FIELD):
+            self.odd.append(_oddity(delivery.unrouted, delivery, at, delivery.problem))
+        elif delivery.unrouted == UNKNOWN_TYPE:
+            self._name(UNKNOWN_TYPE, delivery, at, delivery.problem, delivery.topic)
+
+    def _name(self, code: str, delivery: Delivery, at: int, value: str, what: str = "") -> None:
+        """Notes what is found once only: of each type, each other meeting, each session."""
+        name = f"{code} {what or value}"
+        if name not in self._named:
+            self._named.add(name)
+            self.odd.append(_oddity(code, delivery, at, value))
+
+    def _learn(self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, habits: Habits) -> None:
+        lifecycle, bit = aggregate.lifecycle, bit_of(webhook_type)
+        if not self.types & bit:
+            self.types |= bit
+            habits.saw_type(webhook_type, self.meeting_id)
+            if lifecycle.frame and one.step.closes:
+                habits.saw_end(self.types)
+        unique = lifecycle.frame or not (lifecycle.restarts or lifecycle.visits or lifecycle.stream)
+        evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
+        rank = lifecycle.rank[one.step.name]
+        if aggregate.steps >> rank & 1:
+            for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
+                if other.step is one.step and same_data(other.data, one.data):
+                    habits.saw_equal(one.at, max(0, one.at - other.at), self.stream, evidence=evidence)
+                    return
+        elif aggregate.steps:
+            higher = aggregate.steps >> (rank + 1)
+            late = one.at - aggregate.deliveries[-1].at if higher and not one.step.closes else None
+            habits.saw_step(late)
+        habits.saw_body(evidence=evidence)
+
+
+def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
+    """What came of one stream; ``None`` if nothing did."""
+    observed = None
+    for delivery in deliveries:
+        observed = observed or Observed(delivery.stream, delivery.session_id)
+        observed.observe(delivery)
+    return observed
+
+
+def _oddity(code: str, delivery: Delivery, at: int, value: str) -> Oddity:
+    lifecycle = delivery.lifecycle.name if delivery.lifecycle else None
+    return Oddity(code, delivery.position, at, delivery.topic, value, lifecycle, delivery.key)

@@ -1,0 +1,320 @@
+"""A session as it stands at a moment: values for whoever asks, derived from the hypotheses that are held.
+
+``assess`` makes them and fills in the findings. Whatever costs time and not everybody asks for (the payload of
+a run, the reading of each delivery) is derived when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import attrs
+
+from tracker.findings import Finding
+from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
+from tracker.judging.sequence import is_orphan, outlives
+from tracker.judging.session import AggregateKey, Key
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.values import frozen
+from tracker.webhook import read_payload
+
+__all__ = ["LOST", "Aggregate", "Certainty", "Judgement", "Reading", "Run", "Session", "SessionState", "StepTaken"]
+
+Reading = Literal[
+    "advanced",
+    "skipped-ahead",
+    "late",
+    "redelivered",
+    "repeated",
+    "conflict",
+    "new-run",
+    "overtaken",
+    "orphan",
+    "unrouted",
+]
+Certainty = Literal["sure", "inferred", "contested"]
+SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
+
+LOST = "lost"
+"""The state of a run whose end will not come."""
+AS_GOOD = 1.0
+"""Two hypotheses are as good as each other that differ by no more."""
+
+
+@frozen
+class StepTaken:
+    """A step of a run. An inferred one was never delivered: it has no time, position or data."""
+
+    step: str
+    at: datetime | None = None
+    position: int | None = None
+    inferred: bool = True
+    data: bytes = b""
+
+
+@frozen
+class Judgement:
+    """What a delivery was, with hindsight, and the state of its run before and after it."""
+
+    reading: Reading
+    lifecycle: str | None = None
+    key: Key = ()
+    run: int | None = None
+    state_before: str | None = None
+    state_after: str | None = None
+
+
+@attrs.define(eq=False, slots=False)
+class Run:
+    """One pass through a lifecycle; a person's run is a visit.
+
+    Attributes:
+        lifecycle: What it is a run of.
+        candidate: Its deliveries, as the hypothesis that is held has them.
+        lost: Whether its end will not come.
+        contested: Whether another hypothesis is as good that ends in another state.
+        findings: What is found of it.
+    """
+
+    lifecycle: Lifecycle
+    candidate: Candidate
+    lost: bool = False
+    contested: bool = False
+    findings: list[Finding] = attrs.field(factory=list)
+
+    @property
+    def number(self) -> int:
+        return self.candidate.number
+
+    @property
+    def closed(self) -> bool:
+        return self.candidate.closed or self.lost
+
+    @property
+    def state(self) -> str:
+        if not self.lost:
+            return self.candidate.state.state
+        return self.lifecycle.by_name[self.lifecycle.endings[0]].state if self.lifecycle.visits else LOST
+
+    @property
+    def inferred(self) -> bool:
+        """Whether its beginning, or the end of a visit, was never reported."""
+        return self.lost or is_orphan(self.lifecycle, self.candidate)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it got into its state, as far as that was reported."""
+        return self.candidate.since.received_at
+
+    @property
+    def outlives(self) -> bool:
+        return outlives(self.lifecycle, self.candidate)
+
+    @property
+    def certainty(self) -> Certainty:
+        if self.contested:
+            return "contested"
+        return "inferred" if self.inferred or any(one.inferred for one in self.steps.values()) else "sure"
+
+    @cached_property
+    def steps(self) -> dict[str, StepTaken]:
+        """Its steps in order; those that must have been and were not reported are inferred."""
+        steps = {
+            name: StepTaken(name, one.received_at, one.position, False, one.data)
+            for name, one in self.candidate.originals.items()
+        }
+        for _, _, missing in self.candidate.gaps(self.lifecycle):
+            steps.update((name, StepTaken(name)) for name in missing)
+        if self.lost and self.lifecycle.visits:
+            steps.update((name, StepTaken(name)) for name in self.lifecycle.endings if name not in steps)
+        return steps
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the payloads say of the run; where two differ the first counts."""
+        data: dict[str, Any] = {}
+        others = [one for _, one in self.candidate.others]
+        for one in (*self.candidate.originals.values(), *others):
+            payload = read_payload(self.lifecycle, one.data)
+            for name in self.lifecycle.data_fields:
+                value = getattr(payload, name)
+                if value is not None and data.get(name) is None:
+                    data[name] = value
+        return data
+
+    @cached_property
+    def files(self) -> list[dict[str, Any]]:
+        """The files and urls that it brought, one entry for each delivery that brought some."""
+        found: list[dict[str, Any]] = []
+        for one in (*self.candidate.originals.values(), *(one for _, one in self.candidate.others)):
+            payload = read_payload(self.lifecycle, one.data)
+            brought = {name: getattr(payload, name) for name in self.lifecycle.artefacts}
+            brought = {name: value for name, value in brought.items() if value}
+            if brought and brought not in found:
+                found.append(brought)
+        return found
+
+    def heard(self, step: str) -> StepTaken | None:
+        """The step as it was delivered; ``None`` where it never was."""
+        taken = self.steps.get(step)
+        return None if taken is None or taken.inferred else taken
+
+
+@attrs.define(eq=False, slots=False)
+class Aggregate:
+    """One instance of a lifecycle in one session, told apart from the others by ``key``.
+
+    Attributes:
+        lifecycle, key: Which one it is.
+        label: What people call it: the name that came last.
+        runs: In the order in which they began.
+        held: The hypothesis that is held.
+        alternatives: The others that were kept, the cheapest first; empty in the ordinary case.
+    """
+
+    lifecycle: Lifecycle
+    key: Key
+    label: str
+    runs: list[Run]
+    held: Hypothesis
+    alternatives: Sequence[Hypothesis] = ()
+
+    @property
+    def run(self) -> Run | None:
+        """The latest run."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def state(self) -> str:
+        return self.runs[-1].state if self.runs else ABSENT
+
+    @property
+    def certainty(self) -> Certainty:
+        return self.runs[-1].certainty if self.runs else "sure"
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return self.label or " ".join(value for _, value in self.key) or self.lifecycle.name
+
+    def readings(self) -> Iterator[tuple[int, Judgement]]:
+        """Position -> what each of its deliveries was, with hindsight."""
+        states: dict[int, dict[int, tuple[str, str]]] = {}
+        for run in self.held.all_runs():
+            states[run.number] = _states(self.lifecycle, run)
+            for name, one in run.originals.items():
+                reading = self._reading_of(run, name, one)
+                yield one.position, self._judgement(reading, run.number, states[run.number][one.position])
+            for code, one in run.others:
+                before = _state_at(states[run.number], one.position)
+                reading = "advanced" if code == "supplement" else "conflict"
+                yield one.position, self._judgement(reading, run.number, (before, before))
+        for copy in self.held.all_copies():
+            before = _state_at(states.get(copy.run, {}), copy.delivered.position)
+            reading = "redelivered" if copy.certain or copy.age < _LONG else "repeated"
+            yield copy.delivered.position, self._judgement(reading, copy.run, (before, before))
+
+    def _judgement(self, reading: Reading, run: int, states: tuple[str, str]) -> Judgement:
+        return Judgement(reading, self.lifecycle.name, self.key, run, *states)
+
+    def _reading_of(self, run: Candidate, name: str, one: Delivered) -> Reading:
+        lifecycle = self.lifecycle
+        if one is run.first:
+            if name not in lifecycle.starts:
+                return "orphan" if one.step.orphan else "skipped-ahead"
+            return "new-run" if run.number > 1 else "advanced"
+        before = [other for other in run.originals.values() if other.position < one.position]
+        highest = max(before, key=lambda other: lifecycle.rank[other.step.name])
+        if lifecycle.rank[name] < lifecycle.rank[highest.step.name] or highest.step.closes:
+            return "conflict" if one.step.closes and highest.step.closes else "late"
+        following = next((other for other in self.held.all_runs() if other.number == run.number + 1), None)
+        if following is not None and following.first.position < one.position:
+            return "overtaken" if lifecycle.visits else "late"
+        return "advanced" if name in lifecycle.table[highest.step.state] else "skipped-ahead"
+
+
+_LONG = 6 * 3600 * 1_000_000
+
+
+def _states(lifecycle: Lifecycle, run: Candidate) -> dict[int, tuple[str, str]]:
+    """The state of a run before and after each of its originals, by position."""
+    found = {}
+    state, rank, closed = ABSENT, -1, False
+    for one in run.originals.values():
+        before = state
+        if not closed and (one.step.closes or lifecycle.rank[one.step.name] > rank):
+            state, rank, closed = one.step.state, lifecycle.rank[one.step.name], one.step.closes
+        found[one.position] = before, state
+    return found
+
+
+def _state_at(states: Mapping[int, tuple[str, str]], position: int) -> str:
+    return next((after for place, (_, after) in reversed(states.items()) if place < position), ABSENT)
+
+
+@attrs.define(eq=False, slots=False)
+class Session:
+    """What is held of one session (or other stream) as of a moment.
+
+    Attributes:
+        stream: Where its deliveries are stored.
+        aggregates: By lifecycle and key, in the order in which they appeared.
+        findings: Everything found, in the order of the deliveries.
+        first_seen_at, last_seen_at: Receive times.
+        started_at, ended_at: The session's own clock times where it sent valid ones, else receive times.
+        end_heard: When its session-ended was received.
+        idle: Times in which nothing came for so long that it was presumed to have ended.
+        as_of: The moment; ``None`` where no time is known.
+        next_change: When time alone will change something, if nothing comes before.
+        in_doubt: Whether what is held depends on what the log says of other sessions.
+    """
+
+    stream: str
+    session_id: str | None = None
+    meeting_id: str | None = None
+    aggregates: dict[AggregateKey, Aggregate] = attrs.field(factory=dict)
+    findings: list[Finding] = attrs.field(factory=list)
+    deliveries: int = 0
+    first_position: int | None = None
+    last_position: int | None = None
+    end_position: int | None = None
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    started: bool = False
+    ended: bool = False
+    presumed_ended: bool = False
+    active: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_heard: datetime | None = None
+    idle: list[tuple[datetime, datetime]] = attrs.field(factory=list)
+    as_of: datetime | None = None
+    next_change: datetime | None = None
+    in_doubt: bool = False
+
+    @property
+    def state(self) -> SessionState:
+        if self.ended:
+            return "ended"
+        if self.presumed_ended:
+            return "presumed-ended"
+        return "live" if self.active else "unknown"
+
+    @property
+    def certainty(self) -> Certainty:
+        if self.presumed_ended:
+            return "contested"
+        return "sure" if self.started else "inferred"
+
+    def readings(self) -> dict[int, Judgement]:
+        """Position -> what the delivery there was, with hindsight. What is unrouted is left out."""
+        return {place: one for aggregate in self.aggregates.values() for place, one in aggregate.readings()}
+
+    def open_runs(self) -> Iterator[tuple[Aggregate, Run]]:
+        """The runs that have not come to an end, the session's own left out."""
+        for aggregate in self.aggregates.values():
+            if not aggregate.lifecycle.frame:
+                yield from ((aggregate, run) for run in aggregate.runs if not run.closed)

@@ -1,0 +1,46 @@
+"""Times and durations in the sentences of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tracker.judging.hypothesis import moment
+
+__all__ = ["clock", "duration", "listed"]
+
+_UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60))
+
+
+def duration(microseconds: int | None) -> str:
+    """How long something took, in at most two units: ``"1 h 4 min"``, ``"12.5 s"``."""
+    if microseconds is None:
+        return "some time"
+    seconds = max(0.0, microseconds / 1_000_000)
+    for unit, size, part, fraction in _UNITS:
+        if seconds >= size:
+            whole, rest = divmod(int(seconds), size)
+            return f"{whole} {unit} {rest // fraction} {part}" if rest >= fraction else f"{whole} {unit}"
+    return f"{int(seconds // 60)} min" if seconds >= 60 else f"{seconds:.3g} s"
+
+
+def clock(at: int | None, beside: int | None = None) -> str:
+    """A time of day in UTC; with its date where ``beside``, in the same sentence, is on another day."""
+    if at is None:
+        return "an unknown time"
+    time = moment(at)
+    other = moment(beside) if beside is not None else None
+    same_day = other is None or _day(time) == _day(other)
+    return f"{time:%H:%M:%S}" if same_day else f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if not names:
+        return ""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _day(time: datetime) -> tuple[int, int, int]:
+    return time.year, time.month, time.day
