@@ -221,9 +221,12 @@ BACKWARDS = "readings() raises where receive times go back: it looks for what st
 
 def each(names, **faults):
     """The names as parameters; those with a fault fail today."""
-    for name in names:
-        marks = [pytest.mark.xfail(strict=True, reason=faults[name])] if name in faults else []
-        yield pytest.param(name, marks=marks)
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=faults[name]))
+        if name in faults
+        else name
+        for name in names
+    ]
 
 
 def after(story):
