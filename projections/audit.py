@@ -43,6 +43,10 @@ class Audit:
     deliveries: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
+    live: int = 0
+    """Sessions that had not ended, """
+    open_runs: int = 0
+    """and runs that had not, when the log did."""
 
 
 class Part(Protocol):

@@ -541,18 +541,19 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
+    from projections import status as values
+
     _one_past(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         known_until = _known_until(views, store, as_of, at)
         try:
-            found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
+            found = store.status(session, as_of=known_until, at=at, rules=settings.rules, log=views.log_view())
         except NotFoundError as error:
             error.hint = _near(views, session) or error.hint
             raise
-        found = views.told(found, at=at, as_of=as_of)
+    found = values.with_accepted(found, settings.rules)
     if as_json:
-        from projections import status as values
         from projections.reports import data as machine
 
         _write([machine.document(values.status(found))])
@@ -625,7 +626,7 @@ def sessions(
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
-    """Every delivery of a SESSION: what came, what it was taken for, what is wrong with it.
+    """Every delivery of a SESSION: what came, what it was, what is wrong with it.
 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """
@@ -636,7 +637,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         heard = store.unrouted() if session == "unrouted" else store.history(session)
-        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of, views.told)
+        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of, views.log_view())
         if not moments and session != "unrouted":
             hint = _near(views, session) or "tracker sessions lists what is there"
             raise NotFoundError("nothing is stored of it", place=session, hint=hint)
