@@ -126,7 +126,9 @@ def _findings(out: Console, session: Session) -> None:
         title = Text("findings", "bold")
     elif still:
         title = Text("nothing is found yet", "bold")
-    out.print(title.append(f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else "", "dim"))
+    out.print(
+        title.append(f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else "", "dim")
+    )
     for one in found:
         finding(out, one)
     for words in still:
@@ -326,10 +328,10 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
     rows = [(one, run) for one in media for run in one.runs]
     named = [_run_name(one, run) for one, run in rows]
-    doubts = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
-    for (one, run), name, doubt in zip(rows, named, doubts, strict=True):
+    states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
+    for (one, run), name, state in zip(rows, named, states, strict=True):
         line = Text.assemble(
-            (f"{_mark(run)} {doubt:<{max(map(len, doubts))}}", STYLES.get(run.state, "")),
+            (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
             f"  {name:<{max(map(len, named))}}  {_span(run)}",
         )
         out.print(line, soft_wrap=True)

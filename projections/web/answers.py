@@ -47,7 +47,9 @@ def session(of: Snapshot, asked: Values) -> Values:
     ends = of.tracker.last_position()
     if at is not None and at > ends:
         raise NotFoundError(f"the store ends at position {ends}", place=f"at {at}", hint="give one of those")
-    found = _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
+    found = (
+        _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
+    )
     return shown.status(shown.with_accepted(found, of.rules))
 
 
