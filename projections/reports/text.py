@@ -335,8 +335,7 @@ def _media(out: Console, media: Iterable[Aggregate]) -> None:
             f"  {name:<{max(map(len, named))}}  {_span(run)}",
         )
         out.print(line, soft_wrap=True)
-        url = first_url({name: run.data[name] for name in one.lifecycle.artefacts if name in run.data})
-        if url:
+        for url in filter(None, map(first_url, run.files)):
             out.print(Text(f"    {shown(url)}", "dim"), soft_wrap=True)
 
 
