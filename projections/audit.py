@@ -46,6 +46,10 @@ class Audit:
     newest: datetime | None = None
     as_of: datetime | None = None
     log: LogView = NOTHING_KNOWN
+    live: int = 0
+    """Sessions that had not ended, """
+    open_runs: int = 0
+    """and runs that had not, when the log did."""
 
 
 class Part(Protocol):
@@ -112,7 +116,7 @@ def audit(
         share.overlap(at)
         share.findings.put(of_log(log, rules))
         share.findings.revise(_decided)
-        return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log)
+        return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open())
 
 
 def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:

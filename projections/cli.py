@@ -565,6 +565,8 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
+    from projections import status as values
+
     _one_past(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
@@ -578,7 +580,6 @@ def status(
         moment = as_of if at is None else found.last_seen_at
         views.completed(found, moment)
     if as_json:
-        from projections import status as values
         from projections.reports import data as machine
 
         _write([machine.document(values.status(found))])
@@ -651,7 +652,7 @@ def sessions(
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
-    """Every delivery of a SESSION: what came, what it was taken for, what is wrong with it.
+    """Every delivery of a SESSION: what came, what it was, what is wrong with it.
 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """

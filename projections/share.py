@@ -86,6 +86,7 @@ class Share:
     def _no_findings(self) -> Findings:
         db = scratch(self.path)
         db.execute("CREATE TABLE spans (meeting TEXT, state TEXT, span BLOB)")
+        db.execute("CREATE TABLE open (sessions INTEGER, runs INTEGER)")
         return Findings.none(db)
 
     @_sessions.default
@@ -121,14 +122,18 @@ class Share:
 
     def assess(self, log: LogView, as_of: datetime | None) -> None:
         """Assesses every session; nothing more will come."""
+        live = open_runs = 0
         for observed in self._all():
             session = assess(observed, as_of, self.rules, log, over=True)
             self.findings.put(session.findings, session.meeting_id, session.state)
             if session.meeting_id is not None and session.session_id is not None:
                 row = session.meeting_id, session.state, _pack(span(session))
                 self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
+            live += session.state == "live"
+            open_runs += sum(1 for _ in session.open_runs())
             if self.see:
                 self.see(session)
+        self.findings.db.execute("INSERT INTO open VALUES (?, ?)", (live, open_runs))
         self.findings.db.commit()
 
     def add(self, count: int, path: str) -> None:
@@ -138,10 +143,16 @@ class Share:
         db.commit()
         db.execute("ATTACH ? AS other", (path,))
         db.execute("INSERT INTO spans SELECT * FROM other.spans")
+        db.execute("INSERT INTO open SELECT * FROM other.open")
         columns = "position, session_id, number, meeting, state, severity, accepted, finding"
         db.execute(f"INSERT INTO found ({columns}) SELECT {columns} FROM other.found")
         db.commit()
         db.execute("DETACH other")
+
+    def still_open(self) -> tuple[int, int]:
+        """How many sessions are live, and how many runs have not come to an end."""
+        ((live, runs),) = self.findings.db.execute("SELECT SUM(sessions), SUM(runs) FROM open").fetchall()
+        return live or 0, runs or 0
 
     def overlap(self, at: datetime | None) -> None:
         """Finds which of the sessions of one meeting began while another one was live, when all are there."""
