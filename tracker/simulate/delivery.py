@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
 
-import attrs
-
 from tracker.simulate.parts import Draft, Key, Run, Webhook
 
 LATE = 118
@@ -35,8 +33,7 @@ def heard(one: Draft) -> list[Run]:
 
 def _copy(one: Draft, webhook: Webhook, delay: float) -> None:
     webhook.touched = True
-    copy = attrs.evolve(webhook, at=webhook.at + delay, whole=webhook.body)
-    one.extra.append(copy)
+    one.extra.append(webhook.again(webhook.at + delay))
 
 
 def again_after_seconds(one: Draft, dice: Random) -> bool:
