@@ -1173,6 +1173,7 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
     "--cut", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Leave out the first seconds."
 )
 @click.option("--stable-urls", is_flag=True, help="Play back all hls of a room at one url.")
+@click.option("--subscribed", is_flag=True, help="Every type is subscribed to, also in a long log.")
 @click.option("--out", metavar="FILE", help="Where the log goes (-, stdout); packed if it ends in .gz.")
 @click.option("--truth", type=click.Path(path_type=Path), help="Write what is true of each session there.")
 @click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
@@ -1190,6 +1191,7 @@ def simulate(
     start: datetime | None,
     cut: float,
     stable_urls: bool,
+    subscribed: bool,
     out: str | None,
     truth: Path | None,
     url: str | None,
@@ -1220,7 +1222,15 @@ def simulate(
         hint = "VideoSDK signs what it sends: openssl genrsa -out key.pem 2048 makes a key"
         raise UsageError("--send and --key need each other", hint=hint)
     lines = lines_of(
-        meetings, seed, faults, names, start or START, cut=cut, stable_urls=stable_urls, habits=habits
+        meetings,
+        seed,
+        faults,
+        names,
+        start or START,
+        () if subscribed else None,
+        cut=cut,
+        stable_urls=stable_urls,
+        habits=habits,
     )
     logs = _logs_of(out if out or url else "-", max([1, *(HABITS[name].receivers for name in habits)]))
     with of_events("simulating") as progress, _simulated(lines, logs, truth) as made:

@@ -569,13 +569,22 @@ def test_recordings_of_a_quarter_are_equal_but_for_their_files():
     assert min(found.values()) > 2
 
 
-def test_in_a_room_that_is_used_all_day_one_session_ends_before_the_next_begins():
+def sessions_of_rooms(habit):
+    """When the sessions of each meeting id began and ended."""
     sessions = defaultdict(list)
-    for truth in truths(simulate(120, 1, 0, habits=["reused-rooms"])):
+    for truth in truths(simulate(200, 1, 0, habits=[habit])):
         sessions[truth.meeting_id].append((truth.session[0].sent_at, truth.session[1].sent_at))
-    assert min(map(len, sessions.values())) > 5
-    for times in sessions.values():
+    return sessions.values()
+
+
+@of_meetings
+def test_in_one_room_a_session_ends_before_the_next_begins(habit):
+    for times in sessions_of_rooms(habit):
         assert all(before[1] < after[0] for before, after in pairwise(sorted(times)))
+
+
+def test_a_room_that_is_used_all_day_has_many_sessions():
+    assert min(map(len, sessions_of_rooms("reused-rooms"))) > 5
 
 
 @pytest.mark.parametrize("arguments", [(3, 1, 1.5), (3, 1, 0.1, ["swaped"])])

@@ -25,6 +25,7 @@ from tracker.simulate.habits import HABITS, Habit
 from tracker.simulate.meetings import draft
 from tracker.simulate.network import Way
 from tracker.simulate.parts import Draft, Plan, Webhook, hexes, room
+from tracker.simulate.rooms import one_at_a_time
 from tracker.simulate.truth import Truth, Witness, as_json, begun
 
 __all__ = ["HABITS", "START", "Line", "Truth", "as_json", "simulate"]
@@ -184,8 +185,8 @@ def _plans_of(habits: list[Habit], asked: _Asked, dice: Random) -> list[Plan]:
     for ask in (habit.ask for habit in habits if habit.ask):
         plans = [ask(plan, dice) for plan in plans]
     arranges = [habit.arrange for habit in habits if habit.arrange]
-    if arranges and plans:
-        plans = arranges[-1](plans, dice)
+    if plans:
+        plans = (arranges or [one_at_a_time])[-1](plans, dice)
     plans.sort(key=lambda plan: plan.begin)
     for subscribe in (habit.subscribe for habit in habits if habit.subscribe):
         plans = [subscribe(plan, dice) for plan in plans]

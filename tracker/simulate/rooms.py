@@ -51,7 +51,7 @@ def office(plans: list[Plan], dice: Random) -> list[Plan]:
         day, where = place % days, place // days
         begin = day * DAY + slots[where] * HOUR + max(-600.0, min(900.0, dice.gauss(0, 120)))
         length = dice.choice((1200, 1800, 1800, 2700, 3600, 3600, 5400)) * dice.uniform(0.8, 1.2)
-        found.append(attrs.evolve(plan, meeting_id=rooms[where], begin=begin, length=length))
+        found.append(attrs.evolve(plan, meeting_id=rooms[where], begin=begin, length=length, night=0))
     return found
 
 
@@ -75,7 +75,8 @@ def midnight(plans: list[Plan], dice: Random) -> list[Plan]:
     for plan in plans:
         before = dice.uniform(300, 5400)
         begin = (plan.begin // DAY + 1) * DAY - before
-        found.append(attrs.evolve(plan, begin=begin, length=before + dice.uniform(900, 7200), night=0))
+        length = before + dice.uniform(900, 7200)
+        found.append(attrs.evolve(plan, meeting_id=room(dice), begin=begin, length=length, night=0))
     return found
 
 
@@ -83,7 +84,7 @@ def breakouts(plans: list[Plan], dice: Random) -> list[Plan]:
     """One room in four is left for the three others in between, and all come back."""
     found = []
     for place in range(0, len(plans), 4):
-        main, *others = plans[place : place + 4]
+        main, *others = (attrs.evolve(plan, meeting_id=room(dice)) for plan in plans[place : place + 4])
         guests = tuple(_guest(dice) for _ in range(dice.randint(7, 19)))
         length = dice.uniform(4200, 7200)
         away = main.begin + dice.uniform(900, 1500), main.begin + length - dice.uniform(900, 1500)
@@ -111,6 +112,19 @@ def _guest(dice: Random) -> tuple[str, str]:
 
 def _days(plans: list[Plan]) -> int:
     return max(1, int(max(plan.begin for plan in plans) // DAY))
+
+
+def one_at_a_time(plans: list[Plan], dice: Random) -> list[Plan]:
+    """Moves what would begin in a room before the session there has ended."""
+    free: dict[str, float] = {}
+    found = []
+    for plan in sorted(plans, key=lambda plan: plan.begin):
+        begin = plan.begin
+        if begin < free.get(plan.meeting_id, 0.0):
+            begin = free[plan.meeting_id] + dice.uniform(0, 1800)
+        free[plan.meeting_id] = begin + plan.length + plan.night + 60
+        found.append(attrs.evolve(plan, begin=begin))
+    return found
 
 
 # -- what is asked of each -------------------------------------------------------------------------

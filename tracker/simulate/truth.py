@@ -127,8 +127,8 @@ class Witness:
     left: int = 0
     """How many lines of it are still to come."""
     came: dict[Webhook, tuple[int, str]] = attrs.field(factory=dict)
-    came_as: dict[Webhook, int] = attrs.field(factory=dict)
-    """The line of each webhook that a fault touched; a copy has one of its own."""
+    came_as: dict[Webhook, list[int]] = attrs.field(factory=dict)
+    """The lines of each webhook that a fault touched; a copy that the fault made has its own."""
     harmed: dict[str, list[int]] = attrs.field(factory=dict)
     """The lines that each habit of the delivery touched."""
 
@@ -141,9 +141,10 @@ class Witness:
             self.truth.copies.append(position)
         if first not in self.came and received.received_at is not None:
             self.came[first] = position, isoformat(received.received_at)
+        if webhook.touched:
+            self.came_as.setdefault(webhook, []).append(position)
         if webhook.touched and not copy:
             self.truth.positions.append(position)
-            self.came_as[webhook] = position
         for name in by:
             self.harmed.setdefault(name, []).append(position)
         self.left -= 1
@@ -198,7 +199,7 @@ class Witness:
 
     def _injected(self, what: Injected) -> Wrong:
         fault, run = FAULTS[what.fault], what.run
-        lines = sorted(self.came_as[webhook] for webhook in what.webhooks if webhook in self.came_as)
+        lines = sorted(line for webhook in what.webhooks for line in self.came_as.get(webhook, ()))
         return Wrong(
             fault.name,
             "real" if fault.kind == "real" else "harmless",
