@@ -532,6 +532,18 @@ def test_several_faults_of_a_meeting_are_about_different_things(habit, count):
         assert len(about) == len(set(about))
 
 
+@pytest.mark.parametrize("first", FAULTS)
+def test_any_fault_can_be_tried_after_any_other(first):
+    tried = Counter()
+    for second in FAULTS:
+        for seed in range(4):
+            dice = Random(f"{seed}/{second}")
+            must = tuple(dict.fromkeys((*FAULTS[first].must, *FAULTS[second].must)))
+            one = draft(Plan(0, "jvsg-8rjn-j304", 0.0, 1800.0, must=must, with_ids=False), dice, START)
+            tried[FAULTS[first].inject(one, dice) and FAULTS[second].inject(one, dice)] += 1
+    assert tried[True]
+
+
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("dropped-")])
 def test_the_truth_says_what_a_lost_webhook_was_about(fault):
     for truth in truths(simulate(6, 1, 1, [fault], unheard=())):
