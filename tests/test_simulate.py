@@ -4,8 +4,6 @@ import base64
 import gzip
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -652,6 +650,12 @@ def test_the_habits_are_listed_one_in_a_line(run):
     assert (code, [line.split()[0].decode() for line in out.splitlines()]) == (0, list(HABITS))
 
 
+def test_where_all_is_subscribed_to_a_long_log_lacks_no_type(run):
+    _, out, _ = run("--meetings", 2000, "--subscribed")
+    assert out == log(2000, 1, unheard=())
+    assert [name for name in RARELY_SUBSCRIBED if f'"{name}"'.encode() not in out] == []
+
+
 def test_two_receivers_write_a_log_each(run, tmp_path):
     run("--meetings", 5, "--habit", "two-receivers", "--out", tmp_path / "day.jsonl.gz")
     both = b"".join(gzip.decompress((tmp_path / f"day-{one}.jsonl.gz").read_bytes()) for one in (1, 2))
@@ -770,32 +774,3 @@ def test_a_key_that_is_none_is_told_with_a_hint(tmp_path, content):
     with pytest.raises(UsageError) as raised:
         send.signer(tmp_path / "key.pem")
     assert "openssl" in raised.value.hint
-
-
-# -- the benchmark ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """What the benchmark prints of a small log."""
-    benchmark = ROOT / "tests" / "benchmarks" / "judging.py"
-    done = subprocess.run(
-        [sys.executable, benchmark, "--meetings", "1200", "--seeds", "1"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *sys.path)))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_the_benchmark_has_a_row_for_every_fault_and_for_what_is_odd(benchmark):
-    odd = {"in-step", "in-step-exactly", "short-runs", "restless", "overnight", "two-channels", "again"}
-    assert [name for name in (*FAULTS, *odd) if f"| {name} " not in benchmark] == []
-
-
-@pytest.mark.slow
-def test_in_the_benchmark_no_clean_meeting_is_accused(benchmark):
-    assert "met     clean meetings accused: 0" in benchmark

@@ -193,7 +193,7 @@ FAULTS: dict[str, Fault] = {
             SHORT_RUNS,
         ),
         _drop("started", ("S202", "S205"), "started", losses.startable, RECORDED),
-        _drop("playable", ("S204",), "playable", losses.playable, ("hls",)),
+        _drop("playable", ("S204", "T311"), "playable", losses.playable, ("hls",)),
         _drop("stopping", ("S203",), "stopping", losses.stopped_early, RECORDED),
         _drop("stopped", ("T302", "X403", "S207"), "stopped", losses.stoppable, RECORDED),
         _real(
