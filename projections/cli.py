@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
-    from tracker.session import Session
     from tracker.signature import Keyring
     from tracker.simulate import Line
     from tracker.store import Tracker
     from tracker.webhook import Delivery
 
+THE_END = (8999, 1, 1)
+"""When everything has passed: year, month, day."""
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
 """Where a context keeps --store."""
@@ -137,6 +138,29 @@ class Time(click.ParamType[datetime]):
         time = parse_time(str(value))
         if time is None:
             self.fail(f"{value!r} is no time; write 2026-11-23T09:00:00Z", param, ctx)
+        return time
+
+
+class AsOf(click.ParamType[datetime]):
+    """A moment to judge as of: a time, ``now``, ``end`` (all has passed), or an age like ``-2h``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from datetime import UTC, timedelta
+
+        from tracker.envelope import parse_time
+        from tracker.rules import seconds_of
+
+        text = str(value)
+        if text == "now":
+            return datetime.now(UTC)
+        if text == "end":
+            return datetime(*THE_END, tzinfo=UTC)
+        ago = seconds_of(text[1:]) if text.startswith("-") else None
+        time = datetime.now(UTC) - timedelta(seconds=ago) if ago is not None else parse_time(text)
+        if time is None:
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z, now, end or -2h", param, ctx)
         return time
 
 
@@ -541,18 +565,21 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
+    from projections import status as values
+
     _one_past(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         known_until = _known_until(views, store, as_of, at)
         try:
-            found = store.status(session, as_of=known_until, at=at, rules=settings.rules)
+            log = views.log_view()
+            found = store.status(session, as_of=known_until, at=at, rules=settings.rules, log=log)
         except NotFoundError as error:
             error.hint = _near(views, session) or error.hint
             raise
-        found = views.told(found, at=at, as_of=as_of)
+        moment = as_of if at is None else found.last_seen_at
+        views.completed(found, moment)
     if as_json:
-        from projections import status as values
         from projections.reports import data as machine
 
         _write([machine.document(values.status(found))])
@@ -625,7 +652,7 @@ def sessions(
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
-    """Every delivery of a SESSION: what came, what it was taken for, what is wrong with it.
+    """Every delivery of a SESSION: what came, what it was, what is wrong with it.
 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """
@@ -636,7 +663,8 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         heard = store.unrouted() if session == "unrouted" else store.history(session)
-        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of, views.told)
+        as_of, log = views.checkpoint.as_of, views.log_view()
+        moments, settled = values.timeline(heard, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
             hint = _near(views, session) or "tracker sessions lists what is there"
             raise NotFoundError("nothing is stored of it", place=session, hint=hint)
@@ -649,7 +677,10 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @tracker.command(short_help="What is wrong, in the store or in logs.")
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
-@click.option("--as-of", type=Time(), help="Cut the log there and judge what was known then.")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--strict", is_flag=True, help="What the log leaves open fails too.")
 @click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
 @click.option(
     "--fail-on",
@@ -688,6 +719,7 @@ def audit(
     master: str | None,
     out: Path | None,
     jobs: int,
+    strict: bool,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -722,7 +754,7 @@ def audit(
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
-                result = auditing.audit(followed, settings.rules, as_of, others=others)
+                result = auditing.audit(followed, settings.rules, as_of, others=others, growing=True)
     _accept(result.findings, settings.rules)
     if out is not None:
         from projections.parquet import write_findings
@@ -730,7 +762,7 @@ def audit(
         write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, as_of or result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
-    fails = partial(_fails, fail_on)
+    fails = partial(_fails, fail_on, strict)
     if format == TEXT:
         text.audit(text.console(sys.stdout), result, least)
     else:
@@ -814,9 +846,9 @@ def _written_findings(
     return data.write(map(values.finding, findings), format)
 
 
-def _fails(fail_on: str, found: Finding) -> bool:
-    """Whether an audit fails because of this finding."""
-    if fail_on == "never" or found.verdict == "accepted":
+def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
+    """Whether an audit fails because of this finding; because of an undecided one only where it is ``strict``."""
+    if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
 
@@ -1163,8 +1195,9 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
     "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="How many sessions."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other meetings.")
+@click.option("--faults", type=float, help="The share that has a fault, 0 to 1 (0.05).")
 @click.option(
-    "--faults", type=float, default=0.05, show_default=True, help="The share that has a fault, 0 to 1."
+    "--habit", "habits", multiple=True, metavar="NAME", help="What is usual there; may be repeated (list)."
 )
 @click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this fault; may be repeated.")
 @click.option("--start", type=Time(), help="When the log begins (2026-01-05).")
@@ -1172,6 +1205,7 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
     "--cut", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Leave out the first seconds."
 )
 @click.option("--stable-urls", is_flag=True, help="Play back all hls of a room at one url.")
+@click.option("--subscribed", is_flag=True, help="Every type is subscribed to, also in a long log.")
 @click.option("--out", metavar="FILE", help="Where the log goes (-, stdout); packed if it ends in .gz.")
 @click.option("--truth", type=click.Path(path_type=Path), help="Write what is true of each session there.")
 @click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
@@ -1183,11 +1217,13 @@ def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
 def simulate(
     meetings: int,
     seed: int,
-    faults: float,
+    faults: float | None,
+    habits: tuple[str, ...],
     names: tuple[str, ...],
     start: datetime | None,
     cut: float,
     stable_urls: bool,
+    subscribed: bool,
     out: str | None,
     truth: Path | None,
     url: str | None,
@@ -1197,13 +1233,19 @@ def simulate(
 ) -> None:
     """Make up a log of meetings, some with one known fault, to try a handler or an audit on.
 
-    The same arguments give the same log. --truth tells, a line a session, which fault it has, which
-    lines it touched, which codes would be a right answer, and the states that must come out.
+    The same arguments give the same log. --truth tells, a line a session, which faults it has, which
+    lines they touched, which codes would be a right answer, and the states and times that must come out.
+    --habit says what the meetings or their delivery are like; of two receivers, each writes a log of its own.
     """
     from tracker.simulate import START
     from tracker.simulate import simulate as lines_of
     from tracker.simulate.faults import FAULTS
+    from tracker.simulate.habits import HABITS
 
+    if "list" in habits:
+        for habit in HABITS.values():
+            click.echo(f"{habit.name:<14}  {habit.kind:<8}  {habit.summary}")
+        return
     if listed:
         for fault in FAULTS.values():
             click.echo(f"{fault.name:<23}  {fault.kind:<8}  {' '.join(fault.codes):<14}  {fault.summary}")
@@ -1211,8 +1253,19 @@ def simulate(
     if (url is None) != (key is None):
         hint = "VideoSDK signs what it sends: openssl genrsa -out key.pem 2048 makes a key"
         raise UsageError("--send and --key need each other", hint=hint)
-    lines = lines_of(meetings, seed, faults, names, start or START, cut=cut, stable_urls=stable_urls)
-    with of_events("simulating") as progress, _simulated(lines, out if out or url else "-", truth) as made:
+    lines = lines_of(
+        meetings,
+        seed,
+        faults,
+        names,
+        start or START,
+        () if subscribed else None,
+        cut=cut,
+        stable_urls=stable_urls,
+        habits=habits,
+    )
+    logs = _logs_of(out if out or url else "-", max([1, *(HABITS[name].receivers for name in habits)]))
+    with of_events("simulating") as progress, _simulated(lines, logs, truth) as made:
         webhooks = (line.received for line in _by_meeting(made, progress, meetings))
         if url is None or key is None:
             for _ in webhooks:
@@ -1229,8 +1282,19 @@ def _by_meeting(lines: Iterable[Line], progress: Progress, meetings: int) -> Ite
         yield line
 
 
+def _logs_of(out: str | None, receivers: int) -> list[str]:
+    """Where each receiver's log goes: to one place, or to ``day-1.jsonl`` and ``day-2.jsonl``."""
+    if out is None:
+        return []
+    if receivers == 1 or out == "-":
+        return [out]
+    path = Path(out)
+    name, dot, suffixes = path.name.partition(".")
+    return [str(path.with_name(f"{name}-{number}{dot}{suffixes}")) for number in range(1, receivers + 1)]
+
+
 @contextmanager
-def _simulated(lines: Iterable[Line], out: str | None, truth: Path | None) -> Iterator[Iterator[Line]]:
+def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
     """The lines, each written on its way, and each session's truth with its last one."""
     from contextlib import ExitStack
 
@@ -1238,13 +1302,13 @@ def _simulated(lines: Iterable[Line], out: str | None, truth: Path | None) -> It
     from tracker.simulate import as_json
 
     with ExitStack() as files:
-        log = files.enter_context(_written(out)) if out else None
+        logs = [files.enter_context(_written(out)) for out in outs]
         beside = files.enter_context(_written(str(truth))) if truth else None
 
         def written() -> Iterator[Line]:
             for line in lines:
-                if log:
-                    log.write(encode(line.received) + b"\n")
+                if logs:
+                    logs[min(line.receiver, len(logs) - 1)].write(encode(line.received) + b"\n")
                 yield line
                 if beside and line.last and line.truth:
                     beside.write(as_json(line.truth) + b"\n")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from tracker.aggregate import Aggregate, Judgement
 from tracker.envelope import isoformat
 from tracker.findings import Finding
+from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge, standing
 from tracker.webhook import Delivery, converter
 
 Values = dict[str, Any]
+SURE = 0.95
+"""People are told how sure a finding is where it is less sure than this."""
 
 
 def status(session: Session) -> Values:
-    """The state of a settled session; times are ISO 8601 in UTC, retracted findings are left out."""
+    """The state of an assessed session; times are ISO 8601 in UTC."""
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -33,17 +36,21 @@ def status(session: Session) -> Values:
         "last_position": session.last_position,
         "participants": [_person(one) for one in session.aggregates.values() if one.lifecycle.visits],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
-        "findings": [finding(found) for found in standing(session)],
+        "findings": [finding(found) for found in session.findings],
     }
 
 
 def finding(found: Finding) -> Values:
-    """One reproach. ``position`` and ``evidence`` are places in the store, or lines of the logs."""
+    """One finding. ``position`` and ``evidence`` are places in the store, or lines of the logs.
+
+    ``confidence`` is from 0 to 1; what needs no hypothesis has 1.
+    """
     return {
         "code": found.code,
         "slug": found.slug,
         "severity": found.severity,
         "verdict": found.verdict,
+        "confidence": found.confidence,
         "session_id": found.session_id,
         "meeting_id": found.meeting_id,
         "lifecycle": found.lifecycle,
@@ -56,16 +63,27 @@ def finding(found: Finding) -> Values:
         "state_after": found.state_after,
         "expected": list(found.expected),
         "message": found.message,
+        "advice": found.advice,
+        "alternatives": list(found.alternatives),
         "cause": found.cause,
     }
 
 
+def doubt(confidence: float) -> str:
+    """How sure a finding is, as ``"confidence 81 %"``; empty where that is not worth a word."""
+    return "" if confidence >= SURE else f"confidence {int(100 * confidence)} %"
+
+
 @attrs.frozen
 class Moment:
-    """One delivery of a timeline: what came, what it was taken for, what it is reproached with.
+    """One delivery of a timeline.
 
-    ``place`` is the place of the aggregate it moved, in the order in which they appeared; ``under_way``
-    is whether that one is under way after it.
+    Attributes:
+        delivery: What came.
+        judgement: What it was, with hindsight.
+        findings: Those that it raised.
+        place: The place of its aggregate, in the order in which they appeared; ``None`` where it has none.
+        under_way: Whether the latest run of that aggregate is open after it.
     """
 
     delivery: Delivery
@@ -79,37 +97,41 @@ def timeline(
     deliveries: Iterable[Delivery],
     rules: Rules,
     as_of: datetime | None = None,
-    told: Callable[[Session], Session] = lambda session: session,
+    log: LogView = NOTHING_KNOWN,
+    completed: Callable[[Session], Session] = lambda session: session,
 ) -> tuple[list[Moment], list[Session]]:
-    """Every delivery in order, and the settled sessions (one, unless several streams are given).
+    """Every delivery in order, and the assessed sessions (one, unless several streams are given).
 
-    ``told`` adds to a session what the whole log says of it.
+    ``log`` is what the whole log says of them; ``completed`` adds what sessions say of each other.
     """
-    sessions: dict[str, Session] = {}
-    heard = []
-    for delivery in deliveries:
-        session = sessions.setdefault(delivery.stream, Session(delivery.stream, delivery.session_id))
-        judgement = judge(session, delivery, rules)
-        aggregate = session.aggregates.get((judgement.lifecycle or "", judgement.key))
-        under_way = aggregate is not None and not aggregate.runs[-1].closed
-        heard.append((delivery, judgement, under_way))
-    settled = [told(conclude(one, as_of or one.last_seen_at, rules)) for one in sessions.values()]
-    blamed: dict[int | None, list[Finding]] = {}
-    for found in (found for session in settled for found in standing(session)):
-        blamed.setdefault(found.position, []).append(found)
-    places = [{key: place for place, key in enumerate(session.aggregates)} for session in settled]
-    place_of = dict(zip(sessions, places, strict=True))
-    moments = [
-        Moment(
-            delivery,
-            judgement,
-            tuple(blamed.get(delivery.position, ())),
-            place_of[delivery.stream].get((judgement.lifecycle or "", judgement.key)),
-            under_way,
-        )
-        for delivery, judgement, under_way in heard
-    ]
-    return moments, settled
+    sessions = Sessions(rules)
+    heard = list(deliveries)
+    for one in heard:
+        sessions.observe(one)
+    assessed = {name: completed(sessions.assessed(name, as_of, log)) for name in sessions.observed}
+    return list(_moments(heard, assessed)), list(assessed.values())
+
+
+def _moments(heard: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:
+    readings = {name: session.readings() for name, session in sessions.items()}
+    places = {
+        name: {key: place for place, key in enumerate(session.aggregates)} for name, session in sessions.items()
+    }
+    raised: dict[int | None, list[Finding]] = {}
+    for found in (found for session in sessions.values() for found in session.findings):
+        raised.setdefault(found.position, []).append(found)
+    latest: dict[tuple[str, int], tuple[int, bool]] = {}
+    for one in heard:
+        judgement = readings[one.stream].get(one.position, Judgement("unrouted"))
+        place = places[one.stream].get((judgement.lifecycle or "", judgement.key))
+        under_way = False
+        if place is not None and judgement.lifecycle is not None:
+            aggregate = sessions[one.stream].aggregates[judgement.lifecycle, judgement.key]
+            number, under_way = latest.get((one.stream, place), (0, False))
+            if (judgement.run or 0) >= number:
+                under_way = judgement.state_after not in aggregate.lifecycle.ends
+                latest[one.stream, place] = judgement.run or 0, under_way
+        yield Moment(one, judgement, tuple(raised.get(one.position, ())), place, under_way)
 
 
 def moment(one: Moment) -> Values:
@@ -149,26 +171,22 @@ def _aggregate(aggregate: Aggregate) -> Values:
         "key": dict(aggregate.key),
         "state": aggregate.state or None,
         "certainty": aggregate.certainty,
-        "runs": [
-            {
-                "run": run.number,
-                "state": run.state,
-                "certainty": run.certainty,
-                "steps": [
-                    {
-                        "step": step.step,
-                        "at": _time(step.at),
-                        "position": step.position,
-                        "inferred": step.inferred,
-                    }
-                    for step in sorted(
-                        run.steps.values(), key=lambda taken: aggregate.lifecycle.rank[taken.step]
-                    )
-                ],
-                "data": converter.unstructure(run.data),
-            }
-            for run in aggregate.runs
+        "runs": [_run(run) for run in aggregate.runs],
+    }
+
+
+def _run(run: Run) -> Values:
+    rank = run.lifecycle.rank
+    return {
+        "run": run.number,
+        "state": run.state,
+        "certainty": run.certainty,
+        "steps": [
+            {"step": one.step, "at": _time(one.at), "position": one.position, "inferred": one.inferred}
+            for one in sorted(run.steps.values(), key=lambda taken: rank[taken.step])
         ],
+        "data": converter.unstructure(run.data),
+        "files": converter.unstructure(run.files),
     }
 
 

@@ -7,7 +7,7 @@ from projections.web.pages import lanes
 from projections.web.pages.lanes import MANY, OPENED, Crowd
 
 RECORDED = ("0 session-started", "10 recording-starting", "20 recording-started", "40m recording-stopping")
-RESTARTED = (*RECORDED[:3], "20m recording-starting", "1201 recording-started", "41m session-ended")
+RESTARTED = (*RECORDED[:3], "20m recording-starting", "1230 recording-started", "41m session-ended")
 
 
 def draw(*lines, as_of="2h", **more):
@@ -76,14 +76,16 @@ def test_a_visit_that_nobody_ended_is_hatched_to_the_end_of_the_session():
     assert bar.x + bar.width == pytest.approx(drawing.axis.x(moment("30m")), abs=0.1)
 
 
-def test_what_may_be_a_copy_is_dashed():
-    lines = ("0 session-started", "1 participant-joined p", "60 participant-left p", "3m participant-joined p")
+def test_what_may_as_well_be_a_copy_is_dashed():
+    run = ("0 recording-starting", "1 recording-started", "60 recording-stopping", "61 recording-stopped")
+    lines = ("0 session-started", *run, "200m recording-starting")
+    drawn = bars(draw(*lines, as_of="210m"), "recording")
 
-    assert bars(draw(*lines, as_of="4m"), "p") == [("active", ""), ("active", "contested")]
+    assert {doubt for _, doubt in drawn} == {"contested"}
 
 
 def test_a_session_of_which_nothing_was_heard_for_long_is_dashed_from_then_on():
-    drawing = draw("0 session-started", "1m participant-joined p", as_of="20h")
+    drawing = draw("0 session-started", "1m participant-joined p", as_of="25h")
 
     assert bars(drawing, "session") == [("active", ""), ("idle", "contested")]
 

@@ -1,8 +1,11 @@
 """A session and its timeline as plain values."""
 
+import pytest
 from story import RULES, deliveries, told
 
-from projections.status import moment, status, timeline
+from projections.status import doubt, finding, moment, status, timeline
+from tracker.accept import Acceptance
+from tracker.rules import Rules
 
 MEETING = (
     "0 session-started",
@@ -22,7 +25,7 @@ def test_a_person_is_shown_with_their_visits():
             "participant_id": "p",
             "name": "Ann",
             "state": "in",
-            "certainty": "contested",
+            "certainty": "sure",
             "visits": [
                 {"joined_at": "2026-01-05T12:00:03Z", "left_at": "2026-01-05T12:01:30Z"},
                 {"joined_at": "2026-01-05T12:01:40Z", "left_at": None},
@@ -46,6 +49,41 @@ def test_an_aggregate_is_shown_with_its_runs_their_steps_in_order_and_what_they_
 def test_a_step_that_was_never_delivered_is_shown_as_inferred():
     (run,) = status(told("0 recording-started"))["aggregates"][0]["runs"]
     assert run["steps"][0] == {"step": "starting", "at": None, "position": None, "inferred": True}
+
+
+def test_a_run_is_shown_with_each_file_that_it_brought():
+    lines = (*MEETING[:6], "80 recording-stopped fileUrl=https://files/b.mp4")
+    (run,) = status(told(*lines))["aggregates"][2]["runs"]
+    assert run["files"] == [{"file_url": "https://files/a.mp4"}, {"file_url": "https://files/b.mp4"}]
+
+
+def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
+    session = told("0 session-started", "1 participant-joined p", "60m participant-joined p")
+    (found,) = [finding(one) for one in session.findings if one.code == "S213"]
+    assert 0.5 < found["confidence"] < 0.95
+    assert found["alternatives"]
+    assert found["advice"]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(1.0, ""), (0.95, ""), (0.949, "confidence 94 %"), (0.5, "confidence 50 %")]
+)
+def test_how_sure_a_finding_is_is_told_where_it_is_not_sure(confidence, words):
+    assert doubt(confidence) == words
+
+
+def test_every_delivery_has_a_reading_with_hindsight():
+    moments, _ = timeline(deliveries(*MEETING, "95 recording-paused"), RULES)
+    assert [one.judgement.reading for one in moments] == [
+        *("advanced", "advanced", "skipped-ahead", "late"),
+        *("advanced", "advanced", "advanced", "unrouted"),
+    ]
+
+
+def test_what_the_rules_accept_is_marked():
+    rules = Rules(accept=(Acceptance("D102", "that is how it is here"),))
+    _, (session,) = timeline(deliveries(*MEETING), rules)
+    assert [(found.code, found.verdict) for found in session.findings] == [("D102", "accepted")]
 
 
 def test_what_a_later_delivery_explained_is_not_shown():

@@ -8,7 +8,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.read_models.runs import first_url
-from tracker.aggregate import LOST, Aggregate, Run
+from projections.status import doubt
 from tracker.findings import SEVERITIES, Code, Finding, Severity
-from tracker.session import Session, standing
+from tracker.judging.state import LOST, Aggregate, Run, Session
 
 if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.audit import Audit
@@ -112,15 +112,37 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         out.print()
         out.print(Text("media", "bold"))
         _media(out, media)
-    found = [one for one in standing(session) if one.severity != "info"]
-    infos = sum(one.severity == "info" for one in standing(session))
-    wrong = any(one.verdict != "accepted" for one in found)
     out.print()
-    told = f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else ""
-    title = Text("findings", "bold") if wrong else Text("nothing is wrong", "green")
-    out.print(title.append(told, "dim"))
+    _findings(out, session)
+
+
+def _findings(out: Console, session: Session) -> None:
+    """What is wrong with a session, and what is not over yet."""
+    found = [one for one in session.findings if one.severity != "info"]
+    infos = len(session.findings) - len(found)
+    still = list(not_over(session))
+    title = Text("nothing is wrong", "green")
+    if any(one.verdict != "accepted" for one in found):
+        title = Text("findings", "bold")
+    elif still:
+        title = Text("nothing is found yet", "bold")
+    out.print(
+        title.append(f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else "", "dim")
+    )
     for one in found:
         finding(out, one)
+    for words in still:
+        out.print(Text(f"  not yet over: {words}"), soft_wrap=True)
+
+
+def not_over(session: Session) -> Iterator[str]:
+    """The runs that are open although the session has ended, in words."""
+    if session.state not in ("ended", "presumed-ended"):
+        return
+    until = f"; decided at {_time(session.next_change)}" if session.next_change else ""
+    for aggregate, run in session.open_runs():
+        if aggregate.lifecycle.open_at_end and not run.outlives:
+            yield f"{_run_name(aggregate, run)} was {run.state} when the session ended{until}"
 
 
 def head(out: Console, session: Session) -> None:
@@ -210,6 +232,9 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
         line.append(f"{accepted:,} accepted; ", "dim")
     wrong = result.findings.at_least("warning").sessions()
     line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
+    if result.live or result.open_runs:
+        line.append(f"; still open: {counted(result.live, 'live session')}, ")
+        line.append(counted(result.open_runs, "run in progress", "runs in progress"))
     slighter = SEVERITIES[: SEVERITIES.index(least)]
     hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:
@@ -218,11 +243,15 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
 
 
 def finding(out: Console, found: Finding) -> None:
-    """One finding: how bad, what, where and when, what was expected instead, what it rests on."""
+    """One finding: how bad, what, where and when, what else it may be, what to do, what it rests on."""
     finding_head(out, found)
     if found.accepted is not None:
         out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
     out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
+    for other in found.alternatives:
+        out.print(Text(f"    or: {shown(other)}"), soft_wrap=True)
+    if found.advice and found.severity != "info" and found.verdict != "accepted":
+        out.print(Text(f"    do: {shown(found.advice)}", "dim"), soft_wrap=True)
     rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
     more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
     expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
@@ -234,6 +263,9 @@ def finding_head(out: Console, found: Finding) -> None:
     """The first line of a finding: how bad, what, where and when."""
     where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
     run = f" run {found.run}" if found.run and found.run > 1 else ""
+    aside = ", ".join(
+        filter(None, ("" if found.verdict == "settled" else found.verdict, doubt(found.confidence)))
+    )
     out.print(
         Text.assemble(
             "  ",
@@ -241,7 +273,7 @@ def finding_head(out: Console, found: Finding) -> None:
             (f"{found.code} {found.slug}", "dim" if found.verdict == "accepted" else "bold"),
             f"  {shown(where)}{run}" if where else "",
             (f"  {_time(found.at, date=True)}" if found.at else "", "dim"),
-            ("" if found.verdict == "settled" else f"  ({found.verdict})", "dim"),
+            (f"  ({aside})" if aside else "", "dim"),
         ),
         soft_wrap=True,
     )
@@ -296,15 +328,14 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
     rows = [(one, run) for one in media for run in one.runs]
     named = [_run_name(one, run) for one, run in rows]
-    doubts = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
-    for (one, run), name, doubt in zip(rows, named, doubts, strict=True):
+    states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
+    for (one, run), name, state in zip(rows, named, states, strict=True):
         line = Text.assemble(
-            (f"{_mark(run)} {doubt:<{max(map(len, doubts))}}", STYLES.get(run.state, "")),
+            (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
             f"  {name:<{max(map(len, named))}}  {_span(run)}",
         )
         out.print(line, soft_wrap=True)
-        url = first_url({name: run.data[name] for name in one.lifecycle.artefacts if name in run.data})
-        if url:
+        for url in filter(None, map(first_url, run.files)):
             out.print(Text(f"    {shown(url)}", "dim"), soft_wrap=True)
 
 

@@ -21,8 +21,9 @@ from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
 from tracker.envelope import isoformat, parse_time
 from tracker.errors import NotFoundError
+from tracker.judging.assess import assess_all
+from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.session import conclude
 from tracker.webhook import UNROUTED
 
 
@@ -46,13 +47,25 @@ def session(of: Snapshot, asked: Values) -> Values:
     ends = of.tracker.last_position()
     if at is not None and at > ends:
         raise NotFoundError(f"the store ends at position {ends}", place=f"at {at}", hint="give one of those")
+    found = (
+        _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
+    )
+    return shown.status(of.completed(found, as_of if at is None else found.last_seen_at))
+
+
+def _now(of: Snapshot, name: str) -> Session:
+    """With all that is stored, and as late as it is."""
+    found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
+    if found is None:
+        raise unknown(of, name, "nothing is stored of it")
+    return found
+
+
+def _then(of: Snapshot, name: str, as_of: datetime | None, at: int | None) -> Session:
     try:
-        found = of.tracker.status(asked["session"], as_of=as_of, at=at, rules=of.rules)
+        return of.tracker.status(name, as_of=as_of, at=at, rules=of.rules, log=of.log)
     except NotFoundError as error:
-        raise unknown(of, asked["session"], error.message) from error
-    if as_of is None and at is None:  # now: with all that is stored, and as late as it is
-        found = conclude(found, of.as_of, of.rules)
-    return shown.status(of.told(found, at=at, as_of=as_of))
+        raise unknown(of, name, error.message) from error
 
 
 def timeline(of: Snapshot, asked: Values) -> Values:
@@ -62,7 +75,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     """
     name = asked["session"]
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
-    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.told)
+    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log, of.completed)
     if not moments and name != "unrouted":
         raise unknown(of, name, "nothing is stored of it")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
@@ -72,7 +85,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
 
 
 def findings(of: Snapshot, asked: Values) -> Values:
-    """What is wrong, the newest delivery's findings first; retracted ones only with that verdict."""
+    """What is wrong, the newest delivery's findings first."""
     rows = findings_model.find(
         of.db,
         codes=asked["code"],
@@ -90,7 +103,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
 
 
 def event(of: Snapshot, asked: Values) -> Values:
-    """One delivery as it came, and what it did."""
+    """One delivery as it came, and what it was, with hindsight."""
     position = asked["position"]
     heard = of.tracker.page(position - 1, 1, position)
     if not heard:
@@ -99,12 +112,13 @@ def event(of: Snapshot, asked: Values) -> Values:
     delivery, _ = heard[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
-    before = [delivery] if alone else of.tracker.history(delivery.stream, at=position)
-    moments, _ = shown.timeline(before, of.rules)
+    around = [delivery] if alone else of.tracker.history(delivery.stream)
+    moments, _ = shown.timeline(around, of.rules, of.as_of, of.log, of.completed)
+    moment = next(one for one in moments if one.delivery.position == position)
     raised = list(findings_model.find(of.db, position=position))
     body, encoded = _body(delivery.body)
     return {
-        **shown.moment(moments[-1]),
+        **shown.moment(moment),
         "source": delivery.received.source,
         "verified_by": delivery.received.verified_by,
         "session_id": delivery.session_id,
@@ -144,7 +158,7 @@ def _session(row: Values) -> Values:
 
 def finding(row: Values) -> Values:
     """A row of the read model with the values of ``projections.status.finding``."""
-    nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
+    nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected", "alternatives")}
     return {**row, **nested, "at": _short(row["at"])}
 
 

@@ -11,12 +11,12 @@ import attrs
 import msgspec
 from msgspec import Meta
 
-from tracker.aggregate import Certainty, Reading
 from tracker.findings import Severity, Verdict
-from tracker.session import SessionState
+from tracker.judging.state import Certainty, Reading, SessionState
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Position = Annotated[int, Meta(description="The place of a delivery in the store, from 1.")]
+Confidence = Annotated[float, Meta(description="How probable it is that it is so, from 0 to 1.", ge=0, le=1)]
 Next = Annotated[str | None, Meta(description="The cursor of the next page; null on the last one.")]
 UpTo = Annotated[
     int, Meta(description="The read models were at this position; /api/changes goes on from there.")
@@ -32,12 +32,13 @@ def encode(values: Any, of: type) -> bytes:
 
 @contract
 class Finding:
-    """One reproach: what is wrong, where, and how sure that is."""
+    """One finding: what is wrong, where, how sure that is, what else may have happened, and what to do."""
 
     code: str
     slug: str
     severity: Severity
     verdict: Verdict
+    confidence: Confidence
     session_id: str | None
     meeting_id: str | None
     lifecycle: str | None
@@ -50,6 +51,8 @@ class Finding:
     state_after: str | None
     expected: list[str]
     message: str
+    advice: str
+    alternatives: list[str]
     cause: str | None
 
 
@@ -82,13 +85,14 @@ class Step:
 
 @contract
 class Run:
-    """One pass through a lifecycle, with what it left behind in ``data``."""
+    """One pass through a lifecycle: what its payloads say in ``data``, and the files that they brought."""
 
     run: int
     state: str
     certainty: Certainty
     steps: list[Step]
     data: dict[str, Any]
+    files: list[dict[str, Any]]
 
 
 @contract

@@ -32,9 +32,9 @@ from starlette.routing import Route
 from projections.read_models.types import UNKNOWN
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
-from tracker.aggregate import LOST
 from tracker.envelope import parse_time
 from tracker.errors import StoreError
+from tracker.judging.state import LOST
 from tracker.lifecycles import REGISTRY
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -116,12 +116,12 @@ def _stored(db: Database) -> Iterator[Metric]:
     """As the read models have it now."""
     yield _gauge(
         "tracker_findings",
-        "Findings that have settled and stand, by code, lifecycle and severity.",
+        "Findings that have settled, by code, lifecycle and severity.",
         ("code", "lifecycle", "severity"),
         _rows(
             db,
             "SELECT code, COALESCE(lifecycle, ''), severity, COUNT(*) FROM findings "
-            "WHERE verdict NOT IN ('retracted', 'provisional') GROUP BY 1, 2, 3",
+            "WHERE verdict != 'provisional' GROUP BY 1, 2, 3",
         ),
     )
     yield _gauge("tracker_sessions", "Sessions by state.", ("state",), _rows(db, f"{_SESSIONS} GROUP BY 1"))

@@ -17,12 +17,12 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
-from projections.follow import Checkpoint, read_checkpoint, read_traffic, told, views_errors
+from projections.follow import Checkpoint, completed, read_checkpoint, read_log, views_errors
 from tracker.errors import StoreError
+from tracker.judging.log import LogView
+from tracker.judging.state import Session
 from tracker.rules import Rules
-from tracker.session import Session
 from tracker.store import Tracker
-from tracker.traffic import Traffic
 
 PATIENCE = 5
 """Seconds to wait while the follower writes."""
@@ -61,13 +61,13 @@ class Live(Protocol):
 
 @attrs.frozen
 class Snapshot:
-    """The store, and the read models as they are at one moment."""
+    """The store, and the read models as they are at one moment. ``log`` is what the whole log says by then."""
 
     tracker: Tracker
     rules: Rules
     db: Database
     checkpoint: Checkpoint
-    traffic: Traffic
+    log: LogView
     now: datetime
     """By the clock of the server; ``as_of`` stands still where time changes nothing."""
 
@@ -76,9 +76,10 @@ class Snapshot:
         """The moment up to which time has passed in them."""
         return self.checkpoint.as_of
 
-    def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
-        """A settled session with all that is to be said of it."""
-        return told(self.db.conn, self.traffic, self.rules, session, self.as_of, at=at, as_of=as_of)
+    def completed(self, session: Session, moment: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
+        completed(self.db.conn, self.rules, session, self.as_of if moment is None else moment, moment)
+        return session
 
 
 @contextmanager
@@ -93,8 +94,8 @@ def snapshot(state: State) -> Iterator[Snapshot]:
             with closing(_connect(path)) as connection:
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
-                traffic = read_traffic(connection)
-                yield Snapshot(state.tracker, live.rules, Database(connection), checkpoint, traffic, live.now())
+                _, _, log = read_log(connection)
+                yield Snapshot(state.tracker, live.rules, Database(connection), checkpoint, log, live.now())
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise

@@ -159,8 +159,7 @@ def _set_evidence(
             ages.extend(copy.at - original.at for copy, original in copies)
             once += sum(is_once or each.evidence for each in rest)
             twice += len({original.position for _, original in copies})
-    fast = context.windows.fast_redelivery
-    context.ages = sorted(age for age in ages if age > fast)
+    context.ages = sorted(ages)
     context.doubled = once >= 2 and twice >= DOUBLED * once
 
 
@@ -248,6 +247,11 @@ def _next_change(assessment: Assessment) -> datetime | None:
     now = assessment.context.as_of
     if now is None:
         return None
+    for aggregate in assessment.session.aggregates.values():
+        for one in aggregate.alternatives:
+            overdue = ending(aggregate.lifecycle, one.runs[-1], assessment.context) if one.runs else None
+            if overdue is not None:
+                assessment.changes.append(overdue.at)
     at = min((at for at in assessment.changes if at > now), default=None)
     return None if at is None else moment(at)
 

@@ -1,4 +1,4 @@
-"""The runs of an aggregate as bars and ends. What is drawn between two deliveries is what was believed in between."""
+"""The runs of an aggregate as bars and ends. What is drawn between two deliveries is the state held in between."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import attrs
 from projections.web.pages.axis import Axis
 from projections.web.pages.html import clock, span
 from projections.web.pages.kinds import Kind, kind
-from tracker.aggregate import Aggregate, Run
+from tracker.judging.state import Aggregate, Run, Session
 from tracker.lifecycle import Lifecycle
-from tracker.session import Session
 
 STUB = 1.6
 """How far before its first delivery something is drawn that must have begun earlier, in percent."""
@@ -136,9 +135,10 @@ def until(ruler: Ruler, session: Session, one: Aggregate, run: Run) -> datetime 
     if begun:
         return begun[0].at
     if not one.lifecycle.visits:
-        given_up = [found.at for found in run.standing() if found.state_after == run.state and found.at]
+        codes = {one.lifecycle.open_at_end, *(step.overdue for step in one.lifecycle.steps)}
+        given_up = [found.at for found in run.findings if found.code in codes and found.at]
         if given_up:
-            return min(given_up[-1], ruler.edge)
+            return min(max(given_up), ruler.edge)
     return session.end_heard or ruler.edge
 
 

@@ -12,15 +12,15 @@ from projections.web.snapshot import Snapshot
 MOST = 24_000
 """Characters of a body that are shown; the API has all."""
 READINGS = {
-    "advanced": "It came where it may, and moved the state.",
-    "skipped-ahead": "It came too early: a step before it had not been delivered.",
-    "late": "It came after a step that follows it; the state stays, and the gap is filled.",
-    "redelivered": "It had come before, with equal data: the same thing, told again.",
-    "repeated": "It had come before, too long ago for a redelivery.",
-    "conflict": "It had come before with other data; what came first counts.",
-    "new-run": "It began a new run.",
-    "overtaken": "It belongs to the visit before, and was overtaken by the return.",
-    "orphan": "Nothing was under way that it could belong to.",
+    "advanced": "The next step of its run, in order.",
+    "skipped-ahead": "A step of its run; one before it had not been delivered.",
+    "late": "A step of its run that came after one which follows it; the state stays, and the gap is filled.",
+    "redelivered": "A copy of a webhook that had come before; nothing moved.",
+    "repeated": "A copy of a webhook that had come more than six hours before; nothing moved.",
+    "conflict": "A step of its run that had been reported before, with other data; the first report counts.",
+    "new-run": "The first step of a new run.",
+    "overtaken": "The end of the visit before; it came after the person had returned.",
+    "orphan": "The end of a run of which nothing came before.",
     "unrouted": "It belongs to no lifecycle; it is kept as it came.",
 }
 

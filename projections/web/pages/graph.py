@@ -13,8 +13,8 @@ import attrs
 
 from projections.web.pages.kinds import Kind, kind
 from projections.web.pages.tracks import HALF_WIDE, Plan, Way
-from tracker.aggregate import LOST
 from tracker.findings import SEVERITIES, Severity
+from tracker.judging.state import LOST
 from tracker.lifecycle import ABSENT, Lifecycle
 
 OF_THE_SEQUENCE = "S"

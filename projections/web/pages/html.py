@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from projections.status import doubt
 from tracker.envelope import isoformat, parse_time
 
 _HERE = Path(__file__).parents[1]
@@ -91,6 +92,6 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals.update(url=url, static=static, counted=counted)
-ENVIRONMENT.filters.update(moment=moment, iso=isoformat, clock=clock, date=date, span=span)
+ENVIRONMENT.filters.update(moment=moment, iso=isoformat, clock=clock, date=date, span=span, doubt=doubt)
 for _name in ENVIRONMENT.list_templates():
     ENVIRONMENT.get_template(_name)  # so that the first page does not wait for it

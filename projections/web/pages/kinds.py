@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tracker.aggregate import LOST
+from tracker.judging.state import LOST
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 
@@ -25,7 +25,7 @@ def kind(lifecycle: Lifecycle | None, state: str | None) -> Kind:
         return "lost"
     if not state or lifecycle is None:
         return "idle"
-    if state in lifecycle.limited:
+    if any(step.state == state for step in lifecycle.limits if step.stalls):
         return "moving"
     if state not in lifecycle.ends:
         return "active"

@@ -17,10 +17,10 @@ from projections.web.pages.axis import Axis, ordinal
 from projections.web.pages.bars import Bar, End, Ruler, bars, ends, heard, until
 from projections.web.pages.kinds import SESSION, Kind, kind
 from projections.web.pages.marks import Mark, marks
-from tracker.aggregate import Aggregate
 from tracker.findings import SEVERITIES, Finding
+from tracker.judging.session import AggregateKey
+from tracker.judging.state import Aggregate, Session
 from tracker.lifecycle import Lifecycle
-from tracker.session import AggregateKey, Session, standing
 from tracker.webhook import Delivery
 
 HEAD, LANE, CROWD, FOOT = 28, 30, 60, 12
@@ -92,10 +92,10 @@ def clockwork(deliveries: Iterable[Delivery]) -> tuple[dict[int, datetime], bool
 def scale(
     session: Session, times: Mapping[int, datetime], *, timeless: bool, now: datetime | None = None
 ) -> Axis:
-    """The axis of a settled session: its deliveries, what time decided, and up to ``now`` while it goes on."""
+    """The axis of an assessed session: its deliveries, what time decided, and up to ``now`` while it goes on."""
     if timeless:
         return Axis.over(times.values(), timeless=True)
-    ends = [one.at for one in standing(session) if one.at is not None]
+    ends = [one.at for one in session.findings if one.at is not None]
     if now is not None and session.state in ("live", "unknown"):
         ends.append(now)
     return Axis.over([*times.values(), *ends])
@@ -111,13 +111,13 @@ def draw(
     who: str | None = None,
     page: int = 1,
 ) -> Drawing:
-    """The drawing of a settled session. ``times`` are those of ``clockwork``, of all its deliveries.
+    """The drawing of an assessed session. ``times`` are those of ``clockwork``, of all its deliveries.
 
     ``known_until`` is the moment after which nothing had been heard. ``opened`` is the lifecycle of which all are to be
     drawn, ``page`` by page; ``who`` is a part of the names of those that are wanted.
     """
     ruler = Ruler(axis, times, known_until or axis.end)
-    pen = _Pen(session, ruler, names_of(session), _by_place(standing(session)))
+    pen = _Pen(session, ruler, names_of(session), _by_place(session.findings))
     rows = tuple(pen.rows(opened, (who or "").casefold(), page))
     height = sum((row.height for row in rows), HEAD)
     cut = None if known_until is None else axis.x(known_until)

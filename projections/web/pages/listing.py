@@ -15,7 +15,7 @@ from projections.web.pages.kinds import SESSION, kind_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.findings import CATALOGUE, SEVERITIES
-from tracker.session import SessionState
+from tracker.judging.state import SessionState
 
 STATES: tuple[SessionState, ...] = get_args(SessionState)
 GRAVE = SEVERITIES[:0:-1]

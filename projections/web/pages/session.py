@@ -1,4 +1,4 @@
-"""``/sessions/{id}``: one meeting, now or as it was believed to be at a moment before."""
+"""``/sessions/{id}``: one meeting, now or as it was known at a moment before."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from projections.web.pages.html import span, url
 from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.aggregate import LOST, Aggregate, Run
 from tracker.envelope import isoformat
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
+from tracker.judging.session import AggregateKey
+from tracker.judging.state import LOST, Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
-from tracker.session import AggregateKey, Session, standing
 from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
@@ -34,8 +34,8 @@ Names = dict[AggregateKey, str]
 
 PARAMETERS = (
     parameters.text("session", "The session's id.", place="path"),
-    parameters.whole("at", "As it was believed to be right after this position."),
-    parameters.time("as_of", "As it was believed to be at this moment."),
+    parameters.whole("at", "As it was known right after this position."),
+    parameters.time("as_of", "As it was known at this moment."),
     parameters.text("open", "The lifecycle of which every lane is shown."),
     parameters.text("who", "Of these lanes those with this in their name."),
     parameters.whole("page", "Of the lanes that are shown on demand.", most=10_000, default=1),
@@ -49,12 +49,12 @@ def fill(of: Snapshot, asked: Values) -> Values:
     deliveries = list(of.tracker.history(name))
     if not deliveries:
         raise answers.unknown(of, name, "nothing is stored of it")
-    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.told)
+    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     heard, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
         heard = _heard(deliveries, asked)
-        past = {"at": asked["at"], "as_of": None if asked["at"] else asked["as_of"]}
-        moments, (session,) = shown.timeline(heard, of.rules, past["as_of"], partial(of.told, **past))
+        then = asked["as_of"] if asked["at"] is None else None
+        moments, (session,) = shown.timeline(heard, of.rules, then, of.log.known_by(asked["at"], then), of.completed)
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
@@ -68,7 +68,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "asked": asked,
         "findings": found,
         "jumps": {one.number for one in found},
-        "more_findings": sum(1 for _ in standing(session)) - len(found),
+        "more_findings": len(session.findings) - len(found),
         "media": _media(session, names),
         **_diagram(session, asked),
         "link": partial(_link, asked),
@@ -168,7 +168,7 @@ def _table(moments: list[Moment], asked: Values) -> Values:
 
 def _findings(session: Session) -> list[Finding]:
     """The gravest first, then the newest."""
-    found = sorted(standing(session), key=lambda one: (-SEVERITIES.index(one.severity), -one.number))
+    found = sorted(session.findings, key=lambda one: (-SEVERITIES.index(one.severity), -one.number))
     return found[:MOST_FINDINGS]
 
 
@@ -193,9 +193,7 @@ def _run(one: Aggregate, run: Run, name: str) -> Values:
         "begin": min(times, default=None),
         "end": max(times, default=None) if run.closed and run.state != LOST else None,
         "brings": bool(one.lifecycle.artefacts),
-        "files": list(
-            _files(converter.unstructure({name: run.data.get(name) for name in one.lifecycle.artefacts}))
-        ),
+        "files": list(_files(converter.unstructure(run.files))),
     }
 
 
@@ -223,6 +221,6 @@ def _diagram(session: Session, asked: Values) -> Values:
     show = asked["show"] if asked["show"] in states else worst or media or next(iter(states))
     many = sum(states[show].values()) > 1
     lit = {state: f"{number:,}" if many else "now" for state, number in states[show].items()}
-    rows = [{**shown.finding(one), "type": one.type} for one in standing(session) if one.lifecycle == show]
+    rows = [{**shown.finding(one), "type": one.type} for one in session.findings if one.lifecycle == show]
     blames = filter(None, (graph.blame_of(REGISTRY[show], row) for row in rows))
     return {"diagram": graph.graph(REGISTRY[show], lit, None, blames), "diagrams": list(states)}

@@ -142,7 +142,7 @@
     });
   };
 
-  // Travelling in time: the slider stops at deliveries, and the page becomes what was believed right after each.
+  // Travelling in time: the slider stops at deliveries, and the page shows what was known right after each.
   const travel = () => {
     const slider = byId("scrubber");
     if (!slider) return;
