@@ -217,7 +217,6 @@ HOWEVER_LATE = {
 
 OLD_LEFT = "a left that comes again hours later makes a visit without a joined (S212)"
 OWN_URL = "a playable with the closed run's own url begins a second run an hour later"
-BACKWARDS = "readings() raises where receive times go back: it looks for what stood before by position"
 
 
 def each(names, **faults):
@@ -750,12 +749,10 @@ anyhow = timely | timeless | heard([*GAPS, None]) | heard([*GAPS, *(-gap for gap
 moments = st.sampled_from(GAPS).flatmap(lambda gap: st.sampled_from([gap, gap * 2, 90_000])).map(moment)
 
 
-@pytest.mark.xfail(strict=True, reason=BACKWARDS)
 def test_a_delivery_that_was_received_before_the_one_in_front_of_it_is_read_in_the_order_of_time():
     assert readings(BEGUN, "10 recording-started", "5 recording-starting") == ["advanced"] * 3
 
 
-@pytest.mark.xfail(strict=False, reason=BACKWARDS)
 @given(anyhow, moments, st.booleans())
 def test_assessing_never_raises_and_says_what_each_delivery_was(story, as_of, over):
     session = assess(observed_of(story), as_of, RULES, over=over)
@@ -792,7 +789,6 @@ def test_every_delivery_is_an_original_a_copy_or_a_contradiction_of_one_run_once
         assert sorted(positions) == [each.position for each in ours]
 
 
-@pytest.mark.xfail(strict=False, reason=BACKWARDS)
 @given(anyhow, moments, st.sets(st.integers(0, 24)))
 def test_the_same_deliveries_give_the_same_session_however_often_it_was_assessed_in_between(
     story, as_of, places
