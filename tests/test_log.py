@@ -323,9 +323,6 @@ def test_where_copies_come_after_a_minute_a_lone_repeat_after_a_minute_is_a_copy
     assert codes_of(joined_again(minute, 60)) == ["D101"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="others leaves out the steps of second runs, so copies seem half as likely"
-)
 def test_that_is_so_too_where_all_is_done_twice(minute):
     assert codes_of(joined_again(minute, 60)) == ["D101"]
 
