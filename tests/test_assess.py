@@ -1008,6 +1008,39 @@ def test_deliveries_that_overtake_each_other_within_the_lateness_end_in_the_same
     assert (late.state, ends(late)) == ("ended", ends(meeting(WELL)))
 
 
+SLOW = [(60 * place, line) for place, line in enumerate(CLEAN)]
+TWICE = sorted(TWICE_ALL, key=lambda line: line[0])
+LOST_LEFT = "T307 is as sure as can be where it rests on a joined that is only likely to be a copy"
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        *((SLOW, place) for place in range(len(SLOW))),
+        *((TWICE, place) for place, (at, _) in enumerate(TWICE) if at not in (500, 2950)),
+    ],
+)
+def test_a_lost_delivery_is_found_once_and_named(lines, place):
+    session = meeting([line for line in lines if line is not lines[place]])
+    lost = lines[place][1].split(" ")[0]
+    assert [found.missing for found in session.findings if found.missing] == [(lost,)]
+    assert len(standing(session, "warning")) <= 1
+
+
+@pytest.mark.xfail(strict=True, reason=LOST_LEFT)
+def test_a_lost_last_left_of_somebody_who_came_back_makes_no_room_empty():
+    session = meeting([line for line in TWICE if line[0] != 2950])
+    assert "T307" not in standing(session, "warning")
+
+
+@pytest.mark.parametrize("lines", [SLOW, TWICE], ids=["once", "twice"])
+@given(st.data())
+def test_there_are_never_more_findings_than_deliveries_that_were_lost(lines, data):
+    places = data.draw(st.sets(st.integers(0, len(lines) - 1), max_size=5))
+    session = meeting([line for place, line in enumerate(lines) if place not in places])
+    assert len(standing(session, "warning")) <= len(places)
+
+
 RETURNED = [
     (0, "session-started"),
     (5, "participant-joined p"),
