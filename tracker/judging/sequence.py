@@ -72,7 +72,7 @@ def beside(
         delay = run.since.at - following.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""
-        price = by_delay(context.prices["late"], delay, window)
+        price = by_delay(context.prices["overtaken" if lifecycle.visits else "late"], delay, window)
         yield Assumption(code, price, run.since, following.first)
     if not lifecycle.visits:
         yield from _alike(lifecycle, run, following, context)
