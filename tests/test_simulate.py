@@ -40,7 +40,7 @@ def log(*arguments, **options):
 @pytest.fixture(scope="module")
 def faulty():
     """A log with something wrong in every meeting, each fault four times."""
-    return list(simulate(4 * len(FAULTS), 7, faults=1))
+    return list(simulate(4 * len(FAULTS), 7, 1, FAULTS))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,15 @@ def test_another_seed_gives_other_meetings():
 
 def test_every_fault_is_drawn_as_often_as_the_others(faulty):
     assert Counter(truth.fault for truth in truths(faulty)) == dict.fromkeys(FAULTS, 4)
+
+
+def test_a_rare_fault_is_dealt_where_it_is_named_and_where_meetings_have_habits():
+    rare = {fault.name for fault in FAULTS.values() if fault.rare}
+    drawn = [
+        {wrong.name for truth in truths(simulate(300, 1, 1, **options)) for wrong in truth.faults}
+        for options in ({}, {"names": rare}, {"habits": ["short-runs"]})
+    ]
+    assert [found & rare for found in drawn] == [set(), rare, rare]
 
 
 def test_the_faults_can_be_chosen():

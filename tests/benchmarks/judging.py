@@ -77,7 +77,7 @@ def made(place, row, seed, options):
     run(
         *("simulate", "--meetings", max(1, options.meetings // fewer), "--seed", seed, *faults),
         *(word for name in habits for word in ("--habit", name)),
-        *(word for name in options.only for word in ("--fault", name)),
+        *(word for name in options.only or FAULTS for word in ("--fault", name)),
         *("--out", place / "log.jsonl", "--truth", place / "truth.jsonl", *options.more),
     )
     return sorted(place.glob("log*.jsonl")), read(place / "truth.jsonl")
@@ -106,11 +106,11 @@ def judged(row, seed, options):
 
 
 def statuses(data, logs, truths, most):
-    """The status of each session by its id, of ``most`` of them where there are more."""
+    """The status by the id of each session whose states can be known, of ``most`` of them where there are more."""
     if not most:
         return {}
     run("--data", data, "ingest", *logs)
-    ids = sorted(truth["session_id"] for truth in truths)
+    ids = sorted(truth["session_id"] for truth in truths if truth["knowable"])
     chosen = Random(len(ids)).sample(ids, min(most, len(ids)))
     return {one: values for one in chosen if (values := status(data, one)) is not None}
 

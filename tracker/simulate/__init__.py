@@ -115,7 +115,8 @@ def simulate(
 
     ``faults`` is the share of the sessions in which something goes wrong (as the habits have it, or one in
     twenty), ``names`` the faults to draw
-    from, each as often as the others (all when empty). ``unheard`` are webhook types that never come
+    from, each as often as the others (all when empty, the
+    rare ones only with habits). ``unheard`` are webhook types that never come
     because nobody subscribed to them; ``None`` draws one in a log of many meetings. With ``stable_urls``
     all hls of a room is played back at one url. The first ``cut`` seconds are missing, as in a log that
     begins in the middle of the day: what began before then has no beginning, and what ended before then
@@ -130,7 +131,8 @@ def simulate(
     dice = Random(f"{seed}")
     drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
     silent = frozenset(drawn if unheard is None else unheard)
-    asked = _Asked(meetings, share, list(names) or list(FAULTS), silent, cut)
+    usual = [fault.name for fault in FAULTS.values() if chosen or not fault.rare]
+    asked = _Asked(meetings, share, list(names) or usual, silent, cut)
     plans = _plans_of(chosen, asked, dice) if chosen else _plans(asked, dice)
     if stable_urls:
         plans = [attrs.evolve(plan, stable_url=True) for plan in plans]

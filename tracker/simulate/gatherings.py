@@ -71,9 +71,9 @@ PEOPLE: dict[str, Draw] = {"webinar": webinar, "party": party}
 
 def quarter(one: Draft, dice: Random) -> None:
     """Recorded from beginning to end in parts of fifteen minutes; a file often comes after the next starting."""
-    begin = one.begin + dice.uniform(5, 60)
+    begin, slowest = one.begin + dice.uniform(5, 60), dice.choice((0.5, 3))
     while begin + QUARTER < one.leaving - 150:
-        begin = _recorded(one, dice, begin, QUARTER) + dice.uniform(0.5, 3)
+        begin = _recorded(one, dice, begin, QUARTER) + dice.uniform(0.3, slowest)
     rest = one.leaving - 140 - begin
     if rest > 60:
         _recorded(one, dice, begin, rest)
