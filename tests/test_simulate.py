@@ -580,6 +580,33 @@ def test_a_usual_log_has_a_seventh_and_a_rough_one_half_with_trouble(habit, low,
     assert low < len(odd) / len(lines) < high
 
 
+def test_the_payloads_of_2026_have_ids_and_reasons():
+    bodies = defaultdict(list)
+    for line in list(simulate(200, 1, 0, habits=["ids-2026"])):
+        if line.truth is None or line.truth.copies:
+            continue
+        webhook = json.loads(line.received.body)
+        bodies[webhook["webhookType"]].append(webhook["data"])
+    assert all("reason" in data for name in ("participant-left", "session-ended") for data in bodies[name])
+    ids = [data["id"] for name in ("recording-starting", "hls-starting") for data in bodies[name]]
+    assert (len(ids) > 20, len(ids)) == (True, len(set(ids)))
+    assert {type(data["fileUrl"]) for data in bodies["recording-stopped"]} == {str, type(None)}
+    assert any("encryption" in data for data in bodies["recording-stopped"])
+
+
+def test_short_runs_go_on_for_six_to_forty_seconds():
+    lasted = [
+        steps["stopping"] - steps["started"]
+        for seed in range(20)
+        for name in ("recording", "hls", "livestream")
+        for steps in steps_of(
+            draft(Plan(0, "jvsg-8rjn-j304", 0.0, 1800.0, must=("shorts",)), Random(seed), START), name
+        )
+        if "stopping" in steps and steps["stopping"] - steps["started"] < 60
+    ]
+    assert (len(lasted) > 40, min(lasted) > 4, max(lasted) < 42) == (True, True, True)
+
+
 def test_recordings_of_a_quarter_are_equal_but_for_their_files():
     found = Counter()
     for delivery, _ in deliveries(simulate(10, 1, 0, habits=["quarter"])):

@@ -21,8 +21,8 @@ OF_ANOTHER_SESSION = {"X406"}
 """Codes that may be said of the next session of the same meeting."""
 OF_A_PERSON = {"X405"}
 """Codes that name the person a fault is about, and the recording of that person."""
-OF_COPIES = {"D101"}
-"""Codes that say of their line that it is a copy."""
+OF_COPIES = {"D101", "D105", "S208"}
+"""Codes that say of their line that it is a copy; as an info they are right if it is one."""
 SAME_OUTCOME = {"T311": "S204"}
 """Codes that report the same legal outcome in other words."""
 
