@@ -152,6 +152,7 @@ def same_file(one: Draft, dice: Random) -> bool:
     files = {name: value for name, value in before.data.items() if name.startswith("file")}
     after.data = after.data | files
     after.touched = True
+    one.two_readings |= after.data == before.data
     return True
 
 
