@@ -362,9 +362,10 @@ def _misread(one):
 
 def answer(one):
     missed = [fault["name"] for number, fault in enumerate(one.real) if number not in one.found]
+    said = (f"{count} {code}" if count > 1 else code for code, count in sorted(Counter(one.wrong).items()))
     parts = [
         *(["not found"] if missed else []),
-        *sorted(one.wrong),
+        *said,
         *(f"wrong {what}" for what in _misread(one)),
     ]
     return " + ".join(parts)
