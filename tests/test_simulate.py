@@ -502,7 +502,11 @@ def test_what_a_habit_of_the_delivery_touches_is_told_as_harmless(habit):
     lines = list(simulate(150, 1, 0, habits=[habit]))
     wrong = [one for truth in truths(lines) for one in truth.faults]
     assert {one.name for one in wrong} == {"not-subscribed" if habit == "fewer-types" else habit}
-    assert {one.kind for one in wrong} == {"harmless"}
+    effect = "not-subscribed" if habit == "fewer-types" else HABITS[habit].effect
+    assert {(one.kind, one.effect) for one in wrong} == {("harmless", effect)}
+    types = {line.position: parse(line.received, 1).type for line in lines}
+    assert [one for one in wrong if {types[position] for position in one.positions} - {one.type}] == []
+    assert [one for one in wrong if one.type.rpartition("-")[0] != one.lifecycle] == []
 
 
 def test_of_a_copy_the_body_came_before():

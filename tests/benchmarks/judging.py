@@ -354,7 +354,7 @@ def is_wrong(one):
 
 
 def _misread(one):
-    if one.truth["knowable"] and one.state is not None:
+    if one.known:
         yield from ("states",) * (not one.states_right)
         yield from ("visits",) * (one.visits[0] > 0)
         yield from ("times",) * (one.times[0] > 0)
@@ -379,7 +379,9 @@ def examples(row, seed, fault, options):
         findings = list(
             map(json.loads, run("audit", *logs, "--format", "ndjson", "--fail-on", "never").splitlines())
         )
-        result = score(truths, findings, statuses(place / "data", logs, truths, options.states))
+        states = statuses(place / "data", logs, truths, options.states)
+        whole = {truth["session_id"]: truth for truth in truths}
+        result = score(truths, findings, states)
         wrong = [one for one in result.meetings if is_wrong(one) and fault in _names(one.truth)][:3]
         lines = [line for log in logs for line in log.read_bytes().decode().splitlines()]
     for one in wrong:
@@ -387,9 +389,9 @@ def examples(row, seed, fault, options):
         yield f"session {session}: {answer(one)}; {', '.join(one.truth['oddities']) or 'nothing odd'}"
         yield from (f"{number:>7}  {line}" for number, line in enumerate(lines, 1) if session in line)
         yield from (f"  said   {json.dumps(found)}" for found in findings if found["session_id"] == session)
-        yield from (f"  true   {json.dumps(fault)}" for fault in one.truth["faults"])
+        yield from (f"  true   {json.dumps(fault)}" for fault in whole[session]["faults"])
         if any(_misread(one)):
-            yield f"  state  {json.dumps(one.state)}\n  truth  {json.dumps(one.truth)}"
+            yield f"  state  {json.dumps(states[session])}\n  truth  {json.dumps(whole[session])}"
         yield ""
 
 

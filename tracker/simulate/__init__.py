@@ -270,7 +270,6 @@ class _Entry:
     webhook: Webhook
     witness: Witness | None
     by: tuple[str, ...] = ()
-    copy: bool = False
 
     def __lt__(self, other: _Entry) -> bool:
         return (self.milliseconds, self.order) < (other.milliseconds, other.order)
@@ -314,7 +313,7 @@ def _arriving(entry: _Entry, name: str, way: Way, dice: Random) -> Iterator[_Ent
     times = way(at, str(entry.webhook.data.get("meetingId", "")), dice)
     for place, time in enumerate(times):
         by = (*entry.by, name) if place or time > at + UNHARMED else entry.by
-        yield attrs.evolve(entry, milliseconds=round(time * 1000), by=by, copy=entry.copy or place > 0)
+        yield attrs.evolve(entry, milliseconds=round(time * 1000), by=by)
 
 
 def _written(entries: Iterator[_Entry], habits: list[Habit], seed: int, start: datetime) -> Iterator[Line]:
@@ -338,7 +337,7 @@ def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
     received = Received(entry.webhook.body, start + timedelta(milliseconds=entry.milliseconds))
     if entry.witness is None:
         return Line(position, received, None, last=False, receiver=receiver)
-    last = entry.witness.see(entry.webhook, received, position, entry.by, copy=entry.copy)
+    last = entry.witness.see(entry.webhook, received, position, entry.by)
     return Line(position, received, entry.witness.truth, last, receiver)
 
 

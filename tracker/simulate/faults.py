@@ -17,6 +17,11 @@ from tracker.simulate import delivery, failures, losses
 from tracker.simulate.delivery import Apply
 from tracker.simulate.parts import Draft, Injected, Run, Webhook
 
+EFFECTS = {"D101": "redelivered", "D102": "reordered", "D103": "reordered", "D104": "delayed"}
+"""What a fault of the delivery does, by its first code."""
+BROKEN = {"C511", "C513", "T305"}
+"""The codes of webhooks that are not whole."""
+
 
 @attrs.frozen
 class Fault:
@@ -40,6 +45,13 @@ class Fault:
     with_ids: bool | None = None
     also: tuple[str, ...] = ()
     rare: bool = False
+
+    @property
+    def effect(self) -> str:
+        """What it does, in the words of the truth."""
+        if self.kind == "delivery":
+            return EFFECTS[self.codes[0]]
+        return "lost" if not self.arrived else "broken" if set(self.codes) & BROKEN else "wrong"
 
     def inject(self, one: Draft, dice: Random) -> bool:
         """Does it to a draft and notes there what it is about; says whether the draft allowed it."""
