@@ -6,8 +6,10 @@ never came has no time and no position. The names are those of ``tracker status 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -211,7 +213,7 @@ class Witness:
             what.type or None,
             run.lifecycle if run else None,
             run.key if run else (),
-            self._number(run) if run else None,
+            self._numbers[run] if run else None,
             tuple(self._lines(what)),
         )
 
@@ -219,8 +221,15 @@ class Witness:
         """The lines that a fault touched, and those in which a habit sent them again."""
         return sorted(line for webhook in what.webhooks for line in self.came_as.get(webhook, ()))
 
-    def _number(self, run: Run) -> int:
-        return [other for other in self.one.runs if other.aggregate == run.aggregate].index(run) + 1
+    @cached_property
+    def _numbers(self) -> dict[Run, int]:
+        """Each run's place among those of its aggregate, from 1."""
+        runs: Counter[tuple[str, Key]] = Counter()
+        numbers = {}
+        for run in self.one.runs:
+            runs[run.aggregate] += 1
+            numbers[run] = runs[run.aggregate]
+        return numbers
 
     def _harmless(self) -> Iterator[Wrong]:
         """What the habits of the delivery did, each to one webhook."""
@@ -243,7 +252,7 @@ class Witness:
             type=type or None,
             lifecycle=run.lifecycle if run else None,
             key=run.key if run else (),
-            run=self._number(run) if run else None,
+            run=self._numbers[run] if run else None,
             positions=lines,
         )
 
