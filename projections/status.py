@@ -155,8 +155,8 @@ def moment(one: Moment) -> Values:
         "key": dict(one.judgement.key),
         "run": one.judgement.run,
         "reading": one.judgement.reading,
-        "state_before": one.judgement.state_before,
-        "state_after": one.judgement.state_after,
+        "state_before": one.judgement.state_before or None,
+        "state_after": one.judgement.state_after or None,
         "findings": [found.code for found in one.findings],
     }
 

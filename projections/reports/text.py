@@ -415,7 +415,7 @@ def _glyph(one: Moment) -> str:
         return "✗"
     if not one.under_way:
         return "└"
-    return "┌" if one.judgement.state_before is None or reading == "new-run" else "├"
+    return "├" if one.judgement.state_before else "┌"
 
 
 def _glyph_style(one: Moment) -> str:
