@@ -19,10 +19,11 @@ from projections.share import Share
 from tracker.bulk import bulk
 from tracker.errors import LogError
 from tracker.findings import Finding
+from tracker.judging.findings.of_log import of_log
+from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.state import Session, SessionState
 from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
-from tracker.session import Session, SessionState
-from tracker.traffic import Traffic, consequence
 from tracker.webhook import UNROUTED, Delivery
 
 SWEEP = 10_000
@@ -36,13 +37,15 @@ shows no difference, beyond it does. What is cheaper to judge wants more."""
 
 @attrs.define
 class Audit:
-    """What an audit found. ``newest`` is the newest receive time, at which all was settled."""
+    """What an audit found. ``newest`` is the newest receive time, and ``as_of`` the moment as of which was judged."""
 
     findings: Findings
     sessions: int = 0
     deliveries: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
+    as_of: datetime | None = None
+    log: LogView = NOTHING_KNOWN
     live: int = 0
     """Sessions that had not ended, """
     open_runs: int = 0
@@ -50,21 +53,27 @@ class Audit:
 
 
 class Part(Protocol):
-    """A part of the sessions, judged here or elsewhere. It hears the deliveries of its sessions, in order."""
+    """A part of the sessions, judged here or elsewhere. It is given the deliveries of its sessions, in order."""
 
-    def hear(self, delivery: Delivery, /) -> None: ...
+    def observe(self, delivery: Delivery, /, *, learn: bool = True) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
         """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
 
-    def settle(self, at: datetime | None, /) -> None:
-        """Nothing more will be heard."""
+    def assess(self, log: LogView, as_of: datetime | None, /) -> None:
+        """Assesses all sessions; nothing more will come."""
 
 
 class Elsewhere(Part, Protocol):
     """A part that another process judges."""
 
+    def ask_habits(self) -> None:
+        """Asks for what the log has learned of its sessions up to here."""
+
+    def habits(self) -> Habits:
+        """What was asked for; waits for it."""
+
     def judged(self) -> tuple[int, str]:
-        """Waits until all is settled: how many sessions it had, and the file in which they are put aside."""
+        """Waits until all is assessed: how many sessions it had, and the file in which their findings are."""
 
 
 def audit(
@@ -73,32 +82,56 @@ def audit(
     as_of: datetime | None = None,
     see: Callable[[Session], None] | None = None,
     others: Sequence[Elsewhere] = (),
+    *,
+    growing: bool = False,
+    cut: bool = True,
 ) -> Audit:
-    """Folds every session and settles it at the end of the log, or at ``as_of``.
+    """Observes every session, and assesses each as of the end of the log, or of ``as_of``.
 
-    With ``as_of`` the log is cut there: what was received later is left out. A finding whose window
-    is still open when the log ends is ``undecided``. ``see`` is given each session, settled; more than
-    once where something comes after its last window. ``others`` judge a part of the sessions each. Raises
-    ``TrackerError`` where the disk is full of what is put aside.
+    With ``as_of`` the log is cut there, unless not to ``cut``: what was received later is left out. What a window
+    leaves open when the log ends is ``undecided``. ``growing``: the log is a store's, and what it says of
+    other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once.
+    ``others`` judge a part of the sessions each. Raises ``TrackerError`` where the disk is full.
     """
     with bulk(), disk_errors():
         traffic, share, count = Traffic(), Share(rules, see), 0
         parts: tuple[Part, ...] = (share, *others)
         part_of = _dealt(parts)
-        for delivery in until(deliveries, as_of):
-            traffic.hear(delivery, rules)
-            part_of(delivery.stream).hear(delivery)
+        known = Habits() if growing else None
+        for delivery in until(deliveries, as_of if cut else None):
+            traffic.observe(delivery, rules)
+            part_of(delivery.stream).observe(delivery)
             count += 1
             if count % SWEEP == 0:
                 for part in parts:
                     part.sweep(traffic.newest)
+            if growing and is_milestone(delivery.position):
+                known = _gathered(share, others)
         at = as_of or traffic.newest
+        log = view_of(known if known is not None else _gathered(share, others), traffic)
         for part in reversed(parts):  # the others while this one does
-            part.settle(at)
+            part.assess(log, at)
         for other in others:
             share.add(*other.judged())
         share.overlap(at)
-        return _audited(share.aside.findings, share.count, count, traffic, rules)
+        share.findings.put(of_log(log, rules))
+        share.findings.revise(_decided)
+        return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open())
+
+
+def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:
+    """What the log has learned of all sessions up to here."""
+    for other in others:
+        other.ask_habits()
+    habits = copied(share.habits)
+    for other in others:
+        habits.add(other.habits())
+    return habits
+
+
+def _decided(found: Finding) -> Finding:
+    """The log is over: what is provisional will not be decided any more."""
+    return attrs.evolve(found, verdict="undecided") if found.verdict == "provisional" else found
 
 
 def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
@@ -124,19 +157,6 @@ def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
         return slots[crc32(stream.encode(errors="replace")) % SLOTS]
 
     return part_of if len(parts) > 1 else lambda _: first
-
-
-def _audited(findings: Findings, sessions: int, deliveries: int, traffic: Traffic, rules: Rules) -> Audit:
-    """What was found of the sessions, in the light of what is found of the whole log."""
-
-    def told(one: Finding) -> Finding:
-        found = consequence(one, traffic, rules)
-        # The log is over.
-        return attrs.evolve(found, verdict="undecided") if found.verdict == "provisional" else found
-
-    findings.put(traffic.findings(rules))
-    findings.revise(told)
-    return Audit(findings, sessions, deliveries, traffic.oldest, traffic.newest)
 
 
 @attrs.define
@@ -178,10 +198,14 @@ _Found = tuple[str, str | None, SessionState, list[Finding]]
 """A stream, its meeting and its state, and what was found in it."""
 
 
-def gathered(traffic: Traffic, rules: Rules, sessions: int, deliveries: int, *found: Iterable[_Found]) -> Audit:
-    """An audit of what was found elsewhere, stream by stream, and of the traffic of the whole log."""
+def gathered(
+    log: LogView, traffic: Traffic, rules: Rules, sessions: int, deliveries: int, *found: Iterable[_Found]
+) -> Audit:
+    """An audit of what was found elsewhere, stream by stream, and of what the whole log says."""
     with disk_errors():
         findings = Findings.none()
         for _, meeting_id, state, ones in (entry for some in found for entry in some):
             findings.put(ones, meeting_id, state)
-        return _audited(findings, sessions, deliveries, traffic, rules)
+        findings.put(of_log(log, rules))
+        findings.revise(_decided)
+        return Audit(findings, sessions, deliveries, traffic.oldest, traffic.newest, traffic.newest, log)

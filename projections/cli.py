@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
-    from tracker.session import Session
     from tracker.signature import Keyring
     from tracker.simulate import Line
     from tracker.store import Tracker
     from tracker.webhook import Delivery
 
+THE_END = (8999, 1, 1)
+"""When everything has passed: year, month, day."""
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
 """Where a context keeps --store."""
@@ -137,6 +138,29 @@ class Time(click.ParamType[datetime]):
         time = parse_time(str(value))
         if time is None:
             self.fail(f"{value!r} is no time; write 2026-11-23T09:00:00Z", param, ctx)
+        return time
+
+
+class AsOf(click.ParamType[datetime]):
+    """A moment to judge as of: a time, ``now``, ``end`` (all has passed), or an age like ``-2h``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from datetime import UTC, timedelta
+
+        from tracker.envelope import parse_time
+        from tracker.rules import seconds_of
+
+        text = str(value)
+        if text == "now":
+            return datetime.now(UTC)
+        if text == "end":
+            return datetime(*THE_END, tzinfo=UTC)
+        ago = seconds_of(text[1:]) if text.startswith("-") else None
+        time = datetime.now(UTC) - timedelta(seconds=ago) if ago is not None else parse_time(text)
+        if time is None:
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z, now, end or -2h", param, ctx)
         return time
 
 
@@ -548,11 +572,13 @@ def status(
     with settings.store() as store, settings.views(store) as views:
         known_until = _known_until(views, store, as_of, at)
         try:
-            found = store.status(session, as_of=known_until, at=at, rules=settings.rules, log=views.log_view())
+            log = views.log_view()
+            found = store.status(session, as_of=known_until, at=at, rules=settings.rules, log=log)
         except NotFoundError as error:
             error.hint = _near(views, session) or error.hint
             raise
-    found = values.with_accepted(found, settings.rules)
+        moment = as_of if at is None else found.last_seen_at
+        views.completed(found, moment)
     if as_json:
         from projections.reports import data as machine
 
@@ -637,7 +663,8 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         heard = store.unrouted() if session == "unrouted" else store.history(session)
-        moments, settled = values.timeline(heard, settings.rules, views.checkpoint.as_of, views.log_view())
+        as_of, log = views.checkpoint.as_of, views.log_view()
+        moments, settled = values.timeline(heard, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
             hint = _near(views, session) or "tracker sessions lists what is there"
             raise NotFoundError("nothing is stored of it", place=session, hint=hint)
@@ -650,7 +677,10 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 @tracker.command(short_help="What is wrong, in the store or in logs.")
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
-@click.option("--as-of", type=Time(), help="Cut the log there and judge what was known then.")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--strict", is_flag=True, help="What the log leaves open fails too.")
 @click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
 @click.option(
     "--fail-on",
@@ -689,6 +719,7 @@ def audit(
     master: str | None,
     out: Path | None,
     jobs: int,
+    strict: bool,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -723,7 +754,7 @@ def audit(
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
-                result = auditing.audit(followed, settings.rules, as_of, others=others)
+                result = auditing.audit(followed, settings.rules, as_of, others=others, growing=True)
     _accept(result.findings, settings.rules)
     if out is not None:
         from projections.parquet import write_findings
@@ -731,7 +762,7 @@ def audit(
         write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, as_of or result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
-    fails = partial(_fails, fail_on)
+    fails = partial(_fails, fail_on, strict)
     if format == TEXT:
         text.audit(text.console(sys.stdout), result, least)
     else:
@@ -815,9 +846,9 @@ def _written_findings(
     return data.write(map(values.finding, findings), format)
 
 
-def _fails(fail_on: str, found: Finding) -> bool:
-    """Whether an audit fails because of this finding."""
-    if fail_on == "never" or found.verdict == "accepted":
+def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
+    """Whether an audit fails because of this finding; because of an undecided one only where it is ``strict``."""
+    if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
 

@@ -1,10 +1,10 @@
 """Keeping ``views.db`` up with the event store.
 
 ``catch_up`` takes page after page: judge, then write the rows of every session the page touched,
-and of every session whose deadline the newest receive time has passed, and the checkpoint, all in
+and of every session that the newest receive time changes, and the checkpoint, all in
 one transaction. What a session's rows say depends on its deliveries, on the newest receive time of
-the log and on what the log says of them (``tracker.traffic``): so when that changes, the rows it
-explains are written anew, and pages of any size give the same rows. A session that is not in
+the log and on what the log says of other sessions (``tracker.judging.log``). That changes at milestones
+only, where each page ends, and the sessions in doubt are then judged anew: so pages of any size give the same rows. A session that is not in
 memory is folded again from its stream; the rows are never read back.
 
 ``rebuild`` makes a new file beside the live one and puts it in its place by a rename. The file
@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
@@ -36,20 +36,35 @@ import attrs
 import msgspec
 
 from projections.progress import Progress
-from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
-from tracker.accept import accepted, with_accepted
-from tracker.aggregate import Judgement
+from projections.read_models import (
+    Table,
+    deadlines,
+    findings,
+    participants,
+    rooms,
+    runs,
+    sessions,
+    spans,
+    text,
+    types,
+)
+from tracker.accept import accept_all
 from tracker.bulk import bulk
 from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
+from tracker.judging.assess import assess
+from tracker.judging.findings.of_log import STREAM, of_log
+from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.overlaps import overlapping, span
+from tracker.judging.session import Observed, observe_all
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
 from tracker.recorder import LOCK_TIMEOUT, make_directory
 from tracker.rules import Rules
-from tracker.session import Session, fold, judge, settle
 from tracker.sqlite import sqlite_errors
 from tracker.store import PAGE, Tracker
-from tracker.traffic import STREAM, Traffic, explained
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -64,6 +79,7 @@ TABLES: tuple[Table, ...] = (
     types.TABLE,
     deadlines.TABLE,
     spans.TABLE,
+    rooms.TABLE,
 )
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 BULK = 10 * PAGE
@@ -73,10 +89,12 @@ CACHE = 64 << 10
 MEMORY = 10_000
 """Sessions kept folded between pages."""
 SOURCES = {
-    "tracker": (
-        *("lifecycle", "findings", "accept", "rules", "envelope"),
-        *("webhook", "aggregate", "session", "traffic"),
+    "tracker": ("lifecycle", "findings", "accept", "rules", "envelope", "webhook"),
+    "tracker.judging": (
+        *("prices", "hypothesis", "context", "sequence", "search", "session", "state"),
+        *("assess", "log", "overlaps", "words"),
     ),
+    "tracker.judging.findings": ("maker", "runs", "content", "between", "of_log"),
     "projections": ("follow",),
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
@@ -110,8 +128,10 @@ class Views:
         self._connect()
         self.checkpoint = Checkpoint()
         self.traffic = Traffic()
+        self.log = LogView()
+        """What the log said at the last milestone."""
         self._outdated = True
-        self._memory: dict[str, Session] = {}
+        self._sessions = Sessions(rules)
         self._named: set[tuple[str, str]] = set()
         self.readings: Counter[tuple[str, str]] = Counter()
         """How often each webhook type was taken for what, by these read models, since they were opened."""
@@ -209,60 +229,104 @@ class Views:
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
         with self._transaction():
             self._reload()
-            page = tracker.page(self.checkpoint.position, page_size, stop)
+            after = self.checkpoint.position
+            page = tracker.page(after, page_size, stop)
             if not page:
                 return False
+            milestone = next((place for place, (one, _) in enumerate(page) if is_milestone(one.position)), None)
+            if milestone is not None:
+                page = page[: milestone + 1]
+            sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
-            of_types: dict[str, None] = {}
             silences = len(self.traffic.silences)
-            readings: Counter[tuple[str, str]] = Counter()
-            for delivery, version in page:
-                for webhook_type in self.traffic.hear(delivery, self.rules):
-                    of_types[webhook_type] = None
+            for delivery, _ in page:
+                self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
-                    judgement = self._judge_unrouted(tracker, delivery)
+                    self._observe_unrouted(tracker, delivery)
                 else:
-                    judgement = judge(self._session(tracker, delivery, version), delivery, self.rules)
+                    sessions.observe(delivery)
                     touched[delivery.stream] = None
-                readings[types.known(delivery), judgement.reading] += 1
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            for stream in (*self._due(as_of), *self._told_otherwise(of_types, silences)):
-                touched.setdefault(stream)
-            self._write(tracker, touched, as_of)
-            self._write_log()
-            self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             last = page[-1][0].position
+            self._write_rooms(touched)
+            if milestone is not None:
+                self._pass_milestone()
+            self.log = attrs.evolve(
+                self.log, silences=tuple(self.traffic.silences), backwards=tuple(self.traffic.backwards)
+            )
+            others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
+            for stream in (*self._due(as_of), *others):
+                touched.setdefault(stream)
+            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
+            if milestone is not None or len(self.traffic.silences) != silences or after == 0:
+                self._write_log()
+            self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
             self.connection.execute(
-                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?",
-                (last, text(as_of), self.checkpoint.digest, msgspec.json.encode(self.traffic).decode()),
+                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
+                (
+                    last,
+                    text(as_of),
+                    self.checkpoint.digest,
+                    msgspec.json.encode(self.traffic).decode(),
+                    _packed(self._habits),
+                ),
             )
         self.readings.update(readings)
         self._forget()
         return True
 
-    def _session(self, tracker: Tracker, delivery: Delivery, version: int) -> Session:
-        """The session before this delivery: from memory, or folded again from its stream."""
-        session = self._memory.pop(delivery.stream, None)
-        if session is None and version > 1:
-            session = fold(tracker.history(delivery.stream, lte=version - 1), self.rules)
-        session = session or Session(delivery.stream, delivery.session_id)
-        self._memory[delivery.stream] = session  # behind all others: it was used last
-        return session
+    @property
+    def _habits(self) -> Habits:
+        habits = self._sessions.habits
+        assert habits is not None, "the checkpoint has been read"
+        return habits
 
-    def _judge_unrouted(self, tracker: Tracker, delivery: Delivery) -> Judgement:
+    def _judged_from(self, tracker: Tracker) -> Sessions:
+        """The sessions; one that is not in memory is taken from its stream."""
+
+        def recall(stream: str, before: int | None) -> Observed | None:
+            at = self.checkpoint.position if before is None else before - 1
+            return observe_all(tracker.history(stream, at=at))
+
+        self._sessions.recall = recall
+        return self._sessions
+
+    def _write_rooms(self, touched: Iterable[str]) -> None:
+        observed = self._sessions.observed
+        changed = {observed[stream].meeting_id for stream in touched}
+        rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
+
+    def _pass_milestone(self) -> None:
+        """What is known of the log now is what counts from here on."""
+        self._habits.prune()
+        self.log = view_of(copied(self._habits), self.traffic)
+        rooms.pass_milestone(self.connection)
+        self.connection.execute("UPDATE checkpoint SET habits_then = ?", (_packed(self.log.habits),))
+
+    def _streams_in_doubt(self) -> list[str]:
+        return [row[0] for row in self.connection.execute(deadlines.IN_DOUBT).fetchall()]
+
+    def _silent(self, before: int) -> Iterator[str]:
+        """The streams in which something is missing that a silence found just now may explain."""
+        for one in self.traffic.silences[before:]:
+            for row in self.connection.execute(findings.LACKING_SINCE, (text(one.since) or "",)).fetchall():
+                yield row[0]
+
+    def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
         """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
-        alone = Session(delivery.stream)
-        alone.numbers.last = delivery.position - 1  # a number that no other finding of the stream has
+        alone = Observed(delivery.stream)
         if delivery.unrouted == UNKNOWN_TYPE:
             if self._was_named(tracker, delivery):
-                alone.named.add(delivery.topic)
+                alone.name_before([f"{UNKNOWN_TYPE} {delivery.topic}"])
             self._named.add((delivery.stream, delivery.topic))
-        judgement = judge(alone, delivery, self.rules)
-        alone = with_accepted(alone, self.rules.accept)
-        self._executemany(findings.TABLE.insert, list(findings.rows(alone)))
-        return judgement
+        alone.observe(delivery)
+        found = accept_all(assess(alone, None, self.rules).findings, self.rules.accept)
+        for number, one in enumerate(found):
+            one.number = delivery.position + number  # a number that no other finding of the stream has
+        self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
+        self.readings[types.known(delivery), "unrouted"] += 1
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
@@ -276,36 +340,44 @@ class Views:
             return []
         return [row[0] for row in self.connection.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
-    def _told_otherwise(self, types: Iterable[str], silences: int) -> Iterator[str]:
-        """The streams of which another thing is told, now that more is known of these types and of silences."""
-        asked = [(findings.LACKING, findings.lacking(name)) for name in types]
-        asked += [(findings.LACKING_SINCE, text(one.since) or "") for one in self.traffic.silences[silences:]]
-        for select, value in asked:
-            for row in self.connection.execute(select, (value,)).fetchall():
-                yield row[0]
+    def _write(
+        self,
+        tracker: Tracker,
+        touched: Iterable[str],
+        as_of: datetime | None,
+        positions: Mapping[int, str] | None = None,
+    ) -> Counter[tuple[str, str]]:
+        """Writes the rows of these streams, and of the sessions that are seen otherwise because of them.
 
-    def _write(self, tracker: Tracker, touched: Iterable[str], as_of: datetime | None) -> None:
-        """Writes the rows of these streams, and of the sessions that are seen otherwise because of them."""
-        settled = {stream: self._settled(tracker, stream, as_of) for stream in touched}
+        Returns how often the webhook types at ``positions`` were read as what.
+        """
+        sessions = self._judged_from(tracker)
+        settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
         self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
         later = {
-            stream: self._settled(tracker, stream, as_of)
+            stream: sessions.assessed(stream, as_of, self.log)
             for session in settled.values()
             for stream in (spans.later_ones(self.connection, session) if session.meeting_id else ())
             if stream not in settled
         }
-        self._replace(spans.TABLE, later, [row for one in later.values() for row in spans.rows(one)])
+        readings: Counter[tuple[str, str]] = Counter()
+        if positions and not self._scratch:
+            for session in settled.values():
+                for place, judgement in session.readings().items():
+                    if place in positions:
+                        readings[positions[place], judgement.reading] += 1
         settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
-            session = told(self.connection, self.traffic, self.rules, session, as_of)  # noqa: PLW2901 - the same one
-            rows[deadlines.TABLE.name].extend(deadlines.rows(session, self.rules))
+            overlap = completed(self.connection, self.rules, session, as_of)
+            rows[deadlines.TABLE.name].extend(deadlines.rows(session, [overlap]))
             for table in TABLES:
                 if table.rows and table is not spans.TABLE:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
-            if table not in (types.TABLE, spans.TABLE):
+            if table not in (types.TABLE, spans.TABLE, rooms.TABLE):
                 self._replace(table, settled, rows[table.name])
+        return readings
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
         self._executemany(
@@ -313,33 +385,27 @@ class Views:
         )
         self._executemany(table.insert, rows)
 
-    def _settled(self, tracker: Tracker, stream: str, as_of: datetime | None) -> Session:
-        session = self._memory.get(stream)
-        if session is None:
-            session = fold(tracker.history(stream, at=self.checkpoint.position), self.rules)
-            assert session is not None, "a stream that has rows has deliveries"
-            self._memory[stream] = session
-        return settle(session, as_of, self.rules)
+    def log_view(self) -> LogView:
+        """What the log said at the last milestone."""
+        return self.log
 
-    def told(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
-        """A settled session with all that is to be said of it, as it was known at a position or moment."""
-        return told(
-            self.connection, self.traffic, self.rules, session, self.checkpoint.as_of, at=at, as_of=as_of
-        )
+    def completed(self, session: Session, moment: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
+        completed(self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment)
+        return session
 
     def _write_log(self) -> None:
-        log = Session(STREAM, findings=list(accepted(self.traffic.findings(self.rules), self.rules.accept)))
-        self._replace(findings.TABLE, [STREAM], list(findings.rows(log)))
+        found = accept_all(list(of_log(self.log, self.rules)), self.rules.accept)
+        self._replace(findings.TABLE, [STREAM], list(findings.rows_of(STREAM, found)))
 
     def _forget(self) -> None:
         """Keeps the memory bounded: what was used least recently can be folded again."""
-        for stream in list(self._memory)[: max(0, len(self._memory) - MEMORY)]:
-            del self._memory[stream]
+        self._sessions.keep(MEMORY)
         if len(self._named) > MEMORY:
             self._named.clear()
 
     def _forget_all(self) -> None:
-        self._memory.clear()
+        self._sessions = Sessions(self.rules, habits=self._sessions.habits)
         self._named.clear()
         self._outdated = True
 
@@ -354,7 +420,8 @@ class Views:
             )
         if checkpoint != self.checkpoint or self._outdated:
             self._forget_all()
-            self.checkpoint, self.traffic = checkpoint, read_traffic(self.connection)
+            self.checkpoint = checkpoint
+            self.traffic, self._sessions.habits, self.log = read_log(self.connection)
             self._outdated = False
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
@@ -405,25 +472,26 @@ class Views:
                 self.connection.execute(f"PRAGMA cache_size=-{CACHE}")
 
 
-def told(
+def completed(
     db: sqlite3.Connection,
-    traffic: Traffic,
     rules: Rules,
     session: Session,
-    newest: datetime | None,
-    *,
-    at: int | None = None,
-    as_of: datetime | None = None,
-) -> Session:
-    """A settled session with what the whole log says of it, and with what is accepted marked.
+    as_of: datetime | None,
+    moment: datetime | None = None,
+) -> datetime | None:
+    """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
 
-    ``newest`` is the moment at which the read models are settled; ``at`` and ``as_of`` ask for what was
-    known right after a position, or at a moment.
+    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
     """
-    moment = as_of if at is None else session.last_seen_at
-    rival = spans.rival_of(db, session, rules, moment)
-    seen = explained(session, traffic.as_known(at, as_of), rules, rival, as_of or newest)
-    return with_accepted(seen, rules.accept)
+    other = spans.rival_of(db, session, rules, moment)
+    deadline = None
+    if other is not None:
+        found = overlapping(span(session), other, rules, as_of)
+        found.number = len(session.findings) + 1
+        deadline = found.deadline if found.verdict == "provisional" else None
+        session.findings.append(found)
+    session.findings = accept_all(session.findings, rules.accept)
+    return deadline
 
 
 def rebuild(
@@ -509,13 +577,25 @@ def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
     raise sqlite3.DatabaseError("malformed checkpoint")
 
 
-def read_traffic(connection: sqlite3.Connection) -> Traffic:
-    """What is known of the log up to the checkpoint. Raises ``sqlite3.DatabaseError``."""
-    ((told,),) = connection.execute("SELECT traffic FROM checkpoint").fetchall()
+def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> tuple[Traffic, Habits, LogView]:
+    """What is known of the log up to the checkpoint, and what counts of it since the last milestone.
+
+    With ``meeting_id``, of that room only. Raises ``sqlite3.DatabaseError``.
+    """
+    ((traffic, *both),) = connection.execute("SELECT traffic, habits, habits_then FROM checkpoint").fetchall()
     try:
-        return msgspec.json.decode(told, type=Traffic)
+        known = msgspec.json.decode(traffic, type=Traffic)
+        now, then = (msgspec.json.decode(one, type=Habits) for one in both)
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
+    now.rooms = rooms.read(connection, then=False, meeting_id=meeting_id)
+    then.rooms = rooms.read(connection, then=True, meeting_id=meeting_id)
+    return known, now, view_of(then, known)
+
+
+def _packed(habits: Habits) -> str:
+    """Habits as the checkpoint holds them; the rooms have a table."""
+    return msgspec.json.encode(attrs.evolve(habits, rooms={})).decode()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -584,11 +664,10 @@ def _create(db: Database, rules: Rules) -> None:
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
     columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str, "traffic": str}
-    db.table("checkpoint").create(columns)
-    traffic = msgspec.json.encode(Traffic()).decode()
-    db.table("checkpoint").insert(
-        {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
-    )
+    db.table("checkpoint").create({**columns, "habits": str, "habits_then": str})
+    traffic, habits = msgspec.json.encode(Traffic()).decode(), _packed(Habits())
+    first = {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
+    db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits})
 
 
 def _settled_at(path: Path, tracker: Tracker) -> datetime | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from tracker.errors import TrackerError
 from tracker.findings import SEVERITIES, Finding, Severity
-from tracker.session import SessionState
+from tracker.judging.state import SessionState
 
 PAGE = 1000
 """Findings that are read at once to be revised."""
@@ -82,29 +82,21 @@ class Findings:
 
     def put(
         self, findings: Iterable[Finding], meeting_id: str | None = None, state: SessionState | None = None
-    ) -> tuple[int, int]:
-        """Keeps what was found in one stream; gives the ids of the first and of the last one, for ``drop``."""
+    ) -> None:
+        """Keeps what was found in one stream."""
         insert = "INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
-        first = last = 0
         for one in findings:
             named = one.position or 0, one.session_id, one.number, meeting_id, state
-            last = self.db.execute(insert, (*named, *_judged(one))).lastrowid or 0
-            first = first or last
-        return first, last
-
-    def drop(self, first: int, last: int) -> None:
-        self.db.execute("DELETE FROM found WHERE id BETWEEN ? AND ?", (first, last))
+            self.db.execute(insert, (*named, *_judged(one)))
 
     def revise(self, change: Callable[[Finding], Finding]) -> None:
-        """Puts what ``change`` gives in the place of each; what is retracted goes."""
+        """Puts what ``change`` gives in the place of each."""
         select, last = "SELECT id, finding FROM found WHERE id > ? ORDER BY id LIMIT ?", 0
         while rows := self.db.execute(select, (last, PAGE)).fetchall():
             for last, packed in rows:
                 before = _unpack(packed)
                 after = change(before)
-                if after.verdict == "retracted":
-                    self.drop(last, last)
-                elif after is not before:
+                if after is not before:
                     update = "UPDATE found SET severity = ?, accepted = ?, finding = ? WHERE id = ?"
                     self.db.execute(update, (*_judged(after), last))
 

@@ -7,6 +7,7 @@ them has much before it. What the others find comes back in files.
 
 from __future__ import annotations
 
+import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -16,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from traceback import format_exception
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import attrs
 import msgspec
@@ -24,6 +25,7 @@ import msgspec
 from projections.share import Packed, Share, packed, unpacked
 from tracker.bulk import bulk
 from tracker.errors import TrackerError
+from tracker.judging.log import Habits, LogView
 from tracker.rules import Rules
 from tracker.webhook import Delivery, parse
 
@@ -31,8 +33,8 @@ BATCH = 250
 """Deliveries that are handed on at once."""
 WIDTH = 1 << 20
 """Bytes that a pipe holds, where it can be that many."""
-_Batch = tuple[list[Packed], Literal["", "sweep", "settle"], datetime | None]
-"""Deliveries, what is to be done when they are judged, and as of when."""
+_Batch = tuple[list[Packed], Literal["", "sweep", "habits", "assess"], datetime | None]
+"""Deliveries, what is to be done when they are observed, and as of when. Behind ``assess`` the view of the log follows."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(_Batch).decode
 
@@ -42,10 +44,10 @@ class Batches:
     """A part of the sessions that is judged elsewhere, by who is sent these messages."""
 
     send: Callable[[bytes], None]
-    judged: Callable[[], tuple[int, str]]
+    answer: Callable[[], Any]
     waiting: list[Packed] = attrs.field(factory=list)
 
-    def hear(self, delivery: Delivery) -> None:
+    def observe(self, delivery: Delivery, *, learn: bool = True) -> None:
         self.waiting.append(packed(delivery.position, delivery.received))
         if len(self.waiting) == BATCH:
             self._send("", None)
@@ -53,26 +55,40 @@ class Batches:
     def sweep(self, now: datetime | None) -> None:
         self._send("sweep", now)
 
-    def settle(self, at: datetime | None) -> None:
-        self._send("settle", at)
+    def ask_habits(self) -> None:
+        self._send("habits", None)
+
+    def habits(self) -> Habits:
+        return cast("Habits", self.answer())
+
+    def assess(self, log: LogView, as_of: datetime | None) -> None:
+        self._send("assess", as_of)
+        self.send(pickle.dumps(log))
+
+    def judged(self) -> tuple[int, str]:
+        return cast("tuple[int, str]", self.answer())
 
     def _send(self, then: str, at: datetime | None) -> None:
         self.send(_pack((self.waiting, then, at)))
         self.waiting = []
 
 
-def judge_part(receive: Callable[[], bytes], rules: Rules, path: str) -> tuple[int, str]:
-    """Judges what it is sent: how many sessions that were, and the file in which they are put aside then."""
+def judge_part(
+    receive: Callable[[], bytes], answer: Callable[[object], None], rules: Rules, path: str
+) -> tuple[int, str]:
+    """Judges what it is sent: how many sessions that were, and the file in which their findings are then."""
     share, then = Share(rules, path=path), ""
-    with bulk(), closing(share.aside.db):
-        while then != "settle":
-            heard, then, at = _unpack(receive())
-            for one in heard:
+    with bulk(), closing(share.findings.db):
+        while then != "assess":
+            batch, then, at = _unpack(receive())
+            for one in batch:
                 position, received = unpacked(*one)
-                share.hear(parse(received, position))
+                share.observe(parse(received, position))
             if then == "sweep":
                 share.sweep(at)
-        share.settle(at)
+            elif then == "habits":
+                answer(share.habits)
+        share.assess(pickle.loads(receive()), at)  # noqa: S301 - it comes from the process that started this one
     return share.count, path
 
 
@@ -83,7 +99,7 @@ def others(jobs: int, rules: Rules) -> Iterator[Sequence[Batches]]:
         room = ends.enter_context(TemporaryDirectory(prefix="tracker-"))
         paths = [str(Path(room, f"{number}.db")) for number in range(1, jobs)]
         processes = [ends.enter_context(_started(rules, path)) for path in paths]
-        yield [Batches(one.send, one.judged) for one in processes]
+        yield [Batches(one.send, one.answer) for one in processes]
 
 
 @attrs.define
@@ -98,9 +114,10 @@ class _Process:
         try:
             self.messages.send_bytes(message)
         except BrokenPipeError:
-            self.judged()  # raises: it ended, and nobody had told it to
+            self.answer()  # raises: it ended, and nobody had told it to
 
-    def judged(self) -> tuple[int, str]:
+    def answer(self) -> object:
+        """What it answers; waits for that."""
         try:
             told = self.answers.recv()
         except (EOFError, OSError) as error:
@@ -108,7 +125,7 @@ class _Process:
             raise TrackerError("a process of the audit was ended before it was done", hint=hint) from error
         if isinstance(told, Exception):
             raise told
-        return cast("tuple[int, str]", told)
+        return told
 
 
 @contextmanager
@@ -150,7 +167,7 @@ def _work(messages: Connection, answer: Connection, rules: Rules, path: str) -> 
     """What another process does. It ends as well when the first one is gone."""
     told: object
     try:
-        told = judge_part(messages.recv_bytes, rules, path)
+        told = judge_part(messages.recv_bytes, answer.send, rules, path)
     except EOFError:
         return
     except Exception as error:  # noqa: BLE001 - it is raised again where somebody can read it

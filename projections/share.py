@@ -1,7 +1,8 @@
-"""The sessions of a log, or a part of them, judged in bounded memory: what an audit rests on.
+"""A part of the sessions of a log: observed while the log is read, assessed when all of it is known.
 
-Only what may still change is in memory. A session that has ended and whose last window has closed is
-told and put aside, on disk; should anything more come of it, it is folded again with that.
+What a session is judged by is known only at the end of the log: how old copies are in it, which types
+nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
+long is put aside, on disk; if something comes of it after all, it is fetched back.
 """
 
 from __future__ import annotations
@@ -11,84 +12,36 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import attrs
 import msgspec
 
 from projections.found import Findings, scratch
 from tracker.envelope import UNVERIFIED, Received
+from tracker.judging.assess import assess
+from tracker.judging.hypothesis import Delivered, micros
+from tracker.judging.log import Habits, LogView
+from tracker.judging.overlaps import Span, overlaps, span
+from tracker.judging.session import Observed, ObservedAggregate, Oddity
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Session, SessionState
+from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.session import Session, SessionState, conclude, judge, next_deadline
-from tracker.traffic import Span, dated, overlaps, span
-from tracker.webhook import UNROUTED, Delivery, parse
+from tracker.webhook import UNROUTED, Delivery
 
-Heard = tuple[int, Received]
-"""A position, and what was received there."""
 Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
-"""The same as it is put aside, or handed on; from where it came says nothing of the session."""
+"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size."""
+Heard = tuple[int, Received]
+ASIDE = 3600 * 1_000_000
+"""Microseconds of silence after which a session that has ended is put aside."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[Packed]).decode
+_unpack = msgspec.msgpack.Decoder().decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
 
 
-@attrs.define
-class _Aside:
-    """The sessions that are over: what was heard of each, when it was, and what was found.
-
-    What was heard is written one after the other; only the few bytes that say when are found by the stream.
-    """
-
-    db: sqlite3.Connection
-    findings: Findings = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.findings = Findings.none(self.db)
-        self.db.execute("CREATE TABLE heard (id INTEGER PRIMARY KEY, lines BLOB)")
-        self.db.execute(
-            "CREATE TABLE over (stream TEXT PRIMARY KEY, meeting TEXT, state TEXT, span BLOB, heard INTEGER,"
-            " first INTEGER, last INTEGER) WITHOUT ROWID"
-        )
-
-    def put(self, session: Session, heard: list[Heard]) -> None:
-        """Where nothing is heard any more, what was heard need not be given."""
-        lines = _pack([packed(position, received) for position, received in heard])
-        kept = self.db.execute("INSERT INTO heard (lines) VALUES (?)", (lines,)).lastrowid if heard else None
-        found = self.findings.put(dated(session), session.meeting_id, session.state)
-        meeting = session.meeting_id if session.session_id is not None else None
-        over = session.stream, meeting, session.state, _pack(span(session)), kept, *found
-        self.db.execute("INSERT INTO over VALUES (?, ?, ?, ?, ?, ?, ?)", over)
-
-    def fetch(self, stream: str) -> list[Heard]:
-        """What was heard of it, which is not aside any more; nothing of one that never was."""
-        row = self.db.execute("SELECT heard, first, last FROM over WHERE stream = ?", (stream,)).fetchone()
-        if row is None:
-            return []
-        kept, first, last = row
-        ((lines,),) = self.db.execute("SELECT lines FROM heard WHERE id = ?", (kept,))
-        self.db.execute("DELETE FROM heard WHERE id = ?", (kept,))
-        self.db.execute("DELETE FROM over WHERE stream = ?", (stream,))
-        self.findings.drop(first, last)
-        return [unpacked(*one) for one in _unpack(lines)]
-
-    def add(self, path: str) -> None:
-        """The sessions of another part; nothing more will be heard of them."""
-        self.db.commit()
-        self.db.execute("ATTACH ? AS other", (path,))
-        self.db.execute("INSERT INTO over SELECT * FROM other.over")
-        columns = "position, session_id, number, meeting, state, severity, accepted, finding"
-        self.db.execute(f"INSERT INTO found ({columns}) SELECT {columns} FROM other.found")
-        self.db.commit()
-        self.db.execute("DETACH other")
-
-    def of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
-        """The sessions of each meeting that had several."""
-        several = "SELECT meeting FROM over WHERE meeting IS NOT NULL GROUP BY meeting HAVING COUNT(*) > 1"
-        select = f"SELECT meeting, span, state FROM over WHERE meeting IN ({several}) ORDER BY meeting"
-        for _, ones in groupby(self.db.execute(select), key=itemgetter(0)):
-            yield [(_unpack_span(told), state) for _, told, state in ones]
-
-
 def packed(position: int, received: Received) -> Packed:
+    """A delivery, to be handed to another process."""
     refuted = received.verified_by == UNVERIFIED
     return position, received.body, received.received_at, received.unread_time, refuted, received.cut_from
 
@@ -101,105 +54,208 @@ def unpacked(
     refuted: bool,  # noqa: FBT001 - as it was packed
     cut_from: int | None,
 ) -> Heard:
+    """The position of a delivery, and what was received."""
     verified_by = UNVERIFIED if refuted else None
     return position, Received(body, at, "", verified_by, unread_time, cut_from)
 
 
 @attrs.define
 class Share:
-    """A part of the sessions under way: those in memory, with all that was heard of each, and those put aside.
+    """A part of the sessions of a log.
 
-    What is found is in ``aside.findings``. ``see`` is given each session, settled; more than once where
-    something comes after its last window. ``path`` is where to put aside, if others shall read it.
+    Attributes:
+        rules: By which they are judged.
+        see: Is given each session when it has been assessed.
+        path: Where findings are kept, if others shall read them.
+        count: Sessions; streams without one are left out.
+        habits: What the log learns of these sessions.
+        findings: What is found of them.
     """
 
     rules: Rules
     see: Callable[[Session], None] | None = None
     path: str = ""
     count: int = 0
-    """Sessions, streams without one left out."""
-    sessions: dict[str, Session] = attrs.field(factory=dict)
-    heard: dict[str, list[Heard]] = attrs.field(factory=dict)
-    named: dict[str, set[str]] = attrs.field(factory=dict)
-    aside: _Aside = attrs.field(init=False)
+    habits: Habits = attrs.field(factory=Habits)
+    findings: Findings = attrs.field(init=False)
+    _sessions: Sessions = attrs.field(init=False)
+    _aside: sqlite3.Connection = attrs.field(init=False)
+    _named: dict[str, set[str]] = attrs.field(factory=dict)
 
-    @aside.default
-    def _begun(self) -> _Aside:
-        return _Aside(scratch(self.path))
+    @findings.default
+    def _no_findings(self) -> Findings:
+        db = scratch(self.path)
+        db.execute("CREATE TABLE spans (meeting TEXT, state TEXT, span BLOB)")
+        db.execute("CREATE TABLE open (sessions INTEGER, runs INTEGER)")
+        return Findings.none(db)
 
-    def hear(self, delivery: Delivery) -> None:
-        """The next delivery of one of its sessions."""
-        stream = delivery.stream
-        if stream.startswith(UNROUTED):
-            self._hear_alone(delivery)
+    @_sessions.default
+    def _no_sessions(self) -> Sessions:
+        return Sessions(self.rules, self._fetch, self.habits)
+
+    @_aside.default
+    def _nothing_aside(self) -> sqlite3.Connection:
+        db = scratch()
+        db.execute("CREATE TABLE aside (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
+        return db
+
+    def observe(self, delivery: Delivery, *, learn: bool = True) -> None:
+        """Takes in the next delivery of one of its sessions. ``learn``: the log learns of it."""
+        if delivery.stream.startswith(UNROUTED):
+            self._observe_alone(delivery)
             return
-        session = self.sessions.get(stream) or self._begin(delivery)
-        judge(session, delivery, self.rules)
-        self.heard[stream].append((delivery.position, delivery.received))
+        self._sessions.habits = self.habits if learn else None
+        observed = self._sessions.observe(delivery)
+        if observed.deliveries == 1 and observed.session_id is not None:
+            self.count += 1
 
     def sweep(self, now: datetime | None) -> None:
-        """Puts aside who is over. ``now`` is the newest receive time of the whole log."""
+        """Puts aside the sessions that are likely to be over. ``now`` is the newest receive time of the whole log."""
         if now is None:
             return
-        for session in [one for one in self.sessions.values() if _is_silent(one, now, self.rules)]:
-            conclude(session, now, self.rules)
-            if next_deadline(session, self.rules) is None:
-                del self.sessions[session.stream]
-                self._put_aside(session, self.heard.pop(session.stream))
-            else:  # it goes on as if nobody had looked
-                self._fold(session.stream, session.session_id)
+        at = micros(now)
+        over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
+        rows = [(one.stream, _pack(packed_session(one))) for one in over]
+        self._aside.executemany("INSERT OR REPLACE INTO aside VALUES (?, ?)", rows)
+        for one in over:
+            del self._sessions.observed[one.stream]
 
-    def settle(self, at: datetime | None) -> None:
-        """All is settled as of then; nothing more will be heard."""
-        for session in self.sessions.values():
-            self._put_aside(conclude(session, at, self.rules), [])
-        self.sessions.clear()
-        self.heard.clear()
-        self.aside.db.commit()
+    def assess(self, log: LogView, as_of: datetime | None) -> None:
+        """Assesses every session; nothing more will come."""
+        live = open_runs = 0
+        for observed in self._all():
+            session = assess(observed, as_of, self.rules, log, over=True)
+            self.findings.put(session.findings, session.meeting_id, session.state)
+            if session.meeting_id is not None and session.session_id is not None:
+                row = session.meeting_id, session.state, _pack(span(session))
+                self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
+            live += session.state == "live"
+            open_runs += sum(1 for _ in session.open_runs())
+            if self.see:
+                self.see(session)
+        self.findings.db.execute("INSERT INTO open VALUES (?, ?)", (live, open_runs))
+        self.findings.db.commit()
 
     def add(self, count: int, path: str) -> None:
-        """Another part, settled: so many sessions, put aside there."""
+        """Adds another part, which has been assessed: so many sessions, their findings in that file."""
         self.count += count
-        self.aside.add(path)
+        db = self.findings.db
+        db.commit()
+        db.execute("ATTACH ? AS other", (path,))
+        db.execute("INSERT INTO spans SELECT * FROM other.spans")
+        db.execute("INSERT INTO open SELECT * FROM other.open")
+        columns = "position, session_id, number, meeting, state, severity, accepted, finding"
+        db.execute(f"INSERT INTO found ({columns}) SELECT {columns} FROM other.found")
+        db.commit()
+        db.execute("DETACH other")
+
+    def still_open(self) -> tuple[int, int]:
+        """How many sessions are live, and how many runs have not come to an end."""
+        ((live, runs),) = self.findings.db.execute("SELECT SUM(sessions), SUM(runs) FROM open").fetchall()
+        return live or 0, runs or 0
 
     def overlap(self, at: datetime | None) -> None:
         """Finds which of the sessions of one meeting began while another one was live, when all are there."""
-        for sessions in self.aside.of_one_meeting():
+        for sessions in list(self._of_one_meeting()):
             states = {one.stream: state for one, state in sessions}
             for this, found in overlaps([one for one, _ in sessions], self.rules, at):
-                self.aside.findings.put([found], this.meeting_id, states[this.stream])
+                self.findings.put([found], this.meeting_id, states[this.stream])
 
-    def _hear_alone(self, delivery: Delivery) -> None:
+    def _observe_alone(self, delivery: Delivery) -> None:
         """It belongs to no session and stands alone; only what its stream named is known."""
-        alone = Session(delivery.stream, named=self.named.setdefault(delivery.stream, set()))
-        judge(alone, delivery, self.rules)
-        self.aside.findings.put(alone.findings)
+        named = self._named.setdefault(delivery.stream, set())
+        alone = Observed(delivery.stream)
+        alone.name_before(named)
+        alone.observe(delivery)
+        named |= alone.named
+        self.findings.put(assess(alone, None, self.rules).findings)
 
-    def _begin(self, delivery: Delivery) -> Session:
-        """The session before this delivery: a new one, or one that had been put aside, folded again."""
-        stream = delivery.stream
-        heard = self.heard[stream] = self.aside.fetch(stream)
-        if not heard and delivery.session_id is not None:
-            self.count += 1
-        return self._fold(stream, delivery.session_id)
+    def _fetch(self, stream: str, _before: int | None) -> Observed | None:
+        row = self._aside.execute("SELECT observed FROM aside WHERE stream = ?", (stream,)).fetchone()
+        if row is None:
+            return None
+        self._aside.execute("DELETE FROM aside WHERE stream = ?", (stream,))
+        return unpacked_session(_unpack(row[0]))
 
-    def _fold(self, stream: str, session_id: str | None) -> Session:
-        """The session of all that was heard of it."""
-        session = self.sessions[stream] = Session(stream, session_id)
-        for position, received in self.heard[stream]:
-            judge(session, parse(received, position), self.rules)
-        return session
+    def _all(self) -> Iterator[Observed]:
+        observed = self._sessions.observed
+        while observed:
+            yield observed.pop(next(iter(observed)))
+        for (blob,) in self._aside.execute("SELECT observed FROM aside ORDER BY stream"):
+            yield unpacked_session(_unpack(blob))
 
-    def _put_aside(self, session: Session, heard: list[Heard]) -> None:
-        """Tells what is found of a session, now that nothing is expected of it any more."""
-        self.aside.put(session, heard)
-        if self.see:
-            self.see(session)
+    def _is_silent(self, one: Observed, now: int) -> bool:
+        if one.last_at is None or now - one.last_at <= ASIDE:
+            return False
+        ended = any(
+            delivered.step.closes
+            for aggregate in one.aggregates.values()
+            if aggregate.lifecycle.frame
+            for delivered in aggregate.deliveries
+        )
+        return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle
+
+    def _of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
+        """The sessions of each meeting that had several."""
+        several = "SELECT meeting FROM spans GROUP BY meeting HAVING COUNT(*) > 1"
+        select = f"SELECT meeting, span, state FROM spans WHERE meeting IN ({several}) ORDER BY meeting"
+        for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
+            yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
 
 
-def _is_silent(session: Session, now: datetime, rules: Rules) -> bool:
-    """Whether a session is likely to be over: a copy of what came would be none of a redelivery."""
-    last, due = session.last_seen_at, session.next_deadline
-    if last is None or now - last <= rules.redelivery or (due is not None and due > now):
-        return False
-    return session.ended or not session.active or now - last >= rules.session_idle
+def packed_session(one: Observed) -> tuple[Any, ...]:
+    """What came of a session, as plain values."""
+    aggregates = [
+        (
+            aggregate.lifecycle.name,
+            aggregate.key,
+            aggregate.steps,
+            [
+                (each.step.name, each.at, each.position, each.data, each.evidence, each.timed)
+                for each in aggregate.deliveries
+            ],
+        )
+        for aggregate in one.aggregates.values()
+    ]
+    odd = [attrs.astuple(each) for each in one.odd]
+    facts = [getattr(one, name) for name in _FACTS]
+    return facts, aggregates, odd, sorted(one.named)
+
+
+def unpacked_session(values: Any) -> Observed:
+    """The opposite of ``packed_session``."""
+    facts, aggregates, odd, named = values
+    one = Observed(**dict(zip(_FACTS, facts, strict=True)))
+    one.idle = [(since, until) for since, until in one.idle]
+    one.name_before(named)
+    one.odd = [_oddity(each) for each in odd]
+    for name, pairs, steps, deliveries in aggregates:
+        lifecycle, key = REGISTRY[name], tuple((field, value) for field, value in pairs)
+        by_name = lifecycle.by_name
+        came = [Delivered(by_name[step], *rest) for step, *rest in deliveries]
+        one.aggregates[name, key] = ObservedAggregate(lifecycle, key, came, steps)
+    return one
+
+
+def _oddity(values: Any) -> Oddity:
+    code, position, at, webhook_type, value, lifecycle, key = values
+    return Oddity(
+        code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key)
+    )
+
+
+_FACTS = (
+    "stream",
+    "session_id",
+    "meeting_id",
+    "deliveries",
+    "first_position",
+    "last_position",
+    "first_at",
+    "last_at",
+    "backwards",
+    "idle",
+    "types",
+    "active",
+)
+

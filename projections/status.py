@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from tracker.accept import accepted
 from tracker.envelope import isoformat
 from tracker.findings import Finding
-from tracker.judging.assess import assess
 from tracker.judging.log import NOTHING_KNOWN, LogView
-from tracker.judging.session import Observed
+from tracker.judging.sessions import Sessions
 from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
 from tracker.webhook import Delivery, converter
@@ -100,27 +98,18 @@ def timeline(
     rules: Rules,
     as_of: datetime | None = None,
     log: LogView = NOTHING_KNOWN,
+    completed: Callable[[Session], Session] = lambda session: session,
 ) -> tuple[list[Moment], list[Session]]:
     """Every delivery in order, and the assessed sessions (one, unless several streams are given).
 
-    ``log`` is what the whole log says of them.
+    ``log`` is what the whole log says of them; ``completed`` adds what sessions say of each other.
     """
-    observed: dict[str, Observed] = {}
+    sessions = Sessions(rules)
     heard = list(deliveries)
     for one in heard:
-        stream = observed.get(one.stream)
-        if stream is None:
-            stream = observed[one.stream] = Observed(one.stream, one.session_id)
-        stream.observe(one)
-    sessions = {name: with_accepted(assess(one, as_of, rules, log), rules) for name, one in observed.items()}
-    return list(_moments(heard, sessions)), list(sessions.values())
-
-
-def with_accepted(session: Session, rules: Rules) -> Session:
-    """The same session; what the rules accept of its findings is marked as accepted."""
-    if rules.accept:
-        session.findings = list(accepted(session.findings, rules.accept))
-    return session
+        sessions.observe(one)
+    assessed = {name: completed(sessions.assessed(name, as_of, log)) for name in sessions.observed}
+    return list(_moments(heard, assessed)), list(assessed.values())
 
 
 def _moments(heard: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:

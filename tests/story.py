@@ -20,11 +20,10 @@ import attrs
 
 from tracker.envelope import Received
 from tracker.findings import SEVERITIES
-from tracker.lifecycle import Lifecycle
-from tracker.lifecycles import REGISTRY
-from tracker.rules import Rules
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Judgement, Session
+from tracker.lifecycles import REGISTRY
+from tracker.rules import Rules
 from tracker.webhook import Delivery, camel_case, parse
 
 OF_THE_LOG = {"T308", "X406", "L601", "L602", "L603"}
@@ -129,8 +128,16 @@ def value(session: Session | None) -> Any:
         [attrs.asdict(found) for found in session.findings],
         session.readings(),
         [
-            (aggregate.lifecycle.name, aggregate.key, aggregate.label, aggregate.state, aggregate.certainty)
-            + tuple((run.number, run.state, run.certainty, run.steps, run.data) for run in aggregate.runs)
+            (
+                *(
+                    aggregate.lifecycle.name,
+                    aggregate.key,
+                    aggregate.label,
+                    aggregate.state,
+                    aggregate.certainty,
+                ),
+                *((run.number, run.state, run.certainty, run.steps, run.data) for run in aggregate.runs),
+            )
             for aggregate in session.aggregates.values()
         ],
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any
 
 import attrs
 
@@ -37,8 +37,8 @@ class Acceptance:
     """The last moment of a finding that is accepted, in UTC; a date is meant to its end."""
 
     def covers(self, found: Finding) -> bool:
-        """Whether it accepts this finding; what was retracted needs no pardon."""
-        if found.code != self.code or found.verdict == "retracted" or self._ended(found.at):
+        """Whether it accepts this finding."""
+        if found.code != self.code or self._ended(found.at):
             return False
         asked = (self.session, self.meeting, self.type, self.lifecycle)
         has = (found.session_id, found.meeting_id, found.type, found.lifecycle)
@@ -55,14 +55,6 @@ class Acceptance:
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 
 
-class _Judged(Protocol):
-    def copy(self) -> Self: ...
-    def all_findings(self) -> list[Finding]: ...
-
-
-J = TypeVar("J", bound=_Judged)
-
-
 def accepted(findings: Iterable[Finding], entries: Sequence[Acceptance]) -> Iterator[Finding]:
     """The same findings; of what an entry covers a copy with the verdict ``accepted`` and the reason."""
     for found in findings:
@@ -70,16 +62,9 @@ def accepted(findings: Iterable[Finding], entries: Sequence[Acceptance]) -> Iter
         yield found if entry is None else attrs.evolve(found, verdict="accepted", accepted=entry.reason)
 
 
-def with_accepted(session: J, entries: Sequence[Acceptance]) -> J:
-    """The session with its accepted findings marked; the one given stays as it is."""
-    if not entries or not any(_covering(found, entries) for found in session.all_findings()):
-        return session
-    copied = session.copy()
-    for found in copied.all_findings():
-        entry = _covering(found, entries)
-        if entry is not None:
-            found.verdict, found.accepted = "accepted", entry.reason
-    return copied
+def accept_all(findings: list[Finding], entries: Sequence[Acceptance]) -> list[Finding]:
+    """The same findings in the same order, the accepted ones marked."""
+    return list(accepted(findings, entries)) if entries else findings
 
 
 def _covering(found: Finding, entries: Sequence[Acceptance]) -> Acceptance | None:

@@ -561,9 +561,9 @@ CATALOGUE: dict[str, Code] = {
             "L603",
             "never-seen-type",
             "info",
-            "A type never comes while others of its lifecycle come again and again. That it is missing is told"
-            " here, and not each time.",
-            "{type} never came, and {value} that should follow one did",
+            "A type never came, in the whole log or in a room, though sessions there went on to what follows it. That it"
+            " is missing is reported here, and not each time. A warning where no end ever came.",
+            "{type} never came, and what should follow it did {value}",
             "a thousand recordings, and not one recording-stopping",
             "Subscribe to the type, if you want to know of it.",
         ),

@@ -181,13 +181,19 @@ def _rules(table: dict[str, Any]) -> Rules:
     return Rules(**values)
 
 
+def seconds_of(text: str) -> float | None:
+    """A duration as a rules file has it, in seconds; ``None`` if it is none."""
+    found = _DURATION.fullmatch(text)
+    return float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
+
+
 def _duration(name: str, value: Any) -> timedelta:
-    seconds: float = -1
+    seconds: float | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = value
-    elif isinstance(value, str) and (found := _DURATION.fullmatch(value)) and found[2] in _UNITS:
-        seconds = float(found[1]) * _UNITS[found[2]]
-    if not 0 <= seconds <= _LONGEST:
+    elif isinstance(value, str):
+        seconds = seconds_of(value)
+    if seconds is None or not 0 <= seconds <= _LONGEST:
         raise RulesError(
             f"{name} = {value!r} is no duration up to 365 d",
             hint='write "20 min", "10 s", "12 h" or a number of seconds',

@@ -30,7 +30,9 @@ from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
 from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
-from tracker.session import Session, conclude, fold
+from tracker.judging.assess import assess_all
+from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.state import Session
 from tracker.sqlite import SQLite
 from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
@@ -240,10 +242,11 @@ class Tracker(Application[str]):
         as_of: datetime | None = None,
         at: int | None = None,
         rules: Rules | None = None,
+        log: LogView = NOTHING_KNOWN,
     ) -> Session:
         """A session folded from its stream: now, at a moment, or right after a position.
 
-        ``as_of`` leaves out what was received later and lets the deadlines up to it pass. Raises
+        ``as_of`` leaves out what was received later. ``log`` is what is known of the whole store. Raises
         ``NotFoundError`` if nothing of the session is stored, or was by then.
         """
         rules = rules or Rules()
@@ -252,12 +255,12 @@ class Tracker(Application[str]):
             for delivery in self.history(stream, at=at)
             if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
         )
-        session = fold(heard, rules)
+        session = assess_all(heard, as_of, rules, log.known_by(at, as_of))
         if session is None:
             known = any(True for _ in self.history(stream))
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
-        return conclude(session, as_of if as_of is not None else session.last_seen_at, rules)
+        return session
 
     def last_position(self) -> int:
         """The position of the newest delivery, 0 if there is none."""

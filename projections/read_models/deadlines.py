@@ -1,23 +1,28 @@
-"""``deadlines``: when time alone will next change a session (or other stream). Made by the follower."""
+"""``deadlines``: when time alone will next change a session (or other stream), and which ones are in doubt.
+
+What is held of a session in doubt may change when more is known of the log. Made by the follower.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from projections.read_models import Row, Table, text
-from tracker.rules import Rules
-from tracker.session import Session, next_deadline
+from tracker.judging.state import Session
 
 TABLE = Table(
     name="deadlines",
-    columns={"stream": str, "at": str},
+    columns={"stream": str, "at": str, "in_doubt": int},
     pk=("stream",),
-    indexes=(("at",),),
+    indexes=(("at",), ("in_doubt",)),
 )
 
 DUE = "SELECT stream FROM deadlines WHERE at <= ? ORDER BY at, stream"
+IN_DOUBT = "SELECT stream FROM deadlines WHERE in_doubt"
 
 
-def rows(settled: Session, rules: Rules) -> list[Row]:
-    """One row, or none where time will change nothing any more."""
-    waiting = (found.deadline for found in settled.findings if found.verdict == "provisional")
-    at = min(filter(None, (next_deadline(settled, rules), *waiting)), default=None)
-    return [] if at is None else [(settled.stream, text(at))]
+def rows(session: Session, others: Iterable[datetime | None] = ()) -> list[Row]:
+    """One row, or none where nothing will change it any more. ``others``: deadlines beside its own."""
+    at = min(filter(None, (session.next_change, *others)), default=None)
+    return [] if at is None and not session.in_doubt else [(session.stream, text(at), int(session.in_doubt))]

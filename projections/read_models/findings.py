@@ -1,14 +1,15 @@
-"""``findings``: one row a reproach, retracted ones too; its columns are the finding's fields."""
+"""``findings``: one row a finding; its columns are the finding's fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from projections.read_models import Row, Table, text
-from tracker.session import Session
+from tracker.findings import Finding
+from tracker.judging.state import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -17,9 +18,14 @@ _json = msgspec.json.Encoder().encode
 
 
 def rows(session: Session) -> Iterator[Row]:
-    for found in session.all_findings():
+    return rows_of(session.stream, session.findings)
+
+
+def rows_of(stream: str, findings: Iterable[Finding]) -> Iterator[Row]:
+    """The rows of what was found in one stream."""
+    for found in findings:
         yield (
-            session.stream,
+            stream,
             found.number,
             found.code,
             found.slug,
@@ -37,6 +43,9 @@ def rows(session: Session) -> Iterator[Row]:
             found.state_after,
             _json(found.expected).decode(),
             found.message,
+            found.confidence,
+            found.advice,
+            _json(found.alternatives).decode() if found.alternatives else None,
             found.cause,
             text(found.deadline),
             _json(found.missing).decode() if found.missing else None,
@@ -64,6 +73,9 @@ TABLE = Table(
         "state_after": str,
         "expected": str,
         "message": str,
+        "confidence": float,
+        "advice": str,
+        "alternatives": str,
         "cause": str,
         "deadline": str,
         "missing": str,
@@ -74,18 +86,12 @@ TABLE = Table(
     indexes=(("session_id",), ("code", "verdict"), ("position",)),
 )
 
-LACKING = "SELECT DISTINCT stream FROM findings WHERE missing LIKE ?"
-"""The streams with a finding that something is missing; give ``lacking(type)``."""
 LACKING_SINCE = "SELECT DISTINCT stream FROM findings WHERE missing IS NOT NULL AND at > ?"
 """The streams with a finding that something is missing, dated later than a time."""
 
 
-def lacking(webhook_type: str) -> str:
-    return f'%"{webhook_type}"%'
-
-
 VIEWS = {
-    "open_findings": "SELECT * FROM findings WHERE verdict NOT IN ('retracted', 'accepted') AND severity != 'info' "
+    "open_findings": "SELECT * FROM findings WHERE verdict != 'accepted' AND severity != 'info' "
     "ORDER BY position DESC"
 }
 
@@ -101,7 +107,7 @@ def find(
     limit: int = -1,
     **equal: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Findings, the newest delivery's first; retracted ones only where ``verdict`` asks for them.
+    """Findings, the newest delivery's first.
 
     ``equal`` are columns and their values, ``None`` for any. ``since`` is ISO 8601 in UTC and compared
     with when it became true. ``before`` is the position and the number of the last one of a page.
@@ -142,7 +148,7 @@ def _conditions(
     since: str | None,
     equal: dict[str, Any],
 ) -> tuple[list[str], dict[str, Any]]:
-    conditions = ["verdict = :verdict" if verdict else "verdict != 'retracted'"]
+    conditions = ["verdict = :verdict" if verdict else "1"]
     conditions += [f"{column} = :{column}" for column, value in equal.items() if value is not None]
     values: dict[str, Any] = {"verdict": verdict, "since": since, **equal}
     for column, wanted in (("code", codes), ("severity", severities)):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from projections.read_models import Row, Table, text
 from tracker.lifecycle import Lifecycle
-from tracker.session import Session
+from tracker.judging.state import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database

@@ -9,7 +9,7 @@ import attrs
 import msgspec
 
 from projections.read_models import Row, Table, text
-from tracker.session import Session
+from tracker.judging.state import Session
 from tracker.webhook import converter
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -24,7 +24,7 @@ def rows(session: Session) -> Iterator[Row]:
         if not lifecycle.visits and not lifecycle.frame:
             key = _json(dict(aggregate.key)).decode()
             for run in aggregate.runs:
-                times = [step.at for step in run.steps.values() if step.at is not None]
+                times = [one.received_at for one in run.candidate.originals.values() if one.timed]
                 artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
                 yield (
                     session.stream,
@@ -34,8 +34,8 @@ def rows(session: Session) -> Iterator[Row]:
                     run.number,
                     run.state,
                     run.certainty,
-                    text(min(times, default=None)),
-                    text(max(times, default=None)),
+                    text(min(filter(None, times), default=None)),
+                    text(max(filter(None, times), default=None)),
                     " ".join(name for name, step in run.steps.items() if not step.inferred),
                     first_url(artefacts),
                     _json(converter.unstructure(artefacts)).decode() if artefacts else None,

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
 from tracker.lifecycle import Lifecycle
-from tracker.session import Session, standing
+from tracker.judging.state import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
+
+
+_NOT_COUNTED = ("provisional", "undecided", "accepted")
+"""Verdicts of findings that do not make a session one with findings."""
 
 
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
     visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
-    found = list(standing(session))
-    severities = [one.severity for one in found if one.verdict not in ("provisional", "accepted")]
+    found = session.findings
+    severities = [one.severity for one in found if one.verdict not in _NOT_COUNTED]
     yield (
         session.session_id,
         session.meeting_id,

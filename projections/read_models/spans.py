@@ -13,8 +13,8 @@ import msgspec
 from projections.read_models import Row, Table, text
 from tracker.envelope import parse_time
 from tracker.rules import Rules
-from tracker.session import Session
-from tracker.traffic import Span, rival, span
+from tracker.judging.overlaps import Span, rival, span
+from tracker.judging.state import Session
 
 _json = msgspec.json.Encoder().encode
 _positions = msgspec.json.Decoder(tuple[tuple[int, int | None], ...]).decode
@@ -26,7 +26,7 @@ def rows(session: Session) -> Iterator[Row]:
         one = span(session)
         times = (text(one.began), text(one.last_seen), text(one.end_heard))
         known = (one.stream, one.meeting_id, one.first_position, one.end_position)
-        yield (*known, *times, _json(one.occupied).decode(), _json(one.idle).decode())
+        yield (*known, *times, one.last_position, _json(one.occupied).decode(), _json(one.idle).decode())
 
 
 TABLE = Table(
@@ -39,6 +39,7 @@ TABLE = Table(
         "began": str,
         "last_seen": str,
         "end_heard": str,
+        "last_position": int,
         "occupied": str,
         "idle": str,
     },

@@ -50,7 +50,7 @@ def session(of: Snapshot, asked: Values) -> Values:
     found = (
         _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
     )
-    return shown.status(shown.with_accepted(found, of.rules))
+    return shown.status(of.completed(found, as_of if at is None else found.last_seen_at))
 
 
 def _now(of: Snapshot, name: str) -> Session:
@@ -75,7 +75,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     """
     name = asked["session"]
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
-    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log)
+    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log, of.completed)
     if not moments and name != "unrouted":
         raise unknown(of, name, "nothing is stored of it")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
@@ -113,7 +113,7 @@ def event(of: Snapshot, asked: Values) -> Values:
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
     around = [delivery] if alone else of.tracker.history(delivery.stream)
-    moments, _ = shown.timeline(around, of.rules, of.as_of, of.log)
+    moments, _ = shown.timeline(around, of.rules, of.as_of, of.log, of.completed)
     moment = next(one for one in moments if one.delivery.position == position)
     raised = list(findings_model.find(of.db, position=position))
     body, encoded = _body(delivery.body)

@@ -17,9 +17,10 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
-from projections.follow import Checkpoint, read_checkpoint, read_log_view, views_errors
+from projections.follow import Checkpoint, completed, read_checkpoint, read_log, views_errors
 from tracker.errors import StoreError
 from tracker.judging.log import LogView
+from tracker.judging.state import Session
 from tracker.rules import Rules
 from tracker.store import Tracker
 
@@ -75,6 +76,11 @@ class Snapshot:
         """The moment up to which time has passed in them."""
         return self.checkpoint.as_of
 
+    def completed(self, session: Session, moment: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
+        completed(self.db.conn, self.rules, session, self.as_of if moment is None else moment, moment)
+        return session
+
 
 @contextmanager
 def snapshot(state: State) -> Iterator[Snapshot]:
@@ -88,7 +94,7 @@ def snapshot(state: State) -> Iterator[Snapshot]:
             with closing(_connect(path)) as connection:
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
-                log = read_log_view(connection)
+                _, _, log = read_log(connection)
                 yield Snapshot(state.tracker, live.rules, Database(connection), checkpoint, log, live.now())
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):

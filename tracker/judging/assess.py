@@ -260,6 +260,11 @@ def _next_change(assessment: Assessment) -> datetime | None:
     now = assessment.context.as_of
     if now is None:
         return None
+    for aggregate in assessment.session.aggregates.values():
+        for one in aggregate.alternatives:
+            overdue = ending(aggregate.lifecycle, one.runs[-1], assessment.context) if one.runs else None
+            if overdue is not None:
+                assessment.changes.append(overdue.at)
     at = min((at for at in assessment.changes if at > now), default=None)
     return None if at is None else moment(at)
 

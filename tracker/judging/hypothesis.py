@@ -63,7 +63,7 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
         position: Its place in the store, or its line in the log.
         data: The webhook's ``data``, as it came.
         evidence: Whether the data can come only once: it names a file, a url or a clock time.
-        received_at: When it was received; ``None`` where the log does not say.
+        timed: Whether the log says when it was received.
     """
 
     step: Step
@@ -71,7 +71,12 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
     position: int
     data: bytes
     evidence: bool = False
-    received_at: datetime | None = None
+    timed: bool = True
+
+    @property
+    def received_at(self) -> datetime | None:
+        """When it was received; ``None`` where the log does not say."""
+        return moment(self.at) if self.timed else None
 
 
 class Copy(msgspec.Struct, frozen=True, gc=False):

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from math import log
+from typing import TypeVar
 from zlib import crc32
 
 import attrs
@@ -37,36 +38,47 @@ __all__ = [
     "Backwards",
     "Habits",
     "LogView",
+    "Replay",
     "Silence",
     "Traffic",
     "Unsubscribed",
     "is_milestone",
     "milestone_before",
+    "view_of",
 ]
 
+N = TypeVar("N")
 SECOND = 1_000_000
+OLD = 1200 * SECOND
+"""A repeat that is older is none of a redelivery."""
 ENOUGH = 300
 """Bodies that can come only once, before the delay profile is believed,"""
 ENOUGH_STEPS = 1000
 """and steps that came in order, before the learned lateness is."""
 SESSIONS_OF_ROOM, SESSIONS_OF_LOG = 2, 3
 """Sessions that went on to a later step before a type counts as not subscribed."""
-MOST_COPIES = 20_000
+MOST_COPIES = 4_000
 """Certain copies that are kept to tell bursts."""
-_FIRST_MILESTONES = (100, 200, 500, 1_000, 2_000, 5_000)
-_MILESTONE = 10_000
+REPLAYED = 12
+"""Deliveries of a stretch of ``STRETCH`` that repeat earlier ones, before it counts as a replay."""
+STRETCH = 20
+MOST_STRETCHES = 4096
 
 
 def is_milestone(position: int) -> bool:
-    """Whether the view of a log that grows changes behind this position."""
-    return position in _FIRST_MILESTONES or (position > 0 and position % _MILESTONE == 0)
+    """Whether the view of a log that grows changes behind this position: 100, 200, 500, 1,000, 2,000 …
+
+    The distance grows with the log, so that what is looked at again at each of them is, in all, in proportion to it.
+    """
+    return position >= 100 and milestone_before(position) == position
 
 
 def milestone_before(position: int) -> int:
     """The last milestone up to a position; 0 if there is none."""
-    if position >= _MILESTONE:
-        return position - position % _MILESTONE
-    return max((one for one in _FIRST_MILESTONES if one <= position), default=0)
+    if position < 100:
+        return 0
+    power = int(10 ** (len(str(position)) - 1))
+    return power * max(one for one in (1, 2, 5) if one * power <= position)
 
 
 @cache
@@ -107,6 +119,9 @@ class Habits:
         thinned: Of so many bursts, as a power of two, one is kept.
         steps: Steps that came in order.
         overtaken: Delay, as a bin -> steps that came after one that follows them.
+        repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
+            redelivery, and the sum of their ages.
+        oldest, newest: Receive times, in microseconds.
     """
 
     rooms: dict[str, Room] = attrs.field(factory=dict)
@@ -120,6 +135,16 @@ class Habits:
     thinned: int = 0
     steps: int = 0
     overtaken: dict[int, int] = attrs.field(factory=dict)
+    repeats: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    oldest: int | None = None
+    newest: int | None = None
+
+    def saw_time(self, at: int) -> None:
+        """Something was received."""
+        if self.newest is None or at > self.newest:
+            self.newest = at
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
 
     def saw_type(self, webhook_type: str, meeting_id: str | None) -> None:
         """A type came for the first time in a session."""
@@ -145,8 +170,11 @@ class Habits:
         else:
             self.others += 1
 
-    def saw_equal(self, at: int, age: int, stream: str, *, evidence: bool) -> None:
+    def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
+        if age > OLD:
+            count, total = self.repeats.get(position // STRETCH, (0, 0))
+            self.repeats[position // STRETCH] = count + 1, total + age
         ages = self.copies if evidence else self.doubtful
         place = age_bin(age)
         ages[place] = ages.get(place, 0) + 1
@@ -167,21 +195,30 @@ class Habits:
             room = self.rooms.setdefault(meeting_id, Room())
             room.twice |= theirs.twice | (room.once & theirs.once)
             room.once |= theirs.once
-        for mine, more in (
-            (self.sessions, other.sessions),
-            (self.ended, other.ended),
-            (self.copies, other.copies),
-            (self.doubtful, other.doubtful),
-            (self.overtaken, other.overtaken),
-        ):
-            for name, count in more.items():  # type: ignore[attr-defined]
-                mine[name] = mine.get(name, 0) + count  # type: ignore[index, attr-defined]
+        _add(self.sessions, other.sessions)
+        _add(self.ended, other.ended)
+        _add(self.copies, other.copies)
+        _add(self.doubtful, other.doubtful)
+        _add(self.overtaken, other.overtaken)
+        for stretch, (count, ages) in other.repeats.items():
+            before = self.repeats.get(stretch, (0, 0))
+            self.repeats[stretch] = before[0] + count, before[1] + ages
+        for at in (other.oldest, other.newest):
+            if at is not None:
+                self.saw_time(at)
         self.bodies += other.bodies
         self.others += other.others
         self.steps += other.steps
         self.thinned = max(self.thinned, other.thinned)
         self.bursts = [one for one in (*self.bursts, *other.bursts) if self._is_kept(one)]
         self._thin()
+
+    def prune(self) -> None:
+        """Forgets single repeats of long ago; only where nothing is added up."""
+        if len(self.repeats) > MOST_STRETCHES:
+            newest = max(self.repeats) - 64
+            kept = {at: one for at, one in self.repeats.items() if one[0] >= REPLAYED or at >= newest}
+            self.repeats = dict(list(kept.items())[-MOST_STRETCHES:])
 
     def _keep(self, burst: tuple[int, int, int]) -> None:
         if self._is_kept(burst):
@@ -195,6 +232,11 @@ class Habits:
         while len(self.bursts) > MOST_COPIES:
             self.thinned += 1
             self.bursts = [one for one in self.bursts if self._is_kept(one)]
+
+
+def _add(counts: dict[N, int], more: dict[N, int]) -> None:
+    for name, count in more.items():
+        counts[name] = counts.get(name, 0) + count
 
 
 def age_bin(age: int) -> int:
@@ -316,6 +358,16 @@ class Unsubscribed:
 
 
 @attrs.frozen
+class Replay:
+    """A stretch of the log that repeats an earlier one, ``age`` microseconds later on the average."""
+
+    first: int
+    last: int
+    deliveries: int
+    age: int
+
+
+@attrs.frozen
 class LogView:
     """What a log says at one moment; see the module's text. It does not change.
 
@@ -323,62 +375,79 @@ class LogView:
         habits: Counted up to that moment; nobody may change them afterwards.
         silences: In which nothing came.
         backwards: Where clocks went back.
-        span: From the oldest to the newest receive time.
     """
 
     habits: Habits = attrs.field(factory=Habits)
     silences: tuple[Silence, ...] = ()
     backwards: tuple[Backwards, ...] = ()
-    span: timedelta = timedelta(0)
-    _profile: _Profile = attrs.field(init=False)
-    _lacking: frozenset[str] = attrs.field(init=False)
+    profile: _Profile = attrs.field(repr=False, eq=False)
+    unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
 
-    @_profile.default
+    @profile.default
     def _profile_of(self) -> _Profile:
         return _Profile(self.habits)
 
-    @_lacking.default
-    def _lacking_of(self) -> frozenset[str]:
-        return frozenset(one.type for one in self.unsubscribed())
+    @unsubscribed.default
+    def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
+        return tuple(_never_came(self.habits))
+
+    def known_by(self, position: int | None = None, time: datetime | None = None) -> LogView:
+        """The same, with no silence that was not over right after a position, or at a moment."""
+        if position is None and time is None:
+            return self
+
+        def known(one: Silence | Backwards) -> bool:
+            if position is not None:
+                return one.position <= position
+            until = one.until if isinstance(one, Silence) else one.at
+            return time is None or until <= time
+
+        return attrs.evolve(
+            self,
+            silences=tuple(filter(known, self.silences)),
+            backwards=tuple(filter(known, self.backwards)),
+        )
 
     @property
     def has_profile(self) -> bool:
         """Whether enough is known to say how likely a copy is."""
-        return self._profile.enough
+        return self.profile.enough
 
     def copy_price(self, at: int, age: int) -> tuple[bool, float]:
         """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
-        share = self._profile.share(at, age)
+        share = self.profile.share(at, age)
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
 
     def lateness(self, window: int) -> int:
         """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
-        return window if self._profile.late is None else min(window, self._profile.late)
+        return window if self.profile.late is None else min(window, self.profile.late)
 
     def lacking(self, meeting_id: str | None) -> frozenset[str]:
         """The webhook types to which a room, or the whole log, does not subscribe."""
         room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
-        if room is None or not room.twice:
-            return self._lacking
-        return self._lacking | _lacking_in(room.once, room.twice)
+        here = _lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
+        return here | {one.type for one in self.unsubscribed} if self.unsubscribed else here
 
-    def unsubscribed(self) -> Iterator[Unsubscribed]:
-        """The types that never came in the whole log, though enough sessions went on to what follows them."""
-        sessions = self.habits.sessions
-        for lifecycle, webhook_type, behind in _expected():
-            count = max((sessions.get(other, 0) for other in behind), default=0)
-            if not sessions.get(webhook_type) and count >= SESSIONS_OF_LOG:
-                yield Unsubscribed(lifecycle.name, webhook_type, count)
-        for lifecycle, webhook_type, begun in _ends():
-            if sessions.get(webhook_type):
-                continue
-            if lifecycle.frame:
-                count = max((sessions.get(other, 0) for other in sessions), default=0)
-                count = count if self.span >= timedelta(days=1) else 0
-            else:
-                count = max((self.habits.ended.get(other, 0) for other in begun), default=0)
-            if count >= SESSIONS_OF_LOG:
-                yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
+    def rooms_without(self) -> dict[str, int]:
+        """Webhook type -> rooms that do not subscribe to it, though others do."""
+        found: dict[str, int] = {}
+        nobody = {one.type for one in self.unsubscribed}
+        for room in self.habits.rooms.values():
+            for webhook_type in _lacking_in(room.once, room.twice) - nobody if room.twice else ():
+                found[webhook_type] = found.get(webhook_type, 0) + 1
+        return found
+
+    def replays(self) -> Iterator[Replay]:
+        """The stretches of the log that repeat earlier ones, as long as they are."""
+        run: list[int] = []
+        repeats = self.habits.repeats
+        for stretch in sorted(place for place, (count, _) in repeats.items() if count >= REPLAYED):
+            if run and stretch > run[-1] + 2:
+                yield _replay(run, repeats)
+                run = []
+            run.append(stretch)
+        if run:
+            yield _replay(run, repeats)
 
     def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
         """The silence in which what is missing between two moments could have come."""
@@ -502,21 +571,45 @@ def _lacking_in(once: int, twice: int) -> frozenset[str]:
     )
 
 
+def _never_came(habits: Habits) -> Iterator[Unsubscribed]:
+    """The types that never came in a whole log, though enough sessions went on to what follows them."""
+    sessions = habits.sessions
+    for lifecycle, webhook_type, behind in _expected():
+        count = max((sessions.get(other, 0) for other in behind), default=0)
+        if not sessions.get(webhook_type) and count >= SESSIONS_OF_LOG:
+            yield Unsubscribed(lifecycle.name, webhook_type, count)
+    for lifecycle, webhook_type, begun in _ends():
+        if sessions.get(webhook_type):
+            continue
+        count = max((habits.ended.get(other, 0) for other in begun), default=0)
+        if lifecycle.frame and habits.oldest is not None and habits.newest is not None:
+            long = habits.newest - habits.oldest >= _DAY
+            count = max(sessions.values(), default=0) if long else 0
+        if count >= SESSIONS_OF_LOG:
+            yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
+
+
+def _replay(stretches: list[int], repeats: dict[int, tuple[int, int]]) -> Replay:
+    count = sum(repeats[place][0] for place in stretches)
+    ages = sum(repeats[place][1] for place in stretches)
+    first, last = stretches[0] * STRETCH, stretches[-1] * STRETCH + STRETCH - 1
+    return Replay(first, last, count, ages // max(1, count))
+
+
+_DAY = 86_400 * SECOND
+_NONE: frozenset[str] = frozenset()
+
+
 def view_of(habits: Habits, traffic: Traffic) -> LogView:
     """What both say now. ``habits`` must not be changed afterwards."""
-    span = timedelta(0)
-    if traffic.newest is not None and traffic.oldest is not None:
-        span = traffic.newest - traffic.oldest
-    return LogView(habits, tuple(traffic.silences), tuple(traffic.backwards), span)
+    return LogView(habits, tuple(traffic.silences), tuple(traffic.backwards))
 
 
 def copied(habits: Habits) -> Habits:
     """The same habits, which nobody else will change."""
-    found = Habits()
+    found = Habits(thinned=habits.thinned)
     found.add(habits)
     return found
-
-
 
 
 NOTHING_KNOWN = LogView()

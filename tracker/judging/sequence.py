@@ -219,7 +219,7 @@ def _alike(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
-    ages = []
+    ages: list[int] = []
     for name, one in following.originals.items():
         before = run.originals.get(name)
         equal = before is not None and same_data(before.data, one.data)

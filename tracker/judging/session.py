@@ -66,6 +66,7 @@ class Observed:
         idle: Hours and longer in which nothing came: from when to when.
         types: The webhook types that came, as bits.
         active: Whether something of a lifecycle came.
+        named: What was found in this stream and is found once only.
     """
 
     stream: str
@@ -82,7 +83,7 @@ class Observed:
     idle: list[tuple[int, int]] = attrs.field(factory=list)
     types: int = 0
     active: bool = False
-    _named: set[str] = attrs.field(factory=set)
+    named: set[str] = attrs.field(factory=set)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -110,15 +111,24 @@ class Observed:
         for name in lifecycle.evident:
             if said.get(name):
                 evidence = True
-        one = Delivered(step, at, delivery.position, delivery.data, evidence, delivery.received_at)
+        timed = delivery.received_at is not None
+        one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
+        bit = bit_of(delivery.type or "")
         if habits is not None and self.session_id is not None:
-            self._learn(aggregate, one, delivery.type or "", habits)
+            if timed:
+                habits.saw_time(at)
+            if not self.types & bit:
+                habits.saw_type(delivery.type or "", self.meeting_id)
+                if lifecycle.frame and step.closes:
+                    habits.saw_end(self.types | bit)
+            self._learn(aggregate, one, habits)
+        self.types |= bit
         aggregate.steps |= 1 << lifecycle.rank[step.name]
         aggregate.deliveries.append(one)
 
     def name_before(self, names: Iterable[str]) -> None:
         """Says what was found in this stream before, which is found once only."""
-        self._named.update(names)
+        self.named.update(names)
 
     def _observe_time(self, delivery: Delivery) -> int:
         """The receive time; where the log does not say, that of the delivery before."""
@@ -145,24 +155,21 @@ class Observed:
     def _name(self, code: str, delivery: Delivery, at: int, value: str, what: str = "") -> None:
         """Notes what is found once only: of each type, each other meeting, each session."""
         name = f"{code} {what or value}"
-        if name not in self._named:
-            self._named.add(name)
+        if name not in self.named:
+            self.named.add(name)
             self.odd.append(_oddity(code, delivery, at, value))
 
-    def _learn(self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, habits: Habits) -> None:
-        lifecycle, bit = aggregate.lifecycle, bit_of(webhook_type)
-        if not self.types & bit:
-            self.types |= bit
-            habits.saw_type(webhook_type, self.meeting_id)
-            if lifecycle.frame and one.step.closes:
-                habits.saw_end(self.types)
+    def _learn(self, aggregate: ObservedAggregate, one: Delivered, habits: Habits) -> None:
+        """Tells the log's habits whether it equals an earlier one, and whether it came late."""
+        lifecycle = aggregate.lifecycle
         unique = lifecycle.frame or not (lifecycle.restarts or lifecycle.visits or lifecycle.stream)
         evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
         rank = lifecycle.rank[one.step.name]
         if aggregate.steps >> rank & 1:
             for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
                 if other.step is one.step and same_data(other.data, one.data):
-                    habits.saw_equal(one.at, max(0, one.at - other.at), self.stream, evidence=evidence)
+                    age = max(0, one.at - other.at)
+                    habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
                     return
         elif aggregate.steps:
             higher = aggregate.steps >> (rank + 1)

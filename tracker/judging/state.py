@@ -252,7 +252,8 @@ def _states(lifecycle: Lifecycle, run: Candidate) -> dict[int, tuple[str, str]]:
 
 
 def _state_at(states: Mapping[int, tuple[str, str]], position: int) -> str:
-    return next((after for place, (_, after) in reversed(states.items()) if place < position), ABSENT)
+    before = [after for place, (_, after) in states.items() if place < position]
+    return before[-1] if before else ABSENT
 
 
 @attrs.define(eq=False, slots=False)

@@ -49,12 +49,12 @@ def fill(of: Snapshot, asked: Values) -> Values:
     deliveries = list(of.tracker.history(name))
     if not deliveries:
         raise answers.unknown(of, name, "nothing is stored of it")
-    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log)
+    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     heard, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
         heard = _heard(deliveries, asked)
         then = asked["as_of"] if asked["at"] is None else None
-        moments, (session,) = shown.timeline(heard, of.rules, then, of.log.known_by(asked["at"], then))
+        moments, (session,) = shown.timeline(heard, of.rules, then, of.log.known_by(asked["at"], then), of.completed)
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),

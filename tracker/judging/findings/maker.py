@@ -119,6 +119,7 @@ class Assessment:
             confidence=round(confidence, 3),
             advice=entry.advice,
             alternatives=alternatives,
+            cause=self._cause(missing, since, at),
             deadline=moment(deadline) if deadline is not None else None,
             missing=missing,
             since=moment(since) if since is not None and self.observed.first_at is not None else None,
@@ -137,6 +138,15 @@ class Assessment:
             return "settled", None
         return ("undecided" if self.over else "provisional"), until
 
+    def _cause(self, missing: tuple[str, ...], since: int | None, at: int | None) -> str | None:
+        """The silence of the log in which what is missing could have come."""
+        silences = self.context.log.silences
+        if not missing or not silences or at is None or self.observed.first_at is None:
+            return None
+        since = since if since is not None else self.observed.first_at - _REACH
+        silence = self.context.log.silence_between(moment(since), moment(at))
+        return None if silence is None else f"L601 #{silence.position}"
+
     def types(self, aggregate: Aggregate, steps: Iterable[str]) -> tuple[str, ...]:
         """The webhook types of steps of an aggregate."""
         return tuple([aggregate.lifecycle.webhook_type(name) for name in steps])
@@ -148,4 +158,6 @@ class Assessment:
 
 
 _SURE = 0.9
+_REACH = 2 * 3600 * 1_000_000
+"""Before the first that is heard of a session whose start is not known, it may have begun."""
 _MOST_EVIDENCE = 20

@@ -1,0 +1,82 @@
+"""Findings about the log as a whole: L601, L602, L603 and T308."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tracker.findings import CATALOGUE, Finding, Severity
+from tracker.judging.hypothesis import micros
+from tracker.judging.log import LogView
+from tracker.judging.words import duration
+from tracker.rules import Rules
+
+__all__ = ["STREAM", "of_log"]
+
+STREAM = "log:"
+"""In place of a session's stream, for what is found about the log."""
+
+
+def of_log(log: LogView, rules: Rules) -> Iterator[Finding]:
+    """What is found about the log itself, numbered from 1."""
+    for number, found in enumerate(_found(log, rules), 1):
+        found.number = -number  # those of sessions count upwards, so two at one position differ
+        yield found
+
+
+def _found(log: LogView, rules: Rules) -> Iterator[Finding]:
+    for one in log.backwards:
+        words = {"type": one.type, "value": one.source or "the log"}
+        words["delay"] = duration(micros(one.before) - micros(one.at))
+        yield _make("T308", rules, words, position=one.position, at=one.at)
+    for silence in log.silences:
+        words = {"value": str(silence.live), "type": str(silence.of)}
+        words["delay"] = duration(micros(silence.until) - micros(silence.since))
+        found = _make("L601", rules, words, position=silence.position, at=silence.until)
+        found.since = silence.since
+        yield found
+    for replay in log.replays():
+        words = {"value": f"{replay.deliveries:,}", "type": f"#{replay.last}", "delay": duration(replay.age)}
+        yield _make("L602", rules, words, position=replay.first)
+    for missing in log.unsubscribed:
+        words = {"type": missing.type, "value": f"in {missing.sessions:,} sessions"}
+        severity: Severity | None = "warning" if missing.is_end else None
+        yield _make("L603", rules, words, lifecycle=missing.lifecycle, type=missing.type, severity=severity)
+    for webhook_type, rooms in sorted(log.rooms_without().items()):
+        words = {"type": webhook_type, "value": f"in {rooms:,} {'room' if rooms == 1 else 'rooms'}"}
+        yield _make("L603", rules, words, type=webhook_type)
+
+
+def _make(
+    code: str,
+    rules: Rules,
+    words: dict[str, str],
+    *,
+    position: int | None = None,
+    at: datetime | None = None,
+    lifecycle: str | None = None,
+    type: str | None = None,
+    severity: Severity | None = None,
+) -> Finding:
+    entry = CATALOGUE[code]
+    return Finding(
+        number=0,
+        code=code,
+        slug=entry.slug,
+        severity=rules.severity.get(code) or severity or entry.severity,
+        verdict="settled",
+        session_id=None,
+        meeting_id=None,
+        lifecycle=lifecycle,
+        key={},
+        run=None,
+        position=position,
+        evidence=() if position is None else (position,),
+        at=at,
+        state_before=None,
+        state_after=None,
+        expected=(),
+        message=entry.message.format_map(words),
+        advice=entry.advice,
+        type=type,
+    )

@@ -1,0 +1,156 @@
+"""X406: sessions of one meeting that were live at the same time. A room has one session at a time.
+
+A session is seen as a ``Span``, which holds all that another session of its meeting must know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from tracker.findings import CATALOGUE, Finding
+from tracker.judging.state import Session
+from tracker.rules import Rules
+
+__all__ = ["Span", "overlapping", "overlaps", "rival", "span"]
+
+ENDED = ("session-ended",)
+
+
+@attrs.frozen
+class Span:
+    """When a session was.
+
+    Attributes:
+        occupied: The positions from and to which somebody was inside (``None``: still is).
+        idle: Times in which nothing came for so long that it was presumed to have ended.
+        others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
+    """
+
+    stream: str
+    meeting_id: str | None
+    first_position: int
+    began: datetime | None
+    last_seen: datetime | None
+    end_position: int | None
+    end_heard: datetime | None
+    last_position: int = 0
+    occupied: tuple[tuple[int, int | None], ...] = ()
+    idle: tuple[tuple[datetime, datetime], ...] = ()
+
+
+def span(session: Session) -> Span:
+    """What other sessions of its meeting must know of a session."""
+    return Span(
+        session.stream,
+        session.meeting_id,
+        session.first_position or 0,
+        session.first_seen_at,
+        session.last_seen_at,
+        session.end_position,
+        session.end_heard,
+        session.last_position or 0,
+        tuple(_occupied(session)),
+        tuple(session.idle),
+    )
+
+
+def _occupied(session: Session) -> Iterator[tuple[int, int | None]]:
+    """The visits of a session laid over each other. One whose end was not reported lasts until the next begins."""
+    visits: list[tuple[int, int | None]] = []
+    for aggregate in session.aggregates.values():
+        until = session.end_position
+        for visit in reversed(aggregate.runs if aggregate.lifecycle.visits else ()):
+            positions = [one.position for one in visit.candidate.originals.values()]
+            visits.append((min(positions), max(positions) if visit.candidate.closed else until))
+            until = min(positions)
+    begin, end = None, None
+    for came, left in sorted(visits, key=lambda visit: visit[0]):
+        if begin is not None and end is not None and came > end:
+            yield begin, end
+            begin = None
+        end = left if begin is None or left is None else end and max(left, end)
+        begin = came if begin is None else begin
+    if begin is not None:
+        yield begin, end
+
+
+def rival(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
+    """The session of the same meeting that was live when this one began."""
+    live = (other for other in others if _was_live(other, this, rules))
+    return min(live, key=lambda other: other.first_position, default=None)
+
+
+def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Iterator[tuple[Span, Finding]]:
+    """The sessions of one meeting that began while another one of them was live, each with its X406."""
+    before: dict[str, Span] = {}
+    for this in sorted(spans, key=lambda one: one.first_position):
+        over = []
+        for other in before.values():
+            if _was_live(other, this, rules):
+                yield this, overlapping(this, other, rules, as_of)
+                break
+            if other.last_position < this.first_position:
+                over.append(other.stream)  # nothing more comes of it, so it never will be again
+        for stream in over:
+            del before[stream]
+        before[this.stream] = this
+
+
+def _was_live(other: Span, this: Span, rules: Rules) -> bool:
+    """Whether a session was live when this one began. One that all had left is over, though nobody said so."""
+    here = this.first_position
+    if other.stream == this.stream or other.first_position > here:
+        return False
+    if other.end_position is not None:
+        if other.end_position < here:
+            return False
+        if this.began is None or other.end_heard is None or other.end_heard - this.began <= rules.lateness:
+            return False
+    ends = [left for came, left in other.occupied if came < here]
+    if ends and not any(left is None or left > here for left in ends):
+        return False
+    return not _was_idle(other, this.began, rules)
+
+
+def _was_idle(one: Span, at: datetime | None, rules: Rules) -> bool:
+    if at is None or one.last_seen is None:
+        return False
+    lasts = [*one.idle, (one.last_seen, datetime.max.replace(tzinfo=UTC) - timedelta(days=1))]
+    return any(since + rules.session_idle <= at < until for since, until in lasts)
+
+
+def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
+    """X406, as it stands at ``as_of``: the other session's end may still come late."""
+    entry, position = CATALOGUE["X406"], this.first_position
+    deadline = None if this.began is None else this.began + rules.lateness
+    found = Finding(
+        number=0,
+        code=entry.code,
+        slug=entry.slug,
+        severity=rules.severity_of(entry.code),
+        verdict="settled",
+        session_id=this.stream,
+        meeting_id=this.meeting_id,
+        lifecycle="session",
+        key={},
+        run=None,
+        position=position,
+        evidence=(other.first_position, position),
+        at=this.began,
+        state_before=None,
+        state_after=None,
+        expected=(),
+        message=entry.message.format_map({"value": other.stream}),
+        advice=entry.advice,
+        deadline=deadline,
+        missing=ENDED,
+        since=other.began,
+    )
+    if other.end_position is None and deadline is None:
+        found.verdict = "undecided"
+    elif other.end_position is None and (as_of is None or deadline is None or as_of < deadline):
+        found.verdict = "provisional"
+    return found

@@ -1,0 +1,76 @@
+"""Many sessions under way: the one way to drive the judging.
+
+Whoever follows a store, audits a log or draws a timeline puts deliveries in and asks for sessions as they
+stand. What differs between them is where a session comes from that is not in memory: from the store's
+stream, from a temporary file, or, where everything is kept, from nowhere. That is ``recall``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import attrs
+
+from tracker.judging.assess import assess
+from tracker.judging.log import NOTHING_KNOWN, Habits, LogView
+from tracker.judging.session import Observed
+from tracker.judging.state import Session
+from tracker.rules import Rules
+from tracker.webhook import Delivery
+
+__all__ = ["Sessions", "nothing_before"]
+
+Recall = Callable[[str, int | None], Observed | None]
+"""Gives what came of a stream before a position (``None``: all that is known); ``None`` if nothing did."""
+
+
+def nothing_before(_stream: str, _before: int | None) -> Observed | None:
+    """The memory of whoever keeps everything."""
+    return None
+
+
+@attrs.define(eq=False)
+class Sessions:
+    """Sessions (and other streams) by their stream.
+
+    Attributes:
+        rules: By which they are judged.
+        recall: Where a session comes from that is not in memory.
+        habits: What the log learns of its sessions; ``None`` where that is known already.
+        observed: Those in memory, the one used last at the end.
+    """
+
+    rules: Rules
+    recall: Recall = nothing_before
+    habits: Habits | None = None
+    observed: dict[str, Observed] = attrs.field(factory=dict)
+
+    def observe(self, delivery: Delivery) -> Observed:
+        """Takes in the next delivery of its stream."""
+        observed = self.observed.pop(delivery.stream, None) or self.recall(delivery.stream, delivery.position)
+        observed = observed or Observed(delivery.stream, delivery.session_id)
+        self.observed[delivery.stream] = observed
+        observed.observe(delivery, self.habits)
+        return observed
+
+    def assessed(
+        self, stream: str, as_of: datetime | None, log: LogView = NOTHING_KNOWN, *, over: bool = False
+    ) -> Session:
+        """A stream as it stands at a moment. Raises ``KeyError`` where nothing came of it."""
+        observed = self.observed.get(stream) or self.recall(stream, None)
+        if observed is None:
+            raise KeyError(stream)
+        self.observed[stream] = observed
+        return assess(observed, as_of, self.rules, log, over=over)
+
+    def all_assessed(
+        self, as_of: datetime | None, log: LogView = NOTHING_KNOWN, *, over: bool = False
+    ) -> Iterator[Session]:
+        """Every stream in memory as it stands at a moment."""
+        return (assess(one, as_of, self.rules, log, over=over) for one in self.observed.values())
+
+    def keep(self, most: int) -> None:
+        """Forgets those used least recently, so that at most so many stay in memory."""
+        for stream in list(self.observed)[: max(0, len(self.observed) - most)]:
+            del self.observed[stream]
