@@ -8,15 +8,15 @@ assessed anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import attrs
 import msgspec
 
-from projections.status import Values, finding, with_accepted
+from projections.status import Values, finding
 from tracker.envelope import Received, isoformat
-from tracker.findings import CATALOGUE, Finding
+from tracker.findings import CATALOGUE, SEVERITIES, Finding
 from tracker.judging.assess import assess_all, assessment_of
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis, moment
@@ -110,9 +110,9 @@ class Explained:
     counterfactual: str = ""
 
     @property
-    def is_harmless(self) -> bool:
-        """Whether nothing worse is found than an info."""
-        return all(found.severity == "info" for found in self.findings)
+    def gravity(self) -> int:
+        """How grave its gravest finding is: 0 for an info or none, 2 for an error."""
+        return max((SEVERITIES.index(found.severity) for found in self.findings), default=0)
 
 
 @attrs.frozen
@@ -129,27 +129,31 @@ def explain(
     rules: Rules,
     as_of: datetime | None = None,
     log: LogView = NOTHING_KNOWN,
+    completed: Callable[[Session], Session] = lambda session: session,
 ) -> Explanation | None:
-    """Why the session of these deliveries is judged as it is; ``None`` if there are none."""
+    """Why the session of these deliveries is judged as it is; ``None`` if there are none.
+
+    ``log`` is what the whole log says; ``completed`` adds what sessions say of each other.
+    """
     heard = list(deliveries)
     observed = observe_all(heard)
     if observed is None:
         return None
     made = assessment_of(observed, as_of, rules, log)
-    session, checked = with_accepted(made.session, rules), _Checked(heard, rules, as_of, log)
+    session, checked = completed(made.session), _Checked(heard, rules, as_of, log)
     by_aggregate: dict[tuple[str, frozenset[tuple[str, str]]], list[Finding]] = {}
     others: list[Finding] = []
     keys = {(name, frozenset(key)) for name, key in session.aggregates}
-    for one in session.findings:
-        where = (one.lifecycle or "", frozenset(one.key.items()))
-        (by_aggregate.setdefault(where, []) if where in keys else others).append(one)
+    for each in session.findings:
+        where = (each.lifecycle or "", frozenset(each.key.items()))
+        (by_aggregate.setdefault(where, []) if where in keys else others).append(each)
     explained = []
     for (name, key), aggregate in session.aggregates.items():
         found = tuple(by_aggregate.get((name, frozenset(key)), ()))
         one = _explained(aggregate, found, made.context, checked)
         if one.findings or one.rivals:
             explained.append(one)
-    explained.sort(key=lambda one: one.is_harmless)
+    explained.sort(key=lambda one: -one.gravity)
     return Explanation(session, tuple(explained), tuple(others))
 
 
@@ -333,9 +337,7 @@ class _Checked:
         self, aggregate: Aggregate, types: Sequence[str], after: int | None, before: int
     ) -> Iterator[Delivery]:
         """The log with one more webhook of each type, at a place; positions are counted anew."""
-        place = next(
-            number for number, one in enumerate(self.deliveries) if one.position == (after or before)
-        )
+        place = next(number for number, one in enumerate(self.deliveries) if one.position == (after or before))
         beside_it = self.deliveries[place]
         made = [_webhook(beside_it, aggregate, webhook_type) for webhook_type in types]
         place += after is not None
@@ -397,7 +399,8 @@ def _aggregate(one: Explained) -> Values:
             ],
         },
         "alternatives": [
-            {**_values(rival), "differs": [attrs.asdict(each) for each in rival.differs]} for rival in one.rivals
+            {**_values(rival), "differs": [attrs.asdict(each) for each in rival.differs]}
+            for rival in one.rivals
         ],
         "counterfactual": one.counterfactual or None,
     }

@@ -326,13 +326,12 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
 
 
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
-    rows = [(one, run) for one in media for run in one.runs]
-    named = [_run_name(one, run) for one, run in rows]
+    rows = [(_run_name(one, run), run) for one in media for run in one.runs]
     states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
-    for (one, run), name, state in zip(rows, named, states, strict=True):
+    for (name, run), state in zip(rows, states, strict=True):
         line = Text.assemble(
             (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
-            f"  {name:<{max(map(len, named))}}  {_span(run)}",
+            f"  {name:<{max(len(name) for name, _ in rows)}}  {_span(run)}",
         )
         out.print(line, soft_wrap=True)
         for url in filter(None, map(first_url, run.files)):
