@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
-from tracker.lifecycle import camel_case
+from tracker.lifecycle import ABSENT, Lifecycle, Step, camel_case
 
 WIDTH = 80
 """Columns of a terminal. A single name that is longer than its column is kept whole."""

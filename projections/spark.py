@@ -4,8 +4,9 @@ The functions that judge are those of an audit in one process. What is different
 
 1. Every log is read where a worker is free, and numbered there; of an archive in Parquet, the rows in the order
    of their positions. What concerns the whole log is told in few bytes beside it.
-2. The driver hears these in their order (``tracker.traffic``), for they are judged one after the other.
-3. The deliveries of a session come together in their order, and are folded one session at a time.
+2. The driver goes through these in their order (``tracker.judging.log.Traffic``).
+3. The deliveries of a session come together in their order. What the log learns of its sessions is counted part
+   by part and added up; with that, each session is assessed, one at a time.
 4. The sessions of a meeting come together, and those that overlap are told.
 
 The driver keeps what it tells on disk: the findings, and of each session nothing else.
@@ -39,11 +40,13 @@ from projections.reports.data import document
 from tracker import envelope
 from tracker.errors import LogError, TrackerError, UsageError
 from tracker.findings import Finding
+from tracker.judging.assess import assess
+from tracker.judging.log import Habits, LogView, Traffic, view_of
+from tracker.judging.overlaps import Span, overlaps, span
+from tracker.judging.session import Observed
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Line, Log, Oddities, Oddity
 from tracker.rules import Rules
-from tracker.session import Session, conclude, judge
-from tracker.traffic import Span, Traffic, dated, overlaps, span
 from tracker.webhook import UNROUTED, Delivery, parse
 
 Batches = Iterator[pa.RecordBatch]
@@ -73,6 +76,7 @@ JUDGED = pa.schema(
         ("status", pa.binary()),
     ]
 )
+LEARNED = pa.schema([("habits", pa.binary())])
 STATES = (
     "session_id",
     "meeting_id",
@@ -99,6 +103,7 @@ class _Account:
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_heard = msgspec.msgpack.Decoder(list[_Heard]).decode
+_unpack_habits = msgspec.msgpack.Decoder(Habits).decode
 _unpack_account = msgspec.msgpack.Decoder(_Account).decode
 _unpack_findings = msgspec.msgpack.Decoder(list[Finding]).decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
@@ -152,24 +157,26 @@ def audit(
     read.count()  # all of it at once: what follows goes through it part by part
     traffic, deliveries = _traffic(read, paths, logs, rules)
     begins = [before for before, _ in logs.begins]
-    fold = partial(_fold, begins=begins, rules=rules, as_of=as_of or traffic.newest, states=out is not None)
-    judged = (
+    sorted_ = (
         read.where(f"kind = {DELIVERY}")
         .repartition("stream")
         .sortWithinPartitions("stream", "file", "number")
-        .mapInArrow(fold, _ddl(JUDGED))
         .persist(StorageLevel.DISK_ONLY)
     )
+    log = view_of(_learned(sorted_, begins), traffic)
+    at = as_of or traffic.newest
+    fold = partial(_fold, begins=begins, rules=rules, as_of=at, log=log, states=out is not None)
+    judged = sorted_.mapInArrow(fold, _ddl(JUDGED)).persist(StorageLevel.DISK_ONLY)
     overlaps = (
         judged.where("is_session AND meeting_id IS NOT NULL")
         .repartition("meeting_id")
         .sortWithinPartitions("meeting_id", "stream")
-        .mapInArrow(partial(_overlap, rules=rules, as_of=as_of or traffic.newest), _ddl(JUDGED))
+        .mapInArrow(partial(_overlap, rules=rules, as_of=at), _ddl(JUDGED))
     )
     if out is not None:
         _write_states(judged, out)
     sessions = judged.where("is_session").count()
-    return gathered(traffic, rules, sessions, deliveries, _found(judged), _found(overlaps)), logs
+    return gathered(log, traffic, rules, sessions, deliveries, _found(judged), _found(overlaps)), logs
 
 
 def is_archive(path: str) -> bool:
@@ -276,7 +283,7 @@ def _traffic(read: DataFrame, paths: list[str], logs: Logs, rules: Rules) -> tup
             logs.begins.append((logs.lines, paths[file]))
         if row.kind == HEARD:
             for heard in _unpack_heard(bytes(row.told)):
-                traffic.hear(_of_traffic(logs.lines, *heard), rules)
+                traffic.observe(_of_traffic(logs.lines, *heard), rules)
                 deliveries += 1
         else:
             account = _unpack_account(bytes(row.told))
@@ -319,14 +326,47 @@ def _add(total: Oddities, more: Oddities) -> None:
 # -- judging ---------------------------------------------------------------------------------------
 
 
+def _learned(read: DataFrame, begins: list[int]) -> Habits:
+    """What the log learns of all its sessions."""
+    total = Habits()
+    for row in read.mapInArrow(partial(_learn, begins=begins), _ddl(LEARNED)).toLocalIterator():
+        total.add(_unpack_habits(bytes(row.habits)))
+    return total
+
+
+def _learn(batches: Batches, *, begins: list[int]) -> Batches:
+    habits = Habits()
+    for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
+        if not stream.startswith(UNROUTED):
+            _observed(stream, came, habits)
+    yield _batch([(_pack(habits),)], LEARNED)
+
+
+def _observed(stream: str, came: Iterable[Delivery], habits: Habits | None = None) -> Observed:
+    observed: Observed | None = None
+    for delivery in came:
+        observed = observed or Observed(stream, delivery.session_id)
+        observed.observe(delivery, habits)
+    assert observed is not None, "there is a row of it"
+    return observed
+
+
 def _fold(
-    batches: Batches, *, begins: list[int], rules: Rules, as_of: datetime | None, states: bool
+    batches: Batches,
+    *,
+    begins: list[int],
+    rules: Rules,
+    as_of: datetime | None,
+    log: LogView,
+    states: bool,
 ) -> Batches:
     """Sessions from their deliveries, which come in order; never more than one is held."""
     rows = []
-    for stream, heard in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
-        judge_stream = _alone if stream.startswith(UNROUTED) else _one
-        rows.append(judge_stream(stream, heard, rules, as_of, states=states))
+    for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
+        if stream.startswith(UNROUTED):
+            rows.append(_alone(stream, came, rules))
+        else:
+            rows.append(_one(_observed(stream, came), rules, as_of, log, states=states))
         if len(rows) >= BATCH:
             yield _batch(rows, JUDGED)
             rows = []
@@ -340,35 +380,31 @@ def _deliveries(batches: Batches, begins: list[int]) -> Iterator[Delivery]:
             yield parse(envelope.decode(line), begins[file] + number)
 
 
-def _alone(stream: str, heard: Iterable[Delivery], rules: Rules, *_: Any, **__: Any) -> tuple[Any, ...]:
+def _alone(stream: str, came: Iterable[Delivery], rules: Rules) -> tuple[Any, ...]:
     """Each stands alone; only what its stream named is known."""
     named, found = set[str](), list[Finding]()
-    for delivery in heard:
-        alone = Session(stream, named=named)
-        judge(alone, delivery, rules)
-        found += alone.findings
+    for delivery in came:
+        alone = Observed(stream)
+        alone.name_before(named)
+        alone.observe(delivery)
+        named |= alone.named
+        found += assess(alone, None, rules).findings
     return stream, None, None, False, _pack(found), None, None
 
 
 def _one(
-    stream: str, heard: Iterable[Delivery], rules: Rules, as_of: datetime | None, *, states: bool
+    observed: Observed, rules: Rules, as_of: datetime | None, log: LogView, *, states: bool
 ) -> tuple[Any, ...]:
-    session: Session | None = None
-    for delivery in heard:
-        session = session or Session(stream, delivery.session_id)
-        judge(session, delivery, rules)
-    assert session is not None, "there is a row of it"
-    session = conclude(session, as_of, rules)
-    found = list(dated(session))
+    session = assess(observed, as_of, rules, log, over=True)
     told = status.status(session) if states else None
     if told is not None:
-        del told["findings"]  # what the whole log says of them is not known here
+        del told["findings"]  # they have a table of their own
     return (
         session.stream,
         session.meeting_id,
         session.state,
         session.session_id is not None,
-        _pack(found) if found else None,
+        _pack(session.findings) if session.findings else None,
         _pack(span(session)),
         document(told) if told is not None else None,
     )

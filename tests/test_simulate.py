@@ -4,8 +4,6 @@ import base64
 import gzip
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +22,7 @@ from tracker import envelope
 from tracker.envelope import SIGNATURE_HEADER
 from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
-from tracker.simulate import RARELY_SUBSCRIBED, START, as_json, simulate
+from tracker.simulate import HABITS, RARELY_SUBSCRIBED, START, TROUBLE, as_json, simulate
 from tracker.simulate.faults import FAULTS
 from tracker.simulate.meetings import draft
 from tracker.simulate.parts import Plan
@@ -358,6 +356,247 @@ def test_two_lefts_stand_side_by_side_when_one_was_late():
     assert min(abs(at - late.at) for at in lefts if at != late.at) < 6
 
 
+# -- habits ----------------------------------------------------------------------------------------
+
+of_meetings, of_delivery = (
+    pytest.mark.parametrize("habit", [one.name for one in HABITS.values() if one.kind == kind])
+    for kind in ("meetings", "delivery")
+)
+every_habit = pytest.mark.parametrize("habit", HABITS)
+
+
+@every_habit
+def test_with_a_habit_the_same_seed_gives_the_same_log_and_truth(habit):
+    one, other = (list(simulate(20, 3, 0.5, habits=[habit])) for _ in range(2))
+    assert [line.received for line in one] == [line.received for line in other]
+    assert list(map(as_json, truths(one))) == list(map(as_json, truths(other)))
+
+
+@every_habit
+def test_with_a_habit_every_meeting_is_over_with_its_last_line(habit):
+    lines, over = list(simulate(30, 4, 0.3, habits=[habit])), set()
+    for line in lines:
+        if line.truth:
+            assert line.truth.session_id not in over
+            over |= {line.truth.session_id} if line.last else set()
+    assert len(over) == 30
+    assert [line.position for line in lines] == list(range(1, len(lines) + 1))
+
+
+@every_habit
+def test_one_receiver_never_goes_back_in_time(habit):
+    times = defaultdict(list)
+    for line in simulate(30, 4, 0.3, habits=[habit]):
+        times[line.receiver].append(line.received.received_at)
+    assert [heard for heard in times.values() if heard != sorted(heard)] == []
+    assert len(times) == HABITS[habit].receivers
+
+
+def replayed(lines):
+    """What a log says without faults and copies: the runs of each aggregate, a dict of positions each.
+
+    A step belongs to the oldest run that is open and has nothing of it or after it.
+    """
+    found = defaultdict(list)
+    for delivery, truth in deliveries(lines):
+        if truth is None or truth.copies:
+            continue
+        lifecycle, step = delivery.lifecycle, delivery.step
+        runs = found[truth.session_id, lifecycle.name, delivery.key]
+        fit = [
+            run
+            for run in runs
+            if max(lifecycle.rank[name] for name in run) < lifecycle.rank[step.name]
+            and not any(lifecycle.by_name[name].closes for name in run)
+        ]
+        if step.name in lifecycle.by_name and (not fit or step.name in ("starting", "joined")):
+            fit = [{}]
+            runs += fit
+        fit[0][step.name] = delivery.position
+    return found
+
+
+def told_as_replayed(found):
+    """The same from the truth."""
+    told = {}
+    for truth in found:
+        if truth.copies:
+            continue
+        told[truth.session_id, "session", ()] = [{step.step: step.position for step in truth.session}]
+        for one in truth.aggregates:
+            told[truth.session_id, one.lifecycle, one.key] = [
+                {step.step: step.position for step in run.steps} for run in one.runs
+            ]
+    return told
+
+
+@of_meetings
+def test_a_log_without_faults_replays_to_exactly_the_truth(habit):
+    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
+    found, told = replayed(lines), told_as_replayed(truths(lines))
+    assert told
+    assert {key: runs for key, runs in found.items() if key[1] != "participant"} == told
+
+
+@of_meetings
+def test_the_visits_of_a_log_without_faults_are_those_of_the_truth(habit):
+    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
+    at = {line.position: envelope.isoformat(line.received.received_at) for line in lines}
+    visits = {
+        (session, key[0][1]): [(at[run["joined"]], at[run["left"]]) for run in runs]
+        for (session, name, key), runs in replayed(lines).items()
+        if name == "participant"
+    }
+    assert visits == {
+        (truth.session_id, one.participant_id): [(visit.joined_at, visit.left_at) for visit in one.visits]
+        for truth in truths(lines)
+        if not truth.copies
+        for one in truth.participants
+    }
+
+
+@every_habit
+def test_the_truth_says_when_each_step_came_first(habit):
+    lines = {line.position: line for line in simulate(20, 6, 0.4, habits=[habit])}
+    for truth in truths(lines.values()):
+        for name, steps in [("session", truth.session)] + [
+            (one.lifecycle, run.steps) for one in truth.aggregates for run in one.runs
+        ]:
+            for step in (step for step in steps if step.position):
+                line = lines[step.position]
+                assert envelope.isoformat(line.received.received_at) == step.at
+                assert parse(line.received, 1).type == f"{name}-{step.step}"
+                assert step.position not in truth.copies
+
+
+def test_without_faults_a_meeting_with_a_habit_is_clean():
+    for habit in (one.name for one in HABITS.values() if one.kind == "meetings"):
+        assert [truth for truth in truths(simulate(20, 2, 0, habits=[habit])) if truth.faults] == []
+
+
+@of_delivery
+def test_a_habit_of_the_delivery_loses_nothing_and_makes_nothing_up(habit):
+    faults = 0 if habit == "fewer-types" else 0.2
+    before, after = (
+        Counter(line.received.body for line in simulate(60, 1, faults, habits=habits))
+        for habits in (["reused-rooms"], [habit, "reused-rooms"])
+    )
+    if habit == "fewer-types":
+        assert set(after) < set(before)
+    else:
+        assert set(after) == set(before)
+        assert before <= after
+
+
+@of_delivery
+def test_what_a_habit_of_the_delivery_touches_is_told_as_harmless(habit):
+    lines = list(simulate(150, 1, 0, habits=[habit]))
+    wrong = [one for truth in truths(lines) for one in truth.faults]
+    assert {one.name for one in wrong} == {"not-subscribed" if habit == "fewer-types" else habit}
+    assert {one.kind for one in wrong} == {"harmless"}
+
+
+def test_of_a_copy_the_body_came_before():
+    lines = {line.position: line for line in simulate(60, 1, 0, habits=["retry-hour"])}
+    copies = [position for truth in truths(lines.values()) for position in truth.copies]
+    for position in copies:
+        body = lines[position].received.body
+        assert any(lines[before].received.body == body for before in range(1, position))
+    assert copies
+
+
+def test_a_room_that_subscribes_to_fewer_types_never_hears_of_them():
+    lines = list(simulate(300, 1, 0.3, habits=["fewer-types"], unheard=()))
+    rooms = defaultdict(set)
+    for delivery, _ in deliveries(lines):
+        rooms[delivery.meeting_id].add(delivery.type)
+    lacking = {
+        (truth.meeting_id, one.type)
+        for truth in truths(lines)
+        for one in truth.faults
+        if one.name == "not-subscribed"
+    }
+    assert [(name, type) for name, type in lacking if type in rooms[name]] == []
+    assert {truth.fault for truth in truths(lines) if truth.meeting_id in dict(lacking)} == {None}
+    assert any(truth.fault for truth in truths(lines))
+
+
+@pytest.mark.parametrize(("habit", "count"), [("two-faults", 2), ("three-faults", 3)])
+def test_several_faults_of_a_meeting_are_about_different_things(habit, count):
+    found = [truth for truth in truths(simulate(60, 1, 0.5, habits=[habit])) if truth.fault]
+    assert {len(truth.faults) for truth in found} == {count}
+    for truth in found:
+        about = [(one.lifecycle, one.key) for one in truth.faults if one.lifecycle]
+        assert len(about) == len(set(about))
+
+
+@pytest.mark.parametrize("first", FAULTS)
+def test_any_fault_can_be_tried_after_any_other(first):
+    tried = Counter()
+    for second in FAULTS:
+        for seed in range(4):
+            dice = Random(f"{seed}/{second}")
+            must = tuple(dict.fromkeys((*FAULTS[first].must, *FAULTS[second].must)))
+            one = draft(Plan(0, "jvsg-8rjn-j304", 0.0, 1800.0, must=must, with_ids=False), dice, START)
+            tried[FAULTS[first].inject(one, dice) and FAULTS[second].inject(one, dice)] += 1
+    assert tried[True]
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("dropped-")])
+def test_the_truth_says_what_a_lost_webhook_was_about(fault):
+    for truth in truths(simulate(6, 1, 1, [fault], unheard=())):
+        (wrong,) = truth.faults
+        assert (wrong.name, wrong.kind, wrong.codes) == (fault, "real", FAULTS[fault].codes)
+        assert wrong.type == f"{wrong.lifecycle}-{fault.rpartition('-')[2]}"
+        if wrong.lifecycle not in ("session", "participant"):
+            (one,) = [
+                one for one in truth.aggregates if (one.lifecycle, one.key) == (wrong.lifecycle, wrong.key)
+            ]
+            lost = [step.step for step in one.runs[wrong.run - 1].steps if step.at is None]
+            assert lost == [fault.rpartition("-")[2]]
+
+
+def test_habits_can_be_combined():
+    lines = list(simulate(20, 1, 0, habits=["webinars", "midnight", "two-channels"]))
+    for truth in truths(lines):
+        assert len(truth.participants) > 100
+        assert truth.session[0].at[:10] < truth.session[1].at[:10]
+        assert truth.copies
+
+
+@pytest.mark.parametrize(("habit", "low", "high"), [("usual", 0.11, 0.19), ("rough", 0.43, 0.57)])
+def test_a_usual_log_has_a_seventh_and_a_rough_one_half_with_trouble(habit, low, high):
+    lines = [line for line in simulate(3000, 3, habits=[habit]) if line.truth]
+    odd = [line for line in lines if line.truth.fault or TROUBLE & set(line.truth.oddities)]
+    assert low < len(odd) / len(lines) < high
+
+
+def test_recordings_of_a_quarter_are_equal_but_for_their_files():
+    found = Counter()
+    for delivery, _ in deliveries(simulate(10, 1, 0, habits=["quarter"])):
+        if delivery.type == "recording-starting":
+            found[delivery.body] += 1
+    assert min(found.values()) > 2
+
+
+def sessions_of_rooms(habit):
+    """When the sessions of each meeting id began and ended."""
+    sessions = defaultdict(list)
+    for truth in truths(simulate(200, 1, 0, habits=[habit])):
+        sessions[truth.meeting_id].append((truth.session[0].sent_at, truth.session[1].sent_at))
+    return sessions.values()
+
+
+@of_meetings
+def test_in_one_room_a_session_ends_before_the_next_begins(habit):
+    for times in sessions_of_rooms(habit):
+        assert all(before[1] < after[0] for before, after in pairwise(sorted(times)))
+
+
+def test_a_room_that_is_used_all_day_has_many_sessions():
+    assert min(map(len, sessions_of_rooms("reused-rooms"))) > 5
+
+
 @pytest.mark.parametrize("arguments", [(3, 1, 1.5), (3, 1, 0.1, ["swaped"])])
 def test_a_share_that_is_none_and_a_fault_that_is_none_are_refused(arguments):
     with pytest.raises(UsageError) as raised:
@@ -406,6 +645,23 @@ def test_the_log_begins_when_it_is_said(run):
     assert out.startswith(b'{"received_at":"2030-02-0')
 
 
+def test_the_habits_are_listed_one_in_a_line(run):
+    code, out, _ = run("--habit", "list")
+    assert (code, [line.split()[0].decode() for line in out.splitlines()]) == (0, list(HABITS))
+
+
+def test_where_all_is_subscribed_to_a_long_log_lacks_no_type(run):
+    _, out, _ = run("--meetings", 2000, "--subscribed")
+    assert out == log(2000, 1, unheard=())
+    assert [name for name in RARELY_SUBSCRIBED if f'"{name}"'.encode() not in out] == []
+
+
+def test_two_receivers_write_a_log_each(run, tmp_path):
+    run("--meetings", 5, "--habit", "two-receivers", "--out", tmp_path / "day.jsonl.gz")
+    both = b"".join(gzip.decompress((tmp_path / f"day-{one}.jsonl.gz").read_bytes()) for one in (1, 2))
+    assert both == log(5, 1, habits=["two-receivers"])
+
+
 def test_the_list_tells_every_fault_in_one_line(run):
     code, out, _ = run("--list")
     assert (code, [line.split()[0].decode() for line in out.splitlines()]) == (0, list(FAULTS))
@@ -415,6 +671,7 @@ def test_the_list_tells_every_fault_in_one_line(run):
     "arguments",
     [
         ("--fault", "swaped"),
+        ("--habit", "ofice"),
         ("--faults", 2),
         ("--send", "http://localhost:1/"),
         ("--key", "key.pem"),
@@ -517,32 +774,3 @@ def test_a_key_that_is_none_is_told_with_a_hint(tmp_path, content):
     with pytest.raises(UsageError) as raised:
         send.signer(tmp_path / "key.pem")
     assert "openssl" in raised.value.hint
-
-
-# -- the benchmark ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """What the benchmark prints of a small log."""
-    benchmark = ROOT / "tests" / "benchmarks" / "judging.py"
-    done = subprocess.run(
-        [sys.executable, benchmark, "--meetings", "1200", "--seeds", "1"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *sys.path)))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_the_benchmark_has_a_row_for_every_fault_and_for_what_is_odd(benchmark):
-    odd = {"in-step", "in-step-exactly", "short-runs", "restless", "overnight", "two-channels", "again"}
-    assert [name for name in (*FAULTS, *odd) if f"| {name} " not in benchmark] == []
-
-
-@pytest.mark.slow
-def test_in_the_benchmark_no_clean_meeting_is_accused(benchmark):
-    assert "met     clean meetings accused: 0" in benchmark

@@ -171,8 +171,7 @@ def _set_evidence(
             ages.extend(copy.at - original.at for copy, original in copies)
             once += sum(is_once or each.evidence for each in rest)
             twice += len({original.position for _, original in copies})
-    fast = context.windows.fast_redelivery
-    context.ages = sorted(age for age in ages if age > fast)
+    context.ages = sorted(ages)
     context.doubled = once >= 2 and twice >= DOUBLED * once
 
 

@@ -35,8 +35,8 @@ class Context:
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
         presumed: Whether the end is only presumed.
-        ages: How old the copies of this session are that are certain.
-        doubled: Whether everything that can come only once came twice.
+        ages: How old the copies of this session are that are certain, the youngest first.
+        doubled: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
     """
@@ -70,6 +70,12 @@ class Context:
         """Whether a certain copy of this session is as old."""
         within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
         return any(abs(age - other) <= within for other in self.ages)
+
+    def is_doubled(self, age: int) -> bool:
+        """Whether everything comes twice here, and the second time about so much later."""
+        if not self.doubled or not self.ages:
+            return False
+        return self.ages[0] // 2 <= age <= self.ages[-1] * 3 // 2 + self.windows.fast_redelivery
 
     def is_empty(self, at: int) -> bool:
         """Whether nobody was inside at a moment, or a moment later."""

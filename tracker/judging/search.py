@@ -23,7 +23,7 @@ WIDTH = 8
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
-MEMORY = 6
+MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
 
@@ -117,7 +117,7 @@ def _is_a_new_one(
     if before is None or not (context.doubled or context.ages):
         return True
     age = one.at - before.at
-    return not (context.is_as_old(age) or (context.doubled and age <= context.windows.redelivery))
+    return not (context.is_as_old(age) or context.is_doubled(age))
 
 
 def _candidate(number: int, originals: dict[str, Delivered], last: Delivered) -> Candidate:
@@ -193,7 +193,7 @@ def _extensions(
     runs, step = held.runs, one.step
     last = len(runs) - 1
     if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(runs[:-1], one):
-        yield _replaced(held, last, runs[-1].plus(lifecycle, one))
+        yield _replaced(held, last, runs[-1].plus(lifecycle, one), context)
         return
     contradicts = True
     for place in range(last, -1, -1):
@@ -201,14 +201,14 @@ def _extensions(
         original = run.originals.get(step.name)
         if original is None:
             if _takes(lifecycle, run, one, latest=place == last):
-                yield _replaced(held, place, run.plus(lifecycle, one))
+                yield _replaced(held, place, run.plus(lifecycle, one), context)
         elif same_data(original.data, one.data):
             yield _copied(lifecycle, held, run, original, one, context)
             contradicts = False
         elif contradicts and not lifecycle.visits:
             code = _contradiction(lifecycle, run, original, one, context, once=once)
             if code:
-                yield _replaced(held, place, run.contradicted(code, one))
+                yield _replaced(held, place, run.contradicted(code, one), context)
             contradicts = False
     if _may_begin(lifecycle, runs, one, once=once):
         yield _begun(lifecycle, held, one, context)
@@ -262,13 +262,18 @@ def _may_begin(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, 
     return lifecycle.restarts
 
 
-def _replaced(held: Hypothesis, place: int, run: Candidate) -> Hypothesis:
-    runs = held.runs
-    return Hypothesis((*runs[:place], run, *runs[place + 1 :]), held.settled, held.copies, held.recent, held.paid)
+def _replaced(held: Hypothesis, place: int, run: Candidate, context: Context) -> Hypothesis:
+    runs = (*held.runs[:place], run, *held.runs[place + 1 :])
+    return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + _alone(context))
+
+
+def _alone(context: Context) -> float:
+    """What an original pays until its copy comes, where everything comes twice."""
+    return context.prices["no copy"] if context.doubled else 0.0
 
 
 def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Context) -> Hypothesis:
-    runs, settled, paid = held.runs, held.settled, held.paid
+    runs, settled, paid = held.runs, held.settled, held.paid + _alone(context)
     number = runs[-1].number + 1 if runs else 1
     runs = (*runs, Candidate.begun(number, one))
     if len(runs) > REACH:
@@ -287,6 +292,8 @@ def _copied(
     context: Context,
 ) -> Hypothesis:
     certain, price = copy_price(lifecycle, held.recent, original, one, context)
+    if context.doubled and all(copy.original is not original for copy in held.recent):
+        price -= context.prices["no copy"]
     copy = Copy(one, original, certain, price, run.number)
     recent = (*held.recent[1 - MEMORY :], copy)
     return Hypothesis(held.runs, held.settled, (held.copies, copy), recent, held.paid + price)
@@ -299,13 +306,21 @@ def copy_price(
     age, prices, windows = one.at - original.at, context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    together = any(abs(age - copy.age) <= SAME_AGE or one.at - copy.delivered.at <= AT_ONCE for copy in recent)
-    doubled = context.doubled and age <= windows.redelivery
-    if doubled or together or context.is_as_old(age):
+    if context.is_as_old(age) or any(_together(copy, original, one) for copy in recent):
         return True, prices["copy with others"]
+    if context.is_doubled(age):
+        return True, prices["copy through two channels"]
     if context.log.has_profile:
         return context.log.copy_price(one.at, age)
     return False, by_age(prices["copy"], age, windows.redelivery)
+
+
+def _together(copy: Copy, original: Delivered, one: Delivered) -> bool:
+    """Whether two copies were sent together: they are as old, or came at once and their originals did not."""
+    if abs(one.at - original.at - copy.age) <= SAME_AGE:
+        return True
+    apart = abs(original.at - copy.original.at)
+    return one.at - copy.delivered.at <= AT_ONCE and apart > 5 * AT_ONCE
 
 
 def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
@@ -315,8 +330,6 @@ def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Cont
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
-    apart = other.delivered.at - one.delivered.at > AT_ONCE and abs(one.age - other.age) > SAME_AGE // 6
-    if one.certain and other.certain and not apart:
-        return 0.0
+    apart = abs(one.age - other.age) > SAME_AGE // 6
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
     return context.prices["two steps again"] if apart and not at_once else 0.0

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
 
-import attrs
-
 from tracker.simulate.parts import Draft, Key, Run, Webhook
 
 LATE = 118
@@ -27,16 +25,25 @@ Apply = Callable[[Draft, Random], bool]
 
 
 def heard(one: Draft) -> list[Run]:
-    """The runs of which everything was subscribed to and that ended in good order."""
+    """The runs of which everything was subscribed to, that ended in good order and to which nothing was done."""
+    wrong = {what.run.aggregate for what in one.injected if what.run}
     return [
-        run for run in one.runs if not any(webhook.lost for webhook in run.webhooks) and "failed" not in run
+        run
+        for run in one.runs
+        if run.aggregate not in wrong
+        and not any(webhook.lost for webhook in run.webhooks)
+        and "failed" not in run
     ]
+
+
+def _left(one: Draft) -> list[Run]:
+    """The visits that have ended."""
+    return [visit for visit in one.visits if "left" in visit]
 
 
 def _copy(one: Draft, webhook: Webhook, delay: float) -> None:
     webhook.touched = True
-    copy = attrs.evolve(webhook, at=webhook.at + delay, whole=webhook.body)
-    one.extra.append(copy)
+    one.extra.append(webhook.again(webhook.at + delay))
 
 
 def again_after_seconds(one: Draft, dice: Random) -> bool:
@@ -94,7 +101,7 @@ def late(one: Draft, dice: Random) -> bool:
 
 def overtaken(one: Draft, dice: Random) -> bool:
     """A left arrives after the joined of the next visit, and before the left of that."""
-    visits = one.visits
+    visits = _left(one)
     back = [
         (before["left"], after)
         for before, after in pairwise(visits)
@@ -111,7 +118,7 @@ def overtaken(one: Draft, dice: Random) -> bool:
 def overtaken_near(one: Draft, dice: Random) -> bool:
     """As before, over a minute late and just before the person leaves again: two lefts side by side."""
     fit = []
-    for before, after in pairwise(one.visits):
+    for before, after in pairwise(_left(one)):
         left, joined, at = before["left"], after["joined"].at, after["left"].at - dice.uniform(0.3, 5)
         if before.key == after.key and 60 < at - left.at < LATE and 0 < at - joined < 89 and left.at < joined:
             fit.append((left, at))

@@ -140,6 +140,8 @@ def other_url(one: Draft, dice: Random) -> bool:
 
 
 def minute_sixty(one: Draft, dice: Random) -> bool:
+    if "ended" not in one.frame:
+        return False
     ended = one.frame["ended"]
     ended.data["end"] = ended.data["end"][:14] + "60" + ended.data["end"][16:]
     ended.touched = True

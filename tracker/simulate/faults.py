@@ -8,23 +8,25 @@ what is legal by anybody (a lost request to stop just before a session ends), it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from random import Random
 
 import attrs
 
 from tracker.simulate import delivery, failures, losses
 from tracker.simulate.delivery import Apply
-from tracker.simulate.parts import Draft, Run
+from tracker.simulate.parts import Draft, Injected, Run, Webhook
 
 
 @attrs.frozen
 class Fault:
     """One way in which a meeting goes wrong.
 
-    ``kind`` is ``delivery`` where only the network is to blame and nothing may be reproached above
+    ``kind`` is ``delivery`` where only the network is to blame and nothing may be reported above
     info, else ``real``. ``codes`` are the right answers, any of them. ``arrived`` says whether every
     webhook came at last, so that every final state can be known. ``must`` is what a meeting needs
-    for it, ``with_ids`` whether its runs carry ids (``None``: as drawn).
+    for it, ``with_ids`` whether its runs carry ids (``None``: as drawn). ``also`` are codes that are right
+    beside the answer, and no answer alone.
     """
 
     name: str
@@ -35,6 +37,35 @@ class Fault:
     arrived: bool = True
     must: tuple[str, ...] = ()
     with_ids: bool | None = None
+    also: tuple[str, ...] = ()
+
+    def inject(self, one: Draft, dice: Random) -> bool:
+        """Does it to a draft and notes there what it is about; says whether the draft allowed it."""
+        before = {webhook for webhook in _all(one) if webhook.touched or webhook.lost}
+        if not self.apply(one, dice):
+            return False
+        lost = [webhook for webhook in _all(one) if webhook.lost and webhook not in before]
+        touched = [webhook for webhook in _all(one) if webhook.touched and webhook not in before]
+        if not (lost or touched):
+            return False
+        runs = [_run_of(one, webhook) for webhook in lost or touched]
+        about = (lost or touched)[0]
+        alone = len({run.aggregate if run else None for run in runs}) == 1
+        one.injected.append(
+            Injected(self.name, about.type if alone else "", runs[0] if alone else None, touched)
+        )
+        return True
+
+
+def _all(one: Draft) -> Iterator[Webhook]:
+    for run in one.runs:
+        yield from run.webhooks
+    yield from one.extra
+
+
+def _run_of(one: Draft, webhook: Webhook) -> Run | None:
+    first = webhook.first or webhook
+    return next((run for run in one.runs if first in run.webhooks), None)
 
 
 def _delivery(name: str, code: str, summary: str, apply: Apply, must: tuple[str, ...] = ()) -> Fault:
@@ -67,6 +98,8 @@ def _real(
 
 RECORDED = ("recording",)
 SHORT_RUNS = ("short-runs",)
+ENDLESS = ("T304", "T307", "X406")
+"""The end of a session may be missed by the clock, in the empty room, or when the next session begins."""
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -146,7 +179,7 @@ FAULTS: dict[str, Fault] = {
             delivery.second_channel(60),
         ),
         _drop("session-started", ("X401",), "started", losses.the_frame),
-        _drop("session-ended", ("T304",), "ended", losses.frame_of_what_was_stopped),
+        _drop("session-ended", ENDLESS, "ended", losses.frame_of_what_was_stopped),
         _drop("joined", ("S212", "X405"), "joined", lambda one: one.visits),
         _drop("left", ("S213", "X404"), "left", lambda one: one.visits),
         _drop("starting", ("S201",), "starting", losses.media_runs, RECORDED),
@@ -160,7 +193,7 @@ FAULTS: dict[str, Fault] = {
             SHORT_RUNS,
         ),
         _drop("started", ("S202", "S205"), "started", losses.startable, RECORDED),
-        _drop("playable", ("S204",), "playable", losses.playable, ("hls",)),
+        _drop("playable", ("S204", "T311"), "playable", losses.playable, ("hls",)),
         _drop("stopping", ("S203",), "stopping", losses.stopped_early, RECORDED),
         _drop("stopped", ("T302", "X403", "S207"), "stopped", losses.stoppable, RECORDED),
         _real(
@@ -192,12 +225,14 @@ FAULTS: dict[str, Fault] = {
             failures.alone("stopping", "stopped"),
         ),
         _real("failed-alone", ("S206",), "something failed that had never begun", failures.alone("failed")),
-        _real(
+        Fault(
             "late-stop",
-            ("X403", "T302"),
+            "delivery",
+            # Once it came it was only slow; that it was missed for so long may still stand there.
+            ("D104", "T303", "X403", "T302"),
             "stopped came 25 min to 2 h after the session's end",
             failures.late_stop,
-            RECORDED,
+            must=RECORDED,
         ),
         _real(
             "conflicting-url",
@@ -212,7 +247,15 @@ FAULTS: dict[str, Fault] = {
         _real("after-end", ("X402",), "something began after the session had ended", failures.after_end),
         _real("malformed", ("C513",), "a body came broken, and whole seconds later", failures.malformed),
         _real("missing-field", ("C511",), "a webhook lacks what says where it belongs", failures.no_route),
-        _real("never-ended", ("T304",), "the session never ended", failures.never_ends),
+        Fault(
+            "never-ended",
+            "real",
+            ENDLESS,
+            "the session never ended",
+            failures.never_ends,
+            # Who was still inside may be named as well.
+            also=("X404",),
+        ),
     )
 }
-"""Every fault by its name; those of the delivery come first."""
+"""Every fault by its name; most of the delivery's come first."""

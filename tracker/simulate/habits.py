@@ -1,145 +1,154 @@
-"""What people and rooms do now and then: all of it is legal, and all of it looks like a fault.
+"""The habits: what is usual in the meetings of somebody, or in the way their webhooks are delivered.
 
-Each leaves its name among the oddities of the meeting, so that the truth tells it.
+Nothing of a habit is a fault: a log of meetings with a habit and without faults holds only what is legal
+or came at last. ``tracker simulate --habit`` takes any number of them; where two say when the meetings
+are, the later one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-from math import exp, log
-from random import Random
+import attrs
 
-from tracker.simulate.parts import (
-    FILMED,
-    KINDS,
-    MEDIA,
-    Data,
-    Draft,
-    Run,
-    beginning,
-    media_run,
-    settling,
-    uuid,
-)
-
-TOGETHER = (("recording", "livestream"), ("recording", "hls"), ("recording", "hls", "livestream"))
-"""What one button records and streams."""
-SETTLES = 130
-"""Seconds before the session's end after which nothing is begun or asked to stop: a file needs its time."""
-ALIKE = 4
-"""Seconds: if all steps of a run follow those of the run before so equally, it may as well be its copy."""
+from tracker.simulate import network, rooms
+from tracker.simulate.network import MakeWay
+from tracker.simulate.rooms import Arrange, Ask
 
 
-def apart(dice: Random, least: float, most: float) -> float:
-    """Seconds, as often from one to two minutes as from half an hour to an hour."""
-    return exp(dice.uniform(log(least), log(most)))
+@attrs.frozen
+class Habit:
+    """One entry of the table; what it does not name stays as it is.
+
+    ``kind`` is ``meetings`` or ``delivery``. ``ask`` asks something of each meeting before ``arrange`` puts
+    them at their times, ``subscribe`` after that. ``way`` is how its
+    webhooks are delivered, ``receivers`` how many write a log of their own, their clocks ``skew`` seconds apart
+    at most. ``faults`` is how many faults a faulty meeting has, ``share`` how many meetings are faulty, ``plain``
+    how many of the others have nothing that looks like trouble. ``codes`` are the right findings about the log as
+    a whole.
+    """
+
+    name: str
+    kind: str
+    summary: str
+    ask: Ask | None = None
+    arrange: Arrange | None = None
+    subscribe: Ask | None = None
+    way: MakeWay | None = None
+    receivers: int = 1
+    skew: float = 0
+    faults: int = 1
+    share: float | None = None
+    plain: float = 0
+    codes: tuple[str, ...] = ()
 
 
-def in_step(one: Draft, dice: Random) -> None:
-    """Media that one button starts and stops together, several times, each in its own equal time."""
-    together = dice.choice(TOGETHER)
-    paces = {lifecycle: _pace(dice, lifecycle) for lifecycle in together}
-    exact, begin = dice.random() < 0.5, one.begin + dice.uniform(5, 60)
-    length, gap = _round(one, dice)
-    one.slowest = dice.choice((0.3, one.slowest))
-    runs: list[Run] = []
-    for _ in range(dice.choice((2, 2, 3, 4))):
-        if begin + length > one.leaving - SETTLES:
-            break
-        runs += (_played(one, dice, name, pace, (begin, length)) for name, pace in paces.items())
-        begin += length + max(pace["stopped"] for pace in paces.values()) + gap
-        if not exact:
-            length, gap = _round(one, dice)
-    if len(runs) > len(together):
-        one.oddities.add("in-step-exactly" if exact else "in-step")
-    one.runs += runs
-
-
-def _round(one: Draft, dice: Random) -> tuple[float, float]:
-    """How long it goes on, and how long it pauses after that."""
-    return apart(dice, 60, max(90.0, min(1800.0, 0.4 * one.plan.length))), apart(dice, 3, 3600)
-
-
-def _pace(dice: Random, lifecycle: str) -> dict[str, float]:
-    """Seconds from the button to each step; of the last two, from the second time it is pressed."""
-    times = beginning(dice, lifecycle, dice.uniform(0.5, 3))
-    times["stopping"] = dice.uniform(0.5, 3)
-    times["stopped"] = times["stopping"] + settling(dice, lifecycle)
-    return times
-
-
-def _played(
-    one: Draft, dice: Random, lifecycle: str, pace: dict[str, float], button: tuple[float, float]
-) -> Run:
-    begin, length = button
-    times = {
-        step: begin + after + dice.uniform(-0.5, 0.5) + (length if step in ("stopping", "stopped") else 0)
-        for step, after in pace.items()
-    }
-    return media_run(one, dice, lifecycle, whose(one, dice, lifecycle), times)
-
-
-def whose(one: Draft, dice: Random, lifecycle: str) -> Data:
-    """What tells the run of a whole meeting apart from others of its kind: an id, where they have one."""
-    return {"id": uuid(dice)} if one.with_ids and lifecycle != "livestream" else {}
-
-
-def short_runs(one: Draft, dice: Random) -> None:
-    """Something is stopped and begun again within two minutes, and soon stopped again."""
-    free = [name for name in MEDIA if name not in one.lifecycles]
-    lifecycle = dice.choice(free) if free else ""
-    begin, end, data = one.begin + 20, one.leaving - SETTLES, {}
-    if lifecycle in FILMED:
-        stay = max(one.visits, key=lambda visit: visit["left"].at - visit["joined"].at)
-        begin, end = stay["joined"].at + 3, min(end, stay["left"].at - SETTLES)
-        data = {"participantId": stay["joined"].data["participantId"]}
-        if lifecycle == FILMED[1]:
-            data["kind"] = dice.choice(KINDS)
-    runs = list(_one_after_the_other(one, dice, lifecycle, data, (begin, end))) if free else []
-    if len(runs) > 1:
-        one.oddities.add("short-runs")
-    one.two_readings |= any(_may_be_its_copy(*pair) for pair in pairwise(runs))
-    one.runs += runs
-
-
-def _one_after_the_other(
-    one: Draft, dice: Random, lifecycle: str, data: Data, within: tuple[float, float]
-) -> Iterator[Run]:
-    begin, end = within
-    begin = dice.uniform(begin, begin + 0.3 * max(0.0, end - begin))
-    for _ in range(dice.choice((2, 2, 2, 3, 4))):
-        times = beginning(dice, lifecycle, begin)
-        times["stopping"] = max(times.values()) + apart(dice, 5, 600)
-        times["stopped"] = times["stopping"] + settling(dice, lifecycle)
-        if times["stopping"] > end:
-            return
-        named = data or whose(one, dice, lifecycle)
-        yield media_run(one, dice, lifecycle, named, times)
-        begin = times["stopped"] + apart(dice, 2, 120)
-
-
-def _may_be_its_copy(before: Run, after: Run) -> bool:
-    """Whether a run says what the one before said, and each step is as much younger."""
-    if [webhook.data for webhook in before.webhooks] != [webhook.data for webhook in after.webhooks]:
-        return False
-    ages = [second.at - first.at for first, second in zip(before.webhooks, after.webhooks, strict=True)]
-    return max(ages) - min(ages) < ALIKE
-
-
-def restless(one: Draft, dice: Random, came: float, left: float) -> Iterator[tuple[float, float]]:
-    """The visits of somebody who goes and comes back soon, and hardly stays."""
-    one.oddities.add("restless")
-    for _ in range(dice.randint(2, 6)):
-        out = came + dice.uniform(30, 120)
-        if out > left - 30:
-            break
-        if dice.random() < 0.1:
-            one.oddities.add("second-device")
-            yield came, out + dice.uniform(0.3, 5)
-            came = out
-            continue
-        yield came, out
-        came = out + dice.choice((dice.uniform(1, 15), dice.uniform(15, 180)))
-    if came < left - 30:
-        yield came, left
+HABITS: dict[str, Habit] = {
+    habit.name: habit
+    for habit in (
+        Habit(
+            "office",
+            "meetings",
+            "in office hours, about the half hour, in a room of every day",
+            arrange=rooms.office,
+        ),
+        Habit(
+            "short-runs", "meetings", "what is recorded or streamed goes on for 6 to 40 s", ask=rooms.short_runs
+        ),
+        Habit("quarter", "meetings", "recordings are begun anew every 15 minutes", ask=rooms.quarter),
+        Habit(
+            "reused-rooms",
+            "meetings",
+            "one session after the other in few rooms, all day",
+            arrange=rooms.reused,
+        ),
+        Habit(
+            "breakouts", "meetings", "all leave for three other rooms and come back", arrange=rooms.breakouts
+        ),
+        Habit("webinars", "meetings", "150 to 250 people come to each", ask=rooms.webinar),
+        Habit("midnight", "meetings", "begun in the evening, ended the next day", arrange=rooms.midnight),
+        Habit(
+            "ids-2026",
+            "meetings",
+            "payloads of 2026: ids of runs, reasons, no url in own storage",
+            ask=rooms.of_2026,
+        ),
+        Habit("two-faults", "meetings", "what goes wrong goes wrong in two ways", faults=2),
+        Habit("three-faults", "meetings", "what goes wrong goes wrong in three ways", faults=3),
+        Habit(
+            "usual",
+            "meetings",
+            "a seventh of the deliveries is of meetings with trouble",
+            share=0.07,
+            plain=0.88,
+        ),
+        Habit(
+            "rough", "meetings", "half of the deliveries are of meetings with trouble", share=0.33, plain=0.55
+        ),
+        Habit(
+            "fewer-types",
+            "delivery",
+            "a third of the rooms subscribe to fewer types",
+            arrange=rooms.reused,
+            subscribe=rooms.partial,
+            codes=("L603",),
+        ),
+        Habit(
+            "retry-doubling",
+            "delivery",
+            "3 % come again after 1, 2, 4 ... s, as the acknowledgement was lost",
+            way=network.ladder(1, 2, 4, 8, 16, 32, 64),
+        ),
+        Habit(
+            "retry-30s",
+            "delivery",
+            "3 % come again after 30 s, up to five times",
+            way=network.ladder(30, 30, 30, 30, 30),
+        ),
+        Habit(
+            "retry-hour",
+            "delivery",
+            "3 % come again after 1, 5, 20 and 60 minutes",
+            way=network.ladder(60, 300, 1200, 3600),
+        ),
+        Habit(
+            "lost-minute",
+            "delivery",
+            "one minute's acknowledgements are lost every three hours; all comes again 2 to 40 min later",
+            way=network.lost_minute,
+            codes=("L602",),
+        ),
+        Habit(
+            "hour-replayed",
+            "delivery",
+            "one hour of each day comes again the next day",
+            way=network.hour_replayed,
+            codes=("L602",),
+        ),
+        Habit(
+            "day-replayed",
+            "delivery",
+            "the first day comes again six hours later",
+            way=network.day_replayed,
+            codes=("L602",),
+        ),
+        Habit(
+            "outage",
+            "delivery",
+            "the receiver is down for 30 minutes each day; each event is sent again in its own rhythm",
+            way=network.outage,
+            codes=("L601",),
+        ),
+        Habit(
+            "heavy-tail", "delivery", "2 % wait for seconds, some of them for minutes", way=network.heavy_tail
+        ),
+        Habit(
+            "two-receivers",
+            "delivery",
+            "two receivers write a log each, and their clocks are apart",
+            receivers=2,
+            skew=4,
+            codes=("T308",),
+        ),
+        Habit("two-channels", "delivery", "every event comes twice", way=network.two_channels),
+    )
+}
+"""Every habit by its name; first those of the meetings."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
-from tracker.simulate import habits
+from tracker.simulate import gatherings, oddities
 from tracker.simulate.parts import (
     FILMED,
     KINDS,
@@ -53,9 +53,11 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     one = Draft(plan, f"{began:08x}{hexes(dice, 16)}", origin)
     one.with_ids = dice.random() < 0.3 if plan.with_ids is None else plan.with_ids
     _frame(one)
-    _people(one, dice)
-    for habit, does in (("in-step", habits.in_step), ("short-runs", habits.short_runs)):
-        if _drawn(one, dice, habit):
+    next((gatherings.PEOPLE[asked] for asked in plan.must if asked in gatherings.PEOPLE), _people)(one, dice)
+    for does in (gatherings.MEDIA[asked] for asked in plan.must if asked in gatherings.MEDIA):
+        does(one, dice)
+    for odd, does in (("in-step", oddities.in_step), ("short-runs", oddities.short_runs)):
+        if _drawn(one, dice, odd):
             does(one, dice)
     had = one.lifecycles
     for lifecycle in ("recording", "hls", "livestream"):
@@ -71,6 +73,8 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
         one.oddities.add("stable-url")
     if plan.night:
         one.oddities.add("overnight")
+    if plan.modern:
+        gatherings.of_2026(one, dice)
     _unsubscribe(one)
     _deliver(one, dice)
     return one
@@ -99,7 +103,7 @@ def _people(one: Draft, dice: Random) -> None:
         whose = person(dice)
         came = one.begin + dice.uniform(1, 0.4 * one.plan.length)
         left = one.leaving - dice.uniform(0.3, 0.3 * one.plan.length)
-        stays = habits.restless if number == restless else _stays
+        stays = oddities.restless if number == restless else _stays
         one.runs.extend(visit(one, whose, *stay) for stay in stays(one, dice, came, left))
 
 
@@ -137,7 +141,7 @@ def _pass(one: Draft, dice: Random, lifecycle: str, part: tuple[float, float], *
     begin, end = part
     if end - begin < 300:
         return
-    whose = habits.whose(one, dice, lifecycle)
+    whose = oddities.whose(one, dice, lifecycle)
     times = beginning(dice, lifecycle, begin + dice.uniform(0, (end - begin) * 0.3))
     if lifecycle == "hls" and dice.random() < 0.08:
         one.told["S204"] += 1
@@ -220,7 +224,7 @@ def _unsubscribe(one: Draft) -> None:
     for run in one.runs:
         for webhook in run.webhooks:
             if webhook.type in one.plan.unheard:
-                webhook.lost = True
+                webhook.lost = webhook.unheard = True
                 one.oddities.add("unsubscribed")
 
 
@@ -232,6 +236,7 @@ def _deliver(one: Draft, dice: Random) -> None:
     for webhooks in by_aggregate.values():
         webhooks.sort(key=lambda webhook: webhook.at)
         for webhook in webhooks:
+            webhook.left = webhook.at
             webhook.at += dice.uniform(0.05, one.slowest)
         for before, after in pairwise(webhooks):
             after.at = max(after.at, before.at + 0.01)

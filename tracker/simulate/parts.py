@@ -31,7 +31,11 @@ _encode = msgspec.json.Encoder().encode
 
 @attrs.define(eq=False)
 class Webhook:
-    """One webhook on its way. ``lost`` ones never arrive; ``whole`` is the body where type and data are not."""
+    """One webhook on its way.
+
+    ``lost`` ones never arrive, those that are ``unheard`` because nobody subscribed to their type; ``whole`` is
+    the body where type and data are not; ``first`` is what this one is a copy of, ``left`` when it was sent.
+    """
 
     at: float
     type: str
@@ -40,6 +44,18 @@ class Webhook:
     lost: bool = False
     touched: bool = False
     whole: bytes = b""
+    first: Webhook | None = None
+    unheard: bool = False
+    left: float | None = None
+
+    @property
+    def sent(self) -> float:
+        """When it was sent; what takes no time to arrive, when it was received."""
+        return self.at if self.left is None else self.left
+
+    def again(self, at: float) -> Webhook:
+        """A copy of it, received at that time."""
+        return attrs.evolve(self, at=at, whole=self.body, first=self.first or self)
 
     @property
     def body(self) -> bytes:
@@ -90,20 +106,42 @@ class Plan:
     meeting_id: str
     begin: float
     length: float
-    fault: str = ""
+    faults: tuple[str, ...] = ()
     must: tuple[str, ...] = ()
     with_ids: bool | None = None
     unheard: frozenset[str] = frozenset()
     """Webhook types that nobody subscribed to."""
+    partial: bool = False
+    """Whether that is so in this room only."""
     night: float = 0
     """Seconds that somebody stays on after all others have left."""
     stable_url: bool = False
     """Whether the room's hls is always played back at the same url."""
+    guests: tuple[tuple[str, str], ...] = ()
+    """(participantId, participantName) of those who come, where that is fixed; the first stays to the end."""
+    away: tuple[float, float] | None = None
+    """When all guests but the first are in other rooms."""
+    modern: bool = False
+    """Whether the payloads have the fields that were added up to 2026."""
+    plain: bool = False
+    """Whether nothing of it looks like trouble."""
+    instead: Plan | None = None
+    """What is drawn where the faults cannot be in such a meeting."""
 
     @property
     def url(self) -> str:
         """That url, if it is."""
         return f"https://cdn.videosdk.live/meetings-hls/{self.meeting_id}/index.m3u8" if self.stable_url else ""
+
+
+@attrs.define(eq=False)
+class Injected:
+    """One fault that was done to a draft, and what it is about: a webhook type, and where there is one the run."""
+
+    fault: str
+    type: str
+    run: Run | None
+    webhooks: list[Webhook]
 
 
 @attrs.define(eq=False)
@@ -120,6 +158,7 @@ class Draft:
     with_ids: bool = False
     runs: list[Run] = attrs.field(factory=list)
     extra: list[Webhook] = attrs.field(factory=list)
+    injected: list[Injected] = attrs.field(factory=list)
     told: Counter[str] = attrs.field(factory=Counter)
     oddities: set[str] = attrs.field(factory=set)
     two_readings: bool = False
