@@ -174,7 +174,7 @@ def _conditions(
     if codes:
         named = ", ".join(f":{name}" for name in codes)
         conditions.append(
-            f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
+            f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}))"
         )
     return conditions, {"meeting": meeting, "since": since, **codes}
 
