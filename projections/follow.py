@@ -258,7 +258,10 @@ class Views:
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
+            names = {
+                one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)
+            }
+            readings = self._write(tracker, touched, as_of, names)
             if milestone is not None or len(self.traffic.silences) != silences or after == 0:
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
@@ -362,10 +365,9 @@ class Views:
         }
         readings: Counter[tuple[str, str]] = Counter()
         if positions and not self._scratch:
-            for session in settled.values():
-                for place, judgement in session.readings().items():
-                    if place in positions:
-                        readings[positions[place], judgement.reading] += 1
+            read = {place: one for session in settled.values() for place, one in session.readings().items()}
+            for place, name in positions.items():
+                readings[name, read[place].reading if place in read else "unrouted"] += 1
         settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from story import RULES, deliveries, told
 
+from projections.audit import audit
 from projections.reports import text
 from projections.status import timeline
 from tracker.findings import CATALOGUE
@@ -68,10 +69,14 @@ def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
 
 
 def test_an_audit_tells_what_where_when_expected_and_evidence():
-    from projections.audit import audit
-
     result = audit(deliveries(*STORY), RULES)
     compare("audit.txt", printed(text.audit, result, "warning"))
+
+
+def test_an_audit_says_what_is_still_open():
+    heard = deliveries("0 session-started", "1 recording-starting", "2 recording-started")
+    out = " ".join(printed(text.summary, audit(heard, RULES), "warning").split())
+    assert "; still open: 1 live session, 1 run in progress" in out
 
 
 def test_many_people_share_a_lane():

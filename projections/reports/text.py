@@ -141,8 +141,7 @@ def not_over(session: Session) -> Iterator[str]:
         return
     until = f"; decided at {_time(session.next_change)}" if session.next_change else ""
     for aggregate, run in session.open_runs():
-        if aggregate.lifecycle.open_at_end and not run.outlives:
-            yield f"{_run_name(aggregate, run)} was {run.state} when the session ended{until}"
+        yield f"{_run_name(aggregate, run)} was {run.state} when the session ended{until}"
 
 
 def head(out: Console, session: Session) -> None:
@@ -232,9 +231,11 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
         line.append(f"{accepted:,} accepted; ", "dim")
     wrong = result.findings.at_least("warning").sessions()
     line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
-    if result.live or result.open_runs:
-        line.append(f"; still open: {counted(result.live, 'live session')}, ")
-        line.append(counted(result.open_runs, "run in progress", "runs in progress"))
+    still = [counted(result.live, "live session")] if result.live else []
+    if result.open_runs:
+        still.append(counted(result.open_runs, "run in progress", "runs in progress"))
+    if still:
+        line.append(f"; still open: {', '.join(still)}")
     slighter = SEVERITIES[: SEVERITIES.index(least)]
     hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:
