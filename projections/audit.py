@@ -59,7 +59,7 @@ class Part(Protocol):
     def sweep(self, now: datetime | None, /) -> None:
         """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
 
-    def assess(self, log: LogView, as_of: datetime | None, /) -> None:
+    def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
         """Assesses all sessions; nothing more will come."""
 
 
@@ -84,12 +84,11 @@ def audit(
     others: Sequence[Elsewhere] = (),
     *,
     growing: bool = False,
-    cut: bool = True,
 ) -> Audit:
     """Observes every session, and assesses each as of the end of the log, or of ``as_of``.
 
-    With ``as_of`` the log is cut there, unless not to ``cut``: what was received later is left out. What a window
-    leaves open when the log ends is ``undecided``. ``growing``: the log is a store's, and what it says of
+    With ``as_of`` the log is cut there: what was received later is left out. What a window leaves open when the
+    log ends is ``undecided``. ``growing``: the log is a store's, so that is provisional, and what the log says of
     other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once.
     ``others`` judge a part of the sessions each. Raises ``TrackerError`` where the disk is full.
     """
@@ -98,7 +97,7 @@ def audit(
         parts: tuple[Part, ...] = (share, *others)
         part_of = _dealt(parts)
         known = Habits() if growing else None
-        for delivery in until(deliveries, as_of if cut else None):
+        for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
             part_of(delivery.stream).observe(delivery)
             count += 1
@@ -110,12 +109,13 @@ def audit(
         at = as_of or traffic.newest
         log = view_of(known if known is not None else _gathered(share, others), traffic)
         for part in reversed(parts):  # the others while this one does
-            part.assess(log, at)
+            part.assess(log, at, over=not growing)
         for other in others:
             share.add(*other.judged())
         share.overlap(at)
         share.findings.put(of_log(log, rules))
-        share.findings.revise(_decided)
+        if not growing:
+            share.findings.revise(_decided)
         return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open())
 
 

@@ -238,7 +238,7 @@ class Views:
                 page = page[: milestone + 1]
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
-            silences = len(self.traffic.silences)
+            silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
             for delivery, _ in page:
                 self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
@@ -262,7 +262,8 @@ class Views:
                 one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)
             }
             readings = self._write(tracker, touched, as_of, names)
-            if milestone is not None or len(self.traffic.silences) != silences or after == 0:
+            said = len(self.traffic.silences), len(self.traffic.backwards)
+            if milestone is not None or said != (silences, backwards):
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))

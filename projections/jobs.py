@@ -61,9 +61,9 @@ class Batches:
     def habits(self) -> Habits:
         return cast("Habits", self.answer())
 
-    def assess(self, log: LogView, as_of: datetime | None) -> None:
+    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
         self._send("assess", as_of)
-        self.send(pickle.dumps(log))
+        self.send(pickle.dumps((log, over)))
 
     def judged(self) -> tuple[int, str]:
         return cast("tuple[int, str]", self.answer())
@@ -88,7 +88,8 @@ def judge_part(
                 share.sweep(at)
             elif then == "habits":
                 answer(share.habits)
-        share.assess(pickle.loads(receive()), at)  # noqa: S301 - it comes from the process that started this one
+        log, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
+        share.assess(log, at, over=over)
     return share.count, path
 
 

@@ -120,11 +120,11 @@ class Share:
         for one in over:
             del self._sessions.observed[one.stream]
 
-    def assess(self, log: LogView, as_of: datetime | None) -> None:
-        """Assesses every session; nothing more will come."""
+    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+        """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
         live = open_runs = 0
         for observed in self._all():
-            session = assess(observed, as_of, self.rules, log, over=True)
+            session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
             if session.meeting_id is not None and session.session_id is not None:
                 row = session.meeting_id, session.state, _pack(span(session))

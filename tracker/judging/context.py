@@ -92,4 +92,6 @@ class Context:
 
     def is_after_end(self, at: int, position: int) -> bool:
         """Whether something came after the end of the session."""
-        return self.end is not None and at >= self.end and position > self.end_position and not self.presumed
+        if self.end is None or self.presumed:
+            return False
+        return (at, position) > (self.end, self.end_position)

@@ -74,6 +74,11 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
     timed: bool = True
 
     @property
+    def order(self) -> tuple[int, int]:
+        """What sorts deliveries in the order in which they were received, as far as that is known."""
+        return self.at, self.position
+
+    @property
     def received_at(self) -> datetime | None:
         """When it was received; ``None`` where the log does not say."""
         return moment(self.at) if self.timed else None
@@ -165,7 +170,7 @@ class Candidate:
     @property
     def last(self) -> Delivered:
         """The original received last."""
-        return max(self.originals.values(), key=lambda one: (one.at, one.position))
+        return max(self.originals.values(), key=lambda one: one.order)
 
     def in_order(self, lifecycle: Lifecycle) -> list[Delivered]:
         """Its originals in the order in which the steps should come."""

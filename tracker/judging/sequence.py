@@ -76,7 +76,7 @@ def beside(
     """What a run assumes because of the one that follows it."""
     if not run.closed:
         yield from _lost(lifecycle, run, following, context)
-    elif run.since.position > following.first.position:
+    elif run.since.order > following.first.order:
         delay = run.since.at - following.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""

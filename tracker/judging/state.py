@@ -203,17 +203,18 @@ class Aggregate:
     def readings(self) -> Iterator[tuple[int, Judgement]]:
         """Position -> what each of its deliveries was, with hindsight."""
         states: dict[int, dict[int, tuple[str, str]]] = {}
-        for run in self.held.all_runs():
+        runs = {run.number: run for run in self.held.all_runs()}
+        for run in runs.values():
             states[run.number] = _states(self.lifecycle, run)
             for name, one in run.originals.items():
                 reading = self._reading_of(run, name, one)
                 yield one.position, self._judgement(reading, run.number, states[run.number][one.position])
             for code, one in run.others:
-                before = _state_at(states[run.number], one.position)
+                before = _state_at(run, states[run.number], one)
                 reading = "advanced" if code == "supplement" else "conflict"
                 yield one.position, self._judgement(reading, run.number, (before, before))
         for copy in self.held.all_copies():
-            before = _state_at(states.get(copy.run, {}), copy.delivered.position)
+            before = _state_at(runs[copy.run], states[copy.run], copy.delivered)
             reading = "redelivered" if copy.certain or copy.age < _LONG else "repeated"
             yield copy.delivered.position, self._judgement(reading, copy.run, (before, before))
 
@@ -226,7 +227,7 @@ class Aggregate:
             if name not in lifecycle.starts:
                 return "orphan" if one.step.orphan else "skipped-ahead"
             return "new-run" if run.number > 1 else "advanced"
-        before = [other for other in run.originals.values() if other.position < one.position]
+        before = [other for other in run.originals.values() if other.order < one.order]
         highest = max(before, key=lambda other: lifecycle.rank[other.step.name])
         if lifecycle.rank[name] < lifecycle.rank[highest.step.name] or highest.step.closes:
             return "conflict" if one.step.closes and highest.step.closes else "late"
@@ -251,9 +252,9 @@ def _states(lifecycle: Lifecycle, run: Candidate) -> dict[int, tuple[str, str]]:
     return found
 
 
-def _state_at(states: Mapping[int, tuple[str, str]], position: int) -> str:
-    before = [after for place, (_, after) in states.items() if place < position]
-    return before[-1] if before else ABSENT
+def _state_at(run: Candidate, states: Mapping[int, tuple[str, str]], delivered: Delivered) -> str:
+    before = [one for one in run.originals.values() if one.order < delivered.order]
+    return states[before[-1].position][1] if before else ABSENT
 
 
 @attrs.define(eq=False, slots=False)

@@ -58,7 +58,7 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Del
     for old, new in aggregate.lifecycle.deprecated.items():
         name = camel_case(old)
         if b'"' + name.encode() + b'"' in one.data and getattr(read_payload(aggregate.lifecycle, one.data), old):
-            before = [other for other in run.candidate.originals.values() if other.position < one.position]
+            before = [other for other in run.candidate.originals.values() if other.order < one.order]
             if not any(getattr(read_payload(aggregate.lifecycle, other.data), old) for other in before):
                 words = {"field": name, "value": camel_case(new)}
                 yield assessment.make("C510", words=words, where=one, aggregate=aggregate, run=run)

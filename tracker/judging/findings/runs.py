@@ -152,7 +152,7 @@ def _of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed:
                     missing=assessment.types(aggregate, (step.name,)),
                     until=until,
                 )
-    after = context.end is not None and not context.presumed and end.position > context.end_position
+    after = context.is_after_end(end.at, end.position)
     if after and lifecycle.settled_after_end and candidate.began <= (context.end or 0) and not run.outlives:
         words = {"delay": duration(end.at - (context.end or end.at))}
         yield assessment.make(
