@@ -257,5 +257,8 @@ _FACTS = (
     "idle",
     "types",
     "active",
+    "once",
+    "ages",
+    "doubled",
 )
 

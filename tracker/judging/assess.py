@@ -21,7 +21,7 @@ from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.search import hypotheses, separated
 from tracker.judging.sequence import ending
-from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
+from tracker.judging.session import DOUBLED, AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.rules import Rules
 from tracker.webhook import Delivery, read_payload
@@ -29,8 +29,6 @@ from tracker.webhook import Delivery, read_payload
 __all__ = ["assess", "assess_all", "assessment_of"]
 
 DEFAULT_RULES = Rules()
-DOUBLED = 0.75
-"""The share of what can come only once that must have come twice for a session to have two channels."""
 
 
 def assess(

@@ -18,7 +18,7 @@ such evidence is a copy too. That nothing ever comes twice is the strongest evid
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from math import log
@@ -169,6 +169,16 @@ class Habits:
             self.bodies += 1
         else:
             self.others += 1
+
+    def leave_out(self, ages: Iterable[int]) -> None:
+        """Takes back copies of these ages: everything comes twice in their session, which says nothing of others."""
+        for age in ages:
+            self.copies[age_bin(age)] -= 1
+
+    def take_in(self, ages: Iterable[int]) -> None:
+        """Counts copies of these ages again."""
+        for age in ages:
+            self.copies[age_bin(age)] = self.copies.get(age_bin(age), 0) + 1
 
     def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
@@ -465,7 +475,7 @@ class _Profile:
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not self._near(habits.copies, place)]
-        single = sum(1 for place in habits.copies if self._near(habits.copies, place) == 1)
+        single = sum(1 for place, count in habits.copies.items() if count == self._near(habits.copies, place) == 1)
         self._rare = min(0.98, (single + 1) * self._scale / max(1, sum(unseen)))
         self._bursts = sorted(habits.bursts)
         self._times = [at for at, _, _ in self._bursts]
@@ -504,12 +514,16 @@ class _Profile:
         sample = range(0, count, max(1, count // 400))
         ours = [self._witness(*self._bursts[place]) for place in sample]
         chance = [
-            self._witness(self._bursts[(place + count // 2) % count][0], *self._bursts[place][1:])
-            for place in sample
+            self._witness(at + _ELSEWHERE, age, session) or self._witness(at - _ELSEWHERE, age, session)
+            for at, age, session in (self._bursts[place] for place in sample)
         ]
         of = len(ours) + 1
         with_it, by_chance = (sum(ours) + 0.5) / of, (sum(chance) + 0.5) / of
         return with_it / by_chance, (1 - with_it) / (1 - by_chance)
+
+
+_ELSEWHERE = 3600 * SECOND
+"""At a moment so far from a copy, another one there is chance."""
 
 
 def _learned_lateness(habits: Habits) -> int | None:

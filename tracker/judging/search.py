@@ -325,11 +325,14 @@ def _together(copy: Copy, original: Delivered, one: Delivered) -> bool:
 
 def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
     """What it costs more that just the first two steps came again, not together: a restart is likelier."""
-    if len(recent) != 2 or lifecycle.visits or context.doubled or context.log.has_profile:
+    if len(recent) != 2 or lifecycle.visits or context.doubled:
         return 0.0
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
     apart = abs(one.age - other.age) > SAME_AGE // 6
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
-    return context.prices["two steps again"] if apart and not at_once else 0.0
+    if not apart or at_once:
+        return 0.0
+    price = context.prices["two steps again"]
+    return min(price, one.price + other.price) if context.log.has_profile else price
