@@ -168,7 +168,7 @@ def test_an_explanation_says_what_is_held_and_what_else_may_have_happened(monday
     explained = json.loads(monday("explain", RESTARTED, "--json").stdout)
     (one,) = [each for each in explained["aggregates"] if each["lifecycle"] == "recording"]
     assert [found["code"] for found in one["findings"]] == ["S207"]
-    assert one["held"]["probability"] == one["findings"][0]["confidence"]
+    assert one["held"]["probability"] <= one["findings"][0]["confidence"] < 0.95
     assert (one["alternatives"][0]["price"] > one["held"]["price"], len(one["held"]["runs"])) == (True, 2)
     assert one["counterfactual"] in told
     assert (
