@@ -258,9 +258,7 @@ class Views:
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            names = {
-                one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)
-            }
+            names = {one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)}
             readings = self._write(tracker, touched, as_of, names)
             said = len(self.traffic.silences), len(self.traffic.backwards)
             if milestone is not None or said != (silences, backwards):
@@ -394,7 +392,9 @@ class Views:
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment)
+        completed(
+            self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment
+        )
         return session
 
     def _write_log(self) -> None:

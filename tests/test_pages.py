@@ -372,6 +372,16 @@ def test_a_delivery_is_shown_with_what_it_raised(monday):
     assert (found["message"] in told, f"Do: {found['advice']}" in told) == (True, True)
 
 
+def test_what_was_running_when_the_session_ended_is_not_over_until_the_grace_is(server):
+    for kind in ("session-started", "recording-starting", "recording-started", "session-ended"):
+        server.post(kind, sessionId="s", meetingId="m")
+    server.caught_up()
+    told = words(server, "/sessions/s")
+
+    assert "Not yet over: recording was started when the session ended" in told
+    assert "Findings none" not in told
+
+
 def test_a_finding_that_is_not_sure_says_so_with_what_else_may_be(monday):
     told = words(monday, f"/sessions/{RESTARTED}")
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from projections.explain import MOST_STEPS, Account, Explained, Explanation, copy_in_words, run_in_words
 from projections.reports import text
+from projections.status import not_over
 from tracker.findings import CATALOGUE, Finding
 from tracker.judging.words import listed
 
@@ -51,9 +52,9 @@ def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:
 
 
 def _fine(out: Console, found: Explanation) -> None:
-    still = list(text.not_over(found.session))
+    still = list(not_over(found.session))
     for words in still:
-        out.print(Text(f"not yet over: {words}"), soft_wrap=True)
+        out.print(Text(f"not yet over: {text.shown(words)}"), soft_wrap=True)
     if not still:
         words = (
             "nothing is wrong"

@@ -8,7 +8,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.read_models.runs import first_url
-from projections.status import doubt
+from projections.status import doubt, not_over
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
@@ -132,16 +132,7 @@ def _findings(out: Console, session: Session) -> None:
     for one in found:
         finding(out, one)
     for words in still:
-        out.print(Text(f"  not yet over: {words}"), soft_wrap=True)
-
-
-def not_over(session: Session) -> Iterator[str]:
-    """The runs that are open although the session has ended, in words."""
-    if session.state not in ("ended", "presumed-ended"):
-        return
-    until = f"; decided at {_time(session.next_change)}" if session.next_change else ""
-    for aggregate, run in session.open_runs():
-        yield f"{_run_name(aggregate, run)} was {run.state} when the session ended{until}"
+        out.print(Text(f"  not yet over: {shown(words)}"), soft_wrap=True)
 
 
 def head(out: Console, session: Session) -> None:

@@ -70,6 +70,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "asked": asked,
         "findings": found,
         "jumps": {one.number for one in found},
+        "still": list(shown.not_over(session)),
         "more_findings": len(session.findings) - len(found),
         "media": _media(session, names),
         **_diagram(session, asked),
