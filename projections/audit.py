@@ -116,7 +116,9 @@ def audit(
         share.findings.put(of_log(log, rules))
         if not growing:
             share.findings.revise(_decided)
-        return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open())
+        return Audit(
+            share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open()
+        )
 
 
 def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:

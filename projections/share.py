@@ -239,9 +239,7 @@ def unpacked_session(values: Any) -> Observed:
 
 def _oddity(values: Any) -> Oddity:
     code, position, at, webhook_type, value, lifecycle, key = values
-    return Oddity(
-        code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key)
-    )
+    return Oddity(code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key))
 
 
 _FACTS = (
@@ -261,4 +259,3 @@ _FACTS = (
     "ages",
     "doubled",
 )
-

@@ -173,9 +173,7 @@ def _conditions(
     codes = {f"code{number}": code for number, code in enumerate(findings)}
     if codes:
         named = ", ".join(f":{name}" for name in codes)
-        conditions.append(
-            f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
-        )
+        conditions.append(f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}))")
     return conditions, {"meeting": meeting, "since": since, **codes}
 
 

@@ -255,7 +255,7 @@ def age_bin(age: int) -> int:
     return int(seconds / 5) if seconds < 250 else 50 + int(log(seconds / 250) / 0.02)
 
 
-def _bin_end(place: int) -> float:
+def bin_end(place: int) -> float:
     """The end of a bin, in seconds."""
     return 5.0 * (place + 1) if place < 50 else 250 * 2.718281828459045 ** (0.02 * (place - 49))
 
@@ -483,12 +483,16 @@ class _Profile:
 
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
+        return self.share_of_age(age, with_others=self._witness(at, age, None))
+
+    def share_of_age(self, age: int, *, with_others: bool) -> float:
+        """The same by its age, and whether a certain copy that is as old came with it."""
         place = age_bin(age)
         near = self._near(self._copies, place)
         share = self._rare
         if near:
             share = min(0.98, near * self._scale / max(1, self._near(self._doubtful, place)))
-        odds = share / (1 - share) * (self._with if self._witness(at, age, None) else self._without)
+        odds = share / (1 - share) * (self._with if with_others else self._without)
         return odds / (1 + odds)
 
     def _near(self, ages: dict[int, int], place: int) -> int:
@@ -531,7 +535,7 @@ def _learned_lateness(habits: Habits) -> int | None:
     for place in sorted(habits.overtaken, reverse=True):
         beyond -= habits.overtaken[place]
         if beyond < 0:
-            return int(4 * _bin_end(place) * SECOND)
+            return int(4 * bin_end(place) * SECOND)
     return 5 * SECOND
 
 

@@ -9,11 +9,12 @@ in its table ``[prices]``.
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Sequence
+from math import exp, log
 
 import attrs
 
-__all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay"]
+__all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay", "shares"]
 
 HIGHEST = 9.0
 """No copy costs more, and a hypothesis that costs as much more than the cheapest is dropped."""
@@ -67,6 +68,12 @@ PRICES: dict[str, Price] = {
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
     )
 }
+
+
+def shares(prices: Sequence[float]) -> list[float]:
+    """How probable hypotheses of these prices are beside each other; the first is the cheapest."""
+    weights = [exp(prices[0] - price) for price in prices]
+    return [weight / sum(weights) for weight in weights]
 
 
 def by_delay(price: float, delay: float, window: float) -> float:
