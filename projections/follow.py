@@ -392,7 +392,9 @@ class Views:
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment)
+        completed(
+            self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment
+        )
         return session
 
     def _write_log(self) -> None:
