@@ -55,7 +55,7 @@ class Audit:
 class Part(Protocol):
     """A part of the sessions, judged here or elsewhere. It is given the deliveries of its sessions, in order."""
 
-    def observe(self, delivery: Delivery, /, *, learn: bool = True) -> None: ...
+    def observe(self, delivery: Delivery, /) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
         """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
 
@@ -116,7 +116,9 @@ def audit(
         share.findings.put(of_log(log, rules))
         if not growing:
             share.findings.revise(_decided)
-        return Audit(share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open())
+        return Audit(
+            share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open()
+        )
 
 
 def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:

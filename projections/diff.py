@@ -116,7 +116,7 @@ def of_store(tracker: Tracker, rules: Rules, progress: Progress | None = None) -
 
 
 def of_findings(before: Iterable[Finding], after: Iterable[Finding]) -> Iterator[Change]:
-    """The same for two lists of findings, retracted ones left out."""
+    """The same for two lists of findings."""
     yield from _changes(*([sorted(map(_told, found), key=_session)] for found in (before, after)))
 
 
@@ -203,7 +203,7 @@ def _told(found: Finding) -> Told:
 _FINDINGS = f"""
     SELECT coalesce(session_id, '') AS session, meeting_id, code, slug, lifecycle, key, run, position,
            CASE verdict WHEN '{ACCEPTED}' THEN verdict ELSE severity END, message
-    FROM findings WHERE verdict != 'retracted' ORDER BY session, position, number
+    FROM findings ORDER BY session, position, number
 """
 _STATES = """
     SELECT s.session_id AS session, s.meeting_id, NULL, NULL, lifecycle, key, run, NULL, of_it.state, NULL

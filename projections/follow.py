@@ -258,7 +258,8 @@ class Views:
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
+            names = {one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)}
+            readings = self._write(tracker, touched, as_of, names)
             said = len(self.traffic.silences), len(self.traffic.backwards)
             if milestone is not None or said != (silences, backwards):
                 self._write_log()
@@ -363,10 +364,9 @@ class Views:
         }
         readings: Counter[tuple[str, str]] = Counter()
         if positions and not self._scratch:
-            for session in settled.values():
-                for place, judgement in session.readings().items():
-                    if place in positions:
-                        readings[positions[place], judgement.reading] += 1
+            read = {place: one for session in settled.values() for place, one in session.readings().items()}
+            for place, name in positions.items():
+                readings[name, read[place].reading if place in read else "unrouted"] += 1
         settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
@@ -392,7 +392,9 @@ class Views:
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment)
+        completed(
+            self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment
+        )
         return session
 
     def _write_log(self) -> None:

@@ -99,12 +99,11 @@ class Share:
         db.execute("CREATE TABLE aside (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
         return db
 
-    def observe(self, delivery: Delivery, *, learn: bool = True) -> None:
-        """Takes in the next delivery of one of its sessions. ``learn``: the log learns of it."""
+    def observe(self, delivery: Delivery) -> None:
+        """Takes in the next delivery of one of its sessions."""
         if delivery.stream.startswith(UNROUTED):
             self._observe_alone(delivery)
             return
-        self._sessions.habits = self.habits if learn else None
         observed = self._sessions.observe(delivery)
         if observed.deliveries == 1 and observed.session_id is not None:
             self.count += 1
@@ -239,9 +238,7 @@ def unpacked_session(values: Any) -> Observed:
 
 def _oddity(values: Any) -> Oddity:
     code, position, at, webhook_type, value, lifecycle, key = values
-    return Oddity(
-        code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key)
-    )
+    return Oddity(code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key))
 
 
 _FACTS = (
@@ -261,4 +258,3 @@ _FACTS = (
     "ages",
     "doubled",
 )
-

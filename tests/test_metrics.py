@@ -13,10 +13,9 @@ from meetings import read_into, webhook
 from prometheus_client.parser import text_string_to_metric_families
 from served import MONDAY, served
 
+from projections.status import timeline
 from projections.web.health import LAG_LIMIT
 from tracker.lifecycles import REGISTRY
-from tracker.session import Session as Folded
-from tracker.session import judge
 from tracker.signature import Keyring
 
 ROOT = Path(__file__).parents[1]
@@ -41,11 +40,11 @@ def samples(server, name):
 def test_deliveries_are_counted_by_type_and_reading(server, tmp_path):
     read_into(tmp_path / "data", MONDAY)
     server.caught_up()
-    sessions, expected = {}, Counter()
-    for delivery in server.tracker.deliveries():
-        session = sessions.setdefault(delivery.stream, Folded(delivery.stream, delivery.session_id))
-        name = delivery.type if delivery.type in REGISTRY.routes else "unknown"
-        expected[judge(session, delivery).reading, name] += 1
+    expected = Counter()
+    moments, _ = timeline(server.tracker.deliveries(), server.live.rules)
+    for one in moments:
+        name = one.delivery.type if one.delivery.type in REGISTRY.routes else "unknown"
+        expected[one.judgement.reading, name] += 1
 
     assert samples(server, "tracker_deliveries_total") == expected
 

@@ -18,7 +18,9 @@ _COUNT = (
     "INSERT INTO rooms (meeting_id, once, twice, once_then, twice_then) VALUES (?, ?, ?, 0, 0) "
     "ON CONFLICT (meeting_id) DO UPDATE SET once = excluded.once, twice = excluded.twice"
 )
-_MILESTONE = "UPDATE rooms SET once_then = once, twice_then = twice WHERE once_then != once OR twice_then != twice"
+_MILESTONE = (
+    "UPDATE rooms SET once_then = once, twice_then = twice WHERE once_then != once OR twice_then != twice"
+)
 
 
 def write(db: sqlite3.Connection, rooms: Mapping[str, Room], changed: Iterable[str]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
-from tracker.lifecycle import Lifecycle
 from tracker.judging.state import Session
+from tracker.lifecycle import Lifecycle
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -173,9 +173,7 @@ def _conditions(
     codes = {f"code{number}": code for number, code in enumerate(findings)}
     if codes:
         named = ", ".join(f":{name}" for name in codes)
-        conditions.append(
-            f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}) AND verdict != 'retracted')"
-        )
+        conditions.append(f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}))")
     return conditions, {"meeting": meeting, "since": since, **codes}
 
 
