@@ -363,6 +363,11 @@ def test_a_ladder_of_retries_is_learned(seconds):
     assert codes_of(session) == ["D101"]
 
 
+def test_a_ladder_of_retries_accuses_nobody():
+    found, _ = audited(*in_order(*with_copies(OFTEN, 0.1, [60, 360, 1560, 5160])), as_of="9999h")
+    assert [one.code for one in found if one.severity != "info"] == []
+
+
 def test_the_price_of_a_copy_is_never_negative_and_never_beyond_the_highest(minute, never):
     for log in (minute, never):
         for seconds in (0, 1, 59, 60, 61, 600, 86_400, 10**7):

@@ -704,6 +704,77 @@ def test_a_delivery_that_comes_late_within_the_lateness_changes_no_final_state(l
     assert ends == {key: found.state for key, found in told(*lines, as_of="48h").aggregates.items()}
 
 
+def later(line, seconds):
+    at, rest = line.split(" ", 1)
+    return f"{float(at) + seconds} {rest}"
+
+
+def one_of_many(chance):
+    """A meeting as above, by chance."""
+    lines = []
+    for medium in chance.sample(
+        ["recording", "livestream", "hls", "participant-recording p"], chance.randint(1, 3)
+    ):
+        at = float(chance.randint(2, 60))
+        name, _, key = medium.partition(" ")
+        for number in range(chance.randint(1, 3)):
+            begun = at + chance.randint(1, 40)
+            stopping = begun + chance.choice([60, 120, 300, 800]) + chance.randint(1, 40)
+            times = (at, begun, stopping, stopping + chance.randint(1, 40))
+            file = "" if name in ("livestream", "hls") else f"filePath=/{number}.mp4"
+            lines += [f"{line} {key}".rstrip() for line in run(name, *times)[:-1]]
+            lines.append(" ".join(filter(None, (f"{times[3]} {name}-stopped", key, file))))
+            if name == "hls":
+                lines.append(f"{begun + 1} hls-playable playbackHlsUrl=u{number}")
+            at = times[3] + chance.choice([60, 200, 900]) + chance.randint(1, 40)
+    return in_order(*BEGUN, *lines, *("9000 participant-left p", "9001 session-ended"))
+
+
+def two_channels(lines, chance):
+    return [*lines, *(later(line, chance.uniform(0, 90)) for line in lines)]
+
+
+def twice_at_once(lines, chance):
+    return [*lines, *(later(line, chance.uniform(0, 9)) for line in lines if chance.random() < 0.5)]
+
+
+def late(lines, chance):
+    return [later(line, chance.uniform(0, 100) if chance.random() < 0.2 else 0) for line in lines]
+
+
+def replayed(lines, chance):
+    return [*lines, *(later(line, 30_000 + chance.random()) for line in lines)]
+
+
+def in_one_burst(lines, _chance):
+    return [*lines, *(f"{20_000 + place / 20} {line.split(' ', 1)[1]}" for place, line in enumerate(lines))]
+
+
+@pytest.mark.parametrize("fault", [two_channels, twice_at_once, late, replayed, in_one_burst])
+def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
+    chance, wrong = Random(5), 0
+    for _ in range(80):
+        lines = one_of_many(chance)
+        session = told(*in_order(*fault(lines, chance)), as_of="48h")
+        unmoved = ends_of(session) == ends_of(told(*lines, as_of="48h"))
+        wrong += bool(standing(session, "warning")) or not unmoved
+    assert wrong <= 1
+
+
+@pytest.mark.xfail(
+    strict=True, reason="where all comes again in a burst, a step of a short run is taken for a copy"
+)
+def test_short_runs_that_come_again_in_one_burst_are_as_they_were():
+    lines = [
+        *(*run("recording", 2, 3, 27, 28, stopped="filePath=/0.mp4"), *run("livestream", 2, 3, 27, 28)),
+        *run("recording", 34, 35, 59, 60, stopped=ONE),
+        *run("recording", 66, 67, 91, 92, stopped=TWO),
+    ]
+    lines = in_order(*BEGUN, *lines, "9000 participant-left p", "9001 session-ended")
+    session = told(*in_one_burst(lines, None), as_of="48h")
+    assert standing(session, "warning") == []
+
+
 @given(meetings(), st.data())
 def test_few_hypotheses_are_kept_and_the_held_one_is_the_cheapest(lines, data):
     copies = data.draw(st.lists(st.tuples(st.sampled_from(lines), st.floats(11, 1199)), max_size=4))
