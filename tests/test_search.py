@@ -116,16 +116,11 @@ def is_equal_to_the_search(lines, later, end):
         assert runs_of(found) == runs_of(held)
 
 
-AT_ONCE = "the shortcut takes any equal delivery within ten seconds for a copy, also where a run may begin"
-
-
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=False), moments, ends)
 def test_where_the_case_is_ordinary_the_search_finds_nothing_cheaper_and_the_same_runs(lines, later, end):
     is_equal_to_the_search(lines, later, end)
 
 
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=True), moments, ends)
 def test_that_holds_too_where_copies_came_at_once(lines, later, end):
     is_equal_to_the_search(lines, later, end)
@@ -139,7 +134,6 @@ def found_in(session):
     )
 
 
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=True), moments)
 def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
     as_of = moment(float(lines[-1].split(" ")[0]) + later)
@@ -149,7 +143,6 @@ def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
         assert found_in(assess_all(deliveries(*lines), as_of)) == shortcut
 
 
-@pytest.mark.xfail(strict=True, reason=AT_ONCE)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -170,7 +163,6 @@ def test_what_may_begin_a_run_of_its_own_at_once_is_no_copy_of_the_run_before(li
     assert len(session.aggregates[key].runs) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="two copies at once cost 2, two visits that overlap cost 1")
 def test_two_devices_that_join_and_leave_are_held_alike_by_the_shortcut_and_the_search():
     lines = (
         "5 participant-joined p",
@@ -181,9 +173,6 @@ def test_two_devices_that_join_and_leave_are_held_alike_by_the_shortcut_and_the_
     is_equal_to_the_search(["0 session-started", *lines], 0, None)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a copy beside another costs less when it is hours old than when it came at once"
-)
 def test_a_copy_that_came_at_once_beside_another_is_a_copy_of_the_run_that_is_open():
     first = ("10 recording-starting", "20 recording-started", "30 recording-stopped filePath=/1.mp4")
     second = ("5000 recording-starting", "5003 recording-started")
@@ -851,24 +840,7 @@ def work(lines):
     return entered
 
 
-QUADRATIC = {
-    "failures": "each failed run looks through all runs for a later file",
-    "files": "each file is compared with each file before it",
-    "recorded visits": "each run of a person's recording goes through all visits of the person",
-}
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param(
-            steps,
-            id=name,
-            marks=pytest.mark.xfail(strict=True, reason=QUADRATIC[name]) if name in QUADRATIC else [],
-        )
-        for name, steps in LONG.items()
-    ],
-)
+@pytest.mark.parametrize("steps", LONG.values(), ids=LONG)
 def test_four_times_as_many_deliveries_cost_four_times_the_work(steps):
     number = 200 // len(steps)
     assert work(spread(4 * number, *steps)) <= 4.5 * work(spread(number, *steps))
