@@ -336,7 +336,7 @@ def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Cont
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
-    apart = abs(one.age - other.age) > SAME_AGE // 6
+    apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
     if not apart or at_once:
         return 0.0

@@ -66,6 +66,7 @@ def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
     if len(run.originals) > 1:
         yield from _overtaken(lifecycle, run, context)
         yield from _two_ends(run, context)
+    yield from _long_after_end(lifecycle, run, context)
     if _begins_after_end(lifecycle, run, context):
         yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
 
@@ -150,6 +151,8 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
             unasked = lifecycle.by_name[unheard[0]].unasked and context.needs_no_stop(one.at)
             paid = "unasked" if unasked else codes[0]
             yield Assumption(codes[0], context.prices[paid], one, before, unheard, state, paid)
+        else:
+            yield Assumption("", context.prices["unseen"], one, before, unheard, state, "unseen")
 
 
 def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:
@@ -191,6 +194,16 @@ def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
     for one in ends[1:]:
         price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.lateness)
         yield Assumption("S209", price, one, ends[0])
+
+
+def _long_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+    """An end that names nothing of its own is the less likely the longer after the session it comes."""
+    if not run.closed or context.end is None or context.presumed or not lifecycle.open_at_end:
+        return
+    end = run.since
+    late = end.at - context.end - context.windows.grace
+    if late > 0 and not end.evidence and run.began <= context.end and not outlives(lifecycle, run):
+        yield Assumption("", by_delay(0, late, context.windows.grace), end, paid="late")
 
 
 def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> bool:

@@ -241,6 +241,7 @@ class _Shares:
         total = sum(weights)
         self._weights = [weight / total for weight in weights]
         self._found: list[set[tuple[str, int]]] | None = None
+        self._instead: list[str] = []
         self._copies: list[set[int]] | None = None
 
     def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
@@ -249,12 +250,13 @@ class _Shares:
             return 1.0, ()
         if self._found is None:
             self._found = [set(_codes(self._lifecycle, one, self._context)) for one in self._all]
+            self._instead = [_other(found - self._found[0]) for found in self._found]
         share, instead = 0.0, list[str]()
-        for weight, found in zip(self._weights, self._found, strict=True):
-            if (code, position) in found:
+        for place, weight in enumerate(self._weights):
+            if (code, position) in self._found[place]:
                 share += weight
             elif weight >= _WORTH_A_WORD and len(instead) < _MOST_ALTERNATIVES:
-                instead.append(f"{_other(found)} ({weight:.0%})")
+                instead.append(f"{self._instead[place]} ({weight:.0%})")
         return share, tuple(instead)
 
     def of_copy(self, position: int) -> float:
@@ -270,7 +272,8 @@ _MOST_ALTERNATIVES = 3
 
 
 def _other(found: set[tuple[str, int]]) -> str:
-    codes = sorted(found, key=lambda one: one[1])
+    """What another hypothesis finds that the held one does not."""
+    codes = sorted(found, key=lambda one: one[1])[:_MOST_ALTERNATIVES]
     if not codes:
         return "a redelivery, and nothing is missing"
     return " and ".join(f"{CATALOGUE[code].slug} at #{position}" for code, position in codes)
