@@ -753,7 +753,19 @@ def in_one_burst(lines, _chance):
     return [*lines, *(f"{20_000 + place / 20} {line.split(' ', 1)[1]}" for place, line in enumerate(lines))]
 
 
-@pytest.mark.parametrize("fault", [two_channels, twice_at_once, late, replayed, in_one_burst])
+FIRST_RUN = "in a burst all copies of a step go to the first run, so the others seem to have none"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        two_channels,
+        twice_at_once,
+        late,
+        replayed,
+        pytest.param(in_one_burst, marks=pytest.mark.xfail(strict=True, reason=FIRST_RUN)),
+    ],
+)
 def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
     chance, wrong = Random(5), 0
     for _ in range(80):
@@ -762,6 +774,17 @@ def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_an
         unmoved = ends_of(session) == ends_of(told(*lines, as_of="48h"))
         wrong += bool(standing(session, "warning")) or not unmoved
     assert wrong <= 1
+
+
+@pytest.mark.xfail(strict=True, reason=FIRST_RUN)
+def test_three_runs_that_come_again_in_one_burst_are_three():
+    runs = [
+        *run("livestream", 33, 56, 206, 217),
+        *run("livestream", 438, 461, 1264, 1289),
+        *run("livestream", 1386, 1400, 2234, 2262),
+    ]
+    session = told(*in_one_burst(in_order(*BEGUN, *runs, *OVER), None), as_of="48h")
+    assert states(session, "livestream") == ["stopped"] * 3
 
 
 @pytest.mark.xfail(
