@@ -55,7 +55,7 @@ class Audit:
 class Part(Protocol):
     """A part of the sessions, judged here or elsewhere. It is given the deliveries of its sessions, in order."""
 
-    def observe(self, delivery: Delivery, /, *, learn: bool = True) -> None: ...
+    def observe(self, delivery: Delivery, /) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
         """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
 

@@ -47,7 +47,7 @@ class Batches:
     answer: Callable[[], Any]
     waiting: list[Packed] = attrs.field(factory=list)
 
-    def observe(self, delivery: Delivery, *, learn: bool = True) -> None:
+    def observe(self, delivery: Delivery) -> None:
         self.waiting.append(packed(delivery.position, delivery.received))
         if len(self.waiting) == BATCH:
             self._send("", None)

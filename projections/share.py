@@ -99,12 +99,11 @@ class Share:
         db.execute("CREATE TABLE aside (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
         return db
 
-    def observe(self, delivery: Delivery, *, learn: bool = True) -> None:
-        """Takes in the next delivery of one of its sessions. ``learn``: the log learns of it."""
+    def observe(self, delivery: Delivery) -> None:
+        """Takes in the next delivery of one of its sessions."""
         if delivery.stream.startswith(UNROUTED):
             self._observe_alone(delivery)
             return
-        self._sessions.habits = self.habits if learn else None
         observed = self._sessions.observe(delivery)
         if observed.deliveries == 1 and observed.session_id is not None:
             self.count += 1

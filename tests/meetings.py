@@ -9,12 +9,10 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import attrs
 from stores import opened
 
 from tracker import envelope
 from tracker.ingest import ingest
-from tracker.lifecycle import Lifecycle
 from tracker.logs import Log
 from tracker.webhook import parse
 
@@ -141,12 +139,3 @@ def go(*processes):
 def finish(*processes):
     """Waits for processes; returns what they said, each ``""`` where all went well."""
     return [process.communicate(timeout=60)[0] for process in processes]
-
-
-def shape(session):
-    """All that a session says; ``next_deadline`` is only a lower bound, so it may differ."""
-    found = attrs.asdict(
-        session,
-        filter=lambda field, held: field.name != "next_deadline" and not isinstance(held, Lifecycle),
-    )
-    return repr(found)

@@ -76,9 +76,9 @@ def test_memory_does_not_grow_with_the_findings(weeks, monkeypatch):
     monkeypatch.setattr(auditing, "SWEEP", 100)
 
     def most(*weeks):
-        watch = Watch(500)
-        heard = (watch.look(parse(one, at)) for at, one in enumerate(chain(*weeks), 1))
-        total = audit(heard, RULES).findings.counted().total()
+        watch = Watch(10)
+        heard = (parse(one, at) for at, one in enumerate(chain(*weeks), 1))
+        total = audit(heard, RULES, see=watch.look).findings.counted().total()
         return watch.most, total
 
     each = max(most(week)[0] for week in weeks)
@@ -115,20 +115,16 @@ def test_from_a_severity_on_is_what_has_it_session_by_session_too():
     ] == [[number] for number in errors]
 
 
-def test_what_is_revised_is_counted_as_it_is_then_and_what_is_retracted_goes(monkeypatch):
+def test_what_is_revised_is_counted_as_it_is_then(monkeypatch):
     monkeypatch.setattr(found, "PAGE", 1)
     findings = audit(deliveries(*STORY), RULES).findings
 
     def revised(one):
-        if one.code == "C509":
-            return attrs.evolve(one, verdict="retracted")
         return attrs.evolve(one, verdict="accepted") if one.session_id == "t" else one
 
-    before = [one.code for one in findings]
     findings.revise(revised)
-    assert [one.code for one in findings] == [code for code in before if code != "C509"]
     assert {one.session_id for one in findings if one.verdict == "accepted"} == {"t"}
-    assert findings.sessions() == len({one.session_id for one in findings}) - 1
+    assert findings.sessions() == len({one.session_id for one in findings} - {None, "t"})
 
 
 def test_a_name_that_is_no_text_is_told_as_far_as_it_goes():

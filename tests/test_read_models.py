@@ -15,8 +15,8 @@ from meetings import deliveries, line, webhook
 from projections.follow import SQL_VIEWS, TABLES, Views
 from projections.read_models import sessions, text, types
 from projections.read_models.runs import first_url
+from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
-from tracker.session import fold, settle
 from tracker.store import Tracker
 
 LOG = meetings.lines(2, sessions=8)
@@ -53,10 +53,8 @@ def test_sqlite_utils_finds_the_tables_their_keys_and_the_views(views):
 
 
 def test_columns_are_those_declared_and_have_their_types(views):
-    told = {str: str, int: int}
-
     assert [dict(table.columns) for table in TABLES] == [
-        {name: told[kind] for name, kind in views.db.table(table.name).columns_dict.items()} for table in TABLES
+        views.db.table(table.name).columns_dict for table in TABLES
     ]
 
 
@@ -109,13 +107,13 @@ def test_times_sort_as_text_as_they_do_as_times(one, other):
 # The rows
 
 
-def test_every_table_says_what_the_fold_says(views):
-    as_of = views.checkpoint.as_of
+def test_every_table_says_what_assessing_each_stream_says(views):
+    as_of, log = views.checkpoint.as_of, views.log_view()
     streams = {}
     for delivery in deliveries(LOG):
         streams.setdefault(delivery.stream, []).append(delivery)
-    settled = [
-        views.told(settle(fold(heard), as_of))
+    assessed = [
+        views.completed(assess_all(heard, as_of, log=log))
         for stream, heard in streams.items()
         if not stream.startswith("unrouted:")
     ]
@@ -123,7 +121,7 @@ def test_every_table_says_what_the_fold_says(views):
         if table.rows:
             condition = f"{table.owner} NOT LIKE 'unrouted:%' AND {table.owner} != 'log:'"
             found = views.db.execute(f"SELECT * FROM {table.name} WHERE {condition}").fetchall()
-            expected = [row for session in settled for row in table.rows(session)]
+            expected = [row for session in assessed for row in table.rows(session)]
 
             assert sorted(expected, key=repr) == sorted(found, key=repr)
 
@@ -226,7 +224,7 @@ def test_a_finding_names_its_delivery_and_what_was_expected(tmp_path):
 def test_a_deadline_is_the_first_moment_at_which_time_changes_something(tmp_path):
     found = of(tmp_path, (0, "session-started", {}), (60, "recording-starting", {}))
 
-    assert found["deadlines"] == [{"stream": "s", "at": "2026-03-02T09:03:00.000000Z"}]
+    assert found["deadlines"] == [{"stream": "s", "at": "2026-03-02T09:03:00.000000Z", "in_doubt": 0}]
 
 
 def test_types_are_counted(views):
@@ -275,12 +273,10 @@ def test_sessions_are_found_by_what_is_asked_the_newest_first(views):
     )
 
 
-def test_sessions_are_found_by_a_finding_unless_it_was_taken_back(views):
-    wanted = views.db.execute(
-        "SELECT code, verdict, session_id FROM findings WHERE session_id IS NOT NULL"
-    ).fetchall()
-    for code in {code for code, _, _ in wanted}:
-        assert {session for one, verdict, session in wanted if one == code and verdict != "retracted"} == {
+def test_sessions_are_found_by_a_finding(views):
+    wanted = views.db.execute("SELECT code, session_id FROM findings WHERE session_id IS NOT NULL").fetchall()
+    for code in {code for code, _ in wanted}:
+        assert {session for one, session in wanted if one == code} == {
             row["session_id"] for row in sessions.find(views.db, findings=[code])
         }
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
 from tracker.findings import SEVERITIES
-from tracker.lifecycle import Lifecycle
 from tracker.judging.state import Session
+from tracker.lifecycle import Lifecycle
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database

@@ -12,9 +12,9 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from tracker.envelope import parse_time
-from tracker.rules import Rules
 from tracker.judging.overlaps import Span, rival, span
 from tracker.judging.state import Session
+from tracker.rules import Rules
 
 _json = msgspec.json.Encoder().encode
 _positions = msgspec.json.Decoder(tuple[tuple[int, int | None], ...]).decode

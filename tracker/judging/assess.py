@@ -166,8 +166,14 @@ def _set_evidence(
         if len(deliveries) > 1 or one.lifecycle.frame:
             is_once = _is_once(one)
             rest, copies = separated(one.lifecycle, deliveries, once=is_once)
-            ages.extend(copy.at - original.at for copy, original in copies)
-            once += sum(is_once or each.evidence for each in rest)
+            before: dict[int, int] = {}
+            for copy, original in copies:
+                ages.append(copy.at - original.at)
+                if original.position in before:
+                    ages.append(copy.at - before[original.position])
+                before[original.position] = copy.at
+            unique = not one.lifecycle.reusable
+            once += sum(is_once or (unique and each.evidence) for each in rest)
             twice += len({original.position for _, original in copies})
     context.ages = sorted(ages)
     context.doubled = once >= 2 and twice >= DOUBLED * once

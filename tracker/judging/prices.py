@@ -55,6 +55,7 @@ PRICES: dict[str, Price] = {
         Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("overtaken", 1.5, "somebody joined a second time before leaving; more by how late the left came"),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),

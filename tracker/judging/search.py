@@ -302,16 +302,23 @@ def _copied(
 def copy_price(
     lifecycle: Lifecycle, recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context
 ) -> tuple[bool, float]:
-    """Whether something shows that a delivery is a copy, and what it costs that it is one."""
-    age, prices, windows = one.at - original.at, context.prices, context.windows
+    """Whether something shows that a delivery is a copy, and what it costs that it is one.
+
+    What is sent again and again is as old as the time since it was first sent, or since it was sent last.
+    """
+    since = [original.at, *(copy.delivered.at for copy in recent if copy.original is original)]
+    age = min(one.at - at for at in since)
+    prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    if context.is_as_old(age) or any(_together(copy, original, one) for copy in recent):
+    if any(context.is_as_old(one.at - at) for at in since):
         return True, prices["copy with others"]
-    if context.is_doubled(age):
+    if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]
+    if not context.doubled and any(_together(copy, original, one) for copy in recent):
+        return True, prices["copy with others"]
     if context.log.has_profile:
-        return context.log.copy_price(one.at, age)
+        return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
     return False, by_age(prices["copy"], age, windows.redelivery)
 
 

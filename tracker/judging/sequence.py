@@ -80,8 +80,9 @@ def beside(
         delay = run.since.at - following.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""
-        price = by_delay(context.prices["late"], delay, window)
-        yield Assumption(code, price, run.since, following.first, paid="late")
+        paid = "overtaken" if lifecycle.visits else "late"
+        price = by_delay(context.prices[paid], delay, window)
+        yield Assumption(code, price, run.since, following.first, paid=paid)
     if not lifecycle.visits:
         yield from _alike(lifecycle, run, following, context)
 
