@@ -155,9 +155,7 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
         context.end = idle - windows.grace
 
 
-def _set_evidence(
-    observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context
-) -> None:
+def _set_evidence(observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context) -> None:
     """The ages of the copies that are certain, and whether everything came twice."""
     ages: list[int] = []
     once = twice = 0
@@ -179,9 +177,7 @@ def _set_evidence(
     context.doubled = once >= 2 and twice >= DOUBLED * once
 
 
-def _set_occupied(
-    observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context
-) -> None:
+def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:
     people = [
         _people_aggregate(one, found[key][0])
         for key, one in observed.aggregates.items()
@@ -253,7 +249,9 @@ def _findings(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]
 
 def _numbered(findings: Iterable[Finding]) -> list[Finding]:
     """In the order of the deliveries, each with its place."""
-    found = sorted(findings, key=lambda one: (one.position or 0, one.code, one.lifecycle or "", sorted(one.key.items())))
+    found = sorted(
+        findings, key=lambda one: (one.position or 0, one.code, one.lifecycle or "", sorted(one.key.items()))
+    )
     for number, one in enumerate(found, 1):
         one.number = number
     return found

@@ -475,7 +475,9 @@ class _Profile:
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not self._near(habits.copies, place)]
-        single = sum(1 for place, count in habits.copies.items() if count == self._near(habits.copies, place) == 1)
+        single = sum(
+            1 for place, count in habits.copies.items() if count == self._near(habits.copies, place) == 1
+        )
         self._rare = min(0.98, (single + 1) * self._scale / max(1, sum(unseen)))
         self._bursts = sorted(habits.bursts)
         self._times = [at for at, _, _ in self._bursts]
@@ -502,9 +504,7 @@ class _Profile:
         """Whether a certain copy of another session came at about the same time and was about as old."""
         first, last = bisect_left(self._times, at - 15 * SECOND), bisect_right(self._times, at + 15 * SECOND)
         within = max(75 * SECOND, 0.02 * age)
-        return any(
-            other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last]
-        )
+        return any(other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last])
 
     def _odds(self) -> tuple[float, float]:
         """How much likelier a copy is with such a witness, and without; learned from the certain copies."""

@@ -62,9 +62,15 @@ PRICES: dict[str, Price] = {
         Price("certain copy", 0, "a copy, and its content shows that it is one"),
         Price("copy at once", 1, "a copy within `fast_redelivery`"),
         Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
-        Price("copy through two channels", 1, "a copy in a session in which everything comes twice, as late as others"),
+        Price(
+            "copy through two channels",
+            1,
+            "a copy in a session in which everything comes twice, as late as others",
+        ),
         Price("no copy", 2, "a webhook came once in a session in which everything comes twice"),
-        Price("copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"),
+        Price(
+            "copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"
+        ),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
     )
 }

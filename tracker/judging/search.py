@@ -109,9 +109,7 @@ def ordinary(
     return _assuming_nothing(lifecycle, runs, copies, context)
 
 
-def _is_a_new_one(
-    lifecycle: Lifecycle, run: dict[str, Delivered], one: Delivered, context: Context
-) -> bool:
+def _is_a_new_one(lifecycle: Lifecycle, run: dict[str, Delivered], one: Delivered, context: Context) -> bool:
     """Whether the first step of a next run cannot be the copy of one that was sent again with others."""
     before = run.get(one.step.name)
     if before is None or not (context.doubled or context.ages):

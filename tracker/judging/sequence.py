@@ -188,9 +188,7 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
 
 
-def _lost(
-    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
-) -> Iterator[Assumption]:
+def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> Iterator[Assumption]:
     """S207, S213, S215, T301, T302: the next run began, and the end of this one never came."""
     if all(context.lacks(lifecycle, name) for name in lifecycle.endings):
         return

@@ -21,7 +21,17 @@ from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.values import frozen
 from tracker.webhook import read_payload
 
-__all__ = ["LOST", "Aggregate", "Certainty", "Judgement", "Reading", "Run", "Session", "SessionState", "StepTaken"]
+__all__ = [
+    "LOST",
+    "Aggregate",
+    "Certainty",
+    "Judgement",
+    "Reading",
+    "Run",
+    "Session",
+    "SessionState",
+    "StepTaken",
+]
 
 Reading = Literal[
     "advanced",
