@@ -190,7 +190,7 @@ def _account(
     assumed = tuple(_assumed(lifecycle, one, context))
     rest = one.price - sum(each.price for each in assumed)
     if rest > _ROUNDING:
-        price = PRICES["two steps again"]
+        price = PRICES["no copy" if context.doubled else "two steps again"]
         assumed += (Assumed(price.name, "", rest, price.assumed),)
     finds = tuple((each.code, each.positions[-1]) for each in assumed if each.code and each.positions)
     differs = tuple(_differences(one, held)) if held is not None else ()
@@ -228,16 +228,22 @@ def _of_sequence(lifecycle: Lifecycle, one: Assumption) -> Assumed:
 
 def _of_copy(copy: Copy, context: Context) -> Assumed:
     """A copy, by the price that was paid for it."""
-    name, prices = "copy", context.prices
-    if copy.age <= context.windows.fast_redelivery:
-        name = "copy at once"
-    elif copy.certain and copy.price == prices["copy with others"]:
-        name = "copy with others"
+    prices, price = context.prices, copy.price
+    if context.doubled and price < 0:
+        price += prices["no copy"]  # which its original had paid
+    name = _name_of_copy(copy, price, context)
     words = PRICES[name].assumed
     if name == "copy" and context.log.has_profile:
         words = "a copy, by how old copies are in this log"
-    positions = (copy.original.position, copy.delivered.position)
-    return Assumed(name, "", copy.price, words, positions)
+    return Assumed(name, "", price, words, (copy.original.position, copy.delivered.position))
+
+
+def _name_of_copy(copy: Copy, price: float, context: Context) -> str:
+    names = ["copy at once", "copy with others"]
+    if context.doubled and copy.age > context.windows.fast_redelivery:
+        names.insert(0, "copy through two channels")
+    same = (name for name in names if copy.certain and abs(price - context.prices[name]) < _ROUNDING)
+    return next(same, "copy")
 
 
 def _roles(one: Hypothesis) -> dict[int, tuple[str, int]]:
