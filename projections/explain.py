@@ -36,8 +36,8 @@ MOST_RIVALS = 3
 """Rivals that are shown,"""
 LEAST = 0.005
 """and how probable they must be."""
-MOST_CHECKED = 20
-"""Counterfactuals that are checked in one explanation: each is another assessment."""
+MOST_CHECKED = 20_000
+"""Deliveries that are judged anew to check counterfactuals: each check is another assessment of the session."""
 MOST_STEPS = 200
 """Deliveries of an aggregate of which each is named; of more, only the runs with findings are."""
 _ROUNDING = 0.005
@@ -326,9 +326,9 @@ class _Checked:
     def without(self, aggregate: Aggregate, held: Account) -> str:
         """``had recording-stopped come after #5, S207 would not be found``; empty where it is not so simple."""
         lost = [one for one in held.assumed if one.missing and one.code]
-        if len(lost) != 1 or not self.left:
+        if len(lost) != 1 or self.left <= 0:
             return ""
-        self.left -= 1
+        self.left -= len(self.deliveries)
         (one,) = lost
         after = one.positions[0] if len(one.positions) > 1 or one.name.startswith(("X", "T")) else None
         log = self._with(aggregate, one.missing, after, one.positions[-1])
