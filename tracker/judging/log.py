@@ -59,9 +59,9 @@ SESSIONS_OF_ROOM, SESSIONS_OF_LOG = 2, 3
 """Sessions that went on to a later step before a type counts as not subscribed."""
 MOST_COPIES = 4_000
 """Certain copies that are kept to tell bursts."""
-REPLAYED = 12
+REPLAYED = 6
 """Deliveries of a stretch of ``STRETCH`` that repeat earlier ones, before it counts as a replay."""
-STRETCH = 20
+STRETCH = 10
 MOST_STRETCHES = 4096
 
 

@@ -60,7 +60,7 @@ PRICES: dict[str, Price] = {
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
         Price("certain copy", 0, "a copy, and its content shows that it is one"),
-        Price("copy at once", 1, "a copy within `fast_redelivery`"),
+        Price("copy at once", 0.4, "a copy within `fast_redelivery`"),
         Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
         Price(
             "copy through two channels",
@@ -88,5 +88,5 @@ def by_delay(price: float, delay: float, window: float) -> float:
 
 
 def by_age(price: float, age: float, window: float) -> float:
-    """What a lone copy costs that says nothing of itself, where the log has shown too little; at most 4 more."""
-    return price if age <= window else price + min(4.0, 1.5 * log(age / max(window, 1)))
+    """What a lone copy costs that says nothing of itself, where the log has shown too little; at most 3 more."""
+    return price if age <= window else price + min(3.0, 1.5 * log(age / max(window, 1)))

@@ -89,7 +89,7 @@ def beside(
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
     """From when on an open run is overdue, if nothing more comes of it; ``None``: never."""
-    if run.closed:
+    if run.closed or is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
     if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
@@ -140,7 +140,10 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
         if not unheard:
             continue
         if state == ABSENT and one.step.orphan:
-            yield Assumption(one.step.orphan, context.prices[one.step.orphan], one, None, unheard, ABSENT)
+            price = context.prices[one.step.orphan]
+            if one.step.closes and context.is_after_end(run.began, run.first.position - 1):
+                price += context.prices["X402"]  # it would have begun after the end as well
+            yield Assumption(one.step.orphan, price, one, None, unheard, ABSENT)
             continue
         codes = [code for name in unheard if (code := lifecycle.by_name[name].skipped)]
         if codes:
@@ -166,8 +169,20 @@ def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterat
         if highest is None or rank[one.step.name] > rank[highest.step.name]:
             highest = one
         elif not (one.step.closes and highest.step.closes):
-            price = by_delay(context.prices["late"], one.at - highest.at, window)
+            price = context.prices["late"]
+            if not _is_of_its_own(lifecycle, run, one):
+                price = by_delay(price, one.at - highest.at, window)
             yield Assumption("D102", price, one, highest, paid="late")
+
+
+def _is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
+    """Whether it names the file or url of the run, so that it belongs to it however late it is."""
+    if not one.evidence or not lifecycle.artefacts:
+        return False
+    return any(
+        other is not one and other.evidence and lifecycle.brings_the_same(other.data, one.data)
+        for other in run.originals.values()
+    )
 
 
 def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:

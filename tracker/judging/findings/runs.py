@@ -50,6 +50,8 @@ def _of_assumption(
     lifecycle, context = aggregate.lifecycle, assessment.context
     confidence, alternatives = shares.of(one.code, one.where.position)
     since = one.since.at if one.since is not None else None
+    if one.code == lifecycle.after_end and context.end is not None:
+        since = context.end
     words = {
         "delay": duration(one.where.at - since if since is not None else None),
         "since": clock(since, one.where.at),
@@ -164,10 +166,7 @@ def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Deliver
     steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
     state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
     said = _decode(end.data).get("message")
-    later = any(
-        other.number > run.number and any(one.evidence for one in other.candidate.originals.values())
-        for other in aggregate.runs
-    )
+    later = aggregate.last_with_evidence > run.number
     value = f": {said}" if isinstance(said, str) and said else ""
     return assessment.make(
         end.step.outcome,
@@ -187,8 +186,8 @@ def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Fi
         one = originals.get(step.name)
         if one is None or len(originals) == 1:
             continue
-        rank = aggregate.lifecycle.rank
-        later = [other for other in originals.values() if rank[other.step.name] > rank[step.name]]
+        following = aggregate.lifecycle.table[step.state]
+        later = [other for other in originals.values() if other.step.name in following]
         if step.awaits:
             later = [other for other in later if other.step.name == step.awaits]
         first = min(later, key=lambda other: other.at, default=None)
