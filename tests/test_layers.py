@@ -28,6 +28,7 @@ LAYERS = {
         "values": {"attrs"},
         "findings": {"attrs"},
         "accept": {"attrs"},
+        "judging.prices": {"attrs"},
         "rules": {"attrs"},
         "lifecycle": {"attrs", "msgspec"},
         "lifecycles": {"attrs"},
@@ -119,9 +120,12 @@ def absolute(node, module, *, is_package):
 
 
 def layer_of(module):
-    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty."""
+    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty.
+
+    A file of a folder may be a layer of its own: the price table stands above the rules, that may change it.
+    """
     package, _, rest = module.partition(".")
-    return package, rest.partition(".")[0]
+    return package, rest if rest in LAYERS.get(package, ()) else rest.partition(".")[0]
 
 
 def place(module):
