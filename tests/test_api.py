@@ -194,6 +194,31 @@ def test_what_a_later_delivery_explained_is_not_found(server):
     assert [one["code"] for one in server.get("/api/findings")["items"]] == ["D102"]
 
 
+def test_a_delivery_is_read_with_hindsight_as_in_the_timeline(monday):
+    told = monday.get(f"/api/sessions/{RESTARTED}/timeline")["items"]
+    names = ("reading", "run", "state_before", "state_after")
+    events = [monday.get(f"/api/events/{one['position']}") for one in told]
+
+    assert [[one[name] for name in names] for one in events] == [[one[name] for name in names] for one in told]
+
+
+def test_findings_about_the_log_are_on_the_pages_too(server):
+    for number in range(26):
+        named = {"sessionId": f"s{number}", "meetingId": f"m{number}"}
+        for kind in ("session-started", "recording-started", "recording-stopped", "session-ended"):
+            server.post(kind, **named)
+    server.caught_up()
+    whole = server.get("/api/findings?limit=1000")["items"]
+    paged, query = [], "limit=7"
+    while query:
+        page = server.get(f"/api/findings?{query}")
+        paged += page["items"]
+        query = page["next"] and f"limit=7&cursor={page['next']}"
+
+    assert "L603" in {one["code"] for one in whole}
+    assert paged == whole
+
+
 def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do(monday):
     found = monday.get("/api/findings?limit=1000")["items"]
     assert all(0 < one["confidence"] <= 1 for one in found)

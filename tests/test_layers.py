@@ -28,16 +28,14 @@ LAYERS = {
         "values": {"attrs"},
         "findings": {"attrs"},
         "accept": {"attrs"},
+        "judging.prices": {"attrs"},
         "rules": {"attrs"},
-        "lifecycle": {"attrs"},
+        "lifecycle": {"attrs", "msgspec"},
         "lifecycles": {"attrs"},
         "envelope": {"msgspec"},
         "webhook": {"attrs", "cattrs", "msgspec"},
         "simulate": {"attrs", "msgspec"},
-        "aggregate": {"attrs"},
-        "doubt": {"attrs"},
-        "session": {"attrs"},
-        "traffic": {"attrs"},
+        "judging": {"attrs", "msgspec"},
         "recorder": {"attrs", "eventsourcing"},
         "sqlite": {"eventsourcing"},
         "postgres": {"eventsourcing", "psycopg"},
@@ -122,9 +120,12 @@ def absolute(node, module, *, is_package):
 
 
 def layer_of(module):
-    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty."""
+    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty.
+
+    A file of a folder may be a layer of its own: the price table stands above the rules, that may change it.
+    """
     package, _, rest = module.partition(".")
-    return package, rest.partition(".")[0]
+    return package, rest if rest in LAYERS.get(package, ()) else rest.partition(".")[0]
 
 
 def place(module):
@@ -272,8 +273,8 @@ def test_the_dots_of_a_package_begin_at_the_package_itself():
 @pytest.mark.parametrize(
     ("module", "other", "allowed"),
     [
-        ("tracker.store", "tracker.session", True),
-        ("tracker.session", "tracker.store", False),
+        ("tracker.store", "tracker.judging.assess", True),
+        ("tracker.judging.assess", "tracker.store", False),
         ("projections.follow", "tracker.store", True),
         ("tracker.store", "projections.follow", False),
         ("projections.read_models.runs", "projections.read_models", True),

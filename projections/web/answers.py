@@ -98,7 +98,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
         lifecycle=asked["lifecycle"],
     )
     found = list(rows)
-    page = _page(found, asked["limit"], of, lambda last: f"{last['position']}.{last['number']}")
+    page = _page(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
 
 

@@ -44,7 +44,7 @@ WAIT_FOR = parameters.whole(
 
 
 def _cursor(numbers: int) -> Parameter:
-    shape = r"\.".join(["[0-9]{1,18}"] * numbers)
+    shape = r"\.-?".join(["[0-9]{1,18}"] * numbers)
     return parameters.cursor("cursor", "Where the page begins: `next` of the one before.", shape)
 
 
