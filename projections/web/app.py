@@ -3,7 +3,7 @@
 What a route finds in ``request.app.state``:
 
     tracker   the open ``Tracker``; its methods may be called from any thread
-    live      ``projections.live.Live``, which keeps the read models up with the store:
+    live      ``projections.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
               ``checkpoint_position``  the position up to which they go
               ``lag``                  deliveries that are stored and not yet judged
               ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
@@ -15,8 +15,8 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
-    receiver  ``tracker.receiver.Receiver``: ``insecure`` (nothing is verified), ``queued``, ``problem`` (why the
-              store cannot be written, or ``""``), ``stats``
+    receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
+              verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
