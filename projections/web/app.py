@@ -17,6 +17,7 @@ What a route finds in ``request.app.state``:
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
+    streams   how many streams of changes are open
     token     ``str | None``, what pages and API ask for; they compare it in constant time
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
@@ -85,6 +86,7 @@ def create_app(
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    app.state.streams = 0
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
