@@ -452,6 +452,13 @@ def copy(source: str, target: str) -> None:
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
 @click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
 @click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name by which browsers and programs may ask for it; localhost and its address always may be repeated.",
+)
+@click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
     default="all",
@@ -465,6 +472,7 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    hosts: tuple[str, ...],
     role: str,
     data: Path | None,
     config: Path | None,
@@ -477,10 +485,12 @@ def serve(
     from projections.live import Live
     from projections.web import logs, server
     from projections.web.app import create_app
+    from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from tracker.receiver import SOURCE, Clock, Receiver
 
     settings = Settings(data, config)
     token = token or os.environ.get("TRACKER_TOKEN")
+    hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
         raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
     receives, answers = role != "reader", role != "receiver"
@@ -497,8 +507,17 @@ def serve(
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
-        app = create_app(store, receiver, live, token=token)
+        most = most_connections()
+        if most < MOST_CONNECTIONS:
+            few = f"{files_at_most()} files may be open, so there are {most} connections at most"
+            _remark(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
         server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:

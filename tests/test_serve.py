@@ -53,7 +53,7 @@ def position(server):
 
 
 def head(*lines, path="/webhooks", method="POST"):
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: tracker", *lines, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", ""]).encode()
 
 
 def signed(body, *lines):

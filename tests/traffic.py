@@ -60,6 +60,13 @@ class Served:
             except (ConnectionError, EOFError):
                 return None
 
+    def everything(self, *sent):
+        """All that is sent back for these bytes, until the server closes the connection."""
+        with closing(socket.create_connection(self.address, timeout=PATIENCE)) as connection:
+            for some in sent:
+                connection.sendall(some)
+            return connection.makefile("rb").read()
+
     def items(self, path):
         """What the API lists; nothing while the read models are being made."""
         answer = self.ask(path)
@@ -129,7 +136,7 @@ def serving(data, *arguments, cwd=None, views=None, **more):
 def request(body, signature=None, path="/webhooks", head=()):
     """The bytes of a signed request."""
     signed = keys.sign(body) if signature is None else signature
-    lines = [f"POST {path} HTTP/1.1", "host: tracker", f"content-length: {len(body)}"]
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", f"content-length: {len(body)}"]
     lines += [f"videosdk-signature: {signed}", *head, "", ""]
     return "\r\n".join(lines).encode() + body
 

@@ -29,7 +29,7 @@ A route that fails in a way of its own may put a word of why into ``scope["track
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -42,10 +42,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.live import Live
 from projections.web import api, health, metrics, pages
+from projections.web.admission import Admission, named
+from projections.web.connections import MOST_CONNECTIONS
 from projections.web.problems import HANDLERS
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80
 """Characters of a path in the log."""
 
@@ -58,11 +61,14 @@ def create_app(
     live: Live | None,
     *,
     token: str | None = None,
+    hosts: Iterable[str] = (),
+    most_connections: int = MOST_CONNECTIONS,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
-    Without ``receiver`` it only answers, without ``live`` it only receives.
+    Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
+    asked beside those of this machine.
     """
     parts = [part for part in (receiver, live) if part is not None]
 
@@ -82,11 +88,14 @@ def create_app(
             *metrics.routes,
             *([*api.routes, *routes, *pages.routes] if live else []),
         ],
-        middleware=[Middleware(Failures)],
+        middleware=[
+            Middleware(Failures),
+            Middleware(Admission, most=max(1, most_connections * 4 // 5), hosts=named(hosts)),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.streams = 0
+    app.state.streams, app.state.most_connections = 0, most_connections
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
@@ -98,7 +107,10 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 @attrs.frozen
 class Failures:
-    """Logs each request that failed: the method, the path, the status, and why; never what was sent."""
+    """Logs each request that failed: the method, the path, the status, and why; never what was sent.
+
+    And tells browsers to take every answer for what it says it is.
+    """
 
     app: ASGIApp
 
@@ -108,8 +120,10 @@ class Failures:
             return
 
         async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                _log(scope, message["status"])
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), NOSNIFF]
+                if message["status"] >= 400:
+                    _log(scope, message["status"])
             await send(message)
 
         await self.app(scope, receive, watched)

@@ -7,18 +7,21 @@ what the cookie opens, so it may come with a link from elsewhere (``SameSite=Lax
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest, new
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from projections.web.problems import problem
+from projections.web.problems import CLOSE, problem
+from tracker.receiver import BODY_TIMEOUT
 
 LOGIN = "/login"
 COOKIE = "tracker"
@@ -54,12 +57,18 @@ def page_is_open(request: Request) -> bool:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form; none where it is far too long."""
+    """The fields of a form; none where it is far too long. Raises ``HTTPException`` where it does not come."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_FORM:
-            return {}
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_FORM:
+                    return {}
+    except TimeoutError:
+        raise HTTPException(408, f"the form did not come within {BODY_TIMEOUT:g} s", CLOSE) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the form broke off", CLOSE) from None
     return {name: values[0] for name, values in parse_qs(body.decode("latin-1"), encoding="utf-8").items()}
 
 

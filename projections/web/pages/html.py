@@ -23,7 +23,6 @@ HEADERS = {
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
     "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
 }
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 

@@ -1,0 +1,151 @@
+"""How long a connection is waited for, and which one has to go when there are too many.
+
+Whoever connects owes something most of the time: the head of a request, its body, or to take its answer. Each is waited
+for only so long, whatever is asked for. Once a second every connection is looked at; that costs a thousand of
+them a millisecond, and no answer anything.
+
+``MOST_CONNECTIONS`` may be open. When one more comes, the one that has been waited for the longest is closed for it. So
+those who connect and say nothing, however many, keep nobody out: who sends a whole request at once is not waited for.
+Only where all are at work is a new one answered with 503.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from projections.web.problems import problem
+from tracker.receiver import BODY_TIMEOUT, RETRY_AFTER
+
+MOST_CONNECTIONS = 1000
+HEADER_TIMEOUT = 10.0
+"""Seconds in which the head of a request must come."""
+BODY_LIMIT = BODY_TIMEOUT + 5
+"""Seconds in which its body must; whoever reads it says so earlier."""
+WRITE_TIMEOUT = 10.0
+"""Seconds in which ``LEAST_TAKEN`` of an answer must be taken, or what is left of it."""
+LEAST_TAKEN = 16 << 10
+"""Bytes."""
+OWN_FILES = 200
+"""Files that are open beside the connections: the store's and the read models', for each thread."""
+
+MALFORMED = b"\r\n".join(
+    (
+        b"HTTP/1.1 400 Bad Request",
+        b"content-type: text/plain; charset=utf-8",
+        b"content-length: 31",
+        b"x-content-type-options: nosniff",
+        b"connection: close",
+        b"",
+        b"Invalid HTTP request received.\n",
+    )
+)
+
+Phase = tuple[str, RequestResponseCycle | None]
+HEAD, BODY, WORK = "head", "body", "work"
+
+
+class Patient(H11Protocol):
+    """The library's protocol, with an end to its patience."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # The library would refuse whoever comes last, and count those who say nothing.
+        self._most, self.limit_concurrency = self.limit_concurrency or MOST_CONNECTIONS, None
+        self._phase: Phase = (HEAD, None)
+        self._since = monotonic()
+        self._owed, self._taken, self._owed_since = 0, False, 0.0
+        self.given_up = False
+        """Whether it was closed without waiting for anything."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > self._most and not _make_room(self._others(), self._most):
+            self.app = OVERLOADED
+
+    def resume_writing(self) -> None:
+        self._taken = True
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's signature
+        """As the library does it, with ``nosniff``, and not into the midst of an answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(MALFORMED)
+        self.transport.close()
+
+    def look(self, now: float) -> None:
+        """Closes the connection if it has been waited for too long; to be called every second."""
+        phase = self._now()
+        if phase != self._phase:
+            self._phase, self._since = phase, now
+        limit = {HEAD: HEADER_TIMEOUT, BODY: BODY_LIMIT}.get(phase[0])
+        if (limit is not None and now - self._since > limit) or self._takes_nothing(now):
+            self.give_up()
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self.transport.abort()
+
+    def waited_for(self, now: float) -> float | None:
+        """For how many seconds it is somebody else who should do something; ``None`` where we should."""
+        phase = self._now()
+        if phase[0] == WORK:
+            return None
+        return now - self._since if phase == self._phase else 0.0
+
+    def _now(self) -> Phase:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            return HEAD, cycle
+        return (BODY if cycle.more_body else WORK), cycle
+
+    def _takes_nothing(self, now: float) -> bool:
+        owed = self.transport.get_write_buffer_size()
+        if not (owed and self._owed) or self._taken or owed <= self._owed - LEAST_TAKEN:
+            self._owed, self._taken, self._owed_since = owed, False, now
+        return owed > 0 and now - self._owed_since > WRITE_TIMEOUT
+
+    def _others(self) -> list[Patient]:
+        return [one for one in self.connections if isinstance(one, Patient) and one is not self]
+
+
+def _make_room(connections: Iterable[Patient], most: int) -> bool:
+    """Gives up the one that was waited for the longest, if so many are left without it."""
+    open_ones = [one for one in connections if not one.given_up]
+    if len(open_ones) < most:
+        return True
+    now = monotonic()
+    waited = [(seconds, one) for one in open_ones if (seconds := one.waited_for(now)) is not None]
+    if waited:
+        max(waited, key=lambda found: found[0])[1].give_up()
+    return bool(waited)
+
+
+OVERLOADED = problem(
+    503,
+    "too many connections are open",
+    "send it again",
+    {"retry-after": str(RETRY_AFTER), "connection": "close"},
+)
+"""The application of a connection for which there is no room."""
+
+
+def files_at_most() -> int:
+    """How many files the process may have open; the limit is raised to what is wanted where it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def most_connections() -> int:
+    """How many connections there may be, as the system limits the files."""
+    files = files_at_most()
+    return min(MOST_CONNECTIONS, max(files - OWN_FILES, files // 2))
