@@ -162,8 +162,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS
-    and TRACKER_TOKEN for --key and --token.
+    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS,
+    TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST for --key, --token, --token-file and --allow-host.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -450,7 +450,8 @@ def copy(source: str, target: str) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
 @with_keys
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
-@click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@click.option("--token", help="What pages and API ask for; whoever sees the processes sees it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds it.")
 @click.option(
     "--allow-host",
     "hosts",
@@ -472,6 +473,7 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    token_file: Path | None,
     hosts: tuple[str, ...],
     role: str,
     data: Path | None,
@@ -486,17 +488,18 @@ def serve(
     from projections.web import logs, server
     from projections.web.app import create_app
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.tokens import read_token
     from tracker.receiver import SOURCE, Clock, Receiver
 
     settings = Settings(data, config)
-    token = token or os.environ.get("TRACKER_TOKEN")
+    token = read_token(token, token_file, os.environ)
     hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
         raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
     receives, answers = role != "reader", role != "receiver"
     ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
-        hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
+        hint = "give --token-file or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()

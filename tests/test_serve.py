@@ -476,7 +476,7 @@ def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
         (["--key", "nowhere.pem"], "nowhere.pem: cannot be read"),
         (["--key", "KEY", "--host", "0.0.0.0"], "others reach this address, and there is no token"),
         (["--insecure-no-verify", "--host", "::"], "others reach this address, and there is no token"),
-        (["--key", "KEY", "--host", "no such host", "--token", "t"], "cannot listen"),
+        (["--key", "KEY", "--host", "no such host", "--token", "t" * 16], "cannot listen"),
         (["--key", "KEY", "--port", "70000"], "70000 is not in the range"),
     ],
 )
@@ -501,11 +501,11 @@ def told_without_serving(data, *arguments):
 
 
 def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, key):
-    with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="secret") as server:
+    with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="a secret of some length") as server:
         statuses = [
             server.post(BODY).status,
             server.ask("/api/sessions?wait=1").status,
-            server.ask("/api/sessions?wait=1", authorization="Bearer secret").status,
+            server.ask("/api/sessions?wait=1", authorization="Bearer a secret of some length").status,
         ]
 
     assert statuses == [204, 401, 200]

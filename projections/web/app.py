@@ -19,6 +19,7 @@ What a route finds in ``request.app.state``:
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
     token     ``str | None``, what pages and API ask for; they compare it in constant time
+    logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
 ``batch_sizes`` and ``append_seconds`` (``Histogram`` with ``bounds``, ``counts``, ``sum``; the counts are not
@@ -44,6 +45,7 @@ from projections.live import Live
 from projections.web import api, health, metrics, pages
 from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS
+from projections.web.logins import ENDED, Logins
 from projections.web.problems import HANDLERS
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
@@ -95,6 +97,7 @@ def create_app(
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app

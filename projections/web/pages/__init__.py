@@ -46,7 +46,7 @@ PAGES = (
 
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if not page_is_open(request):
+        if not await page_is_open(request):
             return _login_form(request, str(request.url.replace(scheme="", netloc="")))
         return await run_in_threadpool(_respond, page, request)
 
@@ -72,11 +72,11 @@ async def _login(request: Request) -> Response:
     if request.method != "POST":
         return RedirectResponse("/")  # which asks for the token where it must
     given = await read_form(request)
-    return login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+    return await login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
 
 
-async def _logout(_: Request) -> Response:
-    return logout()
+async def _logout(request: Request) -> Response:
+    return await run_in_threadpool(logout, request)
 
 
 async def _home(_: Request) -> Response:
