@@ -55,6 +55,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     _open_closed_streams()
+    os.umask(0o077)  # whatever is written holds names of people
     atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)

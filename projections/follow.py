@@ -44,7 +44,7 @@ from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
-from tracker.recorder import LOCK_TIMEOUT, make_directory
+from tracker.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
 from tracker.sqlite import sqlite_errors
@@ -453,7 +453,8 @@ def rebuild(
     make_directory(live.parent)
     try:
         with sqlite_errors(live):
-            beside.write_bytes(b"")
+            discard(beside)
+            beside.touch(PRIVATE_FILE)
             with bulk(), Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)

@@ -16,6 +16,8 @@ from pathlib import Path
 from secrets import token_hex
 from time import time
 
+from tracker.recorder import PRIVATE_FILE
+
 ENDED = "ended-logins"
 """The file in the data directory."""
 DAYS = 30
@@ -90,7 +92,7 @@ class Logins:
     def _write(self, text: str) -> None:
         beside = self._file.with_name(f"{ENDED}.{token_hex(4)}")
         try:
-            beside.touch(0o600, exist_ok=False)
+            beside.touch(PRIVATE_FILE, exist_ok=False)
             with beside.open("w", encoding="ascii") as file:
                 file.write(text)
                 file.flush()
