@@ -123,6 +123,11 @@ def test_where_nothing_is_verified_the_page_of_another_site_can_send_nothing(ins
     assert ask(insecure, "/webhooks", "POST", BODY, **sent).status == status
 
 
+@pytest.mark.parametrize("path", ["/webhooks%0A", "/login", "/logout"])
+def test_nor_to_any_other_path(insecure, path):
+    assert ask(insecure, path, "POST", BODY, origin="https://evil.example").status == 403
+
+
 # What two programs might read differently
 
 

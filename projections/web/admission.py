@@ -24,6 +24,7 @@ WEBHOOKS = "/webhooks"
 RESERVED = (WEBHOOKS, "/healthz")
 ANY_HOST = ("/healthz", "/readyz", "/metrics")
 """What is asked by whatever name leads here; no browser shows it to anybody."""
+READING = ("GET", "HEAD")
 ANY = "*"
 
 
@@ -79,8 +80,8 @@ def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
     What is signed needs no such check: no page can sign.
     """
     path, state = scope["path"], scope["app"].state
-    of_webhooks = path == WEBHOOKS
-    if path in ANY_HOST or (of_webhooks and (state.receiver is None or not state.receiver.insecure)):
+    is_signed = path == WEBHOOKS and (state.receiver is None or not state.receiver.insecure)
+    if path in ANY_HOST or is_signed:
         return None
     headers = Headers(scope=scope)
     host = _name(f"//{headers.get('host', '')}")
@@ -89,9 +90,9 @@ def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
         hint = "ask for it by its address or by localhost, or start it with --allow-host and this name"
         return problem(421, f"this server is not called {host!r}", hint, CLOSE)
     origin = headers.get("origin")
-    if of_webhooks and origin is not None and not _is_ours(_name(origin), scope, hosts):
+    if scope["method"] not in READING and origin is not None and not _is_ours(_name(origin), scope, hosts):
         scope[REASON] = "origin"
-        return problem(403, "pages of other sites may not send webhooks", headers=CLOSE)
+        return problem(403, "pages of other sites may not send anything here", headers=CLOSE)
     return None
 
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from projections.web import parameters
+from projections.web import paths as paths
 from projections.web.pages import event, findings, html, lifecycles, listing, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import told
@@ -36,7 +37,7 @@ class Page:
 
 PAGES = (
     Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
-    Page("/sessions/{session:path}", "session.html", session.fill, session.PARAMETERS),
+    Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
