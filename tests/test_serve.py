@@ -16,7 +16,17 @@ import stores
 from meetings import line, rows, stored, webhook, write
 from served import until
 from stores import opened
-from traffic import Answers, bodies, contradictions, end_under_load, environment, post, request, serving
+from traffic import (
+    Answers,
+    bodies,
+    contradictions,
+    end_under_load,
+    environment,
+    numbered,
+    post,
+    request,
+    serving,
+)
 
 from projections.follow import rebuild
 from projections.web.server import MOST_HEADER, listen
@@ -406,7 +416,7 @@ def test_rules_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(dat
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_gentle_stop_stores_what_was_begun_and_all_that_was_acknowledged_is_there(data, key, sent):
-    requests = [(body, request(body)) for body in bodies(8)]
+    requests = numbered(bodies(8))
     answers, code = end_under_load(data, key, requests, 2, sent)
 
     assert (code, set(answers.statuses), len(answers.stored) > 100) == (0, {204}, True)
@@ -447,7 +457,7 @@ def is_closed(address):
 
 @pytest.mark.slow
 def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, key):
-    requests = [(body, request(body)) for body in bodies(8)]
+    requests = numbered(bodies(8))
     with closing(opened(data, create=True)):
         pass
     for _ in range(3):
