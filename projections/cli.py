@@ -458,7 +458,7 @@ def copy(source: str, target: str) -> None:
     "hosts",
     metavar="NAME",
     multiple=True,
-    help="A name by which browsers and programs may ask for it; localhost and its address always may be repeated.",
+    help="A name to answer under beside localhost and its address; may be repeated.",
 )
 @click.option(
     "--role",
