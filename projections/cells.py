@@ -1,4 +1,4 @@
-"""A cell of a CSV file as it may be opened: no spreadsheet computes it, and no terminal obeys it.
+"""CSV cells that are safe in a spreadsheet and on a terminal.
 
 Ids and names come from outside. A cell that begins like a formula gets an apostrophe in front, as spreadsheets take it
 for text then; control characters are written as ``\\x1b``. Line ends and tabs stay, for CSV has quotes.

@@ -1,7 +1,8 @@
-"""What is refused before anybody asks what it wants, and a reserve for what must always be heard.
+"""The checks that every request passes before it is routed.
 
-Requests for ``RESERVED`` are never refused because of others: those may take up four fifths of the
-connections and no more. So webhooks are stored, and a supervisor hears that the server lives, whoever asks for pages.
+Refused are heads that are too long, requests with two lengths, and browsers that came under the name of another site.
+Requests for anything but ``RESERVED`` may use four fifths of the connections. The rest is kept, so that
+webhooks are stored and ``/healthz`` answers however many pages are asked for.
 """
 
 from __future__ import annotations
@@ -23,14 +24,21 @@ MOST_HEADER = 32 << 10
 WEBHOOKS = "/webhooks"
 RESERVED = (WEBHOOKS, "/healthz")
 ANY_HOST = ("/healthz", "/readyz", "/metrics")
-"""What is asked by whatever name leads here; no browser shows it to anybody."""
+"""Answered under any name: programs ask for these, and they tell nothing of people."""
 READING = ("GET", "HEAD")
 ANY = "*"
 
 
 @attrs.define(eq=False)
 class Admission:
-    """Lets through what may be answered. ``most`` requests at a time for what is not ``RESERVED``."""
+    """The middleware.
+
+    Attributes:
+        app: the application behind it.
+        most: how many requests for anything but ``RESERVED`` may be answered at a time.
+        hosts: names under which the server answers, besides ``localhost`` and its address; ``*`` for any.
+
+    """
 
     app: ASGIApp
     most: int
@@ -62,7 +70,7 @@ class Admission:
 
 
 def _malformed(scope: Scope) -> Response | None:
-    """What is wrong with the head of a request; two programs might read it differently."""
+    """The answer to a head that is too long, or that a proxy might read differently; ``None`` if it is neither."""
     headers = scope["headers"]
     size = len(scope.get("raw_path", b"")) + len(scope["query_string"])
     if size + sum(len(name) + len(value) + 4 for name, value in headers) > MOST_HEADER:
@@ -75,9 +83,9 @@ def _malformed(scope: Scope) -> Response | None:
 
 
 def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
-    """The answer to a browser that was led here under the name of another site, or by another site's page.
+    """The answer to a browser that asks under the name of another site, or for a page of one; ``None`` for all others.
 
-    What is signed needs no such check: no page can sign.
+    Signed webhooks are not checked: no page can sign.
     """
     path, state = scope["path"], scope["app"].state
     is_signed = path == WEBHOOKS and (state.receiver is None or not state.receiver.insecure)

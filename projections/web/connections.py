@@ -1,12 +1,12 @@
-"""How long a connection is waited for, and which one has to go when there are too many.
+"""Time limits on connections, and which connection is closed when too many are open.
 
-Whoever connects owes something most of the time: the head of a request, its body, or to take its answer. Each is waited
-for only so long, whatever is asked for. Once a second every connection is looked at; that costs a thousand of
-them a millisecond, and no answer anything.
+Most of the time a server waits for its client: for the head of a request, for its body, or for the client to read the
+answer. Each of the three has a time limit, whatever the request is for. The server checks all connections once a
+second (``Patient.look``), which takes about a millisecond for a thousand of them.
 
-``MOST_CONNECTIONS`` may be open. When one more comes, the one that has been waited for the longest is closed for it. So
-those who connect and say nothing, however many, keep nobody out: who sends a whole request at once is not waited for.
-Only where all are at work is a new one answered with 503.
+At most ``MOST_CONNECTIONS`` are open. When another one comes, the server closes the one for whose client it has waited
+the longest. So clients that connect and send nothing cannot keep others out, however many they are: a client that
+sends its whole request at once is never waited for. Only when every connection is being answered does a new one get 503.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MOST_CONNECTIONS = 1000
 HEADER_TIMEOUT = 10.0
 """Seconds in which the head of a request must come."""
 BODY_LIMIT = BODY_TIMEOUT + 5
-"""Seconds in which its body must; whoever reads it says so earlier."""
+"""Seconds in which its body must come. The routes that read a body answer 408 before that."""
 WRITE_TIMEOUT = 10.0
-"""Seconds in which ``LEAST_TAKEN`` of an answer must be taken, or what is left of it."""
+"""Seconds in which the client must read ``LEAST_TAKEN`` of an answer, or what is left of it."""
 LEAST_TAKEN = 16 << 10
 """Bytes."""
 OWN_FILES = 200
-"""Files that are open beside the connections: the store's and the read models', for each thread."""
+"""Open files that are no connections: those of the store and of the read models, for each thread."""
 
 MALFORMED = b"\r\n".join(
     (
@@ -50,17 +50,21 @@ HEAD, BODY, WORK = "head", "body", "work"
 
 
 class Patient(H11Protocol):
-    """The library's protocol, with an end to its patience."""
+    """The library's protocol, with time limits.
+
+    Attributes:
+        given_up: whether the connection was closed at once, without waiting for anything.
+
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # The library would refuse whoever comes last, and count those who say nothing.
+        # With a limit of its own the library would refuse the newest client, and count idle ones.
         self._most, self.limit_concurrency = self.limit_concurrency or MOST_CONNECTIONS, None
         self._phase: Phase = (HEAD, None)
         self._since = monotonic()
         self._owed, self._taken, self._owed_since = 0, False, 0.0
         self.given_up = False
-        """Whether it was closed without waiting for anything."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -72,14 +76,14 @@ class Patient(H11Protocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's signature
-        """As the library does it, with ``nosniff``, and not into the midst of an answer."""
+        """Answers as the library does, with ``nosniff``, unless another answer has begun."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(MALFORMED)
         self.transport.close()
 
     def look(self, now: float) -> None:
-        """Closes the connection if it has been waited for too long; to be called every second."""
+        """Closes the connection if its client took too long; to be called every second."""
         phase = self._now()
         if phase != self._phase:
             self._phase, self._since = phase, now
@@ -92,7 +96,7 @@ class Patient(H11Protocol):
         self.transport.abort()
 
     def waited_for(self, now: float) -> float | None:
-        """For how many seconds it is somebody else who should do something; ``None`` where we should."""
+        """For how many seconds the server has waited for the client; ``None`` where the client waits."""
         phase = self._now()
         if phase[0] == WORK:
             return None
@@ -115,7 +119,7 @@ class Patient(H11Protocol):
 
 
 def _make_room(connections: Iterable[Patient], most: int) -> bool:
-    """Gives up the one that was waited for the longest, if so many are left without it."""
+    """Closes the connection that was waited for the longest, if ``most`` are open. Returns whether there is room now."""
     open_ones = [one for one in connections if not one.given_up]
     if len(open_ones) < most:
         return True
@@ -132,7 +136,7 @@ OVERLOADED = problem(
     "send it again",
     {"retry-after": str(RETRY_AFTER), "connection": "close"},
 )
-"""The application of a connection for which there is no room."""
+"""The application that answers on a connection for which there is no room."""
 
 
 def files_at_most() -> int:

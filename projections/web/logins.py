@@ -1,8 +1,8 @@
-"""Who has logged in, without a table of them: a cookie says until when it opens, and is signed with the token.
+"""Cookies of those who logged in: each holds the time at which it expires and is signed with the token.
 
-So any number of servers that have the same token take it, also after a restart, and another token makes all of them
-worthless. Only those that were taken back by logging out are remembered, in a file, until they would have
-ended anyway. Servers of one data directory share the file; those of others know nothing of it.
+Nothing is stored of a login. So every server with the same token accepts the cookie, also after a restart, and a new
+token invalidates all cookies. A logout is stored, in a file of the data directory, until the cookie expires. Servers
+that share the data directory share the file; a server with another data directory does not know of the logout.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ log = logging.getLogger("projections.web")
 
 
 class Logins:
-    """The cookies of one token. ``file`` remembers those that were taken back, ``now`` tells seconds since 1970."""
+    """The cookies of one token. ``file`` holds the logouts, ``now`` returns seconds since 1970."""
 
     def __init__(self, token: str, file: Path, now: Callable[[], float] = time) -> None:
         self._key = sha256(b"the pages of meeting-tracker\0" + token.encode()).digest()
         self._file, self._now = file, now
         self._ended: dict[str, int] = {}
-        """What was taken back -> when it would have ended."""
+        """Name of a cookie that logged out -> when it expires."""
         self._read: object = None
 
     def begin(self) -> str:
@@ -41,7 +41,7 @@ class Logins:
         return f"{name}.{until}.{self._signature(name, until)}"
 
     def is_open(self, cookie: str) -> bool:
-        """Whether it was given here, is not too old and was not taken back."""
+        """Whether the cookie is signed with the token, has not expired and has not logged out."""
         name = self._name(cookie)
         if name is None:
             return False
@@ -49,7 +49,7 @@ class Logins:
         return name not in self._ended
 
     def end(self, cookie: str) -> None:
-        """Takes a cookie back, here and now."""
+        """Logs a cookie out."""
         if (name := self._name(cookie)) is None:
             return
         self._read_file()
@@ -62,7 +62,7 @@ class Logins:
             log.error("a logout is not remembered", extra={"fields": fields})  # noqa: TRY400 - told in one line
 
     def _name(self, cookie: str) -> str | None:
-        """The name in a cookie that is signed and has not ended by itself."""
+        """The name of a cookie that is signed and has not expired."""
         name, _, rest = cookie.partition(".")
         until, _, signature = rest.partition(".")
         if not (until.isascii() and until.isdigit() and len(until) < 20):
@@ -75,7 +75,7 @@ class Logins:
         return new(self._key, f"{name}.{until}".encode(), sha256).hexdigest()
 
     def _read_file(self) -> None:
-        """What the file holds, if it is another one than before."""
+        """Reads the file if it has changed."""
         try:
             found = self._file.stat()
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -3,7 +3,7 @@
 A program shows it as a bearer token. A person types it once into a form, and the browser keeps a cookie that is signed
 with the token and does not tell it: it opens for a month, until the person logs out or the token is another one. Nothing
 can be changed through what the cookie opens, so it may come with a link from elsewhere (``SameSite=Lax``): the link in
-a chat works. Who shows a wrong token waits for the answer; what keeps guessers out is that a token is long.
+a chat works. The answer to a wrong token is delayed; what makes guessing hopeless is the length of a token.
 """
 
 from __future__ import annotations
