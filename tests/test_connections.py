@@ -52,7 +52,7 @@ def serving(data, most=connections.MOST_CONNECTIONS, token=None):
         thread = Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])))
         thread.start()
         try:
-            until(lambda: running.started)
+            until(lambda: running.started and live.views_path.exists())
             yield Served(server.url(listening), running)
         finally:
             running.should_exit = True
@@ -131,21 +131,34 @@ def test_who_does_not_take_the_answer_is_let_go(tmp_path, monkeypatch):
         until(lambda: connected(served) == 0)
 
 
-def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(connections, "WRITE_TIMEOUT", 0.5)
-    monkeypatch.setattr(connections, "LEAST_TAKEN", 1)
-    asked = b"GET /static/htmx.min.js HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    with serving(tmp_path) as served, small(served) as one:
-        one.sendall(asked)
-        taken = b"".join(iter(lambda: one.recv(4096), b""))
+@pytest.mark.parametrize(
+    ("owed", "stuck"),
+    [
+        ([0, 0, 0, 0], False),
+        ([90_000] * 4, True),
+        ([90_000, 100_000, 110_000, 120_000], True),
+        ([90_000, 89_000, 88_000, 87_000], True),
+        ([90_000, 70_000, 50_000, 30_000], False),
+        ([9_000, 9_000, 0, 9_000], False),
+        ([9_000, 8_000, 7_000, 6_000], True),
+    ],
+)
+def test_who_reads_at_least_something_in_the_time_is_waited_for(monkeypatch, owed, stuck):
+    """Looked at every six seconds; ten may pass."""
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT", 10)
+    reading = connections.Reading()
 
-    assert taken.partition(b"\r\n\r\n")[2] == served_file("htmx.min.js")
+    assert [reading.is_stuck(size, 6 * place) for place, size in enumerate(owed)][-1] is stuck
 
 
-def served_file(name):
-    from projections.web.pages.html import STATIC
+def test_an_answer_that_goes_on_is_read(monkeypatch):
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT", 10)
+    reading, found = connections.Reading(), []
+    for place in range(4):
+        reading.went_on = True
+        found.append(reading.is_stuck(60_000, 6 * place))
 
-    return (STATIC / name).read_bytes()
+    assert found == [False] * 4
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
+import attrs
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from projections.web.problems import problem
@@ -49,6 +50,26 @@ Phase = tuple[str, RequestResponseCycle | None]
 HEAD, BODY, WORK = "head", "body", "work"
 
 
+@attrs.define
+class Reading:
+    """How a client reads what it is sent.
+
+    Attributes:
+        went_on: set when so much was read that the answer could go on; this counts as progress.
+
+    """
+
+    went_on: bool = False
+    _owed: int = 0
+    _since: float = 0.0
+
+    def is_stuck(self, owed: int, now: float) -> bool:
+        """Whether the client read less than ``LEAST_TAKEN`` for ``WRITE_TIMEOUT``; ``owed`` bytes are not yet sent."""
+        if not (owed and self._owed) or self.went_on or owed <= self._owed - LEAST_TAKEN:
+            self._owed, self.went_on, self._since = owed, False, now
+        return owed > 0 and now - self._since > WRITE_TIMEOUT
+
+
 class Patient(H11Protocol):
     """The library's protocol, with time limits.
 
@@ -63,7 +84,7 @@ class Patient(H11Protocol):
         self._most, self.limit_concurrency = self.limit_concurrency or MOST_CONNECTIONS, None
         self._phase: Phase = (HEAD, None)
         self._since = monotonic()
-        self._owed, self._taken, self._owed_since = 0, False, 0.0
+        self._reading = Reading()
         self.given_up = False
 
     def connection_made(self, transport: Any) -> None:
@@ -72,7 +93,7 @@ class Patient(H11Protocol):
             self.app = OVERLOADED
 
     def resume_writing(self) -> None:
-        self._taken = True
+        self._reading.went_on = True
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's signature
@@ -88,7 +109,8 @@ class Patient(H11Protocol):
         if phase != self._phase:
             self._phase, self._since = phase, now
         limit = {HEAD: HEADER_TIMEOUT, BODY: BODY_LIMIT}.get(phase[0])
-        if (limit is not None and now - self._since > limit) or self._takes_nothing(now):
+        owed = self.transport.get_write_buffer_size()
+        if self._reading.is_stuck(owed, now) or (limit is not None and now - self._since > limit):
             self.give_up()
 
     def give_up(self) -> None:
@@ -107,12 +129,6 @@ class Patient(H11Protocol):
         if cycle is None or cycle.response_complete:
             return HEAD, cycle
         return (BODY if cycle.more_body else WORK), cycle
-
-    def _takes_nothing(self, now: float) -> bool:
-        owed = self.transport.get_write_buffer_size()
-        if not (owed and self._owed) or self._taken or owed <= self._owed - LEAST_TAKEN:
-            self._owed, self._taken, self._owed_since = owed, False, now
-        return owed > 0 and now - self._owed_since > WRITE_TIMEOUT
 
     def _others(self) -> list[Patient]:
         return [one for one in self.connections if isinstance(one, Patient) and one is not self]
