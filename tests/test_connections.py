@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from threading import Thread
 
 import pytest
@@ -44,7 +45,7 @@ def limits(monkeypatch):
 def serving(data, most=connections.MOST_CONNECTIONS, token=None):
     """The server of ``tracker serve`` in a thread."""
     with closing(opened(data, create=True)) as tracker, closing(server.listen("127.0.0.1", 0)) as listening:
-        live = Live(tracker, Rules, receiver.Clock().now)
+        live = Live(tracker, Rules, lambda: datetime.now(UTC))
         app = create_app(
             tracker, receiver.Receiver(tracker.append, None), live, token=token, most_connections=most
         )
