@@ -56,6 +56,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     _open_closed_streams()
+    os.umask(0o077)  # whatever is written holds names of people
     atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
@@ -186,8 +187,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS
-    and TRACKER_TOKEN for --key and --token.
+    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS,
+    TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST for --key, --token, --token-file and --allow-host.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -474,7 +475,15 @@ def copy(source: str, target: str) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
 @with_keys
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
-@click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@click.option("--token", help="What pages and API ask for; whoever sees the processes sees it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds it.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name to answer under beside localhost and its address; may be repeated.",
+)
 @click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
@@ -489,6 +498,8 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    token_file: Path | None,
+    hosts: tuple[str, ...],
     role: str,
     data: Path | None,
     config: Path | None,
@@ -501,16 +512,19 @@ def serve(
     from projections.live import Live
     from projections.web import logs, server
     from projections.web.app import create_app
+    from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.tokens import read_token
     from tracker.receiver import SOURCE, Clock, Receiver
 
     settings = Settings(data, config)
-    token = token or os.environ.get("TRACKER_TOKEN")
+    token = read_token(token, token_file, os.environ)
+    hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
         raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
     receives, answers = role != "reader", role != "receiver"
     ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
-        hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
+        hint = "give --token-file or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
@@ -521,8 +535,17 @@ def serve(
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
-        app = create_app(store, receiver, live, token=token)
+        most = most_connections()
+        if most < MOST_CONNECTIONS:
+            few = f"{files_at_most()} files may be open, so there are {most} connections at most"
+            _remark(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
         server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:

@@ -61,7 +61,7 @@ from tracker.judging.session import Observed, observe_all
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.recorder import LOCK_TIMEOUT, make_directory
+from tracker.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.rules import Rules
 from tracker.sqlite import sqlite_errors
 from tracker.store import PAGE, Tracker
@@ -524,7 +524,8 @@ def rebuild(
     make_directory(live.parent)
     try:
         with sqlite_errors(live):
-            beside.write_bytes(b"")
+            discard(beside)
+            beside.touch(PRIVATE_FILE)
             with bulk(), Views(beside, rules, scratch=True) as views:
                 _create(views.db, rules)
                 views.catch_up(tracker, progress, page_size, stop=stop)

@@ -23,7 +23,7 @@ def chromium():
 
 def axe():
     """The file of axe-core, which judges a page's accessibility; ``None`` where it is not installed."""
-    places = [os.environ.get("AXE"), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
+    places = [os.environ.get("AXE"), ROOT / ".ci" / "node_modules" / "axe-core" / "axe.min.js"]
     return next((Path(place) for place in places if place and Path(place).exists()), None)
 
 
@@ -34,7 +34,7 @@ def missing():
     if find_spec("playwright") is None:
         return "Playwright is not here: pip install '.[browser]'"
     if axe() is None:
-        return "axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js"
+        return "axe-core is not here: npm ci --prefix .ci, or AXE=/path/to/axe.min.js"
     return ""
 
 

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from base64 import b64decode
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -518,6 +518,27 @@ def test_a_stream_ends_when_the_server_stops(tmp_path):
         response.readline()
     with closing(connection):
         assert response.read() == b"\n"
+
+
+def test_of_many_streams_that_are_opened_at_once_no_more_are_let_in_than_the_server_can_hold(
+    server, monkeypatch
+):
+    monkeypatch.setattr(changes, "MOST", 3)
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(closing(HTTPConnection("127.0.0.1", server.port))) for _ in range(12)
+        ]
+        for connection in connections:
+            connection.request("GET", "/api/changes")
+        statuses = sorted(connection.getresponse().status for connection in connections)
+
+    assert statuses == [200] * 3 + [503] * 9
+    until(lambda: server.server.config.app.state.streams == 0)
+
+
+def test_a_stream_that_cannot_begin_is_not_counted(server):
+    assert [server.ask(f"/api/changes?after={place}").status for place in ("7", "x")] == [409, 400]
+    assert server.server.config.app.state.streams == 0
 
 
 def test_more_streams_than_the_server_can_hold_are_refused_until_one_is_closed(server, monkeypatch):

@@ -60,6 +60,24 @@ def test_a_meeting_of_five_hundred_is_accessible_too(browser, town_hall, path, v
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
+PLAIN = """[...document.querySelectorAll("p a, td a, dd a, li a, h2 a")].filter(link => {
+  const block = link.closest("p, td, dd, li, h2").cloneNode(true);
+  block.querySelectorAll("a, .hush").forEach(one => one.remove());
+  return /\\p{L}/u.test(block.textContent) && !link.matches(".button") && link.checkVisibility()
+    && !getComputedStyle(link).textDecorationLine.includes("underline");
+}).map(link => link.outerHTML)"""
+"""The links that stand among words of their paragraph, cell or item and are not underlined."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_link_among_words_is_told_from_them_by_more_than_its_colour(browser, monday, path, viewport):
+    with page(browser, monday, complaints=path != REFUSED, viewport=viewport) as opened:
+        opened.goto(path)
+
+        assert opened.evaluate(PLAIN) == []
+
+
 # What comes by itself
 
 

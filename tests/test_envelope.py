@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tracker import envelope
 from tracker.envelope import (
     BODY_NAMES,
     RECEIVE_TIME_NAMES,
@@ -240,6 +241,24 @@ def test_how_deep_a_body_may_be_does_not_depend_on_who_reads_it(depth, routed):
         return parse(decode(encode(Received(body)))) if not calls else deeper(calls - 1)
 
     assert [(one.session_id == "S", one.body) for one in map(deeper, (0, 100, 300))] == [(routed, body)] * 3
+
+
+@pytest.mark.parametrize("before", ["\\n", '\\"', "\\\\", '\\\\\\"', "\\u005b", '\\\\n\\"', ""])
+def test_brackets_behind_what_is_escaped_are_no_depth_and_brackets_behind_the_text_are(before):
+    text = b'"%s%s"' % (before.encode(), b"[" * 300)
+    deep = b'["%s",%s]' % (before.encode(), b"[" * 300 + b"]" * 300)
+
+    routed = [parse(Received(WEBHOOK_AROUND % inside)).session_id for inside in (text, deep)]
+    assert routed == ["S", None]
+
+
+@pytest.mark.parametrize("limit", [3, 64, 65, 200])
+@pytest.mark.parametrize("before", [0, 1, 63, 64, 200])
+def test_how_deep_it_is_does_not_depend_on_where_it_is_looked_at(limit, before):
+    inside = b"[],{}," * before + b"[" * limit + b"]" * limit
+
+    assert [envelope._is_deeper(inside, limit), envelope._is_deeper(inside, limit - 1)] == [False, True]
+    assert not envelope._is_deeper(b"]" * 100 + inside, limit)
 
 
 def test_brackets_in_text_are_no_depth():

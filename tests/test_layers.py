@@ -61,6 +61,7 @@ LAYERS = {
         "diff": {"attrs"},
         "histogram": {"attrs"},
         "calibrate": {"attrs"},
+        "cells": set(),
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},

@@ -18,7 +18,7 @@ import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
 from stores import PASSWORD, address, change, opened, query
-from traffic import bodies, environment, request
+from traffic import bodies, environment
 
 from tracker.envelope import Received
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
@@ -371,13 +371,12 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
     """Four receivers of which one is killed every other second, two readers, and the server restarted once."""
     monkeypatch.setenv(stores.ON_A_SERVER, own.url())
     key = keys.write_public(tmp_path / "key.pem")
-    requests = [(body, request(body)) for body in bodies(8)]
 
     def restart():
         own.stop()
         own.start()
 
-    ran = fleet.under_load(tmp_path / "data", key, requests, 8, random.Random(7), restart)
+    ran = fleet.under_load(tmp_path / "data", key, bodies(8), 8, random.Random(7), restart)
 
     assert (ran.wrong, ran.codes) == ([], [0] * 6)
     assert {204} <= set(ran.answers.statuses) <= {204, 503}

@@ -175,11 +175,15 @@ class Database(Protocol):
         """Turns what the database complains of into a ``StoreError`` that says what to do."""
 
 
+PRIVATE_FILE, PRIVATE_DIRECTORY = 0o600, 0o700
+"""Names of people are in what is stored."""
+
+
 def make_directory(data: Path) -> None:
     if data.exists() and not data.is_dir():
         raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"

@@ -25,7 +25,7 @@ from eventsourcing.utils import Environment
 
 from tracker import recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
-from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows, make_directory
+from tracker.recorder import APPLICATION_ID, FORMAT, PRIVATE_FILE, SOURCE_ENDS, Recorder, Rows, make_directory
 
 EVENTS_DB = "events.db"
 ROOM = 16 << 20
@@ -63,6 +63,9 @@ class SQLite:
         return create and stored is None
 
     def factory(self, env: Environment) -> SQLiteFactory:
+        if not self.path.exists():
+            with sqlite_errors(self.path):
+                self.path.touch(PRIVATE_FILE)  # what SQLite puts beside it gets the same rights
         env["SQLITE_DBNAME"] = _name(self.path)
         env["SQLITE_LOCK_TIMEOUT"] = str(recorder.LOCK_TIMEOUT)
         factory = SQLiteFactory(env)
