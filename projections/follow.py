@@ -44,6 +44,7 @@ from tracker.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
+from tracker.place import identity
 from tracker.recorder import LOCK_TIMEOUT, make_directory
 from tracker.rules import Rules
 from tracker.session import Session, fold, judge, settle
@@ -381,7 +382,7 @@ class Views:
 
     def _is_live(self) -> bool:
         """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
-        return _identity(self.path) == self._identity
+        return identity(self.path) == self._identity
 
     def _reconnect(self) -> None:
         self.close()
@@ -390,7 +391,7 @@ class Views:
 
     def _connect(self) -> None:
         with views_errors(self.path):
-            self._identity = _identity(self.path)
+            self._identity = identity(self.path)
             connection = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw",
                 uri=True,
@@ -516,15 +517,6 @@ def read_traffic(connection: sqlite3.Connection) -> Traffic:
         return msgspec.json.decode(told, type=Traffic)
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of the same name."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _swap(beside: Path, live: Path) -> None:

@@ -39,6 +39,7 @@ LAYERS = {
         "session": {"attrs"},
         "traffic": {"attrs"},
         "recorder": {"attrs", "eventsourcing"},
+        "place": set(),
         "sqlite": {"eventsourcing"},
         "postgres": {"eventsourcing", "psycopg"},
         "store": {"attrs", "eventsourcing", "msgspec"},

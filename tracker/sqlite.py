@@ -25,6 +25,7 @@ from eventsourcing.utils import Environment
 
 from tracker import recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
+from tracker.place import Place
 from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows, make_directory
 
 EVENTS_DB = "events.db"
@@ -32,6 +33,7 @@ ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
 
 _COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
+_IMMUTABLE = "?immutable=1"
 _DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupported file format")
 """Words in what SQLite complains of when the file is not what was written."""
 
@@ -42,6 +44,7 @@ class SQLite:
     def __init__(self, data: Path) -> None:
         self.path = data / EVENTS_DB
         self.place, self.owner = str(self.path), str(data)
+        self._file = Place(self.path)
 
     def check(self, *, create: bool) -> bool:
         data, path = self.path.parent, self.path
@@ -67,20 +70,28 @@ class SQLite:
         env["SQLITE_LOCK_TIMEOUT"] = str(recorder.LOCK_TIMEOUT)
         factory = SQLiteFactory(env)
         pool = factory.datastore.pool
-        factory.datastore.pool = _Pool(db_name=pool.db_name, lock_timeout=pool.lock_timeout)
+        factory.datastore.pool = _Pool(self._file, db_name=pool.db_name, lock_timeout=pool.lock_timeout)
         pool.close()
         return factory
 
     def recorder(self, factory: SQLiteFactory) -> EventRecorder:
-        return EventRecorder(factory.datastore, self.path)
+        return EventRecorder(factory.datastore, self.path, self._file)
 
     def errors(self) -> AbstractContextManager[None]:
         return sqlite_errors(self.path)
 
 
 class _Pool(SQLiteConnectionPool):
+    def __init__(self, file: Place, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._file = file
+
     def _create_connection(self) -> SQLiteConnection:
+        self._file.check()
         connection = self._connect()
+        self._file.opened()
+        if not self.db_name.endswith(_IMMUTABLE):
+            self.db_name = self._file.existing  # the first one may make the file, the others may not
         connection._sqlite_conn.text_factory = _lenient  # noqa: SLF001 - the library has no name for it
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
@@ -104,9 +115,11 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     counter = ("sqlite_sequence", "SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
     hears = False
 
-    def __init__(self, datastore: Any, path: Path) -> None:
+    def __init__(self, datastore: Any, path: Path, file: Place) -> None:
         super().__init__(datastore)
-        self._path = path
+        self._path, self._file = path, file
+        self._newest = 0
+        """The newest position known to have been given."""
 
     def construct_create_table_statements(self) -> list[str]:
         events = (
@@ -131,6 +144,13 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         if not c.fetchone()[0]:  # no other process has made it since we looked
             c.execute(f"PRAGMA user_version={FORMAT}")
             super()._create_table(c)
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        positions = super().insert_events(stored_events, **kwargs)
+        self._file.committed()
+        if positions:
+            self._newest = positions[-1]
+        return positions
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
@@ -157,9 +177,21 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         # We hold the only write lock, so the positions of these rows follow each other.
         c.execute("SELECT last_insert_rowid()")
         last = c.fetchone()[0] if rows else 0
-        return range(last - len(rows) + 1, last + 1)
+        positions = range(last - len(rows) + 1, last + 1)
+        self._check_before_commit(positions)
+        return positions
+
+    def _check_before_commit(self, positions: range) -> None:
+        if positions and positions[0] <= self._newest:
+            raise StoreError(
+                f"ends at position {positions[0] - 1}, and had {self._newest}: it was replaced while it was open",
+                place=str(self._path),
+                hint="restart: tracker verify then tells what is missing",
+            )
+        self._file.check()
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
+        self._file.check()
         with self.datastore.transaction(commit=False) as c:
             return [self._select(c, *statement) for statement in statements]
 
@@ -175,6 +207,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     def try_to_write(self, patience: float) -> None:
         from shutil import disk_usage  # takes long, and only who serves looks
 
+        self._file.check()
         if disk_usage(self._path.parent).free < ROOM:
             raise StoreError("the disk is full")
         uri = f"{self._path.resolve().as_uri()}?mode=rw"
@@ -203,7 +236,7 @@ def _lenient(text: bytes) -> str:
 def _name(path: Path) -> str:
     """What SQLite is to open, as a URI where it is on a medium on which nothing can be written."""
     path = path.absolute()  # a relative one that begins with "file:" would be taken for a URI
-    return f"{path.as_uri()}?immutable=1" if _is_immutable(path) else str(path)
+    return f"{path.as_uri()}{_IMMUTABLE}" if _is_immutable(path) else str(path)
 
 
 def _is_immutable(path: Path) -> bool:
