@@ -271,11 +271,13 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
     A log may be given again at any time: what was read before is recognised, also when the file has
     grown, was renamed or packed.
     """
+    from projections.accepting import refuse_loss
     from tracker.ingest import known_logs
 
     settings = Settings(data, config)
     opened, complaints = _open_logs(logs, settings.keyring(keys))
     with settings.store(create=True) as store:
+        refuse_loss(store)
         known = known_logs(store)
         for log in opened:
             complaints.extend(_ingest(store, log, known))
@@ -414,6 +416,28 @@ def init_store(data: Path | None, config: Path | None) -> None:
     settings = Settings(data, config)
     with settings.store(create=True) as store:
         click.echo(f"{store.owner}: {store.count():,} events")
+
+
+@tracker.command("accept-loss", short_help="Go on although stored deliveries are gone.")
+@with_store
+def accept_loss(data: Path | None, config: Path | None) -> None:
+    """Go on although the store lacks deliveries that the read models had seen.
+
+    That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
+    again. The old read models are put aside beside the new ones: they still say what was known.
+    """
+    from projections.accepting import accept
+
+    settings = Settings(data, config)
+    with settings.store(create=True) as store:
+        loss = accept(store)
+        if loss is None:
+            click.echo(f"{store.owner}: nothing is lost that the read models had seen")
+            return
+        click.echo(f"{store.owner}: {loss.recorded}")
+        with settings.views(store) as views:
+            aside = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
+        click.echo(f"the read models of before are kept in {', '.join(aside)}")
 
 
 @tracker.command(short_help="Copy a store into another one.")
@@ -719,6 +743,7 @@ def audit(
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
+            _remark_on_loss(store)
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
@@ -740,6 +765,15 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _remark_on_loss(store: Tracker) -> None:
+    """For those who read the store alone, and would not notice that it is not whole."""
+    from projections.accepting import find
+
+    loss = find(store)
+    if loss is not None:
+        _remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
 
 
 def _accept(findings: Findings, rules: Rules) -> None:
@@ -1129,6 +1163,7 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
         )
     settings = Settings(data, config)
     with settings.store() as store:
+        _remark_on_loss(store)
         deliveries = _chosen(store, session)
         with of_events("exporting") as progress:
             followed = counted(deliveries, progress, store.last_position())

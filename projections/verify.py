@@ -25,9 +25,11 @@ from projections.follow import (
     remove_leftovers,
     views_errors,
 )
+from projections.loss import loss_of
 from projections.progress import Progress
 from projections.read_models import Table
-from tracker.errors import StoreDamagedError
+from tracker.errors import StoreDamagedError, StoreError
+from tracker.losses import Accepted
 from tracker.recorder import LOCK_TIMEOUT
 from tracker.rules import Rules
 from tracker.store import Tracker
@@ -58,6 +60,7 @@ class Verification:
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
     """Every contradiction in the events, then every one between the events and the read models."""
     found = Verification([Problem(*one) for one in tracker.integrity()])
+    found.notes.extend(one.text for one in _losses(tracker))
     path = tracker.data / VIEWS_DB
     refuse_what_is_no_file(path)
     remove_leftovers(path)
@@ -67,7 +70,7 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
     fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
     try:
-        _compare(found, tracker, rules, progress, copied(path, copy), fresh)
+        _compare(found, tracker, rules, progress, path, copied(path, copy), fresh)
     except StoreDamagedError as error:
         if error.place == tracker.place:
             found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
@@ -81,17 +84,31 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     return found
 
 
+def _losses(tracker: Tracker) -> list[Accepted]:
+    try:
+        return tracker.losses()
+    except StoreError:  # which was told
+        return []
+
+
 def _compare(
-    found: Verification, tracker: Tracker, rules: Rules, progress: Progress | None, copy: Path, fresh: Path
+    found: Verification,
+    tracker: Tracker,
+    rules: Rules,
+    progress: Progress | None,
+    live: Path,
+    copy: Path,
+    fresh: Path,
 ) -> None:
     with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
         checkpoint, made_by = read_checkpoint(connection)
+        loss = loss_of(tracker, live, checkpoint.position, checkpoint.digest)
+        if loss is not None:
+            found.problems.append(Problem(VIEWS_DB, loss.text))
+        if not checkpoint.fits(tracker):
+            return
         if made_by != fingerprint(rules):
             found.notes.append(f"{VIEWS_DB} was made by other rules or another version and was not compared")
-            return
-        if not checkpoint.fits(tracker):
-            text = f"was made up to another event at position {checkpoint.position} than the store has there"
-            found.problems.append(Problem(VIEWS_DB, text))
             return
         rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position, as_of=checkpoint.as_of)
         connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))

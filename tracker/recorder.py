@@ -88,6 +88,10 @@ class Recorder(ProcessRecorder):
     def try_to_write(self, patience: float) -> None:
         """Raises where nothing could be stored within so many seconds."""
 
+    @abstractmethod
+    def skip_to(self, position: int) -> None:
+        """Gives no position up to this one any more."""
+
     def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
         """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
         raise NotImplementedError

@@ -204,6 +204,17 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             *((name, "there is no such table") for name in sorted(absent)),
         ]
 
+    def skip_to(self, position: int) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock(c)
+            c.execute("SELECT COUNT(*) FROM sqlite_sequence WHERE name='stored_events'")
+            if not c.fetchone()[0]:  # nothing was ever stored
+                c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', 0)")
+            c.execute(
+                "UPDATE sqlite_sequence SET seq=? WHERE name='stored_events' AND seq<?", (position, position)
+            )
+            self._file.check()
+
     def try_to_write(self, patience: float) -> None:
         from shutil import disk_usage  # takes long, and only who serves looks
 

@@ -28,6 +28,8 @@ from eventsourcing.persistence import Mapper, Notification, StoredEvent, Trackin
 from tracker import envelope
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
+from tracker.losses import PREFIX as LOSS
+from tracker.losses import Accepted, accepted, behind
 from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
@@ -259,9 +261,33 @@ class Tracker(Application[str]):
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
         return conclude(session, as_of if as_of is not None else session.last_seen_at, rules)
 
-    def last_position(self) -> int:
-        """The position of the newest delivery, 0 if there is none."""
-        return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
+    def last_position(self, up_to: int | None = None) -> int:
+        """The position of the newest delivery, or of the newest one up to a position; 0 if there is none."""
+        if up_to is None:
+            return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
+        return (
+            self._value("SELECT MAX(notification_id) FROM stored_events WHERE notification_id <= ?", up_to) or 0
+        )
+
+    def streams(self, up_to: int) -> dict[str, int]:
+        """Each stream, and how many of its events there are up to a position."""
+        statement = "SELECT originator_id, COUNT(*) FROM stored_events WHERE notification_id <= ? GROUP BY 1"
+        with self._database.errors():
+            return {str(stream): count for stream, count in self._recorder.rows(statement, (up_to,))}
+
+    def losses(self) -> list[Accepted]:
+        """The losses that somebody has accepted, by position."""
+        return accepted(self.trackings(LOSS))
+
+    def accept_loss(self, loss: Accepted) -> None:
+        """Records a loss; positions go on behind what had been seen."""
+        self.skip_to(loss.seen)
+        self.remember(Tracking(loss.name, loss.seen))
+
+    def skip_to(self, position: int) -> None:
+        """Gives no position up to this one any more."""
+        with self._database.errors():
+            self._recorder.skip_to(position)
 
     def newest_from(self, source: str) -> datetime | None:
         """The receive time of the last delivery from a source, ``None`` where the newest are all from others."""
@@ -317,12 +343,13 @@ class Tracker(Application[str]):
         wrong, newest, counter = self._recorder.at_once(
             (_OUT_OF_ORDER, ()), ("SELECT MAX(notification_id) FROM stored_events", ()), (given, ())
         )
+        losses = self.losses()
         for position, before, stream, version, follows in wrong:
-            if position != before + 1:
+            if position != behind(losses, before) + 1:
                 yield f"position {before + 1}", f"a hole: the next position is {position}"
             if not follows:
                 yield f"position {position}", f"version {version} of {stream} is out of order"
-        expected = (newest[0][0] or 0) + 1
+        expected = behind(losses, newest[0][0] or 0) + 1
         last = counter[0][0] if counter else 0
         if isinstance(last, int) and last >= expected:
             yield f"position {expected}", f"a hole at the end: position {last} had been given"
@@ -401,9 +428,9 @@ class Tracker(Application[str]):
                 return
             after = rows[-1][-1]
 
-    def _value(self, statement: str) -> Any:
+    def _value(self, statement: str, *values: Any) -> Any:
         with self._database.errors():
-            rows = self._recorder.rows(statement)
+            rows = self._recorder.rows(statement, values)
         return rows[0][0] if rows else None
 
 

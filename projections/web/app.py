@@ -17,6 +17,8 @@ What a route finds in ``request.app.state``:
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     receiver  ``tracker.receiver.Receiver``: ``insecure`` (nothing is verified), ``queued``, ``problem`` (why the
               store cannot be written, or ``""``), ``stats``
+    watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
+              ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
@@ -42,6 +44,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from projections.live import Live
 from projections.web import api, health, metrics, pages
 from projections.web.problems import HANDLERS
+from projections.web.watch import Watch
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
 
@@ -63,7 +66,8 @@ def create_app(
 
     Without ``receiver`` it only answers, without ``live`` it only receives.
     """
-    parts = [part for part in (receiver, live) if part is not None]
+    watch = Watch(tracker, receiver, live)
+    parts = [watch, *(part for part in (receiver, live) if part is not None)]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -85,6 +89,7 @@ def create_app(
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    app.state.watch = watch
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
