@@ -440,6 +440,43 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
         click.echo(f"the read models of before are kept in {', '.join(aside)}")
 
 
+@tracker.command("mend-clock", short_help="Take back receive times of a wrong clock.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="The first one that is wrong."
+)
+@click.option(
+    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The last one that is wrong."
+)
+@with_store
+def mend_clock(first: int | None, last: int | None, data: Path | None, config: Path | None) -> None:
+    """Take back the receive times that webhooks got from a wrong clock.
+
+    Without options, those that lie ahead of the clock by now. What is stored stays as it is; that the times
+    are wrong is recorded, and these deliveries are judged as such without a receive time.
+    """
+    from datetime import UTC
+
+    from projections import clocks
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        if first is None and last is None:
+            with of_events("reading") as progress:
+                ranges = list(clocks.ahead_of(store, datetime.now(UTC), progress))
+        else:
+            ranges = [clocks.named(store, first, last)]
+        if not ranges:
+            click.echo(f"{store.owner}: no receive time lies ahead of the clock")
+            return
+        clocks.take_back(store, ranges)
+        count = sum(last - first + 1 for first, last in ranges)
+        words = "1 receive time is" if count == 1 else f"{count:,} receive times are"
+        places = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
+        click.echo(f"{store.owner}: {words} taken back, at position {places}")
+        with settings.views(store):
+            pass  # they are made anew
+
+
 @tracker.command(short_help="Copy a store into another one.")
 @click.option(
     "--from", "source", metavar="STORE", required=True, help="A data directory, or the URL of a database."
@@ -501,7 +538,8 @@ def serve(
     from projections.live import Live
     from projections.web import logs, server
     from projections.web.app import create_app
-    from tracker.receiver import SOURCE, Clock, Receiver
+    from tracker.clock import Clock
+    from tracker.receiver import SOURCE, Receiver
 
     settings = Settings(data, config)
     token = token or os.environ.get("TRACKER_TOKEN")
@@ -514,7 +552,7 @@ def serve(
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        clock = Clock(store.newest_from(SOURCE))
+        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
         live = Live(store, settings.load_rules, clock.now) if answers else None
         wake = live.wake if live else lambda: None
         receiver = Receiver(store.receive, ring, clock, wake) if receives else None

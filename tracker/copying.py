@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from eventsourcing.persistence import Notification, Tracking
 
+from tracker.clock import PREFIX as CLOCK
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.ingest import known_logs
 from tracker.losses import PREFIX as LOSS
@@ -36,7 +37,7 @@ def copy(source: Tracker, target: Tracker, progress: Callable[[int, int], None])
         raise StoreError("is both source and target", place=source.place, hint="give two stores")
     # Before the events: all that these logs brought is among them then.
     read = {name: number for number, names in known_logs(source).items() for name in names}
-    read |= dict(source.trackings(LOSS))
+    read |= dict(source.trackings(LOSS)) | dict(source.trackings(CLOCK))
     last, before = source.last_position(), target.last_position()
     if before > last or source.digest(before) != target.digest(before):
         raise StoreError("holds other events than the source", place=target.place, hint=_EMPTY)
@@ -73,7 +74,7 @@ def _events(source: Tracker, target: Tracker, after: int, last: int, progress: C
 def _logs(target: Tracker, read: dict[str, int]) -> None:
     there = dict(target.trackings(""))
     for name, number in read.items():
-        if there.get(name, 0) < number:
+        if there.get(name, -1) < number:
             target.remember(Tracking(name, number))
 
 

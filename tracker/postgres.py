@@ -259,6 +259,7 @@ def _has_news(connection: Connection) -> bool:
 
 class EventRecorder(Recorder, PostgresProcessRecorder):
     state = "state"
+    begins = f"substring(state FOR {SOURCE_ENDS})"
     holds = f"position(? IN substring(state FOR {SOURCE_ENDS} + 300)) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "notification_id IS NOT NULL"
     counter = ("positions", "SELECT last FROM positions")

@@ -63,6 +63,8 @@ class Recorder(ProcessRecorder):
 
     state: ClassVar[str]
     """The column of that name, as bytes."""
+    begins: ClassVar[str]
+    """The beginning of a state, up to the end of its receive time."""
     holds: ClassVar[str]
     """Whether a state holds some bytes near its beginning, where no body can reach."""
     is_tracking: ClassVar[str]
@@ -137,6 +139,18 @@ class Recorder(ProcessRecorder):
             "ORDER BY notification_id DESC LIMIT 1"
         )
         return statement, (after, holds)
+
+    def latest(self, holds: bytes, after: int, without: Sequence[tuple[int, int]]) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the state with the newest receive time behind a position that holds some bytes.
+
+        Those at the positions ``without``, first and last, are left out.
+        """
+        outside = "AND NOT notification_id BETWEEN ? AND ? " * len(without)
+        statement = (
+            f"SELECT {self.state} FROM stored_events WHERE notification_id > ? AND {self.holds} "
+            f"{outside}ORDER BY {self.begins} DESC LIMIT 1"
+        )
+        return statement, (after, holds, *(position for one in without for position in one))
 
     def _compare(self, c: Any, seen: Seen) -> None:
         rows = self._select(

@@ -110,6 +110,7 @@ class _Pool(SQLiteConnectionPool):
 
 class EventRecorder(Recorder, SQLiteProcessRecorder):
     state = "CASE typeof(state) WHEN 'text' THEN CAST(state AS BLOB) ELSE state END"
+    begins = f"substr(state, 1, {SOURCE_ENDS})"
     holds = f"instr(state, ?) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "typeof(application_name) = 'text' AND typeof(notification_id) = 'integer'"
     counter = ("sqlite_sequence", "SELECT seq FROM sqlite_sequence WHERE name='stored_events'")

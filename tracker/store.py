@@ -26,6 +26,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
 from tracker import envelope
+from tracker.clock import PIN, WrongTimes, wrong_times
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
 from tracker.losses import PREFIX as LOSS
@@ -147,7 +148,8 @@ class Tracker(Application[str]):
         """Stores what was received just now, all from one source; returns the positions.
 
         Receivers on several hosts have several clocks, and the order of the store is that of none of them. So
-        the receive time of one that is behind becomes the newest one there: later in the store is never earlier.
+        the receive time of one that is behind by less than ``PIN`` becomes the newest one there: later in the
+        store is not earlier, unless a clock was wrong by more.
         """
         if not deliveries:
             return ()
@@ -171,7 +173,7 @@ class Tracker(Application[str]):
 
     def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
         at = one.received_at
-        if least is None or at is None or at >= least:
+        if least is None or at is None or at >= least or least - at > PIN:
             return event
         later = attrs.evolve(one, received=attrs.evolve(one.received, received_at=least))
         return self._to_store([later])[0]
@@ -219,9 +221,10 @@ class Tracker(Application[str]):
         """Deliveries behind a position, each with its version in its stream."""
         with self._database.errors():
             found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
+        wrong = self.wrong_times()
         return [
             (
-                self._delivery(event.id, event.originator_id, event.originator_version, event.state),
+                self._delivery(event.id, event.originator_id, event.originator_version, event.state, wrong),
                 event.originator_version,
             )
             for event in found
@@ -295,6 +298,24 @@ class Tracker(Application[str]):
             states = self._recorder.rows(*self._recorder.newest(_source(source), self._look_back()))
         found = (self._mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
         return next((one.received_at for one in found), None)
+
+    def latest_from(self, source: str) -> datetime | None:
+        """The newest receive time of a source among the newest deliveries, to the second; none that is wrong."""
+        without = [(one.first, one.last) for one in self.wrong_times()]
+        with self._database.errors():
+            states = self._recorder.rows(*self._recorder.latest(_source(source), self._look_back(), without))
+        found = (self._mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
+        return next((one.received_at for one in found), None)
+
+    def wrong_times(self) -> list[WrongTimes]:
+        """The receive times that were taken back, by position."""
+        with self._database.errors():
+            rows = self._recorder.rows("SELECT application_name FROM tracking WHERE notification_id = 0")
+        return wrong_times(name for (name,) in rows if isinstance(name, str))
+
+    def take_back(self, wrong: WrongTimes) -> None:
+        """Records that receive times are wrong: such a delivery is read as one without."""
+        self.remember(Tracking(wrong.name, 0))  # at no position: so they are found at once
 
     def digest(self, position: int) -> str:
         """What tells the event at this position from any other; empty where there is none."""
@@ -400,14 +421,19 @@ class Tracker(Application[str]):
         assert isinstance(self.mapper, EnvelopeMapper)
         return self.mapper
 
-    def _delivery(self, position: int, stream: Any, version: Any, state: Any) -> Delivery:
+    def _delivery(
+        self, position: int, stream: Any, version: Any, state: Any, wrong: Sequence[WrongTimes] = ()
+    ) -> Delivery:
         if not (isinstance(stream, str) and isinstance(version, int) and isinstance(state, bytes)):
             raise StoreDamagedError(
                 f"the event at position {position} is damaged",
                 place=self.place,
                 hint="restore it from a backup; tracker verify names every such place",
             )
-        delivery = parse(self._mapper.to_received(state), position)
+        received = self._mapper.to_received(state)
+        if wrong and any(one.first <= position <= one.last for one in wrong):
+            received = attrs.evolve(received, received_at=None)
+        delivery = parse(received, position)
         if delivery.stream != stream:
             _put_back(delivery, stream)
         return delivery
@@ -415,6 +441,7 @@ class Tracker(Application[str]):
     def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
         """Page by page, for a stream may be as long as the store."""
         after: Any = -1
+        wrong = self.wrong_times()
         while True:
             with self._database.errors():
                 rows = self._recorder.rows(
@@ -422,8 +449,8 @@ class Tracker(Application[str]):
                     f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
                     (*values, after),
                 )
-            for *event, _ in rows:
-                yield self._delivery(*event)
+            for position, stream, version, state, _ in rows:
+                yield self._delivery(position, stream, version, state, wrong)
             if len(rows) < PAGE:
                 return
             after = rows[-1][-1]

@@ -47,6 +47,9 @@ def _reasons(state: State) -> Iterator[str]:
         yield f"the store: {error.message}"  # without its place: nobody needs a token to read this
     if watch.loss is not None:
         yield watch.loss.text
+    if state.receiver is not None and state.receiver.clock.is_far_behind:
+        seconds = f"{state.receiver.clock.behind:.0f} s behind the newest receive time"
+        yield f"the clock is {seconds}; set it right, or tracker mend-clock takes wrong times back"
     if state.live is not None:
         yield from _not_following(state.live, watch)
 

@@ -99,6 +99,12 @@ def _received(receiver: Any) -> Iterator[Metric]:
     yield _histogram(
         "tracker_append_seconds", "Seconds that a transaction took.", receiver.stats.append_seconds
     )
+    yield _gauge(
+        "tracker_clock_behind_seconds",
+        "Seconds by which the clock is behind the newest receive time.",
+        (),
+        [((), receiver.clock.behind)],
+    )
     yield _gauge("tracker_webhooks_queued", "Webhooks that wait to be stored.", (), [((), receiver.queued)])
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from projections.accepting import find, keep_lost_positions
 from projections.loss import Loss
+from tracker.clock import WrongTimes
 from tracker.errors import StoreError
+from tracker.receiver import SOURCE
 from tracker.store import Tracker
 
 INTERVAL = 1.0
@@ -37,6 +39,7 @@ class Watch:
         self._lock = Lock()
         self._task: asyncio.Task[None] | None = None
         self._has_told_death = False
+        self._wrong: list[WrongTimes] = []
 
     def start(self) -> None:
         """Begins to look; to be called in the event loop, before anything is stored."""
@@ -63,6 +66,7 @@ class Watch:
                 self._look_for_loss()
             if self._live is not None:
                 self._note(self._tracker.last_position())
+            self._look_at_clock()
         self._tell_death()
 
     @property
@@ -83,6 +87,15 @@ class Watch:
             fields = {"error": loss.text, "hint": "tracker accept-loss records it, and goes on"}
             log.error("deliveries are lost", extra={"fields": fields})
         self.loss = loss
+
+    def _look_at_clock(self) -> None:
+        """Where receive times were taken back, the clock is not behind them any more."""
+        if self._receiver is None or not self._receiver.clock.is_far_behind:
+            return
+        wrong = self._tracker.wrong_times()
+        if wrong != self._wrong:
+            self._receiver.clock.correct(self._tracker.latest_from(SOURCE))
+            self._wrong = wrong
 
     def _note(self, end: int) -> None:
         with self._lock:
