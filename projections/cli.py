@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
+    from tracker.ranges import Hole
     from tracker.rules import Config, Rules
     from tracker.session import Session
     from tracker.signature import Keyring
@@ -1200,15 +1201,32 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
             "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
         )
     settings = Settings(data, config)
+    holes: list[Hole] = []
     with settings.store() as store:
         _remark_on_loss(store)
-        deliveries = _chosen(store, session)
+        deliveries = _chosen(store, session, holes)
         with of_events("exporting") as progress:
-            followed = counted(deliveries, progress, store.last_position())
+            followed = counted(deliveries, progress, store.end())
             if out is not None:
                 _archive(followed, out)
             else:
                 _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+        _refuse_holes(store, holes)
+
+
+def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
+    """All that can be read was written; what could not is an error all the same."""
+    if holes:
+        from tracker.errors import StoreDamagedError
+
+        lost = sum(hole.count for hole in holes)
+        where = ", ".join(hole.place for hole in holes)
+        words = f"1 delivery, at {where}, cannot" if lost == 1 else f"{lost} deliveries, at {where}, cannot"
+        raise StoreDamagedError(
+            f"{words} be read and are not in what was written",
+            place=store.owner,
+            hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
+        )
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
@@ -1219,16 +1237,26 @@ def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     parquet.write(deliveries, out)
 
 
-def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
-    """All deliveries, those of a session, or the ``unrouted``."""
+def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
+    """All deliveries, those of a session, or the ``unrouted``; ``holes`` gets what cannot be read of all."""
     if session is None:
-        return store.deliveries()
+        return _readable(store, holes)
     found = list(store.unrouted() if session == "unrouted" else store.history(session))
     if not found and session != "unrouted":
         raise NotFoundError(
             "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
         )
     return found
+
+
+def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
+    from tracker.ranges import Hole
+
+    for one in store.salvaged():
+        if isinstance(one, Hole):
+            holes.append(one)
+        else:
+            yield one
 
 
 @tracker.command(short_help="Make up a log of meetings with known faults.")

@@ -291,7 +291,8 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
             }
             c.execute(_INSERT, {**columns, "count": len(stored_events)})
             row = c.fetchone()
-        assert row is not None
+            assert row is not None
+            self._add_digests(c, stored_events, row["last"] - len(stored_events) + 1)
         return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -336,6 +337,9 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with c.connection.cursor(row_factory=tuple_row) as cursor:
             found: Rows = cursor.execute(statement.replace("?", "%s").encode(), values).fetchall()
         return found
+
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        c.execute(statement.replace("?", "%s").encode(), values)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import attrs
 from eventsourcing.persistence import InfrastructureFactory, Notification, ProcessRecorder, StoredEvent
 from eventsourcing.utils import Environment
 
+from tracker.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.errors import StoreError
 
 FORMAT = 1
@@ -106,6 +107,19 @@ class Recorder(ProcessRecorder):
         """What a SELECT gives."""
         return self.at_once((statement, values))[0]
 
+    @abstractmethod
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        """Changes something inside a transaction."""
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        """Recorded source positions whose name begins with ``prefix``."""
+        rows = self.rows(
+            "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
+            f"AND {self.is_tracking}",
+            (prefix + "%",),
+        )
+        return [(str(name), int(position)) for name, position in rows]
+
     def select_notifications(
         self,
         start: int | None,
@@ -168,6 +182,52 @@ class Recorder(ProcessRecorder):
             self._compare(c, seen)
         if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
             raise ConcurrentReadError
+
+    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int) -> None:
+        """Records the digests of events that were stored from the position ``first`` on, in their transaction."""
+        rows = [
+            (first + place, str(one.originator_id), one.topic, one.state) for place, one in enumerate(events)
+        ]
+        while rows:
+            here = begin(rows[0][0]) + BLOCK - rows[0][0]
+            self._add_digest(c, rows[:here])
+            rows = rows[here:]
+
+    def _add_digest(self, c: Any, rows: list[Row]) -> None:
+        """Of one block: its digest goes on, or begins with what an older program has stored."""
+        first, before = begin(rows[0][0]), rows[0][0] - 1
+        known: Block | None = None
+        digest = b""
+        if before >= first:
+            names = self._select(
+                c, "SELECT application_name, 0 FROM tracking WHERE notification_id = ?", (before,)
+            )
+            texts = [(name, 0) for name, _ in names if isinstance(name, str)]
+            known = next((one for one in blocks(texts) if (one.first, one.last) == (first, before)), None)
+            digest = known.digest if known else chained(b"", self._block(c, first, before))
+        block = Block(first, rows[-1][0], chained(digest, rows))
+        if known is None:
+            self._execute(
+                c,
+                "INSERT INTO tracking (application_name, notification_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (block.name, block.last),
+            )
+        else:
+            self._execute(
+                c,
+                "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? "
+                "AND NOT EXISTS (SELECT 1 FROM tracking WHERE application_name = ?)",
+                (block.name, block.last, known.name, block.name),
+            )
+
+    def _block(self, c: Any, first: int, last: int) -> list[Row]:
+        rows = self._select(
+            c,
+            f"SELECT notification_id, originator_id, topic, {self.state} FROM stored_events "
+            "WHERE notification_id BETWEEN ? AND ? ORDER BY notification_id",
+            (first, last),
+        )
+        return [(one[0], str(one[1]), str(one[2]), one[3]) for one in rows if isinstance(one[3], bytes)]
 
     def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:
         rows = self._select(c, *self.newest(asked.holds, asked.after))

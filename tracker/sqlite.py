@@ -179,6 +179,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         c.execute("SELECT last_insert_rowid()")
         last = c.fetchone()[0] if rows else 0
         positions = range(last - len(rows) + 1, last + 1)
+        self._add_digests(c, stored_events, positions.start)
         self._check_before_commit(positions)
         return positions
 
@@ -235,6 +236,9 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     def _select(self, c: SQLiteCursor, statement: str, values: Sequence[Any] = ()) -> Rows:
         c.execute(statement, values)
         return [tuple(row) for row in c.fetchall()]
+
+    def _execute(self, c: SQLiteCursor, statement: str, values: Sequence[Any]) -> None:
+        c.execute(statement, values)
 
     def _lock(self, c: SQLiteCursor) -> None:
         # The library's transactions begin without a lock; a statement that changes no row takes it.

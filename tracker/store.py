@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import msgspec
@@ -27,10 +27,14 @@ from eventsourcing.persistence import Mapper, Notification, StoredEvent, Trackin
 
 from tracker import envelope
 from tracker.clock import PIN, WrongTimes, wrong_times
+from tracker.digests import PREFIX as DIGEST
+from tracker.digests import blocks
 from tracker.envelope import Received
-from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
+from tracker.errors import NotFoundError, StoreDamagedError, UsageError
+from tracker.integrity import Integrity, last_position, uncovered
 from tracker.losses import PREFIX as LOSS
-from tracker.losses import Accepted, accepted, behind
+from tracker.losses import Accepted, accepted
+from tracker.ranges import Hole, readable
 from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
@@ -48,15 +52,6 @@ Upcaster = Callable[[bytes], bytes]
 UPCASTERS: tuple[Upcaster, ...] = ()
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
-
-_OUT_OF_ORDER = """
-SELECT * FROM (
-    SELECT notification_id, LAG(notification_id, 1, 0) OVER (ORDER BY notification_id) AS earlier,
-        originator_id, originator_version,
-        originator_version = ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) AS follows
-    FROM stored_events) AS events
-WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
-"""
 
 
 @frozen
@@ -332,66 +327,32 @@ class Tracker(Application[str]):
     def trackings(self, prefix: str) -> list[tuple[str, int]]:
         """Recorded source positions whose name begins with ``prefix``."""
         with self._database.errors():
-            return [
-                (str(name), int(position))
-                for name, position in self._recorder.rows(
-                    "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
-                    f"AND {self._recorder.is_tracking}",
-                    (prefix + "%",),
-                )
-            ]
+            return self._recorder.trackings(prefix)
 
     def integrity(self) -> Iterator[tuple[str, str]]:
-        """What the file contradicts: (place, problem). Nothing if it is sound."""
-        for look in (self._damage, self._out_of_order, self._misread):
-            try:
-                with self._database.errors():
-                    yield from look()
-            except StoreError as error:
-                yield self.place, error.message
+        """What the store contradicts: (place, problem). Nothing if it is sound."""
+        received = self._mapper.to_received
+        return Integrity(self._recorder, self.place, self._database.errors, received).problems()
 
-    def _damage(self) -> Iterator[tuple[str, str]]:
-        found = self._recorder.damage()
-        yield from found
-        if "tracking" not in dict(found):
-            for name, position in self._recorder.rows(
-                f"SELECT application_name, notification_id FROM tracking WHERE NOT ({self._recorder.is_tracking})"
-            ):
-                yield f"tracking {name}", f"it says that it was read up to line {position!r}"
+    def without_digest(self) -> Hole | None:
+        """The positions that were stored before there were digests."""
+        return uncovered(blocks(self.trackings(DIGEST)), 1, self.last_position())
 
-    def _out_of_order(self) -> Iterator[tuple[str, str]]:
-        name, given = self._recorder.counter
-        wrong, newest, counter = self._recorder.at_once(
-            (_OUT_OF_ORDER, ()), ("SELECT MAX(notification_id) FROM stored_events", ()), (given, ())
-        )
-        losses = self.losses()
-        for position, before, stream, version, follows in wrong:
-            if position != behind(losses, before) + 1:
-                yield f"position {before + 1}", f"a hole: the next position is {position}"
-            if not follows:
-                yield f"position {position}", f"version {version} of {stream} is out of order"
-        expected = behind(losses, newest[0][0] or 0) + 1
-        last = counter[0][0] if counter else 0
-        if isinstance(last, int) and last >= expected:
-            yield f"position {expected}", f"a hole at the end: position {last} had been given"
-        elif last != expected - 1:
-            yield name, f"the last position given is {last!r}, the last one there is {expected - 1}"
+    def end(self) -> int:
+        """The last position, also where the event there cannot be read."""
+        return last_position(self._recorder, self._database.errors)
 
-    def _misread(self) -> Iterator[tuple[str, str]]:
-        """Events that say something else than where and as what they are stored."""
-        after, last = 0, self.last_position()
-        while found := self.recorder.select_notifications(after, PAGE, last, inclusive_of_start=False):
-            for event in found:
-                place, state = f"position {event.id}", cast(object, event.state)
-                if not isinstance(state, bytes):
-                    yield place, f"its state is {state!r}, which is no text"
-                    continue
-                delivery = parse(self._mapper.to_received(state), event.id)
-                if delivery.stream != event.originator_id:
-                    yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
-                if delivery.topic != event.topic:
-                    yield place, f"stored as {event.topic}, is {delivery.topic}"
-            after = found[-1].id
+    def salvaged(self) -> Iterator[Delivery | Hole]:
+        """All deliveries that can be read, by position, and between them what cannot."""
+
+        def select(after: int, stop: int) -> list[Delivery]:
+            return [delivery for delivery, _ in self.page(after, stop - after, stop)]  # not one row further
+
+        for one in readable(select, 0, self.end(), PAGE):
+            if isinstance(one, Hole):
+                yield one
+            else:
+                yield from one
 
     @property
     def hears(self) -> bool:
