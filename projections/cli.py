@@ -557,11 +557,21 @@ def serve(
         live = Live(store, settings.load_rules, clock.now) if answers else None
         wake = live.wake if live else lambda: None
         receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        _tell_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
         app = create_app(store, receiver, live, token=token)
         server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _tell_software(store: Tracker) -> None:
+    """What keeps the events, for whoever has to find out what is wrong with them."""
+    click.echo(f"{store.owner}: {store.software}", err=True)
+    if store.fault:
+        _remark(
+            store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up"
+        )
 
 
 def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
@@ -1147,8 +1157,11 @@ def verify(data: Path | None, config: Path | None) -> None:
         with of_events("verifying") as progress:
             found = problems_of(store, settings.rules, progress)
         problems = found.problems
+        _tell_software(store)
         for note in found.notes:
             _remark(note, "tracker rebuild makes it anew")
+        for record in found.records:
+            _remark(record, "this is known, and no contradiction")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:

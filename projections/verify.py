@@ -50,16 +50,17 @@ class Problem:
 
 @attrs.define
 class Verification:
-    """What contradicts the log, and ``notes`` on what was not looked at."""
+    """What contradicts the log, ``notes`` on what was not compared, and ``records`` of what is known to be missing."""
 
     problems: list[Problem] = attrs.field(factory=list)
     notes: list[str] = attrs.field(factory=list)
+    records: list[str] = attrs.field(factory=list)
 
 
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
     """Every contradiction in the events, then every one between the events and the read models."""
     found = Verification([Problem(*one) for one in tracker.integrity()])
-    found.notes.extend(_remarks(tracker))
+    found.records.extend(_records(tracker))
     path = tracker.data / VIEWS_DB
     refuse_what_is_no_file(path)
     remove_leftovers(path)
@@ -83,7 +84,7 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     return found
 
 
-def _remarks(tracker: Tracker) -> Iterator[str]:
+def _records(tracker: Tracker) -> Iterator[str]:
     """What is no contradiction and worth a word."""
     with suppress(StoreError):  # which was told
         yield from (one.text for one in tracker.losses())

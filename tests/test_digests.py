@@ -98,7 +98,7 @@ def test_a_store_of_before_there_were_digests_gets_them_from_its_last_block_on_a
     store.append(deliveries(10))
     found = verify(store, Rules())
     assert (covered(store), found.problems) == ([(2001, 2110)], [])
-    assert any("positions 1 to 2000 were stored without a digest" in note for note in found.notes)
+    assert any("positions 1 to 2000 were stored without a digest" in note for note in found.records)
 
 
 def test_what_is_copied_has_digests(store):

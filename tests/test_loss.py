@@ -97,7 +97,7 @@ def test_what_is_accepted_is_recorded_and_the_old_read_models_are_put_aside(shor
     assert (accepted.ends, accepted.seen, find(short)) == (KEPT, SEEN, None)
     assert (short.data / f"{VIEWS_DB}.lost-{KEPT}-{SEEN}").read_bytes() == before
     assert found.problems == []
-    assert any(f"10 deliveries from position {KEPT + 1} to {SEEN} are gone" in note for note in found.notes)
+    assert any(f"10 deliveries from position {KEPT + 1} to {SEEN} are gone" in note for note in found.records)
 
 
 def test_a_position_that_is_lost_is_not_given_again(short):

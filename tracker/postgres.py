@@ -98,6 +98,8 @@ SELECT last, pg_notify('stored_events', '') FROM counted
 class PostgreSQL:
     """The database at a URL. Raises ``UsageError`` where that is none, without a word of what is in it."""
 
+    software, fault = "PostgreSQL", ""
+
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
@@ -375,9 +377,25 @@ _FAILED = {
         "this user may not do that",
         "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA … TO …; to make the tables, CREATE ON SCHEMA",
     ),
+    "57014": (
+        "the server cancelled the statement: it took too long, or somebody stopped it",
+        "raise statement_timeout for this user: ALTER ROLE … SET statement_timeout = 0",
+    ),
+    "57P01": ("the server ended the connection", "somebody did, or it stops: wait a moment"),
+    "25P03": (
+        "the server ended a transaction in which nothing was done",
+        "the machine is overloaded, or raise idle_in_transaction_session_timeout there",
+    ),
     "25006": ("cannot be written", "it is a standby, or the user is read-only: name the primary in --store"),
 }
+_AWAY = ("08", "57P")
+"""How the codes begin of a server that does not answer, or not yet."""
 _DAMAGED = {"42P01", "42703", "XX001", "XX002", "22021"}
+
+
+def _is_away(code: str | None) -> bool:
+    """Whether it gave no code: then it said nothing, or let nobody in."""
+    return code is None or code.startswith(_AWAY)
 
 
 def postgres_error(place: str, error: Exception) -> StoreError:
@@ -393,7 +411,7 @@ def postgres_error(place: str, error: Exception) -> StoreError:
     if code in _FAILED:
         message, hint = _FAILED[code]
         return StoreError(message, place=place, hint=hint)
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and _is_away(code):
         for words, message, hint in _REFUSED:
             if re.search(words, str(cause)):
                 return StoreError(message, place=place, hint=hint)

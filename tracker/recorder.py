@@ -241,6 +241,10 @@ class Database(Protocol):
     """As it is named in an error; no password is in it."""
     owner: str
     """As it is named where all is well."""
+    software: str
+    """What keeps it, and in which version, where that is known without asking."""
+    fault: str
+    """A known fault of that version, or nothing."""
 
     def check(self, *, create: bool) -> bool:
         """Whether its tables are to be made. Raises ``StoreError`` where it is none of ours, or cannot be."""

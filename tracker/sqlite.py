@@ -38,8 +38,20 @@ _DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupp
 """Words in what SQLite complains of when the file is not what was written."""
 
 
+def fault_of(version: tuple[int, ...]) -> str:
+    """What is known to be wrong with a version of SQLite and concerns us, or nothing."""
+    if (3, 7, 0) <= version <= (3, 51, 2):
+        return (
+            f"SQLite {'.'.join(map(str, version))} can damage a file, rarely, when several processes write and empty "
+            "the log at the same moment (the WAL-reset bug of 3.7.0 to 3.51.2)"
+        )
+    return ""
+
+
 class SQLite:
     """The file in a data directory."""
+
+    software, fault = f"SQLite {sqlite3.sqlite_version}", fault_of(sqlite3.sqlite_version_info)
 
     def __init__(self, data: Path) -> None:
         self.path = data / EVENTS_DB

@@ -111,6 +111,7 @@ class Tracker(Application[str]):
     def __init__(self, data: Path, database: Database, *, make: bool) -> None:
         self.data = data
         self.place, self.owner = database.place, database.owner
+        self.software, self.fault = database.software, database.fault
         self._database, self._make = database, make
         self._received_up_to: int | None = None
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
