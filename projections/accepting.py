@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from projections.follow import VIEWS_DB, checkpoint_of
-from projections.loss import Loss, LossError, loss_of
+from projections.loss import Loss, LossError, larger, loss_of, marked_loss
 from tracker.errors import StoreDamagedError
 from tracker.losses import Accepted
 from tracker.store import Tracker
 
 
 def find(tracker: Tracker) -> Loss | None:
+    """What had been stored or seen and the store lacks, unless it is accepted; the larger loss, where two tell."""
+    return larger(seen_loss(tracker), marked_loss(tracker))
+
+
+def seen_loss(tracker: Tracker) -> Loss | None:
     """What the read models in the data directory had seen and the store lacks, unless it is accepted."""
     path = tracker.data / VIEWS_DB
     if not path.is_file():
@@ -32,11 +37,11 @@ def refuse_loss(tracker: Tracker) -> None:
 
 def accept(tracker: Tracker) -> Loss | None:
     """Records the loss that there is. The read models are put aside by whoever makes them anew."""
-    loss = find(tracker)
-    if loss is not None:
-        at = datetime.now(UTC).isoformat(timespec="seconds")
+    largest = find(tracker)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    while (loss := find(tracker)) is not None:  # of the mark and of the read models
         tracker.accept_loss(Accepted(loss.ends, loss.seen, loss.digest, at))
-    return loss
+    return largest
 
 
 def keep_lost_positions(tracker: Tracker) -> None:

@@ -1149,6 +1149,7 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
+    from projections.accepting import find
     from projections.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
 
@@ -1168,7 +1169,9 @@ def verify(data: Path | None, config: Path | None) -> None:
             raise StoreDamagedError(
                 f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
                 place=store.owner,
-                hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
+                hint="events come from a backup or from the logs, or tracker accept-loss records that they are gone"
+                if find(store)
+                else "tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
         click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
 

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import msgspec
 
-from projections.loss import pass_loss
+from projections.loss import pass_loss, refuse_marked_loss
 from projections.progress import Progress
 from projections.read_models import Table, deadlines, findings, participants, runs, sessions, spans, text, types
 from tracker.accept import accepted, with_accepted
@@ -126,7 +126,9 @@ class Views:
         rules = rules or Rules()
         path = tracker.data / VIEWS_DB
         refuse_what_is_no_file(path)
-        if _is_current(path, rules, tracker):
+        current = _is_current(path, rules, tracker)
+        refuse_marked_loss(tracker)
+        if current:
             try:
                 return cls._caught_up(tracker, rules, progress)
             except StoreDamagedError as error:
@@ -450,6 +452,7 @@ def rebuild(
     live = path or tracker.data / VIEWS_DB
     if path is None and stop is None and as_of is None:
         as_of = _settled_at(live, tracker)
+        refuse_marked_loss(tracker)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.data / VIEWS_DB)

@@ -2,7 +2,7 @@
 
 The checkpoint of the read models holds the digest of the last event judged. Where the store has no such
 event, deliveries that were acknowledged are gone: the log beside ``events.db`` was lost, or an older file was
-put in its place. Read models that were made anew would hide it. So they stay as they are, as evidence, and
+put in its place. The mark beside the store tells the same, also of what was not judged yet. Read models that were made anew would hide it. So they stay as they are, as evidence, and
 nothing goes on with them until the loss is recorded in the store. Then they are put aside, never overwritten.
 """
 
@@ -26,7 +26,9 @@ _HINT = (
 
 @attrs.frozen
 class Loss:
-    """What is gone: up to ``seen`` had been judged, the store ends at ``ends`` before that.
+    """What is gone: the store had gone up to ``seen``, and ends at ``ends`` before that.
+
+    It was ``judged`` up to there, or the mark beside the store says so.
 
     ``gone`` counts the deliveries. Where the store has other events up to ``seen``, it ``differs``, and ``gone``
     is how many there are at least. ``digest`` is of the event that had been seen last.
@@ -37,16 +39,16 @@ class Loss:
     gone: int
     differs: bool
     digest: str
+    judged: bool = True
 
     @property
     def text(self) -> str:
         gone = "1 delivery is gone" if self.gone == 1 else f"{self.gone} deliveries are gone"
         if self.differs:
-            return (
-                f"the store has another event at position {self.seen} than the read models had seen there: "
-                f"at least {gone}"
-            )
-        return f"the store ends at {self.ends}, the read models had seen {self.seen}: {gone}"
+            had = "the read models had seen" if self.judged else "was committed"
+            return f"the store has another event at position {self.seen} than {had} there: at least {gone}"
+        had = "the read models had seen" if self.judged else "and went up to"
+        return f"the store ends at {self.ends}, {had} {self.seen}: {gone}"
 
     @property
     def recorded(self) -> str:
@@ -64,8 +66,8 @@ class LossError(StoreDamagedError):
         self.loss = loss
 
 
-def loss_of(tracker: Tracker, path: Path, position: int, digest: str) -> Loss | None:
-    """What is gone of all that read models at ``path`` had seen up to the event with this digest.
+def loss_of(tracker: Tracker, path: Path | None, position: int, digest: str) -> Loss | None:
+    """What is gone of all that had been seen, of read models at ``path``, up to the event with this digest.
 
     ``None`` where nothing is, or where all of it is recorded as accepted.
     """
@@ -75,14 +77,36 @@ def loss_of(tracker: Tracker, path: Path, position: int, digest: str) -> Loss | 
     if any(one.covers(position, digest, is_there=bool(there)) for one in tracker.losses()):
         return None
     if there:
-        return Loss(position, position, _fewer(tracker, path, position, digest), True, digest)
+        fewer = _fewer(tracker, path, position, digest) if path is not None else 1
+        return Loss(position, position, fewer, True, digest)
     ends = tracker.last_position(position)
     return Loss(ends, position, position - ends, False, digest)
 
 
+def marked_loss(tracker: Tracker) -> Loss | None:
+    """What is gone of all that was ever committed, by the mark beside the store."""
+    mark = tracker.mark()
+    if mark is None:
+        return None
+    loss = loss_of(tracker, None, mark.position, mark.digest)
+    return attrs.evolve(loss, judged=False) if loss else None
+
+
+def larger(*losses: Loss | None) -> Loss | None:
+    """The one that goes furthest, where several tell of the same."""
+    return max((loss for loss in losses if loss is not None), key=lambda loss: loss.seen, default=None)
+
+
+def refuse_marked_loss(tracker: Tracker) -> None:
+    """Raises ``LossError`` where nobody has accepted that something is gone which was committed."""
+    loss = marked_loss(tracker)
+    if loss is not None:
+        raise LossError(loss, tracker.owner)
+
+
 def pass_loss(tracker: Tracker, path: Path, position: int, digest: str) -> None:
     """Puts read models of what is gone aside; raises ``LossError`` where nobody has accepted that it is."""
-    loss = loss_of(tracker, path, position, digest)
+    loss = larger(loss_of(tracker, path, position, digest), marked_loss(tracker))
     if loss is not None:
         raise LossError(loss, tracker.owner)
     if path.exists():

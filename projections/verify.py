@@ -25,7 +25,7 @@ from projections.follow import (
     remove_leftovers,
     views_errors,
 )
-from projections.loss import loss_of
+from projections.loss import loss_of, marked_loss
 from projections.progress import Progress
 from projections.read_models import Table
 from tracker.errors import StoreDamagedError, StoreError
@@ -58,7 +58,17 @@ class Verification:
 
 
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
-    """Every contradiction in the events, then every one between the events and the read models."""
+    """Every contradiction in the events, then every one between the events and the read models, and the mark."""
+    found = _verify(tracker, rules, progress)
+    with suppress(StoreError):  # which was told
+        marked = marked_loss(tracker)
+        texts = {problem.text for problem in found.problems}
+        if marked is not None and attrs.evolve(marked, judged=True).text not in texts:
+            found.problems.append(Problem(tracker.place, marked.text))
+    return found
+
+
+def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verification:
     found = Verification([Problem(*one) for one in tracker.integrity()])
     found.records.extend(_records(tracker))
     path = tracker.data / VIEWS_DB

@@ -74,7 +74,7 @@ def at_once(store, rules=None):
 
 def beside(store):
     """Files other than those there should be."""
-    expected = {"events.db", "events.db-wal", "events.db-shm", VIEWS_DB}
+    expected = {"events.db", "events.db-wal", "events.db-shm", "events.mark", VIEWS_DB}
     return {path.name for path in store.data.iterdir()} - expected
 
 

@@ -38,6 +38,7 @@ LAYERS = {
         "doubt": {"attrs"},
         "session": {"attrs"},
         "traffic": {"attrs"},
+        "mark": {"attrs"},
         "ranges": {"attrs"},
         "digests": {"attrs"},
         "recorder": {"attrs", "eventsourcing"},

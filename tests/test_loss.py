@@ -89,6 +89,14 @@ def test_verify_names_a_loss(short):
     assert GONE in [problem.text for problem in verify(short, Rules()).problems]
 
 
+@pytest.mark.sqlite
+def test_verify_names_a_loss_that_only_the_mark_tells(seen):
+    seen.append([parse(BODY)] * 2)
+    forget(seen, SEEN)
+    told = [problem.text for problem in verify(seen, Rules()).problems]
+    assert told == [f"the store ends at {SEEN}, and went up to {SEEN + 2}: 2 deliveries are gone"]
+
+
 def test_what_is_accepted_is_recorded_and_the_old_read_models_are_put_aside(short):
     before = content(short)
     accepted = accept(short)
@@ -141,10 +149,47 @@ def test_a_store_with_an_accepted_loss_is_copied_with_its_positions(short, tmp_p
         assert list(target.integrity()) == []
 
 
-def test_read_models_that_were_thrown_away_tell_no_loss(short):
-    (short.data / VIEWS_DB).unlink()
-    Views.open(short).close()
-    assert find(short) is None
+@pytest.mark.sqlite
+def test_a_loss_is_told_also_without_read_models_and_of_what_was_not_judged(seen):
+    seen.append([parse(BODY)] * 5)
+    (seen.data / VIEWS_DB).unlink()
+    forget(seen, KEPT)
+    told = f"the store ends at {KEPT}, and went up to {SEEN + 5}: 15 deliveries are gone"
+    for look in (Views.open, rebuild):
+        with pytest.raises(LossError, match=told):
+            look(seen)
+    assert told in [problem.text for problem in verify(seen, Rules()).problems]
+    accept(seen)
+    Views.open(seen).close()
+    assert verify(seen, Rules()).problems == []
+
+
+@pytest.mark.sqlite
+def test_the_larger_loss_is_told_where_the_read_models_had_not_seen_all(seen):
+    seen.append([parse(BODY)] * 5)
+    forget(seen, KEPT)
+    assert find(seen).gone == 15
+    accept(seen)
+    assert (find(seen), list(seen.append([parse(BODY)]))) == (None, [SEEN + 6])
+    Views.open(seen).close()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 60, None])
+def test_a_mark_that_is_none_tells_nothing(seen, content):
+    mark = seen.data / "events.mark"
+    mark.unlink() if content is None else mark.write_bytes(content)
+    Views.open(seen).close()
+    assert find(seen) is None
+    (position,) = seen.append([parse(BODY)])
+    assert seen.mark().position == position
+
+
+@pytest.mark.sqlite
+def test_a_file_that_cannot_be_marked_stores_all_the_same(seen):
+    (seen.data / "events.mark").unlink()
+    (seen.data / "events.mark").mkdir()
+    assert list(seen.append([parse(BODY)])) == [SEEN + 1]
 
 
 # Served

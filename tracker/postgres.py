@@ -169,6 +169,9 @@ class PostgreSQL:
                 hint="upgrade: pip install --upgrade meeting-tracker",
             )
 
+    def mark(self) -> None:
+        """A server keeps its own log."""
+
     def factory(self, env: Environment) -> PostgresFactory:
         where = ("DBNAME", "HOST", "USER", "PASSWORD")  # our connections know it already
         env.update({f"POSTGRES_{name}": "" for name in where})

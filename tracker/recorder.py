@@ -22,6 +22,7 @@ from eventsourcing.utils import Environment
 
 from tracker.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.errors import StoreError
+from tracker.mark import Mark
 
 FORMAT = 1
 """The version of the tables; a higher one was written by a newer program."""
@@ -248,6 +249,9 @@ class Database(Protocol):
 
     def check(self, *, create: bool) -> bool:
         """Whether its tables are to be made. Raises ``StoreError`` where it is none of ours, or cannot be."""
+
+    def mark(self) -> Mark | None:
+        """How far the store went, where that is kept beside it."""
 
     def factory(self, env: Environment) -> InfrastructureFactory[Any]: ...
 

@@ -23,12 +23,13 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment
 
-from tracker import recorder
+from tracker import mark, recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.place import Place
 from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows, make_directory
 
 EVENTS_DB = "events.db"
+EVENTS_MARK = "events.mark"
 ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
 
@@ -76,6 +77,9 @@ class SQLite:
         if not create and stored is None:
             raise StoreDamagedError("is empty", place=str(path), hint="tracker ingest LOG fills it")
         return create and stored is None
+
+    def mark(self) -> mark.Mark | None:
+        return mark.read(self.path.with_name(EVENTS_MARK))
 
     def factory(self, env: Environment) -> SQLiteFactory:
         env["SQLITE_DBNAME"] = _name(self.path)
@@ -133,6 +137,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self._path, self._file = path, file
         self._newest = 0
         """The newest position known to have been given."""
+        self._marked = mark.Mark(0, "")
 
     def construct_create_table_statements(self) -> list[str]:
         events = (
@@ -163,6 +168,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self._file.committed()
         if positions:
             self._newest = positions[-1]
+            self._marked.write(self._path.with_name(EVENTS_MARK))
         return positions
 
     def _insert_events(
@@ -192,6 +198,9 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         last = c.fetchone()[0] if rows else 0
         positions = range(last - len(rows) + 1, last + 1)
         self._add_digests(c, stored_events, positions.start)
+        if rows:
+            stream, version, _, state = rows[-1]
+            self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
         self._check_before_commit(positions)
         return positions
 

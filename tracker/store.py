@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.integrity import Integrity, last_position, uncovered
 from tracker.losses import PREFIX as LOSS
 from tracker.losses import Accepted, accepted
+from tracker.mark import Mark
+from tracker.mark import digest as event_digest
 from tracker.ranges import Hole, readable
 from tracker.recorder import Database, Newest, Recorder, Seen
 from tracker.rules import Rules
@@ -320,7 +321,11 @@ class Tracker(Application[str]):
                 f"SELECT originator_id, originator_version, {self._recorder.state} FROM stored_events WHERE notification_id=?",
                 (position,),
             )
-        return blake2b(repr(rows[0]).encode(), digest_size=16).hexdigest() if rows else ""
+        return event_digest(*rows[0]) if rows else ""
+
+    def mark(self) -> Mark | None:
+        """The last event that was ever committed, as it is kept beside the store; ``None`` where nothing is."""
+        return self._database.mark()
 
     def count(self) -> int:
         return self._value("SELECT COUNT(*) FROM stored_events") or 0
