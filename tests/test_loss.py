@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from meetings import line, lines, webhook, write
 from served import served, until
 
-from projections.accepting import accept, find
+from projections.accepting import accept, find, keep_lost_positions
 from projections.cli import tracker as command
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.loss import LossError
@@ -172,6 +172,22 @@ def test_the_larger_loss_is_told_where_the_read_models_had_not_seen_all(seen):
     accept(seen)
     assert (find(seen), list(seen.append([parse(BODY)]))) == (None, [SEEN + 6])
     Views.open(seen).close()
+
+
+@pytest.mark.sqlite
+def test_what_is_stored_on_top_of_a_loss_does_not_hide_it(seen):
+    (seen.data / VIEWS_DB).unlink()
+    forget(seen, KEPT)
+    place = seen.data
+    for expected in (SEEN + 1, SEEN + 2):
+        with closing(Tracker.open(place)) as other:  # each a process of its own
+            keep_lost_positions(other)
+            assert list(other.append([parse(BODY)])) == [expected]
+            assert find(other).gone == 10
+    with closing(Tracker.open(place)) as other:
+        accept(other)
+        (position,) = other.append([parse(BODY)])
+        assert (find(other), other.mark().position) == (None, position)
 
 
 @pytest.mark.sqlite

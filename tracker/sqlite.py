@@ -25,6 +25,8 @@ from eventsourcing.utils import Environment
 
 from tracker import mark, recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
+from tracker.losses import PREFIX as LOSS
+from tracker.losses import accepted
 from tracker.place import Place
 from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows, make_directory
 
@@ -138,6 +140,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self._newest = 0
         """The newest position known to have been given."""
         self._marked = mark.Mark(0, "")
+        self._is_marking = False
 
     def construct_create_table_statements(self) -> list[str]:
         events = (
@@ -168,8 +171,23 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self._file.committed()
         if positions:
             self._newest = positions[-1]
-            self._marked.write(self._path.with_name(EVENTS_MARK))
+            if self._may_mark():
+                self._marked.write(self._path.with_name(EVENTS_MARK))
         return positions
+
+    def _may_mark(self) -> bool:
+        """Not over a mark that tells of a loss which nobody has accepted."""
+        before = None if self._is_marking else mark.read(self._path.with_name(EVENTS_MARK))
+        if before is not None:
+            select = f"SELECT originator_id, originator_version, {self.state} FROM stored_events WHERE notification_id=?"
+            there = [mark.digest(*row) for row in self.rows(select, (before.position,))]
+            if there != [before.digest] and not any(
+                one.covers(before.position, before.digest, is_there=bool(there))
+                for one in accepted(self.trackings(LOSS))
+            ):
+                return False
+        self._is_marking = True
+        return True
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
