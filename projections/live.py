@@ -192,9 +192,10 @@ class Live:
 
     def _complain(self, what: str, error: Exception) -> None:
         fields = _told(error)
-        if fields["error"] != self.problem:
+        problem = error.message if isinstance(error, TrackerError) else fields["error"]  # without its place
+        if problem != self.problem:
             log.error(what, extra={"fields": fields})
-        self.problem = fields["error"]
+        self.problem = problem
 
 
 class _Stopped(Exception):  # noqa: N818 - no error, a way out

@@ -130,8 +130,12 @@ def put_aside(path: Path, ends: int, seen: int) -> Path:
 def _counted(path: Path, digest: str) -> dict[str, int]:
     """How many deliveries of each session the read models had seen. They do not change while there is a loss."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as views:
-        return dict(views.execute("SELECT session_id, deliveries FROM sessions").fetchall())
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as views:
+            rows = views.execute("SELECT session_id, deliveries FROM sessions").fetchall()
+    except sqlite3.Error:  # they are damaged, and it can only be said that something is gone
+        return {}
+    return {name: count for name, count in rows if isinstance(count, int)}
 
 
 def _fewer(tracker: Tracker, path: Path, position: int, digest: str) -> int:

@@ -98,8 +98,7 @@ def _records(tracker: Tracker) -> Iterator[str]:
     """What is no contradiction and worth a word."""
     with suppress(StoreError):  # which was told
         yield from (one.text for one in tracker.losses())
-        hole = tracker.without_digest()
-        if hole is not None:
+        for hole in tracker.without_digest():
             yield f"{hole.place} were stored without a digest, by an older version: a changed body is not seen there"
 
 

@@ -11,6 +11,7 @@ from stores import change, opened
 from projections.verify import verify
 from tracker.digests import BLOCK, Block, blocks
 from tracker.envelope import decode
+from tracker.ranges import Hole
 from tracker.rules import Rules
 from tracker.webhook import parse
 
@@ -99,6 +100,16 @@ def test_a_store_of_before_there_were_digests_gets_them_from_its_last_block_on_a
     found = verify(store, Rules())
     assert (covered(store), found.problems) == ([(2001, 2110)], [])
     assert any("positions 1 to 2000 were stored without a digest" in note for note in found.records)
+
+
+def test_what_an_older_program_stored_in_between_is_named_too(store):
+    store.append(deliveries(500))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store.recorder), "_add_digests", lambda *_: None)
+        store.append(deliveries(2700))
+    store.append(deliveries(10))
+    assert store.without_digest() == [Hole(501, 3000)]
+    assert (covered(store), list(store.integrity())) == ([(1, 500), (3001, 3210)], [])
 
 
 def test_what_is_copied_has_digests(store):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sqlite3
 from contextlib import closing
 
 import meetings
@@ -83,6 +84,14 @@ def test_another_event_in_the_place_of_what_was_seen_is_a_loss(short):
     accept(short)
     Views.open(short).close()
     assert meetings.rows(short.data / VIEWS_DB) != []
+
+
+def test_what_cannot_be_counted_is_a_loss_all_the_same(short):
+    with closing(sqlite3.connect(short.data / VIEWS_DB)) as views:
+        views.execute("DROP TABLE sessions")
+    short.append([parse(BODY)] * 15)
+    with pytest.raises(LossError, match="at least 1 delivery is gone"):
+        Views.open(short)
 
 
 def test_verify_names_a_loss(short):

@@ -98,3 +98,4 @@ def test_a_server_whose_file_is_gone_says_503_and_names_it(tmp_path, happen):
         until(lambda: server.live.problem)
     assert (answers, ready.status) == ([503] * 20, 503)
     assert "the store: has been moved, removed or replaced while it was open" in ready.json["reasons"]
+    assert not any(str(tmp_path) in reason for reason in ready.json["reasons"])

@@ -154,10 +154,15 @@ def last_position(recorder: Recorder, errors: Callable[[], AbstractContextManage
     )
 
 
-def uncovered(covered: Sequence[Block], first: int, end: int) -> Hole | None:
-    """The positions before the first digest, and all where there is none."""
-    until = min((one.first for one in covered), default=end + 1) - 1
-    return Hole(first, min(until, end)) if until >= first else None
+def uncovered(covered: Sequence[Block], end: int) -> Iterator[Hole]:
+    """The positions that are in no block."""
+    after = 0
+    for one in sorted(covered, key=lambda block: (block.first, block.last)):
+        if one.first > after + 1:
+            yield Hole(after + 1, min(one.first - 1, end))
+        after = max(after, one.last)
+    if after < end:
+        yield Hole(after + 1, end)
 
 
 def _deliveries(count: int) -> str:

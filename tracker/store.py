@@ -340,9 +340,9 @@ class Tracker(Application[str]):
         received = self._mapper.to_received
         return Integrity(self._recorder, self.place, self._database.errors, received).problems()
 
-    def without_digest(self) -> Hole | None:
-        """The positions that were stored before there were digests."""
-        return uncovered(blocks(self.trackings(DIGEST)), 1, self.last_position())
+    def without_digest(self) -> list[Hole]:
+        """The positions that were stored by a program that knew no digests."""
+        return list(uncovered(blocks(self.trackings(DIGEST)), self.last_position()))
 
     def end(self) -> int:
         """The last position, also where the event there cannot be read."""

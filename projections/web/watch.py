@@ -57,7 +57,10 @@ class Watch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception as error:  # noqa: BLE001 - nothing may end the watch
+                log.error("it cannot be watched", extra={"fields": {"error": type(error).__name__}})  # noqa: TRY400
 
     def look(self) -> None:
         """Notes how it stands now; from any thread."""
