@@ -1237,9 +1237,9 @@ def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
 
         lost = sum(hole.count for hole in holes)
         where = ", ".join(hole.place for hole in holes)
-        words = f"1 delivery, at {where}, cannot" if lost == 1 else f"{lost} deliveries, at {where}, cannot"
+        what = "1 delivery" if lost == 1 else f"{lost} deliveries"
         raise StoreDamagedError(
-            f"{words} be read and are not in what was written",
+            f"{what}, at {where}, cannot be read, so not all is in what was written",
             place=store.owner,
             hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
         )

@@ -14,6 +14,7 @@ from projections.cli import tracker as command
 from projections.verify import verify
 from tracker.envelope import decode
 from tracker.errors import StoreDamagedError
+from tracker.losses import Accepted
 from tracker.ranges import Hole, readable
 from tracker.rules import Rules
 from tracker.store import Tracker
@@ -68,6 +69,14 @@ def test_what_is_readable_is_read_on_both_sides_of_a_damaged_page(tmp_path, whol
     assert 1 <= hole.count <= 20
 
 
+def test_all_events_are_read_where_what_is_recorded_beside_them_is_damaged(tmp_path, whole):
+    at = whole.index(b"digest:1-1000:") // 4096 * 4096
+    data = damaged(tmp_path / "data", whole, at)
+    with closing(Tracker.open(data)) as store:
+        assert [one.position for one in store.salvaged()] == list(range(1, COUNT + 1))
+        assert verify(store, Rules()).problems != []
+
+
 def test_two_damaged_pages_are_two_holes_and_neighbours_are_one(tmp_path, whole):
     places = leaves(whole)
     data = damaged(tmp_path / "data", whole, places[10], places[11], places[50])
@@ -107,13 +116,29 @@ def test_what_was_exported_makes_a_sound_store(tmp_path, whole):
     ) == (0, 0)
 
 
+@pytest.mark.sqlite
 def test_an_event_that_is_garbled_is_a_hole_of_one(store):
     store.append([parse(decode(line(webhook("x", sessionId="s", n=n), n))) for n in range(9)])
-    if stores.address(store.data):
-        pytest.skip("PostgreSQL holds no number in the place of bytes")
     with closing(sqlite3.connect(store.place)) as db, db:
         db.execute("UPDATE stored_events SET state = 7 WHERE notification_id = 4")
     assert holes_of(store) == [Hole(4, 4)]
+
+
+def test_positions_that_are_missing_are_holes_too_and_those_that_are_accepted_are_not(store):
+    store.append([parse(decode(line(webhook("x", sessionId="s", n=n), n))) for n in range(9)])
+    stores.change(store, "DELETE FROM stored_events WHERE notification_id IN (3, 4, 7)")
+    assert holes_of(store) == [Hole(3, 4), Hole(7, 7)]
+    store.accept_loss(Accepted(6, 7, "", "2026-11-24T00:00:00+00:00"))
+    assert holes_of(store) == [Hole(3, 4)]
+
+
+def test_a_position_far_behind_all_others_is_reached_at_once(store):
+    store.append([parse(decode(line(webhook("x", sessionId="s", n=n), n))) for n in range(3)])
+    stores.change(store, "UPDATE stored_events SET notification_id = 1000000000000 WHERE notification_id = 3")
+    assert [one if isinstance(one, Hole) else one.position for one in store.salvaged()] == [
+        1, 2, Hole(3, 999999999999), 1000000000000,
+    ]  # fmt: skip
+    assert ("position 3", "a hole: the next position is 1000000000000") in list(store.integrity())
 
 
 def test_a_store_that_is_whole_is_read_in_pages(store):
@@ -124,5 +149,5 @@ def test_a_store_that_is_whole_is_read_in_pages(store):
         asked.append((after, stop))
         return store.stored(after, 9, stop)
 
-    assert [len(one) for one in readable(select, 0, 9, 4)] == [4, 4, 1]
+    assert [len(one) for one in readable(select, 0, 9, 4, lambda after: after + 1)] == [4, 4, 1]
     assert asked == [(0, 4), (4, 8), (8, 9)]

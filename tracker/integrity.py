@@ -74,7 +74,7 @@ class Integrity:
 
     def _unreadable(self) -> Problems:
         self.end = last_position(self.recorder, self.errors)
-        for one in readable(self._select, 0, self.end, PAGE):
+        for one in readable(self._select, 0, self.end, PAGE, self._following):
             if isinstance(one, Hole):
                 self.lost.append(one)
                 yield one.place, f"cannot be read: {_deliveries(one.count)} lost"
@@ -83,8 +83,11 @@ class Integrity:
         with self.errors():
             return self.recorder.select_notifications(after, stop - after, stop, inclusive_of_start=False)
 
+    def _following(self, after: int) -> int | None:
+        return following(self.recorder, self.errors, after)
+
     def _events(self, first: int, last: int) -> Iterator[Notification]:
-        for page in readable(self._select, first - 1, last, PAGE):
+        for page in readable(self._select, first - 1, last, PAGE, self._following):
             if not isinstance(page, Hole):
                 yield from page
 
@@ -152,6 +155,15 @@ def last_position(recorder: Recorder, errors: Callable[[], AbstractContextManage
     raise StoreDamagedError(
         "its end cannot be read", place="", hint="restore it from a backup, or ingest the logs again"
     )
+
+
+def following(recorder: Recorder, errors: Callable[[], AbstractContextManager[None]], after: int) -> int | None:
+    """The next position that there is behind another one."""
+    with errors():
+        rows = recorder.rows(
+            "SELECT MIN(notification_id) FROM stored_events WHERE notification_id > ?", (after,)
+        )
+    return rows[0][0] if rows else None
 
 
 def uncovered(covered: Sequence[Block], end: int) -> Iterator[Hole]:

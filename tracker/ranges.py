@@ -38,16 +38,23 @@ def places(first: int, last: int) -> str:
 
 
 def readable(
-    select: Callable[[int, int], Sequence[T]], after: int, stop: int, page: int
+    select: Callable[[int, int], Sequence[T]],
+    after: int,
+    stop: int,
+    page: int,
+    following: Callable[[int], int | None],
 ) -> Iterator[Sequence[T] | Hole]:
     """What ``select`` gives behind a position up to ``stop``, so many positions at a time, and the holes in it.
 
     ``select(after, stop)`` gives what is there behind a position up to another one, or raises
-    ``StoreDamagedError``.
+    ``StoreDamagedError``. ``following(after)`` gives the next position that there is: it is asked where there is
+    nothing for a while.
     """
     hole: Hole | None = None
     while after < stop:
+        is_empty = True
         for one in _halved(select, after, min(after + page, stop)):
+            is_empty = False
             if not isinstance(one, Hole):
                 if hole is not None:
                     yield hole
@@ -56,8 +63,17 @@ def readable(
             else:
                 hole = Hole(hole.first if hole else one.first, one.last)
         after += page
+        if is_empty:
+            after = max(after, _next(following, after, stop) - 1)
     if hole is not None:
         yield hole
+
+
+def _next(following: Callable[[int], int | None], after: int, stop: int) -> int:
+    try:
+        return following(after) or stop + 1
+    except StoreDamagedError:
+        return after + 1
 
 
 def _halved(select: Callable[[int, int], Sequence[T]], after: int, stop: int) -> Iterator[Sequence[T] | Hole]:

@@ -15,6 +15,7 @@ because a newer program reads it differently; ``integrity`` names it, and all ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,13 @@ from tracker.digests import PREFIX as DIGEST
 from tracker.digests import blocks
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
-from tracker.integrity import Integrity, last_position, uncovered
+from tracker.integrity import Integrity, following, last_position, uncovered
 from tracker.losses import PREFIX as LOSS
-from tracker.losses import Accepted, accepted
+from tracker.losses import Accepted, accepted, behind
 from tracker.mark import Mark
 from tracker.mark import digest as event_digest
 from tracker.ranges import Hole, readable
-from tracker.recorder import Database, Newest, Recorder, Seen
+from tracker.recorder import Database, Newest, Recorder, Rows, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
 from tracker.sqlite import SQLite
@@ -276,8 +277,10 @@ class Tracker(Application[str]):
             return {str(stream): count for stream, count in self._recorder.rows(statement, (up_to,))}
 
     def losses(self) -> list[Accepted]:
-        """The losses that somebody has accepted, by position."""
-        return accepted(self.trackings(LOSS))
+        """The losses that somebody has accepted, by position; none where what is recorded is damaged."""
+        with suppress(StoreDamagedError):
+            return accepted(self.trackings(LOSS))
+        return []
 
     def accept_loss(self, loss: Accepted) -> None:
         """Records a loss; positions go on behind what had been seen."""
@@ -305,8 +308,9 @@ class Tracker(Application[str]):
         return next((one.received_at for one in found), None)
 
     def wrong_times(self) -> list[WrongTimes]:
-        """The receive times that were taken back, by position."""
-        with self._database.errors():
+        """The receive times that were taken back, by position; none where what is recorded is damaged."""
+        rows: Rows = []
+        with suppress(StoreDamagedError), self._database.errors():
             rows = self._recorder.rows("SELECT application_name FROM tracking WHERE notification_id = 0")
         return wrong_times(name for (name,) in rows if isinstance(name, str))
 
@@ -349,16 +353,23 @@ class Tracker(Application[str]):
         return last_position(self._recorder, self._database.errors)
 
     def salvaged(self) -> Iterator[Delivery | Hole]:
-        """All deliveries that can be read, by position, and between them what cannot."""
+        """All deliveries that can be read, by position, and between them what cannot, or is not there."""
 
         def select(after: int, stop: int) -> list[Delivery]:
             return [delivery for delivery, _ in self.page(after, stop - after, stop)]  # not one row further
 
-        for one in readable(select, 0, self.end(), PAGE):
-            if isinstance(one, Hole):
+        def behind_it(after: int) -> int | None:
+            return following(self._recorder, self._database.errors, after)
+
+        losses, last = self.losses(), 0
+        for page in readable(select, 0, self.end(), PAGE, behind_it):
+            for one in (page,) if isinstance(page, Hole) else page:
+                first, end = (one.first, one.last) if isinstance(one, Hole) else (one.position, one.position)
+                last = behind(losses, last)
+                if first > last + 1:
+                    yield Hole(last + 1, first - 1)
                 yield one
-            else:
-                yield from one
+                last = max(last, end)
 
     @property
     def hears(self) -> bool:
