@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known
     from tracker.logs import Oddities
+    from tracker.ranges import Hole
     from tracker.rules import Config, Rules
     from tracker.signature import Keyring
     from tracker.simulate import Line
@@ -296,11 +297,13 @@ def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, con
     A log may be given again at any time: what was read before is recognised, also when the file has
     grown, was renamed or packed.
     """
+    from projections.accepting import refuse_loss
     from tracker.ingest import known_logs
 
     settings = Settings(data, config)
     opened, complaints = _open_logs(logs, settings.keyring(keys))
     with settings.store(create=True) as store:
+        refuse_loss(store)
         known = known_logs(store)
         for log in opened:
             complaints.extend(_ingest(store, log, known))
@@ -441,6 +444,65 @@ def init_store(data: Path | None, config: Path | None) -> None:
         click.echo(f"{store.owner}: {store.count():,} events")
 
 
+@tracker.command("accept-loss", short_help="Go on although stored deliveries are gone.")
+@with_store
+def accept_loss(data: Path | None, config: Path | None) -> None:
+    """Go on although the store lacks deliveries that the read models had seen.
+
+    That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
+    again. The old read models are put aside beside the new ones: they still say what was known.
+    """
+    from projections.accepting import accept
+
+    settings = Settings(data, config)
+    with settings.store(create=True) as store:
+        loss = accept(store)
+        if loss is None:
+            click.echo(f"{store.owner}: nothing is lost that the read models had seen")
+            return
+        click.echo(f"{store.owner}: {loss.recorded}")
+        with settings.views(store) as views:
+            aside = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
+        click.echo(f"the read models of before are kept in {', '.join(aside)}")
+
+
+@tracker.command("mend-clock", short_help="Take back receive times of a wrong clock.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="The first one that is wrong."
+)
+@click.option(
+    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The last one that is wrong."
+)
+@with_store
+def mend_clock(first: int | None, last: int | None, data: Path | None, config: Path | None) -> None:
+    """Take back the receive times that webhooks got from a wrong clock.
+
+    Without options, those that lie ahead of the clock by now. What is stored stays as it is; that the times
+    are wrong is recorded, and these deliveries are judged as such without a receive time.
+    """
+    from datetime import UTC
+
+    from projections import clocks
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        if first is None and last is None:
+            with of_events("reading") as progress:
+                ranges = list(clocks.ahead_of(store, datetime.now(UTC), progress))
+        else:
+            ranges = [clocks.named(store, first, last)]
+        if not ranges:
+            click.echo(f"{store.owner}: no receive time lies ahead of the clock")
+            return
+        clocks.take_back(store, ranges)
+        count = sum(last - first + 1 for first, last in ranges)
+        words = "1 receive time is" if count == 1 else f"{count:,} receive times are"
+        places = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
+        click.echo(f"{store.owner}: {words} taken back, at position {places}")
+        with settings.views(store):
+            pass  # they are made anew
+
+
 @tracker.command(short_help="Copy a store into another one.")
 @click.option(
     "--from", "source", metavar="STORE", required=True, help="A data directory, or the URL of a database."
@@ -514,7 +576,8 @@ def serve(
     from projections.web.app import create_app
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from projections.web.tokens import read_token
-    from tracker.receiver import SOURCE, Clock, Receiver
+    from tracker.clock import Clock
+    from tracker.receiver import SOURCE, Receiver
 
     settings = Settings(data, config)
     token = read_token(token, token_file, os.environ)
@@ -528,10 +591,11 @@ def serve(
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        clock = Clock(store.newest_from(SOURCE))
+        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
         live = Live(store, settings.load_rules, clock.now) if answers else None
         wake = live.wake if live else lambda: None
         receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        _tell_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
@@ -546,6 +610,15 @@ def serve(
 def _listed(text: str) -> tuple[str, ...]:
     """What stands between the commas."""
     return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _tell_software(store: Tracker) -> None:
+    """What keeps the events, for whoever has to find out what is wrong with them."""
+    click.echo(f"{store.owner}: {store.software}", err=True)
+    if store.fault:
+        _remark(
+            store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up"
+        )
 
 
 def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
@@ -774,6 +847,7 @@ def audit(
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
+            _remark_on_loss(store)
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
@@ -795,6 +869,15 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _remark_on_loss(store: Tracker) -> None:
+    """For those who read the store alone, and would not notice that it is not whole."""
+    from projections.accepting import find
+
+    loss = find(store)
+    if loss is not None:
+        _remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
 
 
 def _accept(findings: Findings, rules: Rules) -> None:
@@ -1142,6 +1225,7 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
+    from projections.accepting import find
     from projections.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
 
@@ -1150,15 +1234,20 @@ def verify(data: Path | None, config: Path | None) -> None:
         with of_events("verifying") as progress:
             found = problems_of(store, settings.rules, progress)
         problems = found.problems
+        _tell_software(store)
         for note in found.notes:
             _remark(note, "tracker rebuild makes it anew")
+        for record in found.records:
+            _remark(record, "this is known, and no contradiction")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:
             raise StoreDamagedError(
                 f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
                 place=store.owner,
-                hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
+                hint="events come from a backup or from the logs, or tracker accept-loss records that they are gone"
+                if find(store)
+                else "tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
         click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
 
@@ -1204,14 +1293,32 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
             "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
         )
     settings = Settings(data, config)
+    holes: list[Hole] = []
     with settings.store() as store:
-        deliveries = _chosen(store, session)
+        _remark_on_loss(store)
+        deliveries = _chosen(store, session, holes)
         with of_events("exporting") as progress:
-            followed = counted(deliveries, progress, store.last_position())
+            followed = counted(deliveries, progress, store.end())
             if out is not None:
                 _archive(followed, out)
             else:
                 _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+        _refuse_holes(store, holes)
+
+
+def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
+    """All that can be read was written; what could not is an error all the same."""
+    if holes:
+        from tracker.errors import StoreDamagedError
+
+        lost = sum(hole.count for hole in holes)
+        where = ", ".join(hole.place for hole in holes)
+        what = "1 delivery" if lost == 1 else f"{lost} deliveries"
+        raise StoreDamagedError(
+            f"{what}, at {where}, cannot be read, so not all is in what was written",
+            place=store.owner,
+            hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
+        )
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
@@ -1222,16 +1329,26 @@ def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     parquet.write(deliveries, out)
 
 
-def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
-    """All deliveries, those of a session, or the ``unrouted``."""
+def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
+    """All deliveries, those of a session, or the ``unrouted``; ``holes`` gets what cannot be read of all."""
     if session is None:
-        return store.deliveries()
+        return _readable(store, holes)
     found = list(store.unrouted() if session == "unrouted" else store.history(session))
     if not found and session != "unrouted":
         raise NotFoundError(
             "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
         )
     return found
+
+
+def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
+    from tracker.ranges import Hole
+
+    for one in store.salvaged():
+        if isinstance(one, Hole):
+            holes.append(one)
+        else:
+            yield one
 
 
 @tracker.command(short_help="Make up a log of meetings with known faults.")

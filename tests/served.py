@@ -97,11 +97,11 @@ def until(what):
 
 
 @contextmanager
-def served(data, *, token=None, keys=None, now=None):
-    """A server of this data directory; without ``keys`` it verifies nothing."""
+def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
+    """A server of this data directory; without ``keys`` it verifies nothing, without ``live`` it only receives."""
     with closing(opened(data, create=True)) as tracker:
-        live = Live(tracker, Rules, lambda: running.now)
-        receiver = Receiver(tracker.append, keys, committed=live.wake)
+        live = Live(tracker, Rules, lambda: running.now) if live else None
+        receiver = Receiver(tracker.append, keys, committed=live.wake if live else lambda: None)
         app = create_app(tracker, receiver, live, token=token)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
         running = Served(0, tracker, live, receiver, server, now or datetime.now(UTC), token)
@@ -110,10 +110,12 @@ def served(data, *, token=None, keys=None, now=None):
         try:
             until(lambda: server.started)
             running.port = server.servers[0].sockets[0].getsockname()[1]
-            running.caught_up()
+            if live and caught_up:
+                running.caught_up()
             yield running
         finally:
-            live.stopping = True
+            if live:
+                live.stopping = True
             server.should_exit = True
             thread.join(PATIENCE)
             assert not thread.is_alive(), "it did not stop"

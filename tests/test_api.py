@@ -23,6 +23,7 @@ from projections.web import api, changes, health
 from tracker import sqlite
 from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
+from tracker.webhook import parse
 
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]
@@ -599,9 +600,35 @@ def test_before_there_are_read_models_it_is_not_ready_and_says_so_to_whoever_ask
     assert (server.ask("/api/sessions").status, server.ask("/api/sessions").json["detail"]) == (503, said)
 
 
-def test_a_server_that_lags_is_not_ready(server, monkeypatch):
-    monkeypatch.setattr(health, "LAG_LIMIT", 0)
+def test_a_server_is_not_ready_once_a_delivery_has_waited_too_long_to_be_judged(server, monkeypatch):
+    monkeypatch.setattr(health, "AGE_LIMIT", 0)
     with closing(sqlite3.connect(server.live.views_path)) as other:
         other.execute("BEGIN IMMEDIATE")
         server.post("session-started", sessionId="s", meetingId="m")
-        assert server.ask("/readyz").json["reasons"] == ["1 deliveries wait to be judged, more than 0"]
+        (reason,) = server.ask("/readyz").json["reasons"]
+    server.caught_up()
+
+    assert reason.startswith("the oldest delivery that is not judged has waited for")
+    assert server.ask("/readyz").status == 200
+
+
+def test_many_deliveries_that_have_just_come_are_no_reason(server):
+    with closing(sqlite3.connect(server.live.views_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        server.tracker.append([parse(b"x")] * 1500)
+        answer = server.ask("/readyz")
+
+    assert (answer.status, answer.json["lag"]) == (200, 1500)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_follower_that_ended_is_not_ready(server, monkeypatch):
+    def die(_seconds):
+        raise OSError("no clock")
+
+    monkeypatch.setattr(server.live, "_rest", die)
+    server.live.wake()
+    until(lambda: not server.live.is_alive)
+
+    assert server.ask("/readyz").json["reasons"] == ["the follower has ended; restart the server"]
+    assert 'tracker_failing{part="read_models"} 1.0' in server.ask("/metrics").body.decode()

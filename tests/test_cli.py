@@ -14,6 +14,7 @@ import pytest
 from projections.status import status as values_of
 from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
+from tracker.sqlite import fault_of
 from tracker.store import Tracker
 
 ROOT = Path(__file__).parents[1]
@@ -470,3 +471,9 @@ def test_the_choices_offered_are_the_severities_and_formats_there_are():
     from tracker.findings import SEVERITIES
 
     assert (cli.LEVELS, cli.MACHINE) == (SEVERITIES, FORMATS)
+
+
+def test_verify_says_what_keeps_the_events(monday):
+    told = monday("verify").stderr.decode()
+    assert f"SQLite {sqlite3.sqlite_version}" in told
+    assert ("WAL-reset" in told) == bool(fault_of(sqlite3.sqlite_version_info))

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from served import MONDAY, served
 
 from projections.status import timeline
-from projections.web.health import LAG_LIMIT
+from projections.web.health import AGE_LIMIT
 from tracker.lifecycles import REGISTRY
 from tracker.signature import Keyring
 
@@ -164,7 +164,7 @@ def test_every_metric_that_a_rule_names_is_exported(server):
 
 
 def test_the_rules_and_the_readiness_have_the_same_limit():
-    assert f"tracker_lag_deliveries > {LAG_LIMIT} " in ALERTS.read_text("utf-8")
+    assert f"tracker_oldest_unjudged_seconds > {AGE_LIMIT} " in ALERTS.read_text("utf-8")
 
 
 def test_every_rule_has_a_case_that_raises_it_and_one_that_does_not():

@@ -13,6 +13,7 @@ import attrs
 import fleet
 import keys
 import meetings
+import psycopg
 import pytest
 import stores
 from eventsourcing.persistence import Tracking
@@ -22,6 +23,7 @@ from traffic import bodies, environment
 
 from tracker.envelope import Received
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
+from tracker.postgres import postgres_error
 from tracker.receiver import SOURCE
 from tracker.store import Tracker
 from tracker.webhook import parse
@@ -54,6 +56,9 @@ def own():
     """A server that a test may stop and change."""
     with stores.server() as running:
         yield running
+
+
+CANCELLED = "the server cancelled the statement: it took too long, or somebody stopped it"
 
 
 def joined(session="s", at=None, source=""):
@@ -113,6 +118,8 @@ def test_every_command_says_the_same_of_a_store_on_a_server_as_of_one_in_a_file(
         )
         if given == ["rebuild"]:
             other[1] = other[1].replace(str(data), "STORE")
+        if given == ["verify"]:  # which says what keeps the events
+            del one[2:], other[2:]
         assert other == one, given
 
 
@@ -354,8 +361,31 @@ def test_a_transaction_that_the_server_ends_is_not_stored_and_not_tried_again(ow
                 pass
             waiting.join()
 
-        assert told == [(StoreError, "cannot be reached")]
+        assert told == [(StoreError, "the server ended the connection")]
         assert (store.count(), list(store.append([joined()])), list(store.integrity())) == (1, [2], [])
+
+
+def test_a_time_limit_of_the_server_is_not_told_as_a_server_that_is_away(store):
+    limited = f"{address(store.data)}%20-cstatement_timeout%3D50"
+    with closing(Tracker.open(store.data, limited)) as hurried, stores.locked(store.data):
+        told = failure(hurried.append, [joined()])
+
+    assert told == (StoreError, CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("57014", CANCELLED),
+        ("25P03", "the server ended a transaction in which nothing was done"),
+        ("55006", "so it says"),
+        ("08006", "cannot be reached"),
+        (None, "cannot be reached"),
+    ],
+)
+def test_only_a_server_that_does_not_answer_cannot_be_reached(code, message):
+    error = psycopg.errors.lookup(code)("so it says") if code else psycopg.OperationalError("so it says")
+    assert postgres_error("x", error).message == message
 
 
 def test_tables_that_are_gone_are_told(store):

@@ -13,8 +13,9 @@ from served import served, until
 
 import tracker.recorder
 from tracker import receiver
+from tracker.clock import Clock
 from tracker.errors import StoreError
-from tracker.receiver import Clock, Histogram, Refused, Stats, Writer
+from tracker.receiver import Histogram, Refused, Stats, Writer
 from tracker.webhook import parse
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")

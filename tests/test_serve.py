@@ -295,7 +295,7 @@ def test_the_log_tells_each_failure_in_a_line_and_a_flood_in_few_and_nothing_of_
     assert [told.count(words) for words in ("Ruth", "c2VjcmV0", "\x1b", "x" * 100)] == [0] * 4
     assert 'event="request failed" method=POST path=/webhooks status=401 reason=signature' in told
     more = [int(text.split()[0]) for text in told.split("more=")[1:]]
-    assert sum(more) + told.count("\n") == 201
+    assert sum(more) + told.count('event="request failed"') == 201
     assert told.count("\n") < 50
 
 
@@ -351,7 +351,7 @@ def unrouted(data):
 
 
 def test_receive_times_do_not_go_back_over_a_restart_when_the_clock_has(data, key):
-    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=4)
     with closing(opened(data, create=True)) as store:
         store.append([parse(envelope.Received(BODY, ahead, SOURCE), 0)])
     with serving(data, "--key", key) as server:

@@ -18,6 +18,8 @@ What a route finds in ``request.app.state``:
     receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
+    watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
+              ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
     logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for
 
@@ -47,6 +49,7 @@ from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
 from projections.web.problems import HANDLERS
+from projections.web.watch import Watch
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
 
@@ -72,7 +75,8 @@ def create_app(
     Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
     asked beside those of this machine.
     """
-    parts = [part for part in (receiver, live) if part is not None]
+    watch = Watch(tracker, receiver, live)
+    parts = [watch, *(part for part in (receiver, live) if part is not None)]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -99,6 +103,7 @@ def create_app(
     )
     app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
     app.state.streams, app.state.most_connections = 0, most_connections
+    app.state.watch = watch
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 

@@ -311,11 +311,11 @@ def copy_price(
     prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    if any([context.is_as_old(one.at - at) for at in since]):
+    if any(context.is_as_old(one.at - at) for at in since):
         return True, prices["copy with others"]
     if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]
-    if as_old or (not context.doubled and any([_is_in_a_burst(copy, original, one) for copy in recent[-3:]])):
+    if as_old or (not context.doubled and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])):
         return True, prices["copy with others"]
     if context.log.has_profile:
         return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
