@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -263,40 +263,94 @@ def _path(text: str | None) -> Path | None:
 
 @tracker.command(short_help="Append what is new in logs, then judge it.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
+)
 @with_keys
 @with_store
-def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, config: Path | None) -> None:
+def ingest(
+    logs: tuple[str, ...], follow: bool, keys: tuple[Path, ...], data: Path | None, config: Path | None
+) -> None:
     """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
 
     A log may be given again at any time: what was read before is recognised, also when the file has
-    grown, was renamed or packed.
+    grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
+    is stored and judged after a second in which no more came.
     """
     from tracker.ingest import known_logs
+    from tracker.tail import files
 
+    if follow and (len(logs) > 1 or "-" in logs):
+        hint = "start one for each file; of a pipe, - is enough"
+        raise UsageError("--follow takes one LOG, which is a file", hint=hint)
     settings = Settings(data, config)
-    opened, complaints = _open_logs(logs, settings.keyring(keys))
-    with settings.store(create=True) as store:
-        known = known_logs(store)
-        for log in opened:
-            complaints.extend(_ingest(store, log, known))
-            if complaints and isinstance(complaints[-1], StoreError):
-                _raise_all(complaints)
-        with settings.views(store) as views:
+    ring = settings.keyring(keys)
+    with _stopping(heed=follow or "-" in logs) as stopping:
+        opened, complaints = _open_logs(logs, ring, stopping, follow=follow)
+        with settings.store(create=True) as store, ExitStack() as stack:
+            judging = _Judging(settings, store, stack)
+            known = known_logs(store)
+            for log in files(opened[0]) if follow else opened:
+                complaints.extend(_ingest(store, log, known, judging.catch_up))
+                if complaints and isinstance(complaints[-1], StoreError):
+                    _raise_all(complaints)
+            views = judging.catch_up()
             events = views.checkpoint.position
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-        click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
+            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
     _raise_all(complaints)
 
 
-def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
+class _Judging:
+    """The read models while logs are read: opened when they are first wanted."""
+
+    def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
+        self._settings, self._store, self._stack = settings, store, stack
+        self._views: Views | None = None
+
+    def catch_up(self) -> Views:
+        if self._views is None:
+            self._views = self._stack.enter_context(self._settings.views(self._store))
+        else:
+            self._views.catch_up(self._store)
+        return self._views
+
+
+@contextmanager
+def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; a second one has its usual effect, and so has each if not to ``heed``."""
+    from signal import SIGINT, SIGTERM, getsignal, signal
+
+    came: list[int] = []
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)} if heed else {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal(number, handler)
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal(number, stop)
+    try:
+        yield lambda: bool(came)
+    finally:
+        restore()
+
+
+def _ingest(store: Tracker, log: Any, known: Known, catch_up: Callable[[], object]) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
     from tracker.ingest import ingest as read_into
 
     account, broken = None, None
     try:
         with of_bytes(log) as progress:
-            for account in read_into(store, log, known):  # noqa: B007 - the last one is wanted
+            for account in read_into(store, log, known):
                 progress(log.consumed)
+                if account.pausing:
+                    catch_up()
     except TrackerError as error:
         broken = error
     if account is not None and (account.read or broken is None):
@@ -308,13 +362,24 @@ def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
         yield broken
 
 
-def _open_logs(paths: Iterable[str], keys: Keyring | None) -> tuple[list[Any], list[TrackerError]]:
-    from tracker.logs import Log
+def _open_logs(
+    paths: Iterable[str],
+    keys: Keyring | None,
+    stopping: Callable[[], bool] | None = None,
+    *,
+    follow: bool = False,
+) -> tuple[list[Any], list[TrackerError]]:
+    """The logs, and what is wrong with those that cannot be opened; with ``stopping``, a pipe may have pauses."""
+    from tracker.logs import STDIN, Log
+    from tracker.tail import Followed, Pipe
 
     opened, complaints = [], list[TrackerError]()
     for path in paths:
         try:
-            opened.append(Log(path, keys))
+            if stopping is None or (path != STDIN and not follow):
+                opened.append(Log(path, keys))
+            else:
+                opened.append((Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping))
         except TrackerError as error:
             complaints.append(error)
     if not opened:
@@ -1232,8 +1297,6 @@ def _by_meeting(lines: Iterable[Line], progress: Progress, meetings: int) -> Ite
 @contextmanager
 def _simulated(lines: Iterable[Line], out: str | None, truth: Path | None) -> Iterator[Iterator[Line]]:
     """The lines, each written on its way, and each session's truth with its last one."""
-    from contextlib import ExitStack
-
     from tracker.envelope import encode
     from tracker.simulate import as_json
 

@@ -44,6 +44,7 @@ LAYERS = {
         "store": {"attrs", "eventsourcing", "msgspec"},
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
+        "tail": {"attrs"},
         "ingest": {"attrs", "eventsourcing"},
         "copying": {"attrs", "eventsourcing"},
         "receiver": {"attrs", "starlette"},

@@ -5,6 +5,9 @@ ends, the digest of all lines so far is recorded in the transaction that stores 
 read before is recognised in a file that has grown, was renamed, packed or is piped in, and after a
 crash the next run goes on behind the last commit. Two processes that read the same log notice each
 other in the transaction: whoever comes second looks again at what is there.
+
+A log that grows while it is read is also stored at each pause. Then the mark of how far it was read
+takes the place of the one of the pause before, so that there are no more marks than of other logs.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from eventsourcing.persistence import Tracking
 
 from tracker.bulk import bulk
 from tracker.errors import LogError
-from tracker.logs import STDIN, Line, Log, Oddities
+from tracker.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.recorder import ConcurrentReadError, Seen
 from tracker.store import PAGE, Tracker
 
@@ -39,6 +42,8 @@ class Ingested:
     odd: Oddities = attrs.field(factory=Oddities)
     too_long: list[Line] = attrs.field(factory=list)
     cut: int = 0
+    pausing: bool = False
+    """Whether nothing more is there for now; what came is stored."""
 
 
 Known = dict[int, set[str]]
@@ -72,6 +77,12 @@ def _follow(source: _Source, log: Log) -> Iterator[Ingested]:
         if not line.ended and line.cut and log.path != STDIN:
             account.cut = line.number
             continue
+        if line is PAUSE:
+            source.pause()
+            account.pausing = True
+            yield account
+            account.pausing = False
+            continue
         account.read += 1
         source.waiting.append(line)
         if line.number % PAGE == 0:
@@ -91,6 +102,8 @@ class _Source:
     followed: int = 0
     digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
     waiting: list[Line] = attrs.field(factory=list)
+    pause_mark: str = ""
+    """The mark that the last pause left, where nothing was followed since."""
 
     def skip(self) -> bool:
         """Whether the lines that wait were stored before; if so, they wait no longer."""
@@ -106,18 +119,28 @@ class _Source:
         self._follow(number, digest)
         return True
 
-    def store(self) -> None:
-        """Stores the lines that wait, unless they were stored before."""
+    def store(self) -> str:
+        """Stores the lines that wait, unless they were stored before; gives the mark it leaves, if any."""
+        mark = ""
         while not self.skip():
             number, digest = self.waiting[-1].number, self._digest()
-            tracking = Tracking(_SOURCE + digest.hexdigest(), number)
+            mark, seen = _SOURCE + digest.hexdigest(), self._seen(number)
             try:
-                _store(self.tracker, self.account, self.waiting, tracking, self._seen(number))
+                _store(self.tracker, self.account, self.waiting, Tracking(mark, number), seen, self.pause_mark)
             except ConcurrentReadError:
+                mark = ""
                 self._look_again()
             else:
-                self.known.setdefault(number, set()).add(tracking.application_name)
+                self.known.get(self.followed, set()).discard(self.pause_mark)
+                self.known.setdefault(number, set()).add(mark)
                 self._follow(number, digest)
+        return mark
+
+    def pause(self) -> None:
+        """Stores the lines that wait, though more will come; the mark of a full page stays."""
+        mark = self.store()
+        if mark and self.followed % PAGE:
+            self.pause_mark = mark
 
     def finish(self) -> None:
         """Stores the last lines. One without an end may grow, so those before it get their own commit."""
@@ -133,6 +156,7 @@ class _Source:
 
     def _look_again(self) -> None:
         """Another process has read this log, or one that begins like it, since we looked."""
+        self.known.clear()  # a mark may be gone: another took its place
         self.known.update(known_logs(self.tracker))
         lines, self.waiting = self.waiting, []
         for line in lines:
@@ -147,7 +171,7 @@ class _Source:
 
     def _follow(self, number: int, digest: Any) -> None:
         self.followed, self.digest = number, digest
-        self.waiting = []
+        self.waiting, self.pause_mark = [], ""
 
 
 def known_logs(tracker: Tracker) -> Known:
@@ -162,9 +186,11 @@ def _hashed(line: Line) -> bytes:
     return line.text + b"\x00%d\n" % line.too_long if line.too_long else line.text + b"\n"
 
 
-def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen) -> None:
+def _store(
+    tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen, replaces: str
+) -> None:
     deliveries = [account.log.delivery(line, line.number) for line in lines if not line.blank]
-    tracker.append(deliveries, tracking, seen)
+    tracker.append(deliveries, tracking, seen, replaces)
     account.stored += len(deliveries)
     account.blank += len(lines) - len(deliveries)
     account.too_long.extend(line for line in lines if line.too_long)

@@ -277,7 +277,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with self.datastore.transaction(commit=True) as c:
             self._lock_table(c)
             self._look(c, **kwargs)
-            if kwargs.get("tracking") is not None:
+            if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
                 self._insert_tracking(c, kwargs["tracking"])
             if kwargs.get("newest") is not None:
                 stored_events = self._forwarded(c, stored_events, kwargs["newest"])

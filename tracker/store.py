@@ -130,16 +130,21 @@ class Tracker(Application[str]):
         return recorder
 
     def append(
-        self, deliveries: Iterable[Delivery], tracking: Tracking | None = None, seen: Seen | None = None
+        self,
+        deliveries: Iterable[Delivery],
+        tracking: Tracking | None = None,
+        seen: Seen | None = None,
+        replaces: str = "",
     ) -> Sequence[int]:
         """Stores deliveries in one transaction; returns their positions.
 
-        With ``tracking``, the position in a source is recorded in the same transaction. Raises
-        ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
+        With ``tracking``, the position in a source is recorded in the same transaction, in the place of the
+        tracking with the name ``replaces`` where there is one. Raises ``ConcurrentReadError``, and stores
+        nothing, when the source positions are not as ``seen``.
         """
         stored = self._to_store(deliveries)
         with self._database.errors():
-            return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
+            return self.recorder.insert_events(stored, tracking=tracking, seen=seen, replaces=replaces) or ()
 
     def receive(self, deliveries: list[Delivery]) -> Sequence[int]:
         """Stores what was received just now, all from one source; returns the positions.
