@@ -1342,6 +1342,9 @@ def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None
 
     sent = send(webhooks, url, signer(key), speed)
     click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)
+    if sent.again:
+        hint = "the handler may have had them already: to it they are redeliveries"
+        _remark(f"{url}: {sent.again:,} sent again, for the connection broke before the answer", hint)
     if sent.refused:
         hint = "a handler answers every webhook with a 2xx, else it is sent again"
         raise UsageError(f"not accepted, the first of them webhook {sent.first_refusal}", place=url, hint=hint)
