@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from projections.reports.places import Place
     from tracker.envelope import Received
     from tracker.findings import Code, Finding
-    from tracker.ingest import Ingested, Known
+    from tracker.ingest import Ingested, Known, Rehearsal
     from tracker.logs import Oddities
     from tracker.rules import Config, Rules
     from tracker.session import Session
@@ -241,6 +241,18 @@ class Settings:
             yield opened
 
     @contextmanager
+    def store_if_there(self) -> Iterator[Tracker | None]:
+        from tracker.store import Tracker
+
+        try:
+            opened = Tracker.open(self.data, self.url)
+        except StoreMissingError:
+            yield None
+            return
+        with opened:
+            yield opened
+
+    @contextmanager
     def views(self, store: Tracker) -> Iterator[Views]:
         """The read models, caught up with the store."""
         from projections.follow import Views
@@ -266,10 +278,18 @@ def _path(text: str | None) -> Path | None:
 @click.option(
     "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
 )
+@click.option("--force", is_flag=True, help="Store also a LOG of which most lines are no webhooks.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Only say what would be stored.")
 @with_keys
 @with_store
 def ingest(
-    logs: tuple[str, ...], follow: bool, keys: tuple[Path, ...], data: Path | None, config: Path | None
+    logs: tuple[str, ...],
+    follow: bool,
+    force: bool,
+    dry_run: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
 ) -> None:
     """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
 
@@ -283,10 +303,17 @@ def ingest(
     if follow and (len(logs) > 1 or "-" in logs):
         hint = "start one for each file; of a pipe, - is enough"
         raise UsageError("--follow takes one LOG, which is a file", hint=hint)
+    if follow and dry_run:
+        raise UsageError("--dry-run comes to an end, --follow does not", hint="leave out one of them")
     settings = Settings(data, config)
     ring = settings.keyring(keys)
     with _stopping(heed=follow or "-" in logs) as stopping:
         opened, complaints = _open_logs(logs, ring, stopping, follow=follow)
+        if not force:
+            opened = _without_other_files(settings, opened, complaints)
+        if dry_run:
+            _rehearse(settings, opened, complaints)
+            return
         with settings.store(create=True) as store, ExitStack() as stack:
             judging = _Judging(settings, store, stack)
             known = known_logs(store)
@@ -295,9 +322,49 @@ def ingest(
                 if complaints and isinstance(complaints[-1], StoreError):
                     _raise_all(complaints)
             views = judging.catch_up()
-            events = views.checkpoint.position
+            gone = store.withdrawn()
+            events = views.checkpoint.position - len(gone) - gone.events
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
+            withdrawn = f", and {len(gone):,} withdrawn ones" if gone else ""
+            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions{withdrawn}")
+    _raise_all(complaints)
+
+
+def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
+    """The logs that look like some; no store is made for a file that does not."""
+    from tracker.ingest import known_logs, refuse_other_file
+
+    with settings.store_if_there() as store:
+        known = known_logs(store) if store else {}
+    found = []
+    for log in logs:
+        try:
+            refuse_other_file(log, known)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        _raise_all(complaints)
+    return found
+
+
+def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+    from tracker.ingest import Rehearsal, known_logs
+
+    with settings.store_if_there() as store:
+        rehearsal = Rehearsal(store)
+        known = known_logs(rehearsal)
+        for log in logs:
+            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+    if rehearsal.deliveries:
+        words = f"{rehearsal.sessions:,} session{'s' * (rehearsal.sessions != 1)}"
+        first, last = rehearsal.first, rehearsal.last
+        if first and last:
+            words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(words)
+    for webhook_type, count in rehearsal.types.most_common():
+        click.echo(f"{count:>7,}  {_one_line(webhook_type)}")
+    click.echo("nothing was stored")
     _raise_all(complaints)
 
 
@@ -340,7 +407,13 @@ def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
         restore()
 
 
-def _ingest(store: Tracker, log: Any, known: Known, catch_up: Callable[[], object]) -> Iterator[TrackerError]:
+def _ingest(
+    store: Tracker | Rehearsal,
+    log: Any,
+    known: Known,
+    catch_up: Callable[[], object],
+    stored: str = "stored",
+) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
     from tracker.ingest import ingest as read_into
 
@@ -354,8 +427,9 @@ def _ingest(store: Tracker, log: Any, known: Known, catch_up: Callable[[], objec
     except TrackerError as error:
         broken = error
     if account is not None and (account.read or broken is None):
-        click.echo(_account(account))
+        click.echo(_account(account, stored))
         _remarks(account)
+        _remark_on_withdrawn(store, account)
         if account.too_long:
             yield _too_long(account)
     if broken is not None:
@@ -397,11 +471,17 @@ def _raise_all(complaints: list[TrackerError]) -> None:
         raise last
 
 
-def _account(account: Ingested) -> str:
-    words = [f"{account.read:,} read", f"{account.stored:,} stored", f"{account.already_there:,} already there"]
+def _account(account: Ingested, stored: str) -> str:
+    words = [
+        f"{account.read:,} read",
+        f"{account.stored:,} {stored}",
+        f"{account.already_there:,} already there",
+    ]
     words.append(f"{account.unrouted:,} unrouted")
     if account.blank:
         words.append(f"{account.blank:,} blank")
+    if account.last:
+        words.append(f"at positions {account.first:,} to {account.last:,}")
     return f"{account.log.name}: {', '.join(words)}"
 
 
@@ -415,6 +495,13 @@ def _remarks(account: Ingested) -> None:
             f"{name}:{account.cut}: the last line is not finished and was left for the next run",
             "run it again when the line is complete; end it with a newline to have it stored as it is",
         )
+
+
+def _remark_on_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
+    """Of a log that is there already, nobody would see that it does not count."""
+    if account.already_there and account.log.name in store.withdrawn().sources:
+        hint = f"tracker withdraw --undo {account.log.name}"
+        _remark(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
 
 
 def _remark_on(name: str, odd: Oddities) -> None:
@@ -466,6 +553,42 @@ def _too_long(account: Ingested) -> TrackerError:
 
 def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
+
+
+@tracker.command(short_help="Take a log back that was stored by mistake.")
+@click.argument("log", required=False)
+@click.option("--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="Only from there.")
+@click.option("--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="Only up to there.")
+@click.option("--undo", is_flag=True, help="Let it count again.")
+@with_store
+def withdraw(
+    log: str | None,
+    first: int | None,
+    last: int | None,
+    undo: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Let the deliveries that came from LOG count no longer; nothing is deleted.
+
+    LOG is the name that was given to `tracker ingest`. An event says that it was withdrawn, and all that is
+    derived is made anew without it: sessions, findings, exports. What is read later from a log of the same
+    name counts. Without LOG, --from and --to mean all deliveries between them, whatever they came from.
+    """
+    from datetime import UTC
+
+    from tracker.withdrawing import withdraw as withdrawn
+
+    settings = Settings(data, config)
+    source = "stdin" if log == "-" else log
+    with settings.store() as store:
+        with of_events("looking") as progress:
+            now = datetime.now(UTC)
+            done = withdrawn(store, source, now, undo=undo, first=first, last=last, progress=progress)
+        with settings.views(store):
+            pass  # they are made anew, so nobody has to wait for that later
+        of_what = f"{done.count:,} deliver{'ies' if done.count > 1 else 'y'}{f' of {source}' if source else ''}"
+        click.echo(f"{store.owner}: {_one_line(of_what)} count {'again' if undo else 'no longer'}")
 
 
 @tracker.command("init-store", short_help="Make the store, where there is none.")
@@ -1149,7 +1272,9 @@ def verify(data: Path | None, config: Path | None) -> None:
                 place=store.owner,
                 hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
-        click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
+        gone = store.withdrawn()
+        withdrawn = f", {len(gone):,} of them withdrawn" if gone else ""
+        click.echo(f"{store.owner}: {store.count():,} events{withdrawn}, nothing contradicts")
 
 
 @tracker.command(short_help="The tables by which deliveries are judged.")
@@ -1195,6 +1320,8 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
     settings = Settings(data, config)
     with settings.store() as store:
         deliveries = _chosen(store, session)
+        if session is None and (gone := store.withdrawn()):
+            _remark(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
         with of_events("exporting") as progress:
             followed = counted(deliveries, progress, store.last_position())
             if out is not None:

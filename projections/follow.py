@@ -88,15 +88,20 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
 @attrs.frozen
 class Checkpoint:
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
-    receive time up to there."""
+    receive time up to there. ``withdrawn`` is the position of the last withdrawal that is heeded in them."""
 
     position: int = 0
     as_of: datetime | None = None
     digest: str = ""
+    withdrawn: int = 0
 
     def fits(self, tracker: Tracker) -> bool:
         """Whether the store still has the event up to which was judged."""
         return not self.position or self.digest == tracker.digest(self.position)
+
+    def heeds(self, tracker: Tracker) -> bool:
+        """Whether the same deliveries count now as did then."""
+        return self.withdrawn == tracker.withdrawn().up_to
 
 
 class Views:
@@ -174,7 +179,7 @@ class Views:
             if not self._is_live():
                 self._reconnect()
             self._reload()
-        if not self.checkpoint.fits(tracker):
+        if not self.checkpoint.fits(tracker) or not (self._scratch or self.checkpoint.heeds(tracker)):
             rebuild(tracker, self.rules, progress)
             with views_errors(self.path):
                 self._reconnect()
@@ -209,8 +214,8 @@ class Views:
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
         with self._transaction():
             self._reload()
-            page = tracker.page(self.checkpoint.position, page_size, stop)
-            if not page:
+            page, last = tracker.follow(self.checkpoint.position, page_size, stop)
+            if last == self.checkpoint.position:
                 return False
             touched: dict[str, None] = {}
             of_types: dict[str, None] = {}
@@ -232,8 +237,7 @@ class Views:
             self._write(tracker, touched, as_of)
             self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
-            last = page[-1][0].position
-            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
+            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
             self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?",
                 (last, text(as_of), self.checkpoint.digest, msgspec.json.encode(self.traffic).decode()),
@@ -455,7 +459,7 @@ def rebuild(
         with sqlite_errors(live):
             beside.write_bytes(b"")
             with bulk(), Views(beside, rules, scratch=True) as views:
-                _create(views.db, rules)
+                _create(views.db, rules, tracker.withdrawn().up_to)
                 views.catch_up(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     views.settle(tracker, as_of)
@@ -501,11 +505,11 @@ def views_errors(path: Path) -> Iterator[None]:
 
 def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
     """How far the rows go, and the fingerprint of what made them. Raises ``sqlite3.DatabaseError``."""
-    rows = connection.execute("SELECT position, as_of, digest, fingerprint FROM checkpoint").fetchall()
-    for position, as_of, digest, made_by in rows:
+    select = "SELECT position, as_of, digest, fingerprint, withdrawn FROM checkpoint"
+    for position, as_of, digest, made_by, withdrawn in connection.execute(select).fetchall():
         time = parse_time(as_of) if isinstance(as_of, str) else None
         if isinstance(position, int) and text(time) == as_of:
-            return Checkpoint(position, time, digest), made_by
+            return Checkpoint(position, time, digest, withdrawn), made_by
     raise sqlite3.DatabaseError("malformed checkpoint")
 
 
@@ -578,17 +582,16 @@ def _remove(path: Path) -> None:
         ) from error
 
 
-def _create(db: Database, rules: Rules) -> None:
+def _create(db: Database, rules: Rules, withdrawn: int) -> None:
     for table in TABLES:
         table.create(db)
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
     columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str, "traffic": str}
-    db.table("checkpoint").create(columns)
+    db.table("checkpoint").create({**columns, "withdrawn": int})
     traffic = msgspec.json.encode(Traffic()).decode()
-    db.table("checkpoint").insert(
-        {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
-    )
+    begun = {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
+    db.table("checkpoint").insert({**begun, "withdrawn": withdrawn})
 
 
 def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
@@ -597,7 +600,7 @@ def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
         checkpoint, _ = _checkpoint_of(path)
     except StoreError:
         return None
-    return checkpoint.as_of if checkpoint.fits(tracker) else None
+    return checkpoint.as_of if checkpoint.fits(tracker) and checkpoint.heeds(tracker) else None
 
 
 def _checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
@@ -615,4 +618,4 @@ def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
         checkpoint, made_by = _checkpoint_of(path)
     except StoreDamagedError:
         return False
-    return made_by == fingerprint(rules) and checkpoint.fits(tracker)
+    return made_by == fingerprint(rules) and checkpoint.fits(tracker) and checkpoint.heeds(tracker)

@@ -298,7 +298,7 @@ def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_o
 )
 def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):
     (tmp_path / "log").write_bytes(content)
-    done = run("ingest", "log")
+    done = run("ingest", "--force", "log")
     code, told = complaint(done)
     assert (code, expected in told[0], told[1].startswith("hint: ")) == (0, True, True)
     assert run("export").stdout.count(b"\n") == content.count(b"\n")

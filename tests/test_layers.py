@@ -38,6 +38,7 @@ LAYERS = {
         "doubt": {"attrs"},
         "session": {"attrs"},
         "traffic": {"attrs"},
+        "withdrawals": {"attrs", "msgspec"},
         "recorder": {"attrs", "eventsourcing"},
         "sqlite": {"eventsourcing"},
         "postgres": {"eventsourcing", "psycopg"},
@@ -47,6 +48,7 @@ LAYERS = {
         "tail": {"attrs"},
         "ingest": {"attrs", "eventsourcing"},
         "copying": {"attrs", "eventsourcing"},
+        "withdrawing": {"attrs"},
         "receiver": {"attrs", "starlette"},
     },
     "projections": {

@@ -8,6 +8,9 @@ A stored event's topic is the webhook type; its state is ``tracker.envelope``'s 
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 
+Some events say what we did and not what was received: a log was withdrawn (``tracker.withdrawals``). What
+does not count because of that stays where it is, and is in no page, history or status.
+
 A delivery belongs where it is stored. What is read may say otherwise, because somebody changed it or
 because a newer program reads it differently; ``integrity`` names it, and all others go by the stream.
 """
@@ -25,15 +28,16 @@ import msgspec
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
-from tracker import envelope
+from tracker import envelope, withdrawals
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
-from tracker.recorder import Database, Newest, Recorder, Seen
+from tracker.recorder import Database, Newest, Recorder, Rows, Seen
 from tracker.rules import Rules
 from tracker.session import Session, conclude, fold
 from tracker.sqlite import SQLite
 from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
+from tracker.withdrawals import Withdrawals
 
 PAGE = 1000
 LOOK_BACK = 100_000
@@ -54,6 +58,19 @@ SELECT * FROM (
     FROM stored_events) AS events
 WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
 """
+
+
+@attrs.frozen
+class Page:
+    """Deliveries that count, each with its version in its stream, and how far was read to find them.
+
+    ``last`` is the position (of a stream: the version) of the last event that was looked at, which need not
+    count; ``None`` where there was none. ``full`` is whether there may be more.
+    """
+
+    deliveries: list[tuple[Delivery, int]]
+    last: int | None
+    full: bool
 
 
 @frozen
@@ -115,6 +132,7 @@ class Tracker(Application[str]):
         self.place, self.owner = database.place, database.owner
         self._database, self._make = database, make
         self._received_up_to: int | None = None
+        self._withdrawals = Withdrawals()
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
 
     def construct_factory(self, env: Any) -> Any:
@@ -219,24 +237,21 @@ class Tracker(Application[str]):
         )
 
     def page(self, after: int, limit: int = PAGE, stop: int | None = None) -> list[tuple[Delivery, int]]:
-        """Deliveries behind a position, each with its version in its stream."""
-        with self._database.errors():
-            found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
-        return [
-            (
-                self._delivery(event.id, event.originator_id, event.originator_version, event.state),
-                event.originator_version,
-            )
-            for event in found
-        ]
+        """Deliveries that count among the next events behind a position, each with its version in its stream."""
+        return self.follow(after, limit, stop)[0]
+
+    def follow(
+        self, after: int, limit: int = PAGE, stop: int | None = None
+    ) -> tuple[list[tuple[Delivery, int]], int]:
+        """The same, and the position up to which that is all, ``after`` where nothing is behind it."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        page = self._page(condition, values, "notification_id", after, limit)
+        return page.deliveries, after if page.last is None else page.last
 
     def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
-        """All deliveries by position, up to ``stop``."""
-        after = 0
-        while page := self.page(after, stop=stop):
-            for delivery, _ in page:
-                yield delivery
-            after = page[-1][0].position
+        """All deliveries that count by position, up to ``stop``."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        yield from self._deliveries(condition, values, "notification_id")
 
     def status(
         self,
@@ -260,12 +275,22 @@ class Tracker(Application[str]):
         session = fold(heard, rules)
         if session is None:
             known = any(True for _ in self.history(stream))
+            if not known and self._is_stored(stream):
+                hint = "tracker withdraw --undo LOG makes it count again"
+                raise NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
         return conclude(session, as_of if as_of is not None else session.last_seen_at, rules)
 
+    def _is_stored(self, stream: str) -> bool:
+        """Whether there is an event of it, counting or not."""
+        with self._database.errors():
+            return bool(
+                self._recorder.rows("SELECT 1 FROM stored_events WHERE originator_id=? LIMIT 1", (stream,))
+            )
+
     def last_position(self) -> int:
-        """The position of the newest delivery, 0 if there is none."""
+        """The position of the newest event, 0 if there is none."""
         return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
 
     def newest_from(self, source: str) -> datetime | None:
@@ -343,6 +368,10 @@ class Tracker(Application[str]):
                 if not isinstance(state, bytes):
                     yield place, f"its state is {state!r}, which is no text"
                     continue
+                if event.originator_id == withdrawals.STREAM:
+                    if wrong := withdrawals.problem(state, event.id):
+                        yield place, wrong
+                    continue
                 delivery = parse(self._mapper.to_received(state), event.id)
                 if delivery.stream != event.originator_id:
                     yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
@@ -392,19 +421,51 @@ class Tracker(Application[str]):
 
     def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
         """Page by page, for a stream may be as long as the store."""
-        after: Any = -1
-        while True:
-            with self._database.errors():
-                rows = self._recorder.rows(
-                    f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
-                    f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
-                    (*values, after),
-                )
-            for *event, _ in rows:
-                yield self._delivery(*event)
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][-1]
+        after, full = -1, True
+        while full:
+            page = self._page(condition, values, order, after, PAGE)
+            for delivery, _ in page.deliveries:
+                yield delivery
+            full, after = page.full, after if page.last is None else page.last
+
+    def _page(self, condition: str, values: Sequence[Any], order: str, after: int, limit: int) -> Page:
+        """The one place in which events become deliveries: what was withdrawn is left out here."""
+        select = (
+            f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
+            f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {limit}"
+        )
+        with self._database.errors():
+            of_ours, rows = self._recorder.at_once(self._select_withdrawals, (select, (*values, after)))
+        gone = self._read_withdrawals(of_ours)
+        counting = rows
+        if gone.events:
+            counting = [row for row in rows if row[0] not in gone and row[1] != withdrawals.STREAM]
+        deliveries = [(self._delivery(*event), event[2]) for *event, _ in counting]
+        return Page(deliveries, rows[-1][-1] if rows else None, len(rows) == limit)
+
+    def withdrawn(self) -> Withdrawals:
+        """Which positions do not count."""
+        with self._database.errors():
+            return self._read_withdrawals(self._recorder.rows(*self._select_withdrawals))
+
+    def record(self, stream: str, topic: str, received: Received) -> int:
+        """Stores an event that says what we did; returns its position."""
+        with self._database.errors():
+            stored = [self._mapper.stored(stream, 0, topic, received)]
+            (position,) = self.recorder.insert_events(stored) or ()
+        return position
+
+    @property
+    def _select_withdrawals(self) -> tuple[str, Sequence[Any]]:
+        select = (
+            f"SELECT notification_id, originator_version, {self._recorder.state} FROM stored_events "
+            "WHERE originator_id = ? ORDER BY originator_version"
+        )
+        return select, (withdrawals.STREAM,)
+
+    def _read_withdrawals(self, rows: Rows) -> Withdrawals:
+        self._withdrawals = found = self._withdrawals.read(rows, self.place)
+        return found
 
     def _value(self, statement: str) -> Any:
         with self._database.errors():

@@ -95,7 +95,10 @@ def event(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.page(position - 1, 1, position)
     if not heard:
         ends = of.tracker.last_position()
-        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint="give one of those")
+        what = (
+            f"the store ends at position {ends}" if position > ends else "it was withdrawn, or is a withdrawal"
+        )
+        raise NotFoundError(what, place=str(position), hint="give one of those that count")
     delivery, _ = heard[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
