@@ -140,16 +140,33 @@ class Time(click.ParamType[datetime]):
         return time
 
 
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """A reader that has had enough, like ``head``, is not an error, whatever the exit code would have been."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        # Nothing may be left that would be flushed to the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from error
+
+
 class _Command(click.Group):
-    """The group of all commands; a reader that has had enough, like ``head``, is not an error."""
+    """The group of all commands."""
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        with _until_nobody_reads():  # it prints the help
+            return super().make_context(*given, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # Nothing may be left that would be flushed to the closed pipe at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        with _until_nobody_reads():
+            try:
+                done = super().invoke(ctx)
+            except SystemExit:
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+        return done
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
