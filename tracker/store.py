@@ -373,9 +373,9 @@ class Tracker(Application[str]):
                         yield place, wrong
                     continue
                 delivery = parse(self._mapper.to_received(state), event.id)
-                if delivery.stream != event.originator_id:
+                if event.originator_id not in (delivery.stream, envelope.replaced(delivery.stream)):
                     yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
-                if delivery.topic != event.topic:
+                if event.topic not in (delivery.topic, envelope.replaced(delivery.topic)):
                     yield place, f"stored as {event.topic}, is {delivery.topic}"
             after = found[-1].id
 
