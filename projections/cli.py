@@ -976,7 +976,7 @@ def _on_spark(
     try:
         from projections import parquet, spark
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(error, "spark") from error
     complaints: list[TrackerError] = []
     logs = [path for path in paths if not spark.is_archive(path)]
     if logs:
@@ -989,9 +989,9 @@ def _on_spark(
         return (*spark.audit(running, list(paths), rules, as_of, out), complaints)
 
 
-def _not_installed(error: ImportError) -> UsageError:
-    hint = "pip install 'meeting-tracker[spark]'"
-    return UsageError(f"Parquet and Spark need a package that is not installed: {error.name}", hint=hint)
+def _not_installed(error: ImportError, extra: str) -> UsageError:
+    hint = f"pip install '.[{extra}]' in the directory of the source"
+    return UsageError(f"{extra.capitalize()} needs a package that is not installed: {error.name}", hint=hint)
 
 
 @contextmanager
@@ -1351,7 +1351,7 @@ def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     try:
         from projections import parquet
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(error, "parquet") from error
     parquet.write(deliveries, out)
 
 

@@ -83,7 +83,7 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
-OPTIONAL = {"postgres", "spark"}
+OPTIONAL = {"parquet", "postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

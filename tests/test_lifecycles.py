@@ -122,6 +122,11 @@ def test_its_codes_are_in_the_catalogue_and_its_limits_are_rules(lifecycle):
 
 
 @every_lifecycle
+def test_what_leaves_something_behind_says_what_it_is_when_two_runs_leave_the_same(lifecycle):
+    assert bool(lifecycle.artefacts) == bool(lifecycle.shared)
+
+
+@every_lifecycle
 def test_every_payload_field_may_be_absent(lifecycle):
     assert all(field.default is None for field in attrs.fields(lifecycle.payload))
 

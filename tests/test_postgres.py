@@ -206,7 +206,7 @@ def test_without_the_package_it_says_which_to_install(tmp_path):
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
-    assert (done.returncode, "pip install 'meeting-tracker[postgres]'" in done.stderr) == (2, True)
+    assert (done.returncode, "pip install '.[postgres]'" in done.stderr) == (2, True)
 
 
 # Whose it is

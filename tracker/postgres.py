@@ -164,7 +164,7 @@ class PostgreSQL:
             raise StoreVersionError(
                 f"was written by a newer version (format {found[1]}, this one knows {FORMAT})",
                 place=self.place,
-                hint="upgrade: pip install --upgrade meeting-tracker",
+                hint="use that version, or a newer one",
             )
 
     def factory(self, env: Environment) -> PostgresFactory:

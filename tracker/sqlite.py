@@ -280,7 +280,7 @@ def _check(path: Path) -> int | None:
         raise StoreVersionError(
             f"was written by a newer version (format {format}, this one knows {FORMAT})",
             place=str(path),
-            hint="upgrade: pip install --upgrade meeting-tracker",
+            hint="use that version, or a newer one",
         )
     if format < 1:
         raise StoreDamagedError(

@@ -493,7 +493,7 @@ def _on_a_server(url: str) -> Database:
     except ImportError as error:
         raise UsageError(
             f"PostgreSQL needs a package that is not installed: {error.name}",
-            hint="pip install 'meeting-tracker[postgres]'",
+            hint="pip install '.[postgres]' in the directory of the source",
         ) from error
     return PostgreSQL(url)
 
