@@ -32,6 +32,7 @@ class Receiver:
     requests: list
     answers: Answers
     over: Event
+    pause: float = 0
     stack: ExitStack = attrs.field(factory=ExitStack)
     served: object = None
     thread: Thread = None
@@ -62,6 +63,7 @@ class Receiver:
         for one in cycle(self.requests):
             if self.over.is_set():
                 return
+            sleep(self.pause)
             yield one
 
 
@@ -75,10 +77,11 @@ class Ran:
     wrong: list[str]
 
 
-def under_load(data, key, requests, seconds, dice, restart, *, receivers=4, readers=2):
-    """Lets ``receivers`` be posted to for some seconds, kills one every one to three, and calls ``restart`` once.
+def under_load(data, key, requests, seconds, dice, restart, *, receivers=4, readers=2, every=(1, 3), pause=0):
+    """Lets ``receivers`` be posted to for some seconds, kills one ``every`` so many, and calls ``restart`` once.
 
-    On a slow machine it takes longer, until three were killed.
+    On a slow machine it takes longer, until three were killed. With a ``pause`` of some seconds between two
+    webhooks it is less of a load.
 
     ``data`` is a directory whose store is on a server; the readers' read models are in directories below it.
     """
@@ -90,14 +93,14 @@ def under_load(data, key, requests, seconds, dice, restart, *, receivers=4, read
             stack.enter_context(serving(data, "--role", "reader", views=data / f"reader-{number}"))
             for number in range(readers)
         ]
-        fleet = [Receiver(data, key, requests, answers, over) for answers in all_answers]
+        fleet = [Receiver(data, key, requests, answers, over, pause) for answers in all_answers]
         for one in fleet:
             one.start()
             stack.callback(one.stack.close)
         stack.callback(over.set)
         begun, restarted = monotonic(), False
         while monotonic() < begun + seconds or killed < 3:
-            sleep(dice.uniform(1, 3))
+            sleep(dice.uniform(*every))
             dice.choice(fleet).kill()
             killed += 1
             if not restarted and monotonic() > begun + seconds / 2:

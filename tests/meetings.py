@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 from stores import opened
+from waiting import BOUND
 
 from tracker import envelope
 from tracker.ingest import ingest
@@ -140,7 +141,7 @@ def go(*processes):
 
 def finish(*processes):
     """Waits for processes; returns what they said, each ``""`` where all went well."""
-    return [process.communicate(timeout=60)[0] for process in processes]
+    return [process.communicate(timeout=BOUND)[0] for process in processes]
 
 
 def shape(session):

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from waiting import BOUND
 
 from tracker.store import Tracker
 
@@ -143,10 +144,10 @@ class Server:
         command = [str(self.bin / program), *map(str, given)]
         done = subprocess.run(
             command, **self.user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=BOUND,
         ) if program != "pg_ctl" or "start" not in given else subprocess.run(
             command, **self.user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False, timeout=60,
+            stderr=subprocess.DEVNULL, check=False, timeout=BOUND,
         )  # fmt: skip
         if done.returncode:
             log = self.place / "log"

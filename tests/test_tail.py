@@ -11,7 +11,7 @@ import meetings
 import pytest
 from meetings import bodies, stored, write
 from stores import arguments, opened
-from waiting import until
+from waiting import BOUND, until
 
 from tracker import tail
 from tracker.errors import LogError
@@ -58,7 +58,7 @@ def ingesting(data, *given):
 def ended(process, number=signal.SIGTERM):
     """The exit code and what was printed, after a signal."""
     process.send_signal(number)
-    out, complaints = process.communicate(timeout=120)
+    out, complaints = process.communicate(timeout=BOUND)
     return process.returncode, out.decode(), complaints.decode()
 
 
@@ -107,57 +107,61 @@ def follow(data, path, *acts):
     return accounts
 
 
+@pytest.mark.sqlite
 def test_a_pipe_that_is_left_open_is_stored_and_judged_after_a_second_of_quiet(tmp_path):
     data, lines = tmp_path / "data", many(7)
     with ingesting(data, "-") as process:
         process.stdin.write(text(lines[:3]))
         process.stdin.flush()
-        until(holds(data, lines[:3]))
-        until(lambda: judged(data) == 3)
+        until(holds(data, lines[:3]), every=0.1)
+        until(lambda: judged(data) == 3, every=0.1)
         process.stdin.write(text(lines[3:]))
         process.stdin.flush()
-        until(holds(data, lines))
-        out, complaints = process.communicate(timeout=120)
+        until(holds(data, lines), every=0.1)
+        out, complaints = process.communicate(timeout=BOUND)
     assert (process.returncode, complaints) == (0, b"")
     assert b"stdin: 7 read, 7 stored" in out
 
 
+@pytest.mark.sqlite
 def test_half_a_line_in_a_pipe_waits_for_the_rest_of_it(tmp_path):
     data, lines = tmp_path / "data", many(3)
     with ingesting(data, "-") as process:
         process.stdin.write(text(lines)[:-20])
         process.stdin.flush()
-        until(holds(data, lines[:2]))
+        until(holds(data, lines[:2]), every=0.1)
         process.stdin.write(text(lines)[-20:])
-        process.communicate(timeout=120)
+        process.communicate(timeout=BOUND)
     assert holds(data, lines)()
 
 
+@pytest.mark.sqlite
 def test_a_pipe_that_ends_by_a_signal_keeps_what_came(tmp_path):
     data, lines = tmp_path / "data", many(3)
     with ingesting(data, "-") as process:
         process.stdin.write(text(lines[:2]))
         process.stdin.flush()
-        until(holds(data, lines[:2]))
+        until(holds(data, lines[:2]), every=0.1)
         assert ended(process, signal.SIGINT)[0] == 0
     assert holds(data, lines[:2])()
 
 
+@pytest.mark.sqlite
 def test_a_log_is_followed_over_a_rename_and_over_a_copy_that_cuts_it(tmp_path):
     data, log, lines = tmp_path / "data", tmp_path / "log", many(40)
     write(log, lines[:10])
     with ingesting(data, "--follow", log) as process:
-        until(holds(data, lines[:10]))
+        until(holds(data, lines[:10]), every=0.1)
         append(log, text(lines[10:15]))
         log.rename(tmp_path / "log.1")
         append(tmp_path / "log.1", text(lines[15:20]))  # its writer has not noticed yet
         write(log, lines[20:25])
-        until(holds(data, lines[:25]))
+        until(holds(data, lines[:25]), every=0.1)
         shutil.copy(log, tmp_path / "log.2")
         os.truncate(log, 0)
         append(log, text(lines[25:]))
-        until(holds(data, lines))
-        until(lambda: judged(data) == 40)
+        until(holds(data, lines), every=0.1)
+        until(lambda: judged(data) == 40, every=0.1)
         code, out, complaints = ended(process)
     assert (code, complaints) == (0, "")
     assert [line.split(": ")[1].split(",")[0] for line in out.splitlines()] == [
@@ -169,16 +173,16 @@ def test_a_follower_that_was_killed_goes_on_where_it_was_and_rotated_files_are_r
     data, log, lines = tmp_path / "data", tmp_path / "log", many(PAGE + 60)
     write(log, lines[:30])
     with ingesting(data, "--follow", log) as process:
-        until(holds(data, lines[:30]))
+        until(holds(data, lines[:30]), every=0.1)
         append(log, text(lines[30 : PAGE + 20]))
-        until(holds(data, lines[: PAGE + 20]))
+        until(holds(data, lines[: PAGE + 20]), every=0.1)
     append(log, text(lines[PAGE + 20 : PAGE + 40]))
     log.rename(tmp_path / "log.1")
     write(log, lines[PAGE + 40 :])
 
     meetings.read_into(data, tmp_path / "log.1")
     with ingesting(data, "--follow", log) as process:
-        until(holds(data, lines))
+        until(holds(data, lines), every=0.1)
         assert ended(process)[0] == 0
 
 
@@ -251,6 +255,6 @@ def test_what_cannot_be_followed_is_refused(tmp_path, given):
     with ingesting(
         tmp_path / "data", "--follow", *(tmp_path / one if one != "-" else one for one in given)
     ) as run:
-        _, complaints = run.communicate(timeout=120)
+        _, complaints = run.communicate(timeout=BOUND)
     assert (run.returncode, complaints.startswith(b"error: ")) == (2, True)
     assert not (tmp_path / "data").exists()

@@ -1,15 +1,15 @@
-"""Waiting for what happens in other processes, for as long as the machine may need."""
+"""Waiting for what happens elsewhere, for as long as a slow machine may need."""
 
 from time import monotonic, sleep
 
 BOUND = 120
-"""Seconds after which what was waited for will not come; a slow machine needs a tenth of them."""
+"""Seconds after which what was waited for will not come."""
 
 
-def until(happened, bound=BOUND):
-    """Waits until something has happened; gives what ``happened`` gives then, and fails after the bound."""
-    deadline = monotonic() + bound
+def until(happened, every=0.01):
+    """Waits until something has happened, looking every so many seconds; gives what ``happened`` gives then."""
+    deadline = monotonic() + BOUND
     while not (found := happened()):
-        assert monotonic() < deadline, f"it did not happen within {bound} s"
-        sleep(0.1)
+        assert monotonic() < deadline, "it never came to be"
+        sleep(every)
     return found
