@@ -1,7 +1,7 @@
 """Where the stores of a test are: in files, or as schemas of a PostgreSQL server that the tests start themselves.
 
 ``each_store`` chooses. It sets ``ON_A_SERVER``, which other processes inherit, so that ``opened(data)`` means
-the same store in each of them.
+the same store in each of them. For their sake what takes long to import is imported where it is needed.
 """
 
 import os
@@ -15,8 +15,6 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-import pytest
 from waiting import BOUND
 
 from tracker.store import Tracker
@@ -74,6 +72,8 @@ def locked(data):
 
 @contextmanager
 def query(url):
+    import psycopg
+
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         yield connection
 
@@ -84,6 +84,8 @@ def programs():
     beside = shutil.which("initdb")
     paths = [*([Path(beside)] if beside else []), *found]
     if not paths:
+        import pytest
+
         reason = "there is no PostgreSQL server: apt-get install postgresql"
         if os.environ.get(REQUIRED):
             pytest.fail(reason)
