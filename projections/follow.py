@@ -110,15 +110,20 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
 @attrs.frozen
 class Checkpoint:
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
-    receive time up to there."""
+    receive time up to there. ``withdrawn`` is the position of the last withdrawal that is heeded in them."""
 
     position: int = 0
     as_of: datetime | None = None
     digest: str = ""
+    withdrawn: int = 0
 
     def fits(self, tracker: Tracker) -> bool:
         """Whether the store still has the event up to which was judged."""
         return not self.position or self.digest == tracker.digest(self.position)
+
+    def heeds(self, tracker: Tracker) -> bool:
+        """Whether the same deliveries count now as did then."""
+        return self.withdrawn == tracker.withdrawn().up_to
 
 
 class Views:
@@ -200,7 +205,9 @@ class Views:
             if not self._is_live():
                 self._reconnect()
             self._reload()
-        if not _fits(self.checkpoint, tracker, self.path):
+        if not _fits(self.checkpoint, tracker, self.path) or not (
+            self._scratch or self.checkpoint.heeds(tracker)
+        ):
             rebuild(tracker, self.rules, progress)
             with views_errors(self.path):
                 self._reconnect()
@@ -236,12 +243,13 @@ class Views:
         with self._transaction():
             self._reload()
             after = self.checkpoint.position
-            page = tracker.page(after, page_size, stop)
-            if not page:
+            page, last = tracker.follow(after, page_size, stop)
+            if last == after:
                 return False
             milestone = next((place for place, (one, _) in enumerate(page) if is_milestone(one.position)), None)
             if milestone is not None:
                 page = page[: milestone + 1]
+                last = page[-1][0].position
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
             silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
@@ -254,7 +262,6 @@ class Views:
                     touched[delivery.stream] = None
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            last = page[-1][0].position
             self._write_rooms(touched)
             if milestone is not None:
                 self._pass_milestone()
@@ -270,7 +277,7 @@ class Views:
             if milestone is not None or said != (silences, backwards):
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
-            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
+            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
             self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
                 (
@@ -534,7 +541,7 @@ def rebuild(
             discard(beside)
             beside.touch(PRIVATE_FILE)
             with bulk(), Views(beside, rules, scratch=True) as views:
-                _create(views.db, rules)
+                _create(views.db, rules, tracker.withdrawn().up_to)
                 views.catch_up(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     views.settle(tracker, as_of)
@@ -580,12 +587,12 @@ def views_errors(path: Path) -> Iterator[None]:
 
 def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
     """How far the rows go, and the fingerprint of what made them. Raises ``sqlite3.DatabaseError``."""
-    rows = connection.execute("SELECT position, as_of, digest, fingerprint FROM checkpoint").fetchall()
-    for position, as_of, digest, made_by in rows:
+    select = "SELECT position, as_of, digest, fingerprint, withdrawn FROM checkpoint"
+    for position, as_of, digest, made_by, withdrawn in connection.execute(select).fetchall():
         time = parse_time(as_of) if isinstance(as_of, str) else None
         known = not position or _DIGEST.fullmatch(str(digest))
         if isinstance(position, int) and text(time) == as_of and known:
-            return Checkpoint(position, time, digest), made_by
+            return Checkpoint(position, time, digest, withdrawn), made_by
     raise sqlite3.DatabaseError("malformed checkpoint")
 
 
@@ -661,16 +668,16 @@ def _remove(path: Path) -> None:
         ) from error
 
 
-def _create(db: Database, rules: Rules) -> None:
+def _create(db: Database, rules: Rules, withdrawn: int) -> None:
     for table in TABLES:
         table.create(db)
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
     columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str, "traffic": str}
-    db.table("checkpoint").create({**columns, "habits": str, "habits_then": str})
+    db.table("checkpoint").create({**columns, "habits": str, "habits_then": str, "withdrawn": int})
     traffic, habits = msgspec.json.encode(Traffic()).decode(), _packed(Habits())
     first = {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
-    db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits})
+    db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits, "withdrawn": withdrawn})
 
 
 def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
@@ -679,7 +686,7 @@ def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
         checkpoint, _ = checkpoint_of(path)
     except StoreError:
         return None
-    return checkpoint.as_of if _fits(checkpoint, tracker, path) else None
+    return checkpoint.as_of if _fits(checkpoint, tracker, path) and checkpoint.heeds(tracker) else None
 
 
 def checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
@@ -698,7 +705,8 @@ def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
         checkpoint, made_by = checkpoint_of(path)
     except StoreDamagedError:
         return False
-    return _fits(checkpoint, tracker, path) and made_by == fingerprint(rules)
+    fits = _fits(checkpoint, tracker, path) and checkpoint.heeds(tracker)
+    return fits and made_by == fingerprint(rules)
 
 
 def _fits(checkpoint: Checkpoint, tracker: Tracker, path: Path) -> bool:

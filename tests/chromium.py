@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from waiting import BOUND
+
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -54,7 +56,7 @@ def page(browser, served, *, complaints=True, **options):
     """A page of its own at a server; whatever it asked of anybody else, or complained of, fails the test."""
     here = f"http://127.0.0.1:{served.port}"
     context = browser.new_context(base_url=here, **{"viewport": WIDE, **options})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BOUND * 1000)
     opened = context.new_page()
     elsewhere, said = [], []
     context.on("request", lambda request: elsewhere.append(request.url))

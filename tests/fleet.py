@@ -31,6 +31,7 @@ class Receiver:
     requests: object
     answers: Answers
     over: Event
+    pause: float = 0
     stack: ExitStack = attrs.field(factory=ExitStack)
     served: object = None
     thread: Thread = None
@@ -61,6 +62,7 @@ class Receiver:
         for one in self.requests:
             if self.over.is_set():
                 return
+            sleep(self.pause)
             yield one
 
 
@@ -74,10 +76,11 @@ class Ran:
     wrong: list[str]
 
 
-def under_load(data, key, sent, seconds, dice, restart, *, receivers=4, readers=2):
-    """Lets these bodies be ``sent`` to ``receivers``, numbered, for some seconds, kills one every one to three, and calls ``restart`` once.
+def under_load(data, key, sent, seconds, dice, restart, *, receivers=4, readers=2, every=(1, 3), pause=0):
+    """Lets these bodies be ``sent`` to ``receivers``, numbered, for some seconds, kills one ``every`` so many, and calls ``restart`` once.
 
-    On a slow machine it takes longer, until three were killed.
+    On a slow machine it takes longer, until three were killed. With a ``pause`` of some seconds between two
+    webhooks it is less of a load.
 
     ``data`` is a directory whose store is on a server; the readers' read models are in directories below it.
     """
@@ -90,7 +93,7 @@ def under_load(data, key, sent, seconds, dice, restart, *, receivers=4, readers=
             for number in range(readers)
         ]
         fleet = [
-            Receiver(data, key, numbered(sent, f"{number}-"), answers, over)
+            Receiver(data, key, numbered(sent, f"{number}-"), answers, over, pause)
             for number, answers in enumerate(all_answers)
         ]
         for one in fleet:
@@ -99,7 +102,7 @@ def under_load(data, key, sent, seconds, dice, restart, *, receivers=4, readers=
         stack.callback(over.set)
         begun, restarted = monotonic(), False
         while monotonic() < begun + seconds or killed < 3:
-            sleep(dice.uniform(1, 3))
+            sleep(dice.uniform(*every))
             dice.choice(fleet).kill()
             killed += 1
             if not restarted and monotonic() > begun + seconds / 2:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
-from time import monotonic, sleep
 
 import attrs
 import uvicorn
 from meetings import webhook
 from stores import opened
+from waiting import BOUND, until
 
 from projections.live import Live
 from projections.web.app import create_app
@@ -19,8 +19,7 @@ from tracker.receiver import Receiver
 from tracker.rules import Rules
 from tracker.store import Tracker
 
-PATIENCE = 20
-"""Seconds after which a test gives up."""
+PATIENCE = BOUND
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
 """Of that day."""
@@ -86,14 +85,6 @@ class Served:
             response = connection.getresponse()
             assert response.status == 200, response.read()
             yield response
-
-
-def until(what):
-    """Waits for something to be true."""
-    deadline = monotonic() + PATIENCE
-    while not what():
-        assert monotonic() < deadline, "it never came to be"
-        sleep(0.01)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from meetings import read_into, webhook
-from served import EVENING, MONDAY, RESTARTED, served, until
+from served import EVENING, MONDAY, RESTARTED, served
+from waiting import BOUND, until
 
 from projections.follow import Views, rebuild
 from projections.read_models import text
@@ -513,7 +514,7 @@ def test_a_stream_in_which_nothing_happens_says_that_it_is_alive(server, monkeyp
 
 def test_a_stream_ends_when_the_server_stops(tmp_path):
     with served(tmp_path) as server:
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=BOUND)
         connection.request("GET", "/api/changes")
         response = connection.getresponse()
         response.readline()
@@ -551,7 +552,7 @@ def test_more_streams_than_the_server_can_hold_are_refused_until_one_is_closed(s
 
 
 def _opens(server):
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=BOUND)) as connection:
         connection.request("GET", "/api/changes")
         return connection.getresponse().status == 200
 

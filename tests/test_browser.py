@@ -7,7 +7,8 @@ import crowd
 import pytest
 from chromium import NARROW, WIDE, missing, page, running, violations
 from meetings import read_into
-from served import EVENING, MONDAY, RESTARTED, served, until
+from served import EVENING, MONDAY, RESTARTED, served
+from waiting import until
 
 if missing() and os.environ.get("BROWSER_TESTS") != "required":
     pytest.skip(missing(), allow_module_level=True)

@@ -224,8 +224,22 @@ def test_a_name_that_was_cut_in_the_middle_of_an_emoji_is_still_a_name(escape):
     received = decode(b'{"received_at":"2026-11-23T09:00:00Z","webhook":' + body + b"}")
     assert (received.body, received.received_at is None) == (body, False)
     name = parse(received).payload.participant_name
-    assert (name[:2], parse(received).session_id) == ("x\ufffd", "S")
+    half = escape[:6].decode().lower()
+    assert (name[: 1 + len(half)], parse(received).session_id) == ("x" + half, "S")
     assert decode(encode(received)) == received
+
+
+def test_halves_of_surrogate_pairs_stay_different_from_each_other():
+    """Each stands as the escape that it was sent as, so two ids are two sessions."""
+    halves = [rb"\ud800", rb"\udfff", rb"\uDFFF", rb"\ufffd", rb"a\ud800"]
+    ids = [parse(b'{"webhookType":"x","data":{"sessionId":"%s"}}' % half).session_id for half in halves]
+    assert ids == [r"\ud800", r"\udfff", r"\udfff", "\ufffd", r"a\ud800"]
+
+
+@pytest.mark.parametrize("halves", [b"", rb"\ud800", rb"\ud800\udfff\udfff"])
+def test_where_json_is_broken_is_told_behind_halves_of_surrogate_pairs_too(halves):
+    body = b'{"x":"%s",}' % halves
+    assert parse(body).problem == f"it is not JSON: trailing comma in object at column {len(body) - 1}"
 
 
 @pytest.mark.parametrize("kept", [rb"\ud83d\ude00", rb"\\ud83d", rb"\u00e9", rb"\"\n"])

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from waiting import BOUND
 
 import projections.cli
 import tracker
@@ -128,7 +129,7 @@ def run(*arguments: object, **environment: str) -> str:
         check=False,  # the assertion below shows what went wrong
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BOUND,
         env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr

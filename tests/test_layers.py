@@ -39,6 +39,7 @@ LAYERS = {
         "mark": {"attrs"},
         "ranges": {"attrs"},
         "digests": {"attrs"},
+        "withdrawals": {"attrs", "msgspec"},
         "recorder": {"attrs", "eventsourcing"},
         "place": set(),
         "losses": {"attrs"},
@@ -49,8 +50,10 @@ LAYERS = {
         "store": {"attrs", "eventsourcing", "msgspec"},
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
+        "tail": {"attrs"},
         "ingest": {"attrs", "eventsourcing"},
         "copying": {"attrs", "eventsourcing"},
+        "withdrawing": {"attrs"},
         "receiver": {"attrs", "starlette"},
     },
     "projections": {
@@ -89,7 +92,7 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
-OPTIONAL = {"postgres", "spark"}
+OPTIONAL = {"parquet", "postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

@@ -9,7 +9,8 @@ from threading import Event, Thread
 import pytest
 import stores
 from meetings import stored, webhook
-from served import served, until
+from served import served
+from waiting import until
 
 import tracker.recorder
 from tracker import receiver

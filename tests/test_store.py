@@ -658,3 +658,13 @@ def test_a_schema_that_is_garbled_is_told(store):
     )
 
     assert StoreDamagedError is failure(Tracker.open, store.data)[0]
+
+
+@pytest.mark.sqlite
+def test_a_session_whose_id_was_once_read_with_replacement_characters_stays_where_it_is(store):
+    """Versions before kept a half of a surrogate pair as U+FFFD; what they stored contradicts nothing."""
+    old = parse(meetings.webhook("session-started", sessionId="\ud83d"))
+    old.stream = old.session_id = "\ufffd"
+    store.append([old])
+    assert [one.session_id for one in store.history("\ufffd")] == ["\ufffd"]
+    assert list(store.integrity()) == []

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import attrs
 import keys
-from served import PATIENCE, Answer, until
+from served import PATIENCE, Answer
 from stores import arguments as of_store
 from stores import opened
+from waiting import BOUND, until
 
 from projections.verify import verify
 from tracker.rules import Rules
@@ -85,7 +86,7 @@ class Served:
     def stop(self, sent=signal.SIGTERM):
         """The exit code after a signal."""
         self.process.send_signal(sent)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=BOUND)
 
 
 def read(response):
@@ -203,16 +204,22 @@ async def post(address, requests, answers, connections=64):
     await asyncio.gather(*(one() for _ in range(connections)))
 
 
-def end_under_load(data, key, requests, seconds, sent=signal.SIGKILL):
-    """Ends a server under load by a signal; gives what it had answered until then, and its exit code."""
+def end_under_load(data, key, requests, seconds=0, sent=signal.SIGKILL, connections=64, enough=0):
+    """Ends a server under load by a signal; gives what it had answered until then, and its exit code.
+
+    The signal comes after some seconds, and not before ``enough`` webhooks were acknowledged.
+    """
 
     async def load(served):
         answers = Answers()
         traffic = asyncio.create_task(post(served.address, requests, answers))
         await asyncio.sleep(seconds)
+        async with asyncio.timeout(BOUND):
+            while len(answers.stored) < enough:  # noqa: ASYNC110 - who counts them knows no events
+                await asyncio.sleep(0.001)
         served.process.send_signal(sent)
         await traffic
-        return answers, await asyncio.to_thread(served.process.wait, 60)
+        return answers, await asyncio.to_thread(served.process.wait, BOUND)
 
     with serving(data, "--key", key) as served:
         return asyncio.run(load(served))

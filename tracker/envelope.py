@@ -18,6 +18,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from operator import attrgetter
@@ -42,6 +43,7 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_SPELLED_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _LINE_FEED, _RETURN = b"\n\r"
 _BRACKETS = b"{[]}"
@@ -196,7 +198,11 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_
         whole = mended(text)
         if whole == text:
             raise
+    try:
         return decoder.decode(whole)
+    except UNREADABLE:
+        decoder.decode(_mend(text, _replacement))  # as long as the text: this error names the place in it
+        raise
 
 
 def _is_deeper(text: bytes, limit: int) -> bool:
@@ -220,12 +226,31 @@ def _deepest(brackets: bytes) -> int:
 
 
 def mended(text: bytes) -> bytes:
-    """JSON with a replacement character, of the same length, for each half of a surrogate pair.
+    """JSON in which each half of a surrogate pair is spelled out: the six characters of its escape.
 
-    JavaScript cuts an emoji in two and escapes the half that is left, as in ``"\\ud83d"``; strict JSON
-    has no such character.
+    JavaScript cuts an emoji in two and escapes the half that is left, as in ``"\\ud83d"``; strict JSON has no
+    such character. Spelled out, two of them are still two.
     """
-    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text) if b"\\u" in text else text
+    return _mend(text, _spelled_out)
+
+
+def _mend(text: bytes, instead: Callable[[bytes], bytes]) -> bytes:
+    if b"\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: instead(found[1]) if found[1] else found[0], text)
+
+
+def _spelled_out(half: bytes) -> bytes:
+    return b"\\\\" + half.lower()
+
+
+def _replacement(_: bytes) -> bytes:
+    return b"\\ufffd"
+
+
+def replaced(text: str) -> str:
+    """What earlier versions read where a half of a surrogate pair is spelled out now."""
+    return _SPELLED_OUT.sub("\ufffd", text)
 
 
 def isoformat(time: datetime) -> str:
@@ -275,7 +300,7 @@ def _body(found: _Line, line: bytes) -> bytes | None:
             raw = bytes(value)
             if raw.startswith(b"{"):
                 # What was mended stands there otherwise; only its place tells where.
-                return raw if b"\\ufffd" not in raw else _as_it_stands(line, name)
+                return raw if b"\\\\ud" not in raw else _as_it_stands(line, name)
             if raw.startswith(b'"'):
                 text = _string(value)
                 return None if text is None else text.encode()

@@ -12,9 +12,10 @@ from typing import cast
 import attrs
 from eventsourcing.persistence import Notification
 
+from tracker import withdrawals
 from tracker.digests import PREFIX as DIGEST
 from tracker.digests import Block, blocks, chained
-from tracker.envelope import Received
+from tracker.envelope import Received, replaced
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.losses import PREFIX as LOSS
 from tracker.losses import Accepted, accepted, behind
@@ -136,10 +137,14 @@ class Integrity:
             if not isinstance(state, bytes):
                 yield place, f"its state is {state!r}, which is no text"
                 continue
+            if event.originator_id == withdrawals.STREAM:
+                if wrong := withdrawals.problem(state, event.id):
+                    yield place, wrong
+                continue
             delivery = parse(self.received(state), event.id)
-            if delivery.stream != event.originator_id:
+            if event.originator_id not in (delivery.stream, replaced(delivery.stream)):
                 yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
-            if delivery.topic != event.topic:
+            if event.topic not in (delivery.topic, replaced(delivery.topic)):
                 yield place, f"stored as {event.topic}, is {delivery.topic}"
 
 

@@ -166,7 +166,7 @@ class PostgreSQL:
             raise StoreVersionError(
                 f"was written by a newer version (format {found[1]}, this one knows {FORMAT})",
                 place=self.place,
-                hint="upgrade: pip install --upgrade meeting-tracker",
+                hint="use that version, or a newer one",
             )
 
     def mark(self) -> None:
@@ -283,7 +283,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with self.datastore.transaction(commit=True) as c:
             self._lock_table(c)
             self._look(c, **kwargs)
-            if kwargs.get("tracking") is not None:
+            if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
                 self._insert_tracking(c, kwargs["tracking"])
             if kwargs.get("newest") is not None:
                 stored_events = self._forwarded(c, stored_events, kwargs["newest"])

@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import attrs
-from eventsourcing.persistence import InfrastructureFactory, Notification, ProcessRecorder, StoredEvent
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    Notification,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+)
 from eventsourcing.utils import Environment
 
 from tracker.digests import BLOCK, Block, Row, begin, blocks, chained
@@ -176,6 +182,15 @@ class Recorder(ProcessRecorder):
         )
         if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
             raise ConcurrentReadError
+
+    def _replaced(self, c: Any, tracking: Tracking, replaces: str = "", **_: Any) -> bool:
+        """Records how far a source was read in the place of an earlier row, where there is one."""
+        changed = replaces and self._select(
+            c,
+            "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? RETURNING 1",
+            (tracking.application_name, tracking.notification_id, replaces),
+        )
+        return bool(changed)
 
     def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
         """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""

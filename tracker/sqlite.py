@@ -197,7 +197,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     ) -> Sequence[int] | None:
         self._lock(c)
         self._look(c, **kwargs)
-        if kwargs.get("tracking") is not None:
+        if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
             self._insert_tracking(c, kwargs["tracking"])
         if kwargs.get("newest") is not None:
             stored_events = self._forwarded(c, stored_events, kwargs["newest"])
@@ -371,7 +371,7 @@ def _check(path: Path) -> int | None:
         raise StoreVersionError(
             f"was written by a newer version (format {format}, this one knows {FORMAT})",
             place=str(path),
-            hint="upgrade: pip install --upgrade meeting-tracker",
+            hint="use that version, or a newer one",
         )
     if format < 1:
         raise StoreDamagedError(

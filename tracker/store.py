@@ -8,6 +8,9 @@ A stored event's topic is the webhook type; its state is ``tracker.envelope``'s 
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 
+Some events say what we did and not what was received: a log was withdrawn (``tracker.withdrawals``). What
+does not count because of that stays where it is, and is in no page, history or status.
+
 A delivery belongs where it is stored. What is read may say otherwise, because somebody changed it or
 because a newer program reads it differently; ``integrity`` names it, and all others go by the stream.
 """
@@ -25,7 +28,7 @@ import msgspec
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
-from tracker import envelope
+from tracker import envelope, withdrawals
 from tracker.clock import PIN, WrongTimes, wrong_times
 from tracker.digests import PREFIX as DIGEST
 from tracker.digests import blocks
@@ -45,6 +48,7 @@ from tracker.rules import Rules
 from tracker.sqlite import SQLite
 from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
+from tracker.withdrawals import Withdrawals
 
 PAGE = 1000
 LOOK_BACK = 100_000
@@ -56,6 +60,19 @@ Upcaster = Callable[[bytes], bytes]
 UPCASTERS: tuple[Upcaster, ...] = ()
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
+
+
+@attrs.frozen
+class Page:
+    """Deliveries that count, each with its version in its stream, and how far was read to find them.
+
+    ``last`` is the position (of a stream: the version) of the last event that was looked at, which need not
+    count; ``None`` where there was none. ``full`` is whether there may be more.
+    """
+
+    deliveries: list[tuple[Delivery, int]]
+    last: int | None
+    full: bool
 
 
 @frozen
@@ -118,6 +135,7 @@ class Tracker(Application[str]):
         self.software, self.fault = database.software, database.fault
         self._database, self._make = database, make
         self._received_up_to: int | None = None
+        self._withdrawals = Withdrawals()
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
 
     def construct_factory(self, env: Any) -> Any:
@@ -133,16 +151,21 @@ class Tracker(Application[str]):
         return recorder
 
     def append(
-        self, deliveries: Iterable[Delivery], tracking: Tracking | None = None, seen: Seen | None = None
+        self,
+        deliveries: Iterable[Delivery],
+        tracking: Tracking | None = None,
+        seen: Seen | None = None,
+        replaces: str = "",
     ) -> Sequence[int]:
         """Stores deliveries in one transaction; returns their positions.
 
-        With ``tracking``, the position in a source is recorded in the same transaction. Raises
-        ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
+        With ``tracking``, the position in a source is recorded in the same transaction, in the place of the
+        tracking with the name ``replaces`` where there is one. Raises ``ConcurrentReadError``, and stores
+        nothing, when the source positions are not as ``seen``.
         """
         stored = self._to_store(deliveries)
         with self._database.errors():
-            return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
+            return self.recorder.insert_events(stored, tracking=tracking, seen=seen, replaces=replaces) or ()
 
     def receive(self, deliveries: list[Delivery]) -> Sequence[int]:
         """Stores what was received just now, all from one source; returns the positions.
@@ -218,25 +241,21 @@ class Tracker(Application[str]):
         )
 
     def page(self, after: int, limit: int = PAGE, stop: int | None = None) -> list[tuple[Delivery, int]]:
-        """Deliveries behind a position, each with its version in its stream."""
-        with self._database.errors():
-            found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
-        wrong = self.wrong_times()
-        return [
-            (
-                self._delivery(event.id, event.originator_id, event.originator_version, event.state, wrong),
-                event.originator_version,
-            )
-            for event in found
-        ]
+        """Deliveries that count among the next events behind a position, each with its version in its stream."""
+        return self.follow(after, limit, stop)[0]
+
+    def follow(
+        self, after: int, limit: int = PAGE, stop: int | None = None
+    ) -> tuple[list[tuple[Delivery, int]], int]:
+        """The same, and the position up to which that is all, ``after`` where nothing is behind it."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        page = self._page(condition, values, "notification_id", after, limit)
+        return page.deliveries, after if page.last is None else page.last
 
     def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
-        """All deliveries by position, up to ``stop``."""
-        after = 0
-        while page := self.page(after, stop=stop):
-            for delivery, _ in page:
-                yield delivery
-            after = page[-1][0].position
+        """All deliveries that count by position, up to ``stop``."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        yield from self._deliveries(condition, values, "notification_id")
 
     def status(
         self,
@@ -261,6 +280,9 @@ class Tracker(Application[str]):
         session = assess_all(heard, as_of, rules, log.known_by(at, as_of))
         if session is None:
             known = any(True for _ in self.history(stream))
+            if not known and self._is_stored(stream):
+                hint = "tracker withdraw --undo LOG makes it count again"
+                raise NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
         return session
@@ -294,6 +316,13 @@ class Tracker(Application[str]):
         """Gives no position up to this one any more."""
         with self._database.errors():
             self._recorder.skip_to(position)
+
+    def _is_stored(self, stream: str) -> bool:
+        """Whether there is an event of it, counting or not."""
+        with self._database.errors():
+            return bool(
+                self._recorder.rows("SELECT 1 FROM stored_events WHERE originator_id=? LIMIT 1", (stream,))
+            )
 
     def newest_from(self, source: str) -> datetime | None:
         """The receive time of the last delivery from a source, ``None`` where the newest are all from others."""
@@ -359,19 +388,23 @@ class Tracker(Application[str]):
         """All deliveries that can be read, by position, and between them what cannot, or is not there."""
 
         def select(after: int, stop: int) -> list[Delivery]:
-            return [delivery for delivery, _ in self.page(after, stop - after, stop)]  # not one row further
+            page = self._page(
+                "notification_id <= ?", [stop], "notification_id", after, stop - after, every=True
+            )
+            return [delivery for delivery, _ in page.deliveries]  # not one row further
 
         def behind_it(after: int) -> int | None:
             return following(self._recorder, self._database.errors, after)
 
-        losses, last = self.losses(), 0
+        losses, gone, last = self.losses(), self.withdrawn(), 0
         for page in readable(select, 0, self.end(), PAGE, behind_it):
             for one in (page,) if isinstance(page, Hole) else page:
                 first, end = (one.first, one.last) if isinstance(one, Hole) else (one.position, one.position)
                 last = behind(losses, last)
                 if first > last + 1:
                     yield Hole(last + 1, first - 1)
-                yield one
+                if isinstance(one, Hole) or (one.position not in gone and one.stream != withdrawals.STREAM):
+                    yield one
                 last = max(last, end)
 
     @property
@@ -421,20 +454,57 @@ class Tracker(Application[str]):
 
     def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
         """Page by page, for a stream may be as long as the store."""
-        after: Any = -1
+        after, full = -1, True
+        while full:
+            page = self._page(condition, values, order, after, PAGE)
+            for delivery, _ in page.deliveries:
+                yield delivery
+            full, after = page.full, after if page.last is None else page.last
+
+    def _page(
+        self, condition: str, values: Sequence[Any], order: str, after: int, limit: int, *, every: bool = False
+    ) -> Page:
+        """The one place in which events become deliveries: what was withdrawn is left out here, unless ``every``."""
+        select = (
+            f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
+            f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {limit}"
+        )
+        with self._database.errors():
+            of_ours, rows = self._recorder.at_once(self._select_withdrawals, (select, (*values, after)))
+        gone = self._read_withdrawals(of_ours)
+        counting = rows
+        if gone.events and not every:
+            counting = [row for row in rows if row[0] not in gone and row[1] != withdrawals.STREAM]
         wrong = self.wrong_times()
-        while True:
-            with self._database.errors():
-                rows = self._recorder.rows(
-                    f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
-                    f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
-                    (*values, after),
-                )
-            for position, stream, version, state, _ in rows:
-                yield self._delivery(position, stream, version, state, wrong)
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][-1]
+        deliveries = [
+            (self._delivery(position, stream, version, state, wrong), version)
+            for position, stream, version, state, _ in counting
+        ]
+        return Page(deliveries, rows[-1][-1] if rows else None, len(rows) == limit)
+
+    def withdrawn(self) -> Withdrawals:
+        """Which positions do not count."""
+        with self._database.errors():
+            return self._read_withdrawals(self._recorder.rows(*self._select_withdrawals))
+
+    def record(self, stream: str, topic: str, received: Received) -> int:
+        """Stores an event that says what we did; returns its position."""
+        with self._database.errors():
+            stored = [self._mapper.stored(stream, 0, topic, received)]
+            (position,) = self.recorder.insert_events(stored) or ()
+        return position
+
+    @property
+    def _select_withdrawals(self) -> tuple[str, Sequence[Any]]:
+        select = (
+            f"SELECT notification_id, originator_version, {self._recorder.state} FROM stored_events "
+            "WHERE originator_id = ? ORDER BY originator_version"
+        )
+        return select, (withdrawals.STREAM,)
+
+    def _read_withdrawals(self, rows: Rows) -> Withdrawals:
+        self._withdrawals = found = self._withdrawals.read(rows, self.place)
+        return found
 
     def _value(self, statement: str, *values: Any) -> Any:
         with self._database.errors():
@@ -462,7 +532,7 @@ def _on_a_server(url: str) -> Database:
     except ImportError as error:
         raise UsageError(
             f"PostgreSQL needs a package that is not installed: {error.name}",
-            hint="pip install 'meeting-tracker[postgres]'",
+            hint="pip install '.[postgres]' in the directory of the source",
         ) from error
     return PostgreSQL(url)
 
