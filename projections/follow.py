@@ -327,7 +327,6 @@ class Views:
         for number, one in enumerate(found):
             one.number = delivery.position + number  # a number that no other finding of the stream has
         self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
-        self.readings[types.known(delivery), "unrouted"] += 1
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
@@ -363,10 +362,10 @@ class Views:
         }
         readings: Counter[tuple[str, str]] = Counter()
         if positions and not self._scratch:
-            for session in settled.values():
-                for place, judgement in session.readings().items():
-                    if place in positions:
-                        readings[positions[place], judgement.reading] += 1
+            read = {
+                place: one.reading for session in settled.values() for place, one in session.readings().items()
+            }
+            readings.update((name, read.get(place, "unrouted")) for place, name in positions.items())
         settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
