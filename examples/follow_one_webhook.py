@@ -1,7 +1,7 @@
 """One delivery from the line of a log to the status of its session, hop by hop.
 
 Shows what each stage hands to the next: the bytes of the line, the body that the envelope held, the
-delivery that it was parsed to, the event that was stored, what judging made of it, the rows that
+delivery that it was parsed to, the event that was stored, what it was judged to be, the rows that
 followed, and the status one can ask for. Everything it writes goes into a temporary directory.
 
     python examples/follow_one_webhook.py
@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 
 from projections.follow import Views
 from tracker import envelope
+from tracker.judging.assess import assess
+from tracker.judging.session import Observed
 from tracker.logs import Log
-from tracker.session import Session, judge
 from tracker.store import Tracker
 from tracker.webhook import Delivery, parse
 
@@ -37,7 +38,7 @@ def main() -> None:
     place = next(number for number, line in enumerate(lines) if FOLLOWED.encode() in line)
     with TemporaryDirectory() as data, Tracker.open(Path(data), create=True) as tracker:
         print(f"A {FOLLOWED}, line {place + 1} of {LOG.name}, from the log to the status.")
-        # What a delivery means depends on what was heard before it, so that is stored first.
+        # What a delivery means depends on what came before it, so that is stored first.
         tracker.append(list(deliveries(lines[:place])))
 
         hop(1, "a line of the log", "the bytes as somebody's log holds them")
@@ -66,15 +67,15 @@ def main() -> None:
         show("topic", stored.topic)
         show("state", stored.state.decode())
 
-        hop(5, "tracker.session.judge", "what it was, with all that was heard before")
-        session = Session(delivery.stream, delivery.session_id)
-        *before, newest = tracker.history(delivery.stream)
-        for earlier in before:
-            judge(session, earlier)
-        judgement = judge(session, newest)
+        hop(5, "tracker.judging: observe, then assess", "what it was, by all that has come")
+        observed = Observed(delivery.stream, delivery.session_id)
+        for one in tracker.history(delivery.stream):
+            observed.observe(one)
+        session = assess(observed)
+        judgement = session.readings()[position]
         show("reading", judgement.reading)
         show("state", f"{judgement.state_before} -> {judgement.state_after}")
-        show("findings", [finding.code for finding in judgement.findings] or "none")
+        show("findings", [found.code for found in session.findings if found.position == position] or "none")
 
         hop(6, "projections.follow.Views", "rows of views.db, which can be made anew")
         with Views.open(tracker) as views:

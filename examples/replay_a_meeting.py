@@ -1,8 +1,8 @@
-"""One meeting replayed from its log: no store, no read models, just the fold.
+"""One meeting replayed from its log: no store, no read models, just observing and assessing.
 
-Shows, delivery by delivery, what it was taken for, which state it found and left, and what it raised;
-then what remains when all deadlines up to the end of the log have passed. A finding can be taken
-back by a later delivery, so what is raised and what remains are not the same.
+Shows after each delivery what it is taken for by then, which state it found and left, and how the findings
+have changed: what is found now (+), and what no longer holds (-), because a later delivery made another
+explanation the likelier one. Then what is held at the end of the log.
 
     python examples/replay_a_meeting.py
     python examples/replay_a_meeting.py examples/bad_monday.jsonl 6b040798714b151adf6e5384
@@ -15,10 +15,11 @@ import textwrap
 from pathlib import Path
 
 from tracker import envelope
-from tracker.aggregate import Judgement
 from tracker.findings import Finding
+from tracker.judging.assess import assess
+from tracker.judging.session import Observed
+from tracker.judging.state import Judgement, Session
 from tracker.logs import Log
-from tracker.session import Session, judge, settle
 from tracker.webhook import Delivery, parse
 
 CLEAN = Path(__file__).with_name("clean_meeting.jsonl")
@@ -29,26 +30,38 @@ def main(log: str = str(CLEAN), session_id: str = "") -> None:
     deliveries = [parse(envelope.decode(line.text), line.number) for line in Log(log).lines()]
     # Without an id it is the session that the log speaks of first.
     session_id = session_id or next(one.session_id for one in deliveries if one.session_id) or ""
-    session = Session(session_id, session_id)
+    observed, before = Observed(session_id, session_id), dict[str, str]()
     print(columns("line", "received", "reading", "state", "what, and whose"))
     for delivery in deliveries:
         if delivery.stream == session_id:
-            judgement = judge(session, delivery)
-            print(row(session, delivery, judgement))
-            for finding in judgement.findings:
-                print(textwrap.indent(told(finding), " " * 6))
+            observed.observe(delivery)
+            session = assess(observed, delivery.received_at)
+            print(row(session, delivery))
+            before = show_changes(before, session)
 
     # What depends on silence is decided by the newest receive time, never by the clock of this machine.
     newest = max((one.received_at for one in deliveries if one.received_at), default=None)
-    settled = settle(session, newest)
-    print(f"\nAt the end of the log the session is {settled.state} ({settled.certainty}).")
-    findings = settled.all_findings()
-    print("Its findings:" if findings else "Nothing to reproach it with.")
-    for finding in findings:
-        print(textwrap.indent(told(finding), "  "))
+    session = assess(observed, newest)
+    print(f"\nAt the end of the log the session is {session.state} ({session.certainty}).")
+    print("Its findings:" if session.findings else "Nothing is found.")
+    for finding in session.findings:
+        print(wrapped(told(finding), "  "))
 
 
-def row(session: Session, delivery: Delivery, judgement: Judgement) -> str:
+def show_changes(before: dict[str, str], session: Session) -> dict[str, str]:
+    """Prints what is found now and was not, and the other way round; returns what is found now."""
+    now = {f"{one.code} {one.position}": told(one) for one in session.findings}
+    for name, text in before.items():
+        if name not in now:
+            print(wrapped(f"- {text}", " " * 6))
+    for name, text in now.items():
+        if name not in before:
+            print(wrapped(f"+ {text}", " " * 6))
+    return now
+
+
+def row(session: Session, delivery: Delivery) -> str:
+    judgement = session.readings().get(delivery.position, Judgement("unrouted"))
     at = delivery.received_at.strftime("%H:%M:%S") if delivery.received_at else "-"
     what, moved = delivery.type or "-", judgement.state_after or "-"
     if judgement.lifecycle is not None:
@@ -65,8 +78,12 @@ def columns(line: str, received: str, reading: str, state: str, what: str) -> st
 
 
 def told(finding: Finding) -> str:
-    text = f"{finding.code} {finding.severity}, {finding.verdict}: {finding.message}"
-    return textwrap.fill(text, WIDTH - 6, subsequent_indent=" " * 5, break_on_hyphens=False)
+    return f"{finding.code} {finding.severity}, {finding.verdict}: {finding.message}"
+
+
+def wrapped(text: str, indent: str) -> str:
+    more = f"{indent}     "
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=more, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

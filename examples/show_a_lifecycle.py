@@ -10,13 +10,15 @@ declaration.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from add_a_lifecycle import LIFECYCLE
 
 from projections.diagrams import mermaid
+from projections.status import timeline
 from tracker.lifecycles import REGISTRY, Registry
-from tracker.session import Session, judge, settle
-from tracker.webhook import parse
+from tracker.rules import Rules
+from tracker.webhook import Delivery, parse
 
 SESSION, FIRST, SECOND = "613731342f27f56e4fc4b6d0", "665fcf7f2abe9a2807e42701", "665fcf7f2abe9a2807e42702"
 FILE = f"/encoded/videos/{FIRST}.mp4"
@@ -42,16 +44,22 @@ def main() -> None:
 
 
 def replay(registry: Registry) -> None:
-    session = Session(SESSION, SESSION)
+    moments, sessions = timeline(deliveries(registry), Rules())
+    for one in moments:
+        judgement = one.judgement
+        whose = "".join(value[-2:] for _, value in judgement.key)
+        moved = f"{judgement.state_before or '-'} -> {judgement.state_after or '-'}"
+        print(f"{one.delivery.position}  {one.delivery.topic:<28}  {whose:<2}  {judgement.reading:<8}  {moved}")
+    for session in sessions:
+        for finding in session.findings:
+            print(f"   {finding.code} {finding.severity}: {finding.message}")
+
+
+def deliveries(registry: Registry) -> Iterator[Delivery]:
     for position, (webhook_type, more) in enumerate(WEBHOOKS, start=1):
         data = {"meetingId": "jvsg-8rjn-j304", "sessionId": SESSION, **more}
         body = json.dumps({"webhookType": webhook_type, "data": data}).encode()
-        judgement = judge(session, parse(body, position, registry))
-        whose = "".join(value[-2:] for _, value in judgement.key)
-        moved = f"{judgement.state_before or '-'} -> {judgement.state_after or '-'}"
-        print(f"{position}  {webhook_type:<28}  {whose:<2}  {judgement.reading:<8}  {moved}")
-    for finding in settle(session, None).all_findings():
-        print(f"   {finding.code} {finding.severity}: {finding.message}")
+        yield parse(body, position, registry)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,31 @@
-"""Which windows a log suggests: how long redeliveries, steps and late deliveries really take in it.
+"""Which windows a log suggests, and what the judging learns of it by itself: its delay profile and its lateness.
 
 Each delivery is compared with what was heard of the same thing before. What a measure counts is chosen
 so that the judging cannot have decided it: a copy counts towards ``redelivery`` where it can be nothing
 else, because it is of the session itself or brings a file or url. Memory holds the sessions heard of
 last; everything else is counts.
+
+The delay profile is the judging's own (``tracker.judging.log``): how old the copies are that cannot be
+anything else, and how probable it is that an equal webhook of that age is one too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import attrs
 
-from projections.histogram import Histogram
-from tracker.aggregate import delay
+from projections.histogram import EDGES, Histogram
+from tracker.judging import words
+from tracker.judging.log import ENOUGH as ENOUGH_BODIES
+from tracker.judging.log import ENOUGH_STEPS, SECOND, Habits, LogView, Traffic, bin_end, view_of
+from tracker.judging.sessions import Sessions
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
-from tracker.webhook import Delivery, canonical
+from tracker.webhook import UNROUTED, Delivery, canonical
 
 MEMORY = 20_000
 """Sessions whose deliveries are compared; the one heard of last is forgotten last."""
@@ -33,7 +40,8 @@ OVERTAKEN = "how late an overtaken left came"
 AFTER_END = "how long after the session's end"
 MEASURES = (EQUAL, COPIES, JOINED_AGAIN, LATE, OVERTAKEN, AFTER_END)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SWEEP = 1000
+"""Deliveries after which is looked whether memory holds too many sessions."""
 _HUMAN = [
     *(timedelta(seconds=number) for number in (1, 2, 3, 5, 10, 15, 20, 30, 45)),
     *(timedelta(minutes=number) for number in (1, 2, 3, 5, 10, 15, 20, 30, 45)),
@@ -42,7 +50,8 @@ _HUMAN = [
 
 
 def duration(seconds: float) -> str:
-    return delay(_EPOCH, _EPOCH + timedelta(seconds=seconds))
+    """``"3.5 s"``, ``"1 min"``, ``"1 h 5 min"``."""
+    return words.duration(round(seconds * SECOND))
 
 
 @attrs.frozen
@@ -112,6 +121,103 @@ class _Heard:
     things: dict[Any, _Thing] = attrs.field(factory=dict)
 
 
+@attrs.frozen
+class Ages:
+    """Equal webhooks of some age, which is between two ends (seconds; the last has none).
+
+    Attributes:
+        certain: Those that can come only once, and so are copies.
+        doubtful: Those that may be another run's.
+        probability: How probable it is that one of the doubtful is a copy; ``None`` where there are none.
+    """
+
+    begin: float
+    end: float | None
+    certain: int
+    doubtful: int
+    probability: float | None
+
+
+@attrs.frozen
+class Profile:
+    """What the judging learns of a log.
+
+    Attributes:
+        bodies: Webhooks that can come only once, without their copies.
+        copies: How often one of them came again.
+        enough: Whether they are enough for the profile to be used.
+        ages: By age.
+        steps: Steps that came, in order or not.
+        overtaken: Those that came after one that follows them.
+        lateness: How late a step may be without a higher price; ``None`` where too little is known.
+    """
+
+    bodies: int
+    copies: int
+    enough: bool
+    ages: tuple[Ages, ...]
+    steps: int
+    overtaken: int
+    lateness: timedelta | None
+
+    @property
+    def lacks(self) -> str:
+        """What is missing before the profile is used; empty where nothing is."""
+        return "" if self.enough else f"{self.bodies:,} of {ENOUGH_BODIES:,} webhooks that can come only once"
+
+    @property
+    def lacks_steps(self) -> str:
+        """What is missing before the lateness is learned; empty where nothing is."""
+        return "" if self.lateness is not None else f"{self.steps:,} of {ENOUGH_STEPS:,} steps"
+
+
+def profile(log: LogView) -> Profile:
+    """What a log says of its copies and of late steps."""
+    habits = log.habits
+    late = log.profile.late
+    overtaken = sum(habits.overtaken.values())
+    return Profile(
+        habits.bodies,
+        sum(habits.copies.values()),
+        log.has_profile,
+        tuple(_ages(log)),
+        habits.steps + overtaken,
+        overtaken,
+        None if late is None else timedelta(microseconds=late),
+    )
+
+
+def _ages(log: LogView) -> Iterator[Ages]:
+    """By the ranges that people know; those without a webhook are left out."""
+    copies, doubtful = log.habits.copies, log.habits.doubtful
+    for begin, end in pairwise((0.0, *EDGES, None)):
+        places = [place for place in copies.keys() | doubtful.keys() if _within(place, begin, end)]
+        certain = sum(copies.get(place, 0) for place in places)
+        unsure = sum(doubtful.get(place, 0) for place in places)
+        if places:
+            yield Ages(begin or 0.0, end, certain, unsure, _probability(log, places) if unsure else None)
+
+
+def _within(place: int, begin: float | None, end: float | None) -> bool:
+    middle = _middle(place)
+    return (begin or 0.0) <= middle and (end is None or middle < end)
+
+
+def _middle(place: int) -> float:
+    """The middle of an age's bin, in seconds."""
+    return (bin_end(place) + (bin_end(place - 1) if place else 0.0)) / 2
+
+
+def _probability(log: LogView, places: Iterable[int]) -> float:
+    """That a doubtful webhook of these ages is a copy that came alone, on the average."""
+    counts = {place: log.habits.doubtful.get(place, 0) for place in places}
+    shares = [
+        count * log.profile.share_of_age(int(_middle(place) * SECOND), with_others=False)
+        for place, count in counts.items()
+    ]
+    return sum(shares) / sum(counts.values())
+
+
 @attrs.define
 class Calibration:
     """What was measured. ``steps`` has the time in a state that has a limit, by its rule and where."""
@@ -121,12 +227,22 @@ class Calibration:
     steps: dict[tuple[str, str], Histogram] = attrs.field(factory=dict)
     deliveries: int = 0
     timed: int = 0
+    habits: Habits = attrs.field(factory=Habits)
     _sessions: dict[str, _Heard] = attrs.field(factory=dict)
+    _observed: Sessions = attrs.field(init=False)
+
+    @_observed.default
+    def _observing(self) -> Sessions:
+        return Sessions(self.rules, habits=self.habits)
 
     def measure(self, deliveries: Iterable[Delivery]) -> None:
         """Compares deliveries, in their order, with those before; what has no receive time tells nothing."""
         for delivery in deliveries:
             self.deliveries += 1
+            if not delivery.stream.startswith(UNROUTED):
+                self._observed.observe(delivery)
+            if self.deliveries % SWEEP == 0:
+                self._observed.keep(MEMORY)
             if delivery.received_at is not None:
                 self.timed += 1
                 if delivery.lifecycle is not None and delivery.step is not None:
@@ -223,6 +339,10 @@ class Calibration:
                 self.measures[LATE].add(at - later[0])
         if session.ended and step.closes and lifecycle.open_at_end and not thing.outlives:
             self.measures[AFTER_END].add(at - session.ended)
+
+    def profile(self) -> Profile:
+        """What the judging learns of this log."""
+        return profile(view_of(self.habits, Traffic()))
 
     def suggestions(self) -> list[Suggestion]:
         """A suggestion for each window that can be measured."""

@@ -914,28 +914,37 @@ def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> t
     return found, total
 
 
-@tracker.command(short_help="What a code means, or what went wrong in a session.")
+@tracker.command(short_help="What a code means, or why a session is judged so.")
 @click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
-@click.option("--as-of", type=Time(), help="The story as it could be told then, as 2026-11-23T14:50Z.")
-@click.option("--at", type=click.IntRange(min=1), help="The story right after this position.")
+@click.option("--as-of", type=Time(), help="As it was known then, as 2026-11-23T14:50Z.")
+@click.option("--at", type=click.IntRange(min=1), help="As it was known right after this position.")
+@click.option("--prices", is_flag=True, help="What each assumption costs.")
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @with_store
 def explain(
     subject: str | None,
     as_of: datetime | None,
     at: int | None,
+    prices: bool,
     format: str,
+    as_json: bool,
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """What a finding's CODE (or slug) means, or what went wrong in a SESSION; without either, all codes.
+    """What a finding's CODE (or slug) means, or why a SESSION is judged as it is; without either, all codes.
 
-    The story of a session is told in faults of its delivery: a webhook came late, came twice or was
-    lost. Each is proved by judging the session again as it would have been without.
+    Of a session: what most likely happened, what had to be assumed for that and what it costs (as the
+    negative logarithm of how likely it is), what else may have happened, and how probable that is.
     """
+    format = "json" if as_json else format
     settings = Settings(data, config)
     entry = _code(subject) if subject is not None else None
-    if subject is not None and entry is None:
+    if prices:
+        if subject is not None or as_of is not None or at is not None:
+            raise UsageError("--prices shows the whole table", hint="leave out the other arguments")
+        _explain_prices(settings, format)
+    elif subject is not None and entry is None:
         _explain_session(settings, subject, as_of, at, format)
     elif as_of is not None or at is not None:
         raise UsageError("a code has no past", place=subject or "", hint="--as-of and --at are for a session")
@@ -963,11 +972,11 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 def _explain_session(
     settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
 ) -> None:
+    from projections.explain import explain as explained
+    from projections.explain import values
     from projections.reports import data as machine
-    from projections.reports import story as report
+    from projections.reports import explain as report
     from projections.reports import text
-    from projections.story import tell
-    from projections.story.words import values
 
     _one_past(as_of, at)
     try:
@@ -976,19 +985,31 @@ def _explain_session(
             heard = _heard(store, session, known_until, at)
             if not heard:
                 raise _no_such_subject(views, store, session)
-
-            def told(one: Session) -> Session:
-                return views.told(one, at=at, as_of=as_of)
-
-            tale = tell(heard, settings.rules, known_until, told)
+            moment = as_of if at is None else heard[-1].received_at
+            log = views.log_view().known_by(at, as_of)
+            completed = partial(views.completed, moment=moment)
+            found = explained(heard, settings.rules, known_until, log, completed)
     except StoreMissingError as error:
         hint = _near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
         raise NotFoundError("no such code", place=session, hint=hint) from error
-    assert tale is not None
+    assert found is not None
     if format == "json":
-        _write([machine.document(values(tale))])
+        _write([machine.document(values(found))])
     else:
-        report.story(text.console(sys.stdout), tale)
+        report.explanation(text.console(sys.stdout), found)
+
+
+def _explain_prices(settings: Settings, format: str) -> None:
+    from projections.explain import price_table
+    from projections.reports import data as machine
+    from projections.reports import explain as report
+    from projections.reports import text
+
+    table = price_table(settings.rules)
+    if format == "json":
+        _write([machine.document(table)])
+    else:
+        report.prices(text.console(sys.stdout), table)
 
 
 def _heard(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:

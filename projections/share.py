@@ -254,4 +254,7 @@ _FACTS = (
     "idle",
     "types",
     "active",
+    "once",
+    "ages",
+    "doubled",
 )

@@ -74,6 +74,16 @@ def doubt(confidence: float) -> str:
     return "" if confidence >= SURE else f"confidence {int(100 * confidence)} %"
 
 
+def not_over(session: Session) -> Iterator[str]:
+    """What is open although the session has ended, in words: nobody can say yet that it is fine."""
+    if session.state not in ("ended", "presumed-ended"):
+        return
+    for aggregate, run in session.open_runs():
+        name = "" if aggregate.name == aggregate.lifecycle.name else f" {aggregate.name}"
+        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.visits else ""
+        yield f"{aggregate.lifecycle.name}{name}{number} was {run.state} when the session ended"
+
+
 @attrs.frozen
 class Moment:
     """One delivery of a timeline.
@@ -144,8 +154,8 @@ def moment(one: Moment) -> Values:
         "key": dict(one.judgement.key),
         "run": one.judgement.run,
         "reading": one.judgement.reading,
-        "state_before": one.judgement.state_before,
-        "state_after": one.judgement.state_after,
+        "state_before": one.judgement.state_before or None,
+        "state_after": one.judgement.state_after or None,
         "findings": [found.code for found in one.findings],
     }
 

@@ -13,13 +13,15 @@ Session ``S`` and meeting ``M`` are meant unless a line says otherwise.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 
+from projections.audit import audit
 from tracker.envelope import Received
-from tracker.findings import SEVERITIES
+from tracker.findings import SEVERITIES, Finding
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Judgement, Session
 from tracker.lifecycles import REGISTRY
@@ -95,6 +97,19 @@ def judged(*lines: str) -> list[Judgement]:
 
 def readings(*lines: str) -> list[str]:
     return [judgement.reading for judgement in judged(*lines)]
+
+
+def audited(
+    *lines: str, as_of: str | None = None, rules: Rules = RULES, sources: Sequence[str] = ()
+) -> tuple[list[Finding], list[Session]]:
+    """What an audit of a log finds in it, and its sessions as they stand when it ends. A line may name its own
+    session (``sessionId=a``); ``sources`` are the files that the lines come from."""
+    sessions: list[Session] = []
+    heard = deliveries(*lines)
+    for one, source in zip(heard, sources, strict=False):
+        one.received.source = f"{source}:{one.position}"
+    result = audit(heard, rules, moment(as_of) if as_of else None, sessions.append)
+    return list(result.findings), sessions
 
 
 def findings(session: Session, at_least: str = "info") -> dict[str, str]:

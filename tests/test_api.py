@@ -186,17 +186,19 @@ def test_findings_are_those_of_the_sessions_filtered(monday, query, wanted):
     assert [one["position"] for one in found] == sorted((one["position"] for one in found), reverse=True)
 
 
-def test_what_was_taken_back_is_told_only_where_it_is_asked_for(server):
+def test_what_a_later_delivery_explained_is_not_found(server):
     server.post("session-started", sessionId="s", meetingId="m")
     server.post("recording-started", sessionId="s", meetingId="m")
     server.post("recording-starting", sessionId="s", meetingId="m")
     server.caught_up()
-    codes = [
-        [one["code"] for one in server.get(f"/api/findings?{query}")["items"]]
-        for query in ("", "verdict=retracted")
-    ]
+    assert [one["code"] for one in server.get("/api/findings")["items"]] == ["D102"]
 
-    assert codes == [["D102"], ["S201"]]
+
+def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do(monday):
+    found = monday.get("/api/findings?limit=1000")["items"]
+    assert all(0 < one["confidence"] <= 1 for one in found)
+    assert all(one["advice"] == CATALOGUE[one["code"]].advice for one in found)
+    assert all(isinstance(one["alternatives"], list) for one in found)
 
 
 # Events
@@ -427,7 +429,7 @@ def test_a_change_is_told_with_the_state_of_its_session(server):
     with server.stream() as stream:
         stream.readline()
         server.post("session-started", sessionId="s", meetingId="m")
-        position = server.post("session-started", sessionId="s", meetingId="other")
+        position = server.post("participant-joined", sessionId="s", meetingId="other", participantId="p")
         until_told = []
         while not until_told or until_told[-1][0] < position:
             until_told += events(stream, 1)
@@ -467,7 +469,7 @@ def test_what_time_alone_decides_is_told_also_to_who_was_away_meanwhile(server, 
     server.caught_up()
     with server.stream() as stream:
         stream.readline()
-        server.now += timedelta(days=1)
+        server.now += timedelta(days=2)
         ((last, event),) = events(stream, 1)
     with server.stream(last_event_id=str(last)) as again:
         ((_, repeated),) = events(again, 1)

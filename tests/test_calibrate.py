@@ -103,6 +103,30 @@ def test_memory_holds_a_bounded_number_of_sessions(monkeypatch):
     assert len(found._sessions) == 3
 
 
+def test_the_delay_profile_says_how_old_copies_are_and_how_probable_one_is():
+    again = [f"{at} recording-starting sessionId=s{at}" for at in range(2000, 2010)]
+    learned = measured(*copies(400, 90), *again, *(line.replace("20", "29", 1) for line in again)).profile()
+    assert (learned.bodies, learned.copies, learned.enough, learned.lacks) == (400, 400, True, "")
+    (one,) = [one for one in learned.ages if one.certain]
+    assert (one.begin, one.end, one.certain, one.doubtful) == (60, 120, 400, 0)
+
+
+def test_what_is_too_little_for_a_profile_is_said():
+    learned = measured(*copies(3, 90)).profile()
+    assert (learned.enough, learned.lacks) == (False, "3 of 300 webhooks that can come only once")
+    assert (learned.lateness, learned.lacks_steps) == (None, "0 of 1,000 steps")
+
+
+def test_how_late_steps_are_is_learned():
+    lines = []
+    for at in range(0, 12_000, 10):
+        steps = ("starting", "started") if at % 1000 else ("started", "starting")
+        lines += [f"{at + late} recording-{step} sessionId=s{at}" for late, step in enumerate(steps)]
+    learned = measured(*lines).profile()
+    assert (learned.steps, learned.overtaken) == (1200, 12)
+    assert timedelta(0) < learned.lateness < timedelta(minutes=1)
+
+
 @pytest.fixture
 def tracker(tmp_path, monkeypatch):
     def call(*arguments):

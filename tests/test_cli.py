@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from projections.status import status as values_of
+from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
-from tracker.session import fold, settle
 from tracker.store import Tracker
 
 ROOT = Path(__file__).parents[1]
@@ -97,8 +97,8 @@ def test_an_audit_of_the_log_says_what_an_audit_of_the_store_says(monday):
 
 def test_an_audit_prints_findings_with_the_promised_names(run):
     names = (
-        "code slug severity verdict session_id meeting_id lifecycle key run position evidence at "
-        "state_before state_after expected message cause"
+        "code slug severity verdict confidence session_id meeting_id lifecycle key run position evidence at "
+        "state_before state_after expected message advice alternatives cause"
     )
     found = ndjson(run("audit", MONDAY, "--format", "ndjson"))
     assert {tuple(finding) for finding in found} == {tuple(names.split())}
@@ -144,6 +144,7 @@ def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(mon
         (1, "lost", "inferred"),
         (2, "stopped", "sure"),
     ]
+    assert tuple(recording["runs"][0]) == ("run", "state", "certainty", "steps", "data", "files")
     assert tuple(recording["runs"][0]["steps"][0]) == ("step", "at", "position", "inferred")
 
 
@@ -153,14 +154,38 @@ def test_a_status_of_the_past_is_the_fold_of_the_prefix(monday, tmp_path):
         heard = list(store.history(RESTARTED))
     for count in (1, len(heard) // 2, len(heard)):
         prefix = heard[:count]
-        session = fold(prefix)
-        expected = values_of(settle(session, prefix[-1].received_at))
+        expected = values_of(assess_all(prefix, prefix[-1].received_at))
         last = prefix[-1]
         at = json.loads(monday("status", RESTARTED, "--json", "--at", last.position).stdout)
         as_of = json.loads(
             monday("status", RESTARTED, "--json", "--as-of", last.received_at.isoformat()).stdout
         )
         assert (at, as_of) == (expected, expected)
+
+
+def test_an_explanation_says_what_is_held_and_what_else_may_have_happened(monday):
+    told = monday("explain", RESTARTED).stdout.decode()
+    explained = json.loads(monday("explain", RESTARTED, "--json").stdout)
+    (one,) = [each for each in explained["aggregates"] if each["lifecycle"] == "recording"]
+    assert [found["code"] for found in one["findings"]] == ["S207"]
+    assert one["held"]["probability"] <= one["findings"][0]["confidence"] < 0.95
+    assert (one["alternatives"][0]["price"] > one["held"]["price"], len(one["held"]["runs"])) == (True, 2)
+    assert one["counterfactual"] in told
+    assert (
+        monday("explain", RESTARTED, "--format", "json").stdout == monday("explain", RESTARTED, "--json").stdout
+    )
+
+
+def test_an_explanation_of_the_past_knows_nothing_of_what_came_later(monday):
+    explained = json.loads(monday("explain", RESTARTED, "--json", "--at", "74").stdout)
+    assert explained["aggregates"] == []
+
+
+def test_the_price_table_is_shown_as_it_is_in_force(run, tmp_path):
+    (tmp_path / "tracker.toml").write_text("[prices]\nS207 = 3\n")
+    rows = {row["name"]: row for row in json.loads(run("explain", "--prices", "--format", "json").stdout)}
+    assert (rows["S207"]["price"], rows["S207"]["catalogue"], rows["S201"]["price"]) == (3.0, 8, 5)
+    assert "the end of a run was lost, or it hung" in run("explain", "--prices").stdout.decode()
 
 
 def test_a_timeline_has_the_promised_names(monday):
@@ -176,7 +201,7 @@ def test_a_timeline_has_the_promised_names(monday):
         (["--finding", "S207"], [RESTARTED]),
         (["--finding", "restarted-without-stop"], [RESTARTED]),
         (["--meeting", "h8sd-4kzo-y1fw"], [RESTARTED]),
-        (["--live"], []),
+        (["--live"], ["6b03c940d6909d4585e48b7f"]),
         (["--since", "2026-11-24T00:00:00Z"], []),
     ],
 )
@@ -331,6 +356,7 @@ def _other_program(data):
         (["frobnicate"], "No such command"),
         (["ingest"], "Missing argument"),
         (["explain", "S27"], "no such code"),
+        (["explain", "S207", "--prices"], "--prices shows the whole table"),
         (["lifecycles", "recordings"], "no such lifecycle"),
         (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
         (["sessions", "--since", "yesterday"], "is no time"),

@@ -17,9 +17,10 @@ import projections.cli
 import tracker
 from tracker import envelope
 from tracker.findings import CATALOGUE
+from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Log
-from tracker.session import Session, judge, settle
+from tracker.rules import Rules
 from tracker.webhook import Delivery, parse
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +32,7 @@ SWAPPED = "6b040798714b151adf6e5384"
 LOGS = {
     "clean_meeting.jsonl": {"6b040090f552cc5023d8319a": []},
     BAD_MONDAY: {
-        "6b03c940d6909d4585e48b7f": ["T304"],  # never ended
+        "6b03c940d6909d4585e48b7f": ["T307"],  # never ended
         "6b03f280cd4d87cd1c32b3c4": [],  # clean
         "6b03f988e30161ed0c74f1cb": ["S202"],  # recording-started lost
         "6b04009026e12da4cad8c06d": [],  # redelivered
@@ -63,7 +64,7 @@ TENTH = (
     "composite-recording-stopped       unrouted  - -> -\n",
     "composite-recording-stopped   01  advanced  stopping -> stopped\n",
     "composite-recording-failed    02  advanced  starting -> failed\n",
-    "S210 warning: composite-recording failed while starting\n",
+    "S210 error: composite-recording failed while starting: no source to compose\n",
     "stateDiagram-v2",
     "at_stopping --> at_stopped : composite-recording-stopped\n",
 )
@@ -73,7 +74,7 @@ PROGRAMS = {
     "follow_one_webhook.py": (
         "A recording-started, line 7 of clean_meeting.jsonl",
         *("tracker.envelope.decode", "tracker.webhook.parse", "tracker.store.Tracker.append"),
-        *("tracker.session.judge", "projections.follow.Views", "tracker.store.Tracker.status"),
+        *("tracker.judging: observe, then assess", "projections.follow.Views", "tracker.store.Tracker.status"),
         "source         clean_meeting.jsonl:7",
         "lifecycle      recording, step started",
         "position       7\n   version        6 in the stream 6b040090f552cc5023d8319a",
@@ -83,8 +84,8 @@ PROGRAMS = {
     ),
     "replay_a_meeting.py": (
         "   6 09:03:10  advanced      - -> starting        recording-starting\n",
-        "  14 09:48:05  new-run       out -> in            participant-joined Mei #2\n",
-        "the session is ended (sure).\nNothing to reproach it with.\n",
+        "  14 09:48:05  new-run       - -> in              participant-joined Mei #2\n",
+        "the session is ended (sure).\nNothing is found.\n",
     ),
     "add_a_lifecycle.py": TENTH,
     "show_a_lifecycle.py": TENTH,
@@ -100,17 +101,14 @@ def deliveries(name: str) -> Iterator[Delivery]:
 
 
 def standing(name: str) -> dict[str, list[str]]:
-    """Stream -> codes that are not retracted when the log ends; a resource only where it has some."""
-    sessions: dict[str, Session] = {}
-    newest = None
+    """Stream -> codes of what is found when the log ends; a resource only where it has some."""
+    sessions, newest = Sessions(Rules()), None
     for delivery in deliveries(name):
-        judge(sessions.setdefault(delivery.stream, Session(delivery.stream, delivery.session_id)), delivery)
+        sessions.observe(delivery)
         newest = max(filter(None, (newest, delivery.received_at)), default=None)
     found = {
-        stream: sorted(
-            finding.code for finding in settle(session, newest).all_findings() if finding.verdict != "retracted"
-        )
-        for stream, session in sessions.items()
+        session.stream: sorted(finding.code for finding in session.findings)
+        for session in sessions.all_assessed(newest)
     }
     return {stream: codes for stream, codes in found.items() if codes or not stream.startswith("resource:")}
 
@@ -171,10 +169,13 @@ def test_a_log_has_the_findings_it_is_meant_to_have_and_no_more(name):
 
 @pytest.mark.parametrize("session", HARMLESS)
 def test_what_is_no_fault_is_read_as_what_it_is(session):
-    folded = Session(session, session)
-    of_session = [delivery for delivery in deliveries(BAD_MONDAY) if delivery.stream == session]
-    readings = [judge(folded, delivery).reading for delivery in of_session]
-    assert HARMLESS[session] == [one for one in readings if one not in ("advanced", "new-run")]
+    sessions = Sessions(Rules())
+    for delivery in deliveries(BAD_MONDAY):
+        if delivery.stream == session:
+            sessions.observe(delivery)
+    readings = sorted(sessions.assessed(session, None).readings().items())
+    found = [one.reading for _, one in readings if one.reading not in ("advanced", "new-run")]
+    assert found == HARMLESS[session]
 
 
 @pytest.mark.parametrize("name", ["clean_meeting.jsonl", BAD_MONDAY])
@@ -231,10 +232,10 @@ def test_a_program_prints_no_line_that_is_wider_than_a_terminal(name):
     assert [line for line in run(EXAMPLES / name).splitlines() if len(line) > 80] == []
 
 
-def test_a_replay_shows_a_finding_raised_and_taken_back():
+def test_a_replay_shows_what_is_found_and_what_no_longer_holds():
     output = run(EXAMPLES / "replay_a_meeting.py", EXAMPLES / BAD_MONDAY, SWAPPED)
-    assert "S201 warning, provisional: recording-started came without" in output
-    assert "S201 warning, retracted: recording-started came without" in output
+    assert "+ S201 warning, provisional: recording-started came without" in output
+    assert "- S201 warning, provisional: recording-started came without" in output
 
 
 INSTALLED = """

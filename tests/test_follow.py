@@ -490,9 +490,7 @@ def told(store, rules=None):
     """The findings of the read models."""
     columns = "code, session_id, meeting_id, position, message, severity, at, evidence, cause, run, lifecycle"
     with closing(sqlite3.connect(live(store))) as db:
-        found = db.execute(
-            f"SELECT verdict, {columns} FROM findings"
-        )
+        found = db.execute(f"SELECT verdict, {columns} FROM findings")
         return sorted(found, key=repr)
 
 

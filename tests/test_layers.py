@@ -63,7 +63,7 @@ LAYERS = {
         "progress": {"rich"},
         "follow": {"attrs", "msgspec", "sqlite_utils"},
         "status": {"attrs"},
-        "story": {"attrs", "msgspec"},
+        "explain": {"attrs", "msgspec"},
         "found": {"attrs", "msgspec"},
         "share": {"attrs", "msgspec"},
         "audit": {"attrs"},

@@ -137,10 +137,51 @@ def test_no_way_leads_past_an_end():
 
 
 def test_a_run_may_begin_again_only_where_the_row_of_its_end_has_a_start():
-    final = door(table=rows(("closed", ())))
-    assert door().reopens("closed")
-    assert not final.reopens("closed")
-    assert (door().reopens("lost"), final.reopens("lost")) == (True, False)
+    assert door().restarts
+    assert not door(table=rows(("closed", ()))).restarts
+
+
+def test_visits_follow_each_other_and_do_not_restart():
+    assert not door(visits=True, key=("id",)).restarts
+
+
+def test_an_id_that_may_be_sent_names_one_run_where_it_was():
+    identified = door(key=("kind",), optional_key=("id",))
+    assert identified.is_identified((("kind", "front"), ("id", "a")))
+    assert not identified.is_identified((("kind", "front"),))
+
+
+def test_a_state_is_a_stopping_one_where_nothing_but_an_end_may_follow():
+    assert door().is_stopping("opened")
+    assert not door().is_stopping(ABSENT)
+
+
+def test_what_can_have_its_value_only_once_is_known_by_its_sent_name():
+    assert door(artefacts=("id",), times=("kind",)).evident == ("id", "kind")
+
+
+@pytest.mark.parametrize(
+    ("after", "adds"),
+    [
+        (b'{"id": "a", "kind": "b"}', True),
+        (b'{"id": "a"}', False),
+        (b'{"kind": "b"}', False),
+        (b'{"id": "c", "kind": "b"}', False),
+    ],
+)
+def test_a_step_adds_to_an_earlier_report_of_it_when_it_says_all_that_and_more(after, adds):
+    assert door().adds(b'{"id": "a"}', after) is adds
+
+
+def test_what_had_been_null_may_be_added():
+    assert door().adds(b'{"id": null}', b'{"id": "a"}')
+
+
+def test_a_run_says_in_its_data_that_it_outlives_the_session():
+    lasting = door(outlives={"kind": "post"})
+    assert lasting.says_it_outlives(b'{"kind": "post"}')
+    assert not lasting.says_it_outlives(b'{"kind": "realtime"}')
+    assert not door().says_it_outlives(b'{"kind": "post"}')
 
 
 def test_a_step_reports_its_own_name_unless_it_says_otherwise():

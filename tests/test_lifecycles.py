@@ -9,10 +9,11 @@ from story import NOON, standing
 
 from tracker.envelope import Received
 from tracker.findings import CATALOGUE
+from tracker.judging.assess import assess_all
+from tracker.judging.prices import PRICES
 from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
 from tracker.lifecycles import REGISTRY, Registry
-from tracker.rules import Rules
-from tracker.session import Session, judge
+from tracker.rules import WINDOWS
 from tracker.webhook import camel_case, parse
 
 MEDIA = ("starting", "started", "stopping", "stopped", "failed")
@@ -30,6 +31,7 @@ PAYLOADS = [
     for line in (Path(__file__).parent / "data/payloads.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=list(REGISTRY))
+ASSUMED = ("skipped", "missed", "orphan", "restarted", "overdue")
 CODES = ("skipped", "missed", "orphan", "repeated", "conflict", "restarted", "outcome", "overdue")
 
 
@@ -117,8 +119,14 @@ def test_its_codes_are_in_the_catalogue_and_its_limits_are_rules(lifecycle):
     codes = {getattr(step, role) for step in lifecycle.steps for role in CODES}
     codes |= {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
     assert codes - {""} - CATALOGUE.keys() == set()
-    rules = {field.name for field in attrs.fields(Rules)}
-    assert {step.limit for step in lifecycle.steps} - {""} - rules == set()
+    assert {step.limit for step in lifecycle.steps} - {""} - WINDOWS == set()
+
+
+@every_lifecycle
+def test_what_a_run_of_it_may_have_to_assume_has_a_price(lifecycle):
+    assumed = {getattr(step, role) for step in lifecycle.steps for role in ASSUMED}
+    assumed |= {lifecycle.after_end, lifecycle.open_at_end}
+    assert assumed - {""} - PRICES.keys() == set()
 
 
 @every_lifecycle
@@ -126,16 +134,19 @@ def test_every_payload_field_may_be_absent(lifecycle):
     assert all(field.default is None for field in attrs.fields(lifecycle.payload))
 
 
-def test_a_legal_path_only_advances_and_is_reproached_with_nothing_but_a_bad_outcome(lifecycle, walk):
-    session, readings = Session("S", "S"), []
+def test_a_legal_path_only_advances_and_nothing_is_found_but_a_bad_outcome(lifecycle, walk):
     frame = next(found for found in REGISTRY.values() if found.frame)
     legal = [(lifecycle, lifecycle.by_name[name]) for name in walk]
     before = [] if lifecycle.frame else [(frame, frame.by_name[name]) for name in frame.starts]
-    for position, (owner, step) in enumerate(before + legal):
-        delivery = parse(Received(told_of(owner, step), NOON), position)
-        readings.append(judge(session, delivery).reading)
+    came = [
+        parse(Received(told_of(owner, step), NOON), position)
+        for position, (owner, step) in enumerate(before + legal, 1)
+        if owner is lifecycle or not lifecycle.stream
+    ]
+    session = assess_all(came)
+    readings = [reading.reading for reading in session.readings().values()]
+    assert readings == ["advanced"] * len(came)
     outcomes = {step.outcome for _, step in legal} | {step.missed for step in lifecycle.steps}
-    assert readings == ["advanced"] * len(readings)
     assert set(standing(session, "warning")) - outcomes == set()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tracker.errors import RulesError
 from tracker.findings import CATALOGUE
+from tracker.judging.prices import PRICES, by_age, by_delay
 from tracker.rules import WINDOWS, Config, Rules, load_config
 
 DURATIONS = sorted(WINDOWS)
@@ -85,6 +86,13 @@ def test_what_is_no_duration_is_refused_and_named(rules_of, written):
         ('[rules.severity]\nS230 = "info"', "no code 'S230'", "did you mean S2"),
         ('[rules.severity]\nS203 = "fatal"', "severity of S203 is 'fatal'", "choose info, warning, error"),
         ("[rules.severity]\nS203 = []", "severity of S203 is []", "choose info, warning, error"),
+        ("prices = 3", "prices is no table", "write [prices]"),
+        ("[prices]\nS270 = 3", "no price 'S270'", "did you mean S2"),
+        ("[prices]\nS207 = 101", "the price of S207 is 101", "a number from 0 to 100"),
+        ("[prices]\nS207 = -1", "the price of S207 is -1", "a number from 0 to 100"),
+        ("[prices]\nS207 = nan", "the price of S207 is nan", "a number from 0 to 100"),
+        ("[prices]\nS207 = true", "the price of S207 is True", "a number from 0 to 100"),
+        ('[prices]\nS207 = "8"', "the price of S207 is '8'", "a number from 0 to 100"),
     ],
 )
 def test_a_rules_file_that_is_none_says_what_is_wrong_and_what_to_do(rules_of, text, message, hint):
@@ -115,11 +123,37 @@ def test_a_severity_is_the_catalogue_s_unless_a_rule_says_otherwise(rules_of):
     assert rules.severity_of("S204") == CATALOGUE["S204"].severity
 
 
+@pytest.mark.parametrize("name", PRICES)
+def test_a_price_is_that_of_the_table_unless_a_rule_says_otherwise(rules_of, name):
+    rules = rules_of(f'[prices]\n"{name}" = 7.5')
+    assert rules.price_list == {**Rules().price_list, name: 7.5}
+    assert Rules().price_list[name] == PRICES[name].value
+
+
+def test_every_price_says_what_is_assumed_and_is_none_below_nothing():
+    assert all(price.assumed and price.value >= 0 for price in PRICES.values())
+    assert all(name in CATALOGUE for name in PRICES if name[1:].isdigit())
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+def test_a_window_is_known_in_microseconds(name):
+    assert getattr(Rules().windows, name) == getattr(Rules(), name) // timedelta(microseconds=1)
+
+
+def test_an_old_copy_and_a_late_step_cost_more_up_to_a_limit():
+    assert by_age(4, 1200, 1200) == 4 < by_age(4, 2400, 1200) < by_age(4, 10**9, 1200) == 8
+    assert by_delay(1, 120, 120) == 1 < by_delay(1, 240, 120) < by_delay(1, 10**9, 120) == 6
+
+
 @given(st.sampled_from(DURATIONS), st.integers(1, 10**6))
 def test_the_fingerprint_changes_with_every_rule_and_with_nothing_else(name, more):
     changed = attrs.evolve(Rules(), **{name: getattr(Rules(), name) + timedelta(microseconds=more)})
     assert changed.fingerprint() != Rules().fingerprint() == Rules().fingerprint()
     assert len(changed.fingerprint()) == 16
+
+
+def test_the_fingerprint_changes_with_a_price():
+    assert Rules(prices={"S207": 9}).fingerprint() != Rules().fingerprint()
 
 
 def test_the_fingerprint_changes_with_a_severity():

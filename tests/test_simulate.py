@@ -40,7 +40,7 @@ def log(*arguments, **options):
 @pytest.fixture(scope="module")
 def faulty():
     """A log with something wrong in every meeting, each fault four times."""
-    return list(simulate(4 * len(FAULTS), 7, faults=1))
+    return list(simulate(4 * len(FAULTS), 7, 1, FAULTS))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,15 @@ def test_another_seed_gives_other_meetings():
 
 def test_every_fault_is_drawn_as_often_as_the_others(faulty):
     assert Counter(truth.fault for truth in truths(faulty)) == dict.fromkeys(FAULTS, 4)
+
+
+def test_a_rare_fault_is_dealt_where_it_is_named_and_where_meetings_have_habits():
+    rare = {fault.name for fault in FAULTS.values() if fault.rare}
+    drawn = [
+        {wrong.name for truth in truths(simulate(300, 1, 1, **options)) for wrong in truth.faults}
+        for options in ({}, {"names": rare}, {"habits": ["short-runs"]})
+    ]
+    assert [found & rare for found in drawn] == [set(), rare, rare]
 
 
 def test_the_faults_can_be_chosen():
@@ -493,7 +502,11 @@ def test_what_a_habit_of_the_delivery_touches_is_told_as_harmless(habit):
     lines = list(simulate(150, 1, 0, habits=[habit]))
     wrong = [one for truth in truths(lines) for one in truth.faults]
     assert {one.name for one in wrong} == {"not-subscribed" if habit == "fewer-types" else habit}
-    assert {one.kind for one in wrong} == {"harmless"}
+    effect = "not-subscribed" if habit == "fewer-types" else HABITS[habit].effect
+    assert {(one.kind, one.effect) for one in wrong} == {("harmless", effect)}
+    types = {line.position: parse(line.received, 1).type for line in lines}
+    assert [one for one in wrong if {types[position] for position in one.positions} - {one.type}] == []
+    assert [one for one in wrong if one.type.rpartition("-")[0] != one.lifecycle] == []
 
 
 def test_of_a_copy_the_body_came_before():
@@ -569,6 +582,33 @@ def test_a_usual_log_has_a_seventh_and_a_rough_one_half_with_trouble(habit, low,
     lines = [line for line in simulate(3000, 3, habits=[habit]) if line.truth]
     odd = [line for line in lines if line.truth.fault or TROUBLE & set(line.truth.oddities)]
     assert low < len(odd) / len(lines) < high
+
+
+def test_the_payloads_of_2026_have_ids_and_reasons():
+    bodies = defaultdict(list)
+    for line in list(simulate(200, 1, 0, habits=["ids-2026"])):
+        if line.truth is None or line.truth.copies:
+            continue
+        webhook = json.loads(line.received.body)
+        bodies[webhook["webhookType"]].append(webhook["data"])
+    assert all("reason" in data for name in ("participant-left", "session-ended") for data in bodies[name])
+    ids = [data["id"] for name in ("recording-starting", "hls-starting") for data in bodies[name]]
+    assert (len(ids) > 20, len(ids)) == (True, len(set(ids)))
+    assert {type(data["fileUrl"]) for data in bodies["recording-stopped"]} == {str, type(None)}
+    assert any("encryption" in data for data in bodies["recording-stopped"])
+
+
+def test_short_runs_go_on_for_six_to_forty_seconds():
+    lasted = [
+        steps["stopping"] - steps["started"]
+        for seed in range(20)
+        for name in ("recording", "hls", "livestream")
+        for steps in steps_of(
+            draft(Plan(0, "jvsg-8rjn-j304", 0.0, 1800.0, must=("shorts",)), Random(seed), START), name
+        )
+        if "stopping" in steps and steps["stopping"] - steps["started"] < 60
+    ]
+    assert (len(lasted) > 40, min(lasted) > 4, max(lasted) < 42) == (True, True, True)
 
 
 def test_recordings_of_a_quarter_are_equal_but_for_their_files():

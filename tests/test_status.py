@@ -4,8 +4,7 @@ import pytest
 from story import RULES, deliveries, told
 
 from projections.status import doubt, finding, moment, status, timeline
-from tracker.accept import Acceptance
-from tracker.rules import Rules
+from tracker.accept import Acceptance, accept_all
 
 MEETING = (
     "0 session-started",
@@ -80,9 +79,14 @@ def test_every_delivery_has_a_reading_with_hindsight():
     ]
 
 
-def test_what_the_rules_accept_is_marked():
-    rules = Rules(accept=(Acceptance("D102", "that is how it is here"),))
-    _, (session,) = timeline(deliveries(*MEETING), rules)
+def test_what_is_accepted_is_marked_in_a_timeline():
+    entries = (Acceptance("D102", "that is how it is here"),)
+
+    def completed(session):
+        session.findings = accept_all(session.findings, entries)
+        return session
+
+    _, (session,) = timeline(deliveries(*MEETING), RULES, completed=completed)
     assert [(found.code, found.verdict) for found in session.findings] == [("D102", "accepted")]
 
 

@@ -21,7 +21,7 @@ STORY = (
     "20 recording-starting",
     "23 recording-started",
     "300 recording-starting",
-    "303 recording-started",
+    "320 recording-started",
     "400 hls-stopped",
     "500 recording-stopping",
     "560 recording-stopped fileUrl=https://files/a.mp4",
@@ -48,6 +48,22 @@ def test_a_status_is_understood_at_a_glance():
     compare("status.txt", printed(text.status, told(*STORY, as_of="3h")))
 
 
+def test_what_was_running_when_the_session_ended_is_not_over_until_the_grace_is():
+    lines = ("0 session-started", "1 recording-starting", "2 recording-started", "60m session-ended")
+    open_, late = (printed(text.status, told(*lines, as_of=as_of)) for as_of in ("60m", "71m"))
+    assert ("not yet over: recording was started" in open_, "nothing is wrong" in open_) == (True, False)
+    assert ("not yet over" in late, "X403" in late) == (False, True)
+
+
+def test_nothing_is_wrong_is_said_where_nothing_is_open_and_nothing_is_found():
+    assert "nothing is wrong" in printed(text.status, told("0 session-started", "5 participant-joined p"))
+
+
+def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
+    out = printed(text.status, told("0 session-started", "1 participant-joined p", "60m participant-joined p"))
+    assert [words in out for words in ("confidence 65 %", "or: a redelivery", "do: ")] == [True, True, True]
+
+
 def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
     compare("timeline.txt", printed(text.timeline, *timeline(deliveries(*STORY), RULES)))
 
@@ -55,6 +71,12 @@ def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
 def test_an_audit_tells_what_where_when_expected_and_evidence():
     result = audit(deliveries(*STORY), RULES)
     compare("audit.txt", printed(text.audit, result, "warning"))
+
+
+def test_an_audit_says_what_is_still_open():
+    heard = deliveries("0 session-started", "1 recording-starting", "2 recording-started")
+    out = " ".join(printed(text.summary, audit(heard, RULES), "warning").split())
+    assert "; still open: 1 live session, 1 run in progress" in out
 
 
 def test_many_people_share_a_lane():

@@ -15,7 +15,7 @@ import attrs
 from tracker.values import copier
 
 Severity = Literal["info", "warning", "error"]
-Verdict = Literal["provisional", "settled", "retracted", "undecided", "accepted"]
+Verdict = Literal["provisional", "settled", "undecided", "accepted"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 

@@ -208,7 +208,9 @@ class Lifecycle:
     def adds(self, before: bytes, after: bytes) -> bool:
         """Whether the data of a step says all that an earlier report of it said, and more."""
         one, other = _decode(before), _decode(after)
-        return one != other and all(other.get(name) == value for name, value in one.items() if value is not None)
+        return one != other and all(
+            other.get(name) == value for name, value in one.items() if value is not None
+        )
 
     @cached_property
     def states(self) -> tuple[str, ...]:

@@ -28,11 +28,11 @@ from eventsourcing.persistence import Mapper, Notification, StoredEvent, Trackin
 from tracker import envelope
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
-from tracker.recorder import Database, Newest, Recorder, Seen
-from tracker.rules import Rules
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
+from tracker.recorder import Database, Newest, Recorder, Seen
+from tracker.rules import Rules
 from tracker.sqlite import SQLite
 from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse

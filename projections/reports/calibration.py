@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.calibrate import Calibration, Suggestion, changed, duration
+from projections.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
 from projections.diff import Summary
 from projections.histogram import Bar, Histogram
 from projections.reports import changes, data
@@ -33,6 +33,8 @@ def text(out: Console, found: Calibration, total: Summary) -> None:
         out.print(Text("judged by these, the findings are the same"))
     else:
         out.print(Text("no window need be another"))
+    out.print()
+    _profile(out, found)
     out.print(Text(f"{found.timed:,} of {found.deliveries:,} deliveries have a receive time", "dim"))
 
 
@@ -54,6 +56,7 @@ def json(found: Calibration, total: Summary) -> bytes:
             "deliveries": found.deliveries,
             "timed": found.timed,
             "histograms": [_values(name, one) for name, one in found.histograms()],
+            "profile": _profiled(found.profile()),
             "rules": [_suggested(one) for one in found.suggestions()],
             "changes": [
                 {
@@ -112,3 +115,44 @@ def _windows(out: Console, suggestions: list[Suggestion]) -> None:
         now = written(one.now.total_seconds())
         table.add_row(Text(one.rule, same), now, there, Text(one.why, "dim"))
     out.print(table)
+
+
+def _profile(out: Console, found: Calibration) -> None:
+    """What the judging learns by itself: no setting is needed for it."""
+    learned = found.profile()
+    out.print(Text("learned from this log", "bold"))
+    again = f"{learned.copies:,} copies of {learned.bodies:,} webhooks that can come only once"
+    out.print(Text(f"  {again}" + (f"; not used yet: {learned.lacks}" if learned.lacks else "")))
+    if learned.ages:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name in ("  age", "copies", "may be copies", "are copies"):
+            table.add_column(name, justify="left" if name == "  age" else "right", no_wrap=True)
+        for one in learned.ages:
+            probable = "" if one.probability is None else f"{100 * one.probability:.0f} %"
+            table.add_row(f"  {_range(one)}", f"{one.certain:,}", f"{one.doubtful:,}", probable)
+        out.print(table)
+    overtaken = f"{learned.overtaken:,} of {learned.steps:,} steps came after one that follows them"
+    out.print(Text(f"  {overtaken}"))
+    usual = f"too few to learn how late is usual: {learned.lacks_steps}"
+    if learned.lateness is not None:
+        ours = written(found.rules.lateness.total_seconds())
+        late = duration(learned.lateness.total_seconds())
+        usual = f"usual within {late}; the smaller of that and lateness ({ours}) is in force"
+    out.print(Text(f"  {usual}", "dim"))
+
+
+def _range(one: Ages) -> str:
+    return _ends(Bar(one.begin, one.end, one.certain))
+
+
+def _profiled(learned: Profile) -> dict[str, Any]:
+    lateness = learned.lateness
+    return {
+        "bodies": learned.bodies,
+        "copies": learned.copies,
+        "enough": learned.enough,
+        "ages": [attrs.asdict(one) for one in learned.ages],
+        "steps": learned.steps,
+        "overtaken": learned.overtaken,
+        "lateness": None if lateness is None else lateness.total_seconds(),
+    }

@@ -8,7 +8,7 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projections.read_models.runs import first_url
-from projections.status import doubt
+from projections.status import doubt, not_over
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
@@ -132,17 +132,7 @@ def _findings(out: Console, session: Session) -> None:
     for one in found:
         finding(out, one)
     for words in still:
-        out.print(Text(f"  not yet over: {words}"), soft_wrap=True)
-
-
-def not_over(session: Session) -> Iterator[str]:
-    """The runs that are open although the session has ended, in words."""
-    if session.state not in ("ended", "presumed-ended"):
-        return
-    until = f"; decided at {_time(session.next_change)}" if session.next_change else ""
-    for aggregate, run in session.open_runs():
-        if aggregate.lifecycle.open_at_end and not run.outlives:
-            yield f"{_run_name(aggregate, run)} was {run.state} when the session ended{until}"
+        out.print(Text(f"  not yet over: {shown(words)}"), soft_wrap=True)
 
 
 def head(out: Console, session: Session) -> None:
@@ -232,9 +222,11 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
         line.append(f"{accepted:,} accepted; ", "dim")
     wrong = result.findings.at_least("warning").sessions()
     line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
-    if result.live or result.open_runs:
-        line.append(f"; still open: {counted(result.live, 'live session')}, ")
-        line.append(counted(result.open_runs, "run in progress", "runs in progress"))
+    still = [counted(result.live, "live session")] if result.live else []
+    if result.open_runs:
+        still.append(counted(result.open_runs, "run in progress", "runs in progress"))
+    if still:
+        line.append(f"; still open: {', '.join(still)}")
     slighter = SEVERITIES[: SEVERITIES.index(least)]
     hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:
@@ -326,13 +318,12 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
 
 
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
-    rows = [(one, run) for one in media for run in one.runs]
-    named = [_run_name(one, run) for one, run in rows]
+    rows = [(_run_name(one, run), run) for one in media for run in one.runs]
     states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
-    for (one, run), name, state in zip(rows, named, states, strict=True):
+    for (name, run), state in zip(rows, states, strict=True):
         line = Text.assemble(
             (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
-            f"  {name:<{max(map(len, named))}}  {_span(run)}",
+            f"  {name:<{max(len(name) for name, _ in rows)}}  {_span(run)}",
         )
         out.print(line, soft_wrap=True)
         for url in filter(None, map(first_url, run.files)):
@@ -415,7 +406,7 @@ def _glyph(one: Moment) -> str:
         return "✗"
     if not one.under_way:
         return "└"
-    return "┌" if one.judgement.state_before is None or reading == "new-run" else "├"
+    return "├" if one.judgement.state_before else "┌"
 
 
 def _glyph_style(one: Moment) -> str:

@@ -158,7 +158,8 @@ def _session(row: Values) -> Values:
 
 def finding(row: Values) -> Values:
     """A row of the read model with the values of ``projections.status.finding``."""
-    nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected", "alternatives")}
+    nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
+    nested["alternatives"] = msgspec.json.decode(row["alternatives"] or "[]")
     return {**row, **nested, "at": _short(row["at"])}
 
 

@@ -77,7 +77,7 @@ def made(place, row, seed, options):
     run(
         *("simulate", "--meetings", max(1, options.meetings // fewer), "--seed", seed, *faults),
         *(word for name in habits for word in ("--habit", name)),
-        *(word for name in options.only for word in ("--fault", name)),
+        *(word for name in options.only or FAULTS for word in ("--fault", name)),
         *("--out", place / "log.jsonl", "--truth", place / "truth.jsonl", *options.more),
     )
     return sorted(place.glob("log*.jsonl")), read(place / "truth.jsonl")
@@ -106,11 +106,11 @@ def judged(row, seed, options):
 
 
 def statuses(data, logs, truths, most):
-    """The status of each session by its id, of ``most`` of them where there are more."""
+    """The status by the id of each session whose states can be known, of ``most`` of them where there are more."""
     if not most:
         return {}
     run("--data", data, "ingest", *logs)
-    ids = sorted(truth["session_id"] for truth in truths)
+    ids = sorted(truth["session_id"] for truth in truths if truth["knowable"])
     chosen = Random(len(ids)).sample(ids, min(most, len(ids)))
     return {one: values for one in chosen if (values := status(data, one)) is not None}
 
@@ -354,7 +354,7 @@ def is_wrong(one):
 
 
 def _misread(one):
-    if one.truth["knowable"] and one.state is not None:
+    if one.known:
         yield from ("states",) * (not one.states_right)
         yield from ("visits",) * (one.visits[0] > 0)
         yield from ("times",) * (one.times[0] > 0)
@@ -362,9 +362,10 @@ def _misread(one):
 
 def answer(one):
     missed = [fault["name"] for number, fault in enumerate(one.real) if number not in one.found]
+    said = (f"{count} {code}" if count > 1 else code for code, count in sorted(Counter(one.wrong).items()))
     parts = [
         *(["not found"] if missed else []),
-        *sorted(one.wrong),
+        *said,
         *(f"wrong {what}" for what in _misread(one)),
     ]
     return " + ".join(parts)
@@ -378,7 +379,9 @@ def examples(row, seed, fault, options):
         findings = list(
             map(json.loads, run("audit", *logs, "--format", "ndjson", "--fail-on", "never").splitlines())
         )
-        result = score(truths, findings, statuses(place / "data", logs, truths, options.states))
+        states = statuses(place / "data", logs, truths, options.states)
+        whole = {truth["session_id"]: truth for truth in truths}
+        result = score(truths, findings, states)
         wrong = [one for one in result.meetings if is_wrong(one) and fault in _names(one.truth)][:3]
         lines = [line for log in logs for line in log.read_bytes().decode().splitlines()]
     for one in wrong:
@@ -386,9 +389,9 @@ def examples(row, seed, fault, options):
         yield f"session {session}: {answer(one)}; {', '.join(one.truth['oddities']) or 'nothing odd'}"
         yield from (f"{number:>7}  {line}" for number, line in enumerate(lines, 1) if session in line)
         yield from (f"  said   {json.dumps(found)}" for found in findings if found["session_id"] == session)
-        yield from (f"  true   {json.dumps(fault)}" for fault in one.truth["faults"])
+        yield from (f"  true   {json.dumps(fault)}" for fault in whole[session]["faults"])
         if any(_misread(one)):
-            yield f"  state  {json.dumps(one.state)}\n  truth  {json.dumps(one.truth)}"
+            yield f"  state  {json.dumps(states[session])}\n  truth  {json.dumps(whole[session])}"
         yield ""
 
 

@@ -21,8 +21,8 @@ OF_ANOTHER_SESSION = {"X406"}
 """Codes that may be said of the next session of the same meeting."""
 OF_A_PERSON = {"X405"}
 """Codes that name the person a fault is about, and the recording of that person."""
-OF_COPIES = {"D101"}
-"""Codes that say of their line that it is a copy."""
+OF_COPIES = {"D101", "D105", "S208"}
+"""Codes that say of their line that it is a copy; as an info they are right if it is one."""
 SAME_OUTCOME = {"T311": "S204"}
 """Codes that report the same legal outcome in other words."""
 
@@ -33,7 +33,11 @@ ALIKE = 10
 
 @attrs.define
 class Meeting:
-    """What is true of one session, and what was said of it."""
+    """What is true of one session, and what was said of it.
+
+    ``states_right``, ``visits`` and ``times`` are known when it is ``settled``: then only little of the truth is
+    kept, as there are many meetings.
+    """
 
     truth: dict
     state: dict | None = None
@@ -45,6 +49,13 @@ class Meeting:
     """The codes of the findings that are right about nothing."""
     outcomes: Counter = attrs.field(factory=Counter)
     """The codes of legal outcomes that may still be reported."""
+    known: bool = False
+    """Whether its states can be known and were asked for."""
+    states_right: bool = True
+    visits: tuple = (0, 0)
+    """(wrong, all) of the people: one is right if the visits are as many, at the right times."""
+    times: tuple = (0, 0)
+    """(wrong, all) of the runs: one is right if each step that came has the time at which it came."""
 
     def __attrs_post_init__(self):
         self.outcomes.update(self.truth["told"])
@@ -63,6 +74,25 @@ class Meeting:
     @property
     def findings(self):
         return self.answers + len(self.wrong)
+
+    def settled(self):
+        """Compares the states and forgets what is no longer needed."""
+        self.known = self.truth["knowable"] and self.state is not None
+        if self.known:
+            self.states_right = _said_states(self.state) == _true_states(self.truth)
+            self.visits = _visits(self.truth, self.state)
+            self.times = _run_times(self.truth, self.state)
+        first = {
+            (fault["name"], fault["kind"]): fault for fault in self.truth["faults"] if fault["kind"] != "real"
+        }
+        kept = {
+            name: self.truth[name] for name in ("session_id", "meeting_id", "fault", "oddities", "knowable")
+        }
+        kept["faults"] = [
+            {"name": fault["name"], "kind": fault["kind"]} for fault in (*self.real, *first.values())
+        ]
+        self.truth, self.state = kept, None
+        return self
 
     def hears(self, found):
         """Takes one finding that counts; says whether it is right."""
@@ -110,34 +140,29 @@ class Meeting:
                 return {step["position"] for step in run["steps"]} - {None}
         return set()
 
-    # -- states and times --------------------------------------------------------------------------
 
-    @property
-    def states_right(self):
-        return self.state is not None and _said_states(self.state) == _true_states(self.truth)
+# -- states and times ------------------------------------------------------------------------------
 
-    @property
-    def visits(self):
-        """(wrong, all) of the people: one is right if the visits are as many, at the right times."""
-        said = {one["participant_id"]: one["visits"] for one in (self.state or {}).get("participants", ())}
-        people = self.truth["participants"]
-        right = sum(_same(_times(one["visits"]), _times(said.get(one["participant_id"], ()))) for one in people)
-        return len(people) - right, len(people)
 
-    @property
-    def times(self):
-        """(wrong, all) of the runs: one is right if each step that came has the time at which it came."""
-        said = {
-            (one["lifecycle"], _key(one["key"])): [_steps(run) for run in one["runs"]]
-            for one in (self.state or {}).get("aggregates", ())
-        }
-        wrong = runs = 0
-        for one in self.truth["aggregates"]:
-            there = said.get((one["lifecycle"], _key(one["key"])), [])
-            for number, run in enumerate(one["runs"]):
-                runs += 1
-                wrong += number >= len(there) or there[number] != _steps(run)
-        return wrong, runs
+def _visits(truth, state):
+    said = {one["participant_id"]: one["visits"] for one in state["participants"]}
+    people = truth["participants"]
+    right = sum(_same(_times(one["visits"]), _times(said.get(one["participant_id"], ()))) for one in people)
+    return len(people) - right, len(people)
+
+
+def _run_times(truth, state):
+    said = {
+        (one["lifecycle"], _key(one["key"])): [_steps(run) for run in one["runs"]]
+        for one in state["aggregates"]
+    }
+    wrong = runs = 0
+    for one in truth["aggregates"]:
+        there = said.get((one["lifecycle"], _key(one["key"])), [])
+        for number, run in enumerate(one["runs"]):
+            runs += 1
+            wrong += number >= len(there) or there[number] != _steps(run)
+    return wrong, runs
 
 
 def _key(key):
@@ -227,7 +252,7 @@ class Score:
     @property
     def known(self):
         """The meetings of which every webhook came and whose state was asked for."""
-        return [one for one in self.meetings if one.truth["knowable"] and one.state is not None]
+        return [one for one in self.meetings if one.known]
 
     @property
     def wrong_states(self):
@@ -251,6 +276,14 @@ def _sum(pairs):
 
 def score(truths, findings, states, right_codes=()):
     """Compares one log. ``states`` are the statuses by session id, ``right_codes`` the right findings about it."""
+    result = compared(truths, findings, states, right_codes)
+    for one in result.meetings:
+        one.settled()
+    return result
+
+
+def compared(truths, findings, states, right_codes=()):
+    """The same before it is settled, while all of the truth is there."""
     result = Score([Meeting(truth, states.get(truth["session_id"])) for truth in truths])
     by_session = {one.truth["session_id"]: one for one in result.meetings}
     by_meeting = defaultdict(list)

@@ -21,16 +21,14 @@ from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.search import hypotheses, separated
 from tracker.judging.sequence import ending
-from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
+from tracker.judging.session import DOUBLED, AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.rules import Rules
 from tracker.webhook import Delivery, read_payload
 
-__all__ = ["assess", "assess_all"]
+__all__ = ["assess", "assess_all", "assessment_of"]
 
 DEFAULT_RULES = Rules()
-DOUBLED = 0.75
-"""The share of what can come only once that must have come twice for a session to have two channels."""
 
 
 def assess(
@@ -46,16 +44,28 @@ def assess(
     ``log`` is what the whole log says. ``over``: nothing more will come, so what a window leaves open is
     ``undecided``. The observed session is not changed, and the same deliveries give the same result.
     """
+    return assessment_of(observed, as_of, rules, log, over=over).session
+
+
+def assessment_of(
+    observed: Observed,
+    as_of: datetime | None = None,
+    rules: Rules = DEFAULT_RULES,
+    log: LogView = NOTHING_KNOWN,
+    *,
+    over: bool = False,
+) -> Assessment:
+    """The same, with what it was assessed by."""
     now = micros(as_of) if as_of is not None and observed.first_at is not None else observed.last_at
     context = Context(rules, log, log.lacking(observed.meeting_id), as_of=now)
     session = _begun(observed, now)
-    assessment = Assessment(observed, session, context, over)
+    made = Assessment(observed, session, context, over)
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     found: dict[AggregateKey, list[Hypothesis]] = {}
     for key, one in observed.aggregates.items():
         if one.lifecycle.frame:
             found[key] = _hypotheses(one, order[key], context)
-    _set_end(assessment, found)
+    _set_end(made, found)
     _set_evidence(observed, order, context)
     for presence in (True, False):
         for key, one in observed.aggregates.items():
@@ -65,10 +75,10 @@ def assess(
             _set_occupied(observed, found, context)
     for key, one in observed.aggregates.items():
         session.aggregates[key] = _aggregate(one, order[key], found[key], context)
-    session.findings = _numbered(_findings(assessment, found))
-    session.next_change = _next_change(assessment)
+    session.findings = _numbered(_findings(made, found))
+    session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
-    return session
+    return made
 
 
 def assess_all(
@@ -145,9 +155,7 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
         context.end = idle - windows.grace
 
 
-def _set_evidence(
-    observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context
-) -> None:
+def _set_evidence(observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context) -> None:
     """The ages of the copies that are certain, and whether everything came twice."""
     ages: list[int] = []
     once = twice = 0
@@ -156,16 +164,20 @@ def _set_evidence(
         if len(deliveries) > 1 or one.lifecycle.frame:
             is_once = _is_once(one)
             rest, copies = separated(one.lifecycle, deliveries, once=is_once)
-            ages.extend(copy.at - original.at for copy, original in copies)
-            once += sum(is_once or each.evidence for each in rest)
+            before: dict[int, int] = {}
+            for copy, original in copies:
+                ages.append(copy.at - original.at)
+                if original.position in before:
+                    ages.append(copy.at - before[original.position])
+                before[original.position] = copy.at
+            unique = not one.lifecycle.reusable
+            once += sum(is_once or (unique and each.evidence) for each in rest)
             twice += len({original.position for _, original in copies})
     context.ages = sorted(ages)
     context.doubled = once >= 2 and twice >= DOUBLED * once
 
 
-def _set_occupied(
-    observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context
-) -> None:
+def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:
     people = [
         _people_aggregate(one, found[key][0])
         for key, one in observed.aggregates.items()
@@ -237,7 +249,9 @@ def _findings(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]
 
 def _numbered(findings: Iterable[Finding]) -> list[Finding]:
     """In the order of the deliveries, each with its place."""
-    found = sorted(findings, key=lambda one: (one.position or 0, one.code, one.lifecycle or "", sorted(one.key.items())))
+    found = sorted(
+        findings, key=lambda one: (one.position or 0, one.code, one.lifecycle or "", sorted(one.key.items()))
+    )
     for number, one in enumerate(found, 1):
         one.number = number
     return found

@@ -18,7 +18,7 @@ such evidence is a copy too. That nothing ever comes twice is the strongest evid
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from math import log
@@ -170,6 +170,16 @@ class Habits:
         else:
             self.others += 1
 
+    def leave_out(self, ages: Iterable[int]) -> None:
+        """Takes back copies of these ages: everything comes twice in their session, which says nothing of others."""
+        for age in ages:
+            self.copies[age_bin(age)] -= 1
+
+    def take_in(self, ages: Iterable[int]) -> None:
+        """Counts copies of these ages again."""
+        for age in ages:
+            self.copies[age_bin(age)] = self.copies.get(age_bin(age), 0) + 1
+
     def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
         if age > OLD:
@@ -245,7 +255,7 @@ def age_bin(age: int) -> int:
     return int(seconds / 5) if seconds < 250 else 50 + int(log(seconds / 250) / 0.02)
 
 
-def _bin_end(place: int) -> float:
+def bin_end(place: int) -> float:
     """The end of a bin, in seconds."""
     return 5.0 * (place + 1) if place < 50 else 250 * 2.718281828459045 ** (0.02 * (place - 49))
 
@@ -465,7 +475,9 @@ class _Profile:
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not self._near(habits.copies, place)]
-        single = sum(1 for place in habits.copies if self._near(habits.copies, place) == 1)
+        single = sum(
+            1 for place, count in habits.copies.items() if count == self._near(habits.copies, place) == 1
+        )
         self._rare = min(0.98, (single + 1) * self._scale / max(1, sum(unseen)))
         self._bursts = sorted(habits.bursts)
         self._times = [at for at, _, _ in self._bursts]
@@ -473,12 +485,16 @@ class _Profile:
 
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
+        return self.share_of_age(age, with_others=self._witness(at, age, None))
+
+    def share_of_age(self, age: int, *, with_others: bool) -> float:
+        """The same by its age, and whether a certain copy that is as old came with it."""
         place = age_bin(age)
         near = self._near(self._copies, place)
         share = self._rare
         if near:
             share = min(0.98, near * self._scale / max(1, self._near(self._doubtful, place)))
-        odds = share / (1 - share) * (self._with if self._witness(at, age, None) else self._without)
+        odds = share / (1 - share) * (self._with if with_others else self._without)
         return odds / (1 + odds)
 
     def _near(self, ages: dict[int, int], place: int) -> int:
@@ -488,9 +504,7 @@ class _Profile:
         """Whether a certain copy of another session came at about the same time and was about as old."""
         first, last = bisect_left(self._times, at - 15 * SECOND), bisect_right(self._times, at + 15 * SECOND)
         within = max(75 * SECOND, 0.02 * age)
-        return any(
-            other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last]
-        )
+        return any(other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last])
 
     def _odds(self) -> tuple[float, float]:
         """How much likelier a copy is with such a witness, and without; learned from the certain copies."""
@@ -500,12 +514,16 @@ class _Profile:
         sample = range(0, count, max(1, count // 400))
         ours = [self._witness(*self._bursts[place]) for place in sample]
         chance = [
-            self._witness(self._bursts[(place + count // 2) % count][0], *self._bursts[place][1:])
-            for place in sample
+            self._witness(at + _ELSEWHERE, age, session) or self._witness(at - _ELSEWHERE, age, session)
+            for at, age, session in (self._bursts[place] for place in sample)
         ]
         of = len(ours) + 1
         with_it, by_chance = (sum(ours) + 0.5) / of, (sum(chance) + 0.5) / of
         return with_it / by_chance, (1 - with_it) / (1 - by_chance)
+
+
+_ELSEWHERE = 3600 * SECOND
+"""At a moment so far from a copy, another one there is chance."""
 
 
 def _learned_lateness(habits: Habits) -> int | None:
@@ -517,7 +535,7 @@ def _learned_lateness(habits: Habits) -> int | None:
     for place in sorted(habits.overtaken, reverse=True):
         beyond -= habits.overtaken[place]
         if beyond < 0:
-            return int(4 * _bin_end(place) * SECOND)
+            return int(4 * bin_end(place) * SECOND)
     return 5 * SECOND
 
 

@@ -9,11 +9,12 @@ in its table ``[prices]``.
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Sequence
+from math import exp, log
 
 import attrs
 
-__all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay"]
+__all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay", "shares"]
 
 HIGHEST = 9.0
 """No copy costs more, and a hypothesis that costs as much more than the cheapest is dropped."""
@@ -44,8 +45,8 @@ PRICES: dict[str, Price] = {
         Price("S213", 5, "the left of a visit was lost, and the person joined again"),
         Price("S214", 8, "a session started twice"),
         Price("S215", 5, "a resource was acquired twice and not released in between"),
-        Price("T301", 8, "a run hung while it was starting"),
-        Price("T302", 8, "a run hung while it was stopping"),
+        Price("T301", 5.5, "a run hung while it was starting"),
+        Price("T302", 5.5, "a run hung while it was stopping"),
         Price("T311", 3, "HLS ran and did not become playable"),
         Price("X402", 8, "something began after the session had ended"),
         Price("X403", 8, "the session ended, and the end of a run was lost"),
@@ -54,18 +55,31 @@ PRICES: dict[str, Price] = {
         Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("overtaken", 1.5, "somebody joined a second time before leaving; more by how late the left came"),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
         Price("certain copy", 0, "a copy, and its content shows that it is one"),
         Price("copy at once", 1, "a copy within `fast_redelivery`"),
         Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
-        Price("copy through two channels", 1, "a copy in a session in which everything comes twice, as late as others"),
+        Price(
+            "copy through two channels",
+            1,
+            "a copy in a session in which everything comes twice, as late as others",
+        ),
         Price("no copy", 2, "a webhook came once in a session in which everything comes twice"),
-        Price("copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"),
+        Price(
+            "copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"
+        ),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
     )
 }
+
+
+def shares(prices: Sequence[float]) -> list[float]:
+    """How probable hypotheses of these prices are beside each other; the first is the cheapest."""
+    weights = [exp(prices[0] - price) for price in prices]
+    return [weight / sum(weights) for weight in weights]
 
 
 def by_delay(price: float, delay: float, window: float) -> float:

@@ -109,9 +109,7 @@ def ordinary(
     return _assuming_nothing(lifecycle, runs, copies, context)
 
 
-def _is_a_new_one(
-    lifecycle: Lifecycle, run: dict[str, Delivered], one: Delivered, context: Context
-) -> bool:
+def _is_a_new_one(lifecycle: Lifecycle, run: dict[str, Delivered], one: Delivered, context: Context) -> bool:
     """Whether the first step of a next run cannot be the copy of one that was sent again with others."""
     before = run.get(one.step.name)
     if before is None or not (context.doubled or context.ages):
@@ -302,16 +300,23 @@ def _copied(
 def copy_price(
     lifecycle: Lifecycle, recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context
 ) -> tuple[bool, float]:
-    """Whether something shows that a delivery is a copy, and what it costs that it is one."""
-    age, prices, windows = one.at - original.at, context.prices, context.windows
+    """Whether something shows that a delivery is a copy, and what it costs that it is one.
+
+    What is sent again and again is as old as the time since it was first sent, or since it was sent last.
+    """
+    since = [original.at, *(copy.delivered.at for copy in recent if copy.original is original)]
+    age = min(one.at - at for at in since)
+    prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    if context.is_as_old(age) or any(_together(copy, original, one) for copy in recent):
+    if any(context.is_as_old(one.at - at) for at in since):
         return True, prices["copy with others"]
-    if context.is_doubled(age):
+    if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]
+    if not context.doubled and any(_together(copy, original, one) for copy in recent):
+        return True, prices["copy with others"]
     if context.log.has_profile:
-        return context.log.copy_price(one.at, age)
+        return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
     return False, by_age(prices["copy"], age, windows.redelivery)
 
 
@@ -325,11 +330,14 @@ def _together(copy: Copy, original: Delivered, one: Delivered) -> bool:
 
 def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
     """What it costs more that just the first two steps came again, not together: a restart is likelier."""
-    if len(recent) != 2 or lifecycle.visits or context.doubled or context.log.has_profile:
+    if len(recent) != 2 or lifecycle.visits or context.doubled:
         return 0.0
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
     apart = abs(one.age - other.age) > SAME_AGE // 6
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
-    return context.prices["two steps again"] if apart and not at_once else 0.0
+    if not apart or at_once:
+        return 0.0
+    price = context.prices["two steps again"]
+    return min(price, one.price + other.price) if context.log.has_profile else price

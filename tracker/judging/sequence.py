@@ -31,6 +31,7 @@ class Assumption(msgspec.Struct, frozen=True, gc=False):
         since: The delivery before it that matters: since when something is missing, or what it contradicts.
         missing: The steps that should have come.
         state: The state before, where that is not the state before ``where``.
+        paid: Its price by name, where that is not ``code``.
     """
 
     code: str
@@ -39,6 +40,12 @@ class Assumption(msgspec.Struct, frozen=True, gc=False):
     since: Delivered | None = None
     missing: tuple[str, ...] = ()
     state: str | None = None
+    paid: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its price."""
+        return self.paid or self.code
 
 
 class Overdue(msgspec.Struct, frozen=True, gc=False):
@@ -53,13 +60,14 @@ def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
     """What a run assumes whatever stands beside it."""
     prices = context.prices
     for code, other in run.others:
-        yield Assumption(code, prices.get(code, prices["C504"]), other, run.originals[other.step.name])
+        paid = code if code in prices else "C504"
+        yield Assumption(code, prices[paid], other, run.originals[other.step.name], paid=paid)
     yield from _gaps(lifecycle, run, context)
     if len(run.originals) > 1:
         yield from _overtaken(lifecycle, run, context)
         yield from _two_ends(run, context)
     if _begins_after_end(lifecycle, run, context):
-        yield Assumption(lifecycle.after_end, prices["X402"], run.first)
+        yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
 
 
 def beside(
@@ -72,8 +80,9 @@ def beside(
         delay = run.since.at - following.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""
-        price = by_delay(context.prices["late"], delay, window)
-        yield Assumption(code, price, run.since, following.first)
+        paid = "overtaken" if lifecycle.visits else "late"
+        price = by_delay(context.prices[paid], delay, window)
+        yield Assumption(code, price, run.since, following.first, paid=paid)
     if not lifecycle.visits:
         yield from _alike(lifecycle, run, following, context)
 
@@ -136,8 +145,8 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
         codes = [code for name in unheard if (code := lifecycle.by_name[name].skipped)]
         if codes:
             unasked = lifecycle.by_name[unheard[0]].unasked and context.needs_no_stop(one.at)
-            price = context.prices["unasked" if unasked else codes[0]]
-            yield Assumption(codes[0], price, one, before, unheard, state)
+            paid = "unasked" if unasked else codes[0]
+            yield Assumption(codes[0], context.prices[paid], one, before, unheard, state, paid)
 
 
 def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:
@@ -158,7 +167,7 @@ def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterat
             highest = one
         elif not (one.step.closes and highest.step.closes):
             price = by_delay(context.prices["late"], one.at - highest.at, window)
-            yield Assumption("D102", price, one, highest)
+            yield Assumption("D102", price, one, highest, paid="late")
 
 
 def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
@@ -179,9 +188,7 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
 
 
-def _lost(
-    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
-) -> Iterator[Assumption]:
+def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> Iterator[Assumption]:
     """S207, S213, S215, T301, T302: the next run began, and the end of this one never came."""
     if all(context.lacks(lifecycle, name) for name in lifecycle.endings):
         return
@@ -217,11 +224,11 @@ def _alike(
         equal = before is not None and same_data(before.data, one.data)
         if equal and one.evidence and lifecycle.artefacts:
             what = "shared url" if lifecycle.reusable else "shared file"
-            yield Assumption("", context.prices[what], one, before)
+            yield Assumption("", context.prices[what], one, before, paid=what)
             return
         if before is None or not equal:
             ages = []
             break
         ages.append(one.at - before.at)
     if len(ages) >= 3 and max(ages) - min(ages) <= SAME_AGE and not context.log.has_profile:
-        yield Assumption("", context.prices["coincidence"], following.first, run.first)
+        yield Assumption("", context.prices["coincidence"], following.first, run.first, paid="coincidence")

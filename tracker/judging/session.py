@@ -23,6 +23,8 @@ Key = tuple[tuple[str, str], ...]
 AggregateKey = tuple[str, Key]
 _LOOK_BACK = 64
 """Deliveries of an aggregate among which an equal one is looked for, for the habits of the log."""
+DOUBLED = 0.75
+"""The share of what can come only once that must have come twice for a session to have two channels."""
 _IDLE = 3600 * 1_000_000
 """Silences of a session that are remembered, in microseconds; the rules say which of them count."""
 
@@ -67,6 +69,9 @@ class Observed:
         types: The webhook types that came, as bits.
         active: Whether something of a lifecycle came.
         named: What was found in this stream and is found once only.
+        once: How many webhooks came that can come only once.
+        ages: How old their copies were.
+        doubled: Whether the log left these out, because everything comes twice here.
     """
 
     stream: str
@@ -84,6 +89,9 @@ class Observed:
     types: int = 0
     active: bool = False
     named: set[str] = attrs.field(factory=set)
+    once: int = 0
+    ages: list[int] = attrs.field(factory=list)
+    doubled: bool = False
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -169,13 +177,33 @@ class Observed:
             for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
                 if other.step is one.step and same_data(other.data, one.data):
                     age = max(0, one.at - other.at)
-                    habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
+                    self._count_copy(one, age, habits, evidence=evidence)
                     return
         elif aggregate.steps:
             higher = aggregate.steps >> (rank + 1)
             late = one.at - aggregate.deliveries[-1].at if higher and not one.step.closes else None
             habits.saw_step(late)
         habits.saw_body(evidence=evidence)
+        self.once += evidence
+        if evidence and self.doubled:
+            self._see_whether_doubled(habits)
+
+    def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
+        habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
+        if evidence:
+            self.ages.append(age)
+            if self.doubled:
+                habits.leave_out([age])
+            else:
+                self._see_whether_doubled(habits)
+
+    def _see_whether_doubled(self, habits: Habits) -> None:
+        """Where everything comes twice, through two channels, the copies say nothing of other sessions."""
+        doubled = self.once >= 2 and len(self.ages) >= DOUBLED * self.once
+        if doubled != self.doubled:
+            self.doubled = doubled
+            change = habits.leave_out if doubled else habits.take_in
+            change(self.ages)
 
 
 def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:

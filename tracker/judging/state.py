@@ -21,7 +21,17 @@ from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.values import frozen
 from tracker.webhook import read_payload
 
-__all__ = ["LOST", "Aggregate", "Certainty", "Judgement", "Reading", "Run", "Session", "SessionState", "StepTaken"]
+__all__ = [
+    "LOST",
+    "Aggregate",
+    "Certainty",
+    "Judgement",
+    "Reading",
+    "Run",
+    "Session",
+    "SessionState",
+    "StepTaken",
+]
 
 Reading = Literal[
     "advanced",
@@ -316,7 +326,7 @@ class Session:
         return {place: one for aggregate in self.aggregates.values() for place, one in aggregate.readings()}
 
     def open_runs(self) -> Iterator[tuple[Aggregate, Run]]:
-        """The runs that have not come to an end, the session's own left out."""
+        """The runs that have not come to an end, of what should end with the session."""
         for aggregate in self.aggregates.values():
-            if not aggregate.lifecycle.frame:
-                yield from ((aggregate, run) for run in aggregate.runs if not run.closed)
+            if aggregate.lifecycle.open_at_end:
+                yield from ((aggregate, run) for run in aggregate.runs if not run.closed and not run.outlives)

@@ -33,9 +33,7 @@ LIFECYCLE = Lifecycle(
     open_at_end="X403",
     steps=(
         Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
-        Step(
-            "started", skipped="S202", limit="not_playable", overdue="T311", awaits="playable", stalls=False
-        ),
+        Step("started", skipped="S202", limit="not_playable", overdue="T311", awaits="playable", stalls=False),
         Step("playable", missed="S204", brings=URLS),
         Step("stopping", skipped="S203", unasked=True, orphan="S205", limit="stuck_stopping", overdue="T302"),
         Step("stopped", closes=True, orphan="S205"),

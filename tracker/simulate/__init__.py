@@ -115,7 +115,8 @@ def simulate(
 
     ``faults`` is the share of the sessions in which something goes wrong (as the habits have it, or one in
     twenty), ``names`` the faults to draw
-    from, each as often as the others (all when empty). ``unheard`` are webhook types that never come
+    from, each as often as the others (all when empty, the
+    rare ones only with habits). ``unheard`` are webhook types that never come
     because nobody subscribed to them; ``None`` draws one in a log of many meetings. With ``stable_urls``
     all hls of a room is played back at one url. The first ``cut`` seconds are missing, as in a log that
     begins in the middle of the day: what began before then has no beginning, and what ended before then
@@ -130,7 +131,8 @@ def simulate(
     dice = Random(f"{seed}")
     drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
     silent = frozenset(drawn if unheard is None else unheard)
-    asked = _Asked(meetings, share, list(names) or list(FAULTS), silent, cut)
+    usual = [fault.name for fault in FAULTS.values() if chosen or not fault.rare]
+    asked = _Asked(meetings, share, list(names) or usual, silent, cut)
     plans = _plans_of(chosen, asked, dice) if chosen else _plans(asked, dice)
     if stable_urls:
         plans = [attrs.evolve(plan, stable_url=True) for plan in plans]
@@ -268,7 +270,6 @@ class _Entry:
     webhook: Webhook
     witness: Witness | None
     by: tuple[str, ...] = ()
-    copy: bool = False
 
     def __lt__(self, other: _Entry) -> bool:
         return (self.milliseconds, self.order) < (other.milliseconds, other.order)
@@ -312,7 +313,7 @@ def _arriving(entry: _Entry, name: str, way: Way, dice: Random) -> Iterator[_Ent
     times = way(at, str(entry.webhook.data.get("meetingId", "")), dice)
     for place, time in enumerate(times):
         by = (*entry.by, name) if place or time > at + UNHARMED else entry.by
-        yield attrs.evolve(entry, milliseconds=round(time * 1000), by=by, copy=entry.copy or place > 0)
+        yield attrs.evolve(entry, milliseconds=round(time * 1000), by=by)
 
 
 def _written(entries: Iterator[_Entry], habits: list[Habit], seed: int, start: datetime) -> Iterator[Line]:
@@ -336,7 +337,7 @@ def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
     received = Received(entry.webhook.body, start + timedelta(milliseconds=entry.milliseconds))
     if entry.witness is None:
         return Line(position, received, None, last=False, receiver=receiver)
-    last = entry.witness.see(entry.webhook, received, position, entry.by, copy=entry.copy)
+    last = entry.witness.see(entry.webhook, received, position, entry.by)
     return Line(position, received, entry.witness.truth, last, receiver)
 
 

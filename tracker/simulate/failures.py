@@ -8,7 +8,7 @@ from random import Random
 
 import attrs
 
-from tracker.simulate.delivery import RETRIES, Apply, heard
+from tracker.simulate.delivery import RETRIES, Apply, followed, heard
 from tracker.simulate.losses import media_runs, stoppable
 from tracker.simulate.parts import (
     KINDS,
@@ -136,6 +136,23 @@ def other_url(one: Draft, dice: Random) -> bool:
     run = dice.choice(fit)
     run["playable"].data["playbackHlsUrl"] = stream_url(dice)
     run["started"].touched = run["playable"].touched = True
+    return True
+
+
+def same_file(one: Draft, dice: Random) -> bool:
+    """A run brings the file that the run before it had brought."""
+    fit = [
+        (before["stopped"], after["stopped"])
+        for before, after in followed(one)
+        if {"filePath", "fileDetails"} & set(before["stopped"].data)
+    ]
+    if not fit:
+        return False
+    before, after = dice.choice(fit)
+    files = {name: value for name, value in before.data.items() if name.startswith("file")}
+    after.data = after.data | files
+    after.touched = True
+    one.two_readings |= after.data == before.data
     return True
 
 

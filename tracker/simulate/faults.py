@@ -17,6 +17,11 @@ from tracker.simulate import delivery, failures, losses
 from tracker.simulate.delivery import Apply
 from tracker.simulate.parts import Draft, Injected, Run, Webhook
 
+EFFECTS = {"D101": "redelivered", "D102": "reordered", "D103": "reordered", "D104": "delayed"}
+"""What a fault of the delivery does, by its first code."""
+BROKEN = {"C511", "C513", "T305"}
+"""The codes of webhooks that are not whole."""
+
 
 @attrs.frozen
 class Fault:
@@ -26,7 +31,8 @@ class Fault:
     info, else ``real``. ``codes`` are the right answers, any of them. ``arrived`` says whether every
     webhook came at last, so that every final state can be known. ``must`` is what a meeting needs
     for it, ``with_ids`` whether its runs carry ids (``None``: as drawn). ``also`` are codes that are right
-    beside the answer, and no answer alone.
+    beside the answer, and no answer alone. A ``rare`` one is dealt only where it is named or where meetings have
+    habits.
     """
 
     name: str
@@ -38,6 +44,14 @@ class Fault:
     must: tuple[str, ...] = ()
     with_ids: bool | None = None
     also: tuple[str, ...] = ()
+    rare: bool = False
+
+    @property
+    def effect(self) -> str:
+        """What it does, in the words of the truth."""
+        if self.kind == "delivery":
+            return EFFECTS[self.codes[0]]
+        return "lost" if not self.arrived else "broken" if set(self.codes) & BROKEN else "wrong"
 
     def inject(self, one: Draft, dice: Random) -> bool:
         """Does it to a draft and notes there what it is about; says whether the draft allowed it."""
@@ -224,7 +238,14 @@ FAULTS: dict[str, Fault] = {
             "something stopped that had never begun",
             failures.alone("stopping", "stopped"),
         ),
-        _real("failed-alone", ("S206",), "something failed that had never begun", failures.alone("failed")),
+        Fault(
+            "failed-alone",
+            "real",
+            ("S206",),
+            "something failed that had never begun",
+            failures.alone("failed"),
+            also=("S210",),
+        ),
         Fault(
             "late-stop",
             "delivery",
@@ -255,6 +276,37 @@ FAULTS: dict[str, Fault] = {
             failures.never_ends,
             # Who was still inside may be named as well.
             also=("X404",),
+        ),
+        Fault(
+            "same-file",
+            "real",
+            # Without an id its stopped is the first one's word for word: then the second has lost its own.
+            ("C508", "T302", "X403", "S207"),
+            "a second run brought the file of the first",
+            failures.same_file,
+            must=SHORT_RUNS,
+            rare=True,
+        ),
+        Fault(
+            "only-stopped",
+            "real",
+            ("S205", "S201"),
+            "of a second run only stopped came, with a file of its own",
+            losses.only_stopped,
+            False,
+            SHORT_RUNS,
+            rare=True,
+        ),
+        Fault(
+            "only-failed",
+            "real",
+            ("S206",),
+            "of a second run only failed came",
+            losses.only_failed,
+            False,
+            SHORT_RUNS,
+            also=("S210",),
+            rare=True,
         ),
     )
 }

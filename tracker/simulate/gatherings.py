@@ -22,6 +22,8 @@ DROPS = 0.05
 """How many people of a webinar lose their connection, and are back within half a minute."""
 OWN_STORAGE = 0.2
 """How many sessions of 2026 have their files in a storage of their own, so that no url is sent."""
+ENCRYPTED = 0.1
+"""How many of the others encrypt their recordings."""
 LEFT_REASONS = ("user-left", "user-left", "user-left", "connection-error", "UNKNOWN")
 
 
@@ -71,9 +73,9 @@ PEOPLE: dict[str, Draw] = {"webinar": webinar, "party": party}
 
 def quarter(one: Draft, dice: Random) -> None:
     """Recorded from beginning to end in parts of fifteen minutes; a file often comes after the next starting."""
-    begin = one.begin + dice.uniform(5, 60)
+    begin, slowest = one.begin + dice.uniform(5, 60), dice.choice((0.5, 3))
     while begin + QUARTER < one.leaving - 150:
-        begin = _recorded(one, dice, begin, QUARTER) + dice.uniform(0.5, 3)
+        begin = _recorded(one, dice, begin, QUARTER) + dice.uniform(0.3, slowest)
     rest = one.leaving - 140 - begin
     if rest > 60:
         _recorded(one, dice, begin, rest)
@@ -122,10 +124,10 @@ MEDIA: dict[str, Draw] = {"quarter": quarter, "shorts": shorts}
 
 def of_2026(one: Draft, dice: Random) -> None:
     """Adds what newer payloads say: reasons, the second url, no url where the files are stored elsewhere."""
-    own_storage = dice.random() < OWN_STORAGE
+    own_storage, encrypted = dice.random() < OWN_STORAGE, dice.random() < ENCRYPTED
     for run in one.runs:
         for webhook in run.webhooks:
-            _renew(webhook, dice, own_storage=own_storage)
+            _renew(webhook, dice, own_storage=own_storage, encrypted=encrypted)
         if run.lifecycle in ("recording", "hls") and run.key:
             composer = hexes(dice, 24)
             run.key = (("id", composer),)
@@ -134,7 +136,7 @@ def of_2026(one: Draft, dice: Random) -> None:
     one.oddities.add("own-storage" if own_storage else "2026")
 
 
-def _renew(webhook: Webhook, dice: Random, *, own_storage: bool) -> None:
+def _renew(webhook: Webhook, dice: Random, *, own_storage: bool, encrypted: bool) -> None:
     more: Data = {}
     if webhook.type == "participant-left":
         more = {"reason": dice.choice(LEFT_REASONS)}
@@ -144,4 +146,7 @@ def _renew(webhook: Webhook, dice: Random, *, own_storage: bool) -> None:
         more = {"livestreamUrl": webhook.data["playbackHlsUrl"].replace("index.m3u8", "live.m3u8")}
     elif webhook.type == "recording-stopped" and own_storage:
         more = {"fileUrl": None}
+    elif webhook.type == "recording-stopped" and encrypted:
+        keys = f"https://cdn.videosdk.live/keys/{hexes(dice, 24)}"
+        more = {"encryption": {"keyUrl": keys, "metaUrl": f"{keys}/meta"}}
     webhook.data = webhook.data | more

@@ -20,7 +20,7 @@ class Habit:
 
     ``kind`` is ``meetings`` or ``delivery``. ``ask`` asks something of each meeting before ``arrange`` puts
     them at their times, ``subscribe`` after that. ``way`` is how its
-    webhooks are delivered, ``receivers`` how many write a log of their own, their clocks ``skew`` seconds apart
+    webhooks are delivered, ``effect`` what that does to them, ``receivers`` how many write a log of their own, their clocks ``skew`` seconds apart
     at most. ``faults`` is how many faults a faulty meeting has, ``share`` how many meetings are faulty, ``plain``
     how many of the others have nothing that looks like trouble. ``codes`` are the right findings about the log as
     a whole.
@@ -33,6 +33,7 @@ class Habit:
     arrange: Arrange | None = None
     subscribe: Ask | None = None
     way: MakeWay | None = None
+    effect: str = ""
     receivers: int = 1
     skew: float = 0
     faults: int = 1
@@ -96,24 +97,28 @@ HABITS: dict[str, Habit] = {
             "delivery",
             "3 % come again after 1, 2, 4 ... s, as the acknowledgement was lost",
             way=network.ladder(1, 2, 4, 8, 16, 32, 64),
+            effect="redelivered",
         ),
         Habit(
             "retry-30s",
             "delivery",
             "3 % come again after 30 s, up to five times",
             way=network.ladder(30, 30, 30, 30, 30),
+            effect="redelivered",
         ),
         Habit(
             "retry-hour",
             "delivery",
             "3 % come again after 1, 5, 20 and 60 minutes",
             way=network.ladder(60, 300, 1200, 3600),
+            effect="redelivered",
         ),
         Habit(
             "lost-minute",
             "delivery",
             "one minute's acknowledgements are lost every three hours; all comes again 2 to 40 min later",
             way=network.lost_minute,
+            effect="redelivered",
             codes=("L602",),
         ),
         Habit(
@@ -121,6 +126,7 @@ HABITS: dict[str, Habit] = {
             "delivery",
             "one hour of each day comes again the next day",
             way=network.hour_replayed,
+            effect="replayed",
             codes=("L602",),
         ),
         Habit(
@@ -128,6 +134,7 @@ HABITS: dict[str, Habit] = {
             "delivery",
             "the first day comes again six hours later",
             way=network.day_replayed,
+            effect="replayed",
             codes=("L602",),
         ),
         Habit(
@@ -135,20 +142,32 @@ HABITS: dict[str, Habit] = {
             "delivery",
             "the receiver is down for 30 minutes each day; each event is sent again in its own rhythm",
             way=network.outage,
+            effect="delayed",
             codes=("L601",),
         ),
         Habit(
-            "heavy-tail", "delivery", "2 % wait for seconds, some of them for minutes", way=network.heavy_tail
+            "heavy-tail",
+            "delivery",
+            "2 % wait for seconds, some of them for minutes",
+            way=network.heavy_tail,
+            effect="delayed",
         ),
         Habit(
             "two-receivers",
             "delivery",
             "two receivers write a log each, and their clocks are apart",
+            effect="reordered",
             receivers=2,
             skew=4,
             codes=("T308",),
         ),
-        Habit("two-channels", "delivery", "every event comes twice", way=network.two_channels),
+        Habit(
+            "two-channels",
+            "delivery",
+            "every event comes twice",
+            way=network.two_channels,
+            effect="redelivered",
+        ),
     )
 }
 """Every habit by its name; first those of the meetings."""

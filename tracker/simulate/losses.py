@@ -8,6 +8,9 @@ from random import Random
 from tracker.simulate.delivery import Apply, followed, heard
 from tracker.simulate.parts import Draft, Run
 
+WHOSE = ("meetingId", "sessionId", "participantId", "kind", "id")
+"""What a failure says, beside a message that it may have."""
+
 
 def _lose(run: Run, step: str) -> bool:
     """Loses a step; what stands beside it in the log is what the loss touches."""
@@ -38,6 +41,33 @@ def lose_second_start(one: Draft, dice: Random) -> bool:
         return False
     lifecycle = dice.choice(names)
     return _lose(dice.choice([run for run in fit if run.lifecycle == lifecycle]), "starting")
+
+
+def only_stopped(one: Draft, dice: Random) -> bool:
+    """Of a later run nothing comes but that it has stopped, with a file of its own."""
+    fit = [after for _, after in followed(one) if {"filePath", "fileDetails"} & set(after["stopped"].data)]
+    if not fit or one.two_readings:
+        return False
+    run = dice.choice(fit)
+    for webhook in run.webhooks[:-1]:
+        webhook.lost = True
+    run["stopped"].touched = True
+    return True
+
+
+def only_failed(one: Draft, dice: Random) -> bool:
+    """A later run failed, and nothing comes of it but that."""
+    fit = [after for _, after in followed(one) if after in one.last_runs()]
+    if not fit:
+        return False
+    run = dice.choice(fit)
+    last = run.webhooks[-1]
+    last.type, last.step = f"{run.lifecycle}-failed", "failed"
+    last.data = {name: value for name, value in last.data.items() if name in WHOSE}
+    last.touched = True
+    for webhook in run.webhooks[:-1]:
+        webhook.lost = True
+    return True
 
 
 def the_frame(one: Draft) -> list[Run]:

@@ -6,8 +6,10 @@ never came has no time and no position. The names are those of ``tracker status 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -16,6 +18,7 @@ import msgspec
 from tracker.envelope import Received, isoformat
 from tracker.lifecycles import REGISTRY
 from tracker.simulate.faults import FAULTS, Fault
+from tracker.simulate.habits import HABITS
 from tracker.simulate.parts import Draft, Injected, Key, Run, Webhook
 
 
@@ -73,6 +76,8 @@ class Person:
 class Wrong:
     """One thing that went wrong. ``kind`` is ``real``, or ``harmless`` where all came at last.
 
+    ``effect`` is what it did: ``lost``, ``broken`` or ``wrong``; ``redelivered``, ``replayed``, ``delayed``,
+    ``reordered`` or ``not-subscribed``.
     ``codes`` are the right answers, any of them; ``also`` may stand beside. ``type`` is the webhook type
     that it is about, ``lifecycle``, ``key`` and ``run`` the run, where there is one. ``positions`` are the
     lines that it touched: the copies, what came late, what stands beside what was lost.
@@ -80,6 +85,7 @@ class Wrong:
 
     name: str
     kind: str
+    effect: str
     codes: tuple[str, ...]
     also: tuple[str, ...] = ()
     type: str | None = None
@@ -126,27 +132,22 @@ class Witness:
     truth: Truth
     left: int = 0
     """How many lines of it are still to come."""
-    came: dict[Webhook, tuple[int, str]] = attrs.field(factory=dict)
+    came: dict[Webhook, list[tuple[datetime, int]]] = attrs.field(factory=dict)
+    """When and in which lines each webhook came, its copies too."""
     came_as: dict[Webhook, list[int]] = attrs.field(factory=dict)
     """The lines of each webhook that a fault touched; a copy that the fault made has its own."""
-    harmed: dict[str, list[int]] = attrs.field(factory=dict)
-    """The lines that each habit of the delivery touched."""
+    harmed: dict[tuple[str, Webhook], list[int]] = attrs.field(factory=dict)
+    """The lines of each webhook that a habit of the delivery touched."""
 
-    def see(
-        self, webhook: Webhook, received: Received, position: int, by: tuple[str, ...], *, copy: bool
-    ) -> bool:
+    def see(self, webhook: Webhook, received: Received, position: int, by: tuple[str, ...]) -> bool:
         """Notes one line; says whether it is the last of this session."""
         first = webhook.first or webhook
-        if copy or first in self.came:
-            self.truth.copies.append(position)
-        if first not in self.came and received.received_at is not None:
-            self.came[first] = position, isoformat(received.received_at)
+        if received.received_at is not None:
+            self.came.setdefault(first, []).append((received.received_at, position))
         if webhook.touched:
             self.came_as.setdefault(webhook, []).append(position)
-        if webhook.touched and not copy:
-            self.truth.positions.append(position)
         for name in by:
-            self.harmed.setdefault(name, []).append(position)
+            self.harmed.setdefault((name, first), []).append(position)
         self.left -= 1
         if not self.left:
             self._complete()
@@ -154,15 +155,19 @@ class Witness:
 
     def _complete(self) -> None:
         one, truth = self.one, self.truth
+        for lines in self.came.values():
+            lines.sort()
+        truth.copies = sorted(position for lines in self.came.values() for _, position in lines[1:])
         truth.session = tuple(self._steps(one.frame))
         truth.participants = tuple(self._people())
         truth.aggregates = tuple(self._states())
-        truth.faults = (*(self._injected(what) for what in one.injected), *self._harmless())
+        truth.faults = (*(self._injected(what) for what in one.injected), *self._harmless(), *self._unheard())
+        truth.positions = sorted({line for what in one.injected for line in self._lines(what)})
 
     def _steps(self, run: Run) -> Iterator[Step]:
         for webhook in run.webhooks:
-            position, at = self.came.get(webhook, (None, None))
-            yield Step(webhook.step, self._sent(webhook), at, position)
+            at, position = self.came[webhook][0] if webhook in self.came else (None, None)
+            yield Step(webhook.step, self._sent(webhook), isoformat(at) if at else None, position)
 
     def _sent(self, webhook: Webhook) -> str:
         return isoformat(self.one.origin + timedelta(seconds=webhook.sent))
@@ -199,28 +204,57 @@ class Witness:
 
     def _injected(self, what: Injected) -> Wrong:
         fault, run = FAULTS[what.fault], what.run
-        lines = sorted(line for webhook in what.webhooks for line in self.came_as.get(webhook, ()))
         return Wrong(
             fault.name,
             "real" if fault.kind == "real" else "harmless",
+            fault.effect,
             fault.codes,
             fault.also,
             what.type or None,
             run.lifecycle if run else None,
             run.key if run else (),
-            self._number(run) if run else None,
-            tuple(lines),
+            self._numbers[run] if run else None,
+            tuple(self._lines(what)),
         )
 
-    def _number(self, run: Run) -> int:
-        return [other for other in self.one.runs if other.aggregate == run.aggregate].index(run) + 1
+    def _lines(self, what: Injected) -> list[int]:
+        """The lines that a fault touched, and those in which a habit sent them again."""
+        return sorted(line for webhook in what.webhooks for line in self.came_as.get(webhook, ()))
+
+    @cached_property
+    def _numbers(self) -> dict[Run, int]:
+        """Each run's place among those of its aggregate, from 1."""
+        runs: Counter[tuple[str, Key]] = Counter()
+        numbers = {}
+        for run in self.one.runs:
+            runs[run.aggregate] += 1
+            numbers[run] = runs[run.aggregate]
+        return numbers
 
     def _harmless(self) -> Iterator[Wrong]:
-        for name, lines in self.harmed.items():
-            yield Wrong(name, "harmless", (), positions=tuple(lines))
-        missing = {webhook.type for run in self.one.runs for webhook in run.webhooks if webhook.unheard}
-        for type in sorted(missing):
-            yield Wrong("not-subscribed", "harmless", (), type=type)
+        """What the habits of the delivery did, each to one webhook."""
+        run_of = {webhook: run for run in self.one.runs for webhook in run.webhooks}
+        for (name, webhook), lines in self.harmed.items():
+            yield self._about(name, HABITS[name].effect, webhook.type, run_of.get(webhook), tuple(lines))
+
+    def _unheard(self) -> Iterator[Wrong]:
+        for run in self.one.runs:
+            for webhook in run.webhooks:
+                if webhook.unheard:
+                    yield self._about("not-subscribed", "not-subscribed", webhook.type, run, ())
+
+    def _about(self, name: str, effect: str, type: str, run: Run | None, lines: tuple[int, ...]) -> Wrong:
+        return Wrong(
+            name,
+            "harmless",
+            effect,
+            (),
+            type=type or None,
+            lifecycle=run.lifecycle if run else None,
+            key=run.key if run else (),
+            run=self._numbers[run] if run else None,
+            positions=lines,
+        )
 
 
 def _state(run: Run) -> str:

@@ -54,7 +54,9 @@ def fill(of: Snapshot, asked: Values) -> Values:
     if asked["at"] is not None or asked["as_of"] is not None:
         heard = _heard(deliveries, asked)
         then = asked["as_of"] if asked["at"] is None else None
-        moments, (session,) = shown.timeline(heard, of.rules, then, of.log.known_by(asked["at"], then), of.completed)
+        moments, (session,) = shown.timeline(
+            heard, of.rules, then, of.log.known_by(asked["at"], then), of.completed
+        )
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
@@ -68,6 +70,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "asked": asked,
         "findings": found,
         "jumps": {one.number for one in found},
+        "still": list(shown.not_over(session)),
         "more_findings": len(session.findings) - len(found),
         "media": _media(session, names),
         **_diagram(session, asked),

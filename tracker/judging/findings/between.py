@@ -59,7 +59,9 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
     session, context = assessment.session, assessment.context
     if session.started or STARTED in context.lacking or not session.active:
         return
-    every = ((one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values())
+    every = (
+        (one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values()
+    )
     first, aggregate = min(every, key=lambda found: found[0].position)
     yield assessment.make(
         "X401",
@@ -142,7 +144,12 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         return
     at = observed.last_at + context.windows.session_idle
     if assessment.passed(at):
-        inside = [name for person in _people(assessment) if not person.runs[-1].candidate.closed for name in [person.name]]
+        inside = [
+            name
+            for person in _people(assessment)
+            if not person.runs[-1].candidate.closed
+            for name in [person.name]
+        ]
         value = f"; last inside: {listed(inside[:5])}" if inside else ""
         yield assessment.make(
             "T304",

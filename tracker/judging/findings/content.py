@@ -10,9 +10,8 @@ import attrs
 from tracker.envelope import parse_time
 from tracker.findings import Finding
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import Delivered, micros
+from tracker.judging.hypothesis import Delivered
 from tracker.judging.state import Aggregate, Run
-from tracker.judging.words import duration
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.webhook import read_payload
 
@@ -57,7 +56,9 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Del
     """C510: a field that is no longer documented."""
     for old, new in aggregate.lifecycle.deprecated.items():
         name = camel_case(old)
-        if b'"' + name.encode() + b'"' in one.data and getattr(read_payload(aggregate.lifecycle, one.data), old):
+        if b'"' + name.encode() + b'"' in one.data and getattr(
+            read_payload(aggregate.lifecycle, one.data), old
+        ):
             before = [other for other in run.candidate.originals.values() if other.order < one.order]
             if not any(getattr(read_payload(aggregate.lifecycle, other.data), old) for other in before):
                 words = {"field": name, "value": camel_case(new)}
@@ -74,7 +75,9 @@ def _two_urls(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterato
             value = getattr(payload, name)
             if value is not None and held.setdefault(name, value) != value:
                 words = {"field": camel_case(name), "value": str(value)}
-                yield assessment.make(lifecycle.contradicted, words=words, where=one, aggregate=aggregate, run=run)
+                yield assessment.make(
+                    lifecycle.contradicted, words=words, where=one, aggregate=aggregate, run=run
+                )
                 return
 
 
@@ -141,7 +144,12 @@ def shared(assessment: Assessment) -> Iterator[Finding]:
 
 
 def _shared(
-    assessment: Assessment, aggregate: Aggregate, run: Run, one: Delivered, text: str, owner: tuple[Aggregate, Run]
+    assessment: Assessment,
+    aggregate: Aggregate,
+    run: Run,
+    one: Delivered,
+    text: str,
+    owner: tuple[Aggregate, Run],
 ) -> Finding:
     whose = " ".join((str(owner[1].number), *(word for _, word in owner[0].key)))
     return assessment.make(
@@ -165,5 +173,3 @@ def artefacts(lifecycle: Lifecycle, one: Delivered) -> Iterator[str]:
         elif isinstance(value, tuple):
             for item in value:
                 yield from (text for text in attrs.astuple(item) if isinstance(text, str))
-
-

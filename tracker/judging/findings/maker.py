@@ -12,7 +12,6 @@ from tracker.judging.hypothesis import Delivered, moment
 from tracker.judging.session import Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
-from tracker.lifecycle import ABSENT
 
 __all__ = ["Assessment"]
 

@@ -10,7 +10,7 @@ import msgspec
 from tracker.findings import CATALOGUE, Finding
 from tracker.judging.context import Context
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
+from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
 from tracker.judging.sequence import Assumption, alone, beside, ending, is_orphan
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
@@ -23,9 +23,7 @@ OLD = 6 * 3600 * 1_000_000
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
-def of_aggregate(
-    assessment: Assessment, aggregate: Aggregate, *, is_ordinary: bool
-) -> Iterator[Finding]:
+def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: bool) -> Iterator[Finding]:
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
     shares = _Shares(aggregate, context)
@@ -55,7 +53,7 @@ def _of_assumption(
     words = {
         "delay": duration(one.where.at - since if since is not None else None),
         "since": clock(since, one.where.at),
-        "state": one.state if one.state else run.candidate.state.state,
+        "state": one.state or run.candidate.state.state,
     }
     add = _WORDS.get(one.code)
     words |= add(lifecycle, run, one) if add else {}
@@ -99,7 +97,9 @@ def _of_ending(
         return
     undecided = False
     if not assessment.passed(overdue.at):
-        if overdue.code != lifecycle.open_at_end or not (assessment.over or assessment.observed.first_at is None):
+        if overdue.code != lifecycle.open_at_end or not (
+            assessment.over or assessment.observed.first_at is None
+        ):
             return
         undecided = True
     last = run.candidate.since
@@ -155,9 +155,7 @@ def _of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed:
     after = context.is_after_end(end.at, end.position)
     if after and lifecycle.settled_after_end and candidate.began <= (context.end or 0) and not run.outlives:
         words = {"delay": duration(end.at - (context.end or end.at))}
-        yield assessment.make(
-            lifecycle.settled_after_end, words=words, where=end, aggregate=aggregate, run=run
-        )
+        yield assessment.make(lifecycle.settled_after_end, words=words, where=end, aggregate=aggregate, run=run)
 
 
 def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Delivered) -> Finding:

@@ -1,0 +1,43 @@
+"""Times, durations and lists in sentences."""
+
+import pytest
+from story import moment
+
+from tracker.judging.hypothesis import micros
+from tracker.judging.words import clock, duration, listed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "0 s"),
+        (0.25, "0.25 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (5400, "1 h 30 min"),
+        (86_400, "1 d"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_duration_is_said_in_two_units_at_most(seconds, words):
+    assert duration(int(seconds * 1_000_000)) == words
+
+
+def test_a_duration_that_is_not_known_is_some_time():
+    assert duration(None) == "some time"
+
+
+def test_a_time_of_day_has_its_date_where_the_other_one_in_the_sentence_is_of_another_day():
+    noon, night = micros(moment(0)), micros(moment("20h"))
+    assert clock(noon) == clock(noon, noon) == "12:00:00"
+    assert clock(noon, night) == "2026-01-05 12:00:00"
+    assert clock(None, noon) == "an unknown time"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_names_are_listed_as_one_says_them(names, words):
+    assert listed(names) == words
