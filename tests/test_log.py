@@ -106,7 +106,6 @@ def test_a_type_that_never_comes_in_a_log_is_found_once_and_not_in_each_run(lack
     assert [one.code for one in found if one.severity != "info" and one.code != "L603"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="stopping is called slow where started is not subscribed to or was lost")
 @pytest.mark.parametrize("count", [1, MANY])
 def test_no_step_was_slow_where_the_one_before_it_is_not_known(count):
     found, _ = audited(*recorded(count, "starting", "stopping", "stopped"), as_of=AT_LAST)
@@ -363,6 +362,11 @@ def test_a_ladder_of_retries_is_learned(seconds):
     assert codes_of(session) == ["D101"]
 
 
+def test_a_ladder_of_retries_accuses_nobody():
+    found, _ = audited(*in_order(*with_copies(OFTEN, 0.1, [60, 360, 1560, 5160])), as_of="9999h")
+    assert [one.code for one in found if one.severity != "info"] == []
+
+
 def test_the_price_of_a_copy_is_never_negative_and_never_beyond_the_highest(minute, never):
     for log in (minute, never):
         for seconds in (0, 1, 59, 60, 61, 600, 86_400, 10**7):
@@ -470,6 +474,24 @@ def test_it_is_no_silence_when(lines):
     assert worse(*lines) == []
 
 
+@pytest.mark.xfail(
+    strict=True, reason="beyond 2,000 sessions it is forgotten which had ended, so a replay revives them"
+)
+def test_an_hour_that_is_replayed_the_day_after_a_long_one_makes_no_silence():
+    day = in_order(*dense(21))
+    hour = [line for line in day if 3600 <= float(line.split(" ")[0]) < 7200]
+    again = [f"{float(line.split(' ')[0]) + 82_800} {line.split(' ', 1)[1]}" for line in hour]
+    traffic = Traffic()
+    for each in heard([*day, *again, *in_order(meeting(9999, 140_000, *ALL))]):
+        traffic.observe(each, RULES)
+    assert traffic.silences == []
+
+
+@pytest.mark.xfail(strict=True, reason="a silence is only found when something comes again")
+def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found():
+    assert "L601" in codes(*without(in_order(*dense(3)), 120, 1000), as_of="12h")
+
+
 # -- replays ---------------------------------------------------------------------------------------
 
 
@@ -500,9 +522,6 @@ def test_a_replay_says_which_deliveries_repeat_earlier_ones_and_how_much_later()
     assert replay.deliveries <= len(once)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a replay of twelve deliveries over two stretches of the log is not found"
-)
 def test_a_short_log_that_is_replayed_is_found_once_too():
     once = in_order(meeting(1, 0, *ALL), [(300, "participant-joined q sessionId=s1 meetingId=m1")],
                     [(400, "participant-left q sessionId=s1 meetingId=m1")],
@@ -573,9 +592,6 @@ def test_sessions_of_a_meeting_do_not_overlap_when(lines):
     assert "X406" not in codes(*lines, *ends)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="X406 is found where lefts are not subscribed to, so nobody knows who was inside"
-)
 def test_they_do_not_overlap_where_nobody_hears_of_any_left():
     rooms = [
         line
@@ -598,6 +614,27 @@ def test_whether_they_overlap_is_undecided_while_the_end_may_come_late():
 def test_without_receive_times_it_stays_undecided():
     found, _ = audited(*(f"- {line.split(' ', 1)[1]}" for line in BESIDE))
     assert [(one.code, one.verdict) for one in found] == [("X406", "undecided")]
+
+
+NEXT = (
+    "0 session-started sessionId=a",
+    "5 participant-joined p sessionId=a",
+    "60 participant-left p sessionId=a",
+    "120 session-started sessionId=b",
+    "121 participant-joined p sessionId=b",
+)
+
+
+@pytest.mark.xfail(strict=True, reason="a session does not know of the next one of its room")
+def test_an_empty_session_is_overdue_one_minute_after_the_next_one_of_its_room_began():
+    assert "T307" not in codes(*NEXT, as_of="179")
+    assert "T307" in codes(*NEXT, as_of="181")
+
+
+@pytest.mark.xfail(strict=True, reason="a session does not know of the next one of its room")
+def test_a_session_whose_end_was_lost_is_over_when_the_next_one_of_its_room_has_been_live_for_the_grace():
+    _, sessions = audited(*NEXT, as_of="721")
+    assert {session.session_id: session.state for session in sessions} == {"a": "presumed-ended", "b": "live"}
 
 
 # -- every code of the log -------------------------------------------------------------------------

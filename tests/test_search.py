@@ -116,16 +116,11 @@ def is_equal_to_the_search(lines, later, end):
         assert runs_of(found) == runs_of(held)
 
 
-AT_ONCE = "the shortcut takes any equal delivery within ten seconds for a copy, also where a run may begin"
-
-
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=False), moments, ends)
 def test_where_the_case_is_ordinary_the_search_finds_nothing_cheaper_and_the_same_runs(lines, later, end):
     is_equal_to_the_search(lines, later, end)
 
 
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=True), moments, ends)
 def test_that_holds_too_where_copies_came_at_once(lines, later, end):
     is_equal_to_the_search(lines, later, end)
@@ -139,7 +134,6 @@ def found_in(session):
     )
 
 
-@pytest.mark.xfail(strict=False, reason=AT_ONCE)
 @given(sessions(copies=True), moments)
 def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
     as_of = moment(float(lines[-1].split(" ")[0]) + later)
@@ -149,7 +143,6 @@ def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
         assert found_in(assess_all(deliveries(*lines), as_of)) == shortcut
 
 
-@pytest.mark.xfail(strict=True, reason=AT_ONCE)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -170,7 +163,6 @@ def test_what_may_begin_a_run_of_its_own_at_once_is_no_copy_of_the_run_before(li
     assert len(session.aggregates[key].runs) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="two copies at once cost 2, two visits that overlap cost 1")
 def test_two_devices_that_join_and_leave_are_held_alike_by_the_shortcut_and_the_search():
     lines = (
         "5 participant-joined p",
@@ -181,9 +173,6 @@ def test_two_devices_that_join_and_leave_are_held_alike_by_the_shortcut_and_the_
     is_equal_to_the_search(["0 session-started", *lines], 0, None)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a copy beside another costs less when it is hours old than when it came at once"
-)
 def test_a_copy_that_came_at_once_beside_another_is_a_copy_of_the_run_that_is_open():
     first = ("10 recording-starting", "20 recording-started", "30 recording-stopped filePath=/1.mp4")
     second = ("5000 recording-starting", "5003 recording-started")
@@ -704,6 +693,77 @@ def test_a_delivery_that_comes_late_within_the_lateness_changes_no_final_state(l
     assert ends == {key: found.state for key, found in told(*lines, as_of="48h").aggregates.items()}
 
 
+def later(line, seconds):
+    at, rest = line.split(" ", 1)
+    return f"{float(at) + seconds} {rest}"
+
+
+def one_of_many(chance):
+    """A meeting as above, by chance."""
+    lines = []
+    for medium in chance.sample(
+        ["recording", "livestream", "hls", "participant-recording p"], chance.randint(1, 3)
+    ):
+        at = float(chance.randint(2, 60))
+        name, _, key = medium.partition(" ")
+        for number in range(chance.randint(1, 3)):
+            begun = at + chance.randint(1, 40)
+            stopping = begun + chance.choice([60, 120, 300, 800]) + chance.randint(1, 40)
+            times = (at, begun, stopping, stopping + chance.randint(1, 40))
+            file = "" if name in ("livestream", "hls") else f"filePath=/{number}.mp4"
+            lines += [f"{line} {key}".rstrip() for line in run(name, *times)[:-1]]
+            lines.append(" ".join(filter(None, (f"{times[3]} {name}-stopped", key, file))))
+            if name == "hls":
+                lines.append(f"{begun + 1} hls-playable playbackHlsUrl=u{number}")
+            at = times[3] + chance.choice([60, 200, 900]) + chance.randint(1, 40)
+    return in_order(*BEGUN, *lines, *("9000 participant-left p", "9001 session-ended"))
+
+
+def two_channels(lines, chance):
+    return [*lines, *(later(line, chance.uniform(0, 90)) for line in lines)]
+
+
+def twice_at_once(lines, chance):
+    return [*lines, *(later(line, chance.uniform(0, 9)) for line in lines if chance.random() < 0.5)]
+
+
+def late(lines, chance):
+    return [later(line, chance.uniform(0, 100) if chance.random() < 0.2 else 0) for line in lines]
+
+
+def replayed(lines, chance):
+    return [*lines, *(later(line, 30_000 + chance.random()) for line in lines)]
+
+
+def in_one_burst(lines, _chance):
+    return [*lines, *(f"{20_000 + place / 20} {line.split(' ', 1)[1]}" for place, line in enumerate(lines))]
+
+
+@pytest.mark.parametrize("fault", [two_channels, twice_at_once, late, replayed, in_one_burst])
+def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
+    chance, wrong = Random(5), 0
+    for _ in range(80):
+        lines = one_of_many(chance)
+        session = told(*in_order(*fault(lines, chance)), as_of="48h")
+        unmoved = ends_of(session) == ends_of(told(*lines, as_of="48h"))
+        wrong += bool(standing(session, "warning")) or not unmoved
+    assert wrong <= 1
+
+
+@pytest.mark.xfail(
+    strict=True, reason="where all comes again in a burst, a step of a short run is taken for a copy"
+)
+def test_short_runs_that_come_again_in_one_burst_are_as_they_were():
+    lines = [
+        *(*run("recording", 2, 3, 27, 28, stopped="filePath=/0.mp4"), *run("livestream", 2, 3, 27, 28)),
+        *run("recording", 34, 35, 59, 60, stopped=ONE),
+        *run("recording", 66, 67, 91, 92, stopped=TWO),
+    ]
+    lines = in_order(*BEGUN, *lines, "9000 participant-left p", "9001 session-ended")
+    session = told(*in_one_burst(lines, None), as_of="48h")
+    assert standing(session, "warning") == []
+
+
 @given(meetings(), st.data())
 def test_few_hypotheses_are_kept_and_the_held_one_is_the_cheapest(lines, data):
     copies = data.draw(st.lists(st.tuples(st.sampled_from(lines), st.floats(11, 1199)), max_size=4))
@@ -780,24 +840,7 @@ def work(lines):
     return entered
 
 
-QUADRATIC = {
-    "failures": "each failed run looks through all runs for a later file",
-    "files": "each file is compared with each file before it",
-    "recorded visits": "each run of a person's recording goes through all visits of the person",
-}
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param(
-            steps,
-            id=name,
-            marks=pytest.mark.xfail(strict=True, reason=QUADRATIC[name]) if name in QUADRATIC else [],
-        )
-        for name, steps in LONG.items()
-    ],
-)
+@pytest.mark.parametrize("steps", LONG.values(), ids=LONG)
 def test_four_times_as_many_deliveries_cost_four_times_the_work(steps):
     number = 200 // len(steps)
     assert work(spread(4 * number, *steps)) <= 4.5 * work(spread(number, *steps))

@@ -205,6 +205,12 @@ class Lifecycle:
         said = _decode(data)
         return any(said.get(camel_case(name)) == value for name, value in self.outlives.items())
 
+    def brings_the_same(self, one: bytes, other: bytes) -> bool:
+        """Whether the data of two steps name the same file or url."""
+        this, that = _decode(one), _decode(other)
+        names = map(camel_case, self.artefacts)
+        return any(this.get(name) and this.get(name) == that.get(name) for name in names)
+
     def adds(self, before: bytes, after: bytes) -> bool:
         """Whether the data of a step says all that an earlier report of it said, and more."""
         one, other = _decode(before), _decode(after)

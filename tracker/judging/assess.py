@@ -74,7 +74,9 @@ def assessment_of(
         if presence:
             _set_occupied(observed, found, context)
     for key, one in observed.aggregates.items():
-        session.aggregates[key] = _aggregate(one, order[key], found[key], context)
+        session.aggregates[key] = _aggregate(one, order[key], found[key], made)
+        if one.lifecycle.visits and any(context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps):
+            session.presence_known = False
     session.findings = _numbered(_findings(made, found))
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
@@ -193,12 +195,12 @@ def _people_aggregate(one: ObservedAggregate, held: Hypothesis) -> Aggregate:
 
 
 def _aggregate(
-    one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], context: Context
+    one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
 ) -> Aggregate:
     lifecycle, held = one.lifecycle, found[0]
     states = [Run(lifecycle, run) for run in held.all_runs()]
     for place, run in enumerate(states):
-        run.lost = not run.candidate.closed and _is_lost(one, states, place, context)
+        run.lost = not run.candidate.closed and _is_lost(one, states, place, assessment)
     last = states[-1]
     as_good = [other for other in found[1:] if other.price - held.price <= AS_GOOD and other.runs]
     state = last.candidate.state, last.candidate.closed
@@ -206,9 +208,9 @@ def _aggregate(
     return Aggregate(lifecycle, one.key, _label(one, deliveries), states, held, found[1:])
 
 
-def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, context: Context) -> bool:
+def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessment: Assessment) -> bool:
     """Whether the end of an open run will not come."""
-    lifecycle, candidate = one.lifecycle, states[place].candidate
+    lifecycle, candidate, context = one.lifecycle, states[place].candidate, assessment.context
     if place + 1 < len(states):
         return True
     if context.end is None or not lifecycle.open_at_end or states[place].outlives or context.as_of is None:
@@ -217,7 +219,7 @@ def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, context:
     overdue = ending(lifecycle, candidate, context)
     if overdue is not None and overdue.code == lifecycle.open_at_end:
         at = overdue.at
-    return at <= context.as_of
+    return assessment.passed(at)
 
 
 def _label(one: ObservedAggregate, deliveries: Sequence[Delivered]) -> str:

@@ -93,6 +93,7 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
         certain: Whether something beside the price shows that it is one.
         price: What the assumption costs.
         run: The number of the run that the original belongs to.
+        ages: How old it is as a copy of each original that it equals, in microseconds.
     """
 
     delivered: Delivered
@@ -100,6 +101,7 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
     certain: bool
     price: float
     run: int
+    ages: tuple[int, ...] = ()
 
     @property
     def age(self) -> int:

@@ -59,9 +59,13 @@ SESSIONS_OF_ROOM, SESSIONS_OF_LOG = 2, 3
 """Sessions that went on to a later step before a type counts as not subscribed."""
 MOST_COPIES = 4_000
 """Certain copies that are kept to tell bursts."""
-REPLAYED = 12
-"""Deliveries of a stretch of ``STRETCH`` that repeat earlier ones, before it counts as a replay."""
-STRETCH = 20
+STRETCH = 10
+"""Deliveries that are counted together. Of them"""
+SOME, SHARE = 4, 6
+"""must repeat earlier ones: so many of each stretch of a replay, and so many of all on the average,"""
+REPLAYED = 10
+"""and so many in all."""
+LAST = 1 << 62
 MOST_STRETCHES = 4096
 
 
@@ -227,7 +231,7 @@ class Habits:
         """Forgets single repeats of long ago; only where nothing is added up."""
         if len(self.repeats) > MOST_STRETCHES:
             newest = max(self.repeats) - 64
-            kept = {at: one for at, one in self.repeats.items() if one[0] >= REPLAYED or at >= newest}
+            kept = {at: one for at, one in self.repeats.items() if one[0] >= SOME or at >= newest}
             self.repeats = dict(list(kept.items())[-MOST_STRETCHES:])
 
     def _keep(self, burst: tuple[int, int, int]) -> None:
@@ -451,13 +455,13 @@ class LogView:
         """The stretches of the log that repeat earlier ones, as long as they are."""
         run: list[int] = []
         repeats = self.habits.repeats
-        for stretch in sorted(place for place, (count, _) in repeats.items() if count >= REPLAYED):
-            if run and stretch > run[-1] + 2:
-                yield _replay(run, repeats)
+        for stretch in [*sorted(place for place, (count, _) in repeats.items() if count >= SOME), LAST]:
+            if run and stretch > run[-1] + 1:
+                replay = _replay(run, repeats)
+                if replay.deliveries >= max(REPLAYED, (len(run) - 1) * SHARE):
+                    yield replay
                 run = []
             run.append(stretch)
-        if run:
-            yield _replay(run, repeats)
 
     def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
         """The silence in which what is missing between two moments could have come."""

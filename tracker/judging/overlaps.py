@@ -26,6 +26,7 @@ class Span:
     Attributes:
         occupied: The positions from and to which somebody was inside (``None``: still is).
         idle: Times in which nothing came for so long that it was presumed to have ended.
+        presence_known: Whether it is known who is inside; if not, nobody can say that two sessions overlap.
         others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
     """
 
@@ -39,6 +40,7 @@ class Span:
     last_position: int = 0
     occupied: tuple[tuple[int, int | None], ...] = ()
     idle: tuple[tuple[datetime, datetime], ...] = ()
+    presence_known: bool = True
 
 
 def span(session: Session) -> Span:
@@ -54,6 +56,7 @@ def span(session: Session) -> Span:
         session.last_position or 0,
         tuple(_occupied(session)),
         tuple(session.idle),
+        session.presence_known,
     )
 
 
@@ -102,7 +105,7 @@ def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Ite
 def _was_live(other: Span, this: Span, rules: Rules) -> bool:
     """Whether a session was live when this one began. One that all had left is over, though nobody said so."""
     here = this.first_position
-    if other.stream == this.stream or other.first_position > here:
+    if other.stream == this.stream or other.first_position > here or not other.presence_known:
         return False
     if other.end_position is not None:
         if other.end_position < here:

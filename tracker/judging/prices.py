@@ -54,13 +54,14 @@ PRICES: dict[str, Price] = {
         Price("C504", 8, "one step was reported twice with different data"),
         Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
+        Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
-        Price("overtaken", 1.5, "somebody joined a second time before leaving; more by how late the left came"),
+        Price("overtaken", 1.3, "somebody joined a second time before leaving; more by how late the left came"),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
         Price("certain copy", 0, "a copy, and its content shows that it is one"),
-        Price("copy at once", 1, "a copy within `fast_redelivery`"),
+        Price("copy at once", 0.4, "a copy within `fast_redelivery`"),
         Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
         Price(
             "copy through two channels",
@@ -88,5 +89,5 @@ def by_delay(price: float, delay: float, window: float) -> float:
 
 
 def by_age(price: float, age: float, window: float) -> float:
-    """What a lone copy costs that says nothing of itself, where the log has shown too little; at most 4 more."""
-    return price if age <= window else price + min(4.0, 1.5 * log(age / max(window, 1)))
+    """What a lone copy costs that says nothing of itself, where the log has shown too little; at most 3 more."""
+    return price if age <= window else price + min(3.0, 1.5 * log(age / max(window, 1)))

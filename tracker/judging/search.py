@@ -9,13 +9,14 @@ copies next to nothing; runs out of reach are paid once, so a thousandth run cos
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.prices import HIGHEST, by_age
 from tracker.judging.sequence import cost_alone, cost_beside, ending
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.webhook import same_data
+from tracker.webhook import canonical, same_data
 
 __all__ = ["hypotheses", "ordinary", "search", "separated"]
 
@@ -53,15 +54,13 @@ def separated(
         return deliveries, []
     rest: list[Delivered] = []
     copies: list[tuple[Delivered, Delivered]] = []
-    firsts: dict[str, list[Delivered]] = {}
+    firsts: dict[tuple[str, bytes], Delivered] = {}
     for one in deliveries:
         if unique or one.evidence:
-            before = firsts.setdefault(one.step.name, [])
-            original = next((other for other in before if same_data(other.data, one.data)), None)
-            if original is not None:
+            original = firsts.setdefault((one.step.name, canonical(one.data)), one)
+            if original is not one:
                 copies.append((one, original))
                 continue
-            before.append(one)
         rest.append(one)
     return rest, copies
 
@@ -90,12 +89,12 @@ def ordinary(
     last: Delivered | None = None
     for one in deliveries:
         step = one.step
-        before = originals.get(step.name)
-        if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
+        if step.name not in table[state]:
+            before = originals.get(step.name)
+            if before is None or one.at - before.at > fast or not same_data(before.data, one.data):
+                return None
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
             continue
-        if step.name not in table[state]:
-            return None
         if last is not None and last.step.closes:
             if once or not _is_a_new_one(lifecycle, originals, one, context):
                 return None
@@ -129,7 +128,7 @@ def _assuming_nothing(
     if context.end is not None and not lifecycle.frame and any(one.began >= context.end for one in runs):
         return None
     if len(runs) > 1 and not lifecycle.visits:
-        pairs = zip(runs, runs[1:], strict=False)
+        pairs = pairwise(runs)
         if any(cost_beside(lifecycle, run, following, context) for run, following in pairs):
             return None
     overdue = ending(lifecycle, runs[-1], context)
@@ -193,7 +192,7 @@ def _extensions(
     if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(runs[:-1], one):
         yield _replaced(held, last, runs[-1].plus(lifecycle, one), context)
         return
-    contradicts = True
+    contradicts, equal = True, []
     for place in range(last, -1, -1):
         run = runs[place]
         original = run.originals.get(step.name)
@@ -201,13 +200,15 @@ def _extensions(
             if _takes(lifecycle, run, one, latest=place == last):
                 yield _replaced(held, place, run.plus(lifecycle, one), context)
         elif same_data(original.data, one.data):
-            yield _copied(lifecycle, held, run, original, one, context)
+            equal.append((run, original))
             contradicts = False
         elif contradicts and not lifecycle.visits:
             code = _contradiction(lifecycle, run, original, one, context, once=once)
             if code:
                 yield _replaced(held, place, run.contradicted(code, one), context)
             contradicts = False
+    if equal:
+        yield _copied(held, equal, one, context)
     if _may_begin(lifecycle, runs, one, once=once):
         yield _begun(lifecycle, held, one, context)
 
@@ -282,30 +283,30 @@ def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Cont
 
 
 def _copied(
-    lifecycle: Lifecycle,
-    held: Hypothesis,
-    run: Candidate,
-    original: Delivered,
-    one: Delivered,
-    context: Context,
+    held: Hypothesis, equal: Sequence[tuple[Candidate, Delivered]], one: Delivered, context: Context
 ) -> Hypothesis:
-    certain, price = copy_price(lifecycle, held.recent, original, one, context)
+    """One more copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
+    ages = tuple([one.at - original.at for _, original in equal])
+    prices = [copy_price(held.recent, original, one, ages, context) for _, original in equal]
+    best = min(range(len(equal)), key=lambda place: prices[place][1])
+    (run, original), (certain, price) = equal[best], prices[best]
     if context.doubled and all(copy.original is not original for copy in held.recent):
         price -= context.prices["no copy"]
-    copy = Copy(one, original, certain, price, run.number)
+    copy = Copy(one, original, certain, price, run.number, ages)
     recent = (*held.recent[1 - MEMORY :], copy)
     return Hypothesis(held.runs, held.settled, (held.copies, copy), recent, held.paid + price)
 
 
 def copy_price(
-    lifecycle: Lifecycle, recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context
+    recent: Sequence[Copy], original: Delivered, one: Delivered, ages: Sequence[int], context: Context
 ) -> tuple[bool, float]:
     """Whether something shows that a delivery is a copy, and what it costs that it is one.
 
     What is sent again and again is as old as the time since it was first sent, or since it was sent last.
+    ``ages`` are those that it has as a copy of any original.
     """
     since = [original.at, *(copy.delivered.at for copy in recent if copy.original is original)]
-    age = min(one.at - at for at in since)
+    age = min([one.at - at for at in since])
     prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
@@ -313,16 +314,16 @@ def copy_price(
         return True, prices["copy with others"]
     if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]
-    if not context.doubled and any(_together(copy, original, one) for copy in recent):
+    if not context.doubled and any(_together(copy, original, one, ages) for copy in recent):
         return True, prices["copy with others"]
     if context.log.has_profile:
         return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
     return False, by_age(prices["copy"], age, windows.redelivery)
 
 
-def _together(copy: Copy, original: Delivered, one: Delivered) -> bool:
+def _together(copy: Copy, original: Delivered, one: Delivered, ages: Sequence[int]) -> bool:
     """Whether two copies were sent together: they are as old, or came at once and their originals did not."""
-    if abs(one.at - original.at - copy.age) <= SAME_AGE:
+    if any(abs(age - other) <= SAME_AGE for age in ages for other in copy.ages):
         return True
     apart = abs(original.at - copy.original.at)
     return one.at - copy.delivered.at <= AT_ONCE and apart > 5 * AT_ONCE
@@ -335,7 +336,7 @@ def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Cont
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
-    apart = abs(one.age - other.age) > SAME_AGE // 6
+    apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
     if not apart or at_once:
         return 0.0

@@ -66,6 +66,7 @@ def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
     if len(run.originals) > 1:
         yield from _overtaken(lifecycle, run, context)
         yield from _two_ends(run, context)
+    yield from _long_after_end(lifecycle, run, context)
     if _begins_after_end(lifecycle, run, context):
         yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
 
@@ -89,7 +90,7 @@ def beside(
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
     """From when on an open run is overdue, if nothing more comes of it; ``None``: never."""
-    if run.closed:
+    if run.closed or is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
     if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
@@ -140,13 +141,18 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
         if not unheard:
             continue
         if state == ABSENT and one.step.orphan:
-            yield Assumption(one.step.orphan, context.prices[one.step.orphan], one, None, unheard, ABSENT)
+            price = context.prices[one.step.orphan]
+            if one.step.closes and context.is_after_end(run.began, run.first.position - 1):
+                price += context.prices["X402"]  # it would have begun after the end as well
+            yield Assumption(one.step.orphan, price, one, None, unheard, ABSENT)
             continue
         codes = [code for name in unheard if (code := lifecycle.by_name[name].skipped)]
         if codes:
             unasked = lifecycle.by_name[unheard[0]].unasked and context.needs_no_stop(one.at)
             paid = "unasked" if unasked else codes[0]
             yield Assumption(codes[0], context.prices[paid], one, before, unheard, state, paid)
+        else:
+            yield Assumption("", context.prices["unseen"], one, before, unheard, state, "unseen")
 
 
 def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:
@@ -166,8 +172,20 @@ def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterat
         if highest is None or rank[one.step.name] > rank[highest.step.name]:
             highest = one
         elif not (one.step.closes and highest.step.closes):
-            price = by_delay(context.prices["late"], one.at - highest.at, window)
+            price = context.prices["late"]
+            if not _is_of_its_own(lifecycle, run, one):
+                price = by_delay(price, one.at - highest.at, window)
             yield Assumption("D102", price, one, highest, paid="late")
+
+
+def _is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
+    """Whether it names the file or url of the run, so that it belongs to it however late it is."""
+    if not one.evidence or not lifecycle.artefacts:
+        return False
+    return any(
+        other is not one and other.evidence and lifecycle.brings_the_same(other.data, one.data)
+        for other in run.originals.values()
+    )
 
 
 def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
@@ -176,6 +194,16 @@ def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
     for one in ends[1:]:
         price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.lateness)
         yield Assumption("S209", price, one, ends[0])
+
+
+def _long_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+    """An end that names nothing of its own is the less likely the longer after the session it comes."""
+    if not run.closed or context.end is None or context.presumed or not lifecycle.open_at_end:
+        return
+    end = run.since
+    late = end.at - context.end - context.windows.grace
+    if late > 0 and not end.evidence and run.began <= context.end and not outlives(lifecycle, run):
+        yield Assumption("", by_delay(0, late, context.windows.grace), end, paid="late")
 
 
 def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> bool:

@@ -192,6 +192,16 @@ class Aggregate:
     held: Hypothesis
     alternatives: Sequence[Hypothesis] = ()
 
+    @cached_property
+    def last_with_evidence(self) -> int:
+        """The number of the last run that brought a file or url; 0 if none did."""
+        found = (
+            run.number
+            for run in reversed(self.runs)
+            if any(one.evidence for one in run.candidate.originals.values())
+        )
+        return next(found, 0)
+
     @property
     def run(self) -> Run | None:
         """The latest run."""
@@ -281,6 +291,7 @@ class Session:
         idle: Times in which nothing came for so long that it was presumed to have ended.
         as_of: The moment; ``None`` where no time is known.
         next_change: When time alone will change something, if nothing comes before.
+        presence_known: Whether it is known who is inside: both joined and left are subscribed to.
         in_doubt: Whether what is held depends on what the log says of other sessions.
     """
 
@@ -305,6 +316,7 @@ class Session:
     idle: list[tuple[datetime, datetime]] = attrs.field(factory=list)
     as_of: datetime | None = None
     next_change: datetime | None = None
+    presence_known: bool = True
     in_doubt: bool = False
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from tracker.findings import Finding
 from tracker.judging.findings.maker import Assessment
@@ -82,6 +84,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     context, start = assessment.context, visits.table[ABSENT]
     if context.lacks(visits, start[0]):
         return
+    inside = {who: _Inside(person, context.windows.lateness) for who, person in people.items()}
     for aggregate, run in assessment.runs():
         subject = aggregate.lifecycle.subject
         first = run.candidate.first
@@ -89,7 +92,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             continue
         who = dict(aggregate.key)[subject]
         person = people.get(who)
-        if person is not None and _was_inside(assessment, person, first.at):
+        if person is not None and inside[who].covers(first.at):
             continue
         yield assessment.make(
             aggregate.lifecycle.subject_absent,
@@ -103,13 +106,21 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
         )
 
 
-def _was_inside(assessment: Assessment, person: Aggregate, at: int) -> bool:
-    """Whether somebody was inside at a moment, or nearly: what two aggregates say may cross on its way."""
-    margin = assessment.context.windows.lateness
-    for come, gone, _ in presence([person], None):
-        if come - margin <= at and (gone is None or at <= gone + margin):
-            return True
-    return False
+class _Inside:
+    """When somebody was inside, or nearly: what two aggregates say may cross on its way by ``margin``."""
+
+    def __init__(self, person: Aggregate, margin: int) -> None:
+        self._comes: list[int] = []
+        self._goes: list[float] = []
+        latest = -inf
+        for come, gone, _ in presence([person], None):
+            latest = max(latest, inf if gone is None else gone + margin)
+            self._comes.append(come - margin)
+            self._goes.append(latest)
+
+    def covers(self, at: int) -> bool:
+        place = bisect_right(self._comes, at) - 1
+        return place >= 0 and at <= self._goes[place]
 
 
 def _nobody_came(assessment: Assessment) -> Iterator[Finding]:

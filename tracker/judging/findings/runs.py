@@ -50,6 +50,8 @@ def _of_assumption(
     lifecycle, context = aggregate.lifecycle, assessment.context
     confidence, alternatives = shares.of(one.code, one.where.position)
     since = one.since.at if one.since is not None else None
+    if one.code == lifecycle.after_end and context.end is not None:
+        since = context.end
     words = {
         "delay": duration(one.where.at - since if since is not None else None),
         "since": clock(since, one.where.at),
@@ -164,10 +166,7 @@ def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Deliver
     steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
     state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
     said = _decode(end.data).get("message")
-    later = any(
-        other.number > run.number and any(one.evidence for one in other.candidate.originals.values())
-        for other in aggregate.runs
-    )
+    later = aggregate.last_with_evidence > run.number
     value = f": {said}" if isinstance(said, str) and said else ""
     return assessment.make(
         end.step.outcome,
@@ -187,8 +186,8 @@ def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Fi
         one = originals.get(step.name)
         if one is None or len(originals) == 1:
             continue
-        rank = aggregate.lifecycle.rank
-        later = [other for other in originals.values() if rank[other.step.name] > rank[step.name]]
+        following = aggregate.lifecycle.table[step.state]
+        later = [other for other in originals.values() if other.step.name in following]
         if step.awaits:
             later = [other for other in later if other.step.name == step.awaits]
         first = min(later, key=lambda other: other.at, default=None)
@@ -242,6 +241,7 @@ class _Shares:
         total = sum(weights)
         self._weights = [weight / total for weight in weights]
         self._found: list[set[tuple[str, int]]] | None = None
+        self._instead: list[str] = []
         self._copies: list[set[int]] | None = None
 
     def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
@@ -250,12 +250,13 @@ class _Shares:
             return 1.0, ()
         if self._found is None:
             self._found = [set(_codes(self._lifecycle, one, self._context)) for one in self._all]
+            self._instead = [_other(found - self._found[0]) for found in self._found]
         share, instead = 0.0, list[str]()
-        for weight, found in zip(self._weights, self._found, strict=True):
-            if (code, position) in found:
+        for place, weight in enumerate(self._weights):
+            if (code, position) in self._found[place]:
                 share += weight
             elif weight >= _WORTH_A_WORD and len(instead) < _MOST_ALTERNATIVES:
-                instead.append(f"{_other(found)} ({weight:.0%})")
+                instead.append(f"{self._instead[place]} ({weight:.0%})")
         return share, tuple(instead)
 
     def of_copy(self, position: int) -> float:
@@ -271,7 +272,8 @@ _MOST_ALTERNATIVES = 3
 
 
 def _other(found: set[tuple[str, int]]) -> str:
-    codes = sorted(found, key=lambda one: one[1])
+    """What another hypothesis finds that the held one does not."""
+    codes = sorted(found, key=lambda one: one[1])[:_MOST_ALTERNATIVES]
     if not codes:
         return "a redelivery, and nothing is missing"
     return " and ".join(f"{CATALOGUE[code].slug} at #{position}" for code, position in codes)

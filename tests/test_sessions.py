@@ -1,0 +1,109 @@
+"""Many sessions under way: where they come from, how long they stay, and which of them overlap."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from story import RULES, deliveries, moment, standing, value
+
+from tracker.judging.assess import assess_all
+from tracker.judging.log import Habits
+from tracker.judging.overlaps import overlaps, rival, span
+from tracker.judging.session import observe_all
+from tracker.judging.sessions import Sessions
+
+LINES = (
+    "0 session-started",
+    "1 participant-joined p",
+    "2 session-started sessionId=T meetingId=N",
+    "3 recording-started",
+    "60 participant-left p",
+    "61 session-ended",
+)
+
+
+def observed(*lines, **more):
+    sessions = Sessions(RULES, **more)
+    for each in deliveries(*lines):
+        sessions.observe(each)
+    return sessions
+
+
+def test_each_stream_is_a_session_of_its_own():
+    sessions = observed(*LINES)
+    assert list(sessions.observed) == ["T", "S"]
+    assert {one.session_id: one.deliveries for one in sessions.all_assessed(None)} == {"S": 5, "T": 1}
+
+
+def test_a_session_is_assessed_as_it_would_be_alone():
+    alone = assess_all([one for one in deliveries(*LINES) if one.stream == "S"], moment("1h"))
+    assert value(observed(*LINES).assessed("S", moment("1h"))) == value(alone)
+
+
+def test_a_stream_of_which_nothing_came_is_none():
+    with pytest.raises(KeyError):
+        observed(*LINES).assessed("U", None)
+
+
+def test_a_session_that_is_not_in_memory_is_recalled_as_it_was_before_the_delivery():
+    asked = []
+
+    def recall(stream, before):
+        asked.append((stream, before))
+        return observe_all([one for one in deliveries(*LINES[:4]) if one.stream == stream])
+
+    sessions = Sessions(RULES, recall)
+    for each in deliveries(*LINES)[4:]:
+        sessions.observe(each)
+    assert asked == [("S", 5)]
+    assert value(sessions.assessed("S", moment("1h"))) == value(observed(*LINES).assessed("S", moment("1h")))
+
+
+def test_the_sessions_that_were_used_least_recently_are_forgotten():
+    sessions = observed(*LINES)
+    sessions.keep(1)
+    assert list(sessions.observed) == ["S"]
+    sessions.keep(1)
+    assert list(sessions.observed) == ["S"]
+    sessions.keep(0)
+    assert list(sessions.observed) == []
+
+
+def test_what_the_log_learns_is_learned_only_where_it_is_asked_for():
+    habits = Habits()
+    observed(*LINES, habits=habits)
+    assert habits.sessions["session-started"] == 2
+    assert observed(*LINES).habits is None
+
+
+# -- sessions of one meeting ------------------------------------------------------------------------
+
+TYPES = (
+    "session-started",
+    "participant-joined p",
+    "participant-left p",
+    "participant-joined q",
+    "session-ended",
+)
+GAPS = (0, 1, 60, 119, 121, 3600, 90_000)
+came = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(GAPS), st.sampled_from(TYPES)), max_size=25)
+
+
+@given(came)
+def test_the_sessions_that_overlap_are_those_that_have_a_rival(drawn):
+    now, lines = 0, []
+    for name, gap, line in drawn:
+        now += gap
+        lines.append(f"{now} {line} sessionId={name}")
+    spans = [span(session) for session in observed(*lines).all_assessed(moment(now))]
+    found = {this.stream: one.evidence for this, one in overlaps(spans, RULES, moment(now))}
+    rivals = {this.stream: rival(this, spans, RULES) for this in spans}
+    assert found == {
+        this.stream: (other.first_position, this.first_position)
+        for this in spans
+        if (other := rivals[this.stream]) is not None
+    }
+
+
+def test_a_session_beside_another_is_no_fault_of_its_own():
+    sessions = observed(LINES[0], LINES[1], "600 session-started sessionId=T")
+    assert standing(sessions.assessed("T", moment("1h"))) == []
