@@ -57,7 +57,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
 from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.overlaps import overlapping, span
-from tracker.judging.session import Observed, observe_all
+from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -288,8 +288,14 @@ class Views:
         """The sessions; one that is not in memory is taken from its stream."""
 
         def recall(stream: str, before: int | None) -> Observed | None:
-            at = self.checkpoint.position if before is None else before - 1
-            return observe_all(tracker.history(stream, at=at))
+            observed, counted = (
+                None,
+                Habits(),
+            )  # the log has learned of it before; what that was the session remembers
+            for one in tracker.history(stream, at=self.checkpoint.position if before is None else before - 1):
+                observed = observed or Observed(stream, one.session_id)
+                observed.observe(one, counted)
+            return observed
 
         self._sessions.recall = recall
         return self._sessions
