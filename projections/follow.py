@@ -59,7 +59,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
 from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.overlaps import overlapping, span
-from tracker.judging.session import Observed, observe_all
+from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -271,8 +271,7 @@ class Views:
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            names = {one.position: types.known(one) for one, _ in page if not one.stream.startswith(UNROUTED)}
-            readings = self._write(tracker, touched, as_of, names)
+            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
             said = len(self.traffic.silences), len(self.traffic.backwards)
             if milestone is not None or said != (silences, backwards):
                 self._write_log()
@@ -302,8 +301,14 @@ class Views:
         """The sessions; one that is not in memory is taken from its stream."""
 
         def recall(stream: str, before: int | None) -> Observed | None:
-            at = self.checkpoint.position if before is None else before - 1
-            return observe_all(tracker.history(stream, at=at))
+            observed, counted = (
+                None,
+                Habits(),
+            )  # the log has learned of it before; what that was the session remembers
+            for one in tracker.history(stream, at=self.checkpoint.position if before is None else before - 1):
+                observed = observed or Observed(stream, one.session_id)
+                observed.observe(one, counted)
+            return observed
 
         self._sessions.recall = recall
         return self._sessions
@@ -341,7 +346,6 @@ class Views:
         for number, one in enumerate(found):
             one.number = delivery.position + number  # a number that no other finding of the stream has
         self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
-        self.readings[types.known(delivery), "unrouted"] += 1
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
@@ -377,9 +381,10 @@ class Views:
         }
         readings: Counter[tuple[str, str]] = Counter()
         if positions and not self._scratch:
-            read = {place: one for session in settled.values() for place, one in session.readings().items()}
-            for place, name in positions.items():
-                readings[name, read[place].reading if place in read else "unrouted"] += 1
+            read = {
+                place: one.reading for session in settled.values() for place, one in session.readings().items()
+            }
+            readings.update((name, read.get(place, "unrouted")) for place, name in positions.items())
         settled |= later
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():

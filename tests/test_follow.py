@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 import meetings
@@ -25,6 +26,7 @@ from projections.read_models import text
 from projections.verify import verify
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
+from tracker.simulate import simulate
 from tracker.store import Tracker
 from tracker.webhook import parse
 
@@ -126,6 +128,38 @@ def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
     rebuild(store, rules, path=path, page_size=1)
 
     assert at_once(store, rules) == meetings.rows(path)
+
+
+HABITS = {
+    "faults": {"faults": 0.6},
+    "twice": {"habits": ["usual", "two-channels"]},
+    "again": {"habits": ["usual", "hour-replayed"]},
+    "fewer types": {"habits": ["usual", "fewer-types"]},
+}
+"""What meetings do that only other sessions of the log explain."""
+MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
+
+
+@pytest.fixture(params=HABITS.values(), ids=HABITS)
+def many(store, request):
+    """A store that is longer than its first three milestones."""
+    heard = [parse(one.received) for one in simulate(60, seed=7, **request.param)]
+    store.append(heard[: MILESTONES[-1]])
+    return store
+
+
+@pytest.mark.parametrize("memory", [0, 10_000])
+def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many, memory, monkeypatch):
+    monkeypatch.setattr(follow, "MEMORY", memory)
+    path = many.data / "there.db"
+    rebuild(many, stop=1)
+    with Views(live(many), Rules()) as views:
+        for stop, page_size in zip(MILESTONES, cycle([1, 7, 64, 1000]), strict=False):
+            views.catch_up(many, stop=stop, page_size=page_size)
+            rebuild(many, path=path, stop=stop, page_size=1_000_000)
+
+            assert meetings.rows(path) == meetings.rows(live(many))
+            assert audited(many, stop=stop) == told(many)
 
 
 def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
@@ -487,15 +521,15 @@ def test_an_empty_store_has_empty_read_models(store, views):
 # What the rows are compared with
 
 
-def told(store, rules=None):
+def told(store):
     """The findings of the read models."""
-    columns = "code, session_id, meeting_id, position, message, severity, at, evidence, cause, run, lifecycle"
+    what = "verdict, code, session_id, meeting_id, position, message, severity, confidence"
+    columns = f"{what}, at, evidence, cause, run, lifecycle"
     with closing(sqlite3.connect(live(store))) as db:
-        found = db.execute(f"SELECT verdict, {columns} FROM findings")
-        return sorted(found, key=repr)
+        return sorted(db.execute(f"SELECT {columns} FROM findings"), key=repr)
 
 
-def audited(store, rules=None):
+def audited(store, rules=None, stop=None):
     """The same findings without any read model."""
     return sorted(
         (
@@ -507,13 +541,14 @@ def audited(store, rules=None):
                 one.position,
                 one.message,
                 one.severity,
+                one.confidence,
                 text(one.at),
                 json.dumps(one.evidence, separators=(",", ":")),
                 one.cause,
                 one.run,
                 one.lifecycle,
             )
-            for one in audit(store.deliveries(), rules or Rules(), growing=True).findings
+            for one in audit(store.deliveries(stop), rules or Rules(), growing=True).findings
         ),
         key=repr,
     )

@@ -35,7 +35,18 @@ LAYERS = {
         "envelope": {"msgspec"},
         "webhook": {"attrs", "cattrs", "msgspec"},
         "simulate": {"attrs", "msgspec"},
-        "judging": {"attrs", "msgspec"},
+        "judging.hypothesis": {"msgspec"},
+        "judging.log": {"attrs"},
+        "judging.context": {"attrs"},
+        "judging.sequence": {"msgspec"},
+        "judging.search": set(),
+        "judging.session": {"attrs"},
+        "judging.state": {"attrs"},
+        "judging.words": set(),
+        "judging.findings": {"attrs", "msgspec"},
+        "judging.assess": set(),
+        "judging.overlaps": {"attrs"},
+        "judging.sessions": {"attrs"},
         "mark": {"attrs"},
         "ranges": {"attrs"},
         "digests": {"attrs"},
@@ -134,12 +145,13 @@ def absolute(node, module, *, is_package):
 
 
 def layer_of(module):
-    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of the package itself the layer is empty.
-
-    A file of a folder may be a layer of its own: the price table stands above the rules, that may change it.
-    """
+    """``tracker.lifecycles.hls`` -> ``tracker``, ``lifecycles``; of what only gathers layers it is empty."""
     package, _, rest = module.partition(".")
-    return package, rest if rest in LAYERS.get(package, ()) else rest.partition(".")[0]
+    layers = LAYERS.get(package, {})
+    for layer in layers:
+        if rest == layer or rest.startswith(f"{layer}."):
+            return package, layer
+    return package, "" if any(layer.startswith(f"{rest}.") for layer in layers) else rest
 
 
 def place(module):
@@ -287,8 +299,11 @@ def test_the_dots_of_a_package_begin_at_the_package_itself():
 @pytest.mark.parametrize(
     ("module", "other", "allowed"),
     [
-        ("tracker.store", "tracker.judging.assess", True),
-        ("tracker.judging.assess", "tracker.store", False),
+        ("tracker.store", "tracker.judging.session", True),
+        ("tracker.judging.session", "tracker.store", False),
+        ("tracker.judging.search", "tracker.judging.findings.maker", False),
+        ("tracker.judging.assess", "tracker.judging.findings.maker", True),
+        ("tracker.judging", "tracker.judging.session", False),
         ("projections.follow", "tracker.store", True),
         ("tracker.store", "projections.follow", False),
         ("projections.read_models.runs", "projections.read_models", True),

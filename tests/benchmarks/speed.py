@@ -387,6 +387,7 @@ def p6_judging(bench: Bench) -> Iterator[Row]:
 
 
 def judge_all(heard: Iterable[Delivery]) -> None:
+    """Observes every delivery, and assesses every session once."""
     sessions = Sessions(RULES)
     for one in heard:
         sessions.observe(one)
