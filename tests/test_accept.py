@@ -13,7 +13,7 @@ from story import RULES, deliveries, moment, told, value
 from projections.audit import audit
 from projections.cli import main
 from projections.follow import rebuild
-from tracker.accept import Acceptance, accepted, with_accepted
+from tracker.accept import Acceptance, accept_all, accepted
 from tracker.envelope import encode
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES
@@ -86,20 +86,17 @@ def test_a_finding_without_a_date_is_accepted_whatever_the_end():
     assert [one.verdict for one in accepted(timeless, [entry])] == ["accepted"]
 
 
-def test_what_a_later_delivery_explained_stays_retracted():
-    session = told("0 session-started", "5 recording-started", "7 recording-starting", as_of="1h")
-    verdicts = {
-        one.code: one.verdict for one in with_accepted(session, [Acceptance("S201", "known")]).all_findings()
-    }
-    assert verdicts["S201"] == "retracted"
-
-
 def test_marking_leaves_the_session_and_the_findings_it_was_given_as_they_were():
     session, entries = told(*STORY, as_of="2h"), [Acceptance(code, "known") for code in FOUND]
     before = value(session)
-    marked = with_accepted(session, entries)
-    list(accepted(session.all_findings(), entries))
-    assert (value(session), marked is session) == (before, False)
+    marked = accept_all(session.findings, entries)
+    assert value(session) == before
+    assert {one.code for one in marked if one.verdict == "accepted"} == set(FOUND)
+
+
+def test_where_nothing_is_accepted_all_is_as_it_was():
+    findings = found()
+    assert accept_all(findings, []) == findings
 
 
 def test_only_the_verdict_and_the_reason_of_a_finding_change():
@@ -194,9 +191,9 @@ def test_the_read_models_say_what_an_audit_says_accepted(tmp_path, page_size):
     rules = Rules(accept=entries)
     with closing(Tracker.open(tmp_path)) as store:
         rebuild(store, rules, page_size=page_size)
-        told = list(accepted(audit(store.deliveries(), rules).findings, entries))
+        told = list(accepted(audit(store.deliveries(), rules, growing=True).findings, entries))
     with closing(Database(tmp_path / "views.db")) as db:
-        rows = db.query("SELECT code, position, verdict FROM findings WHERE verdict != 'retracted'")
+        rows = db.query("SELECT code, position, verdict FROM findings")
         marked = sorted((row["code"], row["position"]) for row in rows if row["verdict"] == "accepted")
         counted = {
             row["session_id"]: (row["errors"], row["warnings"]) for row in db.query("SELECT * FROM sessions")

@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 import meetings
@@ -17,12 +18,15 @@ from meetings import deliveries, line, webhook
 from stores import address, change
 
 from projections import follow
+from projections.accepting import accept
 from projections.audit import audit
 from projections.follow import VIEWS_DB, Views, rebuild
+from projections.loss import LossError
 from projections.read_models import text
 from projections.verify import verify
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
+from tracker.simulate import simulate
 from tracker.store import Tracker
 from tracker.webhook import parse
 
@@ -72,7 +76,7 @@ def at_once(store, rules=None):
 
 def beside(store):
     """Files other than those there should be."""
-    expected = {"events.db", "events.db-wal", "events.db-shm", VIEWS_DB}
+    expected = {"events.db", "events.db-wal", "events.db-shm", "events.mark", VIEWS_DB}
     return {path.name for path in store.data.iterdir()} - expected
 
 
@@ -124,6 +128,38 @@ def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
     rebuild(store, rules, path=path, page_size=1)
 
     assert at_once(store, rules) == meetings.rows(path)
+
+
+HABITS = {
+    "faults": {"faults": 0.6},
+    "twice": {"habits": ["usual", "two-channels"]},
+    "again": {"habits": ["usual", "hour-replayed"]},
+    "fewer types": {"habits": ["usual", "fewer-types"]},
+}
+"""What meetings do that only other sessions of the log explain."""
+MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
+
+
+@pytest.fixture(params=HABITS.values(), ids=HABITS)
+def many(store, request):
+    """A store that is longer than its first three milestones."""
+    heard = [parse(one.received) for one in simulate(60, seed=7, **request.param)]
+    store.append(heard[: MILESTONES[-1]])
+    return store
+
+
+@pytest.mark.parametrize("memory", [0, 10_000])
+def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many, memory, monkeypatch):
+    monkeypatch.setattr(follow, "MEMORY", memory)
+    path = many.data / "there.db"
+    rebuild(many, stop=1)
+    with Views(live(many), Rules()) as views:
+        for stop, page_size in zip(MILESTONES, cycle([1, 7, 64, 1000]), strict=False):
+            views.catch_up(many, stop=stop, page_size=page_size)
+            rebuild(many, path=path, stop=stop, page_size=1_000_000)
+
+            assert meetings.rows(path) == meetings.rows(live(many))
+            assert audited(many, stop=stop) == told(many)
 
 
 def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
@@ -311,14 +347,13 @@ def _execute(path, *statements):
             db.execute(statement)
 
 
-def test_read_models_that_go_further_than_the_store_are_made_anew(store, views):
+def test_read_models_that_go_further_than_the_store_tell_a_loss(store, views):
     store.append(deliveries(meetings.lines(1)))
     views.catch_up(store)
     views.close()
     _execute(live(store), "UPDATE checkpoint SET position = position + 1")
-    Views.open(store).close()
-
-    assert at_once(store) == meetings.rows(live(store))
+    with pytest.raises(LossError, match="1 delivery is gone"):
+        Views.open(store)
 
 
 def test_a_rebuild_that_fails_leaves_the_live_file_and_nothing_beside_it(store, views):
@@ -486,15 +521,15 @@ def test_an_empty_store_has_empty_read_models(store, views):
 # What the rows are compared with
 
 
-def told(store, rules=None):
+def told(store):
     """The findings of the read models."""
-    columns = "code, session_id, meeting_id, position, message, severity, at, evidence, cause, run, lifecycle"
+    what = "verdict, code, session_id, meeting_id, position, message, severity, confidence"
+    columns = f"{what}, at, evidence, cause, run, lifecycle"
     with closing(sqlite3.connect(live(store))) as db:
-        found = db.execute(f"SELECT verdict, {columns} FROM findings")
-        return sorted(found, key=repr)
+        return sorted(db.execute(f"SELECT {columns} FROM findings"), key=repr)
 
 
-def audited(store, rules=None):
+def audited(store, rules=None, stop=None):
     """The same findings without any read model."""
     return sorted(
         (
@@ -506,13 +541,14 @@ def audited(store, rules=None):
                 one.position,
                 one.message,
                 one.severity,
+                one.confidence,
                 text(one.at),
                 json.dumps(one.evidence, separators=(",", ":")),
                 one.cause,
                 one.run,
                 one.lifecycle,
             )
-            for one in audit(store.deliveries(), rules or Rules(), growing=True).findings
+            for one in audit(store.deliveries(stop), rules or Rules(), growing=True).findings
         ),
         key=repr,
     )
@@ -611,22 +647,27 @@ def restored(store, before):
     change(store, "DELETE FROM stored_events WHERE notification_id > ?", before)
     name, value = ("positions", "last") if address(store.data) else ("sqlite_sequence", "seq")
     change(store, f"UPDATE {name} SET {value} = ?", before)
+    store.recorder._newest = 0  # as in a process that opens it then
     store.append(deliveries([line(webhook("session-started", sessionId="n"), 1)]) * (last - before + 3))
 
 
-def test_read_models_of_what_a_restored_backup_has_not_are_made_anew(store):
+def test_read_models_of_what_a_restored_backup_has_not_are_made_anew_once_that_is_accepted(store):
     store.append(deliveries(meetings.lines(1)))
     Views.open(store).close()
     restored(store, 20)
+    accept(store)
     Views.open(store).close()
 
     assert at_once(store) == meetings.rows(live(store))
 
 
-def test_a_follower_notices_that_the_store_was_restored_from_a_backup(store, views):
+def test_a_follower_stands_still_once_the_store_was_restored_from_a_backup_until_that_is_accepted(store, views):
     store.append(deliveries(meetings.lines(1)))
     views.catch_up(store)
     restored(store, 20)
+    with pytest.raises(LossError):
+        views.catch_up(store)
+    accept(store)
     views.catch_up(store)
 
     assert at_once(store) == meetings.rows(live(store))

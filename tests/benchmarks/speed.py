@@ -36,10 +36,10 @@ from projections.audit import Logs, audit
 from projections.follow import rebuild
 from tracker.envelope import decode, encode
 from tracker.ingest import ingest
+from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.session import Session, judge
 from tracker.simulate import simulate
 from tracker.store import PAGE, Tracker
 from tracker.webhook import Delivery, parse
@@ -387,12 +387,12 @@ def p6_judging(bench: Bench) -> Iterator[Row]:
 
 
 def judge_all(heard: Iterable[Delivery]) -> None:
-    sessions: dict[str, Session] = {}
+    """Observes every delivery, and assesses every session once."""
+    sessions = Sessions(RULES)
     for one in heard:
-        session = sessions.get(one.stream)
-        if session is None:
-            session = sessions[one.stream] = Session(one.stream, one.session_id)
-        judge(session, one, RULES)
+        sessions.observe(one)
+    for _ in sessions.all_assessed(None):
+        pass
 
 
 def _moves() -> list[tuple[str, str, str]]:

@@ -1,0 +1,101 @@
+"""A session that is put aside, in memory or on disk, goes on as if it had stayed."""
+
+from datetime import timedelta
+
+import attrs
+import msgspec
+import pytest
+from meetings import deliveries, lines
+from story import deliveries as told
+
+from projections import audit as auditing
+from projections.audit import audit
+from projections.share import _FACTS, Share, packed_session, unpacked_session
+from tracker.judging.log import Habits
+from tracker.judging.session import Observed
+from tracker.lifecycle import Lifecycle
+from tracker.rules import Rules
+from tracker.simulate import simulate
+from tracker.webhook import parse
+
+RULES = Rules()
+TWICE = [*simulate(4, seed=7, habits=["usual", "two-channels"])]
+"""Meetings of which everything is heard twice."""
+ODD = (
+    "0 session-started forged",
+    "1 recording-strated",
+    "2 participant-joined",
+    "3 recording-stopped filePath=/a.mp4",
+    "4 participant-joined p meetingId=other",
+    "3h recording-stopped filePath=/a.mp4",
+    "2h session-ended",
+    "- hls-started",
+)
+
+
+def values(observed):
+    """All that is known of an observed session."""
+    return attrs.asdict(observed, filter=lambda _, value: not isinstance(value, Lifecycle))
+
+
+def written(observed):
+    """What comes back from the disk."""
+    return unpacked_session(msgspec.msgpack.decode(msgspec.msgpack.encode(packed_session(observed))))
+
+
+def streams(heard):
+    found = {}
+    for one in heard:
+        found.setdefault(one.stream, []).append(one)
+    return found
+
+
+GIVEN = {
+    "odd": told(*ODD),
+    "timeless": told("- session-started", "- participant-joined p"),
+    **{f"log {seed}": deliveries(lines(seed)) for seed in range(3)},
+    "twice": [parse(one.received, at) for at, one in enumerate(TWICE, 1)],
+}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_a_session_that_was_put_aside_equals_itself_and_goes_on_alike(given):
+    for stream, came in streams(given).items():
+        stayed, aside = Observed(stream, came[0].session_id), Observed(stream, came[0].session_id)
+        learned = Habits(), Habits()
+        for one in came:
+            stayed.observe(one, learned[0])
+            aside = written(aside)
+            aside.observe(one, learned[1])
+
+            assert values(aside) == values(stayed)
+        assert learned[0] == learned[1]
+
+
+def test_every_field_of_an_observed_session_is_put_aside():
+    assert {*_FACTS, "aggregates", "odd", "named"} == {field.name for field in attrs.fields(Observed)}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_the_log_learns_the_same_whoever_is_put_aside(given, monkeypatch):
+    habits = []
+    for sweep in (1, 10**9):
+        monkeypatch.setattr(auditing, "SWEEP", sweep)
+        monkeypatch.setattr(Share, "_is_silent", lambda *_: True)
+        habits.append(audit(given, RULES).log.habits)
+
+    assert habits[0] == habits[1]
+
+
+def test_who_has_been_silent_for_long_and_is_over_is_put_aside_and_nobody_else():
+    lasting = ("0 session-started sessionId=a", "0 participant-joined p sessionId=a")
+    over = ("0 session-started sessionId=b", "9 session-ended sessionId=b")
+    share = Share(RULES)
+    for one in told(*lasting, *over):
+        share.observe(one)
+    in_memory = []
+    for hours in (1, 2, 25):
+        share.sweep(told(f"{hours}h x")[0].received_at + timedelta(seconds=5))
+        in_memory.append(list(share._sessions.observed))
+
+    assert in_memory == [["a", "b"], ["a"], []]
