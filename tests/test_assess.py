@@ -1023,9 +1023,6 @@ RETURNED = [
 ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a left a day after the session's end costs nothing, so the true one is a copy"
-)
 def test_a_left_that_comes_again_the_next_day_moves_no_visit():
     again = meeting(RETURNED, (86_400 - 60, "participant-left p"))
     assert unmoved_to_the_second(again, meeting(RETURNED))

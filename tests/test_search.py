@@ -763,7 +763,7 @@ FIRST_RUN = "in a burst all copies of a step go to the first run, so the others 
         twice_at_once,
         late,
         replayed,
-        pytest.param(in_one_burst, marks=pytest.mark.xfail(strict=True, reason=FIRST_RUN)),
+        in_one_burst,
     ],
 )
 def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
