@@ -29,6 +29,7 @@ LIFECYCLE = Lifecycle(
     payload=CompositeRecording,
     key=("id",),
     artefacts=FILES,
+    shared="C508",
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from projections.reports.places import Place
     from tracker.envelope import Received
     from tracker.findings import Code, Finding
-    from tracker.ingest import Ingested, Known
+    from tracker.ingest import Ingested, Known, Rehearsal
     from tracker.logs import Oddities
+    from tracker.ranges import Hole
     from tracker.rules import Config, Rules
     from tracker.signature import Keyring
     from tracker.simulate import Line
@@ -56,6 +57,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     _open_closed_streams()
+    os.umask(0o077)  # whatever is written holds names of people
     atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     try:
         code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
@@ -164,16 +166,33 @@ class AsOf(click.ParamType[datetime]):
         return time
 
 
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """A reader that has had enough, like ``head``, is not an error, whatever the exit code would have been."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        # Nothing may be left that would be flushed to the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from error
+
+
 class _Command(click.Group):
-    """The group of all commands; a reader that has had enough, like ``head``, is not an error."""
+    """The group of all commands."""
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        with _until_nobody_reads():  # it prints the help
+            return super().make_context(*given, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # Nothing may be left that would be flushed to the closed pipe at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        with _until_nobody_reads():
+            try:
+                done = super().invoke(ctx)
+            except SystemExit:
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+        return done
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -186,8 +205,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
     past, and everything that is wrong with it are folded from there.
 
-    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS
-    and TRACKER_TOKEN for --key and --token.
+    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS,
+    TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST for --key, --token, --token-file and --allow-host.
     """
     ctx.obj = {"data": data, "config": config}
 
@@ -265,6 +284,18 @@ class Settings:
             yield opened
 
     @contextmanager
+    def store_if_there(self) -> Iterator[Tracker | None]:
+        from tracker.store import Tracker
+
+        try:
+            opened = Tracker.open(self.data, self.url)
+        except StoreMissingError:
+            yield None
+            return
+        with opened:
+            yield opened
+
+    @contextmanager
     def views(self, store: Tracker) -> Iterator[Views]:
         """The read models, caught up with the store."""
         from projections.follow import Views
@@ -287,58 +318,187 @@ def _path(text: str | None) -> Path | None:
 
 @tracker.command(short_help="Append what is new in logs, then judge it.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
+)
+@click.option("--force", is_flag=True, help="Store also a LOG of which most lines are no webhooks.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Only say what would be stored.")
 @with_keys
 @with_store
-def ingest(logs: tuple[str, ...], keys: tuple[Path, ...], data: Path | None, config: Path | None) -> None:
+def ingest(
+    logs: tuple[str, ...],
+    follow: bool,
+    force: bool,
+    dry_run: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
+) -> None:
     """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
 
     A log may be given again at any time: what was read before is recognised, also when the file has
-    grown, was renamed or packed.
+    grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
+    is stored and judged after a second in which no more came.
     """
+    from projections.accepting import refuse_loss
     from tracker.ingest import known_logs
+    from tracker.tail import files
 
+    if follow and (len(logs) > 1 or "-" in logs):
+        hint = "start one for each file; of a pipe, - is enough"
+        raise UsageError("--follow takes one LOG, which is a file", hint=hint)
+    if follow and dry_run:
+        raise UsageError("--dry-run comes to an end, --follow does not", hint="leave out one of them")
     settings = Settings(data, config)
-    opened, complaints = _open_logs(logs, settings.keyring(keys))
-    with settings.store(create=True) as store:
-        known = known_logs(store)
-        for log in opened:
-            complaints.extend(_ingest(store, log, known))
-            if complaints and isinstance(complaints[-1], StoreError):
-                _raise_all(complaints)
-        with settings.views(store) as views:
-            events = views.checkpoint.position
+    ring = settings.keyring(keys)
+    with _stopping(heed=follow or "-" in logs) as stopping:
+        opened, complaints = _open_logs(logs, ring, stopping, follow=follow)
+        if not force:
+            opened = _without_other_files(settings, opened, complaints)
+        if dry_run:
+            _rehearse(settings, opened, complaints)
+            return
+        with settings.store(create=True) as store, ExitStack() as stack:
+            refuse_loss(store)
+            judging = _Judging(settings, store, stack)
+            known = known_logs(store)
+            for log in files(opened[0]) if follow else opened:
+                complaints.extend(_ingest(store, log, known, judging.catch_up))
+                if complaints and isinstance(complaints[-1], StoreError):
+                    _raise_all(complaints)
+            views = judging.catch_up()
+            gone = store.withdrawn()
+            events = views.checkpoint.position - len(gone) - gone.events
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-        click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions")
+            withdrawn = f", and {len(gone):,} withdrawn ones" if gone else ""
+            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions{withdrawn}")
     _raise_all(complaints)
 
 
-def _ingest(store: Tracker, log: Any, known: Known) -> Iterator[TrackerError]:
+def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
+    """The logs that look like some; no store is made for a file that does not."""
+    from tracker.ingest import known_logs, refuse_other_file
+
+    with settings.store_if_there() as store:
+        known = known_logs(store) if store else {}
+    found = []
+    for log in logs:
+        try:
+            refuse_other_file(log, known)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        _raise_all(complaints)
+    return found
+
+
+def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+    from tracker.ingest import Rehearsal, known_logs
+
+    with settings.store_if_there() as store:
+        rehearsal = Rehearsal(store)
+        known = known_logs(rehearsal)
+        for log in logs:
+            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+    if rehearsal.deliveries:
+        words = f"{rehearsal.sessions:,} session{'s' * (rehearsal.sessions != 1)}"
+        first, last = rehearsal.first, rehearsal.last
+        if first and last:
+            words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(words)
+    for webhook_type, count in rehearsal.types.most_common():
+        click.echo(f"{count:>7,}  {_one_line(webhook_type)}")
+    click.echo("nothing was stored")
+    _raise_all(complaints)
+
+
+class _Judging:
+    """The read models while logs are read: opened when they are first wanted."""
+
+    def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
+        self._settings, self._store, self._stack = settings, store, stack
+        self._views: Views | None = None
+
+    def catch_up(self) -> Views:
+        if self._views is None:
+            self._views = self._stack.enter_context(self._settings.views(self._store))
+        else:
+            self._views.catch_up(self._store)
+        return self._views
+
+
+@contextmanager
+def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; a second one has its usual effect, and so has each if not to ``heed``."""
+    from signal import SIGINT, SIGTERM, getsignal, signal
+
+    came: list[int] = []
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)} if heed else {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal(number, handler)
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal(number, stop)
+    try:
+        yield lambda: bool(came)
+    finally:
+        restore()
+
+
+def _ingest(
+    store: Tracker | Rehearsal,
+    log: Any,
+    known: Known,
+    catch_up: Callable[[], object],
+    stored: str = "stored",
+) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
     from tracker.ingest import ingest as read_into
 
     account, broken = None, None
     try:
         with of_bytes(log) as progress:
-            for account in read_into(store, log, known):  # noqa: B007 - the last one is wanted
+            for account in read_into(store, log, known):
                 progress(log.consumed)
+                if account.pausing:
+                    catch_up()
     except TrackerError as error:
         broken = error
     if account is not None and (account.read or broken is None):
-        click.echo(_account(account))
+        click.echo(_account(account, stored))
         _remarks(account)
+        _remark_on_withdrawn(store, account)
         if account.too_long:
             yield _too_long(account)
     if broken is not None:
         yield broken
 
 
-def _open_logs(paths: Iterable[str], keys: Keyring | None) -> tuple[list[Any], list[TrackerError]]:
-    from tracker.logs import Log
+def _open_logs(
+    paths: Iterable[str],
+    keys: Keyring | None,
+    stopping: Callable[[], bool] | None = None,
+    *,
+    follow: bool = False,
+) -> tuple[list[Any], list[TrackerError]]:
+    """The logs, and what is wrong with those that cannot be opened; with ``stopping``, a pipe may have pauses."""
+    from tracker.logs import STDIN, Log
+    from tracker.tail import Followed, Pipe
 
     opened, complaints = [], list[TrackerError]()
     for path in paths:
         try:
-            opened.append(Log(path, keys))
+            if stopping is None or (path != STDIN and not follow):
+                opened.append(Log(path, keys))
+            else:
+                opened.append((Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping))
         except TrackerError as error:
             complaints.append(error)
     if not opened:
@@ -356,11 +516,17 @@ def _raise_all(complaints: list[TrackerError]) -> None:
         raise last
 
 
-def _account(account: Ingested) -> str:
-    words = [f"{account.read:,} read", f"{account.stored:,} stored", f"{account.already_there:,} already there"]
+def _account(account: Ingested, stored: str) -> str:
+    words = [
+        f"{account.read:,} read",
+        f"{account.stored:,} {stored}",
+        f"{account.already_there:,} already there",
+    ]
     words.append(f"{account.unrouted:,} unrouted")
     if account.blank:
         words.append(f"{account.blank:,} blank")
+    if account.last:
+        words.append(f"at positions {account.first:,} to {account.last:,}")
     return f"{account.log.name}: {', '.join(words)}"
 
 
@@ -374,6 +540,13 @@ def _remarks(account: Ingested) -> None:
             f"{name}:{account.cut}: the last line is not finished and was left for the next run",
             "run it again when the line is complete; end it with a newline to have it stored as it is",
         )
+
+
+def _remark_on_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
+    """Of a log that is there already, nobody would see that it does not count."""
+    if account.already_there and account.log.name in store.withdrawn().sources:
+        hint = f"tracker withdraw --undo {account.log.name}"
+        _remark(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
 
 
 def _remark_on(name: str, odd: Oddities) -> None:
@@ -427,6 +600,42 @@ def _remark(message: str, hint: str) -> None:
     click.echo(f"note: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
 
 
+@tracker.command(short_help="Take a log back that was stored by mistake.")
+@click.argument("log", required=False)
+@click.option("--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="Only from there.")
+@click.option("--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="Only up to there.")
+@click.option("--undo", is_flag=True, help="Let it count again.")
+@with_store
+def withdraw(
+    log: str | None,
+    first: int | None,
+    last: int | None,
+    undo: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Let the deliveries that came from LOG count no longer; nothing is deleted.
+
+    LOG is the name that was given to `tracker ingest`. An event says that it was withdrawn, and all that is
+    derived is made anew without it: sessions, findings, exports. What is read later from a log of the same
+    name counts. Without LOG, --from and --to mean all deliveries between them, whatever they came from.
+    """
+    from datetime import UTC
+
+    from tracker.withdrawing import withdraw as withdrawn
+
+    settings = Settings(data, config)
+    source = "stdin" if log == "-" else log
+    with settings.store() as store:
+        with of_events("looking") as progress:
+            now = datetime.now(UTC)
+            done = withdrawn(store, source, now, undo=undo, first=first, last=last, progress=progress)
+        with settings.views(store):
+            pass  # they are made anew, so nobody has to wait for that later
+        of_what = f"{done.count:,} deliver{'ies' if done.count > 1 else 'y'}{f' of {source}' if source else ''}"
+        click.echo(f"{store.owner}: {_one_line(of_what)} count {'again' if undo else 'no longer'}")
+
+
 @tracker.command("init-store", short_help="Make the store, where there is none.")
 @with_store
 def init_store(data: Path | None, config: Path | None) -> None:
@@ -438,6 +647,65 @@ def init_store(data: Path | None, config: Path | None) -> None:
     settings = Settings(data, config)
     with settings.store(create=True) as store:
         click.echo(f"{store.owner}: {store.count():,} events")
+
+
+@tracker.command("accept-loss", short_help="Go on although stored deliveries are gone.")
+@with_store
+def accept_loss(data: Path | None, config: Path | None) -> None:
+    """Go on although the store lacks deliveries that the read models had seen.
+
+    That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
+    again. The old read models are put aside beside the new ones: they still say what was known.
+    """
+    from projections.accepting import accept
+
+    settings = Settings(data, config)
+    with settings.store(create=True) as store:
+        loss = accept(store)
+        if loss is None:
+            click.echo(f"{store.owner}: nothing is lost that the read models had seen")
+            return
+        click.echo(f"{store.owner}: {loss.recorded}")
+        with settings.views(store) as views:
+            aside = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
+        click.echo(f"the read models of before are kept in {', '.join(aside)}")
+
+
+@tracker.command("mend-clock", short_help="Take back receive times of a wrong clock.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="The first one that is wrong."
+)
+@click.option(
+    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The last one that is wrong."
+)
+@with_store
+def mend_clock(first: int | None, last: int | None, data: Path | None, config: Path | None) -> None:
+    """Take back the receive times that webhooks got from a wrong clock.
+
+    Without options, those that lie ahead of the clock by now. What is stored stays as it is; that the times
+    are wrong is recorded, and these deliveries are judged as such without a receive time.
+    """
+    from datetime import UTC
+
+    from projections import clocks
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        if first is None and last is None:
+            with of_events("reading") as progress:
+                ranges = list(clocks.ahead_of(store, datetime.now(UTC), progress))
+        else:
+            ranges = [clocks.named(store, first, last)]
+        if not ranges:
+            click.echo(f"{store.owner}: no receive time lies ahead of the clock")
+            return
+        clocks.take_back(store, ranges)
+        count = sum(last - first + 1 for first, last in ranges)
+        words = "1 receive time is" if count == 1 else f"{count:,} receive times are"
+        places = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
+        click.echo(f"{store.owner}: {words} taken back, at position {places}")
+        with settings.views(store):
+            pass  # they are made anew
 
 
 @tracker.command(short_help="Copy a store into another one.")
@@ -474,7 +742,15 @@ def copy(source: str, target: str) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
 @with_keys
 @click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
-@click.option("--token", help="What pages and API ask for (better in TRACKER_TOKEN).")
+@click.option("--token", help="What pages and API ask for; whoever sees the processes sees it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds it.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name to answer under beside localhost and its address; may be repeated.",
+)
 @click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
@@ -489,6 +765,8 @@ def serve(
     keys: tuple[Path, ...],
     insecure: bool,
     token: str | None,
+    token_file: Path | None,
+    hosts: tuple[str, ...],
     role: str,
     data: Path | None,
     config: Path | None,
@@ -501,28 +779,51 @@ def serve(
     from projections.live import Live
     from projections.web import logs, server
     from projections.web.app import create_app
-    from tracker.receiver import SOURCE, Clock, Receiver
+    from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.tokens import read_token
+    from tracker.clock import Clock
+    from tracker.receiver import SOURCE, Receiver
 
     settings = Settings(data, config)
-    token = token or os.environ.get("TRACKER_TOKEN")
+    token = read_token(token, token_file, os.environ)
+    hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
         raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
     receives, answers = role != "reader", role != "receiver"
     ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
-        hint = "give --token or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
+        hint = "give --token-file or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        clock = Clock(store.newest_from(SOURCE))
+        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
         live = Live(store, settings.load_rules, clock.now) if answers else None
         wake = live.wake if live else lambda: None
         receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        _tell_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
             _remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
-        app = create_app(store, receiver, live, token=token)
+        most = most_connections()
+        if most < MOST_CONNECTIONS:
+            few = f"{files_at_most()} files may be open, so there are {most} connections at most"
+            _remark(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
         server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _tell_software(store: Tracker) -> None:
+    """What keeps the events, for whoever has to find out what is wrong with them."""
+    click.echo(f"{store.owner}: {store.software}", err=True)
+    if store.fault:
+        _remark(
+            store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up"
+        )
 
 
 def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
@@ -751,6 +1052,7 @@ def audit(
             _remark_on(name, odd)
     else:
         with settings.store() as store, of_events("judging") as progress:
+            _remark_on_loss(store)
             last = store.last_position()
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
@@ -772,6 +1074,15 @@ def audit(
     _raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
+
+
+def _remark_on_loss(store: Tracker) -> None:
+    """For those who read the store alone, and would not notice that it is not whole."""
+    from projections.accepting import find
+
+    loss = find(store)
+    if loss is not None:
+        _remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
 
 
 def _accept(findings: Findings, rules: Rules) -> None:
@@ -803,7 +1114,7 @@ def _on_spark(
     try:
         from projections import parquet, spark
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(error, "spark") from error
     complaints: list[TrackerError] = []
     logs = [path for path in paths if not spark.is_archive(path)]
     if logs:
@@ -816,9 +1127,9 @@ def _on_spark(
         return (*spark.audit(running, list(paths), rules, as_of, out), complaints)
 
 
-def _not_installed(error: ImportError) -> UsageError:
-    hint = "pip install 'meeting-tracker[spark]'"
-    return UsageError(f"Parquet and Spark need a package that is not installed: {error.name}", hint=hint)
+def _not_installed(error: ImportError, extra: str) -> UsageError:
+    hint = f"pip install '.[{extra}]' in the directory of the source"
+    return UsageError(f"{extra.capitalize()} needs a package that is not installed: {error.name}", hint=hint)
 
 
 @contextmanager
@@ -1119,6 +1430,7 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
+    from projections.accepting import find
     from projections.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
 
@@ -1127,17 +1439,24 @@ def verify(data: Path | None, config: Path | None) -> None:
         with of_events("verifying") as progress:
             found = problems_of(store, settings.rules, progress)
         problems = found.problems
+        _tell_software(store)
         for note in found.notes:
             _remark(note, "tracker rebuild makes it anew")
+        for record in found.records:
+            _remark(record, "this is known, and no contradiction")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:
             raise StoreDamagedError(
                 f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
                 place=store.owner,
-                hint="tracker rebuild mends views.db; events come from a backup, or from the logs",
+                hint="events come from a backup or from the logs, or tracker accept-loss records that they are gone"
+                if find(store)
+                else "tracker rebuild mends views.db; events come from a backup, or from the logs",
             )
-        click.echo(f"{store.owner}: {store.count():,} events, nothing contradicts")
+        gone = store.withdrawn()
+        withdrawn = f", {len(gone):,} of them withdrawn" if gone else ""
+        click.echo(f"{store.owner}: {store.count():,} events{withdrawn}, nothing contradicts")
 
 
 @tracker.command(short_help="The tables by which deliveries are judged.")
@@ -1181,34 +1500,64 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
             "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
         )
     settings = Settings(data, config)
+    holes: list[Hole] = []
     with settings.store() as store:
-        deliveries = _chosen(store, session)
+        _remark_on_loss(store)
+        deliveries = _chosen(store, session, holes)
+        if session is None and (gone := store.withdrawn()):
+            _remark(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
         with of_events("exporting") as progress:
-            followed = counted(deliveries, progress, store.last_position())
+            followed = counted(deliveries, progress, store.end())
             if out is not None:
                 _archive(followed, out)
             else:
                 _write(exporting.jsonl(followed) if format == "jsonl" else exporting.table(followed))
+        _refuse_holes(store, holes)
+
+
+def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
+    """All that can be read was written; what could not is an error all the same."""
+    if holes:
+        from tracker.errors import StoreDamagedError
+
+        lost = sum(hole.count for hole in holes)
+        where = ", ".join(hole.place for hole in holes)
+        what = "1 delivery" if lost == 1 else f"{lost} deliveries"
+        raise StoreDamagedError(
+            f"{what}, at {where}, cannot be read, so not all is in what was written",
+            place=store.owner,
+            hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
+        )
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     try:
         from projections import parquet
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise _not_installed(error, "parquet") from error
     parquet.write(deliveries, out)
 
 
-def _chosen(store: Tracker, session: str | None) -> Iterable[Delivery]:
-    """All deliveries, those of a session, or the ``unrouted``."""
+def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
+    """All deliveries, those of a session, or the ``unrouted``; ``holes`` gets what cannot be read of all."""
     if session is None:
-        return store.deliveries()
+        return _readable(store, holes)
     found = list(store.unrouted() if session == "unrouted" else store.history(session))
     if not found and session != "unrouted":
         raise NotFoundError(
             "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
         )
     return found
+
+
+def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
+    from tracker.ranges import Hole
+
+    for one in store.salvaged():
+        if isinstance(one, Hole):
+            holes.append(one)
+        else:
+            yield one
 
 
 @tracker.command(short_help="Make up a log of meetings with known faults.")
@@ -1317,8 +1666,6 @@ def _logs_of(out: str | None, receivers: int) -> list[str]:
 @contextmanager
 def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
     """The lines, each written on its way, and each session's truth with its last one."""
-    from contextlib import ExitStack
-
     from tracker.envelope import encode
     from tracker.simulate import as_json
 
@@ -1364,6 +1711,9 @@ def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None
 
     sent = send(webhooks, url, signer(key), speed)
     click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)
+    if sent.again:
+        hint = "the handler may have had them already: to it they are redeliveries"
+        _remark(f"{url}: {sent.again:,} sent again, for the connection broke before the answer", hint)
     if sent.refused:
         hint = "a handler answers every webhook with a 2xx, else it is sent again"
         raise UsageError(f"not accepted, the first of them webhook {sent.first_refusal}", place=url, hint=hint)

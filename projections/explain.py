@@ -36,8 +36,8 @@ MOST_RIVALS = 3
 """Rivals that are shown,"""
 LEAST = 0.005
 """and how probable they must be."""
-MOST_CHECKED = 20
-"""Counterfactuals that are checked in one explanation: each is another assessment."""
+MOST_CHECKED = 20_000
+"""Deliveries that are judged anew to check counterfactuals: each check is another assessment of the session."""
 MOST_STEPS = 200
 """Deliveries of an aggregate of which each is named; of more, only the runs with findings are."""
 _ROUNDING = 0.005
@@ -190,7 +190,7 @@ def _account(
     assumed = tuple(_assumed(lifecycle, one, context))
     rest = one.price - sum(each.price for each in assumed)
     if rest > _ROUNDING:
-        price = PRICES["two steps again"]
+        price = PRICES["no copy" if context.doubled else "two steps again"]
         assumed += (Assumed(price.name, "", rest, price.assumed),)
     finds = tuple((each.code, each.positions[-1]) for each in assumed if each.code and each.positions)
     differs = tuple(_differences(one, held)) if held is not None else ()
@@ -228,16 +228,22 @@ def _of_sequence(lifecycle: Lifecycle, one: Assumption) -> Assumed:
 
 def _of_copy(copy: Copy, context: Context) -> Assumed:
     """A copy, by the price that was paid for it."""
-    name, prices = "copy", context.prices
-    if copy.age <= context.windows.fast_redelivery:
-        name = "copy at once"
-    elif copy.certain and copy.price == prices["copy with others"]:
-        name = "copy with others"
+    prices, price = context.prices, copy.price
+    if context.doubled and price < 0:
+        price += prices["no copy"]  # which its original had paid
+    name = _name_of_copy(copy, price, context)
     words = PRICES[name].assumed
     if name == "copy" and context.log.has_profile:
         words = "a copy, by how old copies are in this log"
-    positions = (copy.original.position, copy.delivered.position)
-    return Assumed(name, "", copy.price, words, positions)
+    return Assumed(name, "", price, words, (copy.original.position, copy.delivered.position))
+
+
+def _name_of_copy(copy: Copy, price: float, context: Context) -> str:
+    names = ["copy at once", "copy with others"]
+    if context.doubled and copy.age > context.windows.fast_redelivery:
+        names.insert(0, "copy through two channels")
+    same = (name for name in names if copy.certain and abs(price - context.prices[name]) < _ROUNDING)
+    return next(same, "copy")
 
 
 def _roles(one: Hypothesis) -> dict[int, tuple[str, int]]:
@@ -320,9 +326,9 @@ class _Checked:
     def without(self, aggregate: Aggregate, held: Account) -> str:
         """``had recording-stopped come after #5, S207 would not be found``; empty where it is not so simple."""
         lost = [one for one in held.assumed if one.missing and one.code]
-        if len(lost) != 1 or not self.left:
+        if len(lost) != 1 or self.left <= 0:
             return ""
-        self.left -= 1
+        self.left -= len(self.deliveries)
         (one,) = lost
         after = one.positions[0] if len(one.positions) > 1 or one.name.startswith(("X", "T")) else None
         log = self._with(aggregate, one.missing, after, one.positions[-1])

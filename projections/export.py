@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from projections.cells import cell
 from tracker import envelope
 from tracker.webhook import Delivery
 
@@ -38,19 +39,18 @@ def table(deliveries: Iterable[Delivery]) -> Iterator[bytes]:
     buffer.truncate()
     for delivery in deliveries:
         received = delivery.received
-        writer.writerow(
-            (
-                delivery.position,
-                envelope.isoformat(received.received_at) if received.received_at else "",
-                delivery.type or "",
-                delivery.session_id or "",
-                delivery.meeting_id or "",
-                delivery.lifecycle.name if delivery.lifecycle else "",
-                " ".join(value for _, value in delivery.key),
-                received.source,
-                received.body.decode(errors="replace"),
-            )
+        row = (
+            delivery.position,
+            envelope.isoformat(received.received_at) if received.received_at else "",
+            delivery.type or "",
+            delivery.session_id or "",
+            delivery.meeting_id or "",
+            delivery.lifecycle.name if delivery.lifecycle else "",
+            " ".join(value for _, value in delivery.key),
+            received.source,
+            received.body.decode(errors="replace"),
         )
+        writer.writerow(map(cell, row))
         yield buffer.getvalue().encode(errors="replace")
         buffer.seek(0)
         buffer.truncate()

@@ -14,13 +14,14 @@ So would a journal, which SQLite finds by the file's name and would play back in
 the rename happens under the write lock of the old one, and whoever has got that lock looks
 whether the file is still the live one.
 
-The checkpoint holds the digest of the event at its position. Where the store has another event there,
-it was restored from a backup and went on differently; then the read models are rebuilt too.
+The checkpoint holds the digest of the event at its position. Where the store has no such event any more,
+deliveries are gone; what happens then is in ``projections.loss``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import msgspec
 
+from projections.loss import pass_loss, refuse_marked_loss
 from projections.progress import Progress
 from projections.read_models import (
     Table,
@@ -61,7 +63,8 @@ from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.recorder import LOCK_TIMEOUT, make_directory
+from tracker.place import identity
+from tracker.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.rules import Rules
 from tracker.sqlite import sqlite_errors
 from tracker.store import PAGE, Tracker
@@ -99,6 +102,7 @@ SOURCES = {
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
 """The modules whose text decides what the rows say."""
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
 """Words in what SQLite complains of when the file itself may be sound."""
 
@@ -106,15 +110,20 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
 @attrs.frozen
 class Checkpoint:
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
-    receive time up to there."""
+    receive time up to there. ``withdrawn`` is the position of the last withdrawal that is heeded in them."""
 
     position: int = 0
     as_of: datetime | None = None
     digest: str = ""
+    withdrawn: int = 0
 
     def fits(self, tracker: Tracker) -> bool:
         """Whether the store still has the event up to which was judged."""
         return not self.position or self.digest == tracker.digest(self.position)
+
+    def heeds(self, tracker: Tracker) -> bool:
+        """Whether the same deliveries count now as did then."""
+        return self.withdrawn == tracker.withdrawn().up_to
 
 
 class Views:
@@ -142,7 +151,9 @@ class Views:
         rules = rules or Rules()
         path = tracker.data / VIEWS_DB
         refuse_what_is_no_file(path)
-        if _is_current(path, rules, tracker):
+        current = _is_current(path, rules, tracker)
+        refuse_marked_loss(tracker)
+        if current:
             try:
                 return cls._caught_up(tracker, rules, progress)
             except StoreDamagedError as error:
@@ -194,7 +205,9 @@ class Views:
             if not self._is_live():
                 self._reconnect()
             self._reload()
-        if not self.checkpoint.fits(tracker):
+        if not _fits(self.checkpoint, tracker, self.path) or not (
+            self._scratch or self.checkpoint.heeds(tracker)
+        ):
             rebuild(tracker, self.rules, progress)
             with views_errors(self.path):
                 self._reconnect()
@@ -230,12 +243,13 @@ class Views:
         with self._transaction():
             self._reload()
             after = self.checkpoint.position
-            page = tracker.page(after, page_size, stop)
-            if not page:
+            page, last = tracker.follow(after, page_size, stop)
+            if last == after:
                 return False
             milestone = next((place for place, (one, _) in enumerate(page) if is_milestone(one.position)), None)
             if milestone is not None:
                 page = page[: milestone + 1]
+                last = page[-1][0].position
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
             silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
@@ -248,7 +262,6 @@ class Views:
                     touched[delivery.stream] = None
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            last = page[-1][0].position
             self._write_rooms(touched)
             if milestone is not None:
                 self._pass_milestone()
@@ -263,7 +276,7 @@ class Views:
             if milestone is not None or said != (silences, backwards):
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
-            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last))
+            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
             self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
                 (
@@ -456,7 +469,7 @@ class Views:
 
     def _is_live(self) -> bool:
         """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
-        return _identity(self.path) == self._identity
+        return identity(self.path) == self._identity
 
     def _reconnect(self) -> None:
         self.close()
@@ -465,7 +478,7 @@ class Views:
 
     def _connect(self) -> None:
         with views_errors(self.path):
-            self._identity = _identity(self.path)
+            self._identity = identity(self.path)
             connection = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw",
                 uri=True,
@@ -522,6 +535,7 @@ def rebuild(
     live = path or tracker.data / VIEWS_DB
     if path is None and stop is None and as_of is None:
         as_of = _settled_at(live, tracker)
+        refuse_marked_loss(tracker)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.data / VIEWS_DB)
@@ -529,9 +543,10 @@ def rebuild(
     make_directory(live.parent)
     try:
         with sqlite_errors(live):
-            beside.write_bytes(b"")
+            discard(beside)
+            beside.touch(PRIVATE_FILE)
             with bulk(), Views(beside, rules, scratch=True) as views:
-                _create(views.db, rules)
+                _create(views.db, rules, tracker.withdrawn().up_to)
                 views.catch_up(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     views.settle(tracker, as_of)
@@ -577,11 +592,12 @@ def views_errors(path: Path) -> Iterator[None]:
 
 def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
     """How far the rows go, and the fingerprint of what made them. Raises ``sqlite3.DatabaseError``."""
-    rows = connection.execute("SELECT position, as_of, digest, fingerprint FROM checkpoint").fetchall()
-    for position, as_of, digest, made_by in rows:
+    select = "SELECT position, as_of, digest, fingerprint, withdrawn FROM checkpoint"
+    for position, as_of, digest, made_by, withdrawn in connection.execute(select).fetchall():
         time = parse_time(as_of) if isinstance(as_of, str) else None
-        if isinstance(position, int) and text(time) == as_of:
-            return Checkpoint(position, time, digest), made_by
+        known = not position or _DIGEST.fullmatch(str(digest))
+        if isinstance(position, int) and text(time) == as_of and known:
+            return Checkpoint(position, time, digest, withdrawn), made_by
     raise sqlite3.DatabaseError("malformed checkpoint")
 
 
@@ -604,15 +620,6 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
 def _packed(habits: Habits) -> str:
     """Habits as the checkpoint holds them; the rooms have a table."""
     return msgspec.json.encode(attrs.evolve(habits, rooms={})).decode()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of the same name."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _swap(beside: Path, live: Path) -> None:
@@ -666,28 +673,29 @@ def _remove(path: Path) -> None:
         ) from error
 
 
-def _create(db: Database, rules: Rules) -> None:
+def _create(db: Database, rules: Rules, withdrawn: int) -> None:
     for table in TABLES:
         table.create(db)
     for name, select in SQL_VIEWS.items():
         db.create_view(name, select)
     columns = {"position": int, "as_of": str, "digest": str, "fingerprint": str, "traffic": str}
-    db.table("checkpoint").create({**columns, "habits": str, "habits_then": str})
+    db.table("checkpoint").create({**columns, "habits": str, "habits_then": str, "withdrawn": int})
     traffic, habits = msgspec.json.encode(Traffic()).decode(), _packed(Habits())
     first = {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
-    db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits})
+    db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits, "withdrawn": withdrawn})
 
 
 def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
     """The moment at which these read models are settled, if they are of what the store still has."""
     try:
-        checkpoint, _ = _checkpoint_of(path)
+        checkpoint, _ = checkpoint_of(path)
     except StoreError:
         return None
-    return checkpoint.as_of if checkpoint.fits(tracker) else None
+    return checkpoint.as_of if _fits(checkpoint, tracker, path) and checkpoint.heeds(tracker) else None
 
 
-def _checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
+def checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
+    """As ``read_checkpoint``, of a file. Raises ``StoreDamagedError`` where it is none."""
     with views_errors(path):
         uri = f"{path.resolve().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as connection:
@@ -699,7 +707,16 @@ def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
     if not path.exists():
         return False
     try:
-        checkpoint, made_by = _checkpoint_of(path)
+        checkpoint, made_by = checkpoint_of(path)
     except StoreDamagedError:
         return False
-    return made_by == fingerprint(rules) and checkpoint.fits(tracker)
+    fits = _fits(checkpoint, tracker, path) and checkpoint.heeds(tracker)
+    return fits and made_by == fingerprint(rules)
+
+
+def _fits(checkpoint: Checkpoint, tracker: Tracker, path: Path) -> bool:
+    """Whether the store still has what was judged; else they are put aside, or it raises ``LossError``."""
+    if not checkpoint.fits(tracker):
+        pass_loss(tracker, path, checkpoint.position, checkpoint.digest)
+        return False
+    return True

@@ -68,6 +68,11 @@ class Live:
             self._stored = max(self._stored, self._tracker.last_position())
         return max(0, self._stored - self.checkpoint_position)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that follows runs, or is yet to begin."""
+        return self._thread.ident is None or self._thread.is_alive()
+
     def start(self) -> None:
         """Begins to follow; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
@@ -187,9 +192,10 @@ class Live:
 
     def _complain(self, what: str, error: Exception) -> None:
         fields = _told(error)
-        if fields["error"] != self.problem:
+        problem = error.message if isinstance(error, TrackerError) else fields["error"]  # without its place
+        if problem != self.problem:
             log.error(what, extra={"fields": fields})
-        self.problem = fields["error"]
+        self.problem = problem
 
 
 class _Stopped(Exception):  # noqa: N818 - no error, a way out

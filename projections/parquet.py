@@ -43,14 +43,17 @@ DELIVERIES = pa.schema(
 FINDINGS = pa.schema(
     [
         ("position", pa.int64()),
-        *((name, pa.string()) for name in ("code", "slug", "severity", "verdict", "session_id", "meeting_id")),
-        *((name, pa.string()) for name in ("lifecycle", "key")),
+        *((name, pa.string()) for name in ("code", "slug", "severity", "verdict")),
+        ("confidence", pa.float64()),
+        *((name, pa.string()) for name in ("session_id", "meeting_id", "lifecycle", "key")),
         ("run", pa.int64()),
         ("evidence", pa.list_(pa.int64())),
         ("at", pa.string()),
         *((name, pa.string()) for name in ("state_before", "state_after")),
         ("expected", pa.list_(pa.string())),
-        *((name, pa.string()) for name in ("message", "cause")),
+        *((name, pa.string()) for name in ("message", "advice")),
+        ("alternatives", pa.list_(pa.string())),
+        ("cause", pa.string()),
     ]
 )
 

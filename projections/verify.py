@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
@@ -25,9 +25,10 @@ from projections.follow import (
     remove_leftovers,
     views_errors,
 )
+from projections.loss import loss_of, marked_loss
 from projections.progress import Progress
 from projections.read_models import Table
-from tracker.errors import StoreDamagedError
+from tracker.errors import StoreDamagedError, StoreError
 from tracker.recorder import LOCK_TIMEOUT
 from tracker.rules import Rules
 from tracker.store import Tracker
@@ -35,7 +36,9 @@ from tracker.store import Tracker
 MOST = 20
 """Differences named of one table; more are counted."""
 CHECKPOINT = Table(
-    name="checkpoint", columns={"position": int, "as_of": str, "digest": str, "traffic": str}, pk=("position",)
+    name="checkpoint",
+    columns={"position": int, "as_of": str, "digest": str, "traffic": str, "withdrawn": int},
+    pk=("position",),
 )
 
 
@@ -49,15 +52,27 @@ class Problem:
 
 @attrs.define
 class Verification:
-    """What contradicts the log, and ``notes`` on what was not looked at."""
+    """What contradicts the log, ``notes`` on what was not compared, and ``records`` of what is known to be missing."""
 
     problems: list[Problem] = attrs.field(factory=list)
     notes: list[str] = attrs.field(factory=list)
+    records: list[str] = attrs.field(factory=list)
 
 
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
-    """Every contradiction in the events, then every one between the events and the read models."""
+    """Every contradiction in the events, then every one between the events and the read models, and the mark."""
+    found = _verify(tracker, rules, progress)
+    with suppress(StoreError):  # which was told
+        marked = marked_loss(tracker)
+        texts = {problem.text for problem in found.problems}
+        if marked is not None and attrs.evolve(marked, judged=True).text not in texts:
+            found.problems.append(Problem(tracker.place, marked.text))
+    return found
+
+
+def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verification:
     found = Verification([Problem(*one) for one in tracker.integrity()])
+    found.records.extend(_records(tracker))
     path = tracker.data / VIEWS_DB
     refuse_what_is_no_file(path)
     remove_leftovers(path)
@@ -67,7 +82,7 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
     fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
     try:
-        _compare(found, tracker, rules, progress, copied(path, copy), fresh)
+        _compare(found, tracker, rules, progress, path, copied(path, copy), fresh)
     except StoreDamagedError as error:
         if error.place == tracker.place:
             found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
@@ -81,19 +96,37 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     return found
 
 
+def _records(tracker: Tracker) -> Iterator[str]:
+    """What is no contradiction and worth a word."""
+    with suppress(StoreError):  # which was told
+        yield from (one.text for one in tracker.losses())
+        for hole in tracker.without_digest():
+            yield f"{hole.place} were stored without a digest, by an older version: a changed body is not seen there"
+
+
 def _compare(
-    found: Verification, tracker: Tracker, rules: Rules, progress: Progress | None, copy: Path, fresh: Path
+    found: Verification,
+    tracker: Tracker,
+    rules: Rules,
+    progress: Progress | None,
+    live: Path,
+    copy: Path,
+    fresh: Path,
 ) -> None:
     with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
         checkpoint, made_by = read_checkpoint(connection)
+        loss = loss_of(tracker, live, checkpoint.position, checkpoint.digest)
+        if loss is not None:
+            found.problems.append(Problem(VIEWS_DB, loss.text))
+        if not checkpoint.fits(tracker):
+            return
         if made_by != fingerprint(rules):
             found.notes.append(f"{VIEWS_DB} was made by other rules or another version and was not compared")
             return
-        if not checkpoint.fits(tracker):
-            text = f"was made up to another event at position {checkpoint.position} than the store has there"
-            found.problems.append(Problem(VIEWS_DB, text))
-            return
         rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position, as_of=checkpoint.as_of)
+        if not checkpoint.heeds(tracker):  # it may have come just now
+            found.notes.append(f"{VIEWS_DB} was made before a log was withdrawn and was not compared")
+            return
         connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
         for table in (*TABLES, CHECKPOINT):
             found.problems.extend(_differences(connection, table))

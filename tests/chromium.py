@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from waiting import BOUND
+
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -23,7 +25,7 @@ def chromium():
 
 def axe():
     """The file of axe-core, which judges a page's accessibility; ``None`` where it is not installed."""
-    places = [os.environ.get("AXE"), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
+    places = [os.environ.get("AXE"), ROOT / ".ci" / "node_modules" / "axe-core" / "axe.min.js"]
     return next((Path(place) for place in places if place and Path(place).exists()), None)
 
 
@@ -34,7 +36,7 @@ def missing():
     if find_spec("playwright") is None:
         return "Playwright is not here: pip install '.[browser]'"
     if axe() is None:
-        return "axe-core is not here: npm install --no-save axe-core, or AXE=/path/to/axe.min.js"
+        return "axe-core is not here: npm ci --prefix .ci, or AXE=/path/to/axe.min.js"
     return ""
 
 
@@ -54,7 +56,7 @@ def page(browser, served, *, complaints=True, **options):
     """A page of its own at a server; whatever it asked of anybody else, or complained of, fails the test."""
     here = f"http://127.0.0.1:{served.port}"
     context = browser.new_context(base_url=here, **{"viewport": WIDE, **options})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BOUND * 1000)
     opened = context.new_page()
     elsewhere, said = [], []
     context.on("request", lambda request: elsewhere.append(request.url))

@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from stores import opened
+from waiting import BOUND
 
 from tracker import envelope
 from tracker.ingest import ingest
@@ -138,4 +139,4 @@ def go(*processes):
 
 def finish(*processes):
     """Waits for processes; returns what they said, each ``""`` where all went well."""
-    return [process.communicate(timeout=60)[0] for process in processes]
+    return [process.communicate(timeout=BOUND)[0] for process in processes]

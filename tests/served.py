@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
-from time import monotonic, sleep
 
 import attrs
 import uvicorn
 from meetings import webhook
 from stores import opened
+from waiting import BOUND, until
 
 from projections.live import Live
 from projections.web.app import create_app
@@ -19,8 +19,7 @@ from tracker.receiver import Receiver
 from tracker.rules import Rules
 from tracker.store import Tracker
 
-PATIENCE = 20
-"""Seconds after which a test gives up."""
+PATIENCE = BOUND
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 EVENING = datetime(2026, 11, 23, 20, tzinfo=UTC)
 """Of that day."""
@@ -88,20 +87,12 @@ class Served:
             yield response
 
 
-def until(what):
-    """Waits for something to be true."""
-    deadline = monotonic() + PATIENCE
-    while not what():
-        assert monotonic() < deadline, "it never came to be"
-        sleep(0.01)
-
-
 @contextmanager
-def served(data, *, token=None, keys=None, now=None):
-    """A server of this data directory; without ``keys`` it verifies nothing."""
+def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
+    """A server of this data directory; without ``keys`` it verifies nothing, without ``live`` it only receives."""
     with closing(opened(data, create=True)) as tracker:
-        live = Live(tracker, Rules, lambda: running.now)
-        receiver = Receiver(tracker.append, keys, committed=live.wake)
+        live = Live(tracker, Rules, lambda: running.now) if live else None
+        receiver = Receiver(tracker.append, keys, committed=live.wake if live else lambda: None)
         app = create_app(tracker, receiver, live, token=token)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
         running = Served(0, tracker, live, receiver, server, now or datetime.now(UTC), token)
@@ -110,10 +101,12 @@ def served(data, *, token=None, keys=None, now=None):
         try:
             until(lambda: server.started)
             running.port = server.servers[0].sockets[0].getsockname()[1]
-            running.caught_up()
+            if live and caught_up:
+                running.caught_up()
             yield running
         finally:
-            live.stopping = True
+            if live:
+                live.stopping = True
             server.should_exit = True
             thread.join(PATIENCE)
             assert not thread.is_alive(), "it did not stop"

@@ -1,7 +1,7 @@
 """Where the stores of a test are: in files, or as schemas of a PostgreSQL server that the tests start themselves.
 
 ``each_store`` chooses. It sets ``ON_A_SERVER``, which other processes inherit, so that ``opened(data)`` means
-the same store in each of them.
+the same store in each of them. For their sake what takes long to import is imported where it is needed.
 """
 
 import os
@@ -15,8 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-import pytest
+from waiting import BOUND
 
 from tracker.store import Tracker
 
@@ -73,6 +72,8 @@ def locked(data):
 
 @contextmanager
 def query(url):
+    import psycopg
+
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         yield connection
 
@@ -83,6 +84,8 @@ def programs():
     beside = shutil.which("initdb")
     paths = [*([Path(beside)] if beside else []), *found]
     if not paths:
+        import pytest
+
         reason = "there is no PostgreSQL server: apt-get install postgresql"
         if os.environ.get(REQUIRED):
             pytest.fail(reason)
@@ -143,10 +146,10 @@ class Server:
         command = [str(self.bin / program), *map(str, given)]
         done = subprocess.run(
             command, **self.user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=BOUND,
         ) if program != "pg_ctl" or "start" not in given else subprocess.run(
             command, **self.user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False, timeout=60,
+            stderr=subprocess.DEVNULL, check=False, timeout=BOUND,
         )  # fmt: skip
         if done.returncode:
             log = self.place / "log"

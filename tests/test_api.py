@@ -6,14 +6,15 @@ import sqlite3
 import subprocess
 import sys
 from base64 import b64decode
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from meetings import read_into, webhook
-from served import EVENING, MONDAY, RESTARTED, served, until
+from served import EVENING, MONDAY, RESTARTED, served
+from waiting import BOUND, until
 
 from projections.follow import Views, rebuild
 from projections.read_models import text
@@ -23,6 +24,7 @@ from projections.web import api, changes, health
 from tracker import sqlite
 from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
+from tracker.webhook import parse
 
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]
@@ -192,6 +194,31 @@ def test_what_a_later_delivery_explained_is_not_found(server):
     server.post("recording-starting", sessionId="s", meetingId="m")
     server.caught_up()
     assert [one["code"] for one in server.get("/api/findings")["items"]] == ["D102"]
+
+
+def test_a_delivery_is_read_with_hindsight_as_in_the_timeline(monday):
+    told = monday.get(f"/api/sessions/{RESTARTED}/timeline")["items"]
+    names = ("reading", "run", "state_before", "state_after")
+    events = [monday.get(f"/api/events/{one['position']}") for one in told]
+
+    assert [[one[name] for name in names] for one in events] == [[one[name] for name in names] for one in told]
+
+
+def test_findings_about_the_log_are_on_the_pages_too(server):
+    for number in range(26):
+        named = {"sessionId": f"s{number}", "meetingId": f"m{number}"}
+        for kind in ("session-started", "recording-started", "recording-stopped", "session-ended"):
+            server.post(kind, **named)
+    server.caught_up()
+    whole = server.get("/api/findings?limit=1000")["items"]
+    paged, query = [], "limit=7"
+    while query:
+        page = server.get(f"/api/findings?{query}")
+        paged += page["items"]
+        query = page["next"] and f"limit=7&cursor={page['next']}"
+
+    assert "L603" in {one["code"] for one in whole}
+    assert paged == whole
 
 
 def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do(monday):
@@ -487,12 +514,33 @@ def test_a_stream_in_which_nothing_happens_says_that_it_is_alive(server, monkeyp
 
 def test_a_stream_ends_when_the_server_stops(tmp_path):
     with served(tmp_path) as server:
-        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=BOUND)
         connection.request("GET", "/api/changes")
         response = connection.getresponse()
         response.readline()
     with closing(connection):
         assert response.read() == b"\n"
+
+
+def test_of_many_streams_that_are_opened_at_once_no_more_are_let_in_than_the_server_can_hold(
+    server, monkeypatch
+):
+    monkeypatch.setattr(changes, "MOST", 3)
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(closing(HTTPConnection("127.0.0.1", server.port))) for _ in range(12)
+        ]
+        for connection in connections:
+            connection.request("GET", "/api/changes")
+        statuses = sorted(connection.getresponse().status for connection in connections)
+
+    assert statuses == [200] * 3 + [503] * 9
+    until(lambda: server.server.config.app.state.streams == 0)
+
+
+def test_a_stream_that_cannot_begin_is_not_counted(server):
+    assert [server.ask(f"/api/changes?after={place}").status for place in ("7", "x")] == [409, 400]
+    assert server.server.config.app.state.streams == 0
 
 
 def test_more_streams_than_the_server_can_hold_are_refused_until_one_is_closed(server, monkeypatch):
@@ -504,7 +552,7 @@ def test_more_streams_than_the_server_can_hold_are_refused_until_one_is_closed(s
 
 
 def _opens(server):
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=BOUND)) as connection:
         connection.request("GET", "/api/changes")
         return connection.getresponse().status == 200
 
@@ -553,9 +601,35 @@ def test_before_there_are_read_models_it_is_not_ready_and_says_so_to_whoever_ask
     assert (server.ask("/api/sessions").status, server.ask("/api/sessions").json["detail"]) == (503, said)
 
 
-def test_a_server_that_lags_is_not_ready(server, monkeypatch):
-    monkeypatch.setattr(health, "LAG_LIMIT", 0)
+def test_a_server_is_not_ready_once_a_delivery_has_waited_too_long_to_be_judged(server, monkeypatch):
+    monkeypatch.setattr(health, "AGE_LIMIT", 0)
     with closing(sqlite3.connect(server.live.views_path)) as other:
         other.execute("BEGIN IMMEDIATE")
         server.post("session-started", sessionId="s", meetingId="m")
-        assert server.ask("/readyz").json["reasons"] == ["1 deliveries wait to be judged, more than 0"]
+        (reason,) = server.ask("/readyz").json["reasons"]
+    server.caught_up()
+
+    assert reason.startswith("the oldest delivery that is not judged has waited for")
+    assert server.ask("/readyz").status == 200
+
+
+def test_many_deliveries_that_have_just_come_are_no_reason(server):
+    with closing(sqlite3.connect(server.live.views_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        server.tracker.append([parse(b"x")] * 1500)
+        answer = server.ask("/readyz")
+
+    assert (answer.status, answer.json["lag"]) == (200, 1500)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_follower_that_ended_is_not_ready(server, monkeypatch):
+    def die(_seconds):
+        raise OSError("no clock")
+
+    monkeypatch.setattr(server.live, "_rest", die)
+    server.live.wake()
+    until(lambda: not server.live.is_alive)
+
+    assert server.ask("/readyz").json["reasons"] == ["the follower has ended; restart the server"]
+    assert 'tracker_failing{part="read_models"} 1.0' in server.ask("/metrics").body.decode()

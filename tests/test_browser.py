@@ -7,7 +7,8 @@ import crowd
 import pytest
 from chromium import NARROW, WIDE, missing, page, running, violations
 from meetings import read_into
-from served import EVENING, MONDAY, RESTARTED, served, until
+from served import EVENING, MONDAY, RESTARTED, served
+from waiting import until
 
 if missing() and os.environ.get("BROWSER_TESTS") != "required":
     pytest.skip(missing(), allow_module_level=True)
@@ -58,6 +59,24 @@ def test_a_meeting_of_five_hundred_is_accessible_too(browser, town_hall, path, v
 
         assert violations(opened) == []
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+PLAIN = """[...document.querySelectorAll("p a, td a, dd a, li a, h2 a")].filter(link => {
+  const block = link.closest("p, td, dd, li, h2").cloneNode(true);
+  block.querySelectorAll("a, .hush").forEach(one => one.remove());
+  return /\\p{L}/u.test(block.textContent) && !link.matches(".button") && link.checkVisibility()
+    && !getComputedStyle(link).textDecorationLine.includes("underline");
+}).map(link => link.outerHTML)"""
+"""The links that stand among words of their paragraph, cell or item and are not underlined."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_link_among_words_is_told_from_them_by_more_than_its_colour(browser, monday, path, viewport):
+    with page(browser, monday, complaints=path != REFUSED, viewport=viewport) as opened:
+        opened.goto(path)
+
+        assert opened.evaluate(PLAIN) == []
 
 
 # What comes by itself
@@ -166,7 +185,7 @@ def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
         assert opened.locator(".mark .tip").is_visible()
         assert "a new run while run 1 was started" in opened.evaluate("document.activeElement.ariaLabel")
         opened.keyboard.press("Enter")
-        opened.wait_for_url("**#f2")
+        opened.wait_for_url("**#f1")
         opened.go_back()
         opened.go_back()
         opened.wait_for_url("**/?finding=S207")
@@ -216,7 +235,7 @@ def test_a_mark_says_what_it_is_when_the_pointer_is_on_it(browser, monday):
         opened.locator(".mark").hover()
 
         assert tip.is_visible()
-        assert tip.text_content() == "10:18:33  S207 restarted-without-stop"
+        assert tip.text_content() == "10:18:30  S207 restarted-without-stop"
 
 
 def test_a_time_is_told_in_utc_and_in_the_readers_own(browser, monday):

@@ -12,6 +12,7 @@ from stores import address, opened
 from test_postgres import command
 
 from tracker import copying
+from tracker.clock import WrongTimes
 from tracker.copying import Copied, copy
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.store import Tracker
@@ -22,6 +23,7 @@ import sys
 from pathlib import Path
 from stores import opened
 from tracker import copying
+from tracker.clock import WrongTimes
 from tracker.store import Tracker
 copying.PAGE = 20
 #go
@@ -87,6 +89,13 @@ def test_a_copy_killed_at_any_moment_goes_on_where_it_was(source, target, tmp_pa
     copy(source, target, nobody)
 
     assert everything(target) == everything(source)
+
+
+def test_receive_times_that_were_taken_back_are_so_in_the_copy(source, target):
+    source.take_back(WrongTimes(3, 4, "2026-11-24T00:00:00+00:00"))
+    copy(source, target, nobody)
+
+    assert target.wrong_times() == source.wrong_times() != []
 
 
 def test_it_is_not_copied_over_another_store(source, target):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from waiting import BOUND
 
 from projections.diagrams import WIDTH, dot, mermaid, payload_fields, text
 from tracker.lifecycle import ABSENT, Lifecycle, Step
@@ -159,7 +160,7 @@ def test_dot_is_one_digraph_of_statements_that_end_in_a_semicolon(lifecycle):
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed, so nothing here reads DOT")
 def test_graphviz_reads_the_dot_and_finds_as_many_edges_as_the_table_has(lifecycle):
     found = subprocess.run(
-        ["dot", "-Tplain"], input=dot(lifecycle), capture_output=True, text=True, check=True, timeout=60
+        ["dot", "-Tplain"], input=dot(lifecycle), capture_output=True, text=True, check=True, timeout=BOUND
     )
     kinds = Counter(line.split()[0] for line in found.stdout.splitlines())
     assert (edges(lifecycle).total(), len(lifecycle.states) + 1) == (kinds["edge"], kinds["node"])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tracker import envelope
 from tracker.envelope import (
     BODY_NAMES,
     RECEIVE_TIME_NAMES,
@@ -223,8 +224,22 @@ def test_a_name_that_was_cut_in_the_middle_of_an_emoji_is_still_a_name(escape):
     received = decode(b'{"received_at":"2026-11-23T09:00:00Z","webhook":' + body + b"}")
     assert (received.body, received.received_at is None) == (body, False)
     name = parse(received).payload.participant_name
-    assert (name[:2], parse(received).session_id) == ("x\ufffd", "S")
+    half = escape[:6].decode().lower()
+    assert (name[: 1 + len(half)], parse(received).session_id) == ("x" + half, "S")
     assert decode(encode(received)) == received
+
+
+def test_halves_of_surrogate_pairs_stay_different_from_each_other():
+    """Each stands as the escape that it was sent as, so two ids are two sessions."""
+    halves = [rb"\ud800", rb"\udfff", rb"\uDFFF", rb"\ufffd", rb"a\ud800"]
+    ids = [parse(b'{"webhookType":"x","data":{"sessionId":"%s"}}' % half).session_id for half in halves]
+    assert ids == [r"\ud800", r"\udfff", r"\udfff", "\ufffd", r"a\ud800"]
+
+
+@pytest.mark.parametrize("halves", [b"", rb"\ud800", rb"\ud800\udfff\udfff"])
+def test_where_json_is_broken_is_told_behind_halves_of_surrogate_pairs_too(halves):
+    body = b'{"x":"%s",}' % halves
+    assert parse(body).problem == f"it is not JSON: trailing comma in object at column {len(body) - 1}"
 
 
 @pytest.mark.parametrize("kept", [rb"\ud83d\ude00", rb"\\ud83d", rb"\u00e9", rb"\"\n"])
@@ -240,6 +255,24 @@ def test_how_deep_a_body_may_be_does_not_depend_on_who_reads_it(depth, routed):
         return parse(decode(encode(Received(body)))) if not calls else deeper(calls - 1)
 
     assert [(one.session_id == "S", one.body) for one in map(deeper, (0, 100, 300))] == [(routed, body)] * 3
+
+
+@pytest.mark.parametrize("before", ["\\n", '\\"', "\\\\", '\\\\\\"', "\\u005b", '\\\\n\\"', ""])
+def test_brackets_behind_what_is_escaped_are_no_depth_and_brackets_behind_the_text_are(before):
+    text = b'"%s%s"' % (before.encode(), b"[" * 300)
+    deep = b'["%s",%s]' % (before.encode(), b"[" * 300 + b"]" * 300)
+
+    routed = [parse(Received(WEBHOOK_AROUND % inside)).session_id for inside in (text, deep)]
+    assert routed == ["S", None]
+
+
+@pytest.mark.parametrize("limit", [3, 64, 65, 200])
+@pytest.mark.parametrize("before", [0, 1, 63, 64, 200])
+def test_how_deep_it_is_does_not_depend_on_where_it_is_looked_at(limit, before):
+    inside = b"[],{}," * before + b"[" * limit + b"]" * limit
+
+    assert [envelope._is_deeper(inside, limit), envelope._is_deeper(inside, limit - 1)] == [False, True]
+    assert not envelope._is_deeper(b"]" * 100 + inside, limit)
 
 
 def test_brackets_in_text_are_no_depth():

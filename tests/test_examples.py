@@ -12,9 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from waiting import BOUND
 
 import projections.cli
 import tracker
+from projections.web import tokens
+from projections.web.connections import MOST_CONNECTIONS, OWN_FILES
+from projections.web.server import STOP_TIMEOUT
 from tracker import envelope
 from tracker.findings import CATALOGUE
 from tracker.judging.sessions import Sessions
@@ -125,7 +129,7 @@ def run(*arguments: object, **environment: str) -> str:
         check=False,  # the assertion below shows what went wrong
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BOUND,
         env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr
@@ -138,7 +142,7 @@ def readme_rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py"}
+ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py", "tracker.service"}
 """Have their tests in ``test_metrics.py``, below, and in ``test_spark.py``."""
 
 
@@ -313,3 +317,17 @@ def test_the_commands_of_the_compose_file_are_commands():
         context = command.make_context(name, arguments)
         roles.append(context.params.get("role"))
     assert roles == [None, "receiver", "reader", "reader"]
+
+
+def test_the_command_of_the_unit_is_one_and_its_credentials_are_those_that_are_read(tmp_path):
+    unit = (EXAMPLES / "tracker.service").read_text("utf-8")
+    _, name, *arguments = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1].split()
+    given = projections.cli.tracker.commands[name].make_context(name, arguments).params
+    credentials = re.findall(r"^LoadCredential=(.*):", unit, re.MULTILINE)
+    for credential in credentials:
+        (tmp_path / credential).write_text("x" * tokens.LEAST)
+
+    assert [path.name for path in given["keys"]] == credentials[1:]
+    assert tokens.read_token(None, None, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "x" * tokens.LEAST
+    assert int(re.search(r"LimitNOFILE=(\d+)", unit)[1]) >= MOST_CONNECTIONS + OWN_FILES
+    assert int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > STOP_TIMEOUT

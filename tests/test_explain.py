@@ -122,13 +122,24 @@ def troubled(draw):
     return deliveries(*lines)
 
 
+@st.composite
+def through_two_channels(draw):
+    """The same meeting, in which nearly everything comes twice."""
+    lines = list(MEETING)
+    for line in MEETING:
+        if draw(st.integers(0, 9)):
+            second = float(line.split(" ")[0]) + draw(st.sampled_from([40, 41, 45]))
+            lines.append(f"{second} {line.split(' ', 1)[1]}")
+    return deliveries(*sorted(lines, key=lambda one: float(one.split(" ")[0])))
+
+
 @settings(max_examples=150, deadline=None)
-@given(troubled())
+@given(st.one_of(troubled(), through_two_channels()))
 def test_what_is_assumed_adds_up_to_the_price(heard):
     for one in explain(heard, RULES, heard[-1].received_at).aggregates:
         for account in (one.held, *one.rivals):
             assert sum(each.price for each in account.assumed) == pytest.approx(account.price)
-            assert {each.price for each in account.assumed if each.name == "two steps again"} <= {6.0}
+            assert all(each.price > -0.01 for each in account.assumed)
 
 
 @settings(max_examples=50, deadline=None)
@@ -199,9 +210,9 @@ def test_where_something_is_still_open_nothing_is_said_to_be_right():
 
 
 def test_the_price_table_is_told_with_what_is_assumed():
-    out = printed(report.prices, price_table(Rules(prices={"S207": 3.0})))
+    out = " ".join(printed(report.prices, price_table(Rules(prices={"S207": 3.0}))).split())
     assert all(price.assumed.split("`")[0].split(",")[0] in out for price in PRICES.values())
-    assert "(8 without tracker.toml)" in " ".join(out.split())
+    assert "(8 without tracker.toml)" in out
 
 
 def test_every_price_has_a_sentence_of_its_own():

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 import tempfile
 from base64 import b64encode
 from contextlib import closing
@@ -88,3 +90,20 @@ def exported(there, name, into=None):
     (there / "exported").write_bytes(b"".join(lines))
     meetings.read_into(there / into, there / "exported")
     return exported(there, into)
+
+
+@pytest.mark.parametrize(
+    ("asked", "extra"),
+    [
+        (("export", "--format", "parquet", "--out", "x"), "parquet"),
+        (("audit", "x", "--engine", "spark"), "spark"),
+    ],
+)
+def test_what_needs_a_package_that_is_not_there_names_the_extra(tmp_path, asked, extra):
+    opened(tmp_path / "data", create=True).close()
+    program = "import sys; sys.modules['pyarrow'] = None; from projections.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *asked, "--data", tmp_path / "data"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert (done.returncode, f"pip install '.[{extra}]'" in done.stderr) == (2, True)

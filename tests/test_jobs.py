@@ -17,6 +17,7 @@ import pytest
 from story import deliveries
 from test_audit import states
 from traffic import until
+from waiting import BOUND
 
 from projections import audit as auditing
 from projections import jobs
@@ -181,7 +182,7 @@ def under_way(log):
 def test_ctrl_c_is_one_word_from_all_processes(log):
     with under_way(log) as (audit, _):
         os.killpg(audit.pid, signal.SIGINT)
-        _, complaint = audit.communicate(timeout=60)
+        _, complaint = audit.communicate(timeout=BOUND)
     hint = "hint: what was committed is kept; run it again to go on"
     assert (audit.returncode, complaint.decode().split("\n")) == (130, ["", "error: interrupted", hint, ""])
 

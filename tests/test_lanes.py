@@ -78,8 +78,8 @@ def test_a_visit_that_nobody_ended_is_hatched_to_the_end_of_the_session():
 
 def test_what_may_as_well_be_a_copy_is_dashed():
     run = ("0 recording-starting", "1 recording-started", "60 recording-stopping", "61 recording-stopped")
-    lines = ("0 session-started", *run, "200m recording-starting")
-    drawn = bars(draw(*lines, as_of="210m"), "recording")
+    lines = ("0 session-started", *run, "30m recording-starting")
+    drawn = bars(draw(*lines, as_of="40m"), "recording")
 
     assert {doubt for _, doubt in drawn} == {"contested"}
 

@@ -47,21 +47,34 @@ LAYERS = {
         "judging.assess": set(),
         "judging.overlaps": {"attrs"},
         "judging.sessions": {"attrs"},
+        "mark": {"attrs"},
+        "ranges": {"attrs"},
+        "digests": {"attrs"},
+        "withdrawals": {"attrs", "msgspec"},
         "recorder": {"attrs", "eventsourcing"},
+        "place": set(),
+        "losses": {"attrs"},
+        "clock": {"attrs"},
         "sqlite": {"eventsourcing"},
         "postgres": {"eventsourcing", "psycopg"},
+        "integrity": {"attrs", "eventsourcing"},
         "store": {"attrs", "eventsourcing", "msgspec"},
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
+        "tail": {"attrs"},
         "ingest": {"attrs", "eventsourcing"},
         "copying": {"attrs", "eventsourcing"},
+        "withdrawing": {"attrs"},
         "receiver": {"attrs", "starlette"},
     },
     "projections": {
         "diagrams": {"attrs"},
         "read_models": {"attrs", "msgspec", "sqlite_utils"},
         "progress": {"rich"},
+        "loss": {"attrs"},
         "follow": {"attrs", "msgspec", "sqlite_utils"},
+        "accepting": set(),
+        "clocks": set(),
         "status": {"attrs"},
         "explain": {"attrs", "msgspec"},
         "found": {"attrs", "msgspec"},
@@ -72,6 +85,7 @@ LAYERS = {
         "diff": {"attrs"},
         "histogram": {"attrs"},
         "calibrate": {"attrs"},
+        "cells": set(),
         "export": set(),
         "send": {"attrs", "cryptography"},
         "reports": {"attrs", "msgspec", "rich"},
@@ -89,7 +103,7 @@ OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording"
 OF_THE_SIMULATION = {"tracker.errors", "tracker.envelope", "tracker.lifecycle", "tracker.lifecycles"}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
-OPTIONAL = {"postgres", "spark"}
+OPTIONAL = {"parquet", "postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

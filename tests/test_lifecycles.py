@@ -130,6 +130,11 @@ def test_what_a_run_of_it_may_have_to_assume_has_a_price(lifecycle):
 
 
 @every_lifecycle
+def test_what_leaves_something_behind_says_what_it_is_when_two_runs_leave_the_same(lifecycle):
+    assert bool(lifecycle.artefacts) == bool(lifecycle.shared)
+
+
+@every_lifecycle
 def test_every_payload_field_may_be_absent(lifecycle):
     assert all(field.default is None for field in attrs.fields(lifecycle.payload))
 

@@ -247,14 +247,16 @@ def test_the_file_of_a_recording_is_a_link_and_what_is_no_address_is_not(server)
     assert "javascript:alert(1)" in told
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "ä?#&%2F", "<b>", "..."])
+@pytest.mark.parametrize("name", ["a/b", "a b", "ä?#&%2F", "<b>", "...", "a\nb", "a\n", "\n"])
 def test_any_id_has_a_page_that_the_list_leads_to(server, name):
     server.post("session-started", sessionId=name, meetingId="m")
     server.caught_up()
     (link,) = re.findall(r'<a id="row-[^"]*" href="([^"]+)"', body(server, "/"))
 
     assert shown_sessions(server, "/") == [name]
-    assert name in words(server, unescape(link))
+    assert " ".join(name.split()) in words(server, unescape(link))
+    assert server.get(f"/api/sessions/{quote(name, safe='')}")["session_id"] == name
+    assert len(server.get(f"/api/sessions/{quote(name, safe='')}/timeline")["items"]) == 1
 
 
 def test_a_log_without_times_is_drawn_in_its_order(tmp_path):
@@ -470,7 +472,7 @@ def log_in(server, token="sésame", to="/findings?code=S207"):
 
 @pytest.mark.parametrize("path", [page.path for page in pages.PAGES])
 def test_without_the_token_a_page_asks_for_it_and_tells_nothing(locked, path):
-    path = path.replace("{session:path}", RESTARTED).replace("{position}", "82").replace("{name}", "hls")
+    path = path.replace("{session:id}", RESTARTED).replace("{position}", "82").replace("{name}", "hls")
     answer = locked.ask(path, authorization="")
 
     assert answer.status == 401

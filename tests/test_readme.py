@@ -122,7 +122,9 @@ def test_the_sample_configuration_is_valid(tmp_path):
     assert set(Rules().written()) == set(re.findall(r"^(\w+) = ", file.read_text("utf-8"), re.MULTILINE)) - {
         "data",
         "S203",
+        "S207",
     }
+    assert rules.price_list == Rules().price_list
 
 
 def test_the_sample_of_what_is_accepted_is_valid(tmp_path):

@@ -9,12 +9,14 @@ from threading import Event, Thread
 import pytest
 import stores
 from meetings import stored, webhook
-from served import served, until
+from served import served
+from waiting import until
 
 import tracker.recorder
 from tracker import receiver
+from tracker.clock import Clock
 from tracker.errors import StoreError
-from tracker.receiver import Clock, Histogram, Refused, Stats, Writer
+from tracker.receiver import Histogram, Refused, Stats, Writer
 from tracker.webhook import parse
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
@@ -181,7 +183,7 @@ def test_a_store_that_is_held_for_too_long_is_answered_with_503_and_said(
 def test_who_leaves_before_the_answer_is_stored_all_the_same(server, tmp_path):
     with locked(server), socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(
-            b"POST /webhooks HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
+            b"POST /webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
         )
         until(lambda: server.receiver.queued)
     until(lambda: server.receiver.stats.stored)
@@ -192,7 +194,7 @@ def test_who_leaves_before_the_answer_is_stored_all_the_same(server, tmp_path):
 def test_a_body_that_does_not_come_in_time_is_refused_and_the_connection_closed(server, monkeypatch):
     monkeypatch.setattr(receiver, "BODY_TIMEOUT", 0.1)
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"POST /webhooks HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n12345678")
+        connection.sendall(b"POST /webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n12345678")
         answer = connection.makefile("rb").read()
 
     assert (answer.split()[1], b"connection: close" in answer) == (b"408", True)

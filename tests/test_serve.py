@@ -14,9 +14,19 @@ import keys
 import pytest
 import stores
 from meetings import line, rows, stored, webhook, write
-from served import until
 from stores import opened
-from traffic import Answers, bodies, contradictions, end_under_load, environment, post, request, serving
+from traffic import (
+    Answers,
+    bodies,
+    contradictions,
+    end_under_load,
+    environment,
+    numbered,
+    post,
+    request,
+    serving,
+)
+from waiting import BOUND, until
 
 from projections.follow import rebuild
 from projections.web.server import MOST_HEADER, listen
@@ -53,7 +63,7 @@ def position(server):
 
 
 def head(*lines, path="/webhooks", method="POST"):
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: tracker", *lines, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", ""]).encode()
 
 
 def signed(body, *lines):
@@ -123,7 +133,7 @@ def test_a_body_in_chunks_is_stored_as_it_was_signed(server):
 
 def test_who_asks_before_sending_a_body_is_told_to_go_on(server):
     wanted = signed(BODY, f"content-length: {len(BODY)}", "expect: 100-continue")
-    with closing(socket.create_connection(server.address, timeout=20)) as connection:
+    with closing(socket.create_connection(server.address, timeout=BOUND)) as connection:
         connection.sendall(wanted)
         said = connection.recv(1000)
         connection.sendall(BODY)
@@ -216,7 +226,7 @@ def test_a_body_that_breaks_off_is_not_stored_and_counted(server):
 
 
 def test_a_connection_lives_on_after_what_was_refused(server):
-    connection = socket.create_connection(server.address, timeout=20)
+    connection = socket.create_connection(server.address, timeout=BOUND)
     with closing(connection), connection.makefile("rb") as answers:
         statuses = []
         for sent in (request(BODY, ""), request(BODY), request(BODY, path="/nothing"), request(BODY)):
@@ -285,7 +295,7 @@ def test_the_log_tells_each_failure_in_a_line_and_a_flood_in_few_and_nothing_of_
     assert [told.count(words) for words in ("Ruth", "c2VjcmV0", "\x1b", "x" * 100)] == [0] * 4
     assert 'event="request failed" method=POST path=/webhooks status=401 reason=signature' in told
     more = [int(text.split()[0]) for text in told.split("more=")[1:]]
-    assert sum(more) + told.count("\n") == 201
+    assert sum(more) + told.count('event="request failed"') == 201
     assert told.count("\n") < 50
 
 
@@ -341,7 +351,7 @@ def unrouted(data):
 
 
 def test_receive_times_do_not_go_back_over_a_restart_when_the_clock_has(data, key):
-    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=4)
     with closing(opened(data, create=True)) as store:
         store.append([parse(envelope.Received(BODY, ahead, SOURCE), 0)])
     with serving(data, "--key", key) as server:
@@ -406,10 +416,10 @@ def test_rules_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(dat
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_gentle_stop_stores_what_was_begun_and_all_that_was_acknowledged_is_there(data, key, sent):
-    requests = [(body, request(body)) for body in bodies(8)]
-    answers, code = end_under_load(data, key, requests, 2, sent)
+    requests = numbered(bodies(8))
+    answers, code = end_under_load(data, key, requests, sent=sent, enough=400)
 
-    assert (code, set(answers.statuses), len(answers.stored) > 100) == (0, {204}, True)
+    assert (code, set(answers.statuses), len(answers.stored) >= 400) == (0, {204}, True)
     assert (contradictions(data, 0, answers), len(stored(data))) == ([], len(answers.stored))
 
 
@@ -420,7 +430,7 @@ def test_what_waits_when_the_server_is_to_stop_is_still_stored_and_answered(data
             waiting = posting(server, answers, 2)
             server.process.send_signal(signal.SIGTERM)
             until(lambda: is_closed(server.address))
-        code = server.process.wait(timeout=60)
+        code = server.process.wait(timeout=BOUND)
         finish(waiting)
 
     assert (code, answers, stored(data)) == (0, [204] * 2, [BODY] * 2)
@@ -447,14 +457,14 @@ def is_closed(address):
 
 @pytest.mark.slow
 def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, key):
-    requests = [(body, request(body)) for body in bodies(8)]
+    requests = numbered(bodies(8))
     with closing(opened(data, create=True)):
         pass
     for _ in range(3):
         before = len(stored(data))
-        answers, code = end_under_load(data, key, requests, 2)
+        answers, code = end_under_load(data, key, requests, enough=400)
 
-        assert (code, len(answers.stored) > 100) == (-signal.SIGKILL, True)
+        assert (code, len(answers.stored) >= 400) == (-signal.SIGKILL, True)
         assert contradictions(data, before, answers) == []
 
 
@@ -476,7 +486,7 @@ def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
         (["--key", "nowhere.pem"], "nowhere.pem: cannot be read"),
         (["--key", "KEY", "--host", "0.0.0.0"], "others reach this address, and there is no token"),
         (["--insecure-no-verify", "--host", "::"], "others reach this address, and there is no token"),
-        (["--key", "KEY", "--host", "no such host", "--token", "t"], "cannot listen"),
+        (["--key", "KEY", "--host", "no such host", "--token", "t" * 16], "cannot listen"),
         (["--key", "KEY", "--port", "70000"], "70000 is not in the range"),
     ],
 )
@@ -496,16 +506,16 @@ def test_a_port_that_is_taken_is_named(server, data, key):
 def told_without_serving(data, *arguments):
     command = [sys.executable, "-m", "projections.cli", "serve", "--data", str(data), *arguments]
     return subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=60, check=False, cwd=data.parent
+        command, env=environment(), capture_output=True, text=True, timeout=BOUND, check=False, cwd=data.parent
     )
 
 
 def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, key):
-    with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="secret") as server:
+    with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="a secret of some length") as server:
         statuses = [
             server.post(BODY).status,
             server.ask("/api/sessions?wait=1").status,
-            server.ask("/api/sessions?wait=1", authorization="Bearer secret").status,
+            server.ask("/api/sessions?wait=1", authorization="Bearer a secret of some length").status,
         ]
 
     assert statuses == [204, 401, 200]

@@ -26,7 +26,7 @@ from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMi
 from tracker.judging.assess import assess_all
 from tracker.recorder import ConcurrentReadError, Seen
 from tracker.rules import Rules
-from tracker.sqlite import sqlite_error
+from tracker.sqlite import fault_of, sqlite_error
 from tracker.store import EnvelopeMapper, Tracker, WebhookReceived
 from tracker.webhook import parse
 
@@ -456,6 +456,14 @@ def test_integrity_names_the_place_that_was_changed_by_hand(store, statement, pr
     assert [problem] == list(store.integrity())
 
 
+@pytest.mark.parametrize(
+    ("version", "faulty"),
+    [((3, 6, 23), False), ((3, 7, 0), True), ((3, 40, 1), True), ((3, 51, 2), True), ((3, 51, 3), False)],
+)
+def test_versions_of_sqlite_with_a_known_fault_are_known(version, faulty):
+    assert bool(fault_of(version)) == faulty
+
+
 # Formats
 
 
@@ -650,3 +658,13 @@ def test_a_schema_that_is_garbled_is_told(store):
     )
 
     assert StoreDamagedError is failure(Tracker.open, store.data)[0]
+
+
+@pytest.mark.sqlite
+def test_a_session_whose_id_was_once_read_with_replacement_characters_stays_where_it_is(store):
+    """Versions before kept a half of a surrogate pair as U+FFFD; what they stored contradicts nothing."""
+    old = parse(meetings.webhook("session-started", sessionId="\ud83d"))
+    old.stream = old.session_id = "\ufffd"
+    store.append([old])
+    assert [one.session_id for one in store.history("\ufffd")] == ["\ufffd"]
+    assert list(store.integrity()) == []

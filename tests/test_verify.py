@@ -104,7 +104,7 @@ def test_read_models_of_another_log_are_named(store):
     stores.change(store, "UPDATE stored_events SET state = '[]' WHERE notification_id = 1")
     assert problems(store)[-1] == (
         VIEWS_DB,
-        "was made up to another event at position 1 than the store has there",
+        "the store has another event at position 1 than the read models had seen there: at least 1 delivery is gone",
     )
 
 

@@ -7,12 +7,16 @@ has grown adds what is new. At the end every event of both is compared. Which lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 from eventsourcing.persistence import Notification, Tracking
 
+from tracker.clock import PREFIX as CLOCK
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.ingest import known_logs
+from tracker.losses import PREFIX as LOSS
+from tracker.losses import behind
 from tracker.recorder import ConcurrentReadError
 from tracker.store import PAGE, Tracker
 
@@ -31,37 +35,46 @@ def copy(source: Tracker, target: Tracker, progress: Callable[[int, int], None])
     """Copies what the target lacks of the source, then compares all. Raises ``StoreError``."""
     if source.place == target.place:
         raise StoreError("is both source and target", place=source.place, hint="give two stores")
-    logs = known_logs(source)  # before the events: all that these logs brought is among them then
+    # Before the events: all that these logs brought is among them then.
+    read = {name: number for number, names in known_logs(source).items() for name in names}
+    read |= dict(source.trackings(LOSS)) | dict(source.trackings(CLOCK))
     last, before = source.last_position(), target.last_position()
     if before > last or source.digest(before) != target.digest(before):
         raise StoreError("holds other events than the source", place=target.place, hint=_EMPTY)
+    there = target.count()
     _events(source, target, before, last, lambda done: progress(done, 2 * last))
-    _logs(target, {name: number for number, names in logs.items() for name in names})
+    _logs(target, read)
+    target.skip_to(behind(source.losses(), last))
     _compare(source, target, last, lambda done: progress(last + done, 2 * last))
-    return Copied(last - before, before)
+    return Copied(target.count() - there, there)
 
 
 def _events(source: Tracker, target: Tracker, after: int, last: int, progress: Callable[[int], None]) -> None:
+    losses = source.losses()
     while after < last:
         page = source.stored(after, PAGE, last)
-        if [one.id for one in page] != list(range(after + 1, after + len(page) + 1)) or not page:
+        begin = behind(losses, after)
+        whole = [one for place, one in enumerate(page) if one.id == begin + 1 + place]
+        if not whole or (len(whole) < len(page) and behind(losses, whole[-1].id) == whole[-1].id):
             raise StoreDamagedError(
                 f"a position is missing behind {after}",
                 place=source.place,
                 hint="tracker verify names all that is wrong; tracker export and ingest make a new store of the rest",
             )
+        if begin > after:
+            target.skip_to(begin)
         try:
-            target.put(page, after)
+            target.put(whole, begin)
         except ConcurrentReadError as error:
             raise StoreError("another process stores events there", place=target.place, hint=_EMPTY) from error
-        after = page[-1].id
+        after = whole[-1].id
         progress(after)
 
 
 def _logs(target: Tracker, read: dict[str, int]) -> None:
     there = dict(target.trackings(""))
     for name, number in read.items():
-        if there.get(name, 0) < number:
+        if there.get(name, -1) < number:
             target.remember(Tracking(name, number))
 
 
@@ -77,9 +90,9 @@ def _compare(source: Tracker, target: Tracker, last: int, progress: Callable[[in
             raise StoreDamagedError(
                 f"the event at position {position} is not that of the source", place=target.place, hint=_EMPTY
             )
-        after += len(one)
+        after = one[-1][0] if one else last
         progress(after)
 
 
-def _told(page: list[Notification]) -> list[tuple[object, ...]]:
+def _told(page: list[Notification]) -> list[tuple[Any, ...]]:
     return [(one.id, one.originator_id, one.originator_version, one.topic, one.state) for one in page]

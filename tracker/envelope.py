@@ -18,7 +18,9 @@ import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -41,9 +43,15 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"?', re.DOTALL)
+_SPELLED_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _LINE_FEED, _RETURN = b"\n\r"
-_NO_BRACKET = re.compile(rb"[^][{}]+")
+_BRACKETS = b"{[]}"
+_NO_BRACKET = bytes(byte for byte in range(256) if byte not in _BRACKETS)
+_STEPS = bytes.maketrans(_BRACKETS, b"\2\2\0\0")
+"""What each adds to the depth, and one more: bytes are not negative."""
+STRIDE = 64
+"""Brackets that are counted at once; only where they might be too deep is each looked at."""
 _Raw = msgspec.Raw
 T = TypeVar("T")
 
@@ -182,7 +190,7 @@ def _quoted(text: str) -> bytes:
 
 def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_DEPTH) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
-    if text.count(b"{") + text.count(b"[") > depth and _depth(text) > depth:
+    if _is_deeper(text, depth):
         raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
@@ -190,25 +198,59 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_
         whole = mended(text)
         if whole == text:
             raise
+    try:
         return decoder.decode(whole)
+    except UNREADABLE:
+        decoder.decode(_mend(text, _replacement))  # as long as the text: this error names the place in it
+        raise
 
 
-def _depth(text: bytes) -> int:
-    """How deep it is nested, wherever it is read: Python's own limit depends on the caller."""
-    depth = deepest = 0
-    for bracket in _NO_BRACKET.sub(b"", _STRING.sub(b"", text)):
-        depth += 1 if bracket in b"{[" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_deeper(text: bytes, limit: int) -> bool:
+    """Whether it is nested deeper, wherever it is read: Python's own limit depends on the caller."""
+    if text.count(b"{") + text.count(b"[") <= limit:
+        return False
+    brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKET)
+    depth = 0
+    for begin in range(0, len(brackets), STRIDE):
+        some = brackets[begin : begin + STRIDE]
+        opened = some.count(2)
+        if depth + opened > limit and depth + _deepest(some) > limit:
+            return True
+        depth = max(0, depth + 2 * opened - len(some))  # where it closes more than it opened it is no JSON
+    return False
+
+
+def _deepest(brackets: bytes) -> int:
+    """The greatest depth among them, from where they begin."""
+    return max(so_far - seen for seen, so_far in enumerate(accumulate(brackets), 1))
 
 
 def mended(text: bytes) -> bytes:
-    """JSON with a replacement character, of the same length, for each half of a surrogate pair.
+    """JSON in which each half of a surrogate pair is spelled out: the six characters of its escape.
 
-    JavaScript cuts an emoji in two and escapes the half that is left, as in ``"\\ud83d"``; strict JSON
-    has no such character.
+    JavaScript cuts an emoji in two and escapes the half that is left, as in ``"\\ud83d"``; strict JSON has no
+    such character. Spelled out, two of them are still two.
     """
-    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text) if b"\\u" in text else text
+    return _mend(text, _spelled_out)
+
+
+def _mend(text: bytes, instead: Callable[[bytes], bytes]) -> bytes:
+    if b"\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: instead(found[1]) if found[1] else found[0], text)
+
+
+def _spelled_out(half: bytes) -> bytes:
+    return b"\\\\" + half.lower()
+
+
+def _replacement(_: bytes) -> bytes:
+    return b"\\ufffd"
+
+
+def replaced(text: str) -> str:
+    """What earlier versions read where a half of a surrogate pair is spelled out now."""
+    return _SPELLED_OUT.sub("\ufffd", text)
 
 
 def isoformat(time: datetime) -> str:
@@ -258,7 +300,7 @@ def _body(found: _Line, line: bytes) -> bytes | None:
             raw = bytes(value)
             if raw.startswith(b"{"):
                 # What was mended stands there otherwise; only its place tells where.
-                return raw if b"\\ufffd" not in raw else _as_it_stands(line, name)
+                return raw if b"\\\\ud" not in raw else _as_it_stands(line, name)
             if raw.startswith(b'"'):
                 text = _string(value)
                 return None if text is None else text.encode()
@@ -320,7 +362,7 @@ def _is_object_on_one_line(body: bytes) -> bool:
     if not (body[:1] == b"{" and body[-1:] == b"}") or _LINE_FEED in body or _RETURN in body:
         return False
     # The envelope is one level more. What has to be mended is none: it would be read as something else.
-    if body.count(b"{") + body.count(b"[") >= MAX_DEPTH and _depth(body) >= MAX_DEPTH:
+    if _is_deeper(body, MAX_DEPTH - 1):
         return False
     try:
         body.isascii() or body.decode()

@@ -5,24 +5,90 @@ ends, the digest of all lines so far is recorded in the transaction that stores 
 read before is recognised in a file that has grown, was renamed, packed or is piped in, and after a
 crash the next run goes on behind the last commit. Two processes that read the same log notice each
 other in the transaction: whoever comes second looks again at what is there.
+
+A log that grows while it is read is also stored at each pause. Then the mark of how far it was read
+takes the place of the one of the pause before, so that there are no more marks than of other logs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
 
 import attrs
 from eventsourcing.persistence import Tracking
 
 from tracker.bulk import bulk
 from tracker.errors import LogError
-from tracker.logs import STDIN, Line, Log, Oddities
+from tracker.lifecycles import REGISTRY
+from tracker.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.recorder import ConcurrentReadError, Seen
 from tracker.store import PAGE, Tracker
+from tracker.webhook import Delivery
+from tracker.withdrawals import Withdrawals
 
 _SOURCE = "log:"
+
+
+class Target(Protocol):
+    """What a log is read into: a ``Tracker``, or a ``Rehearsal``."""
+
+    def append(
+        self,
+        deliveries: Iterable[Delivery],
+        tracking: Tracking | None = None,
+        seen: Seen | None = None,
+        replaces: str = "",
+    ) -> Sequence[int]: ...
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]: ...
+
+
+class Rehearsal:
+    """Stands for a store, of which there may be none yet, and keeps only what would be stored in numbers."""
+
+    def __init__(self, store: Tracker | None) -> None:
+        self._store = store
+        self._streams: set[str] = set()
+        self.types: Counter[str] = Counter()
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+
+    @property
+    def deliveries(self) -> int:
+        return self.types.total()
+
+    @property
+    def sessions(self) -> int:
+        return len(self._streams)
+
+    def append(
+        self,
+        deliveries: Iterable[Delivery],
+        tracking: Tracking | None = None,  # noqa: ARG002 - it is recorded nowhere
+        seen: Seen | None = None,  # noqa: ARG002 - nobody else can come in between
+        replaces: str = "",  # noqa: ARG002 - as above
+    ) -> Sequence[int]:
+        for one in deliveries:
+            self.types[one.topic] += 1
+            if one.session_id is not None:
+                self._streams.add(one.stream)
+            if one.received_at is not None:
+                self.first = min(self.first or one.received_at, one.received_at)
+                self.last = max(self.last or one.received_at, one.received_at)
+        return ()
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        return self._store.trackings(prefix) if self._store else []
+
+    def withdrawn(self) -> Withdrawals:
+        return self._store.withdrawn() if self._store else Withdrawals()
 
 
 @attrs.define
@@ -39,13 +105,19 @@ class Ingested:
     odd: Oddities = attrs.field(factory=Oddities)
     too_long: list[Line] = attrs.field(factory=list)
     cut: int = 0
+    first: int = 0
+    """The first position at which something was stored, 0 where nothing was."""
+    last: int = 0
+    """The last one. Those between belong to others where they stored at the same time."""
+    pausing: bool = False
+    """Whether nothing more is there for now; what came is stored."""
 
 
 Known = dict[int, set[str]]
 """Line number -> names of the logs that were once read exactly that far."""
 
 
-def ingest(tracker: Tracker, log: Log, known: Known | None = None) -> Iterator[Ingested]:
+def ingest(tracker: Target, log: Log, known: Known | None = None) -> Iterator[Ingested]:
     """Stores what is new in a log; yields the growing account after each transaction.
 
     ``known`` saves looking up what was read before, where many logs are read one after the other: give
@@ -72,6 +144,12 @@ def _follow(source: _Source, log: Log) -> Iterator[Ingested]:
         if not line.ended and line.cut and log.path != STDIN:
             account.cut = line.number
             continue
+        if line is PAUSE:
+            source.pause()
+            account.pausing = True
+            yield account
+            account.pausing = False
+            continue
         account.read += 1
         source.waiting.append(line)
         if line.number % PAGE == 0:
@@ -85,12 +163,14 @@ def _follow(source: _Source, log: Log) -> Iterator[Ingested]:
 class _Source:
     """How far a log has been followed, and the lines behind that which wait for the next commit."""
 
-    tracker: Tracker
+    tracker: Target
     account: Ingested
     known: Known
     followed: int = 0
     digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
     waiting: list[Line] = attrs.field(factory=list)
+    pause_mark: str = ""
+    """The mark that the last pause left, where nothing was followed since."""
 
     def skip(self) -> bool:
         """Whether the lines that wait were stored before; if so, they wait no longer."""
@@ -106,18 +186,28 @@ class _Source:
         self._follow(number, digest)
         return True
 
-    def store(self) -> None:
-        """Stores the lines that wait, unless they were stored before."""
+    def store(self) -> str:
+        """Stores the lines that wait, unless they were stored before; gives the mark it leaves, if any."""
+        mark = ""
         while not self.skip():
             number, digest = self.waiting[-1].number, self._digest()
-            tracking = Tracking(_SOURCE + digest.hexdigest(), number)
+            mark, seen = _SOURCE + digest.hexdigest(), self._seen(number)
             try:
-                _store(self.tracker, self.account, self.waiting, tracking, self._seen(number))
+                _store(self.tracker, self.account, self.waiting, Tracking(mark, number), seen, self.pause_mark)
             except ConcurrentReadError:
+                mark = ""
                 self._look_again()
             else:
-                self.known.setdefault(number, set()).add(tracking.application_name)
+                self.known.get(self.followed, set()).discard(self.pause_mark)
+                self.known.setdefault(number, set()).add(mark)
                 self._follow(number, digest)
+        return mark
+
+    def pause(self) -> None:
+        """Stores the lines that wait, though more will come; the mark of a full page stays."""
+        mark = self.store()
+        if mark and self.followed % PAGE:
+            self.pause_mark = mark
 
     def finish(self) -> None:
         """Stores the last lines. One without an end may grow, so those before it get their own commit."""
@@ -133,6 +223,7 @@ class _Source:
 
     def _look_again(self) -> None:
         """Another process has read this log, or one that begins like it, since we looked."""
+        self.known.clear()  # a mark may be gone: another took its place
         self.known.update(known_logs(self.tracker))
         lines, self.waiting = self.waiting, []
         for line in lines:
@@ -147,10 +238,10 @@ class _Source:
 
     def _follow(self, number: int, digest: Any) -> None:
         self.followed, self.digest = number, digest
-        self.waiting = []
+        self.waiting, self.pause_mark = [], ""
 
 
-def known_logs(tracker: Tracker) -> Known:
+def known_logs(tracker: Target) -> Known:
     """Which logs the store has read, and how far."""
     known: Known = {}
     for name, number in tracker.trackings(_SOURCE):
@@ -158,13 +249,44 @@ def known_logs(tracker: Tracker) -> Known:
     return known
 
 
+def refuse_other_file(log: Log, known: Known) -> None:
+    """Raises ``LogError`` where most of the first lines of a file are no webhooks, unless they are stored already."""
+    if not Path(log.path).is_file():  # what comes through a pipe cannot be looked at beforehand
+        return
+    looked, others, digest = 0, 0, blake2b(digest_size=16)
+    with suppress(LogError):  # where it cannot be read is told when it is read
+        for line in islice(Log(log.path).lines(), PAGE):
+            digest.update(_hashed(line))
+            if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
+                return
+            if not (line.blank or line.cut):
+                looked += 1
+                others += not _is_webhook(log.delivery(line, line.number))
+    if 2 * others > looked:
+        raise LogError(
+            f"{others:,} of its first {looked:,} lines are no webhooks",
+            place=log.name,
+            hint="check that it is the log you mean; tracker audit only looks, --force stores it all the same",
+        )
+
+
+def _is_webhook(delivery: Delivery) -> bool:
+    """Whether it is one, known or new: other logs have a ``type`` too, but neither ``data`` nor our name for it."""
+    named = bool(delivery.said) or b'"webhookType"' in delivery.body
+    return delivery.type in REGISTRY.routes or bool(delivery.type and named)
+
+
 def _hashed(line: Line) -> bytes:
     return line.text + b"\x00%d\n" % line.too_long if line.too_long else line.text + b"\n"
 
 
-def _store(tracker: Tracker, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen) -> None:
+def _store(
+    tracker: Target, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen, replaces: str
+) -> None:
     deliveries = [account.log.delivery(line, line.number) for line in lines if not line.blank]
-    tracker.append(deliveries, tracking, seen)
+    positions = tracker.append(deliveries, tracking, seen, replaces)
+    if positions:
+        account.first, account.last = account.first or positions[0], positions[-1]
     account.stored += len(deliveries)
     account.blank += len(lines) - len(deliveries)
     account.too_long.extend(line for line in lines if line.too_long)

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import msgspec
@@ -39,7 +39,8 @@ MAX_ENVELOPE = 8 * MAX_LINE
 KEPT = 1024
 """Bytes that are kept of a longer one."""
 
-_CHUNK = 1 << 18
+CHUNK = 1 << 18
+"""Bytes that are read at once."""
 _STEP = 1 << 10
 """Packed bytes that are unpacked at once: zstd makes at most 32 MiB of them."""
 _TELLING = 8
@@ -88,6 +89,10 @@ class Line:
         return False
 
 
+PAUSE = Line(0, b"")
+"""In place of a line: nothing more is there for now. Only logs that grow (``tracker.tail``) give it."""
+
+
 @attrs.define
 class Oddity:
     """How many lines of a log are odd in one way, and the first of them."""
@@ -130,6 +135,9 @@ class Log:
 
     With ``keys``, the signatures that its lines have kept are verified.
     """
+
+    grows: ClassVar[bool] = False
+    """Whether it is a file that is written to while it is read."""
 
     path: str
     keys: Keyring | None = None
@@ -182,6 +190,9 @@ class Log:
         chunks = self._chunks(file)
         try:
             for chunk in chunks:
+                if not chunk:
+                    yield PAUSE
+                    continue
                 first, *more = chunk.split(b"\n")
                 if dropped:
                     dropped += len(first)
@@ -210,16 +221,20 @@ class Log:
         chunks = _begun(self._packed(file))
         begin = next(chunks, b"")
         unpack = _gunzip if begin.startswith(_GZIP) else _unzstd if begin.startswith(_ZSTD) else None
+        if unpack is not None and self.grows:
+            hint = "leave out --follow: it is for a log that is written to"
+            raise LogError("is packed", place=self.name, hint=hint)
         if unpack is not None:
             chunks = _begun(unpack(chain([begin], chunks)))
             begin = next(chunks, b"")
         self._refuse_binary(begin)
-        yield begin.removeprefix(_BOM)
+        if text := begin.removeprefix(_BOM):
+            yield text
         yield from chunks
 
     def _packed(self, file: Any) -> Iterator[bytes]:
-        """What the file holds, as it comes: a pipe may be slow."""
-        while chunk := file.read1(_CHUNK):
+        """What the file holds, as it comes: a pipe may be slow. An empty chunk is a pause."""
+        while chunk := file.read1(CHUNK):
             self.consumed += len(chunk)
             yield chunk
 
@@ -240,7 +255,7 @@ class _Reader:
         self._chunks, self._rest = chunks, b""
 
     def read(self, size: int) -> bytes:
-        rest = self._rest or next(self._chunks, b"")
+        rest = self._rest or next(filter(None, self._chunks), b"")
         given, self._rest = rest[:size], rest[size:]
         return given
 
@@ -258,7 +273,7 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
     unpacked = gzip.GzipFile(fileobj=_Reader(packed), mode="rb")  # type: ignore[call-overload]
-    while chunk := unpacked.read1(_CHUNK):
+    while chunk := unpacked.read1(CHUNK):
         yield chunk
 
 

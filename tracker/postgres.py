@@ -98,6 +98,8 @@ SELECT last, pg_notify('stored_events', '') FROM counted
 class PostgreSQL:
     """The database at a URL. Raises ``UsageError`` where that is none, without a word of what is in it."""
 
+    software, fault = "PostgreSQL", ""
+
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
@@ -164,8 +166,11 @@ class PostgreSQL:
             raise StoreVersionError(
                 f"was written by a newer version (format {found[1]}, this one knows {FORMAT})",
                 place=self.place,
-                hint="upgrade: pip install --upgrade meeting-tracker",
+                hint="use that version, or a newer one",
             )
+
+    def mark(self) -> None:
+        """A server keeps its own log."""
 
     def factory(self, env: Environment) -> PostgresFactory:
         where = ("DBNAME", "HOST", "USER", "PASSWORD")  # our connections know it already
@@ -259,6 +264,7 @@ def _has_news(connection: Connection) -> bool:
 
 class EventRecorder(Recorder, PostgresProcessRecorder):
     state = "state"
+    begins = f"substring(state FOR {SOURCE_ENDS})"
     holds = f"position(? IN substring(state FOR {SOURCE_ENDS} + 300)) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "notification_id IS NOT NULL"
     counter = ("positions", "SELECT last FROM positions")
@@ -277,7 +283,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with self.datastore.transaction(commit=True) as c:
             self._lock_table(c)
             self._look(c, **kwargs)
-            if kwargs.get("tracking") is not None:
+            if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
                 self._insert_tracking(c, kwargs["tracking"])
             if kwargs.get("newest") is not None:
                 stored_events = self._forwarded(c, stored_events, kwargs["newest"])
@@ -290,7 +296,8 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
             }
             c.execute(_INSERT, {**columns, "count": len(stored_events)})
             row = c.fetchone()
-        assert row is not None
+            assert row is not None
+            self._add_digests(c, stored_events, row["last"] - len(stored_events) + 1)
         return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -305,6 +312,11 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
             (["stored_events", "tracking", "positions"],),
         )
         return [(name, "there is no such table") for (name,) in rows]
+
+    def skip_to(self, position: int) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock_table(c)
+            c.execute("UPDATE positions SET last = GREATEST(last, %s)", (position,))
 
     def try_to_write(self, patience: float) -> None:
         try:
@@ -330,6 +342,9 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with c.connection.cursor(row_factory=tuple_row) as cursor:
             found: Rows = cursor.execute(statement.replace("?", "%s").encode(), values).fetchall()
         return found
+
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        c.execute(statement.replace("?", "%s").encode(), values)
 
 
 @contextmanager
@@ -365,9 +380,25 @@ _FAILED = {
         "this user may not do that",
         "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA … TO …; to make the tables, CREATE ON SCHEMA",
     ),
+    "57014": (
+        "the server cancelled the statement: it took too long, or somebody stopped it",
+        "raise statement_timeout for this user: ALTER ROLE … SET statement_timeout = 0",
+    ),
+    "57P01": ("the server ended the connection", "somebody did, or it stops: wait a moment"),
+    "25P03": (
+        "the server ended a transaction in which nothing was done",
+        "the machine is overloaded, or raise idle_in_transaction_session_timeout there",
+    ),
     "25006": ("cannot be written", "it is a standby, or the user is read-only: name the primary in --store"),
 }
+_AWAY = ("08", "57P")
+"""How the codes begin of a server that does not answer, or not yet."""
 _DAMAGED = {"42P01", "42703", "XX001", "XX002", "22021"}
+
+
+def _is_away(code: str | None) -> bool:
+    """Whether it gave no code: then it said nothing, or let nobody in."""
+    return code is None or code.startswith(_AWAY)
 
 
 def postgres_error(place: str, error: Exception) -> StoreError:
@@ -383,7 +414,7 @@ def postgres_error(place: str, error: Exception) -> StoreError:
     if code in _FAILED:
         message, hint = _FAILED[code]
         return StoreError(message, place=place, hint=hint)
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and _is_away(code):
         for words, message, hint in _REFUSED:
             if re.search(words, str(cause)):
                 return StoreError(message, place=place, hint=hint)

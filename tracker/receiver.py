@@ -5,9 +5,8 @@ A request is read, verified and queued in the event loop. One thread takes whate
 under load the cost of a commit is shared. The answer to a webhook that is stored carries its position
 in ``Tracker-Position``.
 
-The receive time is the clock's at the moment when the body was there, and never goes backwards: where
-the clock does, it stays at the newest one given, also over a restart. The address of a sender is not
-stored.
+The receive time is the clock's at the moment when the body was there. Where the clock goes back a little,
+it stays at the newest one given, also over a restart (``tracker.clock``). The address of a sender is not stored.
 
 Everything that verifies is stored, whether it is JSON or not. What does not is refused with the same
 words whatever the reason, and counted.
@@ -19,8 +18,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from threading import Condition, Lock, Thread
+from threading import Condition, Thread
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from tracker.clock import Clock
 from tracker.envelope import SIGNATURE_HEADER, Received
 from tracker.errors import StoreError
 from tracker.signature import Keyring
@@ -103,34 +102,6 @@ class Stats:
     append_seconds: Histogram = attrs.field(
         factory=lambda: Histogram((0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60))
     )
-
-
-class Clock:
-    """Receive times that never go backwards, from any thread. ``source`` tells the time, in UTC.
-
-    That the source went back is logged once, and again after it has caught up.
-    """
-
-    def __init__(
-        self, newest: datetime | None = None, source: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        self._newest, self._source = newest, source
-        self._behind = False
-        self._lock = Lock()
-
-    def now(self) -> datetime:
-        with self._lock:
-            now = self._source()
-            self._tell_behind(now)
-            self._newest = now if self._newest is None else max(now, self._newest)
-            return self._newest
-
-    def _tell_behind(self, now: datetime) -> None:
-        behind = self._newest is not None and now < self._newest
-        if behind and not self._behind:
-            seconds = f"{(self._newest - now).total_seconds():.3f}" if self._newest else ""
-            log.warning("the clock is behind the last receive time", extra={"fields": {"seconds": seconds}})
-        self._behind = behind
 
 
 @attrs.define(eq=False)

@@ -17,10 +17,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import attrs
-from eventsourcing.persistence import InfrastructureFactory, Notification, ProcessRecorder, StoredEvent
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    Notification,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+)
 from eventsourcing.utils import Environment
 
+from tracker.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.errors import StoreError
+from tracker.mark import Mark
 
 FORMAT = 1
 """The version of the tables; a higher one was written by a newer program."""
@@ -63,6 +71,8 @@ class Recorder(ProcessRecorder):
 
     state: ClassVar[str]
     """The column of that name, as bytes."""
+    begins: ClassVar[str]
+    """The beginning of a state, up to the end of its receive time."""
     holds: ClassVar[str]
     """Whether a state holds some bytes near its beginning, where no body can reach."""
     is_tracking: ClassVar[str]
@@ -88,6 +98,10 @@ class Recorder(ProcessRecorder):
     def try_to_write(self, patience: float) -> None:
         """Raises where nothing could be stored within so many seconds."""
 
+    @abstractmethod
+    def skip_to(self, position: int) -> None:
+        """Gives no position up to this one any more."""
+
     def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
         """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
         raise NotImplementedError
@@ -99,6 +113,19 @@ class Recorder(ProcessRecorder):
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         """What a SELECT gives."""
         return self.at_once((statement, values))[0]
+
+    @abstractmethod
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        """Changes something inside a transaction."""
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        """Recorded source positions whose name begins with ``prefix``."""
+        rows = self.rows(
+            "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
+            f"AND {self.is_tracking}",
+            (prefix + "%",),
+        )
+        return [(str(name), int(position)) for name, position in rows]
 
     def select_notifications(
         self,
@@ -134,6 +161,18 @@ class Recorder(ProcessRecorder):
         )
         return statement, (after, holds)
 
+    def latest(self, holds: bytes, after: int, without: Sequence[tuple[int, int]]) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the state with the newest receive time behind a position that holds some bytes.
+
+        Those at the positions ``without``, first and last, are left out.
+        """
+        outside = "AND NOT notification_id BETWEEN ? AND ? " * len(without)
+        statement = (
+            f"SELECT {self.state} FROM stored_events WHERE notification_id > ? AND {self.holds} "
+            f"{outside}ORDER BY {self.begins} DESC LIMIT 1"
+        )
+        return statement, (after, holds, *(position for one in without for position in one))
+
     def _compare(self, c: Any, seen: Seen) -> None:
         rows = self._select(
             c,
@@ -144,12 +183,67 @@ class Recorder(ProcessRecorder):
         if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
             raise ConcurrentReadError
 
+    def _replaced(self, c: Any, tracking: Tracking, replaces: str = "", **_: Any) -> bool:
+        """Records how far a source was read in the place of an earlier row, where there is one."""
+        changed = replaces and self._select(
+            c,
+            "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? RETURNING 1",
+            (tracking.application_name, tracking.notification_id, replaces),
+        )
+        return bool(changed)
+
     def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
         """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
         if seen is not None:
             self._compare(c, seen)
         if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
             raise ConcurrentReadError
+
+    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int) -> None:
+        """Records the digests of events that were stored from the position ``first`` on, in their transaction."""
+        rows = [
+            (first + place, str(one.originator_id), one.topic, one.state) for place, one in enumerate(events)
+        ]
+        while rows:
+            here = begin(rows[0][0]) + BLOCK - rows[0][0]
+            self._add_digest(c, rows[:here])
+            rows = rows[here:]
+
+    def _add_digest(self, c: Any, rows: list[Row]) -> None:
+        """Of one block: its digest goes on, or begins with what an older program has stored."""
+        first, before = begin(rows[0][0]), rows[0][0] - 1
+        known: Block | None = None
+        digest = b""
+        if before >= first:
+            names = self._select(
+                c, "SELECT application_name, 0 FROM tracking WHERE notification_id = ?", (before,)
+            )
+            texts = [(name, 0) for name, _ in names if isinstance(name, str)]
+            known = next((one for one in blocks(texts) if (one.first, one.last) == (first, before)), None)
+            digest = known.digest if known else chained(b"", self._block(c, first, before))
+        block = Block(first, rows[-1][0], chained(digest, rows))
+        if known is None:
+            self._execute(
+                c,
+                "INSERT INTO tracking (application_name, notification_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (block.name, block.last),
+            )
+        else:
+            self._execute(
+                c,
+                "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? "
+                "AND NOT EXISTS (SELECT 1 FROM tracking WHERE application_name = ?)",
+                (block.name, block.last, known.name, block.name),
+            )
+
+    def _block(self, c: Any, first: int, last: int) -> list[Row]:
+        rows = self._select(
+            c,
+            f"SELECT notification_id, originator_id, topic, {self.state} FROM stored_events "
+            "WHERE notification_id BETWEEN ? AND ? ORDER BY notification_id",
+            (first, last),
+        )
+        return [(one[0], str(one[1]), str(one[2]), one[3]) for one in rows if isinstance(one[3], bytes)]
 
     def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:
         rows = self._select(c, *self.newest(asked.holds, asked.after))
@@ -163,9 +257,16 @@ class Database(Protocol):
     """As it is named in an error; no password is in it."""
     owner: str
     """As it is named where all is well."""
+    software: str
+    """What keeps it, and in which version, where that is known without asking."""
+    fault: str
+    """A known fault of that version, or nothing."""
 
     def check(self, *, create: bool) -> bool:
         """Whether its tables are to be made. Raises ``StoreError`` where it is none of ours, or cannot be."""
+
+    def mark(self) -> Mark | None:
+        """How far the store went, where that is kept beside it."""
 
     def factory(self, env: Environment) -> InfrastructureFactory[Any]: ...
 
@@ -175,11 +276,15 @@ class Database(Protocol):
         """Turns what the database complains of into a ``StoreError`` that says what to do."""
 
 
+PRIVATE_FILE, PRIVATE_DIRECTORY = 0o600, 0o700
+"""Names of people are in what is stored."""
+
+
 def make_directory(data: Path) -> None:
     if data.exists() and not data.is_dir():
         raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"

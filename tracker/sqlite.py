@@ -23,25 +23,43 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment
 
-from tracker import recorder
+from tracker import mark, recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
-from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows, make_directory
+from tracker.losses import PREFIX as LOSS
+from tracker.losses import accepted
+from tracker.place import Place
+from tracker.recorder import APPLICATION_ID, FORMAT, PRIVATE_FILE, SOURCE_ENDS, Recorder, Rows, make_directory
 
 EVENTS_DB = "events.db"
+EVENTS_MARK = "events.mark"
 ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
 
 _COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
+_IMMUTABLE = "?immutable=1"
 _DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupported file format")
 """Words in what SQLite complains of when the file is not what was written."""
+
+
+def fault_of(version: tuple[int, ...]) -> str:
+    """What is known to be wrong with a version of SQLite and concerns us, or nothing."""
+    if (3, 7, 0) <= version <= (3, 51, 2):
+        return (
+            f"SQLite {'.'.join(map(str, version))} can damage a file, rarely, when several processes write and empty "
+            "the log at the same moment (the WAL-reset bug of 3.7.0 to 3.51.2)"
+        )
+    return ""
 
 
 class SQLite:
     """The file in a data directory."""
 
+    software, fault = f"SQLite {sqlite3.sqlite_version}", fault_of(sqlite3.sqlite_version_info)
+
     def __init__(self, data: Path) -> None:
         self.path = data / EVENTS_DB
         self.place, self.owner = str(self.path), str(data)
+        self._file = Place(self.path)
 
     def check(self, *, create: bool) -> bool:
         data, path = self.path.parent, self.path
@@ -62,25 +80,39 @@ class SQLite:
             raise StoreDamagedError("is empty", place=str(path), hint="tracker ingest LOG fills it")
         return create and stored is None
 
+    def mark(self) -> mark.Mark | None:
+        return mark.read(self.path.with_name(EVENTS_MARK))
+
     def factory(self, env: Environment) -> SQLiteFactory:
+        if not self.path.exists():
+            with sqlite_errors(self.path):
+                self.path.touch(PRIVATE_FILE)  # what SQLite puts beside it gets the same rights
         env["SQLITE_DBNAME"] = _name(self.path)
         env["SQLITE_LOCK_TIMEOUT"] = str(recorder.LOCK_TIMEOUT)
         factory = SQLiteFactory(env)
         pool = factory.datastore.pool
-        factory.datastore.pool = _Pool(db_name=pool.db_name, lock_timeout=pool.lock_timeout)
+        factory.datastore.pool = _Pool(self._file, db_name=pool.db_name, lock_timeout=pool.lock_timeout)
         pool.close()
         return factory
 
     def recorder(self, factory: SQLiteFactory) -> EventRecorder:
-        return EventRecorder(factory.datastore, self.path)
+        return EventRecorder(factory.datastore, self.path, self._file)
 
     def errors(self) -> AbstractContextManager[None]:
         return sqlite_errors(self.path)
 
 
 class _Pool(SQLiteConnectionPool):
+    def __init__(self, file: Place, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._file = file
+
     def _create_connection(self) -> SQLiteConnection:
+        self._file.check()
         connection = self._connect()
+        self._file.opened()
+        if not self.db_name.endswith(_IMMUTABLE):
+            self.db_name = self._file.existing  # the first one may make the file, the others may not
         connection._sqlite_conn.text_factory = _lenient  # noqa: SLF001 - the library has no name for it
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
@@ -99,14 +131,19 @@ class _Pool(SQLiteConnectionPool):
 
 class EventRecorder(Recorder, SQLiteProcessRecorder):
     state = "CASE typeof(state) WHEN 'text' THEN CAST(state AS BLOB) ELSE state END"
+    begins = f"substr(state, 1, {SOURCE_ENDS})"
     holds = f"instr(state, ?) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "typeof(application_name) = 'text' AND typeof(notification_id) = 'integer'"
     counter = ("sqlite_sequence", "SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
     hears = False
 
-    def __init__(self, datastore: Any, path: Path) -> None:
+    def __init__(self, datastore: Any, path: Path, file: Place) -> None:
         super().__init__(datastore)
-        self._path = path
+        self._path, self._file = path, file
+        self._newest = 0
+        """The newest position known to have been given."""
+        self._marked = mark.Mark(0, "")
+        self._is_marking = False
 
     def construct_create_table_statements(self) -> list[str]:
         events = (
@@ -132,12 +169,35 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             c.execute(f"PRAGMA user_version={FORMAT}")
             super()._create_table(c)
 
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        positions = super().insert_events(stored_events, **kwargs)
+        self._file.committed()
+        if positions:
+            self._newest = positions[-1]
+            if self._may_mark():
+                self._marked.write(self._path.with_name(EVENTS_MARK))
+        return positions
+
+    def _may_mark(self) -> bool:
+        """Not over a mark that tells of a loss which nobody has accepted."""
+        before = None if self._is_marking else mark.read(self._path.with_name(EVENTS_MARK))
+        if before is not None:
+            select = f"SELECT originator_id, originator_version, {self.state} FROM stored_events WHERE notification_id=?"
+            there = [mark.digest(*row) for row in self.rows(select, (before.position,))]
+            if there != [before.digest] and not any(
+                one.covers(before.position, before.digest, is_there=bool(there))
+                for one in accepted(self.trackings(LOSS))
+            ):
+                return False
+        self._is_marking = True
+        return True
+
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         self._lock(c)
         self._look(c, **kwargs)
-        if kwargs.get("tracking") is not None:
+        if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
             self._insert_tracking(c, kwargs["tracking"])
         if kwargs.get("newest") is not None:
             stored_events = self._forwarded(c, stored_events, kwargs["newest"])
@@ -157,9 +217,25 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         # We hold the only write lock, so the positions of these rows follow each other.
         c.execute("SELECT last_insert_rowid()")
         last = c.fetchone()[0] if rows else 0
-        return range(last - len(rows) + 1, last + 1)
+        positions = range(last - len(rows) + 1, last + 1)
+        self._add_digests(c, stored_events, positions.start)
+        if rows:
+            stream, version, _, state = rows[-1]
+            self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
+        self._check_before_commit(positions)
+        return positions
+
+    def _check_before_commit(self, positions: range) -> None:
+        if positions and positions[0] <= self._newest:
+            raise StoreError(
+                f"ends at position {positions[0] - 1}, and had {self._newest}: it was replaced while it was open",
+                place=str(self._path),
+                hint="restart: tracker verify then tells what is missing",
+            )
+        self._file.check()
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
+        self._file.check()
         with self.datastore.transaction(commit=False) as c:
             return [self._select(c, *statement) for statement in statements]
 
@@ -172,9 +248,21 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             *((name, "there is no such table") for name in sorted(absent)),
         ]
 
+    def skip_to(self, position: int) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock(c)
+            c.execute("SELECT COUNT(*) FROM sqlite_sequence WHERE name='stored_events'")
+            if not c.fetchone()[0]:  # nothing was ever stored
+                c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', 0)")
+            c.execute(
+                "UPDATE sqlite_sequence SET seq=? WHERE name='stored_events' AND seq<?", (position, position)
+            )
+            self._file.check()
+
     def try_to_write(self, patience: float) -> None:
         from shutil import disk_usage  # takes long, and only who serves looks
 
+        self._file.check()
         if disk_usage(self._path.parent).free < ROOM:
             raise StoreError("the disk is full")
         uri = f"{self._path.resolve().as_uri()}?mode=rw"
@@ -191,6 +279,9 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         c.execute(statement, values)
         return [tuple(row) for row in c.fetchall()]
 
+    def _execute(self, c: SQLiteCursor, statement: str, values: Sequence[Any]) -> None:
+        c.execute(statement, values)
+
     def _lock(self, c: SQLiteCursor) -> None:
         # The library's transactions begin without a lock; a statement that changes no row takes it.
         c.execute("DELETE FROM stored_events WHERE 0")
@@ -203,7 +294,7 @@ def _lenient(text: bytes) -> str:
 def _name(path: Path) -> str:
     """What SQLite is to open, as a URI where it is on a medium on which nothing can be written."""
     path = path.absolute()  # a relative one that begins with "file:" would be taken for a URI
-    return f"{path.as_uri()}?immutable=1" if _is_immutable(path) else str(path)
+    return f"{path.as_uri()}{_IMMUTABLE}" if _is_immutable(path) else str(path)
 
 
 def _is_immutable(path: Path) -> bool:
@@ -280,7 +371,7 @@ def _check(path: Path) -> int | None:
         raise StoreVersionError(
             f"was written by a newer version (format {format}, this one knows {FORMAT})",
             place=str(path),
-            hint="upgrade: pip install --upgrade meeting-tracker",
+            hint="use that version, or a newer one",
         )
     if format < 1:
         raise StoreDamagedError(

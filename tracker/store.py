@@ -8,6 +8,9 @@ A stored event's topic is the webhook type; its state is ``tracker.envelope``'s 
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 
+Some events say what we did and not what was received: a log was withdrawn (``tracker.withdrawals``). What
+does not count because of that stays where it is, and is in no page, history or status.
+
 A delivery belongs where it is stored. What is read may say otherwise, because somebody changed it or
 because a newer program reads it differently; ``integrity`` names it, and all others go by the stream.
 """
@@ -15,27 +18,37 @@ because a newer program reads it differently; ``integrity`` names it, and all ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import msgspec
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
-from tracker import envelope
+from tracker import envelope, withdrawals
+from tracker.clock import PIN, WrongTimes, wrong_times
+from tracker.digests import PREFIX as DIGEST
+from tracker.digests import blocks
 from tracker.envelope import Received
-from tracker.errors import NotFoundError, StoreDamagedError, StoreError, UsageError
+from tracker.errors import NotFoundError, StoreDamagedError, UsageError
+from tracker.integrity import Integrity, following, last_position, uncovered
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
-from tracker.recorder import Database, Newest, Recorder, Seen
+from tracker.losses import PREFIX as LOSS
+from tracker.losses import Accepted, accepted, behind
+from tracker.mark import Mark
+from tracker.mark import digest as event_digest
+from tracker.ranges import Hole, readable
+from tracker.recorder import Database, Newest, Recorder, Rows, Seen
 from tracker.rules import Rules
 from tracker.sqlite import SQLite
 from tracker.values import frozen
 from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
+from tracker.withdrawals import Withdrawals
 
 PAGE = 1000
 LOOK_BACK = 100_000
@@ -48,14 +61,18 @@ UPCASTERS: tuple[Upcaster, ...] = ()
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
 
-_OUT_OF_ORDER = """
-SELECT * FROM (
-    SELECT notification_id, LAG(notification_id, 1, 0) OVER (ORDER BY notification_id) AS earlier,
-        originator_id, originator_version,
-        originator_version = ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) AS follows
-    FROM stored_events) AS events
-WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
-"""
+
+@attrs.frozen
+class Page:
+    """Deliveries that count, each with its version in its stream, and how far was read to find them.
+
+    ``last`` is the position (of a stream: the version) of the last event that was looked at, which need not
+    count; ``None`` where there was none. ``full`` is whether there may be more.
+    """
+
+    deliveries: list[tuple[Delivery, int]]
+    last: int | None
+    full: bool
 
 
 @frozen
@@ -115,8 +132,10 @@ class Tracker(Application[str]):
     def __init__(self, data: Path, database: Database, *, make: bool) -> None:
         self.data = data
         self.place, self.owner = database.place, database.owner
+        self.software, self.fault = database.software, database.fault
         self._database, self._make = database, make
         self._received_up_to: int | None = None
+        self._withdrawals = Withdrawals()
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
 
     def construct_factory(self, env: Any) -> Any:
@@ -132,22 +151,28 @@ class Tracker(Application[str]):
         return recorder
 
     def append(
-        self, deliveries: Iterable[Delivery], tracking: Tracking | None = None, seen: Seen | None = None
+        self,
+        deliveries: Iterable[Delivery],
+        tracking: Tracking | None = None,
+        seen: Seen | None = None,
+        replaces: str = "",
     ) -> Sequence[int]:
         """Stores deliveries in one transaction; returns their positions.
 
-        With ``tracking``, the position in a source is recorded in the same transaction. Raises
-        ``ConcurrentReadError``, and stores nothing, when the source positions are not as ``seen``.
+        With ``tracking``, the position in a source is recorded in the same transaction, in the place of the
+        tracking with the name ``replaces`` where there is one. Raises ``ConcurrentReadError``, and stores
+        nothing, when the source positions are not as ``seen``.
         """
         stored = self._to_store(deliveries)
         with self._database.errors():
-            return self.recorder.insert_events(stored, tracking=tracking, seen=seen) or ()
+            return self.recorder.insert_events(stored, tracking=tracking, seen=seen, replaces=replaces) or ()
 
     def receive(self, deliveries: list[Delivery]) -> Sequence[int]:
         """Stores what was received just now, all from one source; returns the positions.
 
         Receivers on several hosts have several clocks, and the order of the store is that of none of them. So
-        the receive time of one that is behind becomes the newest one there: later in the store is never earlier.
+        the receive time of one that is behind by less than ``PIN`` becomes the newest one there: later in the
+        store is not earlier, unless a clock was wrong by more.
         """
         if not deliveries:
             return ()
@@ -171,7 +196,7 @@ class Tracker(Application[str]):
 
     def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
         at = one.received_at
-        if least is None or at is None or at >= least:
+        if least is None or at is None or at >= least or least - at > PIN:
             return event
         later = attrs.evolve(one, received=attrs.evolve(one.received, received_at=least))
         return self._to_store([later])[0]
@@ -216,24 +241,21 @@ class Tracker(Application[str]):
         )
 
     def page(self, after: int, limit: int = PAGE, stop: int | None = None) -> list[tuple[Delivery, int]]:
-        """Deliveries behind a position, each with its version in its stream."""
-        with self._database.errors():
-            found = self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False)
-        return [
-            (
-                self._delivery(event.id, event.originator_id, event.originator_version, event.state),
-                event.originator_version,
-            )
-            for event in found
-        ]
+        """Deliveries that count among the next events behind a position, each with its version in its stream."""
+        return self.follow(after, limit, stop)[0]
+
+    def follow(
+        self, after: int, limit: int = PAGE, stop: int | None = None
+    ) -> tuple[list[tuple[Delivery, int]], int]:
+        """The same, and the position up to which that is all, ``after`` where nothing is behind it."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        page = self._page(condition, values, "notification_id", after, limit)
+        return page.deliveries, after if page.last is None else page.last
 
     def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
-        """All deliveries by position, up to ``stop``."""
-        after = 0
-        while page := self.page(after, stop=stop):
-            for delivery, _ in page:
-                yield delivery
-            after = page[-1][0].position
+        """All deliveries that count by position, up to ``stop``."""
+        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        yield from self._deliveries(condition, values, "notification_id")
 
     def status(
         self,
@@ -258,13 +280,49 @@ class Tracker(Application[str]):
         session = assess_all(heard, as_of, rules, log.known_by(at, as_of))
         if session is None:
             known = any(True for _ in self.history(stream))
+            if not known and self._is_stored(stream):
+                hint = "tracker withdraw --undo LOG makes it count again"
+                raise NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
             told = "nothing was known of it by then" if known else "nothing is stored of it"
             raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
         return session
 
-    def last_position(self) -> int:
-        """The position of the newest delivery, 0 if there is none."""
-        return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
+    def last_position(self, up_to: int | None = None) -> int:
+        """The position of the newest delivery, or of the newest one up to a position; 0 if there is none."""
+        if up_to is None:
+            return self._value("SELECT MAX(notification_id) FROM stored_events") or 0
+        return (
+            self._value("SELECT MAX(notification_id) FROM stored_events WHERE notification_id <= ?", up_to) or 0
+        )
+
+    def streams(self, up_to: int) -> dict[str, int]:
+        """Each stream, and how many of its events there are up to a position."""
+        statement = "SELECT originator_id, COUNT(*) FROM stored_events WHERE notification_id <= ? GROUP BY 1"
+        with self._database.errors():
+            return {str(stream): count for stream, count in self._recorder.rows(statement, (up_to,))}
+
+    def losses(self) -> list[Accepted]:
+        """The losses that somebody has accepted, by position; none where what is recorded is damaged."""
+        with suppress(StoreDamagedError):
+            return accepted(self.trackings(LOSS))
+        return []
+
+    def accept_loss(self, loss: Accepted) -> None:
+        """Records a loss; positions go on behind what had been seen."""
+        self.skip_to(loss.seen)
+        self.remember(Tracking(loss.name, loss.seen))
+
+    def skip_to(self, position: int) -> None:
+        """Gives no position up to this one any more."""
+        with self._database.errors():
+            self._recorder.skip_to(position)
+
+    def _is_stored(self, stream: str) -> bool:
+        """Whether there is an event of it, counting or not."""
+        with self._database.errors():
+            return bool(
+                self._recorder.rows("SELECT 1 FROM stored_events WHERE originator_id=? LIMIT 1", (stream,))
+            )
 
     def newest_from(self, source: str) -> datetime | None:
         """The receive time of the last delivery from a source, ``None`` where the newest are all from others."""
@@ -273,6 +331,25 @@ class Tracker(Application[str]):
         found = (self._mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
         return next((one.received_at for one in found), None)
 
+    def latest_from(self, source: str) -> datetime | None:
+        """The newest receive time of a source among the newest deliveries, to the second; none that is wrong."""
+        without = [(one.first, one.last) for one in self.wrong_times()]
+        with self._database.errors():
+            states = self._recorder.rows(*self._recorder.latest(_source(source), self._look_back(), without))
+        found = (self._mapper.to_received(state) for (state,) in states if isinstance(state, bytes))
+        return next((one.received_at for one in found), None)
+
+    def wrong_times(self) -> list[WrongTimes]:
+        """The receive times that were taken back, by position; none where what is recorded is damaged."""
+        rows: Rows = []
+        with suppress(StoreDamagedError), self._database.errors():
+            rows = self._recorder.rows("SELECT application_name FROM tracking WHERE notification_id = 0")
+        return wrong_times(name for (name,) in rows if isinstance(name, str))
+
+    def take_back(self, wrong: WrongTimes) -> None:
+        """Records that receive times are wrong: such a delivery is read as one without."""
+        self.remember(Tracking(wrong.name, 0))  # at no position: so they are found at once
+
     def digest(self, position: int) -> str:
         """What tells the event at this position from any other; empty where there is none."""
         with self._database.errors():
@@ -280,7 +357,11 @@ class Tracker(Application[str]):
                 f"SELECT originator_id, originator_version, {self._recorder.state} FROM stored_events WHERE notification_id=?",
                 (position,),
             )
-        return blake2b(repr(rows[0]).encode(), digest_size=16).hexdigest() if rows else ""
+        return event_digest(*rows[0]) if rows else ""
+
+    def mark(self) -> Mark | None:
+        """The last event that was ever committed, as it is kept beside the store; ``None`` where nothing is."""
+        return self._database.mark()
 
     def count(self) -> int:
         return self._value("SELECT COUNT(*) FROM stored_events") or 0
@@ -288,65 +369,43 @@ class Tracker(Application[str]):
     def trackings(self, prefix: str) -> list[tuple[str, int]]:
         """Recorded source positions whose name begins with ``prefix``."""
         with self._database.errors():
-            return [
-                (str(name), int(position))
-                for name, position in self._recorder.rows(
-                    "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
-                    f"AND {self._recorder.is_tracking}",
-                    (prefix + "%",),
-                )
-            ]
+            return self._recorder.trackings(prefix)
 
     def integrity(self) -> Iterator[tuple[str, str]]:
-        """What the file contradicts: (place, problem). Nothing if it is sound."""
-        for look in (self._damage, self._out_of_order, self._misread):
-            try:
-                with self._database.errors():
-                    yield from look()
-            except StoreError as error:
-                yield self.place, error.message
+        """What the store contradicts: (place, problem). Nothing if it is sound."""
+        received = self._mapper.to_received
+        return Integrity(self._recorder, self.place, self._database.errors, received).problems()
 
-    def _damage(self) -> Iterator[tuple[str, str]]:
-        found = self._recorder.damage()
-        yield from found
-        if "tracking" not in dict(found):
-            for name, position in self._recorder.rows(
-                f"SELECT application_name, notification_id FROM tracking WHERE NOT ({self._recorder.is_tracking})"
-            ):
-                yield f"tracking {name}", f"it says that it was read up to line {position!r}"
+    def without_digest(self) -> list[Hole]:
+        """The positions that were stored by a program that knew no digests."""
+        return list(uncovered(blocks(self.trackings(DIGEST)), self.last_position()))
 
-    def _out_of_order(self) -> Iterator[tuple[str, str]]:
-        name, given = self._recorder.counter
-        wrong, newest, counter = self._recorder.at_once(
-            (_OUT_OF_ORDER, ()), ("SELECT MAX(notification_id) FROM stored_events", ()), (given, ())
-        )
-        for position, before, stream, version, follows in wrong:
-            if position != before + 1:
-                yield f"position {before + 1}", f"a hole: the next position is {position}"
-            if not follows:
-                yield f"position {position}", f"version {version} of {stream} is out of order"
-        expected = (newest[0][0] or 0) + 1
-        last = counter[0][0] if counter else 0
-        if isinstance(last, int) and last >= expected:
-            yield f"position {expected}", f"a hole at the end: position {last} had been given"
-        elif last != expected - 1:
-            yield name, f"the last position given is {last!r}, the last one there is {expected - 1}"
+    def end(self) -> int:
+        """The last position, also where the event there cannot be read."""
+        return last_position(self._recorder, self._database.errors)
 
-    def _misread(self) -> Iterator[tuple[str, str]]:
-        """Events that say something else than where and as what they are stored."""
-        after, last = 0, self.last_position()
-        while found := self.recorder.select_notifications(after, PAGE, last, inclusive_of_start=False):
-            for event in found:
-                place, state = f"position {event.id}", cast(object, event.state)
-                if not isinstance(state, bytes):
-                    yield place, f"its state is {state!r}, which is no text"
-                    continue
-                delivery = parse(self._mapper.to_received(state), event.id)
-                if delivery.stream != event.originator_id:
-                    yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
-                if delivery.topic != event.topic:
-                    yield place, f"stored as {event.topic}, is {delivery.topic}"
-            after = found[-1].id
+    def salvaged(self) -> Iterator[Delivery | Hole]:
+        """All deliveries that can be read, by position, and between them what cannot, or is not there."""
+
+        def select(after: int, stop: int) -> list[Delivery]:
+            page = self._page(
+                "notification_id <= ?", [stop], "notification_id", after, stop - after, every=True
+            )
+            return [delivery for delivery, _ in page.deliveries]  # not one row further
+
+        def behind_it(after: int) -> int | None:
+            return following(self._recorder, self._database.errors, after)
+
+        losses, gone, last = self.losses(), self.withdrawn(), 0
+        for page in readable(select, 0, self.end(), PAGE, behind_it):
+            for one in (page,) if isinstance(page, Hole) else page:
+                first, end = (one.first, one.last) if isinstance(one, Hole) else (one.position, one.position)
+                last = behind(losses, last)
+                if first > last + 1:
+                    yield Hole(last + 1, first - 1)
+                if isinstance(one, Hole) or (one.position not in gone and one.stream != withdrawals.STREAM):
+                    yield one
+                last = max(last, end)
 
     @property
     def hears(self) -> bool:
@@ -376,37 +435,80 @@ class Tracker(Application[str]):
         assert isinstance(self.mapper, EnvelopeMapper)
         return self.mapper
 
-    def _delivery(self, position: int, stream: Any, version: Any, state: Any) -> Delivery:
+    def _delivery(
+        self, position: int, stream: Any, version: Any, state: Any, wrong: Sequence[WrongTimes] = ()
+    ) -> Delivery:
         if not (isinstance(stream, str) and isinstance(version, int) and isinstance(state, bytes)):
             raise StoreDamagedError(
                 f"the event at position {position} is damaged",
                 place=self.place,
                 hint="restore it from a backup; tracker verify names every such place",
             )
-        delivery = parse(self._mapper.to_received(state), position)
+        received = self._mapper.to_received(state)
+        if wrong and any(one.first <= position <= one.last for one in wrong):
+            received = attrs.evolve(received, received_at=None)
+        delivery = parse(received, position)
         if delivery.stream != stream:
             _put_back(delivery, stream)
         return delivery
 
     def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
         """Page by page, for a stream may be as long as the store."""
-        after: Any = -1
-        while True:
-            with self._database.errors():
-                rows = self._recorder.rows(
-                    f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
-                    f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {PAGE}",
-                    (*values, after),
-                )
-            for *event, _ in rows:
-                yield self._delivery(*event)
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][-1]
+        after, full = -1, True
+        while full:
+            page = self._page(condition, values, order, after, PAGE)
+            for delivery, _ in page.deliveries:
+                yield delivery
+            full, after = page.full, after if page.last is None else page.last
 
-    def _value(self, statement: str) -> Any:
+    def _page(
+        self, condition: str, values: Sequence[Any], order: str, after: int, limit: int, *, every: bool = False
+    ) -> Page:
+        """The one place in which events become deliveries: what was withdrawn is left out here, unless ``every``."""
+        select = (
+            f"SELECT notification_id, originator_id, originator_version, {self._recorder.state}, {order} "
+            f"FROM stored_events WHERE {condition} AND {order} > ? ORDER BY {order} LIMIT {limit}"
+        )
         with self._database.errors():
-            rows = self._recorder.rows(statement)
+            of_ours, rows = self._recorder.at_once(self._select_withdrawals, (select, (*values, after)))
+        gone = self._read_withdrawals(of_ours)
+        counting = rows
+        if gone.events and not every:
+            counting = [row for row in rows if row[0] not in gone and row[1] != withdrawals.STREAM]
+        wrong = self.wrong_times()
+        deliveries = [
+            (self._delivery(position, stream, version, state, wrong), version)
+            for position, stream, version, state, _ in counting
+        ]
+        return Page(deliveries, rows[-1][-1] if rows else None, len(rows) == limit)
+
+    def withdrawn(self) -> Withdrawals:
+        """Which positions do not count."""
+        with self._database.errors():
+            return self._read_withdrawals(self._recorder.rows(*self._select_withdrawals))
+
+    def record(self, stream: str, topic: str, received: Received) -> int:
+        """Stores an event that says what we did; returns its position."""
+        with self._database.errors():
+            stored = [self._mapper.stored(stream, 0, topic, received)]
+            (position,) = self.recorder.insert_events(stored) or ()
+        return position
+
+    @property
+    def _select_withdrawals(self) -> tuple[str, Sequence[Any]]:
+        select = (
+            f"SELECT notification_id, originator_version, {self._recorder.state} FROM stored_events "
+            "WHERE originator_id = ? ORDER BY originator_version"
+        )
+        return select, (withdrawals.STREAM,)
+
+    def _read_withdrawals(self, rows: Rows) -> Withdrawals:
+        self._withdrawals = found = self._withdrawals.read(rows, self.place)
+        return found
+
+    def _value(self, statement: str, *values: Any) -> Any:
+        with self._database.errors():
+            rows = self._recorder.rows(statement, values)
         return rows[0][0] if rows else None
 
 
@@ -430,7 +532,7 @@ def _on_a_server(url: str) -> Database:
     except ImportError as error:
         raise UsageError(
             f"PostgreSQL needs a package that is not installed: {error.name}",
-            hint="pip install 'meeting-tracker[postgres]'",
+            hint="pip install '.[postgres]' in the directory of the source",
         ) from error
     return PostgreSQL(url)
 

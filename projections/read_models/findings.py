@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -110,17 +111,24 @@ def find(
     """Findings, the newest delivery's first.
 
     ``equal`` are columns and their values, ``None`` for any. ``since`` is ISO 8601 in UTC and compared
-    with when it became true. ``before`` is the position and the number of the last one of a page.
+    with when it became true. ``before`` is the position and the number of the last one of a page. What is
+    found of the whole log has no position; it comes last, and stands at position 0 in ``before``.
     """
     conditions, values = _conditions(codes, severities, verdict, since, equal)
-    values["limit"] = limit
-    if before is not None:
-        conditions.append("(position, number) < (:before, :number)")
+    if before is None:
+        parts = ["TRUE"]
+    else:
         values |= {"before": before[0], "number": before[1]}
-    return db.query(
-        f"SELECT * FROM findings WHERE {' AND '.join(conditions)} ORDER BY position DESC, number DESC LIMIT :limit",
-        values,
-    )
+        parts = ["position IS NULL AND number < :number"]
+        if before[0]:
+            parts = ["(position, number) < (:before, :number)", "position IS NULL"]
+    rows = (row for part in parts for row in db.query(_select([*conditions, part]), {**values, "limit": limit}))
+    return rows if limit < 0 else islice(rows, limit)
+
+
+def _select(conditions: Sequence[str]) -> str:
+    where = " AND ".join(conditions)
+    return f"SELECT * FROM findings WHERE {where} ORDER BY position DESC, number DESC LIMIT :limit"
 
 
 def numbers(

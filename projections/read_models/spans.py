@@ -26,7 +26,14 @@ def rows(session: Session) -> Iterator[Row]:
         one = span(session)
         times = (text(one.began), text(one.last_seen), text(one.end_heard))
         known = (one.stream, one.meeting_id, one.first_position, one.end_position)
-        yield (*known, *times, one.last_position, _json(one.occupied).decode(), _json(one.idle).decode(), int(one.presence_known))
+        yield (
+            *known,
+            *times,
+            one.last_position,
+            _json(one.occupied).decode(),
+            _json(one.idle).decode(),
+            int(one.presence_known),
+        )
 
 
 TABLE = Table(

@@ -8,13 +8,15 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
+from projections.cells import cell
+
 Format = Literal["json", "ndjson", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv")
 _encode = msgspec.json.Encoder().encode
 
 
 def write(rows: Iterable[dict[str, Any]], format: Format) -> Iterator[bytes]:
-    """The rows as bytes to print; in CSV a nested value is JSON."""
+    """The rows as bytes to print; in CSV a nested value is JSON, and no cell is a formula."""
     if format == "ndjson":
         for row in rows:
             yield _encode(row) + b"\n"
@@ -53,7 +55,7 @@ def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
         if number == 0:
             writer.writerow(row)
         writer.writerow(
-            _encode(value).decode() if isinstance(value, list | dict) else value for value in row.values()
+            _encode(value).decode() if isinstance(value, list | dict) else cell(value) for value in row.values()
         )
         yield buffer.getvalue().encode()
         buffer.seek(0)

@@ -31,6 +31,7 @@ def write(findings: Iterable[Finding], place: Place) -> Iterator[bytes]:
 
 
 def _escaped(text: str) -> str:
+    text = "".join(char if char in "\r\n" else shown(char) for char in text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

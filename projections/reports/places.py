@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from projections.status import doubt
 from tracker.findings import Finding
 
 Place = Callable[[int], tuple[str, int] | None]
@@ -21,10 +22,15 @@ def told(position: int, place: Place) -> str:
 
 
 def reasons(found: Finding, place: Place) -> list[str]:
-    """What a finding says, in short lines: what happened, what was expected, what it rests on."""
+    """What a finding says, in short lines: what happened, how sure that is, what to do, what it rests on."""
     lines = [found.message]
     if found.accepted is not None:
         lines.insert(0, f"accepted: {found.accepted}")
+    elif found.severity != "info":
+        lines.extend(f"or: {other}" for other in found.alternatives)
+        lines.extend(
+            filter(None, (doubt(found.confidence), f"do: {found.advice.rstrip('.')}" if found.advice else ""))
+        )
     if found.expected:
         lines.append(f"expected {' or '.join(found.expected)}")
     if found.evidence:

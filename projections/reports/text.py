@@ -41,11 +41,17 @@ LANES = 18
 """Lanes that fit on a terminal; with more, people share one."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with exit code 1; who called us knows better. To be called while it is handled."""
+        raise  # noqa: PLE0704 - rich calls it where the error is caught
+
+
 def console(file: TextIO) -> Console:
     """Where text goes: as wide as the terminal, or as wide as need be."""
     if file.isatty():
-        return Console(file=file, highlight=False, markup=False, emoji=False)
-    return Console(
+        return _Console(file=file, highlight=False, markup=False, emoji=False)
+    return _Console(
         file=file,
         highlight=False,
         markup=False,

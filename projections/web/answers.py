@@ -98,7 +98,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
         lifecycle=asked["lifecycle"],
     )
     found = list(rows)
-    page = _page(found, asked["limit"], of, lambda last: f"{last['position']}.{last['number']}")
+    page = _page(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
 
 
@@ -108,6 +108,9 @@ def event(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.page(position - 1, 1, position)
     if not heard:
         ends = of.tracker.last_position()
+        if position <= ends:
+            hint = "tracker withdraw takes logs back, and --undo lets them count again"
+            raise NotFoundError("it does not count: a log was withdrawn", place=str(position), hint=hint)
         raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint="give one of those")
     delivery, _ = heard[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projections.web import answers, contracts, parameters
+from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
 from projections.web.openapi import JSON, Operation, document
 from projections.web.parameters import Parameter, Values
@@ -44,7 +45,7 @@ WAIT_FOR = parameters.whole(
 
 
 def _cursor(numbers: int) -> Parameter:
-    shape = r"\.".join(["[0-9]{1,18}"] * numbers)
+    shape = r"\.-?".join(["[0-9]{1,18}"] * numbers)
     return parameters.cursor("cursor", "Where the page begins: `next` of the one before.", shape)
 
 
@@ -64,13 +65,13 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        "/api/sessions/{session:path}/timeline",
+        "/api/sessions/{session:id}/timeline",
         answers.timeline,
         contracts.Timeline,
         (SESSION, _cursor(1), LIMIT, WAIT_FOR),
     ),
     Operation(
-        "/api/sessions/{session:path}",
+        "/api/sessions/{session:id}",
         answers.session,
         contracts.Status,
         (

@@ -3,7 +3,7 @@
 What a route finds in ``request.app.state``:
 
     tracker   the open ``Tracker``; its methods may be called from any thread
-    live      ``projections.live.Live``, which keeps the read models up with the store:
+    live      ``projections.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
               ``checkpoint_position``  the position up to which they go
               ``lag``                  deliveries that are stored and not yet judged
               ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
@@ -15,9 +15,13 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
-    receiver  ``tracker.receiver.Receiver``: ``insecure`` (nothing is verified), ``queued``, ``problem`` (why the
-              store cannot be written, or ``""``), ``stats``
+    receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
+              verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
+    streams   how many streams of changes are open
+    watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
+              ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
+    logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
 ``batch_sizes`` and ``append_seconds`` (``Histogram`` with ``bounds``, ``counts``, ``sum``; the counts are not
@@ -28,7 +32,7 @@ A route that fails in a way of its own may put a word of why into ``scope["track
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -41,10 +45,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.live import Live
 from projections.web import api, health, metrics, pages
+from projections.web.admission import Admission, named
+from projections.web.connections import MOST_CONNECTIONS
+from projections.web.logins import ENDED, Logins
 from projections.web.problems import HANDLERS
+from projections.web.watch import Watch
 from tracker.receiver import REASON, Receiver
 from tracker.store import Tracker
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80
 """Characters of a path in the log."""
 
@@ -57,13 +66,17 @@ def create_app(
     live: Live | None,
     *,
     token: str | None = None,
+    hosts: Iterable[str] = (),
+    most_connections: int = MOST_CONNECTIONS,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
-    Without ``receiver`` it only answers, without ``live`` it only receives.
+    Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
+    asked beside those of this machine.
     """
-    parts = [part for part in (receiver, live) if part is not None]
+    watch = Watch(tracker, receiver, live)
+    parts = [watch, *(part for part in (receiver, live) if part is not None)]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -81,10 +94,16 @@ def create_app(
             *metrics.routes,
             *([*api.routes, *routes, *pages.routes] if live else []),
         ],
-        middleware=[Middleware(Failures)],
+        middleware=[
+            Middleware(Failures),
+            Middleware(Admission, most=max(1, most_connections * 4 // 5), hosts=named(hosts)),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
+    app.state.streams, app.state.most_connections = 0, most_connections
+    app.state.watch = watch
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
@@ -96,7 +115,10 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 @attrs.frozen
 class Failures:
-    """Logs each request that failed: the method, the path, the status, and why; never what was sent."""
+    """Logs each request that failed: the method, the path, the status, and why; never what was sent.
+
+    And tells browsers to take every answer for what it says it is.
+    """
 
     app: ASGIApp
 
@@ -106,8 +128,10 @@ class Failures:
             return
 
         async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                _log(scope, message["status"])
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), NOSNIFF]
+                if message["status"] >= 400:
+                    _log(scope, message["status"])
             await send(message)
 
         await self.app(scope, receive, watched)

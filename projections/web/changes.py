@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from projections.read_models import text
 from projections.web import answers, contracts, parameters
@@ -51,24 +52,35 @@ class Told:
     as_of: datetime | None
 
 
+class _Stream(StreamingResponse):
+    """A stream that has been counted, until it is over, however it ends."""
+
+    def __init__(self, state: State, told: Told) -> None:
+        super().__init__(_said(state, told), headers=HEADERS, media_type="text/event-stream")
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._state.streams -= 1
+
+
 async def changes(request: Request) -> StreamingResponse:
     """Every session that changes, as it is then, as server-sent events; an event's id is a position."""
-    if getattr(request.app.state, "streams", 0) >= MOST:
-        raise StoreError(f"{MOST} streams are open", hint="ask again later, or /api/sessions now and then")
+    state = request.app.state
     asked = parameters.values((AFTER,), request.query_params.multi_items(), {})
     given = request.headers.get(LAST_EVENT_ID.name)
     after = LAST_EVENT_ID.value(given) if given else asked[AFTER.name]
-    told = await run_in_threadpool(_begin, request.app.state, after)
-    return StreamingResponse(_events(request.app.state, told), headers=HEADERS, media_type="text/event-stream")
-
-
-async def _events(state: State, told: Told) -> AsyncIterator[bytes]:
-    state.streams = getattr(state, "streams", 0) + 1
+    if state.streams >= MOST:
+        raise StoreError(f"{MOST} streams are open", hint="ask again later, or /api/sessions now and then")
+    state.streams += 1  # before anything is waited for, while others come
     try:
-        async for said in _said(state, told):
-            yield said
-    finally:
+        told = await run_in_threadpool(_begin, state, after)
+    except BaseException:
         state.streams -= 1
+        raise
+    return _Stream(state, told)
 
 
 async def _said(state: State, told: Told) -> AsyncIterator[bytes]:

@@ -12,10 +12,11 @@ from starlette.routing import Route
 
 from projections.web import contracts
 from projections.web.snapshot import Live
+from projections.web.watch import Watch
 from tracker.errors import StoreError
 
-LAG_LIMIT = 1000
-"""Deliveries that may wait to be judged."""
+AGE_LIMIT = 30
+"""Seconds that a delivery may wait to be judged."""
 PATIENCE = 2
 """Seconds that another process may hold the store."""
 
@@ -35,6 +36,8 @@ async def readyz(request: Request) -> Response:
 
 
 def _reasons(state: State) -> Iterator[str]:
+    watch: Watch = state.watch
+    watch.look()
     try:
         if state.receiver is None:
             state.tracker.last_position()
@@ -42,17 +45,26 @@ def _reasons(state: State) -> Iterator[str]:
             state.tracker.try_to_write(PATIENCE)
     except StoreError as error:
         yield f"the store: {error.message}"  # without its place: nobody needs a token to read this
+    if watch.loss is not None:
+        yield watch.loss.text
+    if state.receiver is not None and state.receiver.clock.is_far_behind:
+        seconds = f"{state.receiver.clock.behind:.0f} s behind the newest receive time"
+        yield f"the clock is {seconds}; set it right, or tracker mend-clock takes wrong times back"
     if state.live is not None:
-        yield from _not_following(state.live)
+        yield from _not_following(state.live, watch)
 
 
-def _not_following(live: Live) -> Iterator[str]:
+def _not_following(live: Live, watch: Watch) -> Iterator[str]:
     if live.stopping:
         yield "the server stops"
+    if not watch.is_following:
+        yield "the follower has ended; restart the server"
+    if watch.loss is not None:
+        return  # nothing is judged before it is accepted
     if not live.views_path.exists():
         yield "the read models are being made"
-    if (lag := live.lag) > LAG_LIMIT:
-        yield f"{lag} deliveries wait to be judged, more than {LAG_LIMIT}"
+    if (waited := watch.waited) > AGE_LIMIT:
+        yield f"the oldest delivery that is not judged has waited for {waited:.0f} s, more than {AGE_LIMIT} s"
     if live.problem:
         yield f"the read models: {live.problem}"
 

@@ -62,8 +62,15 @@ class _Tracker(Collector):
             yield from _received(receiver)
             failing.append((("store",), bool(receiver.problem)))
         if live is not None:
-            yield from _judged(live)
-            failing.append((("read_models",), bool(live.problem)))
+            yield from _judged(live, self.state.watch)
+            failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
+        loss = self.state.watch.loss
+        yield _gauge(
+            "tracker_lost_deliveries",
+            "Deliveries that had been judged and are not in the store; 0 once that is accepted.",
+            (),
+            [((), loss.gone if loss else 0)],
+        )
         yield _gauge("tracker_failing", "1 where the last attempt to write failed.", ("part",), failing)
         if live is not None:
             with (
@@ -92,10 +99,16 @@ def _received(receiver: Any) -> Iterator[Metric]:
     yield _histogram(
         "tracker_append_seconds", "Seconds that a transaction took.", receiver.stats.append_seconds
     )
+    yield _gauge(
+        "tracker_clock_behind_seconds",
+        "Seconds by which the clock is behind the newest receive time.",
+        (),
+        [((), receiver.clock.behind)],
+    )
     yield _gauge("tracker_webhooks_queued", "Webhooks that wait to be stored.", (), [((), receiver.queued)])
 
 
-def _judged(live: Any) -> Iterator[Metric]:
+def _judged(live: Any, watch: Any) -> Iterator[Metric]:
     """Since the start, by this process."""
     yield _counter(
         "tracker_deliveries",
@@ -107,6 +120,12 @@ def _judged(live: Any) -> Iterator[Metric]:
         }.items(),  # from the first one on it shows that there was none
     )
     yield _gauge("tracker_lag_deliveries", "Deliveries stored and not yet judged.", (), [((), live.lag)])
+    yield _gauge(
+        "tracker_oldest_unjudged_seconds",
+        "Seconds that the oldest delivery which is not judged has waited.",
+        (),
+        [((), watch.waited)],
+    )
     yield _gauge(
         "tracker_position", "The position up to which is judged.", (), [((), live.checkpoint_position)]
     )

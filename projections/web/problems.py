@@ -34,6 +34,8 @@ TOLD = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 """What an operation may answer instead."""
+CLOSE = {"connection": "close"}
+"""Headers for where the rest of the request may still be on its way, or cannot be trusted."""
 RETRY_AFTER = "1"
 """Seconds after which it is worth asking again when the store was out of reach."""
 
@@ -84,7 +86,8 @@ def _of_ours(_: Request, error: Exception) -> Response:
 
 
 def _of_nobody(_: Request, error: Exception) -> Response:
-    return problem(500, "something is wrong in this program", "its log says more; please report it")
+    headers = {"x-content-type-options": "nosniff"}  # this is made outside of all that adds it
+    return problem(500, "something is wrong in this program", "its log says more; please report it", headers)
 
 
 HANDLERS: dict[Any, Callable[[Request, Exception], Response]] = {

@@ -13,72 +13,47 @@ import signal
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from time import monotonic
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from projections.live import Live
+from projections.web.admission import MOST_HEADER
+from projections.web.connections import Patient
 from projections.web.logs import Handler
 from tracker.errors import UsageError
 
 BACKLOG = 2048
-MOST_CONNECTIONS = 1000
-"""Beyond them a request is answered with 503."""
-HEADER_TIMEOUT = 10.0
-"""Seconds in which the head of a request must come."""
-MOST_HEADER = 32 << 10
-"""Bytes of the head of a request."""
+LOOK = 1.0
+"""Seconds between two looks at all connections."""
 STOP_TIMEOUT = 90
 """Seconds for what was begun to end in a gentle stop; longer than the store waits for another writer."""
-
-
-class Patient(H11Protocol):
-    """The library's protocol, patient only for so long with somebody who connects and says nothing, or not all."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._expect_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._is_busy():
-            self._expect_nothing()
-        elif self._late is None:
-            self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_nothing()
-        super().connection_lost(exc)
-
-    def _is_busy(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
-
-    def _expect_head(self) -> None:
-        self._late = self.loop.call_later(HEADER_TIMEOUT, self._give_up)
-
-    def _expect_nothing(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-    def _give_up(self) -> None:
-        self._late = None
-        if not self._is_busy():
-            self.transport.close()
 
 
 class Server(uvicorn.Server):
     """Stops gently at the first signal and at once at the second, and ends without raising it again."""
 
-    def __init__(self, config: uvicorn.Config, live: Live | None, handler: Handler) -> None:
+    def __init__(self, app: Starlette, handler: Handler) -> None:
+        config = uvicorn.Config(
+            app,
+            http=Patient,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            limit_concurrency=app.state.most_connections,
+            h11_max_incomplete_event_size=MOST_HEADER,
+            timeout_graceful_shutdown=STOP_TIMEOUT,
+        )
         super().__init__(config)
-        self._live, self._handler = live, handler
+        self._live: Live | None = app.state.live
+        self._handler = handler
+        self._looking: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the library's signature
         if self.should_exit:
@@ -86,36 +61,32 @@ class Server(uvicorn.Server):
             os._exit(128 + sig)
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """What is due every second, also while it stops."""
+        while True:
+            await asyncio.sleep(LOOK)
+            self._handler.flush_floods()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Patient):
+                    connection.look(monotonic())
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._live is not None:
             self._live.let_go()
         await super().shutdown(sockets)
+        if self._looking is not None:
+            self._looking.cancel()
         self._handler.flush_floods(over=True)
 
 
 def serve(app: Starlette, listening: socket.socket, handler: Handler, reload: Callable[[], None]) -> None:
     """Serves until a signal stops it."""
 
-    async def tell_floods() -> None:
-        handler.flush_floods()
-
-    config = uvicorn.Config(
-        app,
-        http=Patient,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        limit_concurrency=MOST_CONNECTIONS,
-        h11_max_incomplete_event_size=MOST_HEADER,
-        timeout_graceful_shutdown=STOP_TIMEOUT,
-        callback_notify=tell_floods,
-        timeout_notify=1,
-    )
-    server = Server(config, app.state.live, handler)
+    server = Server(app, handler)
 
     async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

@@ -53,6 +53,9 @@ class Live(Protocol):
     def problem(self) -> str: ...
 
     @property
+    def is_alive(self) -> bool: ...
+
+    @property
     def stopping(self) -> bool: ...
 
     async def wait_for(self, position: int, timeout: float) -> Any:  # noqa: ASYNC109 - who waits knows how long

@@ -1,28 +1,40 @@
 """The one token that opens what can be read. The webhooks are opened by their signatures instead.
 
-A program shows it as a bearer token. A person types it once into a form, and the browser keeps a cookie that is made
-from the token: it opens as long as the token is the same one, and does not tell it. Nothing can be changed through
-what the cookie opens, so it may come with a link from elsewhere (``SameSite=Lax``): the link in a chat works.
+A program shows it as a bearer token. A person types it once into a form, and the browser keeps a cookie that is signed
+with the token and does not tell it: it opens for a month, until the person logs out or the token is another one. Nothing
+can be changed through what the cookie opens, so it may come with a link from elsewhere (``SameSite=Lax``): the link in
+a chat works. The answer to a wrong token is delayed; what makes guessing hopeless is the length of a token.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
-from hmac import compare_digest, new
+from hmac import compare_digest
+from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from projections.web.problems import problem
+from projections.web.logins import DAYS, Logins
+from projections.web.problems import CLOSE, problem
+from tracker.errors import UsageError
+from tracker.receiver import BODY_TIMEOUT
 
 LOGIN = "/login"
 COOKIE = "tracker"
-DAYS = 30
+CREDENTIAL = "tracker-token"
+"""The name of the token among the credentials that systemd hands over."""
+LEAST = 16
+"""Characters of a token."""
+DELAY = 1.0
+"""Seconds that who shows a wrong token waits."""
 MOST_FORM = 16 << 10
 """Bytes of the form."""
 
@@ -36,43 +48,60 @@ class RequireToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token: str | None = scope["app"].state.token
         shown = Headers(scope=scope).get("authorization")
-        if token is None or (_is_token(shown, token) if shown else _has_cookie(HTTPConnection(scope), token)):
+        if token is None or (_is_token(shown, token) if shown else _has_cookie(HTTPConnection(scope))):
             await self.app(scope, receive, send)
-        else:
-            await _refusal(shown)(scope, receive, send)
+            return
+        if shown:
+            await _delay()
+        await _refusal(shown)(scope, receive, send)
 
 
 GUARDED = [Middleware(RequireToken)]
 """For ``Route(middleware=…)``."""
 
 
-def page_is_open(request: Request) -> bool:
+async def page_is_open(request: Request) -> bool:
     """Whether a page may be shown: by the cookie, by the token, or because there is none."""
     token: str | None = request.app.state.token
+    if token is None or _has_cookie(request):
+        return True
     shown = request.headers.get("authorization")
-    return token is None or _has_cookie(request, token) or (shown is not None and _is_token(shown, token))
+    if not shown:
+        return False
+    if _is_token(shown, token):
+        return True
+    await _delay()
+    return False
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form; none where it is far too long."""
+    """The fields of a form; none where it is far too long. Raises ``HTTPException`` where it does not come."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_FORM:
-            return {}
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_FORM:
+                    return {}
+    except TimeoutError:
+        raise HTTPException(408, f"the form did not come within {BODY_TIMEOUT:g} s", CLOSE) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the form broke off", CLOSE) from None
     return {name: values[0] for name, values in parse_qs(body.decode("latin-1"), encoding="utf-8").items()}
 
 
-def login(request: Request, form: Mapping[str, str]) -> Response | None:
+async def login(request: Request, form: Mapping[str, str]) -> Response | None:
     """Gives the cookie and leads to where the person wanted to go; ``None`` where it is not the token."""
     token: str | None = request.app.state.token
     if token is not None and not _same(form.get("token", "").strip(), token):
+        await _delay()
         return None
     answer = RedirectResponse(_here(form.get("to", "/")), status_code=303)
     if token is not None:
+        logins: Logins = request.app.state.logins
         answer.set_cookie(
             COOKIE,
-            _cookie(token),
+            logins.begin(),
             max_age=DAYS * 86400,
             httponly=True,
             samesite="lax",
@@ -81,11 +110,51 @@ def login(request: Request, form: Mapping[str, str]) -> Response | None:
     return answer
 
 
-def logout() -> Response:
-    """Takes the cookie away."""
+def logout(request: Request) -> Response:
+    """Takes the cookie back, so that it opens no more, whoever has a copy of it."""
+    logins: Logins | None = request.app.state.logins
+    if logins is not None:
+        logins.end(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/", status_code=303)
     answer.delete_cookie(COOKIE)
     return answer
+
+
+def read_token(given: str | None, file: Path | None, environment: Mapping[str, str]) -> str | None:
+    """The token from the command, from the environment or from systemd; ``None`` where none is given.
+
+    Raises ``UsageError`` where it cannot be read, is given twice or is too short.
+    """
+    if given and file:
+        raise UsageError("--token and --token-file are both given", hint="give one of them")
+    if not given and file is None:
+        given, file = environment.get("TRACKER_TOKEN"), _token_file(environment)
+    token = given or (_token_in(file) if file is not None else None)
+    if token is not None and len(token) < LEAST:
+        hint = "openssl rand -hex 16 makes one that nobody guesses"
+        raise UsageError(f"the token has fewer than {LEAST} characters", place=str(file or ""), hint=hint)
+    return token
+
+
+def _token_file(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get("TRACKER_TOKEN_FILE"):
+        return Path(named)
+    credential = Path(environment.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
+    return credential if credential.is_absolute() and credential.exists() else None
+
+
+def _token_in(file: Path) -> str:
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(
+            f"the token cannot be read: {told}", place=str(file), hint="give a file with it"
+        ) from error
+
+
+async def _delay() -> None:
+    await asyncio.sleep(DELAY)
 
 
 def _here(to: str) -> str:
@@ -94,12 +163,9 @@ def _here(to: str) -> str:
     return "/" + quote(path.lstrip("/\\"), safe="/?&=%:;,+~-._!*'()@")
 
 
-def _has_cookie(connection: HTTPConnection, token: str) -> bool:
-    return _same(connection.cookies.get(COOKIE, ""), _cookie(token))
-
-
-def _cookie(token: str) -> str:
-    return new(token.encode(), b"the pages of meeting-tracker", sha256).hexdigest()
+def _has_cookie(connection: HTTPConnection) -> bool:
+    logins: Logins | None = connection.app.state.logins
+    return logins is not None and logins.is_open(connection.cookies.get(COOKIE, ""))
 
 
 def _is_token(shown: str, token: str) -> bool:

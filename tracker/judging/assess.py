@@ -75,7 +75,9 @@ def assessment_of(
             _set_occupied(observed, found, context)
     for key, one in observed.aggregates.items():
         session.aggregates[key] = _aggregate(one, order[key], found[key], made)
-        if one.lifecycle.visits and any(context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps):
+        if one.lifecycle.visits and any(
+            context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps
+        ):
             session.presence_known = False
     session.findings = _numbered(_findings(made, found))
     session.next_change = _next_change(made)

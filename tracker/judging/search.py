@@ -287,7 +287,8 @@ def _copied(
 ) -> Hypothesis:
     """One more copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
     ages = tuple([one.at - original.at for _, original in equal])
-    prices = [copy_price(held.recent, original, one, ages, context) for _, original in equal]
+    as_old = not context.doubled and _is_as_old_as_others(held.recent, ages)
+    prices = [copy_price(held.recent, original, one, context, as_old=as_old) for _, original in equal]
     best = min(range(len(equal)), key=lambda place: prices[place][1])
     (run, original), (certain, price) = equal[best], prices[best]
     if context.doubled and all(copy.original is not original for copy in held.recent):
@@ -298,15 +299,15 @@ def _copied(
 
 
 def copy_price(
-    recent: Sequence[Copy], original: Delivered, one: Delivered, ages: Sequence[int], context: Context
+    recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context, *, as_old: bool = False
 ) -> tuple[bool, float]:
     """Whether something shows that a delivery is a copy, and what it costs that it is one.
 
     What is sent again and again is as old as the time since it was first sent, or since it was sent last.
-    ``ages`` are those that it has as a copy of any original.
+    ``as_old``: it is as old as a recent copy.
     """
-    since = [original.at, *(copy.delivered.at for copy in recent if copy.original is original)]
-    age = min([one.at - at for at in since])
+    since = [original.at, *[copy.delivered.at for copy in recent if copy.original is original]]
+    age = one.at - max(since)
     prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
@@ -314,19 +315,28 @@ def copy_price(
         return True, prices["copy with others"]
     if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]
-    if not context.doubled and any(_together(copy, original, one, ages) for copy in recent):
+    if as_old or (not context.doubled and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])):
         return True, prices["copy with others"]
     if context.log.has_profile:
         return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
     return False, by_age(prices["copy"], age, windows.redelivery)
 
 
-def _together(copy: Copy, original: Delivered, one: Delivered, ages: Sequence[int]) -> bool:
-    """Whether two copies were sent together: they are as old, or came at once and their originals did not."""
-    if any(abs(age - other) <= SAME_AGE for age in ages for other in copy.ages):
-        return True
-    apart = abs(original.at - copy.original.at)
-    return one.at - copy.delivered.at <= AT_ONCE and apart > 5 * AT_ONCE
+def _is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
+    """Whether a copy of these ages is as old as another one, as what was sent again together is."""
+    for copy in recent:
+        for other in copy.ages:
+            for age in ages:
+                if -SAME_AGE <= age - other <= SAME_AGE:
+                    return True
+    return False
+
+
+def _is_in_a_burst(copy: Copy, original: Delivered, one: Delivered) -> bool:
+    """Whether two copies came at once and their originals did not."""
+    if one.at - copy.delivered.at > AT_ONCE:
+        return False
+    return abs(original.at - copy.original.at) > 5 * AT_ONCE
 
 
 def _two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from projections.web import parameters
+from projections.web import paths as paths
 from projections.web.pages import event, findings, html, lifecycles, listing, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import told
@@ -36,7 +37,7 @@ class Page:
 
 PAGES = (
     Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
-    Page("/sessions/{session:path}", "session.html", session.fill, session.PARAMETERS),
+    Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
@@ -46,7 +47,7 @@ PAGES = (
 
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if not page_is_open(request):
+        if not await page_is_open(request):
             return _login_form(request, str(request.url.replace(scheme="", netloc="")))
         return await run_in_threadpool(_respond, page, request)
 
@@ -72,11 +73,11 @@ async def _login(request: Request) -> Response:
     if request.method != "POST":
         return RedirectResponse("/")  # which asks for the token where it must
     given = await read_form(request)
-    return login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+    return await login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
 
 
-async def _logout(_: Request) -> Response:
-    return logout()
+async def _logout(request: Request) -> Response:
+    return await run_in_threadpool(logout, request)
 
 
 async def _home(_: Request) -> Response:

@@ -33,7 +33,7 @@ PARAMETERS = (
     parameters.text("session", "Only of this session."),
     parameters.text("meeting", "Only of this meeting."),
     parameters.time("since", "Only what became true since then."),
-    parameters.cursor("cursor", "Where the page begins.", r"[0-9]{1,18}\.[0-9]{1,18}"),
+    parameters.cursor("cursor", "Where the page begins.", r"[0-9]{1,18}\.-?[0-9]{1,18}"),
 )
 
 

@@ -35,7 +35,7 @@ class Node:
 
 @attrs.frozen
 class Blame:
-    """What was reproached on the way from one state to another, and how often."""
+    """What was found on the way from one state to another, and how often."""
 
     before: str
     after: str
@@ -114,7 +114,7 @@ def _way(before: str, after: str, number: str, told: str, found: list[Blame], *,
 
 
 def blame_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) -> Blame | None:
-    """What a finding reproaches to a way; ``None`` where it is about no way, or only an info."""
+    """On which way a finding is; ``None`` where it is on none, or only an info."""
     if row["severity"] == "info" or row["state_after"] is None:
         return None
     before, after = row["state_before"] or ABSENT, row["state_after"]

@@ -24,7 +24,6 @@ HEADERS = {
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
     "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
 }
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -32,9 +31,10 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 def response(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     """The page; every one of them says how the server is."""
     state = request.app.state
+    receiver = state.receiver  # a reader has none
     server = {
-        "insecure": state.receiver.insecure,
-        "problem": state.live.problem or state.receiver.problem,
+        "insecure": receiver is not None and receiver.insecure,
+        "problem": state.live.problem or (receiver is not None and receiver.problem),
         "entered": state.token is not None and status != 401,
     }
     body = ENVIRONMENT.get_template(template).render(server=server, path=request.url.path, **values)

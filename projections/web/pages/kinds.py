@@ -3,7 +3,7 @@
 moving   under way to another state, for which there is a limit: starting, stopping
 active   open, and may stay so: started, playable, in, live
 done     over in good order: stopped, out, ended
-failed   over, and bad news: failed
+failed   over, and not in good order: failed
 lost     over, and nobody said how
 idle     nothing is known of it
 """

@@ -1,4 +1,4 @@
-"""``/lifecycles``: what the tracker believes is normal, and how often it went so."""
+"""``/lifecycles``: what is normal, and how often it went so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLES = {
     "repeated": "came again, late",
     "conflict": "came with other data",
     "restarted": "began anew",
-    "outcome": "is bad news",
+    "outcome": "failed",
     "overdue": "took too long",
 }
 
@@ -78,7 +78,7 @@ def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
 
 
 def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) -> Values:
-    reproaches = [
+    finds = [
         {"code": code, "slug": CATALOGUE[code].slug, "role": words}
         for role, words in ROLES.items()
         if (code := getattr(step, role))
@@ -89,7 +89,7 @@ def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) 
         "closes": step.closes,
         "number": came.get(lifecycle.webhook_type(step.name), 0),
         "limit": of.rules.written()[step.limit] if step.limit else None,
-        "reproaches": reproaches,
+        "finds": finds,
     }
 
 

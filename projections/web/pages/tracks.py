@@ -33,7 +33,7 @@ ROUND = 9
 
 @attrs.frozen
 class Way:
-    """From a state to a state by a webhook type: how often it was gone, and what was reproached there."""
+    """From a state to a state by a webhook type: how often it was gone, and what was found there."""
 
     before: str
     after: str

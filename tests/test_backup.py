@@ -1,0 +1,109 @@
+"""How a store is backed up while webhooks come, and what is no backup: the README says the same."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from threading import Event, Thread
+
+import pytest
+from meetings import webhook
+from served import served
+from traffic import environment
+
+from projections.follow import Views
+from projections.verify import verify
+from tracker.copying import copy
+from tracker.rules import Rules
+from tracker.store import Tracker
+
+PARTS = 20
+
+
+def by_copy(data, backup):
+    with Tracker.open(data) as source, Tracker.open(backup, create=True) as target:
+        copy(source, target, lambda _done, _total: None)
+
+
+def by_command(data, backup):
+    command = [sys.executable, "-m", "projections.cli", "copy", "--from", str(data), "--to", str(backup)]
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+
+
+def by_sqlite(data, backup):
+    backup.mkdir(exist_ok=True)
+    with (
+        closing(sqlite3.connect(data / "events.db")) as live,
+        closing(sqlite3.connect(backup / "events.db")) as target,
+    ):
+        live.backup(target, pages=PARTS)
+
+
+@pytest.mark.parametrize("back_up", [by_copy, by_command, by_sqlite])
+def test_a_backup_that_is_made_while_webhooks_come_has_all_that_were_acknowledged_before(tmp_path, back_up):
+    data, backup, over, sent = tmp_path / "data", tmp_path / "backup", Event(), []
+    with served(data) as server:
+
+        def post():
+            while not over.is_set():
+                sent.append(server.post("session-started", sessionId=f"s{len(sent)}", meetingId="m"))
+
+        thread = Thread(target=post)
+        thread.start()
+        while len(sent) < 50:
+            pass
+        acknowledged = list(sent)
+        back_up(data, backup)
+        over.set()
+        thread.join()
+    with Tracker.open(backup) as store:
+        there = [one.session_id for one in store.deliveries()]
+        Views.open(store).close()
+        assert verify(store, Rules()).problems == []
+    assert there[: len(acknowledged)] == [f"s{number}" for number in range(len(acknowledged))]
+
+
+def test_a_second_copy_brings_the_first_one_up(tmp_path):
+    with served(tmp_path / "data") as server:
+        for number in range(3):
+            server.post("session-started", sessionId=f"s{number}", meetingId="m")
+            by_copy(tmp_path / "data", tmp_path / "backup")
+    with Tracker.open(tmp_path / "backup") as store:
+        assert store.count() == 3
+
+
+def test_a_copy_of_the_file_alone_lacks_what_is_in_its_log_and_beside_the_read_models_that_is_told(tmp_path):
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with served(data) as server:
+        for number in range(30):
+            server.post("session-started", sessionId=f"s{number}", meetingId="m")
+        server.caught_up()
+        shutil.copytree(data, backup, ignore=shutil.ignore_patterns("events.db-*"))
+        lived = server.tracker.count()
+    with Tracker.open(backup, create=True) as store:
+        there, told = store.count(), [one.text for one in verify(store, Rules()).problems]
+    assert there < lived
+    assert told == [f"the store ends at {there}, the read models had seen 30: {30 - there} deliveries are gone"]
+
+
+def test_a_backup_that_is_put_back_beside_newer_read_models_is_told_and_goes_on_once_accepted(tmp_path):
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with served(data) as server:
+        server.post("session-started", sessionId="before", meetingId="m")
+        by_sqlite(data, backup)
+        server.post("session-started", sessionId="after", meetingId="m")
+        server.caught_up()
+    shutil.copy(backup / "events.db", data / "events.db")
+    with served(data, caught_up=False) as server:
+        assert "1 delivery is gone" in server.ask("/readyz").json["reasons"][0]
+        assert server.post("session-started", sessionId="later", meetingId="m") == 3
+
+
+def test_the_body_of_a_webhook_is_the_same_in_a_backup(tmp_path):
+    body = webhook("session-started", sessionId="s", meetingId="m", pad="é\u2028")
+    with served(tmp_path / "data") as server:
+        assert server.ask("/webhooks", "POST", body).status == 204
+        by_sqlite(tmp_path / "data", tmp_path / "backup")
+    with Tracker.open(tmp_path / "backup") as store:
+        assert [one.body for one in store.deliveries()] == [body]

@@ -1,0 +1,106 @@
+"""A file that is no log of webhooks is refused before anything of it is stored."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import meetings
+import pytest
+from meetings import read_into, stored, write
+
+README = Path(__file__).parents[1] / "README.md"
+FOREIGN = b'{"level":"info","message":"started","type":"server"}'
+
+
+def webhooks(count):
+    return [
+        meetings.line(meetings.webhook("session-started", sessionId=f"s{number}"), number)
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def run(tmp_path):
+    def call(*arguments, stdin=b""):
+        done = subprocess.run(
+            [sys.executable, "-m", "projections.cli", *map(str, arguments)],
+            cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path), "PATH": ""}, capture_output=True, check=False,
+            input=stdin,
+        )  # fmt: skip
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    return call
+
+
+def test_a_file_of_something_else_is_refused_and_not_even_a_store_is_made(run, tmp_path):
+    code, out, complaint = run("ingest", README)
+    assert (code, out, (tmp_path / "tracker-data").exists()) == (2, "", False)
+    assert complaint.startswith(f"error: {README}: ")
+    assert "are no webhooks\nhint: " in complaint
+    assert run("ingest", "--force", README)[0] == 0
+    assert len(stored(tmp_path / "tracker-data")) > 500
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([FOREIGN] * 3 + webhooks(3), 0),
+        ([FOREIGN] * 4 + webhooks(3), 2),
+        ([b""] * 9 + webhooks(1), 0),
+        ([FOREIGN], 2),
+        ([b'{"webhookType":"a-new-type","data":{"sessionId":"s"}}'], 0),
+        ([b'{"webhookType":"session-started","data":"?"}'], 0),
+        (webhooks(501) + [FOREIGN] * 900, 0),
+        ([], 0),
+    ],
+)
+def test_a_file_is_refused_when_most_of_its_first_thousand_lines_are_no_webhooks(run, tmp_path, lines, code):
+    assert run("ingest", write(tmp_path / "log", lines))[0] == code
+
+
+def test_a_last_line_that_is_still_being_written_is_not_counted(run, tmp_path):
+    (tmp_path / "log").write_bytes(webhooks(1)[0][:-5])
+    assert run("ingest", "log")[0] == 0
+
+
+def test_of_several_files_the_others_are_stored(run, tmp_path):
+    write(tmp_path / "log", webhooks(3))
+    code, out, complaint = run("ingest", README, "log")
+    assert (code, "3 stored" in out, str(README) in complaint) == (2, True, True)
+    assert len(stored(tmp_path / "tracker-data")) == 3
+
+
+def test_a_file_whose_beginning_is_stored_is_read_on(run, tmp_path):
+    log = write(tmp_path / "log", [FOREIGN] * 5)
+    read_into(tmp_path / "tracker-data", log)
+    write(log, [FOREIGN] * 6)
+    assert run("ingest", "log")[0] == 0
+
+
+def test_a_pipe_is_not_looked_at(run, tmp_path):
+    assert run("ingest", "-", stdin=FOREIGN)[0] == 0
+
+
+def test_a_rehearsal_says_what_would_be_stored_and_stores_nothing(run, tmp_path):
+    write(tmp_path / "log", [*webhooks(7), FOREIGN])
+    code, out, _ = run("ingest", "--dry-run", "log", "log")
+    assert (code, (tmp_path / "tracker-data").exists()) == (0, False)
+    assert out.splitlines() == [
+        "log: 8 read, 8 would be stored, 0 already there, 1 unrouted",
+        "log: 8 read, 0 would be stored, 8 already there, 0 unrouted",
+        "7 sessions, 2026-03-02 09:00:00 UTC to 2026-03-02 09:00:06 UTC",
+        "      7  session-started",
+        "      1  server",
+        "nothing was stored",
+    ]
+    run("ingest", "log")
+    write(tmp_path / "log", [*webhooks(7), FOREIGN, *webhooks(9)[7:]])
+    assert run("ingest", "--dry-run", "log")[1].startswith(
+        "log: 10 read, 2 would be stored, 8 already there, 0 unrouted\n2 sessions"
+    )
+    assert len(stored(tmp_path / "tracker-data")) == 8
+
+
+def test_what_would_be_refused_is_refused_in_a_rehearsal(run, tmp_path):
+    assert run("ingest", "--dry-run", README)[0] == 2
+    assert run("ingest", "--dry-run", "--follow", README)[0] == 2
