@@ -1062,7 +1062,7 @@ def audit(
         from projections.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
-    _remark_on_expired(settings, as_of or result.newest)
+    _remark_on_expired(settings, result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:

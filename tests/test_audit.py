@@ -1,16 +1,21 @@
 """An audit folds every session and settles it where the log ends."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
+from meetings import webhook, write
 from story import NOON, deliveries, moment
 
 from projections import audit as auditing
 from projections import share
 from projections.audit import Logs, audit
+from projections.cli import main
+from tracker.envelope import Received, encode
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
+from tracker.webhook import parse
 
 LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")
 
@@ -162,3 +167,93 @@ def test_a_position_is_translated_back_to_file_and_line(tmp_path):
 def test_a_line_of_standard_input_is_in_no_file():
     logs = Logs([Log("-")], begins=[(0, "-")])
     assert logs.place(1) is None
+
+
+# What the command makes of it.
+
+
+@pytest.fixture
+def tracker(tmp_path, capsys, monkeypatch):
+    """Writes a log of these lines and audits it, or the store it is read into: the exit code, and what is found."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        return ended.value.code
+
+    def tracker(given, *options, store=False):
+        write(tmp_path / "log", [encode(one.received) for one in given])
+        if store:
+            run("--data", "data", "ingest", "log")
+            capsys.readouterr()
+        of = ("--data", "data", "audit") if store else ("audit", "log")
+        code = run(*of, "--format", "ndjson", *options)
+        found = map(json.loads, capsys.readouterr().out.splitlines())
+        return code, [(one["code"], one["verdict"]) for one in found if one["severity"] != "info"]
+
+    return tracker
+
+
+OPEN = [
+    (LOST_STOP, [("X403", "undecided")]),
+    (("0 session-started", "5 recording-started"), [("S201", "undecided")]),
+    (("- session-started", "- recording-started"), [("S201", "undecided")]),
+]
+
+
+@pytest.mark.parametrize(("lines", "found"), OPEN)
+def test_what_is_undecided_fails_only_where_it_is_strict(tracker, lines, found):
+    given = deliveries(*lines)
+    assert tracker(given) == (0, found)
+    assert tracker(given, "--strict") == (1, found)
+    assert tracker(given, "--strict", "--fail-on", "never") == (0, found)
+
+
+@pytest.mark.parametrize("store", [False, True])
+def test_at_the_end_all_has_passed_of_a_log_and_of_a_store(tracker, store):
+    assert tracker(deliveries(*LOST_STOP), "--as-of", "end", store=store) == (1, [("X403", "settled")])
+
+
+def test_what_a_store_leaves_open_is_provisional_for_it_goes_on(tracker):
+    given = deliveries("0 session-started", "5 recording-started")
+    assert tracker(given, store=True)[1] == [("S201", "provisional")]
+
+
+@pytest.fixture
+def lately():
+    """A recording that hangs since three hours ago, and a stop of an hour ago that nothing came before."""
+    past = [
+        (3, webhook(kind, sessionId="S", meetingId="M")) for kind in ("session-started", "recording-starting")
+    ]
+    past.append((1, webhook("hls-stopped", sessionId="T", meetingId="N")))
+    now = datetime.now(UTC)
+    return [parse(Received(body, now - timedelta(hours=hours))) for hours, body in past]
+
+
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize(
+    ("as_of", "codes"),
+    [("-4h", []), ("-2h", ["T301"]), ("-179min", []), ("now", ["T301", "S205"]), ("end", ["T301", "S205"])],
+)
+def test_a_log_is_cut_at_now_at_an_age_or_not_at_all(tracker, lately, as_of, codes, store):
+    found = tracker(lately, "--as-of", as_of, store=store)[1]
+    assert [code for code, _ in found if code in ("T301", "S205")] == codes
+
+
+def test_an_acceptance_has_not_expired_because_all_is_judged_as_of_the_end(tracker, tmp_path, capsys):
+    (tmp_path / "tracker.toml").write_text(
+        '[[accept]]\ncode = "X403"\nreason = "known"\nuntil = 2026-12-31', encoding="utf-8"
+    )
+    write(tmp_path / "log", [encode(one.received) for one in deliveries(*LOST_STOP)])
+    with pytest.raises(SystemExit):
+        main(["audit", "log", "--as-of", "end"])
+    assert "expired" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_of", ["soon", "-2", "-2y", "--2h"])
+def test_a_moment_that_is_none_is_refused_with_those_there_are(tracker, capsys, as_of):
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", "--as-of", as_of])
+    told = capsys.readouterr().err
+    assert (ended.value.code, "now, end or -2h" in told) == (2, True)
