@@ -776,7 +776,6 @@ def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_an
     assert wrong <= 2
 
 
-@pytest.mark.xfail(strict=True, reason=FIRST_RUN)
 def test_three_runs_that_come_again_in_one_burst_are_three():
     runs = [
         *run("livestream", 33, 56, 206, 217),
