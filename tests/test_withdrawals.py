@@ -187,7 +187,8 @@ def test_a_withdrawal_that_was_tampered_with_is_named(two):
         change(
             store, "UPDATE stored_events SET state = ? WHERE notification_id = 13", b'{"webhook":' + body + b"}"
         )
-        assert [(place, text[: len(words)]) for place, text in store.integrity()] == [("position 13", words)]
+        named = dict(store.integrity())  # beside it, that the digest of its block is another
+        assert named["position 13"].startswith(words)
     with pytest.raises(StoreDamagedError, match="position 13"):
         held(store)
 

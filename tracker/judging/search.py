@@ -289,10 +289,15 @@ def _copied(
     ages = tuple([one.at - original.at for _, original in equal])
     as_old = not context.doubled and _is_as_old_as_others(held.recent, ages)
     prices = [copy_price(held.recent, original, one, context, as_old=as_old) for _, original in equal]
+    if context.doubled:  # what has no copy yet gets back what it paid for that
+        copied = {copy.original.position for copy in held.recent}
+        refund = context.prices["no copy"]
+        prices = [
+            (certain, price if original.position in copied else price - refund)
+            for (certain, price), (_, original) in zip(prices, equal, strict=True)
+        ]
     best = min(range(len(equal)), key=lambda place: prices[place][1])
     (run, original), (certain, price) = equal[best], prices[best]
-    if context.doubled and all(copy.original is not original for copy in held.recent):
-        price -= context.prices["no copy"]
     copy = Copy(one, original, certain, price, run.number, ages)
     recent = (*held.recent[1 - MEMORY :], copy)
     return Hypothesis(held.runs, held.settled, (held.copies, copy), recent, held.paid + price)
