@@ -674,7 +674,9 @@ def test_a_follower_stands_still_once_the_store_was_restored_from_a_backup_until
 
 
 @pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
-@pytest.mark.parametrize("column", ["position", "as_of", "digest", "fingerprint"])
+@pytest.mark.parametrize(
+    "column", ["position", "as_of", "digest", "fingerprint", "traffic", "habits", "habits_then"]
+)
 def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, value):
     store.append(deliveries([line(webhook("session-started", sessionId="s"), 1)]))
     views.catch_up(store)
