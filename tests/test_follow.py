@@ -688,6 +688,20 @@ def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, 
         assert at_once(store) == meetings.rows(live(store))
 
 
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
+@pytest.mark.parametrize("column", ["once", "twice", "once_then", "twice_then"])
+def test_rooms_that_were_tampered_with_are_made_anew(store, views, column, value):
+    given = deliveries(meetings.lines(1, sessions=6))
+    store.append(given[:-30])
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), f"UPDATE rooms SET {column} = {value}")
+    store.append(given[-30:])
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
 @pytest.mark.parametrize("where", ["deadlines", "sessions", "findings"])
 def test_read_models_without_a_table_are_made_anew(store, views, where):
     given = deliveries(meetings.lines(1))
