@@ -253,6 +253,7 @@ _FACTS = (
     "backwards",
     "idle",
     "types",
+    "repeated",
     "active",
     "once",
     "ages",

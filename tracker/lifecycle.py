@@ -205,6 +205,22 @@ class Lifecycle:
         said = _decode(data)
         return any(said.get(camel_case(name)) == value for name, value in self.outlives.items())
 
+    def name_in(self, data: bytes) -> str:
+        """What the data of a step calls the aggregate; empty where it does not."""
+        name = _decode(data).get(self.label_sent)
+        return name if isinstance(name, str) else ""
+
+    @cached_property
+    def label_sent(self) -> str:
+        """The name by which the label is sent."""
+        return camel_case(self.label)
+
+    @cached_property
+    def has_content(self) -> bool:
+        """Whether there may be something to find in what a payload says, not only in that it came."""
+        brings = any(step.brings for step in self.steps)
+        return bool(brings or self.contradicted or self.deprecated or self.times)
+
     def brings_the_same(self, one: bytes, other: bytes) -> bool:
         """Whether the data of two steps name the same file or url."""
         this, that = _decode(one), _decode(other)

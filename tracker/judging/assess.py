@@ -79,7 +79,7 @@ def assessment_of(
             context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps
         ):
             session.presence_known = False
-    session.findings = _numbered(_findings(made, found))
+    session.findings = _numbered(_findings(made))
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
     return made
@@ -161,6 +161,8 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
 
 def _set_evidence(observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context) -> None:
     """The ages of the copies that are certain, and whether everything came twice."""
+    if not observed.repeated:
+        return
     ages: list[int] = []
     once = twice = 0
     for key, one in observed.aggregates.items():
@@ -193,7 +195,7 @@ def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]
 
 
 def _people_aggregate(one: ObservedAggregate, held: Hypothesis) -> Aggregate:
-    return Aggregate(one.lifecycle, one.key, "", [Run(one.lifecycle, run) for run in held.all_runs()], held)
+    return Aggregate(one.lifecycle, one.key, (), [Run(one.lifecycle, run) for run in held.all_runs()], held)
 
 
 def _aggregate(
@@ -207,7 +209,7 @@ def _aggregate(
     as_good = [other for other in found[1:] if other.price - held.price <= AS_GOOD and other.runs]
     state = last.candidate.state, last.candidate.closed
     last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
-    return Aggregate(lifecycle, one.key, _label(one, deliveries), states, held, found[1:])
+    return Aggregate(lifecycle, one.key, deliveries, states, held, found[1:])
 
 
 def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessment: Assessment) -> bool:
@@ -224,31 +226,31 @@ def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessme
     return assessment.passed(at)
 
 
-def _label(one: ObservedAggregate, deliveries: Sequence[Delivered]) -> str:
-    """What people call it: the name that came last."""
-    field = one.lifecycle.label
-    for delivered in reversed(deliveries) if field else ():
-        name = getattr(read_payload(one.lifecycle, delivered.data), field)
-        if name:
-            return str(name)
-    return ""
-
-
-def _findings(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> Iterable[Finding]:
+def _findings(assessment: Assessment) -> Iterable[Finding]:
     session = assessment.session
     for aggregate in session.aggregates.values():
-        is_ordinary = aggregate.held.price == 0 and not aggregate.alternatives
-        ours = list(runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary))
-        for run in aggregate.runs:
-            ours += content.of_payloads(assessment, aggregate, run)
-        ours += content.renamed(assessment, aggregate)
-        by_number = {run.number: run for run in aggregate.runs}
+        ours = _of_aggregate(assessment, aggregate)
+        by_number = {run.number: run for run in aggregate.runs} if ours else {}
         for one in ours:
             by_number[one.run or 1].findings.append(one)
         yield from ours
     yield from content.shared(assessment)
     yield from content.of_deliveries(assessment)
     yield from between.of_session(assessment)
+
+
+def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
+    """What is found of one aggregate alone."""
+    held = aggregate.held
+    is_ordinary = held.price == 0 and not aggregate.alternatives
+    found: list[Finding] = []
+    if not (is_ordinary and aggregate.lifecycle.visits and held.runs[-1].closed):  # else there is nothing
+        found += runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary)
+        for run in aggregate.runs if aggregate.lifecycle.has_content else ():
+            found += content.of_payloads(assessment, aggregate, run)
+    if aggregate.lifecycle.visits:
+        found += content.renamed(assessment, aggregate)
+    return found
 
 
 def _numbered(findings: Iterable[Finding]) -> list[Finding]:

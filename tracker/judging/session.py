@@ -67,6 +67,7 @@ class Observed:
         backwards: Whether the receive times are not in order.
         idle: Hours and longer in which nothing came: from when to when.
         types: The webhook types that came, as bits.
+        repeated: Whether a step came twice of one aggregate, so that there may be copies.
         active: Whether something of a lifecycle came.
         named: What was found in this stream and is found once only.
         once: How many webhooks came that can come only once.
@@ -87,6 +88,7 @@ class Observed:
     backwards: bool = False
     idle: list[tuple[int, int]] = attrs.field(factory=list)
     types: int = 0
+    repeated: bool = False
     active: bool = False
     named: set[str] = attrs.field(factory=set)
     once: int = 0
@@ -131,7 +133,10 @@ class Observed:
                     habits.saw_end(self.types | bit)
             self._learn(aggregate, one, habits)
         self.types |= bit
-        aggregate.steps |= 1 << lifecycle.rank[step.name]
+        step_bit = 1 << lifecycle.rank[step.name]
+        if aggregate.steps & step_bit:
+            self.repeated = True
+        aggregate.steps |= step_bit
         aggregate.deliveries.append(one)
 
     def name_before(self, names: Iterable[str]) -> None:

@@ -179,7 +179,7 @@ class Aggregate:
 
     Attributes:
         lifecycle, key: Which one it is.
-        label: What people call it: the name that came last.
+        deliveries: All that came of it, in the order of arrival.
         runs: In the order in which they began.
         held: The hypothesis that is held.
         alternatives: The others that were kept, the cheapest first; empty in the ordinary case.
@@ -187,10 +187,20 @@ class Aggregate:
 
     lifecycle: Lifecycle
     key: Key
-    label: str
+    deliveries: Sequence[Delivered]
     runs: list[Run]
     held: Hypothesis
     alternatives: Sequence[Hypothesis] = ()
+
+    @cached_property
+    def label(self) -> str:
+        """What people call it: the name that came last."""
+        said = b""
+        for one in reversed(self.deliveries) if self.lifecycle.label else ():
+            if one.data != said and (name := self.lifecycle.name_in(one.data)):
+                return name
+            said = one.data
+        return ""
 
     @cached_property
     def last_with_evidence(self) -> int:

@@ -226,7 +226,10 @@ def _alone(assessment: Assessment) -> Iterator[Finding]:
     """T310: one person was the only one inside for a long time."""
     context, observed = assessment.context, assessment.observed
     people = _people(assessment)
-    if not people or observed.last_at is None or context.as_of is None:
+    if not people or observed.last_at is None or observed.first_at is None or context.as_of is None:
+        return
+    if max(observed.last_at, context.as_of) - observed.first_at < context.windows.alone:
+        assessment.changes.append(observed.first_at + context.windows.alone)
         return
     spans = presence(people, context.end if not context.presumed else observed.last_at)
     moments: list[tuple[int, int, Aggregate]] = []

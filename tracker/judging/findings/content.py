@@ -116,7 +116,7 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
             if one.data == said:
                 continue
             said = one.data
-            name = getattr(read_payload(lifecycle, one.data), lifecycle.label)
+            name = lifecycle.name_in(one.data)
             if label and name and name != label:
                 words = {"name": label, "value": name}
                 yield assessment.make("C505", words=words, where=one, aggregate=aggregate, run=run)
