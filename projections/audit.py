@@ -201,7 +201,15 @@ _Found = tuple[str, str | None, SessionState, list[Finding]]
 
 
 def gathered(
-    log: LogView, traffic: Traffic, rules: Rules, sessions: int, deliveries: int, *found: Iterable[_Found]
+    log: LogView,
+    traffic: Traffic,
+    rules: Rules,
+    *found: Iterable[_Found],
+    as_of: datetime | None,
+    sessions: int,
+    deliveries: int,
+    live: int,
+    open_runs: int,
 ) -> Audit:
     """An audit of what was found elsewhere, stream by stream, and of what the whole log says."""
     with disk_errors():
@@ -210,4 +218,6 @@ def gathered(
             findings.put(ones, meeting_id, state)
         findings.put(of_log(log, rules))
         findings.revise(_decided)
-        return Audit(findings, sessions, deliveries, traffic.oldest, traffic.newest, traffic.newest, log)
+        return Audit(
+            findings, sessions, deliveries, traffic.oldest, traffic.newest, as_of, log, live, open_runs
+        )

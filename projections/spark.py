@@ -71,6 +71,7 @@ JUDGED = pa.schema(
         ("meeting_id", pa.string()),
         ("state", pa.string()),
         ("is_session", pa.bool_()),
+        ("open_runs", pa.int32()),
         ("findings", pa.binary()),
         ("span", pa.binary()),
         ("status", pa.binary()),
@@ -175,8 +176,20 @@ def audit(
     )
     if out is not None:
         _write_states(judged, out)
-    sessions = judged.where("is_session").count()
-    return gathered(log, traffic, rules, sessions, deliveries, _found(judged), _found(overlaps)), logs
+    counts = ("count_if(is_session)", "count_if(state = 'live')", "coalesce(sum(open_runs), 0)")
+    ((sessions, live, open_runs),) = judged.selectExpr(*counts).collect()
+    result = gathered(
+        log,
+        traffic,
+        rules,
+        *(_found(judged), _found(overlaps)),
+        as_of=at,
+        sessions=sessions,
+        deliveries=deliveries,
+        live=live,
+        open_runs=open_runs,
+    )
+    return result, logs
 
 
 def is_archive(path: str) -> bool:
@@ -389,7 +402,7 @@ def _alone(stream: str, came: Iterable[Delivery], rules: Rules) -> tuple[Any, ..
         alone.observe(delivery)
         named |= alone.named
         found += assess(alone, None, rules).findings
-    return stream, None, None, False, _pack(found), None, None
+    return stream, None, None, False, 0, _pack(found), None, None
 
 
 def _one(
@@ -404,6 +417,7 @@ def _one(
         session.meeting_id,
         session.state,
         session.session_id is not None,
+        sum(1 for _ in session.open_runs()),
         _pack(session.findings) if session.findings else None,
         _pack(span(session)),
         document(told) if told is not None else None,
@@ -418,7 +432,7 @@ def _overlap(batches: Batches, rules: Rules, as_of: datetime | None) -> Batches:
         states = {one.stream: state for one, state in sessions}
         found = []
         for this, one in overlaps([one for one, _ in sessions], rules, as_of):
-            found.append((this.stream, this.meeting_id, states[this.stream], True, _pack([one]), None, None))
+            found.append((this.stream, this.meeting_id, states[this.stream], True, 0, _pack([one]), None, None))
         yield _batch(found, JUDGED)
 
 

@@ -37,7 +37,15 @@ MOST = 20
 """Differences named of one table; more are counted."""
 CHECKPOINT = Table(
     name="checkpoint",
-    columns={"position": int, "as_of": str, "digest": str, "traffic": str, "withdrawn": int},
+    columns={
+        "position": int,
+        "as_of": str,
+        "digest": str,
+        "traffic": str,
+        "habits": str,
+        "habits_then": str,
+        "withdrawn": int,
+    },
     pk=("position",),
 )
 

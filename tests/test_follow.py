@@ -22,7 +22,7 @@ from projections.accepting import accept
 from projections.audit import audit
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.loss import LossError
-from projections.read_models import text
+from projections.read_models import spans, text
 from projections.verify import verify
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
@@ -674,7 +674,9 @@ def test_a_follower_stands_still_once_the_store_was_restored_from_a_backup_until
 
 
 @pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
-@pytest.mark.parametrize("column", ["position", "as_of", "digest", "fingerprint"])
+@pytest.mark.parametrize(
+    "column", ["position", "as_of", "digest", "fingerprint", "traffic", "habits", "habits_then"]
+)
 def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, value):
     store.append(deliveries([line(webhook("session-started", sessionId="s"), 1)]))
     views.catch_up(store)
@@ -684,6 +686,35 @@ def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, 
 
     if (column, value) != ("as_of", "NULL"):  # no receive time is one that there may be
         assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
+@pytest.mark.parametrize("column", ["once", "twice", "once_then", "twice_then"])
+def test_rooms_that_were_tampered_with_are_made_anew(store, views, column, value):
+    given = deliveries(meetings.lines(1, sessions=6))
+    store.append(given[:-30])
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), f"UPDATE rooms SET {column} = {value}")
+    store.append(given[-30:])
+    Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+
+
+@pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
+@pytest.mark.parametrize("column", sorted(set(spans.TABLE.columns) - {"stream", "meeting_id"}))
+def test_spans_that_were_tampered_with_are_a_damage_at_most(store, views, column, value):
+    """The span of a session that goes on is read when another one of its meeting begins."""
+    one, other = ({"meetingId": "m", "sessionId": name} for name in "ab")
+    store.append(deliveries([line(webhook("session-started", **one), 0)]))
+    views.catch_up(store)
+    views.close()
+    _execute(live(store), f"UPDATE spans SET {column} = {value}")
+    store.append(deliveries([line(webhook("session-started", **other), 60)]))
+    Views.open(store).close()
+
+    assert len(meetings.rows(live(store))["sessions"]) == 2
 
 
 @pytest.mark.parametrize("where", ["deadlines", "sessions", "findings"])

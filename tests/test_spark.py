@@ -65,6 +65,7 @@ def told(result, logs=None):
     return (
         [status.finding(one) for one in result.findings],
         (result.deliveries, result.sessions, result.oldest, result.newest, states(result)),
+        (result.as_of, result.live, result.open_runs),
         of_logs,
     )
 

@@ -93,8 +93,17 @@ def test_read_models_that_were_not_compared_are_told(store):
     assert (missing.problems, missing.notes) == ([], ["views.db is not there and was not compared"])
 
 
-def test_a_changed_checkpoint_is_named(store):
-    change(store.data / VIEWS_DB, "UPDATE checkpoint SET as_of = '2026-01-01T00:00:00.000000Z'")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "as_of = '2026-01-01T00:00:00.000000Z'",
+        "traffic = replace(traffic, '\"ends_come\":true', '\"ends_come\":false')",
+        "habits = replace(habits, '\"bodies\":', '\"bodies\":1')",
+        "habits_then = replace(habits_then, '\"steps\":', '\"steps\":1')",
+    ],
+)
+def test_a_changed_checkpoint_is_named(store, changed):
+    change(store.data / VIEWS_DB, f"UPDATE checkpoint SET {changed}")
     assert "checkpoint" in {place.split()[0] for place, _ in problems(store)}
 
 

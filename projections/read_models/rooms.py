@@ -34,8 +34,16 @@ def pass_milestone(db: sqlite3.Connection) -> None:
 
 
 def read(db: sqlite3.Connection, *, then: bool, meeting_id: str | None = None) -> dict[str, Room]:
-    """The rooms as they are now, or as they were at the last milestone; all, or one."""
+    """The rooms as they are now, or as they were at the last milestone; all, or one.
+
+    Raises ``sqlite3.DatabaseError``.
+    """
     columns = "once_then, twice_then" if then else "once, twice"
     where, values = ("", ()) if meeting_id is None else (" WHERE meeting_id = ?", (meeting_id,))
-    rows = db.execute(f"SELECT meeting_id, {columns} FROM rooms{where}", values)
-    return {name: Room(once, twice) for name, once, twice in rows if once}
+    found: dict[str, Room] = {}
+    for name, once, twice in db.execute(f"SELECT meeting_id, {columns} FROM rooms{where}", values):
+        if not (isinstance(name, str) and isinstance(once, int) and isinstance(twice, int)):
+            raise sqlite3.DatabaseError("malformed rooms")
+        if once:
+            found[name] = Room(once, twice)
+    return found

@@ -56,6 +56,7 @@ TABLE = Table(
     indexes=(("meeting_id", "last_seen"),),
 )
 
+_MALFORMED = "malformed spans"
 _OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
 
 
@@ -79,7 +80,12 @@ def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
 
 
 def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
-    return (dict(zip(TABLE.columns, row, strict=True)) for row in db.execute(_OF_MEETING, values))
+    for found in db.execute(_OF_MEETING, values):
+        row = dict(zip(TABLE.columns, found, strict=True))
+        positions = row["first_position"], row["last_position"], row["end_position"] or 0
+        if not all(isinstance(one, int) for one in positions):
+            raise sqlite3.DatabaseError(_MALFORMED)
+        yield row
 
 
 def _as_of(one: Span, as_of: datetime | None) -> Span:
@@ -90,5 +96,12 @@ def _as_of(one: Span, as_of: datetime | None) -> Span:
 
 
 def _span(row: dict[str, Any]) -> Span:
-    times = {name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")}
-    return Span(**{**row, **times, "occupied": _positions(row["occupied"]), "idle": _times(row["idle"])})
+    """The span of a row. Raises ``sqlite3.DatabaseError``."""
+    try:
+        times = {
+            name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")
+        }
+        laid = {"occupied": _positions(row["occupied"]), "idle": _times(row["idle"])}
+    except (TypeError, msgspec.DecodeError) as error:
+        raise sqlite3.DatabaseError(_MALFORMED) from error
+    return Span(**{**row, **times, **laid})
