@@ -34,7 +34,6 @@ def test_no_slug_is_given_twice():
     assert sorted(set(slugs)) == sorted(slugs)
 
 
-@pytest.mark.xfail(strict=True, reason="T308 stands behind T311")
 def test_the_catalogue_is_in_the_order_of_its_letters_and_numbers():
     order = sorted(CATALOGUE, key=lambda code: ("DSTXCL".index(code[0]), code))
     assert list(CATALOGUE) == order

@@ -323,6 +323,15 @@ CATALOGUE: dict[str, Code] = {
             "Close the room. If something still records there, stop it: it costs money.",
         ),
         Code(
+            "T308",
+            "receive-time-backwards",
+            "warning",
+            "The receive times of one log go back by a second or more. Told once a log, for the first time.",
+            "{type} was received {delay} before what stands in front of it in {value}",
+            "a line of 10:05, and behind it a line of 10:02",
+            "Sort the log by receive time, or find out whose clock was set back: windows cannot be trusted there.",
+        ),
+        Code(
             "T310",
             "alone",
             "info",
@@ -339,15 +348,6 @@ CATALOGUE: dict[str, Code] = {
             "{lifecycle} started at {since} and is not playable yet",
             "hls-started, and ten minutes later no hls-playable",
             "Look whether viewers see it: they may be waiting for a stream that does not come.",
-        ),
-        Code(
-            "T308",
-            "receive-time-backwards",
-            "warning",
-            "The receive times of one log go back by a second or more. Told once a log, for the first time.",
-            "{type} was received {delay} before what stands in front of it in {value}",
-            "a line of 10:05, and behind it a line of 10:02",
-            "Sort the log by receive time, or find out whose clock was set back: windows cannot be trusted there.",
         ),
         Code(
             "X401",
