@@ -14,7 +14,7 @@ import attrs
 from tracker.envelope import UNVERIFIED
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, bit_of
-from tracker.lifecycle import Lifecycle
+from tracker.lifecycle import Lifecycle, Step
 from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 
 __all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
@@ -110,34 +110,7 @@ class Observed:
         if lifecycle is None or step is None:
             self._observe_unrouted(delivery, at)
             return
-        self.active = self.active or self.session_id is not None
-        if delivery.meeting_id != self.meeting_id and delivery.meeting_id and self.session_id is not None:
-            self._name("C501", delivery, at, delivery.meeting_id)
-        key = lifecycle.name, delivery.key
-        aggregate = self.aggregates.get(key)
-        if aggregate is None:
-            aggregate = self.aggregates[key] = ObservedAggregate(lifecycle, delivery.key)
-        said, evidence = delivery.said, False
-        for name in lifecycle.evident:
-            if said.get(name):
-                evidence = True
-        timed = delivery.received_at is not None
-        one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
-        bit = bit_of(delivery.type or "")
-        if habits is not None and self.session_id is not None:
-            if timed:
-                habits.saw_time(at)
-            if not self.types & bit:
-                habits.saw_type(delivery.type or "", self.meeting_id)
-                if lifecycle.frame and step.closes:
-                    habits.saw_end(self.types | bit)
-            self._learn(aggregate, one, habits)
-        self.types |= bit
-        step_bit = 1 << lifecycle.rank[step.name]
-        if aggregate.steps & step_bit:
-            self.repeated = True
-        aggregate.steps |= step_bit
-        aggregate.deliveries.append(one)
+        self._observe_step(delivery, lifecycle, step, at, habits)
 
     def name_before(self, names: Iterable[str]) -> None:
         """Says what was found in this stream before, which is found once only."""
@@ -159,6 +132,32 @@ class Observed:
             self.last_at = at
         return at
 
+    def _observe_step(
+        self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: int, habits: Habits | None
+    ) -> None:
+        """Puts a delivery behind its aggregate."""
+        if self.session_id is not None:
+            self.active = True
+            if delivery.meeting_id and delivery.meeting_id != self.meeting_id:
+                self._name("C501", delivery, at, delivery.meeting_id)
+        key = lifecycle.name, delivery.key
+        aggregate = self.aggregates.get(key)
+        if aggregate is None:
+            aggregate = self.aggregates[key] = ObservedAggregate(lifecycle, delivery.key)
+        said, evidence = delivery.said, False
+        for name in lifecycle.evident:
+            if said.get(name):
+                evidence = True
+        timed = delivery.received_at is not None
+        one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
+        bit, step_bit = bit_of(delivery.type or ""), 1 << lifecycle.rank[step.name]
+        if habits is not None and self.session_id is not None:
+            self._learn(aggregate, one, delivery.type or "", bit, habits)
+        self.types |= bit
+        self.repeated = self.repeated or bool(aggregate.steps & step_bit)
+        aggregate.steps |= step_bit
+        aggregate.deliveries.append(one)
+
     def _observe_unrouted(self, delivery: Delivery, at: int) -> None:
         if delivery.unrouted in (MALFORMED, MISSING_FIELD):
             self.odd.append(_oddity(delivery.unrouted, delivery, at, delivery.problem))
@@ -172,8 +171,16 @@ class Observed:
             self.named.add(name)
             self.odd.append(_oddity(code, delivery, at, value))
 
-    def _learn(self, aggregate: ObservedAggregate, one: Delivered, habits: Habits) -> None:
-        """Tells the log's habits whether it equals an earlier one, and whether it came late."""
+    def _learn(
+        self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits
+    ) -> None:
+        """Tells the log's habits what came: a type, a body that equals an earlier one, a step that is late."""
+        if one.timed:
+            habits.saw_time(one.at)
+        if not self.types & bit:
+            habits.saw_type(webhook_type, self.meeting_id)
+            if aggregate.lifecycle.frame and one.step.closes:
+                habits.saw_end(self.types | bit)
         lifecycle = aggregate.lifecycle
         unique = lifecycle.frame or not (lifecycle.restarts or lifecycle.visits or lifecycle.stream)
         evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
