@@ -148,6 +148,7 @@ def many(store, request):
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0, 10_000])
 def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many, memory, monkeypatch):
     monkeypatch.setattr(follow, "MEMORY", memory)

@@ -186,7 +186,7 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def ordinary():
     """What the benchmark prints of a log without a habit."""
-    return run("--meetings", "1200", "--habits", "none", "--states", "50")
+    return run("--meetings", "600", "--habits", "none", "--states", "25")
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_in_the_benchmark_no_clean_meeting_is_accused(ordinary):
 def test_the_benchmark_has_a_row_for_every_habit_and_writes_its_tables_between_their_marks(tmp_path):
     into = tmp_path / "page.md"
     into.write_text("<!-- habits: x -->\nold\n<!-- /habits -->\n<!-- confidence: x -->\n<!-- /confidence -->\n")
-    run("--meetings", "20", "--states", "2", "--into", into)
+    run("--meetings", "6", "--states", "1", "--into", into)
     written = into.read_text()
     assert [name for name in ("none", *HABITS) if f"| {name} " not in written] == []
     assert "old" not in written

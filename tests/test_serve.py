@@ -530,6 +530,7 @@ def test_keys_may_come_from_the_environment(data, key, tmp_path):
 # Several of them
 
 
+@pytest.mark.slow
 def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, tmp_path):
     with ExitStack() as running:
         started = [

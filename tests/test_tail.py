@@ -169,6 +169,7 @@ def test_a_log_is_followed_over_a_rename_and_over_a_copy_that_cuts_it(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_follower_that_was_killed_goes_on_where_it_was_and_rotated_files_are_recognised(tmp_path):
     data, log, lines = tmp_path / "data", tmp_path / "log", many(PAGE + 60)
     write(log, lines[:30])
