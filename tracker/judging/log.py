@@ -27,6 +27,7 @@ from zlib import crc32
 
 import attrs
 
+from tracker.judging.hypothesis import micros
 from tracker.judging.prices import HIGHEST
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
@@ -462,6 +463,12 @@ class LogView:
                     yield replay
                 run = []
             run.append(stretch)
+
+    def is_catching_up(self, at: int) -> bool:
+        """Whether what is received at a moment (microseconds) may be as late as a silence before it was long."""
+        return any(
+            0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
+        )
 
     def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
         """The silence in which what is missing between two moments could have come."""

@@ -192,7 +192,9 @@ def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
     """S209: a run that had ended ended otherwise."""
     ends = [one for one in run.originals.values() if one.step.closes]
     for one in ends[1:]:
-        price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.lateness)
+        prices, price = context.prices, context.prices["S209"]
+        if one.at - ends[0].at > context.windows.lateness:  # then it is rather the end of a run of its own
+            price = max(price, prices.get(one.step.orphan, price) + 1)
         yield Assumption("S209", price, one, ends[0])
 
 
@@ -210,7 +212,7 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     """X402: whether something began after the session had ended."""
     if context.end is None or not lifecycle.after_end:
         return False
-    if not context.is_after_end(run.began, run.first.position):
+    if not context.is_after_end(run.began, run.first.position) or context.log.is_catching_up(run.began):
         return False
     first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
     return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
