@@ -858,7 +858,7 @@ def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
 
 @tracker.command(short_help="The state of one session, now or in the past.")
 @click.argument("session", type=Name())
-@click.option("--as-of", type=Time(), help="The state as it was known then, as 2026-11-23T14:50Z.")
+@click.option("--as-of", type=AsOf(), help="The state as it was known then: a time, now, -2h or end.")
 @click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
 @with_store
@@ -1227,7 +1227,7 @@ def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> t
 
 @tracker.command(short_help="What a code means, or why a session is judged so.")
 @click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
-@click.option("--as-of", type=Time(), help="As it was known then, as 2026-11-23T14:50Z.")
+@click.option("--as-of", type=AsOf(), help="As it was known then: a time, now, -2h or end.")
 @click.option("--at", type=click.IntRange(min=1), help="As it was known right after this position.")
 @click.option("--prices", is_flag=True, help="What each assumption costs.")
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)

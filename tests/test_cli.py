@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"
 CLEAN = ROOT / "examples" / "clean_meeting.jsonl"
 PAYLOADS = ROOT / "tests" / "data" / "payloads.jsonl"
+ENDLESS = "6b03c940d6909d4585e48b7f"
 RESTARTED = "6b040ea029e961d671985824"
 
 
@@ -143,6 +144,14 @@ def test_a_position_in_logs_is_the_line_counted_over_all_files(run):
 )
 def test_the_exit_code_of_an_audit_tells_whether_it_found_something(run, log, arguments, code):
     assert run("audit", log, *arguments).returncode == code
+
+
+@pytest.mark.parametrize("moment", ["now", "-1min", "end"])
+def test_a_session_whose_end_was_lost_days_ago_is_over_by_the_clock_on_the_wall(monday, moment):
+    def state(*more):
+        return json.loads(monday("status", ENDLESS, "--json", *more).stdout)["state"]
+
+    assert (state(), state("--as-of", moment)) == ("live", "presumed-ended")
 
 
 def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(monday):
@@ -377,6 +386,7 @@ def _other_program(data):
         (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
         (["sessions", "--since", "yesterday"], "is no time"),
         (["status", "S", "--at", "1", "--as-of", "1"], "two different pasts"),
+        (["status", "S", "--as-of", "yesterday"], "is not a valid time"),
     ],
 )
 def test_what_cannot_be_done_as_asked_is_told_in_one_line_with_a_hint(run, arguments, words):
