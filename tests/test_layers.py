@@ -39,7 +39,7 @@ LAYERS = {
         "judging.log": {"attrs"},
         "judging.context": {"attrs"},
         "judging.sequence": {"msgspec"},
-        "judging.search": set(),
+        "judging.search": {"attrs"},
         "judging.session": {"attrs"},
         "judging.state": {"attrs"},
         "judging.words": set(),

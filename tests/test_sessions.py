@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import RULES, deliveries, moment, standing, value
 
+from tracker.judging import search
+from tracker.judging import sessions as sessions_module
 from tracker.judging.assess import assess_all
 from tracker.judging.log import Habits
 from tracker.judging.overlaps import overlaps, rival, span
@@ -107,3 +109,53 @@ def test_the_sessions_that_overlap_are_those_that_have_a_rival(drawn):
 def test_a_session_beside_another_is_no_fault_of_its_own():
     sessions = observed(LINES[0], LINES[1], "600 session-started sessionId=T")
     assert standing(sessions.assessed("T", moment("1h"))) == []
+
+
+STEPS = [
+    *("session-started", "session-ended", "participant-joined p", "participant-left p", "participant-joined q"),
+    *("recording-starting", "recording-started", "recording-stopping", "recording-failed"),
+    *("recording-stopped filePath=/1.mp4", "recording-stopped filePath=/2.mp4"),
+    *("livestream-starting", "livestream-started", "livestream-stopping", "livestream-stopped"),
+    *("hls-starting", "hls-started playbackHlsUrl=u", "hls-stopped"),
+]
+came = st.lists(
+    st.tuples(st.sampled_from([0, 3, 11, 60, 301, 1300]), st.sampled_from(STEPS)), min_size=2, max_size=24
+)
+
+
+@given(came, st.sampled_from([0, 1, 4]), st.lists(st.booleans(), min_size=24, max_size=24))
+def test_going_on_with_a_search_finds_what_searching_from_the_beginning_does(drawn, long, looked):
+    at, lines = 0, []
+    for gap, line in drawn:
+        at += gap
+        lines.append(f"{at} {line}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions_module, "LONG", long)
+        sessions, heard = Sessions(RULES), deliveries(*lines)
+        for number, (each, look) in enumerate(zip(heard, looked, strict=False), 1):
+            sessions.observe(each)
+            if look or number == len(heard):
+                for later in (None, "1h", "30h"):
+                    as_of = each.received_at if later is None else moment(later)
+                    alone = assess_all(heard[:number], as_of, RULES)
+                    assert value(sessions.assessed("S", as_of)) == value(alone)
+
+
+def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch):
+    lines = [f"{200 * place} recording-starting" for place in range(200)]
+    sessions, heard, read = Sessions(RULES), deliveries("0 session-started", *lines), []
+    extensions = search._extensions
+
+    def counted(lifecycle, held, one, context, *, once):
+        read.append(one.position)
+        return extensions(lifecycle, held, one, context, once=once)
+
+    monkeypatch.setattr(search, "_extensions", counted)
+    for each in heard[:-1]:
+        sessions.observe(each)
+    sessions.assessed("S", None)
+    assert set(read) == set(range(2, 201))
+    read.clear()
+    sessions.observe(heard[-1])
+    sessions.assessed("S", None)
+    assert set(read) == {201}

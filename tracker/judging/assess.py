@@ -19,7 +19,7 @@ from tracker.judging.findings import between, content, runs
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
-from tracker.judging.search import hypotheses, separated
+from tracker.judging.search import Memo, hypotheses, separated
 from tracker.judging.sequence import ending
 from tracker.judging.session import DOUBLED, AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
@@ -29,6 +29,8 @@ from tracker.webhook import Delivery, read_payload
 __all__ = ["assess", "assess_all", "assessment_of"]
 
 DEFAULT_RULES = Rules()
+Memos = dict[AggregateKey, Memo]
+"""How far the search of each long aggregate has come."""
 
 
 def assess(
@@ -38,13 +40,15 @@ def assess(
     log: LogView = NOTHING_KNOWN,
     *,
     over: bool = False,
+    memos: Memos | None = None,
 ) -> Session:
     """The session as it stands at ``as_of``, or where its last delivery was received.
 
     ``log`` is what the whole log says. ``over``: nothing more will come, so what a window leaves open is
-    ``undecided``. The observed session is not changed, and the same deliveries give the same result.
+    ``undecided``. The observed session is not changed, and the same deliveries give the same result; ``memos`` only
+    save searching again what was searched before.
     """
-    return assessment_of(observed, as_of, rules, log, over=over).session
+    return assessment_of(observed, as_of, rules, log, over=over, memos=memos).session
 
 
 def assessment_of(
@@ -54,8 +58,10 @@ def assessment_of(
     log: LogView = NOTHING_KNOWN,
     *,
     over: bool = False,
+    memos: Memos | None = None,
 ) -> Assessment:
     """The same, with what it was assessed by."""
+    memos = {} if memos is None or observed.backwards else memos
     now = micros(as_of) if as_of is not None and observed.first_at is not None else observed.last_at
     context = Context(rules, log, log.lacking(observed.meeting_id), as_of=now)
     session = _begun(observed, now)
@@ -64,13 +70,13 @@ def assessment_of(
     found: dict[AggregateKey, list[Hypothesis]] = {}
     for key, one in observed.aggregates.items():
         if one.lifecycle.frame:
-            found[key] = _hypotheses(one, order[key], context)
+            found[key] = _hypotheses(one, order[key], context, memos.get(key))
     _set_end(made, found)
     _set_evidence(observed, order, context)
     for presence in (True, False):
         for key, one in observed.aggregates.items():
             if key not in found and (one.lifecycle.visits or not presence):
-                found[key] = _hypotheses(one, order[key], context)
+                found[key] = _hypotheses(one, order[key], context, memos.get(key))
         if presence:
             _set_occupied(observed, found, context)
     for key, one in observed.aggregates.items():
@@ -126,9 +132,9 @@ def _is_once(aggregate: ObservedAggregate) -> bool:
 
 
 def _hypotheses(
-    aggregate: ObservedAggregate, deliveries: Sequence[Delivered], context: Context
+    aggregate: ObservedAggregate, deliveries: Sequence[Delivered], context: Context, memo: Memo | None
 ) -> list[Hypothesis]:
-    return hypotheses(aggregate.lifecycle, deliveries, context, once=_is_once(aggregate))
+    return hypotheses(aggregate.lifecycle, deliveries, context, once=_is_once(aggregate), memo=memo)
 
 
 def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> None:

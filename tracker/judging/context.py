@@ -62,6 +62,13 @@ class Context:
     def _prices(self) -> Mapping[str, float]:
         return self.rules.price_list
 
+    @property
+    def evidence(self) -> tuple[object, ...]:
+        """All that a price can depend on, the rules and the delay profile left out; not the moment."""
+        occupied = None if self.occupied is None else tuple(self.occupied)
+        end = self.end, self.end_position, self.presumed
+        return (*end, tuple(self.ages), self.doubled, occupied, self.lacking, self.log.silences)
+
     def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
         """Whether nobody subscribes to the webhook type of this step."""
         return bool(self.lacking) and lifecycle.webhook_type(step) in self.lacking

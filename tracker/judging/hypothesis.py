@@ -239,6 +239,10 @@ class Hypothesis:
         self.paid = paid
         self.price = paid
 
+    def copy(self) -> Hypothesis:
+        """The same, to be priced as of another moment."""
+        return Hypothesis(self.runs, self.settled, self.copies, self.recent, self.paid)
+
     def all_runs(self) -> list[Candidate]:
         """Every run, the first one first."""
         return [*unlinked(self.settled), *self.runs]

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import attrs
+
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.prices import HIGHEST, by_age
@@ -18,7 +20,7 @@ from tracker.judging.sequence import cost_alone, cost_beside, ending
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.webhook import canonical, same_data
 
-__all__ = ["hypotheses", "ordinary", "search", "separated"]
+__all__ = ["Memo", "hypotheses", "ordinary", "search", "separated"]
 
 WIDTH = 8
 """Hypotheses that are kept."""
@@ -28,13 +30,48 @@ MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
 
+@attrs.define(eq=False)
+class Memo:
+    """How far the search of one aggregate has come, so that it can go on there when more has come.
+
+    Attributes:
+        known: What the context said; where that is another thing now, all is searched again.
+        of: The rules and the delay profile by which it was searched.
+        count, last: How many deliveries were read, and the last of them.
+        kept: The hypotheses after those.
+    """
+
+    known: tuple[object, ...] = ()
+    of: tuple[object, object] = (None, None)
+    count: int = 0
+    last: Delivered | None = None
+    kept: list[Hypothesis] = attrs.field(factory=list)
+
+    def goes_on(self, deliveries: Sequence[Delivered], context: Context) -> bool:
+        """Whether these begin with those that were read, and are looked at by the same evidence."""
+        if not self.count or self.count > len(deliveries) or deliveries[self.count - 1] is not self.last:
+            return False
+        of = self.of[0] is context.rules and self.of[1] is context.log.profile
+        return of and self.known == context.evidence
+
+    def keep(self, deliveries: Sequence[Delivered], context: Context, kept: list[Hypothesis]) -> None:
+        """Notes how far it has come."""
+        self.known, self.of = context.evidence, (context.rules, context.log.profile)
+        self.count, self.last, self.kept = len(deliveries), deliveries[-1] if deliveries else None, kept
+
+
 def hypotheses(
-    lifecycle: Lifecycle, deliveries: Sequence[Delivered], context: Context, *, once: bool
+    lifecycle: Lifecycle,
+    deliveries: Sequence[Delivered],
+    context: Context,
+    *,
+    once: bool,
+    memo: Memo | None = None,
 ) -> list[Hypothesis]:
     """The hypotheses worth keeping, the cheapest first. ``once``: the aggregate can have one run only."""
     rest, copies = separated(lifecycle, deliveries, once=once)
     held = ordinary(lifecycle, rest, context, once=once)
-    found = [held] if held is not None else search(lifecycle, rest, context, once=once)
+    found = [held] if held is not None else search(lifecycle, rest, context, once=once, memo=memo)
     for one in found if copies else ():
         _put_back(one, copies, context)
     return found
@@ -142,11 +179,21 @@ def _assuming_nothing(
 
 
 def search(
-    lifecycle: Lifecycle, deliveries: Sequence[Delivered], context: Context, *, once: bool
+    lifecycle: Lifecycle,
+    deliveries: Sequence[Delivered],
+    context: Context,
+    *,
+    once: bool,
+    memo: Memo | None = None,
 ) -> list[Hypothesis]:
-    """The hypotheses that are not hopeless, the cheapest first as of ``context.as_of``."""
-    kept = [Hypothesis()]
-    for one in deliveries:
+    """The hypotheses that are not hopeless, the cheapest first as of ``context.as_of``.
+
+    With ``memo`` it goes on where it was, if it can; the result is the same.
+    """
+    kept, begin = [Hypothesis()], 0
+    if memo is not None and memo.goes_on(deliveries, context):
+        kept, begin = memo.kept, memo.count
+    for one in deliveries[begin:]:
         found: dict[tuple[object, ...], Hypothesis] = {}
         for held in kept:
             for more in _extensions(lifecycle, held, one, context, once=once):
@@ -155,10 +202,13 @@ def search(
                 if same is None or more.price < same.price:
                     found[more.shape] = more
         kept = _worth_keeping(found.values())
-    for held in kept:
+    if memo is not None:
+        memo.keep(deliveries, context, kept)
+    result = [held.copy() for held in kept]
+    for held in result:
         _price(lifecycle, held, context, context.as_of)
-    kept.sort(key=lambda held: held.price)
-    return kept
+    result.sort(key=lambda held: held.price)
+    return result
 
 
 def _worth_keeping(found: object) -> list[Hypothesis]:

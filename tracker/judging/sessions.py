@@ -12,8 +12,9 @@ from datetime import datetime
 
 import attrs
 
-from tracker.judging.assess import assess
+from tracker.judging.assess import Memos, assess
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView
+from tracker.judging.search import Memo
 from tracker.judging.session import Observed
 from tracker.judging.state import Session
 from tracker.rules import Rules
@@ -21,6 +22,8 @@ from tracker.webhook import Delivery
 
 __all__ = ["Sessions", "nothing_before"]
 
+LONG = 50
+"""Deliveries of an aggregate from which on it is not searched from its beginning each time."""
 Recall = Callable[[str, int | None], Observed | None]
 """Gives what came of a stream before a position (``None``: all that is known); ``None`` if nothing did."""
 
@@ -45,6 +48,7 @@ class Sessions:
     recall: Recall = nothing_before
     habits: Habits | None = None
     observed: dict[str, Observed] = attrs.field(factory=dict)
+    _memos: dict[str, Memos] = attrs.field(factory=dict)
 
     def observe(self, delivery: Delivery) -> Observed:
         """Takes in the next delivery of its stream."""
@@ -62,7 +66,17 @@ class Sessions:
         if observed is None:
             raise KeyError(stream)
         self.observed[stream] = observed
-        return assess(observed, as_of, self.rules, log, over=over)
+        return assess(observed, as_of, self.rules, log, over=over, memos=self._memos_of(observed))
+
+    def _memos_of(self, observed: Observed) -> Memos | None:
+        """How far the long aggregates of a session have been searched; ``None`` where it has none."""
+        if observed.deliveries < LONG:
+            return None
+        memos = self._memos.setdefault(observed.stream, {})
+        for key, aggregate in observed.aggregates.items():
+            if len(aggregate.deliveries) >= LONG and key not in memos:
+                memos[key] = Memo()
+        return memos
 
     def all_assessed(
         self, as_of: datetime | None, log: LogView = NOTHING_KNOWN, *, over: bool = False
@@ -74,3 +88,4 @@ class Sessions:
         """Forgets those used least recently, so that at most so many stay in memory."""
         for stream in list(self.observed)[: max(0, len(self.observed) - most)]:
             del self.observed[stream]
+            self._memos.pop(stream, None)
