@@ -124,7 +124,6 @@ def _findings(step: Step) -> str:
         ("missed", step.missed),
         ("orphan", step.orphan),
         ("restarted", step.restarted),
-        ("repeated", step.repeated),
         ("conflict", step.conflict),
         ("outcome", step.outcome),
         (f"overdue{_KEPT}({step.limit})", step.overdue),

@@ -184,7 +184,7 @@ def test_the_text_puts_every_code_of_a_step_beside_what_it_is_for(lifecycle):
     rows = findings(text(lifecycle))
     assert [step.name for step in lifecycle.steps] == list(rows)
     for step in lifecycle.steps:
-        roles = ("skipped", "missed", "orphan", "restarted", "repeated", "conflict", "outcome")
+        roles = ("skipped", "missed", "orphan", "restarted", "conflict", "outcome")
         expected = [f"{role} {code}" for role in roles if (code := getattr(step, role))]
         expected += [f"overdue ({step.limit}) {step.overdue}"] if step.overdue else []
         assert expected == [said for said in rows[step.name].split(", ") if not said.startswith("without ")]

@@ -5,6 +5,7 @@ import attrs
 import pytest
 
 from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
+from tracker.lifecycles import REGISTRY
 
 
 @attrs.frozen
@@ -187,3 +188,9 @@ def test_a_run_says_in_its_data_that_it_outlives_the_session():
 def test_a_step_reports_its_own_name_unless_it_says_otherwise():
     assert Step("joined").state == "joined"
     assert Step("joined", state="in").state == "in"
+
+
+def test_the_codes_of_a_lifecycle_are_all_that_its_declaration_names():
+    assert REGISTRY["resource"].codes() == {"S215", "C504"}
+    assert {"S201", "S207", "T301", "X402", "X403", "D104", "C508", "S210"} <= REGISTRY["recording"].codes()
+    assert "" not in {code for lifecycle in REGISTRY.values() for code in lifecycle.codes()}

@@ -32,7 +32,7 @@ PAYLOADS = [
 ]
 every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=list(REGISTRY))
 ASSUMED = ("skipped", "missed", "orphan", "restarted", "overdue")
-CODES = ("skipped", "missed", "orphan", "repeated", "conflict", "restarted", "outcome", "overdue")
+CODES = ("skipped", "missed", "orphan", "conflict", "restarted", "outcome", "overdue")
 
 
 def pytest_generate_tests(metafunc):

@@ -35,6 +35,19 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+CODE = "code"
+"""In the metadata of a field of a declaration: it holds a code of the catalogue, or nothing."""
+
+
+def _code(default: str = "") -> Any:
+    return attrs.field(default=default, metadata={CODE: True})
+
+
+def _codes_of(declared: Any) -> Iterable[str]:
+    fields = attrs.fields(type(declared))
+    return (getattr(declared, field.name) for field in fields if CODE in field.metadata)
+
+
 class DeclarationError(Exception):
     """A lifecycle that contradicts itself; raised while its module is imported."""
 
@@ -49,23 +62,21 @@ class Step:
     """The state it reports; by default the step's own name."""
     closes: bool = False
     """Whether a run is over after it."""
-    skipped: str = ""
+    skipped: str = _code()
     """The code when a later step came and this one had not; empty: not worth a finding."""
-    missed: str = ""
+    missed: str = _code()
     """The code when a run closes in good order without this step, which may be left out."""
-    orphan: str = ""
+    orphan: str = _code()
     """The code when it comes and there is no run it could belong to; empty: it begins one."""
-    repeated: str = "S208"
-    """The code when it comes again, equal, too late for a redelivery."""
-    conflict: str = "C504"
+    conflict: str = _code("C504")
     """The code when it comes again with other data."""
-    restarted: str = ""
+    restarted: str = _code()
     """The code when it begins a run where none may begin: one is open, or all is over."""
-    outcome: str = ""
+    outcome: str = _code()
     """The code that tells of an outcome which is legal and still bad news."""
     limit: str = ""
     """The rule (a field of ``Rules``) that limits the stay in its state; empty: no limit."""
-    overdue: str = ""
+    overdue: str = _code()
     """The code when that limit has passed."""
     awaits: str = ""
     """The step that should have come by then, where not each that may come next would do."""
@@ -108,35 +119,40 @@ class Lifecycle:
     """Payload fields that hold what a run leaves behind: files, urls."""
     reusable: bool = False
     """Whether two runs may well bring the same artefact, as a room that has one url."""
-    contradicted: str = ""
+    contradicted: str = _code()
     """The code when two steps of one run bring different values for one artefact."""
-    shared: str = ""
+    shared: str = _code()
     """The code when two runs bring the same artefact."""
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
-    retimed: str = ""
+    retimed: str = _code()
     """The code when two steps of one run bring different clock times for one of them."""
     subject: str = ""
     """The key field that names the person whom a run is of; who has visits by the same field."""
-    subject_absent: str = ""
+    subject_absent: str = _code()
     """The code when a run begins while that person is not inside."""
-    deserted: str = ""
+    deserted: str = _code()
     """The code when it ends and nobody was ever inside, where this is the frame."""
     deprecated: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field that is no longer to be used -> the field that took its place."""
     outlives: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field -> value: a run with that value may go on after the session."""
-    after_end: str = ""
+    after_end: str = _code()
     """The code when a run begins after the session has ended; empty: it may."""
-    settled_after_end: str = ""
+    settled_after_end: str = _code()
     """The code when a run closes after the session has ended; empty: not worth a finding."""
-    open_at_end: str = ""
+    open_at_end: str = _code()
     """The code when a run is still open some time after the session has ended; empty: it may."""
 
     def __attrs_post_init__(self) -> None:
         problems = list(_problems(self)) or list(self._gaps())
         if problems:
             raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
+
+    def codes(self) -> set[str]:
+        """Every code of the catalogue that the declaration names."""
+        declared = (self, *self.steps)
+        return {code for one in declared for code in _codes_of(one) if code}
 
     @cached_property
     def by_name(self) -> dict[str, Step]:

@@ -216,7 +216,7 @@ def _lifecycle(one: declaration.Lifecycle) -> Values:
 
 
 def _step(of: declaration.Lifecycle, step: declaration.Step) -> Values:
-    roles = ("skipped", "missed", "orphan", "repeated", "conflict", "restarted", "outcome", "overdue")
+    roles = ("skipped", "missed", "orphan", "conflict", "restarted", "outcome", "overdue")
     codes = {role: getattr(step, role) for role in roles if getattr(step, role)}
     shared = {name: getattr(step, name) for name in ("state", "closes", "brings")}
     return {

@@ -30,7 +30,7 @@ class Registry(Mapping[str, Lifecycle]):
                     owner = self.routes[webhook_type][0].name
                     raise DeclarationError(f"{webhook_type} belongs to {owner!r} and to {lifecycle.name!r}")
                 self.routes[webhook_type] = lifecycle, step
-            for code in sorted(_codes(lifecycle) - CATALOGUE.keys()):
+            for code in sorted(lifecycle.codes() - CATALOGUE.keys()):
                 raise DeclarationError(f"lifecycle {lifecycle.name!r}: no code {code!r} in the catalogue")
             for step in lifecycle.steps:
                 if step.limit and step.limit not in WINDOWS:
@@ -52,17 +52,6 @@ class Registry(Mapping[str, Lifecycle]):
     def adding(self, lifecycle: Lifecycle) -> Registry:
         """A registry with one lifecycle more."""
         return Registry([*self.values(), lifecycle])
-
-
-def _codes(lifecycle: Lifecycle) -> set[str]:
-    """Every code of the catalogue that a declaration names."""
-    found = {lifecycle.after_end, lifecycle.settled_after_end, lifecycle.open_at_end}
-    found |= {lifecycle.contradicted, lifecycle.shared, lifecycle.retimed}
-    found |= {lifecycle.subject_absent, lifecycle.deserted}
-    for step in lifecycle.steps:
-        found |= {step.skipped, step.missed, step.orphan, step.repeated, step.conflict}
-        found |= {step.restarted, step.outcome, step.overdue}
-    return found - {""}
 
 
 def _declared() -> Iterator[Lifecycle]:

@@ -22,7 +22,7 @@ LIFECYCLE = Lifecycle(
     stream="resource",
     label="type",
     steps=(
-        Step("acquired", restarted="S215", repeated="S215", conflict="S215"),
+        Step("acquired", restarted="S215", conflict="S215"),
         Step("released", closes=True),
     ),
     table={

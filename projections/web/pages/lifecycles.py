@@ -20,7 +20,6 @@ ROLES = {
     "skipped": "was skipped",
     "missed": "never came",
     "orphan": "nothing was under way",
-    "repeated": "came again, late",
     "conflict": "came with other data",
     "restarted": "began anew",
     "outcome": "failed",
