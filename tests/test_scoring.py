@@ -186,7 +186,7 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def ordinary():
     """What the benchmark prints of a log without a habit."""
-    return run("--meetings", "600", "--habits", "none", "--states", "25")
+    return run("--meetings", "1200", "--habits", "none", "--states", "25")
 
 
 @pytest.mark.slow
