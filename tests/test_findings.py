@@ -1,9 +1,7 @@
 import re
 from string import Formatter
 
-import attrs
 import pytest
-from story import told
 
 from tracker.findings import CATALOGUE, SEVERITIES
 
@@ -37,11 +35,3 @@ def test_no_slug_is_given_twice():
 def test_the_catalogue_is_in_the_order_of_its_letters_and_numbers():
     order = sorted(CATALOGUE, key=lambda code: ("DSTXCL".index(code[0]), code))
     assert list(CATALOGUE) == order
-
-
-def test_a_copy_of_a_finding_is_equal_and_its_own():
-    (finding,) = told("0 participant-joined p1").findings
-    copy = finding.copy()
-    assert attrs.asdict(copy) == attrs.asdict(finding)
-    copy.verdict = "accepted"
-    assert finding.verdict == "provisional"

@@ -12,8 +12,6 @@ from typing import Literal, get_args
 
 import attrs
 
-from tracker.values import copier
-
 Severity = Literal["info", "warning", "error"]
 Verdict = Literal["provisional", "settled", "undecided", "accepted"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -74,12 +72,6 @@ class Finding:
     since: datetime | None = None
     type: str | None = None
     accepted: str | None = None
-
-    def copy(self) -> Finding:
-        return _copied(self)
-
-
-_copied = copier(Finding)
 
 
 CATALOGUE: dict[str, Code] = {

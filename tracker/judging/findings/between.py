@@ -16,7 +16,6 @@ from tracker.lifecycle import ABSENT
 __all__ = ["of_session", "presence"]
 
 STARTED, ENDED = "session-started", "session-ended"
-Presence = Sequence[tuple[int, int | None]]
 
 
 def of_session(assessment: Assessment) -> Iterator[Finding]:

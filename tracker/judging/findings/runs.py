@@ -64,7 +64,7 @@ def _of_assumption(
         until = one.where.at + context.windows.lateness
     if code == "S203" and (context.needs_no_stop(one.where.at) or context.presumed):
         severity = "info"
-    if code == "C504" and lifecycle.frame and one.since is not None and one.where.at - since_at(one) <= _MINUTE:
+    if code == "C504" and lifecycle.frame and one.since is not None and one.where.at - one.since.at <= _MINUTE:
         severity = "info"
     before = one.state if one.state is not None else run.candidate.state.state
     return assessment.make(
@@ -82,11 +82,6 @@ def _of_assumption(
         alternatives=alternatives,
         severity=severity,  # type: ignore[arg-type]
     )
-
-
-def since_at(one: Assumption) -> int:
-    """When what an assumption goes back to was received."""
-    return one.since.at if one.since is not None else one.where.at
 
 
 def _of_ending(
