@@ -873,7 +873,7 @@ def status(
     with settings.store() as store, settings.views(store) as views:
         known_until = _known_until(views, store, as_of, at)
         try:
-            log = views.log_view()
+            log = views.log
             found = store.status(session, as_of=known_until, at=at, rules=settings.rules, log=log)
         except NotFoundError as error:
             error.hint = _near(views, session) or error.hint
@@ -964,7 +964,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         heard = store.unrouted() if session == "unrouted" else store.history(session)
-        as_of, log = views.checkpoint.as_of, views.log_view()
+        as_of, log = views.checkpoint.as_of, views.log
         moments, settled = values.timeline(heard, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
             hint = _near(views, session) or "tracker sessions lists what is there"
@@ -1297,7 +1297,7 @@ def _explain_session(
             if not heard:
                 raise _no_such_subject(views, store, session)
             moment = as_of if at is None else heard[-1].received_at
-            log = views.log_view().known_by(at, as_of)
+            log = views.log.known_by(at, as_of)
             completed = partial(views.completed, moment=moment)
             found = explained(heard, settings.rules, known_until, log, completed)
     except StoreMissingError as error:

@@ -301,11 +301,10 @@ class Views:
         """The sessions; one that is not in memory is taken from its stream."""
 
         def recall(stream: str, before: int | None) -> Observed | None:
-            observed, counted = (
-                None,
-                Habits(),
-            )  # the log has learned of it before; what that was the session remembers
-            for one in tracker.history(stream, at=self.checkpoint.position if before is None else before - 1):
+            at = self.checkpoint.position if before is None else before - 1
+            observed: Observed | None = None
+            counted = Habits()  # the log has learned of it before; what that was the session remembers
+            for one in tracker.history(stream, at=at):
                 observed = observed or Observed(stream, one.session_id)
                 observed.observe(one, counted)
             return observed
@@ -403,10 +402,6 @@ class Views:
             f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
         )
         self._executemany(table.insert, rows)
-
-    def log_view(self) -> LogView:
-        """What the log said at the last milestone."""
-        return self.log
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""

@@ -108,7 +108,7 @@ def test_times_sort_as_text_as_they_do_as_times(one, other):
 
 
 def test_every_table_says_what_assessing_each_stream_says(views):
-    as_of, log = views.checkpoint.as_of, views.log_view()
+    as_of, log = views.checkpoint.as_of, views.log
     streams = {}
     for delivery in deliveries(LOG):
         streams.setdefault(delivery.stream, []).append(delivery)

@@ -80,7 +80,8 @@ PRICES: dict[str, Price] = {
 def shares(prices: Sequence[float]) -> list[float]:
     """How probable hypotheses of these prices are beside each other; the first is the cheapest."""
     weights = [exp(prices[0] - price) for price in prices]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def by_delay(price: float, delay: float, window: float) -> float:

@@ -245,7 +245,7 @@ class Aggregate:
                 yield one.position, self._judgement(reading, run.number, (before, before))
         for copy in self.held.all_copies():
             before = _state_at(runs[copy.run], states[copy.run], copy.delivered)
-            reading = "redelivered" if copy.certain or copy.age < _LONG else "repeated"
+            reading = "redelivered" if copy.certain or copy.age < OLD else "repeated"
             yield copy.delivered.position, self._judgement(reading, copy.run, (before, before))
 
     def _judgement(self, reading: Reading, run: int, states: tuple[str, str]) -> Judgement:
@@ -267,7 +267,8 @@ class Aggregate:
         return "advanced" if name in lifecycle.table[highest.step.state] else "skipped-ahead"
 
 
-_LONG = 6 * 3600 * 1_000_000
+OLD = 6 * 3600 * 1_000_000
+"""Microseconds after which a copy without evidence is no mere redelivery."""
 
 
 def _states(lifecycle: Lifecycle, run: Candidate) -> dict[int, tuple[str, str]]:

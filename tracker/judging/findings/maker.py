@@ -13,7 +13,7 @@ from tracker.judging.session import Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
 
-__all__ = ["Assessment"]
+__all__ = ["SURE", "Assessment"]
 
 
 @attrs.define(eq=False)
@@ -131,7 +131,7 @@ class Assessment:
         if self.observed.first_at is None:
             return ("undecided" if until is not None else "settled"), None
         last = self.observed.last_at
-        if until is None and confidence < _SURE and last is not None:
+        if until is None and confidence < SURE and last is not None:
             until = last + self.context.windows.redelivery
         if until is None or self.passed(until):
             return "settled", None
@@ -156,7 +156,8 @@ class Assessment:
             yield from ((aggregate, run) for run in aggregate.runs)
 
 
-_SURE = 0.9
+SURE = 0.9
+"""What is less probable may still change while evidence can come, and a copy is not said as a fact."""
 _REACH = 2 * 3600 * 1_000_000
 """Before the first that is heard of a session whose start is not known, it may have begun."""
 _MOST_EVIDENCE = 20

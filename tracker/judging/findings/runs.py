@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import exp
 
 import msgspec
 
 from tracker.findings import CATALOGUE, Finding
+from tracker.judging import prices
 from tracker.judging.context import Context
-from tracker.judging.findings.maker import Assessment
+from tracker.judging.findings.maker import SURE, Assessment
 from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
 from tracker.judging.sequence import Assumption, alone, beside, ending, is_orphan
-from tracker.judging.state import Aggregate, Run
+from tracker.judging.state import OLD, Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["of_aggregate"]
 
-OLD = 6 * 3600 * 1_000_000
-"""A copy without evidence that is older is found by S208."""
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -204,7 +202,7 @@ def _of_copies(
     old = False
     for copy in copies:
         confidence = 1.0 if copy.certain else shares.of_copy(copy.delivered.position)
-        code = "D101" if confidence >= _SURE else "D105"
+        code = "D101" if confidence >= SURE else "D105"
         if not copy.certain and copy.age > OLD and not aggregate.lifecycle.frame:
             if old:
                 continue
@@ -222,7 +220,6 @@ def _of_copies(
         )
 
 
-_SURE = 0.9
 _MINUTE = 60_000_000
 
 
@@ -232,9 +229,7 @@ class _Shares:
     def __init__(self, aggregate: Aggregate, context: Context) -> None:
         self._lifecycle, self._context = aggregate.lifecycle, context
         self._all = (aggregate.held, *aggregate.alternatives)
-        weights = [exp(self._all[0].price - one.price) for one in self._all]
-        total = sum(weights)
-        self._weights = [weight / total for weight in weights]
+        self._weights = prices.shares([one.price for one in self._all])
         self._found: list[set[tuple[str, int]]] | None = None
         self._instead: list[str] = []
         self._copies: list[set[int]] | None = None
