@@ -15,12 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from projections.follow import Views
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery, parse
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.logs import Log
 from tracker.store import Tracker
-from tracker.webhook import Delivery, parse
 
 LOG = Path(__file__).with_name("clean_meeting.jsonl")
 FOLLOWED = "recording-started"
@@ -45,13 +45,13 @@ def main() -> None:
         line = lines[place]
         show("bytes", line.decode())
 
-        hop(2, "tracker.envelope.decode", "the body, untouched, and when it was received")
+        hop(2, "tracker.delivery.envelope.decode", "the body, untouched, and when it came")
         received = envelope.decode(line, source=f"{LOG.name}:{place + 1}")
         show("received_at", received.received_at and envelope.isoformat(received.received_at))
         show("source", received.source)
         show("body", received.body.decode())
 
-        hop(3, "tracker.webhook.parse", "what the body says, and where it belongs")
+        hop(3, "tracker.delivery.webhook.parse", "what the body says, and where it belongs")
         delivery = parse(received)
         assert delivery.lifecycle is not None
         assert delivery.step is not None

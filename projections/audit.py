@@ -17,6 +17,7 @@ import attrs
 from projections.found import Findings, disk_errors
 from projections.share import Share
 from tracker.bulk import bulk
+from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.judging.findings.of_log import of_log
@@ -24,7 +25,6 @@ from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied,
 from tracker.judging.state import Session, SessionState
 from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
-from tracker.webhook import UNROUTED, Delivery
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be put aside."""

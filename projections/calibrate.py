@@ -19,13 +19,13 @@ from typing import Any
 import attrs
 
 from projections.histogram import EDGES, Histogram
+from tracker.delivery.webhook import UNROUTED, Delivery, canonical
 from tracker.judging import words
 from tracker.judging.log import ENOUGH as ENOUGH_BODIES
 from tracker.judging.log import ENOUGH_STEPS, SECOND, Habits, LogView, Traffic, bin_end, view_of
 from tracker.judging.sessions import Sessions
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
-from tracker.webhook import UNROUTED, Delivery, canonical
 
 MEMORY = 20_000
 """Sessions whose deliveries are compared; the one heard of last is forgotten last."""

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
-    from tracker.envelope import Received
+    from tracker.delivery.envelope import Received
+    from tracker.delivery.signature import Keyring
+    from tracker.delivery.webhook import Delivery
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known, Rehearsal
     from tracker.logs import Oddities
     from tracker.ranges import Hole
     from tracker.rules import Config, Rules
-    from tracker.signature import Keyring
     from tracker.simulate import Line
     from tracker.store import Tracker
-    from tracker.webhook import Delivery
 
 THE_END = (8999, 1, 1)
 """When everything has passed: year, month, day."""
@@ -135,7 +135,7 @@ class Time(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from tracker.envelope import parse_time
+        from tracker.delivery.envelope import parse_time
 
         time = parse_time(str(value))
         if time is None:
@@ -151,7 +151,7 @@ class AsOf(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         from datetime import UTC, timedelta
 
-        from tracker.envelope import parse_time
+        from tracker.delivery.envelope import parse_time
         from tracker.rules import seconds_of
 
         text = str(value)
@@ -272,7 +272,7 @@ class Settings:
         paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
         if not paths:
             return None
-        from tracker.signature import Keyring
+        from tracker.delivery.signature import Keyring
 
         return Keyring(paths)
 
@@ -1666,7 +1666,7 @@ def _logs_of(out: str | None, receivers: int) -> list[str]:
 @contextmanager
 def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
     """The lines, each written on its way, and each session's truth with its last one."""
-    from tracker.envelope import encode
+    from tracker.delivery.envelope import encode
     from tracker.simulate import as_json
 
     with ExitStack() as files:

@@ -15,7 +15,8 @@ import attrs
 import msgspec
 
 from projections.status import Values, finding
-from tracker.envelope import Received, isoformat
+from tracker.delivery.envelope import Received, isoformat
+from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import CATALOGUE, SEVERITIES, Finding
 from tracker.judging.assess import assess_all, assessment_of
 from tracker.judging.context import Context
@@ -28,7 +29,6 @@ from tracker.judging.state import Aggregate, Session
 from tracker.judging.words import clock, duration, listed
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.rules import Rules
-from tracker.webhook import Delivery, parse
 
 __all__ = ["Account", "Assumed", "Difference", "Explained", "Explanation", "explain", "price_table", "values"]
 

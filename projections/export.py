@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Iterator
 
 from projections.cells import cell
-from tracker import envelope
-from tracker.webhook import Delivery
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery
 
 CSV_COLUMNS = (
     "position",

@@ -52,7 +52,8 @@ from projections.read_models import (
 )
 from tracker.accept import accept_all
 from tracker.bulk import bulk
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.findings import CATALOGUE
 from tracker.judging.assess import assess
@@ -68,7 +69,6 @@ from tracker.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.rules import Rules
 from tracker.sqlite import sqlite_errors
 from tracker.store import PAGE, Tracker
-from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -92,7 +92,8 @@ CACHE = 64 << 10
 MEMORY = 10_000
 """Sessions kept folded between pages."""
 SOURCES = {
-    "tracker": ("lifecycle", "findings", "accept", "rules", "envelope", "webhook"),
+    "tracker": ("lifecycle", "findings", "accept", "rules"),
+    "tracker.delivery": ("envelope", "webhook"),
     "tracker.judging": (
         *("prices", "hypothesis", "context", "sequence", "search", "session", "state"),
         *("assess", "log", "overlaps", "words"),

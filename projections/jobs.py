@@ -24,10 +24,10 @@ import msgspec
 
 from projections.share import Packed, Share, packed, unpacked
 from tracker.bulk import bulk
+from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import TrackerError
 from tracker.judging.log import Habits, LogView
 from tracker.rules import Rules
-from tracker.webhook import Delivery, parse
 
 BATCH = 250
 """Deliveries that are handed on at once."""

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from projections import status
 from projections.reports.data import document
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery
 from tracker.errors import UsageError
 from tracker.findings import Finding
-from tracker.webhook import Delivery
 
 BATCH = 10_000
 """Deliveries in one batch."""

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tracker.envelope import SIGNATURE_HEADER, Received
+from tracker.delivery.envelope import SIGNATURE_HEADER, Received
 from tracker.errors import UsageError
 
 TIMEOUT = 30

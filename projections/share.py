@@ -18,7 +18,8 @@ import attrs
 import msgspec
 
 from projections.found import Findings, scratch
-from tracker.envelope import UNVERIFIED, Received
+from tracker.delivery.envelope import UNVERIFIED, Received
+from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
@@ -28,7 +29,6 @@ from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.webhook import UNROUTED, Delivery
 
 Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
 """A delivery as it is handed to another process: position, body, receive time, its text, refuted, size."""

@@ -37,7 +37,8 @@ from pyspark.storagelevel import StorageLevel
 from projections import status
 from projections.audit import Audit, Logs, gathered
 from projections.reports.data import document
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import UNROUTED, Delivery, parse
 from tracker.errors import LogError, TrackerError, UsageError
 from tracker.findings import Finding
 from tracker.judging.assess import assess
@@ -47,7 +48,6 @@ from tracker.judging.session import Observed
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Line, Log, Oddities, Oddity
 from tracker.rules import Rules
-from tracker.webhook import UNROUTED, Delivery, parse
 
 Batches = Iterator[pa.RecordBatch]
 LOCAL = "local[*]"

@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from tracker.envelope import isoformat
+from tracker.delivery.envelope import isoformat
+from tracker.delivery.webhook import Delivery, converter
 from tracker.findings import Finding
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
-from tracker.webhook import Delivery, converter
 
 Values = dict[str, Any]
 SURE = 0.95

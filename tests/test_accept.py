@@ -14,7 +14,7 @@ from projections.audit import audit
 from projections.cli import main
 from projections.follow import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES
 from tracker.rules import Rules, load_config

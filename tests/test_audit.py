@@ -12,10 +12,10 @@ from projections import audit as auditing
 from projections import share
 from projections.audit import Logs, audit
 from projections.cli import main
-from tracker.envelope import Received, encode
+from tracker.delivery.envelope import Received, encode
+from tracker.delivery.webhook import parse
 from tracker.logs import MAX_LINE, Log
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")
 

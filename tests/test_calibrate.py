@@ -12,7 +12,7 @@ import projections.calibrate
 from projections.calibrate import AFTER_END, COPIES, ENOUGH, EQUAL, JOINED_AGAIN, LATE, OVERTAKEN, Calibration
 from projections.cli import main
 from projections.reports import calibration
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.rules import load_config
 from tracker.simulate import simulate
 

@@ -14,8 +14,8 @@ from projections.audit import audit
 from projections.cells import cell
 from projections.reports import data, github
 from projections.reports.places import nowhere
-from tracker.envelope import Received
-from tracker.webhook import parse
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"]  # noqa: RUF001 - a wide one
 HARMLESS = ["a=1", "1-1", "it's", "", "a\nb\tc", "Ünïcode – ✓", "{}"]

@@ -15,10 +15,10 @@ from projections.export import jsonl
 from projections.follow import VIEWS_DB, Views
 from projections.verify import verify
 from tracker.clock import PIN, Clock, WrongTimes
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.receiver import SOURCE
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 YEAR = timedelta(days=400)

@@ -14,9 +14,9 @@ from test_postgres import command
 from tracker import copying
 from tracker.clock import WrongTimes
 from tracker.copying import Copied, copy
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.store import Tracker
-from tracker.webhook import parse
 
 COPY = """
 import sys

@@ -16,7 +16,7 @@ from projections.diff import Summary, of_findings, of_store
 from projections.follow import Views
 from projections.reports import changes as report
 from tracker.accept import Acceptance, accepted
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.rules import Rules
 from tracker.store import Tracker
 

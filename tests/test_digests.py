@@ -9,11 +9,11 @@ from meetings import line
 from stores import change, opened
 
 from projections.verify import verify
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.digests import BLOCK, Block, blocks
-from tracker.envelope import decode
 from tracker.ranges import Hole
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 
 def deliveries(count, session="s"):

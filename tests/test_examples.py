@@ -19,13 +19,13 @@ import tracker
 from projections.web import tokens
 from projections.web.connections import MOST_CONNECTIONS, OWN_FILES
 from projections.web.server import STOP_TIMEOUT
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import CATALOGUE
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.webhook import Delivery, parse
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -77,7 +77,7 @@ TENTH = (
 PROGRAMS = {
     "follow_one_webhook.py": (
         "A recording-started, line 7 of clean_meeting.jsonl",
-        *("tracker.envelope.decode", "tracker.webhook.parse", "tracker.store.Tracker.append"),
+        *("tracker.delivery.envelope.decode", "tracker.delivery.webhook.parse", "tracker.store.Tracker.append"),
         *("tracker.judging: observe, then assess", "projections.follow.Views", "tracker.store.Tracker.status"),
         "source         clean_meeting.jsonl:7",
         "lifecycle      recording, step started",
@@ -248,7 +248,7 @@ from pathlib import Path
 from projections.follow import Views
 from tracker.lifecycles import REGISTRY
 from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.delivery.webhook import parse
 
 bodies = [json.dumps({"webhookType": f"composite-recording-{step}", "data": {
     "meetingId": "M", "sessionId": "S", "id": "c1", "filePath": "/c1.mp4"}}).encode()

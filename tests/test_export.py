@@ -19,9 +19,9 @@ from story import deliveries
 
 from projections import export
 from tracker import logs
-from tracker.envelope import Received, decode
+from tracker.delivery.envelope import Received, decode
+from tracker.delivery.webhook import parse
 from tracker.logs import KEPT, MAX_LINE
-from tracker.webhook import parse
 
 
 def test_a_line_of_jsonl_is_read_back_as_what_was_received():

@@ -24,11 +24,11 @@ from projections.follow import VIEWS_DB, Views, rebuild
 from projections.loss import LossError
 from projections.read_models import spans, text
 from projections.verify import verify
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.store import Tracker
-from tracker.webhook import parse
 
 SHORT = Rules(
     grace=timedelta(seconds=30),

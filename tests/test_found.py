@@ -16,11 +16,11 @@ from projections.audit import audit
 from projections.found import Findings
 from projections.reports import data, github, junit, text
 from projections.reports.places import nowhere
+from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError
 from tracker.findings import Finding
 from tracker.rules import Rules
 from tracker.simulate import START, simulate
-from tracker.webhook import parse
 
 RULES = Rules()
 STORY = ("0 session-started", "5 hls-stopped", "9 hls-stopped sessionId=t", "2h recording-paused")

@@ -15,10 +15,10 @@ from traffic import environment
 
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.live import Live
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import RulesError
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zstandard
 
-from tracker.envelope import Received, encode
+from tracker.delivery.envelope import Received, encode
 from tracker.errors import LogError
 from tracker.logs import KEPT, MAX_LINE, Line, Log
 

@@ -18,10 +18,10 @@ from projections.follow import VIEWS_DB, Views, rebuild
 from projections.loss import LossError
 from projections.verify import verify
 from tracker.copying import copy
-from tracker.envelope import decode
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.rules import Rules
 from tracker.store import Tracker
-from tracker.webhook import parse
 
 KEPT, SEEN = 40, 50
 GONE = f"the store ends at {KEPT}, the read models had seen {SEEN}: 10 deliveries are gone"

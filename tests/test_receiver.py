@@ -15,9 +15,9 @@ from waiting import until
 import tracker.recorder
 from tracker import receiver
 from tracker.clock import Clock
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
 from tracker.receiver import Histogram, Refused, Stats, Writer
-from tracker.webhook import parse
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

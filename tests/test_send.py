@@ -10,7 +10,7 @@ from waiting import BOUND
 
 from projections import send
 from projections.send import Sent
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
 from tracker.errors import UsageError
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"

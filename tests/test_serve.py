@@ -30,12 +30,12 @@ from waiting import BOUND, until
 
 from projections.follow import rebuild
 from projections.web.server import MOST_HEADER, listen
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
 from tracker.ingest import ingest
 from tracker.logs import Log
 from tracker.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
 from tracker.store import Tracker
-from tracker.webhook import parse
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 SHORT = "[rules]\nsession_idle = '1 s'\n"

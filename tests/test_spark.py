@@ -19,7 +19,7 @@ from traffic import environment
 from projections import audit as auditing
 from projections import status
 from projections.audit import Logs
-from tracker import envelope
+from tracker.delivery import envelope
 from tracker.errors import UsageError
 from tracker.logs import Log
 from tracker.rules import Rules

@@ -21,21 +21,21 @@ import tracker.store
 from projections.follow import Views, rebuild
 from projections.verify import Verification, verify
 from tracker import recorder
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.judging.assess import assess_all
 from tracker.recorder import ConcurrentReadError, Seen
 from tracker.rules import Rules
 from tracker.sqlite import fault_of, sqlite_error
 from tracker.store import EnvelopeMapper, Tracker, WebhookReceived
-from tracker.webhook import parse
 
 STORED = Path(__file__).parent / "stored"
 
 CREATE = """
 import sys
 from pathlib import Path
-from tracker.webhook import parse
+from tracker.delivery.webhook import parse
 from stores import opened
 #go
 store = opened(sys.argv[1], create=True)

@@ -13,10 +13,10 @@ from meetings import lines as log_lines
 from projections import verify as verifying
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.verify import verify
-from tracker.envelope import decode
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 
 @pytest.fixture

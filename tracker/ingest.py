@@ -25,12 +25,12 @@ import attrs
 from eventsourcing.persistence import Tracking
 
 from tracker.bulk import bulk
+from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
 from tracker.lifecycles import REGISTRY
 from tracker.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.recorder import ConcurrentReadError, Seen
 from tracker.store import PAGE, Tracker
-from tracker.webhook import Delivery
 from tracker.withdrawals import Withdrawals
 
 _SOURCE = "log:"

@@ -13,15 +13,15 @@ import attrs
 from eventsourcing.persistence import Notification
 
 from tracker import withdrawals
+from tracker.delivery.envelope import Received, replaced
+from tracker.delivery.webhook import parse
 from tracker.digests import PREFIX as DIGEST
 from tracker.digests import Block, blocks, chained
-from tracker.envelope import Received, replaced
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.losses import PREFIX as LOSS
 from tracker.losses import Accepted, accepted, behind
 from tracker.ranges import Hole, places, readable
 from tracker.recorder import Recorder
-from tracker.webhook import parse
 
 PAGE = 1000
 Problems = Iterator[tuple[str, str]]

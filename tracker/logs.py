@@ -23,13 +23,13 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import attrs
 import msgspec
 
-from tracker import envelope
-from tracker.envelope import UNREADABLE, Received
+from tracker.delivery import envelope
+from tracker.delivery.envelope import UNREADABLE, Received
+from tracker.delivery.webhook import MALFORMED, Delivery, parse
 from tracker.errors import LogError
-from tracker.webhook import MALFORMED, Delivery, parse
 
 if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
-    from tracker.signature import Keyring
+    from tracker.delivery.signature import Keyring
 
 STDIN = "-"
 MAX_LINE = 1 << 20

@@ -28,10 +28,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tracker.clock import Clock
-from tracker.envelope import SIGNATURE_HEADER, Received
+from tracker.delivery.envelope import SIGNATURE_HEADER, Received
+from tracker.delivery.signature import Keyring
+from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import StoreError
-from tracker.signature import Keyring
-from tracker.webhook import Delivery, parse
 
 SOURCE = "webhooks"
 """The source of what was received here."""

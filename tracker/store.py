@@ -4,7 +4,7 @@ One stream per session (``originator_id`` is the session's id), so one read give
 order and its state at any moment is folded from that. The library's ``Application`` carries it,
 on a file (``tracker.sqlite``) or on a server (``tracker.postgres``).
 
-A stored event's topic is the webhook type; its state is ``tracker.envelope``'s line. The version is
+A stored event's topic is the webhook type; its state is ``tracker.delivery.envelope``'s line. The version is
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 
@@ -28,11 +28,13 @@ import msgspec
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
-from tracker import envelope, withdrawals
+from tracker import withdrawals
 from tracker.clock import PIN, WrongTimes, wrong_times
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
 from tracker.digests import PREFIX as DIGEST
 from tracker.digests import blocks
-from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.integrity import Integrity, following, last_position, uncovered
 from tracker.judging.assess import assess_all
@@ -47,7 +49,6 @@ from tracker.recorder import Database, Newest, Recorder, Rows, Seen
 from tracker.rules import Rules
 from tracker.sqlite import SQLite
 from tracker.values import frozen
-from tracker.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
 from tracker.withdrawals import Withdrawals
 
 PAGE = 1000

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 import attrs
 import msgspec
 
-from tracker import envelope
-from tracker.envelope import UNREADABLE
+from tracker.delivery import envelope
+from tracker.delivery.envelope import UNREADABLE
 from tracker.errors import StoreDamagedError
 
 STREAM = "log:withdrawn"

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import attrs
 
-from tracker import envelope
-from tracker.envelope import Received
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received
 from tracker.errors import NotFoundError, UsageError
 from tracker.store import PAGE, Tracker
 from tracker.withdrawals import STREAM, TOPIC, Span, body, merged

@@ -19,12 +19,12 @@ from projections.read_models import text
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
-from tracker.envelope import isoformat, parse_time
+from tracker.delivery.envelope import isoformat, parse_time
+from tracker.delivery.webhook import UNROUTED
 from tracker.errors import NotFoundError
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import UNROUTED
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:

@@ -34,7 +34,8 @@ import attrs
 
 from projections.audit import Logs, audit
 from projections.follow import rebuild
-from tracker.envelope import decode, encode
+from tracker.delivery.envelope import decode, encode
+from tracker.delivery.webhook import Delivery, parse
 from tracker.ingest import ingest
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
@@ -42,7 +43,6 @@ from tracker.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.store import PAGE, Tracker
-from tracker.webhook import Delivery, parse
 
 RULES = Rules()
 TRACKER = "from projections.cli import main; main()"

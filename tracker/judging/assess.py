@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import Delivery, read_payload
 from tracker.findings import Finding
 from tracker.judging.context import Context
 from tracker.judging.findings import between, content, runs
@@ -24,7 +25,6 @@ from tracker.judging.sequence import ending
 from tracker.judging.session import DOUBLED, AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.rules import Rules
-from tracker.webhook import Delivery, read_payload
 
 __all__ = ["assess", "assess_all", "assessment_of"]
 

@@ -27,12 +27,12 @@ from zlib import crc32
 
 import attrs
 
+from tracker.delivery.webhook import Delivery
 from tracker.judging.hypothesis import micros
 from tracker.judging.prices import HIGHEST
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.webhook import Delivery
 
 __all__ = [
     "NOTHING_KNOWN",

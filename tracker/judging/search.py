@@ -13,12 +13,12 @@ from itertools import pairwise
 
 import attrs
 
+from tracker.delivery.webhook import canonical, same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.prices import HIGHEST, by_age
 from tracker.judging.sequence import cost_alone, cost_beside, ending
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.webhook import canonical, same_data
 
 __all__ = ["Memo", "hypotheses", "ordinary", "search", "separated"]
 

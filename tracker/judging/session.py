@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 import attrs
 
-from tracker.envelope import UNVERIFIED
+from tracker.delivery.envelope import UNVERIFIED
+from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, bit_of
 from tracker.lifecycle import Lifecycle, Step
-from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 
 __all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
 

@@ -16,13 +16,13 @@ from projections.web.pages.html import span, url
 from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.envelope import isoformat
+from tracker.delivery.envelope import isoformat
+from tracker.delivery.webhook import Delivery, converter
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import LOST, Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
 MOST_FINDINGS = 20

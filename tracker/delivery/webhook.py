@@ -21,7 +21,7 @@ import msgspec
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.msgspec import make_converter
 
-from tracker.envelope import UNREADABLE, Received, decode_json
+from tracker.delivery.envelope import UNREADABLE, Received, decode_json
 from tracker.lifecycle import Lifecycle, Step, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 
