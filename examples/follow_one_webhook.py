@@ -20,7 +20,7 @@ from tracker.delivery.webhook import Delivery, parse
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.logs import Log
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 LOG = Path(__file__).with_name("clean_meeting.jsonl")
 FOLLOWED = "recording-started"
@@ -59,7 +59,7 @@ def main() -> None:
         show("lifecycle", f"{delivery.lifecycle.name}, step {delivery.step.name}")
         show("payload", delivery.payload)
 
-        hop(4, "tracker.store.Tracker.append", "one event more in events.db, for good")
+        hop(4, "tracker.store.application.Tracker.append", "one event more in events.db")
         (position,) = tracker.append([delivery])
         (stored,) = tracker.recorder.select_notifications(position, 1)
         show("position", position)
@@ -86,7 +86,7 @@ def main() -> None:
                 show(table, ", ".join(f"{column}={value}" for column, value in row.items()))
             show("checkpoint", f"position {views.checkpoint.position}")
 
-        hop(7, "tracker.store.Tracker.status", "the session folded from its stream")
+        hop(7, "tracker.store.application.Tracker.status", "the session folded from its stream")
         status = tracker.status(delivery.stream)
         show("as a whole", f"{status.state} ({status.certainty}), {status.deliveries} deliveries")
         for aggregate in status.aggregates.values():

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from projections.follow import VIEWS_DB, checkpoint_of
 from projections.loss import Loss, LossError, larger, loss_of, marked_loss
 from tracker.errors import StoreDamagedError
-from tracker.losses import Accepted
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.losses import Accepted
 
 
 def find(tracker: Tracker) -> Loss | None:

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from tracker.findings import Code, Finding
     from tracker.ingest import Ingested, Known, Rehearsal
     from tracker.logs import Oddities
-    from tracker.ranges import Hole
     from tracker.rules import Config, Rules
     from tracker.simulate import Line
-    from tracker.store import Tracker
+    from tracker.store.application import Tracker
+    from tracker.store.ranges import Hole
 
 THE_END = (8999, 1, 1)
 """When everything has passed: year, month, day."""
@@ -278,14 +278,14 @@ class Settings:
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
-        from tracker.store import Tracker
+        from tracker.store.application import Tracker
 
         with Tracker.open(self.data, self.url, create=create) as opened:
             yield opened
 
     @contextmanager
     def store_if_there(self) -> Iterator[Tracker | None]:
-        from tracker.store import Tracker
+        from tracker.store.application import Tracker
 
         try:
             opened = Tracker.open(self.data, self.url)
@@ -720,7 +720,7 @@ def copy(source: str, target: str) -> None:
     is added. The read models are not copied: they are made anew where they are wanted.
     """
     from tracker.copying import copy as copied
-    from tracker.store import POSTGRES, Tracker
+    from tracker.store.application import POSTGRES, Tracker
 
     def opened(place: str, *, create: bool) -> Tracker:
         if place.startswith(POSTGRES):
@@ -781,8 +781,8 @@ def serve(
     from projections.web.app import create_app
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from projections.web.tokens import read_token
-    from tracker.clock import Clock
     from tracker.receiver import SOURCE, Receiver
+    from tracker.store.clock import Clock
 
     settings = Settings(data, config)
     token = read_token(token, token_file, os.environ)
@@ -1551,7 +1551,7 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
 
 
 def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
-    from tracker.ranges import Hole
+    from tracker.store.ranges import Hole
 
     for one in store.salvaged():
         if isinstance(one, Hole):

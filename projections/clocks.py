@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from projections.accepting import refuse_loss
 from projections.follow import VIEWS_DB, discard
 from projections.progress import Progress
-from tracker.clock import PIN, WrongTimes
 from tracker.errors import UsageError
 from tracker.receiver import SOURCE
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.clock import PIN, WrongTimes
 
 
 def ahead_of(tracker: Tracker, now: datetime, progress: Progress) -> Iterator[tuple[int, int]]:

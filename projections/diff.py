@@ -24,7 +24,7 @@ from projections.progress import Progress
 from projections.verify import copied
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 ACCEPTED = "accepted"
 

@@ -64,11 +64,11 @@ from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.place import identity
-from tracker.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.rules import Rules
-from tracker.sqlite import sqlite_errors
-from tracker.store import PAGE, Tracker
+from tracker.store.application import PAGE, Tracker
+from tracker.store.place import identity
+from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
+from tracker.store.sqlite import sqlite_errors
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database

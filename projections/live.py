@@ -25,7 +25,7 @@ from time import monotonic, sleep
 from projections.follow import VIEWS_DB, Views
 from tracker.errors import StoreError, TrackerError
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 POLL = 0.1
 POLL_HEARD = 1.0

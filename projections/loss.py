@@ -16,8 +16,8 @@ from pathlib import Path
 import attrs
 
 from tracker.errors import StoreDamagedError
-from tracker.recorder import LOCK_TIMEOUT
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.recorder import LOCK_TIMEOUT
 
 _HINT = (
     "restore events.db from a newer backup; or tracker accept-loss records it and goes on with what there is"

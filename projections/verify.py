@@ -29,9 +29,9 @@ from projections.loss import loss_of, marked_loss
 from projections.progress import Progress
 from projections.read_models import Table
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.recorder import LOCK_TIMEOUT
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.recorder import LOCK_TIMEOUT
 
 MOST = 20
 """Differences named of one table; more are counted."""

@@ -16,7 +16,7 @@ from projections.follow import VIEWS_DB, Views, rebuild
 from tracker.ingest import ingest
 from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 CONNECTIONS = 16
 """To each receiver."""

@@ -17,7 +17,7 @@ from projections.live import Live
 from projections.web.app import create_app
 from tracker.receiver import Receiver
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PATIENCE = BOUND
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"

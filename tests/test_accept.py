@@ -18,7 +18,7 @@ from tracker.delivery.envelope import encode
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES
 from tracker.rules import Rules, load_config
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 STORY = (
     "0 session-started",

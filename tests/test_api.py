@@ -21,10 +21,10 @@ from projections.read_models import text
 from projections.read_models.sessions import find
 from projections.status import moment, status, timeline
 from projections.web import api, changes, health
-from tracker import sqlite
 from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
+from tracker.store import sqlite
 
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]

@@ -16,7 +16,7 @@ from projections.follow import Views
 from projections.verify import verify
 from tracker.copying import copy
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PARTS = 20
 

@@ -18,8 +18,8 @@ from tracker.ingest import ingest as read_into
 from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
 from tracker.logs import Log
-from tracker.sqlite import fault_of
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.sqlite import fault_of
 
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"

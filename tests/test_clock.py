@@ -14,11 +14,11 @@ from projections.cli import tracker as command
 from projections.export import jsonl
 from projections.follow import VIEWS_DB, Views
 from projections.verify import verify
-from tracker.clock import PIN, Clock, WrongTimes
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.receiver import SOURCE
 from tracker.rules import Rules
+from tracker.store.clock import PIN, Clock, WrongTimes
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 YEAR = timedelta(days=400)

@@ -12,19 +12,19 @@ from stores import address, opened
 from test_postgres import command
 
 from tracker import copying
-from tracker.clock import WrongTimes
 from tracker.copying import Copied, copy
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.clock import WrongTimes
 
 COPY = """
 import sys
 from pathlib import Path
 from stores import opened
 from tracker import copying
-from tracker.clock import WrongTimes
-from tracker.store import Tracker
+from tracker.store.clock import WrongTimes
+from tracker.store.application import Tracker
 copying.PAGE = 20
 #go
 with Tracker.open(Path(sys.argv[1])) as one, opened(sys.argv[2], create=True) as other:

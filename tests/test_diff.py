@@ -18,7 +18,7 @@ from projections.reports import changes as report
 from tracker.accept import Acceptance, accepted
 from tracker.delivery.envelope import encode
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 STRICT = Rules(stuck_stopping=timedelta(seconds=10), severity={"S212": "error"}, prices={"copy": 30})
 """By them no lone copy is believed in."""

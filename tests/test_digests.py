@@ -11,9 +11,9 @@ from stores import change, opened
 from projections.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
-from tracker.digests import BLOCK, Block, blocks
-from tracker.ranges import Hole
 from tracker.rules import Rules
+from tracker.store.digests import BLOCK, Block, blocks
+from tracker.store.ranges import Hole
 
 
 def deliveries(count, session="s"):

@@ -77,8 +77,16 @@ TENTH = (
 PROGRAMS = {
     "follow_one_webhook.py": (
         "A recording-started, line 7 of clean_meeting.jsonl",
-        *("tracker.delivery.envelope.decode", "tracker.delivery.webhook.parse", "tracker.store.Tracker.append"),
-        *("tracker.judging: observe, then assess", "projections.follow.Views", "tracker.store.Tracker.status"),
+        *(
+            "tracker.delivery.envelope.decode",
+            "tracker.delivery.webhook.parse",
+            "tracker.store.application.Tracker.append",
+        ),
+        *(
+            "tracker.judging: observe, then assess",
+            "projections.follow.Views",
+            "tracker.store.application.Tracker.status",
+        ),
         "source         clean_meeting.jsonl:7",
         "lifecycle      recording, step started",
         "position       7\n   version        6 in the stream 6b040090f552cc5023d8319a",
@@ -247,7 +255,7 @@ import json, sys
 from pathlib import Path
 from projections.follow import Views
 from tracker.lifecycles import REGISTRY
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 from tracker.delivery.webhook import parse
 
 bodies = [json.dumps({"webhookType": f"composite-recording-{step}", "data": {

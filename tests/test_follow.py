@@ -28,7 +28,7 @@ from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 SHORT = Rules(
     grace=timedelta(seconds=30),

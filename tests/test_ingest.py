@@ -14,7 +14,7 @@ from stores import opened
 from tracker.errors import LogError
 from tracker.ingest import ingest, known_logs
 from tracker.logs import KEPT, MAX_LINE, Log
-from tracker.store import PAGE
+from tracker.store.application import PAGE
 
 INGEST = """
 import sys

@@ -21,7 +21,7 @@ from tracker.copying import copy
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 KEPT, SEEN = 40, 50
 GONE = f"the store ends at {KEPT}, the read models had seen {SEEN}: 10 deliveries are gone"

@@ -9,7 +9,7 @@ from served import served, until
 
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 

@@ -25,9 +25,9 @@ from waiting import BOUND
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
-from tracker.postgres import postgres_error
 from tracker.receiver import SOURCE
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.postgres import postgres_error
 
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 MAKE = """

@@ -12,7 +12,7 @@ from served import MONDAY
 from traffic import environment, serving
 
 from projections.follow import rebuild
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from projections.read_models import sessions, text, types
 from projections.read_models.runs import first_url
 from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 LOG = meetings.lines(2, sessions=8)
 MEETING = {"sessionId": "s", "meetingId": "m"}

@@ -35,7 +35,7 @@ from tracker.delivery.webhook import parse
 from tracker.ingest import ingest
 from tracker.logs import Log
 from tracker.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 SHORT = "[rules]\nsession_idle = '1 s'\n"

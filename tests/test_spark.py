@@ -24,7 +24,7 @@ from tracker.errors import UsageError
 from tracker.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 REQUIRED = "TRACKER_TESTS_NEED_SPARK"
 """The variable that CI sets: there, what cannot be tried has failed."""

@@ -16,7 +16,7 @@ from waiting import BOUND, until
 from tracker import tail
 from tracker.errors import LogError
 from tracker.ingest import ingest
-from tracker.store import PAGE
+from tracker.store.application import PAGE
 
 pytestmark = pytest.mark.usefixtures("each_store")
 

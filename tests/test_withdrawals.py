@@ -17,8 +17,8 @@ from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.ingest import ingest
 from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.store import PAGE
-from tracker.withdrawals import Withdrawals
+from tracker.store.application import PAGE
+from tracker.store.withdrawals import Withdrawals
 from tracker.withdrawing import withdraw
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)

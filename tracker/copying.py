@@ -12,13 +12,13 @@ from typing import Any
 import attrs
 from eventsourcing.persistence import Notification, Tracking
 
-from tracker.clock import PREFIX as CLOCK
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.ingest import known_logs
-from tracker.losses import PREFIX as LOSS
-from tracker.losses import behind
-from tracker.recorder import ConcurrentReadError
-from tracker.store import PAGE, Tracker
+from tracker.store.application import PAGE, Tracker
+from tracker.store.clock import PREFIX as CLOCK
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import behind
+from tracker.store.recorder import ConcurrentReadError
 
 _EMPTY = "copy into an empty database or directory, or go on with what this very copy made"
 

@@ -29,9 +29,9 @@ from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
 from tracker.lifecycles import REGISTRY
 from tracker.logs import PAUSE, STDIN, Line, Log, Oddities
-from tracker.recorder import ConcurrentReadError, Seen
-from tracker.store import PAGE, Tracker
-from tracker.withdrawals import Withdrawals
+from tracker.store.application import PAGE, Tracker
+from tracker.store.recorder import ConcurrentReadError, Seen
+from tracker.store.withdrawals import Withdrawals
 
 _SOURCE = "log:"
 

@@ -6,7 +6,7 @@ under load the cost of a commit is shared. The answer to a webhook that is store
 in ``Tracker-Position``.
 
 The receive time is the clock's at the moment when the body was there. Where the clock goes back a little,
-it stays at the newest one given, also over a restart (``tracker.clock``). The address of a sender is not stored.
+it stays at the newest one given, also over a restart (``tracker.store.clock``). The address of a sender is not stored.
 
 Everything that verifies is stored, whether it is JSON or not. What does not is refused with the same
 words whatever the reason, and counted.
@@ -27,11 +27,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from tracker.clock import Clock
 from tracker.delivery.envelope import SIGNATURE_HEADER, Received
 from tracker.delivery.signature import Keyring
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import StoreError
+from tracker.store.clock import Clock
 
 SOURCE = "webhooks"
 """The source of what was received here."""

@@ -14,8 +14,8 @@ import attrs
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.errors import NotFoundError, UsageError
-from tracker.store import PAGE, Tracker
-from tracker.withdrawals import STREAM, TOPIC, Span, body, merged
+from tracker.store.application import PAGE, Tracker
+from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
 
 _NAMED = 5
 """Logs that a hint names."""

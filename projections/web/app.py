@@ -51,7 +51,7 @@ from projections.web.logins import ENDED, Logins
 from projections.web.problems import HANDLERS
 from projections.web.watch import Watch
 from tracker.receiver import REASON, Receiver
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80

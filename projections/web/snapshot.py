@@ -22,7 +22,7 @@ from tracker.errors import StoreError
 from tracker.judging.log import LogView
 from tracker.judging.state import Session
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PATIENCE = 5
 """Seconds to wait while the follower writes."""

@@ -16,10 +16,10 @@ from typing import Any
 
 from projections.accepting import find, keep_lost_positions
 from projections.loss import Loss
-from tracker.clock import WrongTimes
 from tracker.errors import StoreError
 from tracker.receiver import SOURCE
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.clock import WrongTimes
 
 INTERVAL = 1.0
 """Seconds between two looks."""

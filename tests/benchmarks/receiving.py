@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import keys
 from traffic import Answers, Served, bodies, environment, post, request
 
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 RUN = "from projections.cli import main; main()"
 NOTHING = """
 from itertools import count
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 positions = count(1)
 Tracker.receive = lambda self, deliveries: [next(positions) for _ in deliveries]
 """

@@ -42,7 +42,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import PAGE, Tracker
+from tracker.store.application import PAGE, Tracker
 
 RULES = Rules()
 TRACKER = "from projections.cli import main; main()"

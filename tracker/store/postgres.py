@@ -29,9 +29,9 @@ from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 
-from tracker import recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
-from tracker.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
+from tracker.store import recorder
+from tracker.store.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
 
 PATIENCE = 0.2
 """Seconds after which a listener looks whether it is to stop."""

@@ -23,12 +23,20 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment
 
-from tracker import mark, recorder
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
-from tracker.losses import PREFIX as LOSS
-from tracker.losses import accepted
-from tracker.place import Place
-from tracker.recorder import APPLICATION_ID, FORMAT, PRIVATE_FILE, SOURCE_ENDS, Recorder, Rows, make_directory
+from tracker.store import mark, recorder
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import accepted
+from tracker.store.place import Place
+from tracker.store.recorder import (
+    APPLICATION_ID,
+    FORMAT,
+    PRIVATE_FILE,
+    SOURCE_ENDS,
+    Recorder,
+    Rows,
+    make_directory,
+)
 
 EVENTS_DB = "events.db"
 EVENTS_MARK = "events.mark"

@@ -12,16 +12,16 @@ from typing import cast
 import attrs
 from eventsourcing.persistence import Notification
 
-from tracker import withdrawals
 from tracker.delivery.envelope import Received, replaced
 from tracker.delivery.webhook import parse
-from tracker.digests import PREFIX as DIGEST
-from tracker.digests import Block, blocks, chained
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.losses import PREFIX as LOSS
-from tracker.losses import Accepted, accepted, behind
-from tracker.ranges import Hole, places, readable
-from tracker.recorder import Recorder
+from tracker.store import withdrawals
+from tracker.store.digests import PREFIX as DIGEST
+from tracker.store.digests import Block, blocks, chained
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import Accepted, accepted, behind
+from tracker.store.ranges import Hole, places, readable
+from tracker.store.recorder import Recorder
 
 PAGE = 1000
 Problems = Iterator[tuple[str, str]]

@@ -1,6 +1,6 @@
 """What the event store asks of a database, and what every database answers in the same words.
 
-``tracker.sqlite`` and ``tracker.postgres`` are the two. Each has a ``Recorder``, which is the library's with
+``tracker.store.sqlite`` and ``tracker.store.postgres`` are the two. Each has a ``Recorder``, which is the library's with
 positions that are never used twice and versions computed under the write lock, and a ``Database``, which
 knows where it is, whether it is one of ours, and what its complaints mean.
 
@@ -26,9 +26,9 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment
 
-from tracker.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.errors import StoreError
-from tracker.mark import Mark
+from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
+from tracker.store.mark import Mark
 
 FORMAT = 1
 """The version of the tables; a higher one was written by a newer program."""

@@ -2,13 +2,13 @@
 
 One stream per session (``originator_id`` is the session's id), so one read gives a session in
 order and its state at any moment is folded from that. The library's ``Application`` carries it,
-on a file (``tracker.sqlite``) or on a server (``tracker.postgres``).
+on a file (``tracker.store.sqlite``) or on a server (``tracker.store.postgres``).
 
 A stored event's topic is the webhook type; its state is ``tracker.delivery.envelope``'s line. The version is
 the place in the stream, from 1, and is computed inside the write transaction: a delivery reports
 what has happened, so two writers never contradict each other and nothing needs to be loaded first.
 
-Some events say what we did and not what was received: a log was withdrawn (``tracker.withdrawals``). What
+Some events say what we did and not what was received: a log was withdrawn (``tracker.store.withdrawals``). What
 does not count because of that stays where it is, and is in no page, history or status.
 
 A delivery belongs where it is stored. What is read may say otherwise, because somebody changed it or
@@ -28,28 +28,28 @@ import msgspec
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
-from tracker import withdrawals
-from tracker.clock import PIN, WrongTimes, wrong_times
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
-from tracker.digests import PREFIX as DIGEST
-from tracker.digests import blocks
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
-from tracker.integrity import Integrity, following, last_position, uncovered
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
-from tracker.losses import PREFIX as LOSS
-from tracker.losses import Accepted, accepted, behind
-from tracker.mark import Mark
-from tracker.mark import digest as event_digest
-from tracker.ranges import Hole, readable
-from tracker.recorder import Database, Newest, Recorder, Rows, Seen
 from tracker.rules import Rules
-from tracker.sqlite import SQLite
+from tracker.store import withdrawals
+from tracker.store.clock import PIN, WrongTimes, wrong_times
+from tracker.store.digests import PREFIX as DIGEST
+from tracker.store.digests import blocks
+from tracker.store.integrity import Integrity, following, last_position, uncovered
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import Accepted, accepted, behind
+from tracker.store.mark import Mark
+from tracker.store.mark import digest as event_digest
+from tracker.store.ranges import Hole, readable
+from tracker.store.recorder import Database, Newest, Recorder, Rows, Seen
+from tracker.store.sqlite import SQLite
+from tracker.store.withdrawals import Withdrawals
 from tracker.values import frozen
-from tracker.withdrawals import Withdrawals
 
 PAGE = 1000
 LOOK_BACK = 100_000
@@ -529,7 +529,7 @@ def _on_a_server(url: str) -> Database:
             hint="write postgresql://USER@HOST/DATABASE; for a store in a directory give --data DIR",
         )
     try:
-        from tracker.postgres import PostgreSQL
+        from tracker.store.postgres import PostgreSQL
     except ImportError as error:
         raise UsageError(
             f"PostgreSQL needs a package that is not installed: {error.name}",
