@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 from projections.follow import Views
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery, parse
+from tracker.intake.logs import Log
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
-from tracker.logs import Log
 from tracker.store.application import Tracker
 
 LOG = Path(__file__).with_name("clean_meeting.jsonl")

@@ -20,10 +20,10 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.findings import Finding
+from tracker.intake.logs import STDIN, Log, Oddities
 from tracker.judging.findings.of_log import of_log
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.state import Session, SessionState
-from tracker.logs import STDIN, Log, Oddities
 from tracker.rules import Rules
 
 SWEEP = 10_000

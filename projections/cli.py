@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tracker.delivery.signature import Keyring
     from tracker.delivery.webhook import Delivery
     from tracker.findings import Code, Finding
-    from tracker.ingest import Ingested, Known, Rehearsal
-    from tracker.logs import Oddities
+    from tracker.intake.ingest import Ingested, Known, Rehearsal
+    from tracker.intake.logs import Oddities
     from tracker.rules import Config, Rules
     from tracker.simulate import Line
     from tracker.store.application import Tracker
@@ -341,8 +341,8 @@ def ingest(
     is stored and judged after a second in which no more came.
     """
     from projections.accepting import refuse_loss
-    from tracker.ingest import known_logs
-    from tracker.tail import files
+    from tracker.intake.ingest import known_logs
+    from tracker.intake.tail import files
 
     if follow and (len(logs) > 1 or "-" in logs):
         hint = "start one for each file; of a pipe, - is enough"
@@ -377,7 +377,7 @@ def ingest(
 
 def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
     """The logs that look like some; no store is made for a file that does not."""
-    from tracker.ingest import known_logs, refuse_other_file
+    from tracker.intake.ingest import known_logs, refuse_other_file
 
     with settings.store_if_there() as store:
         known = known_logs(store) if store else {}
@@ -394,7 +394,7 @@ def _without_other_files(settings: Settings, logs: list[Any], complaints: list[T
 
 
 def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
-    from tracker.ingest import Rehearsal, known_logs
+    from tracker.intake.ingest import Rehearsal, known_logs
 
     with settings.store_if_there() as store:
         rehearsal = Rehearsal(store)
@@ -460,7 +460,7 @@ def _ingest(
     stored: str = "stored",
 ) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
-    from tracker.ingest import ingest as read_into
+    from tracker.intake.ingest import ingest as read_into
 
     account, broken = None, None
     try:
@@ -489,8 +489,8 @@ def _open_logs(
     follow: bool = False,
 ) -> tuple[list[Any], list[TrackerError]]:
     """The logs, and what is wrong with those that cannot be opened; with ``stopping``, a pipe may have pauses."""
-    from tracker.logs import STDIN, Log
-    from tracker.tail import Followed, Pipe
+    from tracker.intake.logs import STDIN, Log
+    from tracker.intake.tail import Followed, Pipe
 
     opened, complaints = [], list[TrackerError]()
     for path in paths:
@@ -585,7 +585,7 @@ def _lines(count: int) -> str:
 
 def _too_long(account: Ingested) -> TrackerError:
     from tracker.errors import LogError
-    from tracker.logs import MAX_LINE
+    from tracker.intake.logs import MAX_LINE
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
@@ -622,7 +622,7 @@ def withdraw(
     """
     from datetime import UTC
 
-    from tracker.withdrawing import withdraw as withdrawn
+    from tracker.intake.withdrawing import withdraw as withdrawn
 
     settings = Settings(data, config)
     source = "stdin" if log == "-" else log
@@ -719,7 +719,7 @@ def copy(source: str, target: str) -> None:
     Give the same command again whenever you like: a copy that broke off goes on, and what was stored since
     is added. The read models are not copied: they are made anew where they are wanted.
     """
-    from tracker.copying import copy as copied
+    from tracker.intake.copying import copy as copied
     from tracker.store.application import POSTGRES, Tracker
 
     def opened(place: str, *, create: bool) -> Tracker:
@@ -781,7 +781,7 @@ def serve(
     from projections.web.app import create_app
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from projections.web.tokens import read_token
-    from tracker.receiver import SOURCE, Receiver
+    from tracker.intake.receiver import SOURCE, Receiver
     from tracker.store.clock import Clock
 
     settings = Settings(data, config)

@@ -9,7 +9,7 @@ from projections.accepting import refuse_loss
 from projections.follow import VIEWS_DB, discard
 from projections.progress import Progress
 from tracker.errors import UsageError
-from tracker.receiver import SOURCE
+from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
 from tracker.store.clock import PIN, WrongTimes
 

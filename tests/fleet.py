@@ -13,8 +13,8 @@ from traffic import Answers, contradictions, numbered, post, serving
 
 from projections import export
 from projections.follow import VIEWS_DB, Views, rebuild
-from tracker.ingest import ingest
-from tracker.logs import Log
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 

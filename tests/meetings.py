@@ -14,8 +14,8 @@ from waiting import BOUND
 
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
-from tracker.ingest import ingest
-from tracker.logs import Log
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from waiting import BOUND, until
 
 from projections.live import Live
 from projections.web.app import create_app
-from tracker.receiver import Receiver
+from tracker.intake.receiver import Receiver
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 

@@ -14,7 +14,7 @@ from projections.audit import Logs, audit
 from projections.cli import main
 from tracker.delivery.envelope import Received, encode
 from tracker.delivery.webhook import parse
-from tracker.logs import MAX_LINE, Log
+from tracker.intake.logs import MAX_LINE, Log
 from tracker.rules import Rules
 
 LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")

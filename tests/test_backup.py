@@ -14,7 +14,7 @@ from traffic import environment
 
 from projections.follow import Views
 from projections.verify import verify
-from tracker.copying import copy
+from tracker.intake.copying import copy
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 

@@ -14,10 +14,10 @@ import pytest
 
 from projections.follow import Views
 from projections.status import status as values_of
-from tracker.ingest import ingest as read_into
+from tracker.intake.ingest import ingest as read_into
+from tracker.intake.logs import Log
 from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
 from tracker.store.application import Tracker
 from tracker.store.sqlite import fault_of
 

@@ -16,7 +16,7 @@ from projections.follow import VIEWS_DB, Views
 from projections.verify import verify
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
-from tracker.receiver import SOURCE
+from tracker.intake.receiver import SOURCE
 from tracker.rules import Rules
 from tracker.store.clock import PIN, Clock, WrongTimes
 

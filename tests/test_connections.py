@@ -19,7 +19,7 @@ from traffic import Served, environment
 from projections.live import Live
 from projections.web import connections, logs, server, tokens
 from projections.web.app import create_app
-from tracker import receiver
+from tracker.intake import receiver
 from tracker.rules import Rules
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")

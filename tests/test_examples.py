@@ -22,9 +22,9 @@ from projections.web.server import STOP_TIMEOUT
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import CATALOGUE
+from tracker.intake.logs import Log
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
 from tracker.rules import Rules
 
 ROOT = Path(__file__).parent.parent

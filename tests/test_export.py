@@ -18,10 +18,10 @@ from stores import opened
 from story import deliveries
 
 from projections import export
-from tracker import logs
 from tracker.delivery.envelope import Received, decode
 from tracker.delivery.webhook import parse
-from tracker.logs import KEPT, MAX_LINE
+from tracker.intake import logs
+from tracker.intake.logs import KEPT, MAX_LINE
 
 
 def test_a_line_of_jsonl_is_read_back_as_what_was_received():

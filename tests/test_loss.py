@@ -17,9 +17,9 @@ from projections.cli import tracker as command
 from projections.follow import VIEWS_DB, Views, rebuild
 from projections.loss import LossError
 from projections.verify import verify
-from tracker.copying import copy
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
+from tracker.intake.copying import copy
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 

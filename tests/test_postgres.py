@@ -25,7 +25,7 @@ from waiting import BOUND
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
-from tracker.receiver import SOURCE
+from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
 from tracker.store.postgres import postgres_error
 

@@ -13,10 +13,10 @@ from served import served
 from waiting import until
 
 import tracker.store.recorder
-from tracker import receiver
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
-from tracker.receiver import Histogram, Refused, Stats, Writer
+from tracker.intake import receiver
+from tracker.intake.receiver import Histogram, Refused, Stats, Writer
 from tracker.store.clock import Clock
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")

@@ -21,7 +21,7 @@ from projections import status
 from projections.audit import Logs
 from tracker.delivery import envelope
 from tracker.errors import UsageError
-from tracker.logs import Log
+from tracker.intake.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.store.application import Tracker

@@ -12,14 +12,14 @@ from stores import change
 from projections.audit import audit
 from projections.follow import Views, rebuild
 from projections.verify import verify
-from tracker.copying import copy
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
-from tracker.ingest import ingest
-from tracker.logs import Log
+from tracker.intake.copying import copy
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
+from tracker.intake.withdrawing import withdraw
 from tracker.rules import Rules
 from tracker.store.application import PAGE
 from tracker.store.withdrawals import Withdrawals
-from tracker.withdrawing import withdraw
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 

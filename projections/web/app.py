@@ -15,7 +15,7 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
-    receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
+    receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
     watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
@@ -50,7 +50,7 @@ from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
 from projections.web.problems import HANDLERS
 from projections.web.watch import Watch
-from tracker.receiver import REASON, Receiver
+from tracker.intake.receiver import REASON, Receiver
 from tracker.store.application import Tracker
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")

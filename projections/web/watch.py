@@ -17,7 +17,7 @@ from typing import Any
 from projections.accepting import find, keep_lost_positions
 from projections.loss import Loss
 from tracker.errors import StoreError
-from tracker.receiver import SOURCE
+from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
 from tracker.store.clock import WrongTimes
 

@@ -32,7 +32,7 @@ from tracker.store.application import Tracker
 positions = count(1)
 Tracker.receive = lambda self, deliveries: [next(positions) for _ in deliveries]
 """
-ONE = "import tracker.receiver; tracker.receiver.BATCH = 1\n"
+ONE = "import tracker.intake.receiver; tracker.intake.receiver.BATCH = 1\n"
 
 
 def all_of_them(stored, commits, acknowledged):

@@ -36,10 +36,10 @@ from projections.audit import Logs, audit
 from projections.follow import rebuild
 from tracker.delivery.envelope import decode, encode
 from tracker.delivery.webhook import Delivery, parse
-from tracker.ingest import ingest
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.store.application import PAGE, Tracker

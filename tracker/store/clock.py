@@ -25,7 +25,7 @@ PREFIX = "clock:"
 _NAME = re.compile(r"clock:(\d+)-(\d+):(.*)")
 _NONE = timedelta(0)
 
-log = logging.getLogger("tracker.receiver")
+log = logging.getLogger("tracker.intake.receiver")
 
 
 class Clock:

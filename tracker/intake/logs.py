@@ -90,7 +90,7 @@ class Line:
 
 
 PAUSE = Line(0, b"")
-"""In place of a line: nothing more is there for now. Only logs that grow (``tracker.tail``) give it."""
+"""In place of a line: nothing more is there for now. Only logs that grow (``tracker.intake.tail``) give it."""
 
 
 @attrs.define

@@ -27,8 +27,8 @@ from eventsourcing.persistence import Tracking
 from tracker.bulk import bulk
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
+from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.lifecycles import REGISTRY
-from tracker.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.store.application import PAGE, Tracker
 from tracker.store.recorder import ConcurrentReadError, Seen
 from tracker.store.withdrawals import Withdrawals

@@ -64,7 +64,7 @@ REFUSALS = {
 _CLOSING = {"too-large", "timeout", "disconnected"}
 """Where the rest of the request may still be on its way."""
 
-log = logging.getLogger("tracker.receiver")
+log = logging.getLogger("tracker.intake.receiver")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, no error of ours

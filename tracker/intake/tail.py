@@ -20,7 +20,7 @@ from typing import IO
 
 import attrs
 
-from tracker.logs import CHUNK, STDIN, Line, Log
+from tracker.intake.logs import CHUNK, STDIN, Line, Log
 
 QUIET = 1.0
 """Seconds that a line waits for more lines, before it is stored without them."""
