@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from projections.follow import Views
+from projections.views.follow import Views
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery, parse
 from tracker.intake.logs import Log
@@ -77,7 +77,7 @@ def main() -> None:
         show("state", f"{judgement.state_before} -> {judgement.state_after}")
         show("findings", [found.code for found in session.findings if found.position == position] or "none")
 
-        hop(6, "projections.follow.Views", "rows of views.db, which can be made anew")
+        hop(6, "projections.views.follow.Views", "rows of views.db, which can be made anew")
         with Views.open(tracker) as views:
             for table, columns in ROWS.items():
                 row = next(

@@ -25,12 +25,12 @@ from tracker.errors import NotFoundError, StoreError, StoreMissingError, Tracker
 if TYPE_CHECKING:
     from projections.audit import Audit, Elsewhere, Logs
     from projections.calibrate import Calibration
-    from projections.diff import Summary as DiffSummary
-    from projections.follow import Views
     from projections.found import Findings
-    from projections.live import Live
     from projections.progress import Progress
     from projections.reports.places import Place
+    from projections.views.diff import Summary as DiffSummary
+    from projections.views.follow import Views
+    from projections.views.live import Live
     from tracker.delivery.envelope import Received
     from tracker.delivery.signature import Keyring
     from tracker.delivery.webhook import Delivery
@@ -298,7 +298,7 @@ class Settings:
     @contextmanager
     def views(self, store: Tracker) -> Iterator[Views]:
         """The read models, caught up with the store."""
-        from projections.follow import Views
+        from projections.views.follow import Views
 
         with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
@@ -340,7 +340,7 @@ def ingest(
     grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
     is stored and judged after a second in which no more came.
     """
-    from projections.accepting import refuse_loss
+    from projections.views.accepting import refuse_loss
     from tracker.intake.ingest import known_logs
     from tracker.intake.tail import files
 
@@ -657,7 +657,7 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
     That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
     again. The old read models are put aside beside the new ones: they still say what was known.
     """
-    from projections.accepting import accept
+    from projections.views.accepting import accept
 
     settings = Settings(data, config)
     with settings.store(create=True) as store:
@@ -687,7 +687,7 @@ def mend_clock(first: int | None, last: int | None, data: Path | None, config: P
     """
     from datetime import UTC
 
-    from projections import clocks
+    from projections.views import clocks
 
     settings = Settings(data, config)
     with settings.store() as store:
@@ -776,7 +776,7 @@ def serve(
     A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
     SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
     """
-    from projections.live import Live
+    from projections.views.live import Live
     from projections.web import logs, server
     from projections.web.app import create_app
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
@@ -1078,7 +1078,7 @@ def audit(
 
 def _remark_on_loss(store: Tracker) -> None:
     """For those who read the store alone, and would not notice that it is not whole."""
-    from projections.accepting import find
+    from projections.views.accepting import find
 
     loss = find(store)
     if loss is not None:
@@ -1209,7 +1209,7 @@ def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> t
     """What is measured, and what the rules it suggests would change."""
     from projections.audit import audit as judged
     from projections.calibrate import Calibration, changed
-    from projections.diff import Summary, of_findings
+    from projections.views.diff import Summary, of_findings
 
     found, total = Calibration(rules), Summary()
     with of_events("measuring") as progress:
@@ -1387,7 +1387,7 @@ def rebuild(
     With --rules FILE --diff nothing is put in any place: it tells which states would be others and
     which findings would appear or go if everything were judged by the rules of FILE.
     """
-    from projections.follow import rebuild as make
+    from projections.views.follow import rebuild as make
 
     settings = Settings(data, config)
     if diff or rules is not None:
@@ -1404,9 +1404,9 @@ def rebuild(
 
 
 def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
-    from projections.diff import Summary, of_store
     from projections.reports import changes, text
     from projections.reports import data as machine
+    from projections.views.diff import Summary, of_store
 
     if not complete:
         hint = "the read models have the rules of tracker.toml; change them there, then tracker rebuild"
@@ -1430,8 +1430,8 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
-    from projections.accepting import find
-    from projections.verify import verify as problems_of
+    from projections.views.accepting import find
+    from projections.views.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
 
     settings = Settings(data, config)

@@ -12,7 +12,7 @@ from stores import opened
 from traffic import Answers, contradictions, numbered, post, serving
 
 from projections import export
-from projections.follow import VIEWS_DB, Views, rebuild
+from projections.views.follow import VIEWS_DB, Views, rebuild
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
 from tracker.rules import Rules

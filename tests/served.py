@@ -13,7 +13,7 @@ from meetings import webhook
 from stores import opened
 from waiting import BOUND, until
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web.app import create_app
 from tracker.intake.receiver import Receiver
 from tracker.rules import Rules

@@ -12,8 +12,8 @@ from meetings import webhook
 from served import served
 from traffic import environment
 
-from projections.follow import Views
-from projections.verify import verify
+from projections.views.follow import Views
+from projections.views.verify import verify
 from tracker.intake.copying import copy
 from tracker.rules import Rules
 from tracker.store.application import Tracker

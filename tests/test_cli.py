@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from projections.follow import Views
 from projections.status import status as values_of
+from projections.views.follow import Views
 from tracker.intake.ingest import ingest as read_into
 from tracker.intake.logs import Log
 from tracker.judging.assess import assess_all

@@ -12,8 +12,8 @@ from stores import opened
 
 from projections.cli import tracker as command
 from projections.export import jsonl
-from projections.follow import VIEWS_DB, Views
-from projections.verify import verify
+from projections.views.follow import VIEWS_DB, Views
+from projections.views.verify import verify
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.intake.receiver import SOURCE

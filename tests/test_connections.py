@@ -16,7 +16,7 @@ from served import PATIENCE, until
 from stores import opened
 from traffic import Served, environment
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web import connections, logs, server, tokens
 from projections.web.app import create_app
 from tracker.intake import receiver

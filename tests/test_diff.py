@@ -12,9 +12,9 @@ from test_text import compare, printed
 
 from projections.audit import audit
 from projections.cli import main
-from projections.diff import Summary, of_findings, of_store
-from projections.follow import Views
 from projections.reports import changes as report
+from projections.views.diff import Summary, of_findings, of_store
+from projections.views.follow import Views
 from tracker.accept import Acceptance, accepted
 from tracker.delivery.envelope import encode
 from tracker.rules import Rules

@@ -8,7 +8,7 @@ import stores
 from meetings import line
 from stores import change, opened
 
-from projections.verify import verify
+from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
 from tracker.rules import Rules

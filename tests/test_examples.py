@@ -84,7 +84,7 @@ PROGRAMS = {
         ),
         *(
             "tracker.judging: observe, then assess",
-            "projections.follow.Views",
+            "projections.views.follow.Views",
             "tracker.store.application.Tracker.status",
         ),
         "source         clean_meeting.jsonl:7",
@@ -253,7 +253,7 @@ def test_a_replay_shows_what_is_found_and_what_no_longer_holds():
 INSTALLED = """
 import json, sys
 from pathlib import Path
-from projections.follow import Views
+from projections.views.follow import Views
 from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.delivery.webhook import parse

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 from stores import address, change
 
-from projections import follow
-from projections.accepting import accept
 from projections.audit import audit
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.loss import LossError
 from projections.read_models import spans, text
-from projections.verify import verify
+from projections.views import follow
+from projections.views.accepting import accept
+from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.loss import LossError
+from projections.views.verify import verify
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
@@ -42,7 +42,7 @@ SHORT = Rules(
 FOLLOW = """
 import sys
 from pathlib import Path
-from projections import follow
+from projections.views import follow
 from stores import opened
 follow.PAGE = 5
 #go

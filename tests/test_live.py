@@ -13,8 +13,8 @@ from served import PATIENCE
 from stores import arguments, opened
 from traffic import environment
 
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.live import Live
+from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.live import Live
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import RulesError

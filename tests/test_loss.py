@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from meetings import line, lines, webhook, write
 from served import served, until
 
-from projections.accepting import accept, find, keep_lost_positions
 from projections.cli import tracker as command
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.loss import LossError
-from projections.verify import verify
+from projections.views.accepting import accept, find, keep_lost_positions
+from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.loss import LossError
+from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
 from tracker.intake.copying import copy

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from meetings import line, webhook
 
 from projections.cli import tracker as command
-from projections.verify import verify
+from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError

@@ -18,8 +18,8 @@ from stores import change
 from story import value
 
 import tracker.store.application
-from projections.follow import Views, rebuild
-from projections.verify import Verification, verify
+from projections.views.follow import Views, rebuild
+from projections.views.verify import Verification, verify
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError

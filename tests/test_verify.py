@@ -10,9 +10,9 @@ import pytest
 import stores
 from meetings import lines as log_lines
 
-from projections import verify as verifying
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.verify import verify
+from projections.views import verify as verifying
+from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreError

@@ -10,8 +10,8 @@ from meetings import bodies, deliveries, read_into, rows, write
 from stores import change
 
 from projections.audit import audit
-from projections.follow import Views, rebuild
-from projections.verify import verify
+from projections.views.follow import Views, rebuild
+from projections.views.verify import verify
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.intake.copying import copy
 from tracker.intake.ingest import ingest

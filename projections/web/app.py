@@ -3,7 +3,7 @@
 What a route finds in ``request.app.state``:
 
     tracker   the open ``Tracker``; its methods may be called from any thread
-    live      ``projections.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
+    live      ``projections.views.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
               ``checkpoint_position``  the position up to which they go
               ``lag``                  deliveries that are stored and not yet judged
               ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
@@ -43,7 +43,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web import api, health, metrics, pages
 from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS

@@ -17,7 +17,7 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
-from projections.follow import Checkpoint, completed, read_checkpoint, read_log, views_errors
+from projections.views.follow import Checkpoint, completed, read_checkpoint, read_log, views_errors
 from tracker.errors import StoreError
 from tracker.judging.log import LogView
 from tracker.judging.state import Session

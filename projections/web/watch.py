@@ -14,8 +14,8 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from projections.accepting import find, keep_lost_positions
-from projections.loss import Loss
+from projections.views.accepting import find, keep_lost_positions
+from projections.views.loss import Loss
 from tracker.errors import StoreError
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker

@@ -15,7 +15,7 @@ the rename happens under the write lock of the old one, and whoever has got that
 whether the file is still the live one.
 
 The checkpoint holds the digest of the event at its position. Where the store has no such event any more,
-deliveries are gone; what happens then is in ``projections.loss``.
+deliveries are gone; what happens then is in ``projections.views.loss``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import msgspec
 
-from projections.loss import pass_loss, refuse_marked_loss
 from projections.progress import Progress
 from projections.read_models import (
     Table,
@@ -50,6 +49,7 @@ from projections.read_models import (
     text,
     types,
 )
+from projections.views.loss import pass_loss, refuse_marked_loss
 from tracker.accept import accept_all
 from tracker.bulk import bulk
 from tracker.delivery.envelope import parse_time
@@ -99,7 +99,7 @@ SOURCES = {
         *("assess", "log", "overlaps", "words"),
     ),
     "tracker.judging.findings": ("maker", "runs", "content", "between", "of_log"),
-    "projections": ("follow",),
+    "projections.views": ("follow",),
     "projections.read_models": ("__init__", *(table.name for table in TABLES)),
 }
 """The modules whose text decides what the rows say."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from projections.follow import VIEWS_DB, Views
+from projections.views.follow import VIEWS_DB, Views
 from tracker.errors import StoreError, TrackerError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
@@ -34,7 +34,7 @@ SETTLE = 1.0
 RETRY = 1.0
 """Seconds."""
 
-log = logging.getLogger("projections.live")
+log = logging.getLogger("projections.views.live")
 
 
 class Live:

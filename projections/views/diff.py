@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 import attrs
 
-from projections.follow import VIEWS_DB, discard, read_checkpoint, rebuild, remove_leftovers, views_errors
 from projections.progress import Progress
-from projections.verify import copied
+from projections.views.follow import VIEWS_DB, discard, read_checkpoint, rebuild, remove_leftovers, views_errors
+from projections.views.verify import copied
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.rules import Rules
 from tracker.store.application import Tracker

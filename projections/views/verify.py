@@ -14,7 +14,9 @@ from pathlib import Path
 
 import attrs
 
-from projections.follow import (
+from projections.progress import Progress
+from projections.read_models import Table
+from projections.views.follow import (
     TABLES,
     VIEWS_DB,
     discard,
@@ -25,9 +27,7 @@ from projections.follow import (
     remove_leftovers,
     views_errors,
 )
-from projections.loss import loss_of, marked_loss
-from projections.progress import Progress
-from projections.read_models import Table
+from projections.views.loss import loss_of, marked_loss
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from projections.accepting import refuse_loss
-from projections.follow import VIEWS_DB, discard
 from projections.progress import Progress
+from projections.views.accepting import refuse_loss
+from projections.views.follow import VIEWS_DB, discard
 from tracker.errors import UsageError
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
