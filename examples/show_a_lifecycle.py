@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from add_a_lifecycle import LIFECYCLE
 
-from projections.diagrams import mermaid
-from projections.status import timeline
+from projections.explain.diagrams import mermaid
+from projections.explain.status import timeline
 from tracker.delivery.webhook import Delivery, parse
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules

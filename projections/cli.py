@@ -24,7 +24,7 @@ from tracker.errors import NotFoundError, StoreError, StoreMissingError, Tracker
 
 if TYPE_CHECKING:
     from projections.audit import Audit, Elsewhere, Logs
-    from projections.calibrate import Calibration
+    from projections.explain.calibrate import Calibration
     from projections.found import Findings
     from projections.progress import Progress
     from projections.reports.places import Place
@@ -866,7 +866,7 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
-    from projections import status as values
+    from projections.explain import status as values
 
     _one_past(as_of, at)
     settings = Settings(data, config)
@@ -957,7 +957,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """
-    from projections import status as values
+    from projections.explain import status as values
     from projections.reports import data as machine
     from projections.reports import text
 
@@ -1147,7 +1147,7 @@ def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
 def _written_findings(
     findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
 ) -> Iterable[bytes]:
-    from projections import status as values
+    from projections.explain import status as values
     from projections.reports import data, github, junit
 
     if format == "junit":
@@ -1208,7 +1208,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
     """What is measured, and what the rules it suggests would change."""
     from projections.audit import audit as judged
-    from projections.calibrate import Calibration, changed
+    from projections.explain.calibrate import Calibration, changed
     from projections.views.diff import Summary, of_findings
 
     found, total = Calibration(rules), Summary()
@@ -1283,8 +1283,8 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 def _explain_session(
     settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
 ) -> None:
-    from projections.explain import explain as explained
-    from projections.explain import values
+    from projections.explain.explanation import explain as explained
+    from projections.explain.explanation import values
     from projections.reports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
@@ -1311,7 +1311,7 @@ def _explain_session(
 
 
 def _explain_prices(settings: Settings, format: str) -> None:
-    from projections.explain import price_table
+    from projections.explain.explanation import price_table
     from projections.reports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
@@ -1466,7 +1466,7 @@ def verify(data: Path | None, config: Path | None) -> None:
 )
 def lifecycles(name: str | None, format: str) -> None:
     """The tables by which deliveries are judged: all lifecycles, or the one of that NAME."""
-    from projections import diagrams
+    from projections.explain import diagrams
     from tracker.lifecycles import REGISTRY
 
     if name is not None and name not in REGISTRY:

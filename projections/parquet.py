@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from projections import status
+from projections.explain import status
 from projections.reports.data import document
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery

@@ -34,8 +34,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
 
-from projections import status
 from projections.audit import Audit, Logs, gathered
+from projections.explain import status
 from projections.reports.data import document
 from tracker.delivery import envelope
 from tracker.delivery.webhook import UNROUTED, Delivery, parse

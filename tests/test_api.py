@@ -16,9 +16,9 @@ from meetings import read_into, webhook
 from served import EVENING, MONDAY, RESTARTED, served
 from waiting import BOUND, until
 
+from projections.explain.status import moment, status, timeline
 from projections.read_models import text
 from projections.read_models.sessions import find
-from projections.status import moment, status, timeline
 from projections.views.follow import Views, rebuild
 from projections.web import api, changes, health
 from tracker.delivery.webhook import parse

@@ -9,9 +9,10 @@ from meetings import webhook
 from story import RULES, deliveries
 from test_text import STORY
 
-from projections import export, status
+from projections import export
 from projections.audit import audit
 from projections.cells import cell
+from projections.explain import status
 from projections.reports import data, github
 from projections.reports.places import nowhere
 from tracker.delivery.envelope import Received

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from projections.status import status as values_of
+from projections.explain.status import status as values_of
 from projections.views.follow import Views
 from tracker.intake.ingest import ingest as read_into
 from tracker.intake.logs import Log

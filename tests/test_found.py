@@ -11,8 +11,9 @@ from rich.console import Console
 from story import deliveries
 
 from projections import audit as auditing
-from projections import found, status
+from projections import found
 from projections.audit import audit
+from projections.explain import status
 from projections.found import Findings
 from projections.reports import data, github, junit, text
 from projections.reports.places import nowhere

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import stores
 
-from projections.diagrams import mermaid
+from projections.explain.diagrams import mermaid
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules

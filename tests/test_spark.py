@@ -17,8 +17,8 @@ from test_readme import BIN, ROOT, SPARK, blocks
 from traffic import environment
 
 from projections import audit as auditing
-from projections import status
 from projections.audit import Logs
+from projections.explain import status
 from tracker.delivery import envelope
 from tracker.errors import UsageError
 from tracker.intake.logs import Log

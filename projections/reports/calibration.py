@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
-from projections.histogram import Bar, Histogram
+from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
+from projections.explain.histogram import Bar, Histogram
 from projections.reports import changes, data
 from projections.views.diff import Summary
 from tracker.rules import written

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from projections import status as shown
-from projections.status import Moment
+from projections.explain import status as shown
+from projections.explain.status import Moment
 from projections.web import answers, parameters
 from projections.web.pages import graph, lanes
 from projections.web.pages.html import span, url

@@ -14,7 +14,7 @@ from datetime import datetime
 import attrs
 import msgspec
 
-from projections.status import Values, finding
+from projections.explain.status import Values, finding
 from tracker.delivery.envelope import Received, isoformat
 from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import CATALOGUE, SEVERITIES, Finding

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from projections.histogram import EDGES, Histogram
+from projections.explain.histogram import EDGES, Histogram
 from tracker.delivery.webhook import UNROUTED, Delivery, canonical
 from tracker.judging import words
 from tracker.judging.log import ENOUGH as ENOUGH_BODIES
