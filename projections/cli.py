@@ -881,7 +881,7 @@ def status(
         moment = as_of if at is None else found.last_seen_at
         views.completed(found, moment)
     if as_json:
-        from projections.reports import data as machine
+        from projections.exports import data as machine
 
         _write([machine.document(values.status(found))])
     else:
@@ -931,9 +931,9 @@ def sessions(
     config: Path | None,
 ) -> None:
     """The sessions, the one heard of last first."""
+    from projections.exports import data as machine
     from projections.read_models import text as stamp
     from projections.read_models.sessions import find
-    from projections.reports import data as machine
     from projections.reports import text
 
     codes = [_known_code(given).code for given in finding]
@@ -958,7 +958,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """
     from projections.explain import status as values
-    from projections.reports import data as machine
+    from projections.exports import data as machine
     from projections.reports import text
 
     settings = Settings(data, config)
@@ -1059,7 +1059,7 @@ def audit(
                 result = auditing.audit(followed, settings.rules, as_of, others=others, growing=True)
     _accept(result.findings, settings.rules)
     if out is not None:
-        from projections.parquet import write_findings
+        from projections.exports.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, result.newest)
@@ -1112,7 +1112,8 @@ def _on_spark(
     paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
-        from projections import parquet, spark
+        from projections import spark
+        from projections.exports import parquet
     except ImportError as error:
         raise _not_installed(error, "spark") from error
     complaints: list[TrackerError] = []
@@ -1148,7 +1149,8 @@ def _written_findings(
     findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
 ) -> Iterable[bytes]:
     from projections.explain import status as values
-    from projections.reports import data, github, junit
+    from projections.exports import data
+    from projections.reports import github, junit
 
     if format == "junit":
         return junit.write(findings, deliveries, place, fails)
@@ -1266,7 +1268,7 @@ def explain(
 def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
     from attrs import asdict
 
-    from projections.reports import data as machine
+    from projections.exports import data as machine
     from projections.reports import text
     from tracker.findings import CATALOGUE
 
@@ -1285,7 +1287,7 @@ def _explain_session(
 ) -> None:
     from projections.explain.explanation import explain as explained
     from projections.explain.explanation import values
-    from projections.reports import data as machine
+    from projections.exports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
 
@@ -1312,7 +1314,7 @@ def _explain_session(
 
 def _explain_prices(settings: Settings, format: str) -> None:
     from projections.explain.explanation import price_table
-    from projections.reports import data as machine
+    from projections.exports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
 
@@ -1404,8 +1406,8 @@ def rebuild(
 
 
 def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
+    from projections.exports import data as machine
     from projections.reports import changes, text
-    from projections.reports import data as machine
     from projections.views.diff import Summary, of_store
 
     if not complete:
@@ -1493,7 +1495,7 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
 
     parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
     """
-    from projections import export as exporting
+    from projections.exports import lines as exporting
 
     if (format == "parquet") != (out is not None):
         raise UsageError(
@@ -1532,7 +1534,7 @@ def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     try:
-        from projections import parquet
+        from projections.exports import parquet
     except ImportError as error:
         raise _not_installed(error, "parquet") from error
     parquet.write(deliveries, out)
@@ -1707,7 +1709,7 @@ def _written(path: str) -> Iterator[IO[bytes]]:
 
 
 def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None) -> None:
-    from projections.send import send, signer
+    from projections.exports.send import send, signer
 
     sent = send(webhooks, url, signer(key), speed)
     click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)

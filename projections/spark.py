@@ -36,7 +36,7 @@ from pyspark.storagelevel import StorageLevel
 
 from projections.audit import Audit, Logs, gathered
 from projections.explain import status
-from projections.reports.data import document
+from projections.exports.data import document
 from tracker.delivery import envelope
 from tracker.delivery.webhook import UNROUTED, Delivery, parse
 from tracker.errors import LogError, TrackerError, UsageError

@@ -11,7 +11,7 @@ from meetings import rows
 from stores import opened
 from traffic import Answers, contradictions, numbered, post, serving
 
-from projections import export
+from projections.exports import lines as export
 from projections.views.follow import VIEWS_DB, Views, rebuild
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log

@@ -9,11 +9,12 @@ from meetings import webhook
 from story import RULES, deliveries
 from test_text import STORY
 
-from projections import export
 from projections.audit import audit
-from projections.cells import cell
 from projections.explain import status
-from projections.reports import data, github
+from projections.exports import data
+from projections.exports import lines as export
+from projections.exports.cells import cell
+from projections.reports import github
 from projections.reports.places import nowhere
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse

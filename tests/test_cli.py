@@ -512,7 +512,7 @@ def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_pat
 def test_the_choices_offered_are_the_severities_and_formats_there_are():
     """They stand in the command once more, so that its help need not import what they belong to."""
     from projections import cli
-    from projections.reports.data import FORMATS
+    from projections.exports.data import FORMATS
     from tracker.findings import SEVERITIES
 
     assert (cli.LEVELS, cli.MACHINE) == (SEVERITIES, FORMATS)

@@ -11,7 +11,7 @@ from served import served, until
 from stores import opened
 
 from projections.cli import tracker as command
-from projections.export import jsonl
+from projections.exports.lines import jsonl
 from projections.views.follow import VIEWS_DB, Views
 from projections.views.verify import verify
 from tracker.delivery.envelope import Received

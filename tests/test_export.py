@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stores import opened
 from story import deliveries
 
-from projections import export
+from projections.exports import lines as export
 from tracker.delivery.envelope import Received, decode
 from tracker.delivery.webhook import parse
 from tracker.intake import logs

@@ -14,8 +14,9 @@ from projections import audit as auditing
 from projections import found
 from projections.audit import audit
 from projections.explain import status
+from projections.exports import data
 from projections.found import Findings
-from projections.reports import data, github, junit, text
+from projections.reports import github, junit, text
 from projections.reports.places import nowhere
 from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError

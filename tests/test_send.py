@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 import pytest
 from waiting import BOUND
 
-from projections import send
-from projections.send import Sent
+from projections.exports import send
+from projections.exports.send import Sent
 from tracker.delivery.envelope import Received
 from tracker.errors import UsageError
 

@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from projections import send
 from projections.cli import main
+from projections.exports import send
 from tracker.delivery import envelope
 from tracker.delivery.envelope import SIGNATURE_HEADER
 from tracker.delivery.webhook import parse

@@ -38,7 +38,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from projections import parquet, spark
+from projections import spark
+from projections.exports import parquet
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.xdist_group("spark")]
 RULES = Rules()

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
 from projections.explain.histogram import Bar, Histogram
-from projections.reports import changes, data
+from projections.exports import data
+from projections.reports import changes
 from projections.views.diff import Summary
 from tracker.rules import written
 

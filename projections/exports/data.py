@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
-from projections.cells import cell
+from projections.exports.cells import cell
 
 Format = Literal["json", "ndjson", "csv"]
 FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv")

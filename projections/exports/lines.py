@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from projections.cells import cell
+from projections.exports.cells import cell
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery
 

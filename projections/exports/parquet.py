@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from projections.explain import status
-from projections.reports.data import document
+from projections.exports.data import document
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery
 from tracker.errors import UsageError
