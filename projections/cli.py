@@ -23,9 +23,9 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.audit import Audit, Elsewhere, Logs
+    from projections.audit.auditing import Audit, Elsewhere, Logs
+    from projections.audit.found import Findings
     from projections.explain.calibrate import Calibration
-    from projections.found import Findings
     from projections.progress import Progress
     from projections.reports.places import Place
     from projections.views.diff import Summary as DiffSummary
@@ -1030,7 +1030,7 @@ def audit(
     With LOGs, a position is the line number, counted on from one file to the next. junit and github
     are for CI: a test report, and annotations at file and line.
     """
-    from projections import audit as auditing
+    from projections.audit import auditing
     from projections.reports import text
     from projections.reports.places import nowhere
 
@@ -1112,7 +1112,7 @@ def _on_spark(
     paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
-        from projections import spark
+        from projections.audit import spark
         from projections.exports import parquet
     except ImportError as error:
         raise _not_installed(error, "spark") from error
@@ -1139,7 +1139,7 @@ def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
     if jobs == 1:
         yield ()
         return
-    from projections.jobs import others
+    from projections.audit.jobs import others
 
     with others(jobs, rules) as started:
         yield started
@@ -1184,7 +1184,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 
     toml prints a [rules] table for tracker.toml. LOGs are read more than once, so stdin cannot be one.
     """
-    from projections.audit import Logs
+    from projections.audit.auditing import Logs
     from projections.reports import calibration, text
 
     if "-" in logs:
@@ -1209,7 +1209,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 
 def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
     """What is measured, and what the rules it suggests would change."""
-    from projections.audit import audit as judged
+    from projections.audit.auditing import audit as judged
     from projections.explain.calibrate import Calibration, changed
     from projections.views.diff import Summary, of_findings
 

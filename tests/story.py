@@ -19,7 +19,7 @@ from typing import Any
 
 import attrs
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import Delivery, camel_case, parse
 from tracker.findings import SEVERITIES, Finding

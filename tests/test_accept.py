@@ -10,7 +10,7 @@ from meetings import lines, read_into, write
 from sqlite_utils import Database
 from story import RULES, deliveries, moment, told, value
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.cli import main
 from projections.views.follow import rebuild
 from tracker.accept import Acceptance, accept_all, accepted

@@ -8,9 +8,8 @@ import pytest
 from meetings import webhook, write
 from story import NOON, deliveries, moment
 
-from projections import audit as auditing
-from projections import share
-from projections.audit import Logs, audit
+from projections.audit import auditing, share
+from projections.audit.auditing import Logs, audit
 from projections.cli import main
 from tracker.delivery.envelope import Received, encode
 from tracker.delivery.webhook import parse

@@ -9,7 +9,7 @@ from meetings import webhook
 from story import RULES, deliveries
 from test_text import STORY
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.explain import status
 from projections.exports import data
 from projections.exports import lines as export

@@ -10,7 +10,7 @@ from meetings import lines, read_into, rows, write
 from story import RULES, deliveries
 from test_text import compare, printed
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.cli import main
 from projections.reports import changes as report
 from projections.views.diff import Summary, of_findings, of_store

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 from stores import address, change
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.read_models import spans, text
 from projections.views import follow
 from projections.views.accepting import accept

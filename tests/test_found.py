@@ -10,12 +10,11 @@ import pytest
 from rich.console import Console
 from story import deliveries
 
-from projections import audit as auditing
-from projections import found
-from projections.audit import audit
+from projections.audit import auditing, found
+from projections.audit.auditing import audit
+from projections.audit.found import Findings
 from projections.explain import status
 from projections.exports import data
-from projections.found import Findings
 from projections.reports import github, junit, text
 from projections.reports.places import nowhere
 from tracker.delivery.webhook import parse

@@ -19,9 +19,8 @@ from test_audit import states
 from traffic import until
 from waiting import BOUND
 
-from projections import audit as auditing
-from projections import jobs
-from projections.audit import SLOTS, audit, shared
+from projections.audit import auditing, jobs
+from projections.audit.auditing import SLOTS, audit, shared
 from projections.cli import main
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse

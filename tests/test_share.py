@@ -8,9 +8,9 @@ import pytest
 from meetings import deliveries, lines
 from story import deliveries as told
 
-from projections import audit as auditing
-from projections.audit import audit
-from projections.share import _FACTS, Share, packed_session, unpacked_session
+from projections.audit import auditing
+from projections.audit.auditing import audit
+from projections.audit.share import _FACTS, Share, packed_session, unpacked_session
 from tracker.delivery.webhook import parse
 from tracker.judging.log import Habits
 from tracker.judging.session import Observed

@@ -16,8 +16,8 @@ from test_postgres import command
 from test_readme import BIN, ROOT, SPARK, blocks
 from traffic import environment
 
-from projections import audit as auditing
-from projections.audit import Logs
+from projections.audit import auditing
+from projections.audit.auditing import Logs
 from projections.explain import status
 from tracker.delivery import envelope
 from tracker.errors import UsageError
@@ -38,7 +38,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from projections import spark
+from projections.audit import spark
 from projections.exports import parquet
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.xdist_group("spark")]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from story import RULES, deliveries, told
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.explain.status import timeline
 from projections.reports import text
 from tracker.findings import CATALOGUE

@@ -9,7 +9,7 @@ import pytest
 from meetings import bodies, deliveries, read_into, rows, write
 from stores import change
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.views.follow import Views, rebuild
 from projections.views.verify import verify
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError

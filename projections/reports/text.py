@@ -23,7 +23,7 @@ from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
 if TYPE_CHECKING:  # who shows a session needs no audit
-    from projections.audit import Audit
+    from projections.audit.auditing import Audit
     from projections.explain.status import Moment
 
 UNBOUNDED = 1_000_000

@@ -22,7 +22,7 @@ from typing import Any, Literal, cast
 import attrs
 import msgspec
 
-from projections.share import Packed, Share, packed, unpacked
+from projections.audit.share import Packed, Share, packed, unpacked
 from tracker.bulk import bulk
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import TrackerError

@@ -1,6 +1,6 @@
 """From deliveries straight to findings, with no read model in between and no store needed.
 
-What is found of the sessions is ``projections.share``'s; what is found of the log as a whole comes to
+What is found of the sessions is ``projections.audit.share``'s; what is found of the log as a whole comes to
 it here, in the process that hears all of it.
 """
 
@@ -14,8 +14,8 @@ from zlib import crc32
 
 import attrs
 
-from projections.found import Findings, disk_errors
-from projections.share import Share
+from projections.audit.found import Findings, disk_errors
+from projections.audit.share import Share
 from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError

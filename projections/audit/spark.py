@@ -34,7 +34,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
 
-from projections.audit import Audit, Logs, gathered
+from projections.audit.auditing import Audit, Logs, gathered
 from projections.explain import status
 from projections.exports.data import document
 from tracker.delivery import envelope

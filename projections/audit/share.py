@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.found import Findings, scratch
+from projections.audit.found import Findings, scratch
 from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
