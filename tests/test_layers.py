@@ -41,6 +41,7 @@ LAYERS = {
         "judging.sequence": {"msgspec"},
         "judging.search": {"attrs"},
         "judging.session": {"attrs"},
+        "judging.evidence": set(),
         "judging.state": {"attrs"},
         "judging.words": set(),
         "judging.findings": {"attrs", "msgspec"},
