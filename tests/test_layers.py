@@ -41,6 +41,7 @@ LAYERS = {
     "tracker.judging.sequence": {"msgspec"},
     "tracker.judging.search": {"attrs"},
     "tracker.judging.session": {"attrs"},
+    "tracker.judging.evidence": set(),
     "tracker.judging.state": {"attrs"},
     "tracker.judging.words": set(),
     "tracker.judging.findings": {"attrs", "msgspec"},

@@ -38,6 +38,12 @@ class ObservedAggregate:
     deliveries: list[Delivered] = attrs.field(factory=list)
     steps: int = 0
 
+    @property
+    def is_once(self) -> bool:
+        """Whether it can have one run only."""
+        lifecycle = self.lifecycle
+        return not (lifecycle.restarts or lifecycle.visits) or lifecycle.is_identified(self.key)
+
 
 @attrs.frozen
 class Oddity:
@@ -194,7 +200,7 @@ class Observed:
         elif aggregate.steps:
             higher = aggregate.steps >> (rank + 1)
             late = one.at - aggregate.deliveries[-1].at if higher and not one.step.closes else None
-            habits.saw_step(late)
+            habits.saw_step(one.at, late)
         habits.saw_body(evidence=evidence)
         self.once += evidence
         if evidence and self.doubled:
