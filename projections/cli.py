@@ -1389,7 +1389,7 @@ def rebuild(
     With --rules FILE --diff nothing is put in any place: it tells which states would be others and
     which findings would appear or go if everything were judged by the rules of FILE.
     """
-    from projections.views.follow import rebuild as make
+    from projections.views.rebuild import rebuild as make
 
     settings = Settings(data, config)
     if diff or rules is not None:

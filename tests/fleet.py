@@ -12,7 +12,9 @@ from stores import opened
 from traffic import Answers, contradictions, numbered, post, serving
 
 from projections.exports import lines as export
-from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
 from tracker.rules import Rules

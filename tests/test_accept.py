@@ -12,7 +12,7 @@ from story import RULES, deliveries, moment, told, value
 
 from projections.audit.auditing import audit
 from projections.cli import main
-from projections.views.follow import rebuild
+from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
 from tracker.delivery.envelope import encode
 from tracker.errors import RulesError

@@ -19,7 +19,8 @@ from waiting import BOUND, until
 from projections.explain.status import moment, status, timeline
 from projections.read_models import text
 from projections.read_models.sessions import find
-from projections.views.follow import Views, rebuild
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from projections.web import api, changes, health
 from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE, SEVERITIES

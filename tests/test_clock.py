@@ -12,7 +12,8 @@ from stores import opened
 
 from projections.cli import tracker as command
 from projections.exports.lines import jsonl
-from projections.views.follow import VIEWS_DB, Views
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
 from projections.views.verify import verify
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse

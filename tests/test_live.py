@@ -13,8 +13,10 @@ from served import PATIENCE
 from stores import arguments, opened
 from traffic import environment
 
-from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
 from projections.views.live import Live
+from projections.views.rebuild import rebuild
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import RulesError

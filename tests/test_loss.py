@@ -14,8 +14,10 @@ from served import served, until
 
 from projections.cli import tracker as command
 from projections.views.accepting import accept, find, keep_lost_positions
-from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
 from projections.views.loss import LossError
+from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse

@@ -11,7 +11,7 @@ from meetings import read_into, webhook
 from served import MONDAY
 from traffic import environment, serving
 
-from projections.views.follow import rebuild
+from projections.views.rebuild import rebuild
 from tracker.store.application import Tracker
 
 

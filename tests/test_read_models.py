@@ -14,7 +14,8 @@ from meetings import deliveries, line, webhook
 
 from projections.read_models import sessions, text, types
 from projections.read_models.runs import first_url
-from projections.views.follow import SQL_VIEWS, TABLES, Views
+from projections.views.database import SQL_VIEWS, TABLES
+from projections.views.follow import Views
 from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
 from tracker.store.application import Tracker

@@ -28,7 +28,7 @@ from traffic import (
 )
 from waiting import BOUND, until
 
-from projections.views.follow import rebuild
+from projections.views.rebuild import rebuild
 from projections.web.server import MOST_HEADER, listen
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse

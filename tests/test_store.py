@@ -18,7 +18,8 @@ from stores import change
 from story import value
 
 import tracker.store.application
-from projections.views.follow import Views, rebuild
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from projections.views.verify import Verification, verify
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse

@@ -11,7 +11,9 @@ import stores
 from meetings import lines as log_lines
 
 from projections.views import verify as verifying
-from projections.views.follow import VIEWS_DB, Views, rebuild
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.delivery.envelope import decode
 from tracker.delivery.webhook import parse

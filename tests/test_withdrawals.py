@@ -10,7 +10,8 @@ from meetings import bodies, deliveries, read_into, rows, write
 from stores import change
 
 from projections.audit.auditing import audit
-from projections.views.follow import Views, rebuild
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.intake.copying import copy

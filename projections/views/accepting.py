@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from projections.views.follow import VIEWS_DB, checkpoint_of
+from projections.views.database import VIEWS_DB, checkpoint_of
 from projections.views.loss import Loss, LossError, larger, loss_of, marked_loss
 from tracker.errors import StoreDamagedError
 from tracker.store.application import Tracker

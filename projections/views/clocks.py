@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from projections.progress import Progress
 from projections.views.accepting import refuse_loss
-from projections.views.follow import VIEWS_DB, discard
+from projections.views.database import VIEWS_DB, discard
 from tracker.errors import UsageError
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker

@@ -20,7 +20,8 @@ from typing import Any, Literal
 import attrs
 
 from projections.progress import Progress
-from projections.views.follow import VIEWS_DB, discard, read_checkpoint, rebuild, remove_leftovers, views_errors
+from projections.views.database import VIEWS_DB, discard, read_checkpoint, remove_leftovers, views_errors
+from projections.views.rebuild import rebuild
 from projections.views.verify import copied
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.rules import Rules

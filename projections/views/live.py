@@ -22,7 +22,8 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from projections.views.follow import VIEWS_DB, Views
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
 from tracker.errors import StoreError, TrackerError
 from tracker.rules import Rules
 from tracker.store.application import Tracker

@@ -16,18 +16,18 @@ import attrs
 
 from projections.progress import Progress
 from projections.read_models import Table
-from projections.views.follow import (
+from projections.views.database import (
     TABLES,
     VIEWS_DB,
     discard,
     fingerprint,
     read_checkpoint,
-    rebuild,
     refuse_what_is_no_file,
     remove_leftovers,
     views_errors,
 )
 from projections.views.loss import loss_of, marked_loss
+from projections.views.rebuild import rebuild
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker

@@ -33,7 +33,7 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 
 from projections.audit.auditing import Logs, audit
-from projections.views.follow import rebuild
+from projections.views.rebuild import rebuild
 from tracker.delivery.envelope import decode, encode
 from tracker.delivery.webhook import Delivery, parse
 from tracker.intake.ingest import ingest
