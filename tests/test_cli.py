@@ -511,11 +511,11 @@ def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_pat
 
 def test_the_choices_offered_are_the_severities_and_formats_there_are():
     """They stand in the command once more, so that its help need not import what they belong to."""
-    from projections import cli
+    from projections.cli.options import LEVELS, MACHINE
     from projections.reports.data import FORMATS
     from tracker.findings import SEVERITIES
 
-    assert (cli.LEVELS, cli.MACHINE) == (SEVERITIES, FORMATS)
+    assert (LEVELS, MACHINE) == (SEVERITIES, FORMATS)
 
 
 def test_verify_says_what_keeps_the_events(monday):

@@ -1,0 +1,230 @@
+"""``tracker audit``: what is wrong, in the store or straight in logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.logs import open_logs, remark_on_oddities
+from projections.cli.messages import not_installed, raise_all, remark, remark_on_loss
+from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_keys, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.progress import counted, of_events, of_logs
+from tracker.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.audit import Audit, Elsewhere, Logs
+    from projections.found import Findings
+    from projections.reports.places import Place
+    from tracker.findings import Finding
+    from tracker.rules import Rules
+
+OF_CI = ("junit", "github")
+
+
+@click.command(short_help="What is wrong, in the store or in logs.")
+@click.argument("logs", nargs=-1, metavar="[LOG...]")
+@click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--strict", is_flag=True, help="What the log leaves open fails too.")
+@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
+@click.option(
+    "--fail-on",
+    type=click.Choice([*LEVELS, "never"]),
+    default="warning",
+    show_default=True,
+    help="Exit 1 from there.",
+)
+@click.option(
+    "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["python", "spark"]),
+    default="python",
+    show_default=True,
+    help="spark: LOGs may be archives in Parquet too.",
+)
+@click.option("--master", metavar="URL", help="The cluster of --engine spark (local[*]).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --engine spark: write findings and sessions as Parquet there.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to judge in.")
+@with_keys
+@with_store
+def audit(
+    logs: tuple[str, ...],
+    rules: Path | None,
+    as_of: datetime | None,
+    min_severity: str | None,
+    fail_on: str,
+    format: Any,
+    engine: str,
+    master: str | None,
+    out: Path | None,
+    jobs: int,
+    strict: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """What is wrong: in the store, or straight in LOGs, with no store at all.
+
+    With LOGs, a position is the line number, counted on from one file to the next. junit and github
+    are for CI: a test report, and annotations at file and line.
+    """
+    from projections.reports import text
+    from projections.reports.places import nowhere
+
+    settings = Settings(data, config, rules)
+    complaints: list[TrackerError] = []
+    place: Place = nowhere
+    _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
+    if logs:
+        if engine == "spark":
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+        else:
+            result, read, complaints = _of_logs(logs, settings, keys, as_of, jobs)
+        complaints.extend(read.errors)
+        place = read.place
+        for name, odd in read.odd.items():
+            remark_on_oddities(name, odd)
+    else:
+        result = _of_store(settings, as_of, jobs)
+    _accept(result.findings, settings.rules)
+    if out is not None:
+        from projections.parquet import write_findings
+
+        write_findings(result.findings, out / "findings" / "findings.parquet")
+    _remark_on_expired(settings, result.newest)
+    least: Any = min_severity or ("warning" if format == TEXT else "info")
+    fails = partial(_fails, fail_on, strict)
+    if format == TEXT:
+        text.audit(text.console(sys.stdout), result, least)
+    else:
+        findings = result.findings.at_least(least)
+        write(_written_findings(findings, format, result.deliveries, place, fails))
+        text.summary(text.console(sys.stderr), result, least)
+    raise_all(complaints)
+    if any(map(fails, result.findings)):
+        sys.exit(1)
+
+
+def _of_logs(
+    paths: tuple[str, ...], settings: Settings, keys: tuple[Path, ...], as_of: datetime | None, jobs: int
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    from projections.audit import Logs
+    from projections.audit import audit as judged
+
+    opened, complaints = open_logs(paths, settings.keyring(keys))
+    read = Logs(opened)
+    with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
+        return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
+
+
+def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
+    from projections.audit import audit as judged
+
+    with settings.store() as store, of_events("judging") as progress:
+        remark_on_loss(store)
+        last = store.last_position()
+        followed = counted(store.deliveries(last), progress, last)
+        with _others(jobs, settings.rules) as others:
+            return judged(followed, settings.rules, as_of, others=others, growing=True)
+
+
+def _accept(findings: Findings, rules: Rules) -> None:
+    from tracker.accept import accepted
+
+    if rules.accept:
+        findings.revise(lambda one: next(accepted([one], rules.accept)))
+
+
+def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
+    """Options that say nothing together."""
+    if keys and not logs:
+        raise UsageError(
+            "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
+        )
+    if engine == "python" and of_spark:
+        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
+    if engine == "spark" and (keys or not logs):
+        raise UsageError(
+            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
+        )
+    if engine == "spark" and jobs > 1:
+        raise UsageError("--jobs is of this machine", hint="leave it out: Spark has --master local[N]")
+
+
+def _on_spark(
+    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    try:
+        from projections.parquet import refuse_what_is_there
+        from projections.spark import audit as judged
+        from projections.spark import is_archive, session
+    except ImportError as error:
+        raise not_installed(error, "spark") from error
+    complaints: list[TrackerError] = []
+    logs = [path for path in paths if not is_archive(path)]
+    if logs:
+        opened, complaints = open_logs(logs, None)
+        readable = {log.path for log in opened}
+        paths = tuple(path for path in paths if is_archive(path) or path in readable)
+    if out is not None:
+        refuse_what_is_there(out)
+    with session(master) as running:
+        return (*judged(running, list(paths), rules, as_of, out), complaints)
+
+
+@contextmanager
+def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
+    """The processes beside this one."""
+    if jobs == 1:
+        yield ()
+        return
+    from projections.jobs import others
+
+    with others(jobs, rules) as started:
+        yield started
+
+
+def _written_findings(
+    findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
+) -> Iterable[bytes]:
+    from projections.reports import data, github, junit
+    from projections.status import finding as values
+
+    if format == "junit":
+        return junit.write(findings, deliveries, place, fails)
+    if format == "github":
+        return github.write(findings, place)
+    return data.write(map(values, findings), format)
+
+
+def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
+    """Whether an audit fails because of this finding; because of an undecided one only where it is ``strict``."""
+    if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
+        return False
+    return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
+
+
+def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
+    for number, entry in enumerate(settings.rules.accept, 1):
+        if entry.until is not None and entry.expired(as_of):
+            remark(
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
+                "what came later is not accepted: mend the cause, or give it another date",
+            )

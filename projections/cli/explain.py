@@ -1,0 +1,139 @@
+"""``tracker explain``: what a code means, or why a session is judged as it is."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.options import TEXT, AsOf, Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.cli.subjects import code_named, known_until, near_code, near_session, one_past
+from tracker.errors import NotFoundError, StoreMissingError, UsageError
+
+if TYPE_CHECKING:
+    from projections.follow import Views
+    from tracker.findings import Code
+    from tracker.store import Tracker
+    from tracker.webhook import Delivery
+
+
+@click.command(short_help="What a code means, or why a session is judged so.")
+@click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
+@click.option("--as-of", type=AsOf(), help="As it was known then: a time, now, -2h or end.")
+@click.option("--at", type=click.IntRange(min=1), help="As it was known right after this position.")
+@click.option("--prices", is_flag=True, help="What each assumption costs.")
+@click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@with_store
+def explain(
+    subject: str | None,
+    as_of: datetime | None,
+    at: int | None,
+    prices: bool,
+    format: str,
+    as_json: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """What a finding's CODE (or slug) means, or why a SESSION is judged as it is; without either, all codes.
+
+    Of a session: what most likely happened, what had to be assumed for that and what it costs (as the
+    negative logarithm of how likely it is), what else may have happened, and how probable that is.
+    """
+    format = "json" if as_json else format
+    settings = Settings(data, config)
+    entry = code_named(subject) if subject is not None else None
+    if prices:
+        if subject is not None or as_of is not None or at is not None:
+            raise UsageError("--prices shows the whole table", hint="leave out the other arguments")
+        _explain_prices(settings, format)
+    elif subject is not None and entry is None:
+        _explain_session(settings, subject, as_of, at, format)
+    elif as_of is not None or at is not None:
+        raise UsageError("a code has no past", place=subject or "", hint="--as-of and --at are for a session")
+    else:
+        _explain_codes(settings, entry, format)
+
+
+def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
+    from attrs import asdict
+
+    from projections.reports import data as machine
+    from projections.reports import text
+    from tracker.findings import CATALOGUE
+
+    out = text.console(sys.stdout)
+    if format == "json":
+        told = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
+        write([machine.document(told)])
+    elif entry is None:
+        text.codes(out, CATALOGUE.values())
+    else:
+        text.code(out, entry, settings.rules.severity_of(entry.code), settings.rules.written())
+
+
+def _explain_session(
+    settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
+) -> None:
+    from projections.explain import explain as explained
+    from projections.explain import values
+    from projections.reports import data as machine
+    from projections.reports import explain as report
+    from projections.reports import text
+
+    one_past(as_of, at)
+    try:
+        with settings.store() as store, settings.views(store) as views:
+            until = known_until(views, store, as_of, at)
+            heard = _heard(store, session, until, at)
+            if not heard:
+                raise _no_such_subject(views, store, session)
+            moment = as_of if at is None else heard[-1].received_at
+            log = views.log.known_by(at, as_of)
+            completed = partial(views.completed, moment=moment)
+            found = explained(heard, settings.rules, until, log, completed)
+    except StoreMissingError as error:
+        hint = near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
+        raise NotFoundError("no such code", place=session, hint=hint) from error
+    assert found is not None
+    if format == "json":
+        write([machine.document(values(found))])
+    else:
+        report.explanation(text.console(sys.stdout), found)
+
+
+def _explain_prices(settings: Settings, format: str) -> None:
+    from projections.explain import price_table
+    from projections.reports import data as machine
+    from projections.reports import explain as report
+    from projections.reports import text
+
+    table = price_table(settings.rules)
+    if format == "json":
+        write([machine.document(table)])
+    else:
+        report.prices(text.console(sys.stdout), table)
+
+
+def _heard(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
+    """What was heard of a session by then."""
+    return [
+        delivery
+        for delivery in store.history(session, at=at)
+        if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
+    ]
+
+
+def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
+    if any(True for _ in store.history(given)):
+        hint = "give a later --as-of or --at"
+        return NotFoundError("nothing was known of it by then", place=given, hint=hint)
+    meant = near_session(views, given) or near_code(given)
+    hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
+    return NotFoundError("no such code or session", place=given, hint=hint)

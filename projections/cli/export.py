@@ -1,0 +1,102 @@
+"""``tracker export``: the deliveries of a store, written to stdout or as an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.messages import not_installed, remark, remark_on_loss
+from projections.cli.options import Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.progress import counted, of_events
+from tracker.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from tracker.ranges import Hole
+    from tracker.store import Tracker
+    from tracker.webhook import Delivery
+
+
+@click.command(short_help="Write the deliveries to stdout.")
+@click.option(
+    "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The directory for parquet.")
+@click.option(
+    "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
+)
+@with_store
+def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
+    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body.
+
+    parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
+    """
+    from projections.export import jsonl, table
+
+    if (format == "parquet") != (out is not None):
+        raise UsageError(
+            "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
+        )
+    settings = Settings(data, config)
+    holes: list[Hole] = []
+    with settings.store() as store:
+        remark_on_loss(store)
+        deliveries = _chosen(store, session, holes)
+        if session is None and (gone := store.withdrawn()):
+            remark(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
+        with of_events("exporting") as progress:
+            followed = counted(deliveries, progress, store.end())
+            if out is not None:
+                _archive(followed, out)
+            else:
+                write(jsonl(followed) if format == "jsonl" else table(followed))
+        _refuse_holes(store, holes)
+
+
+def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
+    try:
+        from projections.parquet import write as write_archive
+    except ImportError as error:
+        raise not_installed(error, "parquet") from error
+    write_archive(deliveries, out)
+
+
+def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
+    """All deliveries, those of a session, or the ``unrouted``; ``holes`` gets what cannot be read of all."""
+    if session is None:
+        return _readable(store, holes)
+    found = list(store.unrouted() if session == "unrouted" else store.history(session))
+    if not found and session != "unrouted":
+        raise NotFoundError(
+            "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
+        )
+    return found
+
+
+def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
+    from tracker.ranges import Hole
+
+    for one in store.salvaged():
+        if isinstance(one, Hole):
+            holes.append(one)
+        else:
+            yield one
+
+
+def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
+    """All that can be read was written; what could not is an error all the same."""
+    if holes:
+        from tracker.errors import StoreDamagedError
+
+        lost = sum(hole.count for hole in holes)
+        where = ", ".join(hole.place for hole in holes)
+        what = "1 delivery" if lost == 1 else f"{lost} deliveries"
+        raise StoreDamagedError(
+            f"{what}, at {where}, cannot be read, so not all is in what was written",
+            place=store.owner,
+            hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
+        )

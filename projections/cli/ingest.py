@@ -1,0 +1,233 @@
+"""``tracker ingest``: from logs into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.logs import open_logs, remark_on_oddities
+from projections.cli.messages import one_line, raise_all, remark
+from projections.cli.options import with_keys, with_store
+from projections.cli.settings import Settings
+from projections.progress import of_bytes
+from tracker.errors import StoreError, TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.follow import Views
+    from tracker.ingest import Ingested, Known, Rehearsal
+    from tracker.store import Tracker
+
+
+@click.command(short_help="Append what is new in logs, then judge it.")
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
+)
+@click.option("--force", is_flag=True, help="Store also a LOG of which most lines are no webhooks.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Only say what would be stored.")
+@with_keys
+@with_store
+def ingest(
+    logs: tuple[str, ...],
+    follow: bool,
+    force: bool,
+    dry_run: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
+
+    A log may be given again at any time: what was read before is recognised, also when the file has
+    grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
+    is stored and judged after a second in which no more came.
+    """
+    from projections.accepting import refuse_loss
+    from tracker.ingest import known_logs
+    from tracker.tail import files
+
+    if follow and (len(logs) > 1 or "-" in logs):
+        hint = "start one for each file; of a pipe, - is enough"
+        raise UsageError("--follow takes one LOG, which is a file", hint=hint)
+    if follow and dry_run:
+        raise UsageError("--dry-run comes to an end, --follow does not", hint="leave out one of them")
+    settings = Settings(data, config)
+    ring = settings.keyring(keys)
+    with _stopping(heed=follow or "-" in logs) as stopping:
+        opened, complaints = open_logs(logs, ring, stopping, follow=follow)
+        if not force:
+            opened = _without_other_files(settings, opened, complaints)
+        if dry_run:
+            _rehearse(settings, opened, complaints)
+            return
+        with settings.store(create=True) as store, ExitStack() as stack:
+            refuse_loss(store)
+            judging = _Judging(settings, store, stack)
+            known = known_logs(store)
+            for log in files(opened[0]) if follow else opened:
+                complaints.extend(_ingest(store, log, known, judging.catch_up))
+                if complaints and isinstance(complaints[-1], StoreError):
+                    raise_all(complaints)
+            views = judging.catch_up()
+            gone = store.withdrawn()
+            events = views.checkpoint.position - len(gone) - gone.events
+            ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
+            withdrawn = f", and {len(gone):,} withdrawn ones" if gone else ""
+            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions{withdrawn}")
+    raise_all(complaints)
+
+
+def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
+    """The logs that look like some; no store is made for a file that does not."""
+    from tracker.ingest import known_logs, refuse_other_file
+
+    with settings.store_if_there() as store:
+        known = known_logs(store) if store else {}
+    found = []
+    for log in logs:
+        try:
+            refuse_other_file(log, known)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        raise_all(complaints)
+    return found
+
+
+def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+    from tracker.ingest import Rehearsal, known_logs
+
+    with settings.store_if_there() as store:
+        rehearsal = Rehearsal(store)
+        known = known_logs(rehearsal)
+        for log in logs:
+            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+    if rehearsal.deliveries:
+        words = f"{rehearsal.sessions:,} session{'s' * (rehearsal.sessions != 1)}"
+        first, last = rehearsal.first, rehearsal.last
+        if first and last:
+            words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(words)
+    for webhook_type, count in rehearsal.types.most_common():
+        click.echo(f"{count:>7,}  {one_line(webhook_type)}")
+    click.echo("nothing was stored")
+    raise_all(complaints)
+
+
+class _Judging:
+    """The read models while logs are read: opened when they are first wanted."""
+
+    def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
+        self._settings, self._store, self._stack = settings, store, stack
+        self._views: Views | None = None
+
+    def catch_up(self) -> Views:
+        if self._views is None:
+            self._views = self._stack.enter_context(self._settings.views(self._store))
+        else:
+            self._views.catch_up(self._store)
+        return self._views
+
+
+@contextmanager
+def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; a second one has its usual effect, and so has each if not to ``heed``."""
+    from signal import SIGINT, SIGTERM, getsignal, signal
+
+    came: list[int] = []
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)} if heed else {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal(number, handler)
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal(number, stop)
+    try:
+        yield lambda: bool(came)
+    finally:
+        restore()
+
+
+def _ingest(
+    store: Tracker | Rehearsal,
+    log: Any,
+    known: Known,
+    catch_up: Callable[[], object],
+    stored: str = "stored",
+) -> Iterator[TrackerError]:
+    """Reads one log into the store and tells what became of it; yields what went wrong."""
+    from tracker.ingest import ingest as read_into
+
+    account, broken = None, None
+    try:
+        with of_bytes(log) as progress:
+            for account in read_into(store, log, known):
+                progress(log.consumed)
+                if account.pausing:
+                    catch_up()
+    except TrackerError as error:
+        broken = error
+    if account is not None and (account.read or broken is None):
+        click.echo(_account(account, stored))
+        _remarks(account)
+        _remark_on_withdrawn(store, account)
+        if account.too_long:
+            yield _too_long(account)
+    if broken is not None:
+        yield broken
+
+
+def _account(account: Ingested, stored: str) -> str:
+    words = [
+        f"{account.read:,} read",
+        f"{account.stored:,} {stored}",
+        f"{account.already_there:,} already there",
+    ]
+    words.append(f"{account.unrouted:,} unrouted")
+    if account.blank:
+        words.append(f"{account.blank:,} blank")
+    if account.last:
+        words.append(f"at positions {account.first:,} to {account.last:,}")
+    return f"{account.log.name}: {', '.join(words)}"
+
+
+def _remarks(account: Ingested) -> None:
+    name = account.log.name
+    if not account.read and not account.cut:
+        remark(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
+    remark_on_oddities(name, account.odd)
+    if account.cut:
+        remark(
+            f"{name}:{account.cut}: the last line is not finished and was left for the next run",
+            "run it again when the line is complete; end it with a newline to have it stored as it is",
+        )
+
+
+def _remark_on_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
+    """Of a log that is there already, nobody would see that it does not count."""
+    if account.already_there and account.log.name in store.withdrawn().sources:
+        hint = f"tracker withdraw --undo {account.log.name}"
+        remark(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
+
+
+def _too_long(account: Ingested) -> TrackerError:
+    from tracker.errors import LogError
+    from tracker.logs import MAX_LINE
+
+    first, more = account.too_long[0], len(account.too_long) - 1
+    return LogError(
+        f"the line has {first.too_long:,} bytes, of which only the beginning was stored"
+        + (f"; {more} more lines are too long" if more else ""),
+        place=f"{account.log.name}:{first.number}",
+        hint=f"no webhook has more than {MAX_LINE:,} bytes: a newline is missing there",
+    )

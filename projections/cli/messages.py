@@ -1,0 +1,64 @@
+"""What goes to stderr: errors and notes, each with a hint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tracker.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from tracker.store import Tracker
+
+
+def complain(message: str, hint: str, code: int) -> int:
+    click.echo(f"error: {one_line(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {one_line(hint)}", err=True)
+    return code
+
+
+def raise_all(complaints: list[TrackerError]) -> None:
+    """Tells every error, and ends with the gravest."""
+    for error in complaints[:-1]:
+        complain(str(error), error.hint, error.exit_code)
+    if complaints:
+        last = complaints[-1]
+        last.exit_code = max(error.exit_code for error in complaints)
+        raise last
+
+
+def remark(message: str, hint: str) -> None:
+    click.echo(f"note: {one_line(message)}\nhint: {one_line(hint)}", err=True)
+
+
+def one_line(message: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in message)
+
+
+def lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
+def not_installed(error: ImportError, extra: str) -> UsageError:
+    hint = f"pip install '.[{extra}]' in the directory of the source"
+    return UsageError(f"{extra.capitalize()} needs a package that is not installed: {error.name}", hint=hint)
+
+
+def remark_on_loss(store: Tracker) -> None:
+    """For those who read the store alone, and would not notice that it is not whole."""
+    from projections.accepting import find
+
+    loss = find(store)
+    if loss is not None:
+        remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
+
+
+def tell_software(store: Tracker) -> None:
+    """What keeps the events, for whoever has to find out what is wrong with them."""
+    click.echo(f"{store.owner}: {store.software}", err=True)
+    if store.fault:
+        remark(
+            store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up"
+        )

@@ -1,0 +1,129 @@
+"""``tracker serve``: webhooks come in by HTTP, answers go out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.messages import remark, tell_software
+from projections.cli.options import with_keys, with_store
+from projections.cli.settings import Settings
+from tracker.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.live import Live
+    from tracker.signature import Keyring
+
+
+@click.command(short_help="Receive webhooks by HTTP, and answer.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
+@with_keys
+@click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
+@click.option("--token", help="What pages and API ask for; whoever sees the processes sees it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds it.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name to answer under beside localhost and its address; may be repeated.",
+)
+@click.option(
+    "--role",
+    type=click.Choice(["all", "receiver", "reader"]),
+    default="all",
+    show_default=True,
+    help="receiver: only store what comes. reader: only answer.",
+)
+@with_store
+def serve(
+    host: str,
+    port: int,
+    keys: tuple[Path, ...],
+    insecure: bool,
+    token: str | None,
+    token_file: Path | None,
+    hosts: tuple[str, ...],
+    role: str,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Receive signed webhooks at POST /webhooks, and keep the state of every session.
+
+    A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
+    SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
+    """
+    from projections.live import Live
+    from projections.web import logs, server
+    from projections.web.app import create_app
+    from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.tokens import read_token
+    from tracker.clock import Clock
+    from tracker.receiver import SOURCE, Receiver
+
+    settings = Settings(data, config)
+    token = read_token(token, token_file, os.environ)
+    hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
+    if role == "reader" and (keys or insecure):
+        raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
+    receives, answers = role != "reader", role != "receiver"
+    ring = _keys_to_serve(settings, keys, insecure) if receives else None
+    if not token and not server.is_loopback(host):
+        hint = "give --token-file or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
+        raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
+    with settings.store(create=receives) as store, server.listen(host, port) as listening:
+        handler = logs.start()
+        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
+        live = Live(store, settings.load_rules, clock.now) if answers else None
+        wake = live.wake if live else lambda: None
+        receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        tell_software(store)
+        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
+        if receives and ring is None:
+            remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
+        most = most_connections()
+        if most < MOST_CONNECTIONS:
+            few = f"{files_at_most()} files may be open, so there are {most} connections at most"
+            remark(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
+        server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
+    if insecure and keys:
+        raise UsageError("--key and --insecure-no-verify contradict each other", hint="give one of them")
+    ring = None if insecure else settings.keyring(keys)
+    if ring is None and not insecure:
+        hint = "give --key FILE with VideoSDK's public key; --insecure-no-verify stores what anybody sends"
+        raise UsageError("there is no key to verify signatures with", hint=hint)
+    return ring
+
+
+def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
+    """What SIGHUP does; a broken new file changes nothing, and the log says so."""
+    from logging import getLogger
+
+    log = getLogger("projections.cli")
+
+    def reload() -> None:
+        if live is not None:
+            live.reload()
+        try:
+            if ring is not None:
+                ring.reload()
+                log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
+        except TrackerError as error:
+            fields = {"error": str(error), "hint": error.hint}
+            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - told in one line
+
+    return reload

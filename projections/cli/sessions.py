@@ -1,0 +1,114 @@
+"""Sessions: the list, the state of one, and what happened in it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from projections.cli.options import MACHINE, TEXT, AsOf, Name, Time, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.cli.subjects import known_code, known_until, near_session, one_past
+from tracker.errors import NotFoundError
+
+
+@click.command(short_help="The state of one session, now or in the past.")
+@click.argument("session", type=Name())
+@click.option("--as-of", type=AsOf(), help="The state as it was known then: a time, now, -2h or end.")
+@click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
+@click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
+@with_store
+def status(
+    session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
+) -> None:
+    """The state of one SESSION, now or in the past."""
+    from projections.status import status as values
+
+    one_past(as_of, at)
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views(store) as views:
+        until = known_until(views, store, as_of, at)
+        try:
+            log = views.log
+            found = store.status(session, as_of=until, at=at, rules=settings.rules, log=log)
+        except NotFoundError as error:
+            error.hint = near_session(views, session) or error.hint
+            raise
+        moment = as_of if at is None else found.last_seen_at
+        views.completed(found, moment)
+    if as_json:
+        from projections.reports import data as machine
+
+        write([machine.document(values(found))])
+    else:
+        from projections.reports import text
+
+        text.status(text.console(sys.stdout), found, as_of)
+
+
+@click.command(short_help="The sessions, the one heard of last first.")
+@click.option("--live", is_flag=True, help="Only sessions that have not ended.")
+@click.option("--meeting", type=Name(), metavar="ID", help="Only sessions of this meeting.")
+@click.option(
+    "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
+)
+@click.option("--since", type=Time(), help="Only sessions heard of since then.")
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def sessions(
+    live: bool,
+    meeting: str | None,
+    finding: tuple[str, ...],
+    since: datetime | None,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """The sessions, the one heard of last first."""
+    from projections.read_models import text as stamp
+    from projections.read_models.sessions import find
+    from projections.reports import data as machine
+    from projections.reports import text
+
+    codes = [known_code(given).code for given in finding]
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views(store) as views:
+        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=stamp(since)))
+        if meeting is not None and not list(find(views.db, meeting=meeting)):
+            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists what is there")
+        if format == TEXT:
+            text.sessions(text.console(sys.stdout), rows)
+        else:
+            write(machine.write(rows, format))
+
+
+@click.command(short_help="Every delivery of a session, and its reading.")
+@click.argument("session", type=Name())
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
+    """Every delivery of a SESSION: what came, what it was, what is wrong with it.
+
+    SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
+    """
+    from projections.reports import data as machine
+    from projections.reports import text
+    from projections.status import moment
+    from projections.status import timeline as moments_of
+
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views(store) as views:
+        heard = store.unrouted() if session == "unrouted" else store.history(session)
+        as_of, log = views.checkpoint.as_of, views.log
+        moments, settled = moments_of(heard, settings.rules, as_of, log, views.completed)
+        if not moments and session != "unrouted":
+            hint = near_session(views, session) or "tracker sessions lists what is there"
+            raise NotFoundError("nothing is stored of it", place=session, hint=hint)
+    if format == TEXT:
+        text.timeline(text.console(sys.stdout), moments, settled)
+    else:
+        write(machine.write(map(moment, moments), format))

@@ -1,0 +1,61 @@
+"""The standard streams, and files that are written in their stead."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import click
+
+from tracker.errors import UsageError
+
+
+def open_closed_streams() -> None:
+    """Without a stream there is nobody to read or be told; the work is done all the same."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until exit
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """A reader that has had enough, like ``head``, is not an error, whatever the exit code would have been."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        # Nothing may be left that would be flushed to the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from error
+
+
+def write(chunks: Iterable[bytes]) -> None:
+    out = sys.stdout.buffer
+    for chunk in chunks:
+        out.write(chunk)
+    out.flush()
+
+
+@contextmanager
+def written_to(path: str) -> Iterator[IO[bytes]]:
+    """A file to write to, packed without name and time so that equal content gives equal bytes."""
+    from gzip import GzipFile
+
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        file = Path(path).open("wb")  # noqa: SIM115 - it is closed below
+    except OSError as error:
+        hint = "give a path in a directory that is there"
+        raise UsageError(f"cannot be written: {error.strerror}", place=path, hint=hint) from error
+    with file:
+        if path.endswith(".gz"):
+            with GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                yield cast("IO[bytes]", packed)
+        else:
+            yield file

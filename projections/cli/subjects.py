@@ -1,0 +1,62 @@
+"""What a command is asked about: a session, a code, a moment of the past."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tracker.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from projections.follow import Views
+    from tracker.findings import Code
+    from tracker.store import Tracker
+
+
+def one_past(as_of: datetime | None, at: int | None) -> None:
+    if as_of is not None and at is not None:
+        raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+
+
+def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
+    """The moment at which a session is looked at: now is the newest delivery of the store."""
+    if at is not None and at > store.last_position():
+        raise UsageError(
+            f"the store ends at position {store.last_position()}", place=f"--at {at}", hint="give one of those"
+        )
+    return as_of if as_of is not None or at is not None else views.checkpoint.as_of
+
+
+def near_session(views: Views, given: str) -> str:
+    """What somebody may have meant who named a session that is not there."""
+    from projections.read_models.sessions import of_meeting
+
+    ids = of_meeting(views.db, given)
+    return f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
+
+
+def code_named(given: str) -> Code | None:
+    from tracker.findings import CATALOGUE
+
+    for entry in CATALOGUE.values():
+        if given.lower() in (entry.code.lower(), entry.slug):
+            return entry
+    return None
+
+
+def known_code(given: str) -> Code:
+    entry = code_named(given)
+    if entry is None:
+        hint = near_code(given) or "tracker explain lists them"
+        raise NotFoundError("no such code", place=given, hint=hint)
+    return entry
+
+
+def near_code(given: str) -> str:
+    from difflib import get_close_matches
+
+    from tracker.findings import CATALOGUE
+
+    names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
+    near = get_close_matches(given, names, n=1)
+    return f"did you mean {near[0]}?" if near else ""

@@ -1,0 +1,107 @@
+"""The read models: they are made anew, compared under other rules, and checked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from projections.cli.messages import remark, tell_software
+from projections.cli.options import LEVELS, TEXT, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.progress import of_events
+from tracker.errors import UsageError
+
+
+@click.command(short_help="Make the read models anew, or try other rules.")
+@click.option("--rules", type=click.Path(path_type=Path), help="The [rules] of this TOML file, with --diff.")
+@click.option("--diff", is_flag=True, help="Only tell what those rules would change.")
+@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
+@click.option("--format", "format", type=click.Choice([TEXT, "json", "ndjson"]), help="With --diff (text).")
+@with_store
+def rebuild(
+    rules: Path | None,
+    diff: bool,
+    min_severity: str | None,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Make the read models anew beside the live ones, then put them in their place.
+
+    With --rules FILE --diff nothing is put in any place: it tells which states would be others and
+    which findings would appear or go if everything were judged by the rules of FILE.
+    """
+    from projections.follow import rebuild as make
+
+    settings = Settings(data, config)
+    if diff or rules is not None:
+        _diff(settings, Settings(data, config, rules), diff and rules is not None, min_severity, format or TEXT)
+        return
+    if min_severity or format:
+        raise UsageError(
+            "--min-severity and --format are for --diff", hint="tracker rebuild --rules FILE --diff"
+        )
+    with settings.store() as store:
+        with of_events("rebuilding") as progress:
+            path = make(store, settings.rules, progress)
+        click.echo(f"{path}: {store.count():,} events judged")
+
+
+def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
+    from projections.diff import Summary, of_store
+    from projections.reports import changes, text
+    from projections.reports import data as machine
+
+    if not complete:
+        hint = "the read models have the rules of tracker.toml; change them there, then tracker rebuild"
+        raise UsageError("--rules and --diff need each other", hint=hint)
+    least: Any = min_severity or ("warning" if format == TEXT else "info")
+    summary = Summary()
+    rules = others.rules
+    with settings.store() as store:
+        with settings.views(store):
+            pass  # they are up with the store now
+        with of_events("comparing") as progress:
+            told = (one for one in summary.count(of_store(store, rules, progress)) if one.at_least(least))
+            if format == TEXT:
+                changes.text(text.console(sys.stdout), told)
+            else:
+                write(machine.write(map(machine.values, told), format))
+    changes.summary(text.console(sys.stdout if format == TEXT else sys.stderr), summary, least)
+
+
+@click.command(short_help="Check the store and the read models.")
+@with_store
+def verify(data: Path | None, config: Path | None) -> None:
+    """Check the store's positions and versions, and the read models against a new fold."""
+    from projections.accepting import find
+    from projections.verify import verify as problems_of
+    from tracker.errors import StoreDamagedError
+
+    settings = Settings(data, config)
+    with settings.store() as store:
+        with of_events("verifying") as progress:
+            found = problems_of(store, settings.rules, progress)
+        problems = found.problems
+        tell_software(store)
+        for note in found.notes:
+            remark(note, "tracker rebuild makes it anew")
+        for record in found.records:
+            remark(record, "this is known, and no contradiction")
+        for problem in problems:
+            click.echo(f"{problem.place}: {problem.text}")
+        if problems:
+            raise StoreDamagedError(
+                f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
+                place=store.owner,
+                hint="events come from a backup or from the logs, or tracker accept-loss records that they are gone"
+                if find(store)
+                else "tracker rebuild mends views.db; events come from a backup, or from the logs",
+            )
+        gone = store.withdrawn()
+        withdrawn = f", {len(gone):,} of them withdrawn" if gone else ""
+        click.echo(f"{store.owner}: {store.count():,} events{withdrawn}, nothing contradicts")
