@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections.cli.logs import open_logs, remark_on_oddities
-from projections.cli.messages import not_installed, raise_all, remark, remark_on_loss
+from projections.cli.logs import note_oddities, open_logs
+from projections.cli.messages import not_installed, note, note_loss, raise_all
 from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -100,7 +100,7 @@ def audit(
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
-            remark_on_oddities(name, odd)
+            note_oddities(name, odd)
     else:
         result = _of_store(settings, as_of, jobs)
     _accept(result.findings, settings.rules)
@@ -108,7 +108,7 @@ def audit(
         from projections.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
-    _remark_on_expired(settings, result.newest)
+    _note_expired(settings, result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:
@@ -138,7 +138,7 @@ def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
     from projections.audit import audit as judged
 
     with settings.store() as store, of_events("judging") as progress:
-        remark_on_loss(store)
+        note_loss(store)
         last = store.last_position()
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:
@@ -221,10 +221,10 @@ def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
 
 
-def _remark_on_expired(settings: Settings, as_of: datetime | None) -> None:
+def _note_expired(settings: Settings, as_of: datetime | None) -> None:
     for number, entry in enumerate(settings.rules.accept, 1):
         if entry.until is not None and entry.expired(as_of):
-            remark(
+            note(
                 f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
                 "what came later is not accepted: mend the cause, or give it another date",
             )

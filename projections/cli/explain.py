@@ -13,7 +13,7 @@ import click
 from projections.cli.options import TEXT, AsOf, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import code_named, known_until, near_code, near_session, one_past
+from projections.cli.subjects import code_named, known_until, near_code, near_session, refuse_two_moments
 from tracker.errors import NotFoundError, StoreMissingError, UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 
     out = text.console(sys.stdout)
     if format == "json":
-        told = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
-        write([machine.document(told)])
+        document = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
+        write([machine.document(document)])
     elif entry is None:
         text.codes(out, CATALOGUE.values())
     else:
@@ -87,17 +87,17 @@ def _explain_session(
     from projections.reports import explain as report
     from projections.reports import text
 
-    one_past(as_of, at)
+    refuse_two_moments(as_of, at)
     try:
         with settings.store() as store, settings.views(store) as views:
             until = known_until(views, store, as_of, at)
-            heard = _heard(store, session, until, at)
-            if not heard:
+            deliveries = _known_deliveries(store, session, until, at)
+            if not deliveries:
                 raise _no_such_subject(views, store, session)
-            moment = as_of if at is None else heard[-1].received_at
+            moment = as_of if at is None else deliveries[-1].received_at
             log = views.log.known_by(at, as_of)
             completed = partial(views.completed, moment=moment)
-            found = explained(heard, settings.rules, until, log, completed)
+            found = explained(deliveries, settings.rules, until, log, completed)
     except StoreMissingError as error:
         hint = near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
         raise NotFoundError("no such code", place=session, hint=hint) from error
@@ -121,8 +121,8 @@ def _explain_prices(settings: Settings, format: str) -> None:
         report.prices(text.console(sys.stdout), table)
 
 
-def _heard(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
-    """What was heard of a session by then."""
+def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
+    """The deliveries of a session that had come by then."""
     return [
         delivery
         for delivery in store.history(session, at=at)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import not_installed, remark, remark_on_loss
+from projections.cli.messages import not_installed, note, note_loss
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -44,10 +44,10 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
     settings = Settings(data, config)
     holes: list[Hole] = []
     with settings.store() as store:
-        remark_on_loss(store)
+        note_loss(store)
         deliveries = _chosen(store, session, holes)
         if session is None and (gone := store.withdrawn()):
-            remark(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
+            note(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
         with of_events("exporting") as progress:
             followed = counted(deliveries, progress, store.end())
             if out is not None:

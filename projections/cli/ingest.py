@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections.cli.logs import open_logs, remark_on_oddities
-from projections.cli.messages import one_line, raise_all, remark
+from projections.cli.logs import note_oddities, open_logs
+from projections.cli.messages import note, one_line, raise_all
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
 from projections.progress import of_bytes
@@ -179,8 +179,8 @@ def _ingest(
         broken = error
     if account is not None and (account.read or broken is None):
         click.echo(_account(account, stored))
-        _remarks(account)
-        _remark_on_withdrawn(store, account)
+        _notes(account)
+        _note_withdrawn(store, account)
         if account.too_long:
             yield _too_long(account)
     if broken is not None:
@@ -201,23 +201,23 @@ def _account(account: Ingested, stored: str) -> str:
     return f"{account.log.name}: {', '.join(words)}"
 
 
-def _remarks(account: Ingested) -> None:
+def _notes(account: Ingested) -> None:
     name = account.log.name
     if not account.read and not account.cut:
-        remark(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
-    remark_on_oddities(name, account.odd)
+        note(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
+    note_oddities(name, account.odd)
     if account.cut:
-        remark(
+        note(
             f"{name}:{account.cut}: the last line is not finished and was left for the next run",
             "run it again when the line is complete; end it with a newline to have it stored as it is",
         )
 
 
-def _remark_on_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
+def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
     """Of a log that is there already, nobody would see that it does not count."""
     if account.already_there and account.log.name in store.withdrawn().sources:
         hint = f"tracker withdraw --undo {account.log.name}"
-        remark(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
+        note(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
 
 
 def _too_long(account: Ingested) -> TrackerError:

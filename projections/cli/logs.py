@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from projections.cli.messages import lines, raise_all, remark
+from projections.cli.messages import lines, note, raise_all
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def open_logs(
     return opened, complaints
 
 
-def remark_on_oddities(name: str, odd: Oddities) -> None:
+def note_oddities(name: str, odd: Oddities) -> None:
     """What is worth a word about a log: it was read, and perhaps not as its owner thinks."""
     for oddity, words, hint in (
         (odd.malformed, "cannot be read as a webhook", "they are kept; tracker timeline unrouted shows them"),
@@ -65,4 +65,4 @@ def remark_on_oddities(name: str, odd: Oddities) -> None:
                 else f"{oddity.count:,} of {lines(odd.deliveries)}"
             )
             example = f", {oddity.example}" if oddity.example else ""
-            remark(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
+            note(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)

@@ -29,7 +29,7 @@ def raise_all(complaints: list[TrackerError]) -> None:
         raise last
 
 
-def remark(message: str, hint: str) -> None:
+def note(message: str, hint: str) -> None:
     click.echo(f"note: {one_line(message)}\nhint: {one_line(hint)}", err=True)
 
 
@@ -46,19 +46,17 @@ def not_installed(error: ImportError, extra: str) -> UsageError:
     return UsageError(f"{extra.capitalize()} needs a package that is not installed: {error.name}", hint=hint)
 
 
-def remark_on_loss(store: Tracker) -> None:
+def note_loss(store: Tracker) -> None:
     """For those who read the store alone, and would not notice that it is not whole."""
     from projections.accepting import find
 
     loss = find(store)
     if loss is not None:
-        remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
+        note(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
 
 
-def tell_software(store: Tracker) -> None:
+def show_software(store: Tracker) -> None:
     """What keeps the events, for whoever has to find out what is wrong with them."""
     click.echo(f"{store.owner}: {store.software}", err=True)
     if store.fault:
-        remark(
-            store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up"
-        )
+        note(store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import remark, tell_software
+from projections.cli.messages import note, show_software
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
 from tracker.errors import TrackerError, UsageError
@@ -82,14 +82,14 @@ def serve(
         live = Live(store, settings.load_rules, clock.now) if answers else None
         wake = live.wake if live else lambda: None
         receiver = Receiver(store.receive, ring, clock, wake) if receives else None
-        tell_software(store)
+        show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
-            remark("no signature is verified: whoever reaches it can say anything", "give --key FILE")
+            note("no signature is verified: whoever reaches it can say anything", "give --key FILE")
         most = most_connections()
         if most < MOST_CONNECTIONS:
             few = f"{files_at_most()} files may be open, so there are {most} connections at most"
-            remark(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+            note(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
         app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
         server.serve(app, listening, handler, _reloader(ring, live))
 
@@ -124,6 +124,6 @@ def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
                 log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
         except TrackerError as error:
             fields = {"error": str(error), "hint": error.hint}
-            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - told in one line
+            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - one line says it
 
     return reload

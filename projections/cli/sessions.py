@@ -12,7 +12,7 @@ import click
 from projections.cli.options import MACHINE, TEXT, AsOf, Name, Time, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, known_until, near_session, one_past
+from projections.cli.subjects import known_code, known_until, near_session, refuse_two_moments
 from tracker.errors import NotFoundError
 
 
@@ -28,7 +28,7 @@ def status(
     """The state of one SESSION, now or in the past."""
     from projections.status import status as values
 
-    one_past(as_of, at)
+    refuse_two_moments(as_of, at)
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
         until = known_until(views, store, as_of, at)
@@ -102,9 +102,9 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views(store) as views:
-        heard = store.unrouted() if session == "unrouted" else store.history(session)
+        deliveries = store.unrouted() if session == "unrouted" else store.history(session)
         as_of, log = views.checkpoint.as_of, views.log
-        moments, settled = moments_of(heard, settings.rules, as_of, log, views.completed)
+        moments, settled = moments_of(deliveries, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
             hint = near_session(views, session) or "tracker sessions lists what is there"
             raise NotFoundError("nothing is stored of it", place=session, hint=hint)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import remark
+from projections.cli.messages import note
 from projections.cli.options import Time
 from projections.cli.streams import written_to
 from projections.progress import of_events
@@ -153,7 +153,7 @@ def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None
     click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)
     if sent.again:
         hint = "the handler may have had them already: to it they are redeliveries"
-        remark(f"{url}: {sent.again:,} sent again, for the connection broke before the answer", hint)
+        note(f"{url}: {sent.again:,} sent again, for the connection broke before the answer", hint)
     if sent.refused:
         hint = "a handler answers every webhook with a 2xx, else it is sent again"
         raise UsageError(f"not accepted, the first of them webhook {sent.first_refusal}", place=url, hint=hint)

@@ -15,7 +15,7 @@ from tracker.errors import UsageError
 
 
 def open_closed_streams() -> None:
-    """Without a stream there is nobody to read or be told; the work is done all the same."""
+    """Gives each standard stream that the caller has closed an empty one, so that the work is done all the same."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until exit
@@ -23,7 +23,7 @@ def open_closed_streams() -> None:
 
 @contextmanager
 def until_nobody_reads() -> Iterator[None]:
-    """A reader that has had enough, like ``head``, is not an error, whatever the exit code would have been."""
+    """Ends with exit code 0 where the reader of stdout stops reading, as ``head`` does."""
     try:
         yield
     except BrokenPipeError as error:

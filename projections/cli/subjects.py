@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracker.store import Tracker
 
 
-def one_past(as_of: datetime | None, at: int | None) -> None:
+def refuse_two_moments(as_of: datetime | None, at: int | None) -> None:
     if as_of is not None and at is not None:
         raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
 

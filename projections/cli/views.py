@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from projections.cli.messages import remark, tell_software
+from projections.cli.messages import note, show_software
 from projections.cli.options import LEVELS, TEXT, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -66,11 +66,11 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
         with settings.views(store):
             pass  # they are up with the store now
         with of_events("comparing") as progress:
-            told = (one for one in summary.count(of_store(store, rules, progress)) if one.at_least(least))
+            changed = (one for one in summary.count(of_store(store, rules, progress)) if one.at_least(least))
             if format == TEXT:
-                changes.text(text.console(sys.stdout), told)
+                changes.text(text.console(sys.stdout), changed)
             else:
-                write(machine.write(map(machine.values, told), format))
+                write(machine.write(map(machine.values, changed), format))
     changes.summary(text.console(sys.stdout if format == TEXT else sys.stderr), summary, least)
 
 
@@ -87,11 +87,11 @@ def verify(data: Path | None, config: Path | None) -> None:
         with of_events("verifying") as progress:
             found = problems_of(store, settings.rules, progress)
         problems = found.problems
-        tell_software(store)
-        for note in found.notes:
-            remark(note, "tracker rebuild makes it anew")
+        show_software(store)
+        for remark in found.notes:
+            note(remark, "tracker rebuild makes it anew")
         for record in found.records:
-            remark(record, "this is known, and no contradiction")
+            note(record, "this is known, and no contradiction")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:
