@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
     Attributes:
         module: the file of this package that has it, as a function of its name (``-`` becomes ``_``).
-        help: the line of ``tracker --help``, which is the command's own short help.
+        help: the line of ``tracker --help``, which is the first sentence of the command's own help.
     """
 
     module: str
@@ -38,24 +38,24 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "accept-loss": Entry("corrections", "Go on although stored deliveries are gone."),
-    "audit": Entry("audit", "What is wrong, in the store or in logs."),
-    "calibrate": Entry("calibrate", "Which windows a log suggests, and what they would change."),
+    "accept-loss": Entry("corrections", "Record that stored deliveries are lost, and go on."),
+    "audit": Entry("audit", "Report what is wrong, in the store or in logs."),
+    "calibrate": Entry("calibrate", "Suggest time windows for the rules, measured on a log."),
     "copy": Entry("stores", "Copy a store into another one."),
-    "explain": Entry("explain", "What a code means, or why a session is judged so."),
-    "export": Entry("export", "Write the deliveries to stdout."),
-    "ingest": Entry("ingest", "Append what is new in logs, then judge it."),
-    "init-store": Entry("stores", "Make the store, where there is none."),
-    "lifecycles": Entry("lifecycles", "The tables by which deliveries are judged."),
-    "mend-clock": Entry("corrections", "Take back receive times of a wrong clock."),
-    "rebuild": Entry("views", "Make the read models anew, or try other rules."),
-    "serve": Entry("serve", "Receive webhooks by HTTP, and answer."),
-    "sessions": Entry("sessions", "The sessions, the one heard of last first."),
+    "explain": Entry("explain", "Explain a code, or how a session was judged."),
+    "export": Entry("export", "Write the deliveries to stdout, or as an archive."),
+    "ingest": Entry("ingest", "Store what is new in logs, then judge it."),
+    "init-store": Entry("stores", "Create the store where there is none."),
+    "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
+    "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
+    "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
+    "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
+    "sessions": Entry("sessions", "List the sessions, the most recent first."),
     "simulate": Entry("simulate", "Make up a log of meetings with known faults."),
-    "status": Entry("sessions", "The state of one session, now or in the past."),
-    "timeline": Entry("sessions", "Every delivery of a session, and its reading."),
+    "status": Entry("sessions", "Show the state of one session, now or in the past."),
+    "timeline": Entry("sessions", "List every delivery of a session, and how it was read."),
     "verify": Entry("views", "Check the store and the read models."),
-    "withdraw": Entry("corrections", "Take a log back that was stored by mistake."),
+    "withdraw": Entry("corrections", "Take back a log that was stored by mistake."),
 }
 """Every command by its name, in the order of ``tracker --help``."""
 
@@ -101,11 +101,15 @@ class Tracker(click.Group):
 def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     """Replay any meeting. See what never should have happened.
 
-    Webhooks of VideoSDK meetings go into an event store; the state of every session, now or in the
-    past, and everything that is wrong with it are folded from there.
+    The tracker stores each webhook of your VideoSDK meetings as an event. From these events it derives the
+    state of every session, now or at any moment before, and what is wrong with it.
 
-    TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG stand for --data, --store and --config, TRACKER_KEYS,
-    TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST for --key, --token, --token-file and --allow-host.
+    Environment variables: TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG set --data, --store and --config.
+    TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST set --key, --token, --token-file
+    and --allow-host.
+
+    Exit codes: 0 success, 1 the audit found something, 2 the command cannot be done as asked, 3 the store
+    is out of reach or damaged.
     """
     ctx.obj = {"data": data, "config": config}
 

@@ -1,4 +1,4 @@
-"""``tracker audit``: what is wrong, in the store or straight in logs."""
+"""``tracker audit``: reports what is wrong, in the store or in logs."""
 
 from __future__ import annotations
 
@@ -30,20 +30,25 @@ if TYPE_CHECKING:
 OF_CI = ("junit", "github")
 
 
-@click.command(short_help="What is wrong, in the store or in logs.")
+@click.command()
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
 @click.option(
     "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
 )
-@click.option("--strict", is_flag=True, help="What the log leaves open fails too.")
-@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
+@click.option("--strict", is_flag=True, help="Undecided findings fail too.")
+@click.option(
+    "--min-severity",
+    type=click.Choice(LEVELS),
+    show_default="warning in text, else info",
+    help="Leave out findings below this severity.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice([*LEVELS, "never"]),
     default="warning",
     show_default=True,
-    help="Exit 1 from there.",
+    help="Exit with 1 if a finding has at least this severity.",
 )
 @click.option(
     "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
@@ -53,15 +58,17 @@ OF_CI = ("junit", "github")
     type=click.Choice(["python", "spark"]),
     default="python",
     show_default=True,
-    help="spark: LOGs may be archives in Parquet too.",
+    help="spark: judge on Apache Spark; LOGs may be Parquet archives.",
 )
-@click.option("--master", metavar="URL", help="The cluster of --engine spark (local[*]).")
+@click.option("--master", metavar="URL", show_default="local[*]", help="With --engine spark: the cluster.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="With --engine spark: write findings and sessions as Parquet there.",
+    help="With --engine spark: the directory for findings and sessions, as Parquet.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to judge in.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
+)
 @with_keys
 @with_store
 def audit(
@@ -80,10 +87,12 @@ def audit(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """What is wrong: in the store, or straight in LOGs, with no store at all.
+    """Report what is wrong, in the store or in logs.
 
-    With LOGs, a position is the line number, counted on from one file to the next. junit and github
-    are for CI: a test report, and annotations at file and line.
+    With LOGs no store is needed, and a position is a line number, counted on from one file to the next.
+
+    The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
+    test report, and annotations at file and line.
     """
     from projections.reports import text
     from projections.reports.places import nowhere
@@ -153,7 +162,7 @@ def _accept(findings: Findings, rules: Rules) -> None:
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
-    """Options that say nothing together."""
+    """Raises ``UsageError`` for options that do not go together."""
     if keys and not logs:
         raise UsageError(
             "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
@@ -191,7 +200,7 @@ def _on_spark(
 
 @contextmanager
 def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
-    """The processes beside this one."""
+    """The other processes that judge, none for one job."""
     if jobs == 1:
         yield ()
         return
@@ -215,7 +224,7 @@ def _written_findings(
 
 
 def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
-    """Whether an audit fails because of this finding; because of an undecided one only where it is ``strict``."""
+    """Whether an audit fails because of this finding. Undecided ones count only where it is ``strict``."""
     if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)

@@ -1,4 +1,4 @@
-"""``tracker calibrate``: which windows the deliveries suggest."""
+"""``tracker calibrate``: suggests time windows for the rules, measured on deliveries."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from tracker.webhook import Delivery
 
 
-@click.command(short_help="Which windows a log suggests, and what they would change.")
+@click.command()
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--format", "format", type=click.Choice([TEXT, "json", "toml"]), default=TEXT, show_default=True)
 @with_store
 def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Path | None) -> None:
-    """Which windows the store or LOGs suggest, and how many findings these would change.
+    """Suggest time windows for the rules, measured on a log.
 
-    toml prints a [rules] table for tracker.toml. LOGs are read more than once, so stdin cannot be one.
+    The command measures how late webhooks come and how old their copies are, in the store or in LOGs. It
+    shows how many findings the suggested windows would change. With --format toml it prints a [rules] table for tracker.toml.
+
+    LOGs are read more than once, so none of them can be stdin.
     """
     from projections.audit import Logs
     from projections.reports import calibration, text
@@ -57,7 +60,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 
 
 def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
-    """What is measured, and what the rules it suggests would change."""
+    """The measurements, and what the rules that they suggest would change."""
     from projections.audit import audit as judged
     from projections.calibrate import Calibration, changed
     from projections.diff import Summary, of_findings

@@ -1,4 +1,4 @@
-"""What is recorded of deliveries that are wrong or gone; none of it changes what is stored."""
+"""Commands that correct the past by recording something; they never change what is stored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from projections.cli.settings import Settings
 from projections.progress import of_events
 
 
-@click.command(short_help="Take a log back that was stored by mistake.")
+@click.command()
 @click.argument("log", required=False)
-@click.option("--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="Only from there.")
-@click.option("--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="Only up to there.")
-@click.option("--undo", is_flag=True, help="Let it count again.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="The first position to withdraw."
+)
+@click.option(
+    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The last position to withdraw."
+)
+@click.option("--undo", is_flag=True, help="Let the deliveries count again.")
 @with_store
 def withdraw(
     log: str | None,
@@ -27,11 +31,13 @@ def withdraw(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Let the deliveries that came from LOG count no longer; nothing is deleted.
+    """Take back a log that was stored by mistake.
 
-    LOG is the name that was given to `tracker ingest`. An event says that it was withdrawn, and all that is
-    derived is made anew without it: sessions, findings, exports. What is read later from a log of the same
-    name counts. Without LOG, --from and --to mean all deliveries between them, whatever they came from.
+    The deliveries that came from LOG no longer count, but nothing is deleted: an event records the
+    withdrawal, and sessions, findings and exports are derived again without these deliveries.
+
+    LOG is the name that was given to `tracker ingest`. If a log of that name is read again later, its new
+    lines count. Without LOG, --from and --to withdraw all deliveries between two positions.
     """
     from tracker.withdrawing import withdraw as withdrawn
 
@@ -42,18 +48,19 @@ def withdraw(
             now = datetime.now(UTC)
             done = withdrawn(store, source, now, undo=undo, first=first, last=last, progress=progress)
         with settings.views(store):
-            pass  # they are made anew, so nobody has to wait for that later
+            pass  # rebuilt now, so that the next command does not have to wait
         of_what = f"{done.count:,} deliver{'ies' if done.count > 1 else 'y'}{f' of {source}' if source else ''}"
         click.echo(f"{store.owner}: {one_line(of_what)} count {'again' if undo else 'no longer'}")
 
 
-@click.command("accept-loss", short_help="Go on although stored deliveries are gone.")
+@click.command("accept-loss")
 @with_store
 def accept_loss(data: Path | None, config: Path | None) -> None:
-    """Go on although the store lacks deliveries that the read models had seen.
+    """Record that stored deliveries are lost, and go on.
 
-    That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
-    again. The old read models are put aside beside the new ones: they still say what was known.
+    This is for a store that lacks deliveries which the read models had seen. The store records what is lost
+    and when you accepted that, and never uses these positions again. The old read models are kept beside the
+    new ones, because they still show what was known.
     """
     from projections.accepting import accept
 
@@ -69,19 +76,23 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
         click.echo(f"the read models of before are kept in {', '.join(aside)}")
 
 
-@click.command("mend-clock", short_help="Take back receive times of a wrong clock.")
+@click.command("mend-clock")
 @click.option(
-    "--from", "first", type=click.IntRange(min=1), metavar="POSITION", help="The first one that is wrong."
+    "--from",
+    "first",
+    type=click.IntRange(min=1),
+    metavar="POSITION",
+    help="The position of the first wrong time.",
 )
 @click.option(
-    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The last one that is wrong."
+    "--to", "last", type=click.IntRange(min=1), metavar="POSITION", help="The position of the last wrong time."
 )
 @with_store
 def mend_clock(first: int | None, last: int | None, data: Path | None, config: Path | None) -> None:
-    """Take back the receive times that webhooks got from a wrong clock.
+    """Ignore receive times that came from a wrong clock.
 
-    Without options, those that lie ahead of the clock by now. What is stored stays as it is; that the times
-    are wrong is recorded, and these deliveries are judged as such without a receive time.
+    Without options, these are the receive times that lie in the future. What is stored does not change: the
+    store records which times are wrong, and their deliveries are judged as if they had no receive time.
     """
     from projections.clocks import ahead_of, named, take_back
 
@@ -101,4 +112,4 @@ def mend_clock(first: int | None, last: int | None, data: Path | None, config: P
         places = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
         click.echo(f"{store.owner}: {words} taken back, at position {places}")
         with settings.views(store):
-            pass  # they are made anew
+            pass  # rebuilt now, so that the next command does not have to wait

@@ -1,4 +1,4 @@
-"""``tracker explain``: what a code means, or why a session is judged as it is."""
+"""``tracker explain``: explains a code, or how a session was judged."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from tracker.webhook import Delivery
 
 
-@click.command(short_help="What a code means, or why a session is judged so.")
+@click.command()
 @click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
-@click.option("--as-of", type=AsOf(), help="As it was known then: a time, now, -2h or end.")
-@click.option("--at", type=click.IntRange(min=1), help="As it was known right after this position.")
-@click.option("--prices", is_flag=True, help="What each assumption costs.")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--at", type=click.IntRange(min=1), help="Judge what was known right after this position.")
+@click.option("--prices", is_flag=True, help="Show what each assumption costs.")
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @with_store
@@ -41,10 +43,12 @@ def explain(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """What a finding's CODE (or slug) means, or why a SESSION is judged as it is; without either, all codes.
+    """Explain a code, or how a session was judged.
 
-    Of a session: what most likely happened, what had to be assumed for that and what it costs (as the
-    negative logarithm of how likely it is), what else may have happened, and how probable that is.
+    A code may be given by its slug too. Without CODE or SESSION, all codes are listed.
+
+    For a session: what most likely happened, which assumptions that needs, and what each of them costs (the
+    negative logarithm of its probability); then what else may have happened, and how probable that is.
     """
     format = "json" if as_json else format
     settings = Settings(data, config)

@@ -1,4 +1,4 @@
-"""``tracker export``: the deliveries of a store, written to stdout or as an archive."""
+"""``tracker export``: writes the deliveries of a store to stdout, or as an archive."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from tracker.webhook import Delivery
 
 
-@click.command(short_help="Write the deliveries to stdout.")
+@click.command()
 @click.option(
     "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The directory for parquet.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="With --format parquet: the directory of the archive."
+)
 @click.option(
     "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
 )
 @with_store
 def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
-    """Write the deliveries to stdout; `tracker ingest` reads jsonl back, body for body.
+    """Write the deliveries to stdout, or as an archive.
 
-    parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
+    `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
+    a day, for `tracker audit --engine spark`.
     """
     from projections.export import jsonl, table
 
@@ -66,7 +69,7 @@ def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
 
 
 def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
-    """All deliveries, those of a session, or the ``unrouted``; ``holes`` gets what cannot be read of all."""
+    """The deliveries of the store, of one session, or the ``unrouted``; what cannot be read is added to ``holes``."""
     if session is None:
         return _readable(store, holes)
     found = list(store.unrouted() if session == "unrouted" else store.history(session))
@@ -88,7 +91,7 @@ def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
 
 
 def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
-    """All that can be read was written; what could not is an error all the same."""
+    """Raises ``StoreDamagedError`` for what could not be read, after everything else was written."""
     if holes:
         from tracker.errors import StoreDamagedError
 

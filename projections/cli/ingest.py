@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from tracker.store import Tracker
 
 
-@click.command(short_help="Append what is new in logs, then judge it.")
+@click.command()
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @click.option(
-    "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
+    "--follow", is_flag=True, help="Keep reading while the LOG grows or is rotated, until Ctrl-C or SIGTERM."
 )
-@click.option("--force", is_flag=True, help="Store also a LOG of which most lines are no webhooks.")
-@click.option("--dry-run", "dry_run", is_flag=True, help="Only say what would be stored.")
+@click.option("--force", is_flag=True, help="Store a LOG even if most of its lines are not webhooks.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Only show what would be stored.")
 @with_keys
 @with_store
 def ingest(
@@ -40,11 +40,13 @@ def ingest(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
+    """Store what is new in logs, then judge it.
 
-    A log may be given again at any time: what was read before is recognised, also when the file has
-    grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
-    is stored and judged after a second in which no more came.
+    A LOG has one JSON object on each line. It may be compressed (.gz, .zst), and - is stdin.
+
+    You may give the same log again at any time: lines that were read before are recognised, even if the file
+    has grown, was renamed or was compressed since. With --follow, and with a pipe that stays open (-), lines
+    are stored and judged after one second in which no new line came.
     """
     from projections.accepting import refuse_loss
     from tracker.ingest import known_logs
@@ -82,7 +84,7 @@ def ingest(
 
 
 def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
-    """The logs that look like some; no store is made for a file that does not."""
+    """The logs that hold webhooks; the other files are added to ``complaints``, and no store is made for them."""
     from tracker.ingest import known_logs, refuse_other_file
 
     with settings.store_if_there() as store:
@@ -120,7 +122,7 @@ def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError
 
 
 class _Judging:
-    """The read models while logs are read: opened when they are first wanted."""
+    """The read models while logs are read; they are opened when they are first needed."""
 
     def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
         self._settings, self._store, self._stack = settings, store, stack
@@ -136,7 +138,10 @@ class _Judging:
 
 @contextmanager
 def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come; a second one has its usual effect, and so has each if not to ``heed``."""
+    """Gives a function that says whether SIGINT or SIGTERM has come; the second signal ends the process.
+
+    Without ``heed`` the first signal ends it too.
+    """
     from signal import SIGINT, SIGTERM, getsignal, signal
 
     came: list[int] = []
@@ -165,7 +170,7 @@ def _ingest(
     catch_up: Callable[[], object],
     stored: str = "stored",
 ) -> Iterator[TrackerError]:
-    """Reads one log into the store and tells what became of it; yields what went wrong."""
+    """Reads one log into the store and prints an account of it; yields what went wrong."""
     from tracker.ingest import ingest as read_into
 
     account, broken = None, None
@@ -214,7 +219,7 @@ def _notes(account: Ingested) -> None:
 
 
 def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
-    """Of a log that is there already, nobody would see that it does not count."""
+    """A log that was withdrawn is already there, so the account alone would look as if it counted."""
     if account.already_there and account.log.name in store.withdrawn().sources:
         hint = f"tracker withdraw --undo {account.log.name}"
         note(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)

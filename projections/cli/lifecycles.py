@@ -1,4 +1,4 @@
-"""``tracker lifecycles``: the declarations, drawn."""
+"""``tracker lifecycles``: shows the declared lifecycles as tables or diagrams."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from projections.cli.options import TEXT
 from tracker.errors import NotFoundError
 
 
-@click.command(short_help="The tables by which deliveries are judged.")
+@click.command()
 @click.argument("name", required=False)
 @click.option(
     "--format", "format", type=click.Choice([TEXT, "mermaid", "dot"]), default=TEXT, show_default=True
 )
 def lifecycles(name: str | None, format: str) -> None:
-    """The tables by which deliveries are judged: all lifecycles, or the one of that NAME."""
+    """Show the tables by which deliveries are judged.
+
+    With NAME only that lifecycle is shown.
+    """
     from projections.diagrams import dot, mermaid, text
     from tracker.lifecycles import REGISTRY
 

@@ -1,4 +1,4 @@
-"""Logs as commands are given them."""
+"""Opening the logs that a command names, and noting what is odd about them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_logs(
     *,
     follow: bool = False,
 ) -> tuple[list[Any], list[TrackerError]]:
-    """The logs, and what is wrong with those that cannot be opened; with ``stopping``, a pipe may have pauses."""
+    """The logs, and an error for each one that cannot be opened. With ``stopping``, a pipe may pause."""
     from tracker.logs import STDIN, Log
     from tracker.tail import Followed, Pipe
 
@@ -39,7 +39,7 @@ def open_logs(
 
 
 def note_oddities(name: str, odd: Oddities) -> None:
-    """What is worth a word about a log: it was read, and perhaps not as its owner thinks."""
+    """Notes what its owner may not expect of a log that was read."""
     for oddity, words, hint in (
         (odd.malformed, "cannot be read as a webhook", "they are kept; tracker timeline unrouted shows them"),
         (

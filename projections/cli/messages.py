@@ -20,7 +20,7 @@ def complain(message: str, hint: str, code: int) -> int:
 
 
 def raise_all(complaints: list[TrackerError]) -> None:
-    """Tells every error, and ends with the gravest."""
+    """Prints every error but the last one and raises that, with the highest exit code of all."""
     for error in complaints[:-1]:
         complain(str(error), error.hint, error.exit_code)
     if complaints:
@@ -47,7 +47,7 @@ def not_installed(error: ImportError, extra: str) -> UsageError:
 
 
 def note_loss(store: Tracker) -> None:
-    """For those who read the store alone, and would not notice that it is not whole."""
+    """Notes that deliveries are lost, for commands that read only the store and would not notice."""
     from projections.accepting import find
 
     loss = find(store)
@@ -56,7 +56,7 @@ def note_loss(store: Tracker) -> None:
 
 
 def show_software(store: Tracker) -> None:
-    """What keeps the events, for whoever has to find out what is wrong with them."""
+    """Prints which software keeps the events, because that matters when something is wrong with them."""
     click.echo(f"{store.owner}: {store.software}", err=True)
     if store.fault:
         note(store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up")

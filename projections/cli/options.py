@@ -1,4 +1,4 @@
-"""What the options of several commands are, and the types of their values."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
 """Where a context keeps --store."""
 THE_END = (8999, 1, 1)
-"""When everything has passed: year, month, day."""
+"""Year, month and day of a moment by which every window has passed."""
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 LEVELS = ("info", "warning", "error")
@@ -21,16 +21,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_store(command: F) -> F:
-    """The options that say which store, before or after the command's name."""
+    """Adds --data, --store and --config, which may stand before or after the command's name."""
     for option in (
-        click.option("--config", type=click.Path(path_type=Path), help="A tracker.toml (./tracker.toml)."),
-        click.option("--data", type=click.Path(path_type=Path), help=f"Where the store is ({DEFAULT_DATA})."),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            show_default="./tracker.toml",
+            help="The configuration file.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            show_default=DEFAULT_DATA,
+            help="The directory of the store.",
+        ),
         click.option(
             "--store",
             metavar="URL",
             expose_value=False,
             callback=_keep,
-            help="The PostgreSQL database that the events are in; --data keeps the read models.",
+            help="The PostgreSQL database that holds the events; --data then holds the read models.",
         ),
     ):
         command = option(command)
@@ -38,13 +48,13 @@ def with_store(command: F) -> F:
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Every command knows the option, and only ``Settings`` asks for it."""
+    """Keeps the option in the context, because only ``Settings`` reads it."""
     if value is not None:
         ctx.meta[STORE] = value
 
 
 def with_keys(command: F) -> F:
-    """The files of public keys."""
+    """Adds --key, the files of public keys."""
     words = "Verify signatures with this public key (PEM, or JSON as VideoSDK serves it); may be repeated."
     return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
 
@@ -76,7 +86,7 @@ class Time(click.ParamType[datetime]):
 
 
 class AsOf(click.ParamType[datetime]):
-    """A moment to judge as of: a time, ``now``, ``end`` (all has passed), or an age like ``-2h``."""
+    """A moment to judge as of: a time, ``now``, ``end`` (every window has passed), or an age like ``-2h``."""
 
     name = "time"
 

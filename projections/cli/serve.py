@@ -1,4 +1,4 @@
-"""``tracker serve``: webhooks come in by HTTP, answers go out."""
+"""``tracker serve``: receives webhooks by HTTP, and serves pages and API."""
 
 from __future__ import annotations
 
@@ -19,26 +19,34 @@ if TYPE_CHECKING:
     from tracker.signature import Keyring
 
 
-@click.command(short_help="Receive webhooks by HTTP, and answer.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
 @with_keys
-@click.option("--insecure-no-verify", "insecure", is_flag=True, help="Store what comes, whoever sent it.")
-@click.option("--token", help="What pages and API ask for; whoever sees the processes sees it.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds it.")
+@click.option(
+    "--insecure-no-verify", "insecure", is_flag=True, help="Store webhooks without verifying who sent them."
+)
+@click.option("--token", help="The token that pages and API ask for; other users of this machine can see it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="The file that holds the token.")
 @click.option(
     "--allow-host",
     "hosts",
     metavar="NAME",
     multiple=True,
-    help="A name to answer under beside localhost and its address; may be repeated.",
+    help="A host name to answer to, besides localhost and --host; may be repeated.",
 )
 @click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
     default="all",
     show_default=True,
-    help="receiver: only store what comes. reader: only answer.",
+    help="receiver: only store webhooks. reader: only serve pages and API.",
 )
 @with_store
 def serve(
@@ -53,10 +61,11 @@ def serve(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Receive signed webhooks at POST /webhooks, and keep the state of every session.
+    """Receive webhooks by HTTP, and serve pages and API.
 
-    A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
-    SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
+    Webhooks come in at POST /webhooks, and are answered with 204 once they are stored. SIGTERM stops the
+    server gently, and a second signal stops it at once. SIGHUP makes it read the keys and the rules again. Any
+    number of receivers and readers may share one store.
     """
     from projections.live import Live
     from projections.web import logs, server
@@ -95,7 +104,7 @@ def serve(
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    """What stands between the commas."""
+    """The names in a list that is separated by commas."""
     return tuple(filter(None, map(str.strip, text.split(","))))
 
 
@@ -110,7 +119,7 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
 
 
 def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
-    """What SIGHUP does; a broken new file changes nothing, and the log says so."""
+    """Gives what SIGHUP does: it reads keys and rules again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
     log = getLogger("projections.cli")

@@ -1,4 +1,4 @@
-"""Sessions: the list, the state of one, and what happened in it."""
+"""Commands about sessions: the list, the state of one, and what happened in it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ from projections.cli.subjects import known_code, known_until, near_session, refu
 from tracker.errors import NotFoundError
 
 
-@click.command(short_help="The state of one session, now or in the past.")
+@click.command()
 @click.argument("session", type=Name())
-@click.option("--as-of", type=AsOf(), help="The state as it was known then: a time, now, -2h or end.")
-@click.option("--at", type=click.IntRange(min=1), help="The state right after this position.")
-@click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON document.")
+@click.option(
+    "--as-of", type=AsOf(), help="Show what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--at", type=click.IntRange(min=1), help="Show the state right after this position.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole status as one JSON document.")
 @with_store
 def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
-    """The state of one SESSION, now or in the past."""
+    """Show the state of one session, now or in the past.
+
+    SESSION is the id of a session. Now is the time of the last delivery in the store; --as-of now goes by
+    the clock.
+    """
     from projections.status import status as values
 
     refuse_two_moments(as_of, at)
@@ -50,13 +56,13 @@ def status(
         text.status(text.console(sys.stdout), found, as_of)
 
 
-@click.command(short_help="The sessions, the one heard of last first.")
+@click.command()
 @click.option("--live", is_flag=True, help="Only sessions that have not ended.")
 @click.option("--meeting", type=Name(), metavar="ID", help="Only sessions of this meeting.")
 @click.option(
     "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
 )
-@click.option("--since", type=Time(), help="Only sessions heard of since then.")
+@click.option("--since", type=Time(), help="Only sessions with a delivery since this time.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def sessions(
@@ -68,7 +74,7 @@ def sessions(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """The sessions, the one heard of last first."""
+    """List the sessions, the most recent first."""
     from projections.read_models import text as stamp
     from projections.read_models.sessions import find
     from projections.reports import data as machine
@@ -86,14 +92,14 @@ def sessions(
             write(machine.write(rows, format))
 
 
-@click.command(short_help="Every delivery of a session, and its reading.")
+@click.command()
 @click.argument("session", type=Name())
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
-    """Every delivery of a SESSION: what came, what it was, what is wrong with it.
+    """List every delivery of a session, and how it was read.
 
-    SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
+    SESSION is the id of a session, `unrouted` (what belongs to no session), or `resource:ID`.
     """
     from projections.reports import data as machine
     from projections.reports import text

@@ -1,4 +1,4 @@
-"""Where the store is, and by which rules it is judged."""
+"""The settings of a command: which store it opens, and by which rules it judges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Settings:
-    """Where the store is and by which rules to judge: flags over environment over file."""
+    """The store and the rules to use: an option wins over the environment, and that over the file."""
 
     def __init__(self, data: Path | None, config: Path | None, rules: Path | None = None) -> None:
         context = click.get_current_context()
@@ -33,7 +33,7 @@ class Settings:
             config = Path("tracker.toml")
         self._config, self._rules = config, rules
         self.accept_in: Path | None = None
-        """The file whose [[accept]] is in force."""
+        """The file whose ``[[accept]]`` entries are in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
         self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
 
@@ -49,12 +49,12 @@ class Settings:
 
     @property
     def url(self) -> str | None:
-        """The address of the store where it is on a server."""
+        """The URL of the store's database, ``None`` where the store is in ``data``."""
         return self._store or self._stated.store
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules of ``--rules``, with what that file accepts or else what tracker.toml does."""
+        """The rules of ``--rules`` or else of tracker.toml; what is accepted may come from either file."""
         from tracker.accept import refuse_unknown_lifecycles
         from tracker.lifecycles import REGISTRY
         from tracker.rules import load_config
@@ -72,13 +72,13 @@ class Settings:
         return rules
 
     def load_rules(self) -> Rules:
-        """The rules as they are in their file by now."""
+        """Reads the rules from their file again."""
         self.__dict__.pop("_stated", None)
         self.__dict__.pop("rules", None)
         return self.rules
 
     def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
-        """The keys to verify signatures with, ``None`` where no file of them is named."""
+        """The keys to verify signatures with, ``None`` where no key file is named."""
         environment = os.environ.get("TRACKER_KEYS", "")
         paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
         if not paths:
@@ -108,7 +108,7 @@ class Settings:
 
     @contextmanager
     def views(self, store: Tracker) -> Iterator[Views]:
-        """The read models, caught up with the store."""
+        """The read models, brought up to the end of the store."""
         from projections.follow import Views
 
         with of_events("judging") as progress:

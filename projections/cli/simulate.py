@@ -1,4 +1,4 @@
-"""``tracker simulate``: logs of made-up meetings."""
+"""``tracker simulate``: makes up logs of meetings, and may post them to a handler."""
 
 from __future__ import annotations
 
@@ -22,30 +22,47 @@ if TYPE_CHECKING:
     from tracker.simulate import Line
 
 
-@click.command(short_help="Make up a log of meetings with known faults.")
+@click.command()
 @click.option(
-    "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="How many sessions."
+    "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="The number of sessions."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other meetings.")
-@click.option("--faults", type=float, help="The share that has a fault, 0 to 1 (0.05).")
 @click.option(
-    "--habit", "habits", multiple=True, metavar="NAME", help="What is usual there; may be repeated (list)."
+    "--seed", type=int, default=1, show_default=True, help="A number; each seed gives other meetings."
+)
+@click.option("--faults", type=float, show_default="0.05", help="The share of sessions with a fault, 0 to 1.")
+@click.option(
+    "--habit",
+    "habits",
+    multiple=True,
+    metavar="NAME",
+    help="How meetings or delivery behave; may be repeated; `list` shows all.",
 )
 @click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this fault; may be repeated.")
-@click.option("--start", type=Time(), help="When the log begins (2026-01-05).")
+@click.option("--start", type=Time(), show_default="2026-01-05", help="The time at which the log begins.")
 @click.option(
-    "--cut", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Leave out the first seconds."
+    "--cut",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Leave out the first SECONDS of the log.",
 )
-@click.option("--stable-urls", is_flag=True, help="Play back all hls of a room at one url.")
-@click.option("--subscribed", is_flag=True, help="Every type is subscribed to, also in a long log.")
-@click.option("--out", metavar="FILE", help="Where the log goes (-, stdout); packed if it ends in .gz.")
-@click.option("--truth", type=click.Path(path_type=Path), help="Write what is true of each session there.")
+@click.option("--stable-urls", is_flag=True, help="Give all HLS runs of a room the same playback URL.")
+@click.option("--subscribed", is_flag=True, help="Subscribe to every webhook type, even in a long log.")
+@click.option(
+    "--out", metavar="FILE", show_default="stdout", help="The file of the log; compressed if it ends in .gz."
+)
+@click.option(
+    "--truth", type=click.Path(path_type=Path), help="The file to write the truth about each session to."
+)
 @click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
 @click.option("--key", type=click.Path(path_type=Path), help="Sign them with this RSA key (PEM).")
 @click.option(
-    "--speed", type=click.FloatRange(min=0, min_open=True), help="60: an hour in a minute (do not wait)."
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    show_default="without waiting",
+    help="60 sends an hour of the log in a minute.",
 )
-@click.option("--list", "listed", is_flag=True, help="Tell the faults.")
+@click.option("--list", "listed", is_flag=True, help="List the faults.")
 def simulate(
     meetings: int,
     seed: int,
@@ -63,11 +80,13 @@ def simulate(
     speed: float | None,
     listed: bool,
 ) -> None:
-    """Make up a log of meetings, some with one known fault, to try a handler or an audit on.
+    """Make up a log of meetings with known faults.
 
-    The same arguments give the same log. --truth tells, a line a session, which faults it has, which
-    lines they touched, which codes would be a right answer, and the states and times that must come out.
-    --habit says what the meetings or their delivery are like; of two receivers, each writes a log of its own.
+    Use it to try out a handler or an audit. The same arguments give the same log.
+
+    --truth writes one line a session: the faults it has, the lines they touched, the codes that would be a
+    right answer, and the states and times that must come out. --habit says how the meetings or their delivery
+    behave; where that means two receivers, each writes a log of its own.
     """
     from tracker.simulate import START
     from tracker.simulate import simulate as lines_of
@@ -127,7 +146,7 @@ def _logs_of(out: str | None, receivers: int) -> list[str]:
 
 @contextmanager
 def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
-    """The lines, each written on its way, and each session's truth with its last one."""
+    """Writes each line as it passes, and the truth about a session after its last line."""
     from tracker.envelope import encode
     from tracker.simulate import as_json
 

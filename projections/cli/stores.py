@@ -1,4 +1,4 @@
-"""The store as a whole: it is made, and copied."""
+"""Commands about the store as a whole: create it, copy it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,36 @@ from projections.progress import of_events
 from tracker.errors import UsageError
 
 
-@click.command("init-store", short_help="Make the store, where there is none.")
+@click.command("init-store")
 @with_store
 def init_store(data: Path | None, config: Path | None) -> None:
-    """Make the store, where there is none. What is stored stays as it is.
+    """Create the store where there is none.
 
-    Whoever makes the tables of a PostgreSQL database owns them: `ingest` and `serve` make them too, but need
-    less of a right where they are there.
+    A store that exists stays as it is. On PostgreSQL, whoever creates the tables owns them. `ingest` and
+    `serve` create them too, but need fewer privileges if the tables exist.
     """
     settings = Settings(data, config)
     with settings.store(create=True) as store:
         click.echo(f"{store.owner}: {store.count():,} events")
 
 
-@click.command(short_help="Copy a store into another one.")
+@click.command()
 @click.option(
-    "--from", "source", metavar="STORE", required=True, help="A data directory, or the URL of a database."
+    "--from",
+    "source",
+    metavar="STORE",
+    required=True,
+    help="The store to copy: a data directory, or a PostgreSQL URL.",
 )
-@click.option("--to", "target", metavar="STORE", required=True, help="Likewise; made where there is none.")
+@click.option(
+    "--to", "target", metavar="STORE", required=True, help="The store to copy it to; created if there is none."
+)
 def copy(source: str, target: str) -> None:
-    """Copy every event of a store into another one, at the position it has, and compare both.
+    """Copy a store into another one.
 
-    Give the same command again whenever you like: a copy that broke off goes on, and what was stored since
-    is added. The read models are not copied: they are made anew where they are wanted.
+    Every event keeps its position, and at the end both stores are compared. You may run the same command
+    again at any time: it resumes a copy that was interrupted, and adds what was stored since. Read models are
+    not copied; they are built from the copy when a command needs them.
     """
     from tracker.copying import copy as copied
     from tracker.store import POSTGRES, Tracker

@@ -1,4 +1,4 @@
-"""The standard streams, and files that are written in their stead."""
+"""The standard streams, and files that may be written in their place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def write(chunks: Iterable[bytes]) -> None:
 
 @contextmanager
 def written_to(path: str) -> Iterator[IO[bytes]]:
-    """A file to write to, packed without name and time so that equal content gives equal bytes."""
+    """Opens a file to write to; ``-`` is stdout. Raises ``UsageError``.
+
+    A compressed file holds neither name nor time, so that equal content gives equal bytes.
+    """
     from gzip import GzipFile
 
     if path == "-":

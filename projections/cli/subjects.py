@@ -1,4 +1,4 @@
-"""What a command is asked about: a session, a code, a moment of the past."""
+"""The subject of a command: a session, a code, a moment in the past; and what was meant if it is not found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def refuse_two_moments(as_of: datetime | None, at: int | None) -> None:
 
 
 def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
-    """The moment at which a session is looked at: now is the newest delivery of the store."""
+    """The moment to judge a session at; without options, that of the newest delivery in the store.
+
+    Raises ``UsageError`` for a position behind the end of the store.
+    """
     if at is not None and at > store.last_position():
         raise UsageError(
             f"the store ends at position {store.last_position()}", place=f"--at {at}", hint="give one of those"
@@ -28,7 +31,7 @@ def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | 
 
 
 def near_session(views: Views, given: str) -> str:
-    """What somebody may have meant who named a session that is not there."""
+    """A hint for a session that is not found: the sessions of the meeting that has this id, or nothing."""
     from projections.read_models.sessions import of_meeting
 
     ids = of_meeting(views.db, given)

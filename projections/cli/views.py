@@ -1,4 +1,4 @@
-"""The read models: they are made anew, compared under other rules, and checked."""
+"""Commands about the read models: rebuild them, compare them under other rules, check them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,24 @@ from projections.progress import of_events
 from tracker.errors import UsageError
 
 
-@click.command(short_help="Make the read models anew, or try other rules.")
-@click.option("--rules", type=click.Path(path_type=Path), help="The [rules] of this TOML file, with --diff.")
-@click.option("--diff", is_flag=True, help="Only tell what those rules would change.")
-@click.option("--min-severity", type=click.Choice(LEVELS), help="Leave out what is less (text: warning).")
-@click.option("--format", "format", type=click.Choice([TEXT, "json", "ndjson"]), help="With --diff (text).")
+@click.command()
+@click.option(
+    "--rules", type=click.Path(path_type=Path), help="With --diff: the TOML file whose [rules] to compare with."
+)
+@click.option("--diff", is_flag=True, help="Only show what the rules of --rules would change.")
+@click.option(
+    "--min-severity",
+    type=click.Choice(LEVELS),
+    show_default="warning in text, else info",
+    help="With --diff: leave out what is below this severity.",
+)
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice([TEXT, "json", "ndjson"]),
+    show_default=TEXT,
+    help="With --diff: the output format.",
+)
 @with_store
 def rebuild(
     rules: Path | None,
@@ -30,10 +43,12 @@ def rebuild(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Make the read models anew beside the live ones, then put them in their place.
+    """Rebuild the read models, or show what other rules would change.
 
-    With --rules FILE --diff nothing is put in any place: it tells which states would be others and
-    which findings would appear or go if everything were judged by the rules of FILE.
+    The new read models are built beside the old ones, and replace them when they are complete.
+
+    With --rules FILE --diff nothing is replaced: the command shows which states would be different, and which
+    findings would appear or disappear, if everything were judged by the rules of FILE.
     """
     from projections.follow import rebuild as make
 
@@ -74,10 +89,14 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
     changes.summary(text.console(sys.stdout if format == TEXT else sys.stderr), summary, least)
 
 
-@click.command(short_help="Check the store and the read models.")
+@click.command()
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
-    """Check the store's positions and versions, and the read models against a new fold."""
+    """Check the store and the read models.
+
+    The positions and versions in the store must be complete, and the read models must be what the store's
+    events give when they are judged again.
+    """
     from projections.accepting import find
     from projections.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
