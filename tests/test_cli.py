@@ -340,10 +340,10 @@ def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_o
     ("content", "expected"),
     [
         (b"", "is empty"),
-        (b"not json\n" * 9, "all lines cannot be read as a webhook"),
-        (b'{"webhookType": "\xff"}\n', "all lines cannot be read as a webhook"),
-        (b'{"message": {}}\n', "all lines have no webhookType"),
-        (b'{"ts": "yesterday", "body": {"webhookType": "x"}}\n', "have a receive time that is none"),
+        (b"not json\n" * 9, "all lines are malformed"),
+        (b'{"webhookType": "\xff"}\n', "the only line is malformed"),
+        (b'{"message": {}}\n', "the only line has no webhookType"),
+        (b'{"ts": "yesterday", "body": {"webhookType": "x"}}\n', "has a receive time that cannot be read"),
     ],
 )
 def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):
@@ -381,11 +381,11 @@ def _other_program(data):
         (["frobnicate"], "No such command"),
         (["ingest"], "Missing argument"),
         (["explain", "S27"], "no such code"),
-        (["explain", "S207", "--prices"], "--prices shows the whole table"),
+        (["explain", "S207", "--prices"], "--prices always shows the whole table"),
         (["lifecycles", "recordings"], "no such lifecycle"),
         (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
-        (["sessions", "--since", "yesterday"], "is no time"),
-        (["status", "S", "--at", "1", "--as-of", "1"], "two different pasts"),
+        (["sessions", "--since", "yesterday"], "is not a valid time"),
+        (["status", "S", "--at", "1", "--as-of", "1"], "cannot be used together"),
         (["status", "S", "--as-of", "yesterday"], "is not a valid time"),
     ],
 )

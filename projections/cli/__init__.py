@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from projections.cli.messages import complain
+from projections.cli.messages import complain, reason
 from projections.cli.options import with_store
 from projections.cli.streams import open_closed_streams, until_nobody_reads
 from tracker.errors import TrackerError
@@ -126,11 +126,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tracker"
-        code = complain(error.format_message(), f"{command} --help", 2)
+        code = complain(error.format_message(), f"{command} --help shows what can be given", 2)
     except click.Abort:
         code = complain("interrupted", "what was committed is kept; run it again to go on", 130)
     except TrackerError as error:
         code = complain(str(error), error.hint, error.exit_code)
     except OSError as error:
-        code = complain(str(error), "check the disk and the permissions", 3)
+        code = complain(reason(error), "check the disk and the permissions", 3)
     sys.exit(code or 0)

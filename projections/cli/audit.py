@@ -165,16 +165,18 @@ def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> N
     """Raises ``UsageError`` for options that do not go together."""
     if keys and not logs:
         raise UsageError(
-            "--key verifies the lines of logs", hint="name a LOG; what is stored was verified, or not"
+            "--key works only with a LOG",
+            hint="name one, or leave out --key: what is in the store was verified when it came in, or never",
         )
     if engine == "python" and of_spark:
-        raise UsageError("--master and --out are for Spark", hint="add --engine spark")
+        raise UsageError("--master and --out work only with --engine spark", hint="add --engine spark")
     if engine == "spark" and (keys or not logs):
         raise UsageError(
-            "Spark reads logs and archives, and verifies no signatures", hint="name some, without --key"
+            "--engine spark needs a LOG, and it verifies no signatures",
+            hint="name logs or archives, and leave out --key",
         )
     if engine == "spark" and jobs > 1:
-        raise UsageError("--jobs is of this machine", hint="leave it out: Spark has --master local[N]")
+        raise UsageError("--jobs does not work with --engine spark", hint="give --master local[N] instead")
 
 
 def _on_spark(
@@ -235,5 +237,5 @@ def _note_expired(settings: Settings, as_of: datetime | None) -> None:
         if entry.until is not None and entry.expired(as_of):
             note(
                 f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
-                "what came later is not accepted: mend the cause, or give it another date",
+                "what came later is reported again: fix the cause, or set a later date",
             )

@@ -40,7 +40,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
     from projections.reports import calibration, text
 
     if "-" in logs:
-        raise UsageError("it is read more than once", place="stdin", hint="put it into a file first")
+        raise UsageError("calibrate reads a log more than once", place="stdin", hint="save it to a file first")
     settings = Settings(data, config)
     complaints: list[TrackerError] = []
     if logs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from projections.cli.messages import one_line
+from projections.cli.messages import deliveries, one_line
 from projections.cli.options import with_store
 from projections.cli.settings import Settings
 from projections.progress import of_events
@@ -44,13 +44,16 @@ def withdraw(
     settings = Settings(data, config)
     source = "stdin" if log == "-" else log
     with settings.store() as store:
-        with of_events("looking") as progress:
+        with of_events("searching") as progress:
             now = datetime.now(UTC)
             done = withdrawn(store, source, now, undo=undo, first=first, last=last, progress=progress)
         with settings.views(store):
             pass  # rebuilt now, so that the next command does not have to wait
-        of_what = f"{done.count:,} deliver{'ies' if done.count > 1 else 'y'}{f' of {source}' if source else ''}"
-        click.echo(f"{store.owner}: {one_line(of_what)} count {'again' if undo else 'no longer'}")
+        which = deliveries(done.count) + (f" of {one_line(source)}" if source else "")
+        count = "counts" if done.count == 1 else "count"
+        click.echo(
+            f"{store.owner}: {which} {count} again" if undo else f"{store.owner}: {which} no longer {count}"
+        )
 
 
 @click.command("accept-loss")
@@ -68,12 +71,12 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
     with settings.store(create=True) as store:
         loss = accept(store)
         if loss is None:
-            click.echo(f"{store.owner}: nothing is lost that the read models had seen")
+            click.echo(f"{store.owner}: no delivery is lost that the read models had seen")
             return
         click.echo(f"{store.owner}: {loss.recorded}")
         with settings.views(store) as views:
             aside = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
-        click.echo(f"the read models of before are kept in {', '.join(aside)}")
+        click.echo(f"the old read models are kept in {', '.join(aside)}")
 
 
 @click.command("mend-clock")
@@ -104,12 +107,13 @@ def mend_clock(first: int | None, last: int | None, data: Path | None, config: P
         else:
             ranges = [named(store, first, last)]
         if not ranges:
-            click.echo(f"{store.owner}: no receive time lies ahead of the clock")
+            click.echo(f"{store.owner}: no receive time lies in the future")
             return
         take_back(store, ranges)
         count = sum(last - first + 1 for first, last in ranges)
-        words = "1 receive time is" if count == 1 else f"{count:,} receive times are"
+        times = "1 receive time is" if count == 1 else f"{count:,} receive times are"
         places = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
-        click.echo(f"{store.owner}: {words} taken back, at position {places}")
+        where = f"position {places}" if count == 1 else f"positions {places}"
+        click.echo(f"{store.owner}: {times} now ignored, at {where}")
         with settings.views(store):
             pass  # rebuilt now, so that the next command does not have to wait

@@ -55,12 +55,13 @@ def explain(
     entry = code_named(subject) if subject is not None else None
     if prices:
         if subject is not None or as_of is not None or at is not None:
-            raise UsageError("--prices shows the whole table", hint="leave out the other arguments")
+            raise UsageError("--prices always shows the whole table", hint="leave out the other arguments")
         _explain_prices(settings, format)
     elif subject is not None and entry is None:
         _explain_session(settings, subject, as_of, at, format)
     elif as_of is not None or at is not None:
-        raise UsageError("a code has no past", place=subject or "", hint="--as-of and --at are for a session")
+        hint = "leave them out, or name a session"
+        raise UsageError("--as-of and --at do not apply to codes", place=subject or "", hint=hint)
     else:
         _explain_codes(settings, entry, format)
 
@@ -103,8 +104,9 @@ def _explain_session(
             completed = partial(views.completed, moment=moment)
             found = explained(deliveries, settings.rules, until, log, completed)
     except StoreMissingError as error:
-        hint = near_code(session) or f"tracker explain lists them; of sessions there is no store: {error.hint}"
-        raise NotFoundError("no such code", place=session, hint=hint) from error
+        hint = near_code(session) or f"tracker explain lists all codes; for sessions: {error.hint}"
+        what = "no such code, and there is no store that could hold such a session"
+        raise NotFoundError(what, place=session, hint=hint) from error
     assert found is not None
     if format == "json":
         write([machine.document(values(found))])
@@ -137,7 +139,7 @@ def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: 
 def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
     if any(True for _ in store.history(given)):
         hint = "give a later --as-of or --at"
-        return NotFoundError("nothing was known of it by then", place=given, hint=hint)
+        return NotFoundError("no delivery of this session had come by then", place=given, hint=hint)
     meant = near_session(views, given) or near_code(given)
     hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
     return NotFoundError("no such code or session", place=given, hint=hint)

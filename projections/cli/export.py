@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import not_installed, note, note_loss
+from projections.cli.messages import deliveries, not_installed, note, note_loss
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -48,11 +48,15 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
     holes: list[Hole] = []
     with settings.store() as store:
         note_loss(store)
-        deliveries = _chosen(store, session, holes)
+        chosen = _chosen(store, session, holes)
         if session is None and (gone := store.withdrawn()):
-            note(f"{len(gone):,} withdrawn deliveries are left out", "tracker copy takes all that is stored")
+            left_out = "is left out" if len(gone) == 1 else "are left out"
+            note(
+                f"{deliveries(len(gone), 'withdrawn')} {left_out}",
+                "tracker copy copies everything that is stored",
+            )
         with of_events("exporting") as progress:
-            followed = counted(deliveries, progress, store.end())
+            followed = counted(chosen, progress, store.end())
             if out is not None:
                 _archive(followed, out)
             else:
@@ -74,9 +78,7 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
         return _readable(store, holes)
     found = list(store.unrouted() if session == "unrouted" else store.history(session))
     if not found and session != "unrouted":
-        raise NotFoundError(
-            "nothing is stored of it", place=session, hint="tracker sessions lists what is there"
-        )
+        raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
     return found
 
 
@@ -97,9 +99,8 @@ def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
 
         lost = sum(hole.count for hole in holes)
         where = ", ".join(hole.place for hole in holes)
-        what = "1 delivery" if lost == 1 else f"{lost} deliveries"
         raise StoreDamagedError(
-            f"{what}, at {where}, cannot be read, so not all is in what was written",
+            f"{deliveries(lost)}, at {where}, cannot be read, so the export is incomplete",
             place=store.owner,
-            hint="all others were: tracker ingest makes an empty --data DIR of them; a backup may have the rest",
+            hint="everything else was written: tracker ingest reads it into an empty --data DIR; a backup may have the rest",
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections.cli.logs import note_oddities, open_logs
-from projections.cli.messages import note, one_line, raise_all
+from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
 from projections.progress import of_bytes
@@ -53,10 +53,10 @@ def ingest(
     from tracker.tail import files
 
     if follow and (len(logs) > 1 or "-" in logs):
-        hint = "start one for each file; of a pipe, - is enough"
-        raise UsageError("--follow takes one LOG, which is a file", hint=hint)
+        hint = "start one process for each file; a pipe (-) is followed without --follow"
+        raise UsageError("--follow takes one LOG, and it must be a file", hint=hint)
     if follow and dry_run:
-        raise UsageError("--dry-run comes to an end, --follow does not", hint="leave out one of them")
+        raise UsageError("--dry-run and --follow cannot be used together", hint="leave out one of them")
     settings = Settings(data, config)
     ring = settings.keyring(keys)
     with _stopping(heed=follow or "-" in logs) as stopping:
@@ -78,8 +78,10 @@ def ingest(
             gone = store.withdrawn()
             events = views.checkpoint.position - len(gone) - gone.events
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-            withdrawn = f", and {len(gone):,} withdrawn ones" if gone else ""
-            click.echo(f"{store.owner}: {events:,} events, {sessions:,} sessions{withdrawn}")
+            counts = [quantity(events, "event"), quantity(sessions, "session")]
+            if gone:
+                counts.append(deliveries(len(gone), "withdrawn"))
+            click.echo(f"{store.owner}: {', '.join(counts)}")
     raise_all(complaints)
 
 
@@ -110,7 +112,7 @@ def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError
         for log in logs:
             complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
     if rehearsal.deliveries:
-        words = f"{rehearsal.sessions:,} session{'s' * (rehearsal.sessions != 1)}"
+        words = quantity(rehearsal.sessions, "session")
         first, last = rehearsal.first, rehearsal.last
         if first and last:
             words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
@@ -202,27 +204,31 @@ def _account(account: Ingested, stored: str) -> str:
     if account.blank:
         words.append(f"{account.blank:,} blank")
     if account.last:
-        words.append(f"at positions {account.first:,} to {account.last:,}")
+        words.append(
+            f"at position {account.first:,}"
+            if account.first == account.last
+            else f"at positions {account.first:,} to {account.last:,}"
+        )
     return f"{account.log.name}: {', '.join(words)}"
 
 
 def _notes(account: Ingested) -> None:
     name = account.log.name
     if not account.read and not account.cut:
-        note(f"{name}: is empty", "nothing was stored; check that it is the log you mean")
+        note(f"{name}: the log is empty", "nothing was stored; check that it is the log you mean")
     note_oddities(name, account.odd)
     if account.cut:
         note(
-            f"{name}:{account.cut}: the last line is not finished and was left for the next run",
-            "run it again when the line is complete; end it with a newline to have it stored as it is",
+            f"{name}:{account.cut}: the last line is incomplete, so it was left for the next run",
+            "run the command again when the line is complete; if it is, end it with a newline",
         )
 
 
 def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
     """A log that was withdrawn is already there, so the account alone would look as if it counted."""
     if account.already_there and account.log.name in store.withdrawn().sources:
-        hint = f"tracker withdraw --undo {account.log.name}"
-        note(f"{account.log.name}: what is there of it was withdrawn, and does not count", hint)
+        hint = f"tracker withdraw --undo {account.log.name} makes it count again"
+        note(f"{account.log.name}: what was already there was withdrawn, so it does not count", hint)
 
 
 def _too_long(account: Ingested) -> TrackerError:
@@ -231,8 +237,8 @@ def _too_long(account: Ingested) -> TrackerError:
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
-        f"the line has {first.too_long:,} bytes, of which only the beginning was stored"
-        + (f"; {more} more lines are too long" if more else ""),
+        f"the line has {first.too_long:,} bytes, so only its beginning was stored"
+        + (f"; the same holds for {quantity(more, 'more line')}" if more else ""),
         place=f"{account.log.name}:{first.number}",
-        hint=f"no webhook has more than {MAX_LINE:,} bytes: a newline is missing there",
+        hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
     )

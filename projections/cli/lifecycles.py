@@ -22,7 +22,7 @@ def lifecycles(name: str | None, format: str) -> None:
     from tracker.lifecycles import REGISTRY
 
     if name is not None and name not in REGISTRY:
-        raise NotFoundError("no such lifecycle", place=name, hint=f"known: {', '.join(REGISTRY)}")
+        raise NotFoundError("no such lifecycle", place=name, hint=f"the lifecycles are {', '.join(REGISTRY)}")
     draw = {TEXT: text, "mermaid": mermaid, "dot": dot}[format]
     chosen = [REGISTRY[name]] if name is not None else list(REGISTRY.values())
     drawn = [draw(lifecycle).rstrip("\n") + "\n" for lifecycle in chosen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from projections.cli.messages import lines, note, raise_all
+from projections.cli.messages import note, quantity, raise_all
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
@@ -40,29 +40,40 @@ def open_logs(
 
 def note_oddities(name: str, odd: Oddities) -> None:
     """Notes what its owner may not expect of a log that was read."""
-    for oddity, words, hint in (
-        (odd.malformed, "cannot be read as a webhook", "they are kept; tracker timeline unrouted shows them"),
+    for oddity, one, many, hint in (
+        (
+            odd.malformed,
+            "is malformed",
+            "are malformed",
+            "write one JSON object on each line; once stored, tracker timeline unrouted shows such lines",
+        ),
         (
             odd.untyped,
+            "has no webhookType",
             "have no webhookType",
-            "the webhook stands in webhook, payload, body or event; see the README",
+            "a line is a webhook, or has it in webhook, payload, body or event",
         ),
         (
             odd.unread_time,
-            "have a receive time that is none",
-            "write ISO 8601 or an epoch; without, time decides nothing",
+            "has a receive time that cannot be read",
+            "have a receive time that cannot be read",
+            "write ISO 8601 or an epoch; without a receive time, what rests on time stays undecided",
         ),
         (
             odd.timeless,
+            "has no receive time",
             "have no receive time",
-            "what rests on time stays undecided; see the README on envelopes",
+            "log one with each webhook, as received_at; without it, what rests on time stays undecided",
         ),
     ):
         if oddity.count:
-            which = (
-                "all lines"
-                if oddity.count == odd.deliveries
-                else f"{oddity.count:,} of {lines(odd.deliveries)}"
-            )
+            which = _share(oddity.count, odd.deliveries)
             example = f", {oddity.example}" if oddity.example else ""
+            words = one if oddity.count == 1 else many
             note(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
+
+
+def _share(count: int, of: int) -> str:
+    if count == of:
+        return "the only line" if of == 1 else "all lines"
+    return f"{count:,} of {quantity(of, 'line')}"

@@ -37,12 +37,24 @@ def one_line(message: str) -> str:
     return "".join(char if char.isprintable() else " " for char in message)
 
 
-def lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
+def quantity(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: ``1 event``, ``1,234 events``; ``many`` is the plural where that is not ``one`` and an s."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
+
+
+def deliveries(count: int, kind: str = "") -> str:
+    """``1 delivery``, ``7 withdrawn deliveries``."""
+    return quantity(count, f"{kind} delivery".strip(), f"{kind} deliveries".strip())
+
+
+def reason(error: OSError) -> str:
+    """What the system says, without its number: ``/var/log/day.jsonl: Permission denied``."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
 
 
 def not_installed(error: ImportError, extra: str) -> UsageError:
-    hint = f"pip install '.[{extra}]' in the directory of the source"
+    hint = f"run pip install '.[{extra}]' in the directory of the source"
     return UsageError(f"{extra.capitalize()} needs a package that is not installed: {error.name}", hint=hint)
 
 
@@ -52,11 +64,17 @@ def note_loss(store: Tracker) -> None:
 
     loss = find(store)
     if loss is not None:
-        note(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
+        note(
+            f"{store.owner}: {loss.text}",
+            "restore a newer backup, or run tracker accept-loss to go on without them",
+        )
 
 
 def show_software(store: Tracker) -> None:
     """Prints which software keeps the events, because that matters when something is wrong with them."""
     click.echo(f"{store.owner}: {store.software}", err=True)
     if store.fault:
-        note(store.fault, "take a Python that brings SQLite 3.51.3 or newer; verify now and then, and back up")
+        note(
+            store.fault,
+            "use a Python with SQLite 3.51.3 or newer; until then, make backups and run tracker verify regularly",
+        )

@@ -67,7 +67,7 @@ class Name(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if any("\ud800" <= char <= "\udfff" for char in text):
-            self.fail("it is not UTF-8", param, ctx)
+            self.fail("the id is not valid UTF-8", param, ctx)
         return text
 
 
@@ -81,7 +81,7 @@ class Time(click.ParamType[datetime]):
 
         time = parse_time(str(value))
         if time is None:
-            self.fail(f"{value!r} is no time; write 2026-11-23T09:00:00Z", param, ctx)
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z", param, ctx)
         return time
 
 

@@ -79,12 +79,16 @@ def serve(
     token = read_token(token, token_file, os.environ)
     hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
-        raise UsageError("a reader receives nothing", hint="--key and --insecure-no-verify are for receivers")
+        raise UsageError(
+            "--role reader receives no webhooks", hint="leave out --key and --insecure-no-verify, or the role"
+        )
     receives, answers = role != "reader", role != "receiver"
     ring = _keys_to_serve(settings, keys, insecure) if receives else None
     if not token and not server.is_loopback(host):
-        hint = "give --token-file or TRACKER_TOKEN, or listen at 127.0.0.1 behind a proxy"
-        raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
+        hint = "give --token-file or TRACKER_TOKEN, or listen on 127.0.0.1 behind a proxy"
+        raise UsageError(
+            "other machines can reach this address, and there is no token", place=f"--host {host}", hint=hint
+        )
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
         clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
@@ -94,11 +98,17 @@ def serve(
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:
-            note("no signature is verified: whoever reaches it can say anything", "give --key FILE")
+            note(
+                "signatures are not verified, so anybody who reaches this address can send webhooks",
+                "give --key FILE with VideoSDK's public key",
+            )
         most = most_connections()
         if most < MOST_CONNECTIONS:
-            few = f"{files_at_most()} files may be open, so there are {most} connections at most"
-            note(f"{few} and not {MOST_CONNECTIONS:,}", "ulimit -n 4096, or LimitNOFILE=4096 in its unit")
+            files = f"this process may open {files_at_most():,} files"
+            note(
+                f"{files}, so it accepts {most:,} connections at a time instead of {MOST_CONNECTIONS:,}",
+                "raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in the systemd unit",
+            )
         app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
         server.serve(app, listening, handler, _reloader(ring, live))
 

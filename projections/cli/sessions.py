@@ -85,7 +85,7 @@ def sessions(
     with settings.store() as store, settings.views(store) as views:
         rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=stamp(since)))
         if meeting is not None and not list(find(views.db, meeting=meeting)):
-            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists what is there")
+            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
         if format == TEXT:
             text.sessions(text.console(sys.stdout), rows)
         else:
@@ -112,8 +112,8 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
         as_of, log = views.checkpoint.as_of, views.log
         moments, settled = moments_of(deliveries, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
-            hint = near_session(views, session) or "tracker sessions lists what is there"
-            raise NotFoundError("nothing is stored of it", place=session, hint=hint)
+            hint = near_session(views, session) or "tracker sessions lists all sessions"
+            raise NotFoundError("no such session", place=session, hint=hint)
     if format == TEXT:
         text.timeline(text.console(sys.stdout), moments, settled)
     else:

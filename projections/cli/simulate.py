@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import note
+from projections.cli.messages import note, quantity
 from projections.cli.options import Time
 from projections.cli.streams import written_to
 from projections.progress import of_events
@@ -169,10 +169,14 @@ def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None
     from projections.send import send, signer
 
     sent = send(webhooks, url, signer(key), speed)
-    click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)
+    click.echo(f"{url}: {quantity(sent.posted, 'webhook')} posted, {sent.refused:,} not accepted", err=True)
     if sent.again:
-        hint = "the handler may have had them already: to it they are redeliveries"
-        note(f"{url}: {sent.again:,} sent again, for the connection broke before the answer", hint)
+        hint = "the handler may have received them twice"
+        again = "1 webhook was" if sent.again == 1 else f"{sent.again:,} webhooks were"
+        note(f"{url}: {again} sent again, because the connection broke before the answer", hint)
     if sent.refused:
-        hint = "a handler answers every webhook with a 2xx, else it is sent again"
-        raise UsageError(f"not accepted, the first of them webhook {sent.first_refusal}", place=url, hint=hint)
+        hint = "a handler must answer every webhook with a 2xx, or VideoSDK sends it again"
+        refused = "1 webhook was" if sent.refused == 1 else f"{sent.refused:,} webhooks were"
+        raise UsageError(
+            f"{refused} not accepted; the first was webhook {sent.first_refusal}", place=url, hint=hint
+        )

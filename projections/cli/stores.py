@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from projections.cli.messages import quantity
 from projections.cli.options import with_store
 from projections.cli.settings import Settings
 from projections.progress import of_events
@@ -22,7 +23,7 @@ def init_store(data: Path | None, config: Path | None) -> None:
     """
     settings = Settings(data, config)
     with settings.store(create=True) as store:
-        click.echo(f"{store.owner}: {store.count():,} events")
+        click.echo(f"{store.owner}: {quantity(store.count(), 'event')}")
 
 
 @click.command()
@@ -51,11 +52,12 @@ def copy(source: str, target: str) -> None:
             return Tracker.open(Path(), place, create=create)
         if "://" in place:
             hint = "give a directory, or postgresql://USER@HOST/DATABASE"
-            raise UsageError("--from and --to name no store", hint=hint)
+            scheme = place.partition("://")[0]  # and no more, as the rest may hold a password
+            raise UsageError(f"a URL of {scheme}:// is not a store", hint=hint)
         return Tracker.open(Path(place), create=create)
 
     with opened(source, create=False) as here, opened(target, create=True) as there:
         with of_events("copying") as progress:
             done = copied(here, there, progress)
-        counts = f"{done.events:,} events copied, {done.already_there:,} already there"
+        counts = f"{quantity(done.events, 'event')} copied, {done.already_there:,} already there"
         click.echo(f"{there.owner}: {counts}, all equal to those of {here.owner}")

@@ -54,7 +54,7 @@ def written_to(path: str) -> Iterator[IO[bytes]]:
     try:
         file = Path(path).open("wb")  # noqa: SIM115 - it is closed below
     except OSError as error:
-        hint = "give a path in a directory that is there"
+        hint = "give a path in a directory that exists"
         raise UsageError(f"cannot be written: {error.strerror}", place=path, hint=hint) from error
     with file:
         if path.endswith(".gz"):

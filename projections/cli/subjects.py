@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from tracker.findings import Code
     from tracker.store import Tracker
 
+NAMED = 5
+"""Sessions that a hint names."""
+
 
 def refuse_two_moments(as_of: datetime | None, at: int | None) -> None:
     if as_of is not None and at is not None:
-        raise UsageError("--as-of and --at are two different pasts", hint="give one of them")
+        raise UsageError("--as-of and --at cannot be used together", hint="give one of them")
 
 
 def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
@@ -24,9 +27,8 @@ def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | 
     Raises ``UsageError`` for a position behind the end of the store.
     """
     if at is not None and at > store.last_position():
-        raise UsageError(
-            f"the store ends at position {store.last_position()}", place=f"--at {at}", hint="give one of those"
-        )
+        end = store.last_position()
+        raise UsageError(f"the store ends at position {end}", place=f"--at {at}", hint=f"give one up to {end}")
     return as_of if as_of is not None or at is not None else views.checkpoint.as_of
 
 
@@ -35,7 +37,8 @@ def near_session(views: Views, given: str) -> str:
     from projections.read_models.sessions import of_meeting
 
     ids = of_meeting(views.db, given)
-    return f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return f"{given} is a meeting; its sessions: {', '.join(ids[:NAMED])}{more}" if ids else ""
 
 
 def code_named(given: str) -> Code | None:
@@ -50,7 +53,7 @@ def code_named(given: str) -> Code | None:
 def known_code(given: str) -> Code:
     entry = code_named(given)
     if entry is None:
-        hint = near_code(given) or "tracker explain lists them"
+        hint = near_code(given) or "tracker explain lists all codes"
         raise NotFoundError("no such code", place=given, hint=hint)
     return entry
 

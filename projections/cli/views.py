@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from projections.cli.messages import note, show_software
+from projections.cli.messages import note, quantity, show_software
 from projections.cli.options import LEVELS, TEXT, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -58,12 +58,12 @@ def rebuild(
         return
     if min_severity or format:
         raise UsageError(
-            "--min-severity and --format are for --diff", hint="tracker rebuild --rules FILE --diff"
+            "--min-severity and --format work only with --diff", hint="tracker rebuild --rules FILE --diff"
         )
     with settings.store() as store:
         with of_events("rebuilding") as progress:
             path = make(store, settings.rules, progress)
-        click.echo(f"{path}: {store.count():,} events judged")
+        click.echo(f"{path}: {quantity(store.count(), 'event')} judged")
 
 
 def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
@@ -72,7 +72,7 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
     from projections.reports import data as machine
 
     if not complete:
-        hint = "the read models have the rules of tracker.toml; change them there, then tracker rebuild"
+        hint = "to change the rules of the read models, edit tracker.toml and run tracker rebuild"
         raise UsageError("--rules and --diff need each other", hint=hint)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     summary = Summary()
@@ -108,19 +108,19 @@ def verify(data: Path | None, config: Path | None) -> None:
         problems = found.problems
         show_software(store)
         for remark in found.notes:
-            note(remark, "tracker rebuild makes it anew")
+            note(remark, "tracker rebuild builds new read models")
         for record in found.records:
-            note(record, "this is known, and no contradiction")
+            note(record, "this is recorded and is not a problem")
         for problem in problems:
             click.echo(f"{problem.place}: {problem.text}")
         if problems:
             raise StoreDamagedError(
-                f"{len(problems)} contradictions" if len(problems) > 1 else "1 contradiction",
+                f"{quantity(len(problems), 'problem')} found",
                 place=store.owner,
-                hint="events come from a backup or from the logs, or tracker accept-loss records that they are gone"
+                hint="restore events from a backup or from the logs, or run tracker accept-loss to go on without them"
                 if find(store)
-                else "tracker rebuild mends views.db; events come from a backup, or from the logs",
+                else "tracker rebuild repairs views.db; restore events from a backup or from the logs",
             )
         gone = store.withdrawn()
         withdrawn = f", {len(gone):,} of them withdrawn" if gone else ""
-        click.echo(f"{store.owner}: {store.count():,} events{withdrawn}, nothing contradicts")
+        click.echo(f"{store.owner}: {quantity(store.count(), 'event')}{withdrawn}, no problem found")
