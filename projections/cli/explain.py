@@ -13,7 +13,7 @@ import click
 from projections.cli.options import TEXT, AsOf, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import code_named, known_until, near_code, near_session, refuse_two_moments
+from projections.cli.subjects import code_named, known_until, near_code, refuse_two_moments
 from tracker.errors import NotFoundError, StoreMissingError, UsageError
 
 if TYPE_CHECKING:
@@ -137,9 +137,11 @@ def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: 
 
 
 def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
+    from projections.read_models.sessions import near
+
     if any(True for _ in store.history(given)):
         hint = "give a later --as-of or --at"
         return NotFoundError("no delivery of this session had come by then", place=given, hint=hint)
-    meant = near_session(views, given) or near_code(given)
+    meant = near(views.db, given) or near_code(given)
     hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
     return NotFoundError("no such code or session", place=given, hint=hint)

@@ -12,7 +12,7 @@ import click
 from projections.cli.options import MACHINE, TEXT, AsOf, Name, Time, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, known_until, near_session, refuse_two_moments
+from projections.cli.subjects import known_code, known_until, refuse_two_moments
 from tracker.errors import NotFoundError
 
 
@@ -32,6 +32,7 @@ def status(
     SESSION is the id of a session. Now is the time of the last delivery in the store; --as-of now goes by
     the clock.
     """
+    from projections.read_models.sessions import near
     from projections.status import status as values
 
     refuse_two_moments(as_of, at)
@@ -42,7 +43,7 @@ def status(
             log = views.log
             found = store.status(session, as_of=until, at=at, rules=settings.rules, log=log)
         except NotFoundError as error:
-            error.hint = near_session(views, session) or error.hint
+            error.hint = near(views.db, session) or error.hint
             raise
         moment = as_of if at is None else found.last_seen_at
         views.completed(found, moment)
@@ -101,6 +102,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 
     SESSION is the id of a session, `unrouted` (what belongs to no session), or `resource:ID`.
     """
+    from projections.read_models.sessions import near
     from projections.reports import data as machine
     from projections.reports import text
     from projections.status import moment
@@ -112,7 +114,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
         as_of, log = views.checkpoint.as_of, views.log
         moments, settled = moments_of(deliveries, settings.rules, as_of, log, views.completed)
         if not moments and session != "unrouted":
-            hint = near_session(views, session) or "tracker sessions lists all sessions"
+            hint = near(views.db, session) or "tracker sessions lists all sessions"
             raise NotFoundError("no such session", place=session, hint=hint)
     if format == TEXT:
         text.timeline(text.console(sys.stdout), moments, settled)

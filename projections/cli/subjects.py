@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from tracker.findings import Code
     from tracker.store import Tracker
 
-NAMED = 5
-"""Sessions that a hint names."""
-
 
 def refuse_two_moments(as_of: datetime | None, at: int | None) -> None:
     if as_of is not None and at is not None:
@@ -30,15 +27,6 @@ def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | 
         end = store.last_position()
         raise UsageError(f"the store ends at position {end}", place=f"--at {at}", hint=f"give one up to {end}")
     return as_of if as_of is not None or at is not None else views.checkpoint.as_of
-
-
-def near_session(views: Views, given: str) -> str:
-    """A hint for a session that is not found: the sessions of the meeting that has this id, or nothing."""
-    from projections.read_models.sessions import of_meeting
-
-    ids = of_meeting(views.db, given)
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return f"{given} is a meeting; its sessions: {', '.join(ids[:NAMED])}{more}" if ids else ""
 
 
 def code_named(given: str) -> Code | None:
