@@ -1,11 +1,13 @@
 """What the command says of one thing and of many, and of the system's errors."""
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from projections import cli
 from projections.cli import main, tracker
 from projections.cli.messages import deliveries, quantity, reason
 
@@ -78,3 +80,16 @@ def test_a_full_disk_is_told_in_one_line_with_a_hint(capsys):
         3,
         ["error: No space left on device", hint],
     )
+
+
+def test_every_error_that_a_command_raises_has_a_hint():
+    calls = [
+        (path.name, node)
+        for path in sorted(Path(cli.__path__[0]).glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error")
+    ]
+    without = [
+        f"{name}:{call.lineno}" for name, call in calls if "hint" not in {one.arg for one in call.keywords}
+    ]
+    assert (len(calls) > 20, without) == (True, [])
