@@ -68,7 +68,7 @@ def note_oddities(name: str, odd: Oddities) -> None:
     ):
         if oddity.count:
             which = _share(oddity.count, odd.deliveries)
-            example = f", {oddity.example}" if oddity.example else ""
+            example = f" ({oddity.example})" if oddity.example else ""
             words = one if oddity.count == 1 else many
             note(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
 
