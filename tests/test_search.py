@@ -786,9 +786,6 @@ def test_three_runs_that_come_again_in_one_burst_are_three():
     assert states(session, "livestream") == ["stopped"] * 3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="where all comes again in a burst, a step of a short run is taken for a copy"
-)
 def test_short_runs_that_come_again_in_one_burst_are_as_they_were():
     lines = [
         *(*run("recording", 2, 3, 27, 28, stopped="filePath=/0.mp4"), *run("livestream", 2, 3, 27, 28)),

@@ -34,7 +34,7 @@ class Context:
         lacking: Webhook types to which this room, or the whole log, does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
-        over: The order of its session-ended, or of a session-started that came even later: what came before that
+        over: When its session-started came and its position, where that came after session-ended: what came before
             may have been overtaken as well.
         presumed: Whether the end is only presumed.
         ages: How old the copies of this session are that are certain, the youngest first.
@@ -106,4 +106,4 @@ class Context:
         """Whether something came after the end of the session."""
         if self.end is None or self.presumed:
             return False
-        return (at, position) > self.over
+        return (at, position) > max(self.over, (self.end, self.end_position))

@@ -17,12 +17,12 @@ from tracker.delivery.webhook import canonical, same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.prices import HIGHEST, by_age
-from tracker.judging.sequence import cost_alone, cost_beside, ending
+from tracker.judging.sequence import cost_alone, cost_beside, ending, endings, next_begun
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["Memo", "hypotheses", "ordinary", "search", "separated"]
 
-WIDTH = 32
+WIDTH = 64
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
@@ -168,7 +168,7 @@ def _assuming_nothing(
         return None
     if len(runs) > 1 and not lifecycle.visits:
         pairs = pairwise(runs)
-        if any(cost_beside(lifecycle, run, following, context) for run, following in pairs):
+        if any(cost_beside(lifecycle, run, following, following, context) for run, following in pairs):
             return None
     overdue = ending(lifecycle, runs[-1], context)
     if overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
@@ -192,17 +192,18 @@ def search(
 
     With ``memo`` it goes on where it was, if it can; the result is the same.
     """
-    kept, begin = [Hypothesis()], 0
+    kept, begin, patience = [Hypothesis()], 0, context.log.lateness(context.windows.lateness)
     if memo is not None and memo.goes_on(deliveries, context):
         kept, begin = memo.kept, memo.count
     for one in deliveries[begin:]:
         found: dict[tuple[object, ...], Hypothesis] = {}
         for held in kept:
             for more in _extensions(lifecycle, held, one, context, once=once):
-                _price(lifecycle, more, context, one.at)
-                same = found.get(more.shape)
+                _price(lifecycle, more, context, one.at, patience)
+                shape = more.shape
+                same = found.get(shape)
                 if same is None or more.price < same.price:
-                    found[more.shape] = more
+                    found[shape] = more
         kept = _worth_keeping(found.values())
     if memo is not None:
         memo.keep(deliveries, context, kept)
@@ -219,18 +220,30 @@ def _worth_keeping(found: object) -> list[Hypothesis]:
     return [held for held in ranked[:WIDTH] if held.price <= limit]
 
 
-def _price(lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None) -> None:
-    """What a hypothesis costs at a moment."""
+def _price(
+    lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None, patience: int = 0
+) -> None:
+    """What a hypothesis costs at a moment.
+
+    For so long after the next run began (microseconds), the end of an open run may still come, and then it is only late.
+    """
     runs = held.runs
     price = held.paid + _two_steps_again(lifecycle, held.recent, context)
-    for place in range(len(runs) - 1):
-        run = runs[place]
-        price += cost_alone(lifecycle, run, context) + cost_beside(lifecycle, run, runs[place + 1], context)
-    if runs:
-        last = runs[-1]
-        price += cost_alone(lifecycle, last, context)
-        overdue = ending(lifecycle, last, context) if now is not None and not last.closed else None
-        if overdue is not None and now is not None and overdue.at <= now:
+    for place, run in enumerate(runs):
+        price += cost_alone(lifecycle, run, context)
+        begun = next_begun(lifecycle, runs, place)
+        if (
+            patience
+            and begun is not None
+            and not run.closed
+            and now is not None
+            and now - begun.first.at < patience
+        ):
+            price += context.prices["overtaken" if lifecycle.visits else "late"]
+        elif place + 1 < len(runs):
+            price += cost_beside(lifecycle, run, runs[place + 1], begun, context)
+    for _, overdue in endings(lifecycle, runs, context) if now is not None else ():
+        if now is not None and overdue.at <= now:
             price += context.prices[overdue.code]
     held.price = price
 
@@ -244,13 +257,13 @@ def _extensions(
     if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(runs[:-1], one):
         yield _replaced(held, last, runs[-1].plus(lifecycle, one), context)
         return
-    contradicts, equal = True, []
+    contradicts, equal, lacking = True, [], []
     for place in range(last, -1, -1):
         run = runs[place]
         original = run.originals.get(step.name)
         if original is None:
             if _takes(lifecycle, run, one, latest=place == last):
-                yield _replaced(held, place, run.plus(lifecycle, one), context)
+                lacking.append(place)
         elif same_data(original.data, one.data):
             equal.append((run, original))
             contradicts = False
@@ -259,9 +272,11 @@ def _extensions(
             if code:
                 yield _replaced(held, place, run.contradicted(code, one), context)
             contradicts = False
+    for place in reversed(lacking):  # of two that are as good, the run that began first is held
+        yield _replaced(held, place, runs[place].plus(lifecycle, one), context)
     if equal:
         yield _copied(held, equal, one, context)
-    if _may_begin(lifecycle, runs, one, once=once):
+    if _may_begin(lifecycle, runs, one, context, once=once):
         yield _begun(lifecycle, held, one, context)
 
 
@@ -303,14 +318,24 @@ def _contradiction(
     return one.step.conflict
 
 
-def _may_begin(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, *, once: bool) -> bool:
+def _may_begin(
+    lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, context: Context, *, once: bool
+) -> bool:
     if not runs:
         return True
-    if once or lifecycle.frame:
+    if once or lifecycle.frame or _is_again_at_once(runs[-1], one, context):
         return False
     if lifecycle.visits:
         return one.step.name in lifecycle.starts or runs[-1].closed
     return lifecycle.restarts
+
+
+def _is_again_at_once(run: Candidate, one: Delivered, context: Context) -> bool:
+    """Whether it says at once again what an open run has just said: nothing begins anew so soon."""
+    original = None if run.closed else run.originals.get(one.step.name)
+    if original is None or one.at - original.at > context.windows.fast_redelivery:
+        return False
+    return same_data(original.data, one.data)
 
 
 def _replaced(held: Hypothesis, place: int, run: Candidate, context: Context) -> Hypothesis:
@@ -328,8 +353,10 @@ def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Cont
     number = runs[-1].number + 1 if runs else 1
     runs = (*runs, Candidate.begun(number, one))
     if len(runs) > REACH:
-        first, second, *_ = runs
-        paid += cost_alone(lifecycle, first, context) + cost_beside(lifecycle, first, second, context)
+        first, following = runs[:2]
+        begun = next_begun(lifecycle, runs, 0)
+        paid += cost_alone(lifecycle, first, context)
+        paid += cost_beside(lifecycle, first, following, begun, context)
         settled, runs = (settled, first), runs[1:]
     return Hypothesis(runs, settled, held.copies, held.recent, paid)
 
