@@ -23,7 +23,7 @@ give other results. Nothing waits for a deadline either: time is an argument of 
 
 THE ORDINARY CASE needs no search. If each step may follow the one before it, or is an equal copy
 that came at once, then there is a hypothesis that assumes nothing, and none can be cheaper
-(``search.ordinary``). Nineteen of twenty aggregates are ordinary.
+(``ordinary``). Nineteen of twenty aggregates are ordinary.
 
 Times are microseconds since 1970, as integers: exact, and quick to subtract.
 """
