@@ -98,7 +98,7 @@ class Context:
 
     def needs_no_stop(self, at: int) -> bool:
         """Whether what stopped at a moment may have stopped by itself."""
-        if self.is_empty(at):
+        if self.is_empty(at) or self.log.is_catching_up(at):
             return True
         return self.end is not None and at >= self.end - self.windows.self_stop
 
