@@ -95,7 +95,11 @@ SOURCES = {
     "tracker": ("lifecycle", "findings", "accept", "rules", "envelope", "webhook"),
     "tracker.judging": (
         *("prices", "hypothesis", "context", "sequence", "search", "session", "state"),
-        *("assess", "log", "overlaps", "words"),
+        *("assess", "overlaps", "words"),
+    ),
+    "tracker.judging.log": (
+        *("habits", "profile", "subscriptions", "replays"),
+        *("silences", "clocks", "traffic", "milestones", "view"),
     ),
     "tracker.judging.findings": ("maker", "runs", "content", "between", "of_log"),
     "projections": ("follow",),

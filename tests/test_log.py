@@ -13,7 +13,6 @@ from story import NOON, OF_THE_LOG, RULES, audited, delivery, moment
 
 from tracker.envelope import Received
 from tracker.findings import CATALOGUE
-from tracker.judging import log as of_log
 from tracker.judging.assess import assess
 from tracker.judging.log import (
     NOTHING_KNOWN,
@@ -22,10 +21,12 @@ from tracker.judging.log import (
     LogView,
     Traffic,
     copied,
+    habits,
     is_milestone,
     milestone_before,
     view_of,
 )
+from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.rules import Rules
@@ -208,7 +209,7 @@ def test_habits_gathered_of_any_parts_of_the_sessions_add_up_to_those_of_the_who
     together = Sessions(RULES, habits=whole)
     apart = [Sessions(RULES, habits=part) for part in parts]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(of_log, "MOST_COPIES", 4)
+        patched.setattr(habits, "MOST_COPIES", 4)
         for position, (number, gap, line) in enumerate(came, 1):
             now += gap
             each = delivery(f"{now} {line} sessionId=s{number} meetingId=m{number % 2}", position)
@@ -371,7 +372,7 @@ def test_the_price_of_a_copy_is_never_negative_and_never_beyond_the_highest(minu
     for log in (minute, never):
         for seconds in (0, 1, 59, 60, 61, 600, 86_400, 10**7):
             certain, price = log.copy_price(10**15, seconds * 10**6)
-            assert 0 < price <= of_log.HIGHEST
+            assert 0 < price <= HIGHEST
             assert not certain or price < 0.2
 
 

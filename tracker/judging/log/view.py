@@ -1,0 +1,123 @@
+"""The view of a log: what all of it says at one moment, for the assessment of any session.
+
+A ``LogView`` puts together what the other modules find, as values that do not change: the delay profile, what
+is not subscribed to, silences, clocks, replays. Assessing a session takes one as an argument, so whoever has
+the same view gets the same result: an audit, the read models, a worker in another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import attrs
+
+from tracker.judging.hypothesis import micros
+from tracker.judging.log.clocks import Backwards
+from tracker.judging.log.habits import Habits
+from tracker.judging.log.profile import Profile
+from tracker.judging.log.replays import Replay, replays
+from tracker.judging.log.silences import Silence
+from tracker.judging.log.subscriptions import Unsubscribed, lacking_in, never_came
+from tracker.judging.log.traffic import Traffic
+
+__all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
+
+_NONE: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class LogView:
+    """See above. It does not change.
+
+    Attributes:
+        habits: Counted up to that moment; nobody may change them afterwards.
+        silences: In which nothing came.
+        backwards: Where clocks went back.
+        profile: How likely it is that an equal webhook is a copy.
+        unsubscribed: The types that never came in the whole log.
+    """
+
+    habits: Habits = attrs.field(factory=Habits)
+    silences: tuple[Silence, ...] = ()
+    backwards: tuple[Backwards, ...] = ()
+    profile: Profile = attrs.field(repr=False, eq=False)
+    unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
+
+    @profile.default
+    def _profile_of(self) -> Profile:
+        return Profile(self.habits)
+
+    @unsubscribed.default
+    def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
+        return tuple(never_came(self.habits))
+
+    def known_by(self, position: int | None = None, time: datetime | None = None) -> LogView:
+        """The same, with no silence that was not over right after a position, or at a moment."""
+        if position is None and time is None:
+            return self
+
+        def known(one: Silence | Backwards) -> bool:
+            if position is not None:
+                return one.position <= position
+            until = one.until if isinstance(one, Silence) else one.at
+            return time is None or until <= time
+
+        return attrs.evolve(
+            self,
+            silences=tuple(filter(known, self.silences)),
+            backwards=tuple(filter(known, self.backwards)),
+        )
+
+    @property
+    def has_profile(self) -> bool:
+        """Whether enough is known to say how likely a copy is."""
+        return self.profile.enough
+
+    def copy_price(self, at: int, age: int) -> tuple[bool, float]:
+        """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
+        return self.profile.copy_price(at, age)
+
+    def lateness(self, window: int) -> int:
+        """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
+        return window if self.profile.late is None else min(window, self.profile.late)
+
+    def lacking(self, meeting_id: str | None) -> frozenset[str]:
+        """The webhook types to which a room, or the whole log, does not subscribe."""
+        room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
+        here = lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
+        return here | {one.type for one in self.unsubscribed} if self.unsubscribed else here
+
+    def rooms_without(self) -> dict[str, int]:
+        """Webhook type -> rooms that do not subscribe to it, though others do."""
+        found: dict[str, int] = {}
+        nobody = {one.type for one in self.unsubscribed}
+        for room in self.habits.rooms.values():
+            for webhook_type in lacking_in(room.once, room.twice) - nobody if room.twice else ():
+                found[webhook_type] = found.get(webhook_type, 0) + 1
+        return found
+
+    def replays(self) -> Iterator[Replay]:
+        """The stretches of the log that repeat earlier ones, as long as they are."""
+        return replays(self.habits.repeats)
+
+    def is_catching_up(self, at: int) -> bool:
+        """Whether what is received at a moment (microseconds) may be as late as a silence before it was long."""
+        return any(
+            0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
+        )
+
+    def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
+        """The silence in which what is missing between two moments could have come."""
+        if since is None or until is None:
+            return None
+        return next((one for one in self.silences if since < one.until and one.since < until), None)
+
+
+def view_of(habits: Habits, traffic: Traffic) -> LogView:
+    """What both say now. ``habits`` must not be changed afterwards."""
+    return LogView(habits, tuple(traffic.silences), tuple(traffic.backwards))
+
+
+NOTHING_KNOWN = LogView()
+"""The view of a log of which nothing is known."""
