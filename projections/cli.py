@@ -312,6 +312,9 @@ def with_keys(command: F) -> F:
     return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
 
 
+as_given = click.option("--as-given", is_flag=True, help="Read LOGs one after the other, not by receive time.")
+
+
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
@@ -1006,6 +1009,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     type=click.Path(path_type=Path),
     help="With --engine spark: write findings and sessions as Parquet there.",
 )
+@as_given
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to judge in.")
 @with_keys
 @with_store
@@ -1020,6 +1024,7 @@ def audit(
     master: str | None,
     out: Path | None,
     jobs: int,
+    as_given: bool,
     strict: bool,
     keys: tuple[Path, ...],
     data: Path | None,
@@ -1027,8 +1032,9 @@ def audit(
 ) -> None:
     """What is wrong: in the store, or straight in LOGs, with no store at all.
 
-    With LOGs, a position is the line number, counted on from one file to the next. junit and github
-    are for CI: a test report, and annotations at file and line.
+    Several LOGs are read as one, by receive time; where one is a pipe, one after the other. A position is the
+    line number, counted on from one file to the next. junit and github are for CI: a test report, and
+    annotations at file and line.
     """
     from projections import audit as auditing
     from projections.reports import text
@@ -1043,7 +1049,7 @@ def audit(
             result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
         else:
             opened, complaints = _open_logs(logs, settings.keyring(keys))
-            read = auditing.Logs(opened)
+            read = auditing.Logs(opened, as_given)
             with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
                 result = auditing.audit(watch(read.deliveries()), settings.rules, as_of, others=others)
         complaints.extend(read.errors)

@@ -256,7 +256,7 @@ class Views:
                 last = page[-1][0].position
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
-            silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
+            silences, said = len(self.traffic.silences), self.log
             for delivery, _ in page:
                 self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
@@ -269,15 +269,12 @@ class Views:
             self._write_rooms(touched)
             if milestone is not None:
                 self._pass_milestone()
-            self.log = attrs.evolve(
-                self.log, silences=tuple(self.traffic.silences), backwards=tuple(self.traffic.backwards)
-            )
+            self.log = self.log.with_traffic(self.traffic)
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
             readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
-            said = len(self.traffic.silences), len(self.traffic.backwards)
-            if milestone is not None or said != (silences, backwards):
+            if milestone is not None or self.log != said:
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)

@@ -62,6 +62,8 @@ LAYERS = {
         "signature": {"attrs", "cryptography", "msgspec"},
         "logs": {"attrs", "msgspec", "zstandard"},
         "tail": {"attrs"},
+        "receive_times": {"attrs"},
+        "merging": set(),
         "ingest": {"attrs", "eventsourcing"},
         "copying": {"attrs", "eventsourcing"},
         "withdrawing": {"attrs"},

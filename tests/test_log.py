@@ -539,7 +539,7 @@ def test_receive_times_that_go_back_are_found_once_a_source():
     found, _ = audited(*lines, sources=["a.jsonl"] * 4)
     (one,) = [one for one in found if one.code == "T308"]
     assert (one.position, one.severity, one.session_id) == (2, "warning", None)
-    assert one.message == "participant-joined was received 2 s before what stands in front of it in a.jsonl"
+    assert one.message == "in a.jsonl, participant-joined was received 2 s before what stands in front of it"
 
 
 def test_receive_times_of_less_than_a_second_apart_may_cross():

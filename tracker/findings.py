@@ -318,10 +318,12 @@ CATALOGUE: dict[str, Code] = {
             "T308",
             "receive-time-backwards",
             "warning",
-            "The receive times of one log go back by a second or more. Told once a log, for the first time.",
-            "{type} was received {delay} before what stands in front of it in {value}",
+            "The receive times of one log go back by a second or more, which is reported once a log; or a line, "
+            "or a row of lines, has a receive time that cannot be true, being far from those of the lines around it.",
+            "in {value}, {type}",
             "a line of 10:05, and behind it a line of 10:02",
-            "Sort the log by receive time, or find out whose clock was set back: windows cannot be trusted there.",
+            "Sort the log by receive time, or find out whose clock was wrong: windows cannot be trusted there. A time that "
+            "cannot be true is not believed; the message says what is, and the store keeps both.",
         ),
         Code(
             "T310",

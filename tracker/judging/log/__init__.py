@@ -14,7 +14,7 @@ certain positions (``milestones``), so that what is judged while a log grows, wh
 judged in another process are the same.
 """
 
-from tracker.judging.log.clocks import Backwards
+from tracker.judging.log.clocks import Backwards, Wrong
 from tracker.judging.log.habits import Habits, Room, bit_of, copied
 from tracker.judging.log.milestones import is_milestone, milestone_before
 from tracker.judging.log.replays import Replay
@@ -34,6 +34,7 @@ __all__ = [
     "Silence",
     "Traffic",
     "Unsubscribed",
+    "Wrong",
     "bit_of",
     "copied",
     "is_milestone",

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import attrs
 
-from tracker.judging.log.clocks import Backwards, backwards_of
+from tracker.judging.log.clocks import Clocks
 from tracker.judging.log.silences import MANY, Silence, silence_of
 from tracker.rules import Rules
 from tracker.webhook import Delivery
@@ -29,8 +29,7 @@ class Traffic:
         recent: Of a session, when something came of it last, and whether it is live; the newest at the end.
         ends_come: Whether a session ever ended: else nobody knows which of them are live.
         silences: In which nothing came.
-        clocks: Source -> its last receive time.
-        backwards: Where receive times went back.
+        clocks: What is wrong with the receive times of single sources.
     """
 
     newest: datetime | None = None
@@ -38,15 +37,14 @@ class Traffic:
     recent: dict[str, tuple[datetime, bool]] = attrs.field(factory=dict)
     ends_come: bool = False
     silences: list[Silence] = attrs.field(factory=list)
-    clocks: dict[str, datetime] = attrs.field(factory=dict)
-    backwards: list[Backwards] = attrs.field(factory=list)
+    clocks: Clocks = attrs.field(factory=Clocks)
 
     def observe(self, delivery: Delivery, rules: Rules) -> None:
         """Takes in the next delivery of the log."""
         at = delivery.received_at
         if at is None:
             return
-        self._observe_clock(delivery, at)
+        self.clocks.observe(delivery, at)
         if self.oldest is None or at < self.oldest:
             self.oldest = at
         if self.newest is None or at > self.newest:
@@ -55,11 +53,6 @@ class Traffic:
             self.newest = at
         if delivery.session_id is not None:
             self._observe_session(delivery, at)
-
-    def _observe_clock(self, delivery: Delivery, at: datetime) -> None:
-        found = backwards_of(self.clocks, delivery, at)
-        if found is not None and all(one.source != found.source for one in self.backwards):
-            self.backwards.append(found)
 
     def _observe_session(self, delivery: Delivery, at: datetime) -> None:
         lifecycle, step = delivery.lifecycle, delivery.step

@@ -13,7 +13,7 @@ from datetime import datetime
 import attrs
 
 from tracker.judging.hypothesis import micros
-from tracker.judging.log.clocks import Backwards
+from tracker.judging.log.clocks import Backwards, Wrong
 from tracker.judging.log.habits import Habits
 from tracker.judging.log.profile import Profile
 from tracker.judging.log.replays import Replay, replays
@@ -34,6 +34,7 @@ class LogView:
         habits: Counted up to that moment; nobody may change them afterwards.
         silences: In which nothing came.
         backwards: Where clocks went back.
+        wrong: Lines whose receive times cannot be true.
         profile: How likely it is that an equal webhook is a copy.
         unsubscribed: The types that never came in the whole log.
     """
@@ -41,6 +42,7 @@ class LogView:
     habits: Habits = attrs.field(factory=Habits)
     silences: tuple[Silence, ...] = ()
     backwards: tuple[Backwards, ...] = ()
+    wrong: tuple[Wrong, ...] = ()
     profile: Profile = attrs.field(repr=False, eq=False)
     unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
 
@@ -57,9 +59,9 @@ class LogView:
         if position is None and time is None:
             return self
 
-        def known(one: Silence | Backwards) -> bool:
+        def known(one: Silence | Backwards | Wrong) -> bool:
             if position is not None:
-                return one.position <= position
+                return (one.first if isinstance(one, Wrong) else one.position) <= position
             until = one.until if isinstance(one, Silence) else one.at
             return time is None or until <= time
 
@@ -67,7 +69,13 @@ class LogView:
             self,
             silences=tuple(filter(known, self.silences)),
             backwards=tuple(filter(known, self.backwards)),
+            wrong=tuple(filter(known, self.wrong)),
         )
+
+    def with_traffic(self, traffic: Traffic) -> LogView:
+        """The same habits with the traffic up to now."""
+        backwards, wrong = traffic.clocks.known()
+        return attrs.evolve(self, silences=tuple(traffic.silences), backwards=backwards, wrong=wrong)
 
     @property
     def has_profile(self) -> bool:
@@ -116,7 +124,7 @@ class LogView:
 
 def view_of(habits: Habits, traffic: Traffic) -> LogView:
     """What both say now. ``habits`` must not be changed afterwards."""
-    return LogView(habits, tuple(traffic.silences), tuple(traffic.backwards))
+    return LogView(habits, tuple(traffic.silences), *traffic.clocks.known())
 
 
 NOTHING_KNOWN = LogView()
