@@ -64,7 +64,7 @@ def merged(logs: Sequence[Log], read: Callable[[int], Iterator[Delivery]]) -> It
             rest = read(place)
             first = next(rest, None)
             if first is not None:
-                heappush(heap, (first.received_at or EARLIEST, rank, first, rest))
+                heappush(heap, (first.received_at or begins[place], rank, first, rest))
         if heap:
             reached, rank, one, rest = heap[0]
             yield ranked[rank], one
