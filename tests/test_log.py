@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story import NOON, OF_THE_LOG, RULES, audited, delivery, moment
+from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
+from projections.audit import audit
 from tracker.envelope import Received
 from tracker.findings import CATALOGUE
 from tracker.judging.assess import assess
@@ -26,9 +27,11 @@ from tracker.judging.log import (
     milestone_before,
     view_of,
 )
+from tracker.judging.log.clocks import MOST_WRONG
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
+from tracker.receive_times import believed
 from tracker.rules import Rules
 from tracker.webhook import parse
 
@@ -540,6 +543,51 @@ def test_receive_times_that_go_back_are_found_once_a_source():
     (one,) = [one for one in found if one.code == "T308"]
     assert (one.position, one.severity, one.session_id) == (2, "warning", None)
     assert one.message == "in a.jsonl, participant-joined was received 2 s before what stands in front of it"
+
+
+def test_a_log_that_goes_back_throughout_has_the_newest_line_first_which_is_found_once():
+    found, _ = audited(*recorded(2, *ALL)[::-1], sources=["a.jsonl"] * 99, as_of=AT_LAST)
+    (one,) = [one for one in found if one.severity != "info"]
+    assert (one.code, one.position) == ("T308", 2)
+    assert one.message == "in a.jsonl, the newest line stands first: the receive times go back throughout"
+
+
+def read_in(lines, name="a.jsonl"):
+    """What an audit finds in a log of these lines, as it is read from a file."""
+    given = deliveries(*lines)
+    for one in given:
+        one.received.source = f"{name}:{one.position}"
+    return list(audit(believed(given), RULES, moment(AT_LAST)).findings)
+
+
+def test_a_line_whose_time_cannot_be_true_is_named_with_what_is_believed_instead():
+    lines = recorded(1, *ALL)
+    lines[3] = f"90000h {lines[3].partition(' ')[2]}"
+    (one,) = read_in(lines)
+    assert (one.code, one.severity, one.evidence) == ("T308", "warning", (4,))
+    assert one.message == (
+        "in a.jsonl, line 4 says 2036-04-12 12:00:00, which cannot be true; 2026-01-05 12:00:20 is believed instead"
+    )
+
+
+def test_a_row_of_such_lines_is_named_once():
+    lines = recorded(1, *ALL)
+    for place in range(3):
+        when, _, rest = lines[place].partition(" ")
+        lines[place] = f"{float(when) - 26 * 8760 * 3600} {rest}"
+    (one,) = read_in(lines)
+    assert (one.code, one.position, one.evidence) == ("T308", 1, (1, 3))
+    assert one.message == (
+        "in a.jsonl, lines 1 to 3 say 2000-01-12 12:00:00 to 2000-01-12 12:00:20, which cannot be true; "
+        "2026-01-05 12:00:05 to 2026-01-05 12:00:25 is believed instead"
+    )
+
+
+def test_of_very_many_wrong_lines_the_last_one_that_is_named_counts_the_others():
+    lines = [f"{at if at % 3 else -90000 - at} participant-joined p{at}" for at in range(1, 900)]
+    found = [one for one in read_in(lines) if one.code == "T308"]
+    assert len(found) == MOST_WRONG
+    assert found[-1].message.endswith(f"; {299 - MOST_WRONG} more lines behind it have such times")
 
 
 def test_receive_times_of_less_than_a_second_apart_may_cross():

@@ -486,6 +486,7 @@ def test_bytes_stored_in_format_1_are_read_as_they_were_meant():
         Received(b'not "json"', None, "monday.jsonl:10", None, "last tuesday"),
         Received(b"\xff\x00{"),
         Received(b"{}"),
+        Received(b"{}", at, "monday.jsonl:11", wrong_time="2000-01-01T00:00:03Z"),
     ] == [mapper.to_received(state) for state in states]
 
 
