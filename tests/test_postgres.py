@@ -26,6 +26,7 @@ from tracker.envelope import Received
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
 from tracker.postgres import postgres_error
 from tracker.receiver import SOURCE
+from tracker.recorder import SourcePosition
 from tracker.store import Tracker
 from tracker.webhook import parse
 
@@ -304,7 +305,7 @@ def test_a_receiver_needs_no_other_rights_than_the_readme_says(store, postgres):
     ):
         receiver.try_to_write(1)
         assert list(receiver.receive([joined(at=MORNING, source=SOURCE)])) == [1]
-        assert list(receiver.append([joined()], Tracking("log:x", 1))) == [2]
+        assert list(receiver.append([joined()], SourcePosition(Tracking("log:x", 1)))) == [2]
 
 
 def test_who_may_only_read_reads_all_and_is_told_that_nothing_can_be_stored(store, reader):

@@ -24,7 +24,7 @@ from tracker import recorder
 from tracker.envelope import Received
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.judging.assess import assess_all
-from tracker.recorder import ConcurrentReadError, Seen
+from tracker.recorder import ConcurrentReadError, Seen, SourcePosition
 from tracker.rules import Rules
 from tracker.sqlite import fault_of, sqlite_error
 from tracker.store import EnvelopeMapper, Tracker, WebhookReceived
@@ -85,15 +85,15 @@ def test_an_empty_batch_gets_no_positions(store):
 
 
 def test_the_position_in_the_source_is_stored_with_the_events(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
 
     assert store.trackings("log:") == [("log:x", 7)]
 
 
 def test_without_the_position_in_the_source_the_events_are_not_stored_either(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
 
-    assert StoreError is failure(store.append, [joined("b")], Tracking("log:x", 7))[0]
+    assert StoreError is failure(store.append, [joined("b")], SourcePosition(Tracking("log:x", 7)))[0]
     assert (store.count(), store.trackings("log:")) == (1, [("log:x", 7)])
 
 
@@ -101,15 +101,15 @@ def test_without_the_position_in_the_source_the_events_are_not_stored_either(sto
 def test_without_the_events_the_position_in_the_source_is_not_stored_either(store):
     change(store, "CREATE TRIGGER no BEFORE INSERT ON stored_events BEGIN SELECT RAISE(ABORT, 'no'); END")
 
-    assert StoreError is failure(store.append, [joined("a")], Tracking("log:x", 7))[0]
+    assert StoreError is failure(store.append, [joined("a")], SourcePosition(Tracking("log:x", 7)))[0]
     assert (store.count(), store.trackings("log:")) == (0, [])
 
 
 def test_a_source_that_others_have_read_since_is_not_stored(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
     with pytest.raises(ConcurrentReadError):
-        store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 0, 9, frozenset()))
-    store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 7, 9, frozenset()))
+        store.append([joined("a")], SourcePosition(Tracking("log:y", 9), Seen("log:", 0, 9, frozenset())))
+    store.append([joined("a")], SourcePosition(Tracking("log:y", 9), Seen("log:", 7, 9, frozenset())))
 
     assert (store.count(), sorted(store.trackings("log:"))) == (2, [("log:x", 7), ("log:y", 9)])
 

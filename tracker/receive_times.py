@@ -47,12 +47,14 @@ LONGER_THAN_A_SESSION = timedelta(days=7)
 _FAR, _LONG = (one // timedelta(microseconds=1) for one in (FAR, LONGER_THAN_A_SESSION))
 
 
-def believed(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
-    """The deliveries of one log, in their order; those with a wrong receive time have another one."""
-    coming = iter(deliveries)
-    given: list[Delivery] = []
+def believed(deliveries: Iterable[Delivery], before: Iterable[Delivery] = ()) -> Iterator[Delivery]:
+    """The deliveries of one log, in their order; those with a wrong receive time have another one.
+
+    ``before`` are those in front of them, where some were given earlier.
+    """
+    coming, given = iter(deliveries), list(before)
     held = list(islice(coming, 3 * WINDOW))
-    newest_first = is_newest_first(held)
+    newest_first = is_newest_first([*given, *held])
     at_end = len(held) < 3 * WINDOW
     while held:
         ready = len(held) if at_end else len(held) - WINDOW
