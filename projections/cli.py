@@ -312,11 +312,11 @@ def with_keys(command: F) -> F:
     return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
 
 
-as_given = click.option("--as-given", is_flag=True, help="Read LOGs one after the other, not by receive time.")
-
-
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+as_given = click.option("--as-given", is_flag=True, help="Read LOGs one after the other, not by receive time.")
 
 
 @tracker.command(short_help="Append what is new in logs, then judge it.")
@@ -324,6 +324,7 @@ def _path(text: str | None) -> Path | None:
 @click.option(
     "--follow", is_flag=True, help="Go on when the LOG grows and when it is rotated, until Ctrl-C or SIGTERM."
 )
+@as_given
 @click.option("--force", is_flag=True, help="Store also a LOG of which most lines are no webhooks.")
 @click.option("--dry-run", "dry_run", is_flag=True, help="Only say what would be stored.")
 @with_keys
@@ -331,6 +332,7 @@ def _path(text: str | None) -> Path | None:
 def ingest(
     logs: tuple[str, ...],
     follow: bool,
+    as_given: bool,
     force: bool,
     dry_run: bool,
     keys: tuple[Path, ...],
@@ -340,8 +342,9 @@ def ingest(
     """Append what is new in each LOG (JSON lines, .gz, .zst, or - for stdin), then judge it.
 
     A log may be given again at any time: what was read before is recognised, also when the file has
-    grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
-    is stored and judged after a second in which no more came.
+    grown, was renamed or packed. Several files are stored as one, by receive time; where a pipe is among them,
+    one after the other. Of a pipe that is left open (-) and of a LOG with --follow, what came is stored and
+    judged after a second in which no more came; there no receive time is doubted.
     """
     from projections.accepting import refuse_loss
     from tracker.ingest import known_logs
@@ -359,14 +362,15 @@ def ingest(
         if not force:
             opened = _without_other_files(settings, opened, complaints)
         if dry_run:
-            _rehearse(settings, opened, complaints)
+            _rehearse(settings, _together(opened, as_given), complaints)
             return
         with settings.store(create=True) as store, ExitStack() as stack:
             refuse_loss(store)
             judging = _Judging(settings, store, stack)
             known = known_logs(store)
-            for log in files(opened[0]) if follow else opened:
-                complaints.extend(_ingest(store, log, known, judging.catch_up))
+            followed = ([log] for log in files(opened[0])) if follow else _together(opened, as_given)
+            for logs_read in followed:
+                complaints.extend(_ingest(store, logs_read, known, judging.catch_up))
                 if complaints and isinstance(complaints[-1], StoreError):
                     _raise_all(complaints)
             views = judging.catch_up()
@@ -396,14 +400,19 @@ def _without_other_files(settings: Settings, logs: list[Any], complaints: list[T
     return found
 
 
-def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+def _together(logs: list[Any], as_given: bool) -> list[list[Any]]:
+    """The logs that are read as one."""
+    return [[log] for log in logs] if as_given else [logs]
+
+
+def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[TrackerError]) -> None:
     from tracker.ingest import Rehearsal, known_logs
 
     with settings.store_if_there() as store:
         rehearsal = Rehearsal(store)
         known = known_logs(rehearsal)
-        for log in logs:
-            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+        for logs in groups:
+            complaints.extend(_ingest(rehearsal, logs, known, lambda: None, stored="would be stored"))
     if rehearsal.deliveries:
         words = f"{rehearsal.sessions:,} session{'s' * (rehearsal.sessions != 1)}"
         first, last = rehearsal.first, rehearsal.last
@@ -457,29 +466,32 @@ def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
 
 def _ingest(
     store: Tracker | Rehearsal,
-    log: Any,
+    logs: list[Any],
     known: Known,
     catch_up: Callable[[], object],
     stored: str = "stored",
 ) -> Iterator[TrackerError]:
-    """Reads one log into the store and tells what became of it; yields what went wrong."""
-    from tracker.ingest import ingest as read_into
+    """Reads logs into the store, as one, and tells what became of each; yields what went wrong."""
+    from tracker.ingest import Ingested, ingest_together
 
-    account, broken = None, None
+    accounts, broken = list[Ingested](), None
     try:
-        with of_bytes(log) as progress:
-            for account in read_into(store, log, known):
-                progress(log.consumed)
-                if account.pausing:
+        with of_bytes(logs) as progress:
+            for accounts in ingest_together(store, logs, known):
+                progress(sum(log.consumed for log in logs))
+                if any(one.pausing for one in accounts):
                     catch_up()
     except TrackerError as error:
         broken = error
-    if account is not None and (account.read or broken is None):
-        click.echo(_account(account, stored))
-        _remarks(account)
-        _remark_on_withdrawn(store, account)
-        if account.too_long:
-            yield _too_long(account)
+    for account in accounts:
+        if account.read or (broken is None and account.error is None):
+            click.echo(_account(account, stored))
+            _remarks(account)
+            _remark_on_withdrawn(store, account)
+            if account.too_long:
+                yield _too_long(account)
+        if account.error is not None:
+            yield account.error
     if broken is not None:
         yield broken
 

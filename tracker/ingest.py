@@ -143,8 +143,9 @@ def ingest_together(
     What keeps a log from being read to its end stands in its account; the others are read all the same. Logs
     that cannot be read twice are read one after the other.
     """
-    page = _Page(tracker, known_logs(tracker) if known is None else known)
-    sources = [_Source(Ingested(log), page.known) for log in logs]
+    known = known_logs(tracker) if known is None else known
+    sources = [_Source(Ingested(log), known) for log in logs]
+    page = _Page(tracker, known, sources)
     accounts = [source.account for source in sources]
     with bulk():
         for group in _rounds(sources):
@@ -312,14 +313,14 @@ class _Page:
     Attributes:
         tracker: Into which they are stored.
         known: The marks of all logs there.
+        sources: The logs that are read.
         waiting: The deliveries in their order, each with its log.
-        sources: Of which lines are to be stored.
     """
 
     tracker: Target
     known: Known
+    sources: Sequence[_Source]
     waiting: list[tuple[_Source, Delivery]] = attrs.field(factory=list)
-    sources: dict[int, _Source] = attrs.field(factory=dict)
 
     def add(self, source: _Source, one: Delivery) -> bool:
         """Takes in the next delivery of a log; returns whether something was stored."""
@@ -335,7 +336,7 @@ class _Page:
         if number <= source.followed:
             return has_stored
         self.waiting.append((source, one))
-        self._will_store(source, number)
+        source.upto = number
         if number % PAGE == 0 or len(self.waiting) >= MOST:
             self.store()
             has_stored = True
@@ -349,13 +350,13 @@ class _Page:
                 if not last.ended and source.upto < last.number:
                     self._store_up_to(source, last.number - 1)
                     source.mark = ""
-                self._will_store(source, last.number)
+                source.upto = last.number
         self.store()
 
     def store(self) -> None:
         """Stores what waits, unless another process has done so since it was looked at."""
         while True:
-            sources = [source for source in self.sources.values() if source.upto > source.followed]
+            sources = [source for source in self.sources if source.upto > source.followed]
             if not sources:
                 break
             read = [source.position() for source in sources]
@@ -363,21 +364,17 @@ class _Page:
             try:
                 positions = self.tracker.append(deliveries, *(one for one, _ in read))
             except ConcurrentReadError:
-                self._look_again(sources)
+                self._look_again()
                 continue
             self._account(positions)
             for source, passed in zip(sources, read, strict=True):
                 source.pass_by(*passed)
-        self.waiting, self.sources = [], {}
-
-    def _will_store(self, source: _Source, upto: int) -> None:
-        source.upto = upto
-        self.sources[id(source)] = source
+        self.waiting = []
 
     def _store_up_to(self, source: _Source, upto: int) -> bool:
         if upto <= source.followed:
             return False
-        self._will_store(source, upto)
+        source.upto = upto
         self.store()
         return True
 
@@ -390,11 +387,11 @@ class _Page:
         for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position
 
-    def _look_again(self, sources: Iterable[_Source]) -> None:
+    def _look_again(self) -> None:
         """Another process has read one of these logs, or one that begins like it, since we looked."""
         self.known.clear()  # a mark may be gone: another took its place
         self.known.update(known_logs(self.tracker))
-        for source in sources:
+        for source in self.sources:
             source.skip()
 
 
