@@ -109,7 +109,7 @@ def audit(
             if growing and is_milestone(delivery.position):
                 known = _gathered(share, others)
         at = as_of or traffic.newest
-        log = view_of(known if known is not None else _gathered(share, others), traffic)
+        log = view_of(known if known is not None else _gathered(share, others), traffic, at, rules)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
         for other in others:

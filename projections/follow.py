@@ -226,7 +226,7 @@ class Views:
     def has_due(self, as_of: datetime) -> bool:
         """Whether time alone has changed a row by then."""
         with views_errors(self.path):
-            return bool(self._due(as_of))
+            return bool(self._due(as_of)) or self._log_at(as_of) != self.log
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
@@ -239,6 +239,9 @@ class Views:
             if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
                 return
             self._write(tracker, self._due(as_of), as_of)
+            if (log := self._log_at(as_of)) != self.log:
+                self.log = log
+                self._write_log()
             self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
             self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
@@ -269,7 +272,7 @@ class Views:
             self._write_rooms(touched)
             if milestone is not None:
                 self._pass_milestone()
-            self.log = self.log.with_traffic(self.traffic)
+            self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
@@ -411,6 +414,10 @@ class Views:
         )
         return session
 
+    def _log_at(self, as_of: datetime | None) -> LogView:
+        """What the log says at a moment, if nothing more has come until then."""
+        return self.log.with_traffic(self.traffic, as_of, self.rules)
+
     def _write_log(self) -> None:
         found = accept_all(list(of_log(self.log, self.rules)), self.rules.accept)
         self._replace(findings.TABLE, [STREAM], list(findings.rows_of(STREAM, found)))
@@ -439,6 +446,7 @@ class Views:
             self._forget_all()
             self.checkpoint = checkpoint
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
+            self.log = self._log_at(checkpoint.as_of)
             self._outdated = False
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:

@@ -164,8 +164,8 @@ def audit(
         .sortWithinPartitions("stream", "file", "number")
         .persist(StorageLevel.DISK_ONLY)
     )
-    log = view_of(_learned(sorted_, begins), traffic)
     at = as_of or traffic.newest
+    log = view_of(_learned(sorted_, begins), traffic, at, rules)
     fold = partial(_fold, begins=begins, rules=rules, as_of=at, log=log, states=out is not None)
     judged = sorted_.mapInArrow(fold, _ddl(JUDGED)).persist(StorageLevel.DISK_ONLY)
     overlaps = (

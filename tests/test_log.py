@@ -474,26 +474,37 @@ QUIET = {
 
 @pytest.mark.parametrize("lines", QUIET.values(), ids=QUIET)
 def test_it_is_no_silence_when(lines):
-    assert "L601" not in codes(*lines)
+    assert "L601" not in codes(*lines, as_of="120m")
     assert worse(*lines) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="beyond 2,000 sessions it is forgotten which had ended, so a replay revives them"
-)
 def test_an_hour_that_is_replayed_the_day_after_a_long_one_makes_no_silence():
     day = in_order(*dense(21))
     hour = [line for line in day if 3600 <= float(line.split(" ")[0]) < 7200]
     again = [f"{float(line.split(' ')[0]) + 82_800} {line.split(' ', 1)[1]}" for line in hour]
-    traffic = Traffic()
-    for each in heard([*day, *again, *in_order(meeting(9999, 140_000, *ALL))]):
+    assert learned([*day, *again, *in_order(meeting(9999, 140_000, *ALL))]).silences == ()
+
+
+def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found_while_that_lasts():
+    lines = without(in_order(*dense(3)), 120, 1000)
+    assert "L601" not in codes(*lines, as_of="120m")
+    assert "L601" not in codes(*lines, as_of="125m")
+    found, _ = audited(*lines, as_of="12h")
+    (one,) = [one for one in found if one.code == "L601"]
+    assert one.message.startswith("nothing has come since 14:00:00, while 50 of ")
+    assert (one.position, one.since, one.severity) == (len(lines), moment("2h"), "error")
+    assert {one.cause for one in found} == {None}
+
+
+def test_a_silence_that_lasts_is_the_same_however_long():
+    lines = without(in_order(*dense(3)), 120, 1000)
+    sessions, traffic = Sessions(RULES, habits=Habits()), Traffic()
+    for each in heard(lines):
+        sessions.observe(each)
         traffic.observe(each, RULES)
-    assert traffic.silences == []
-
-
-@pytest.mark.xfail(strict=True, reason="a silence is only found when something comes again")
-def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found():
-    assert "L601" in codes(*without(in_order(*dense(3)), 120, 1000), as_of="12h")
+    early, late = (view_of(sessions.habits, traffic, moment(when), RULES) for when in ("4h", "90h"))
+    assert early.lasting is not None
+    assert early == late
 
 
 # -- replays ---------------------------------------------------------------------------------------

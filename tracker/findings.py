@@ -536,9 +536,9 @@ CATALOGUE: dict[str, Code] = {
             "L601",
             "delivery-gap",
             "error",
-            "The log falls silent while many sessions are live, far longer than its own rate allows. What did"
-            " not come in the meantime is told as its consequence, as an info.",
-            "nothing came for {delay}, while {value} of {type} sessions were live",
+            "The log falls silent while many sessions are live, far longer than its own rate allows; what did not come"
+            " in the meantime has this as its cause. A silence that lasts is reported while it does.",
+            "{delay}, while {value} of {type} sessions were live",
             "a hundred deliveries a minute, and then none for an hour",
             "Look whether the endpoint was down; ask VideoSDK to send again what it could not deliver.",
         ),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tracker.findings import CATALOGUE, Finding, Severity
 from tracker.judging.hypothesis import micros
-from tracker.judging.log import Backwards, LogView, Wrong
+from tracker.judging.log import Backwards, LogView, Silence, Wrong
 from tracker.judging.words import clock, duration
 from tracker.rules import Rules
 
@@ -34,11 +34,10 @@ def _found(log: LogView, rules: Rules) -> Iterator[Finding]:
         found.evidence = (row.first,) if row.first == row.last else (row.first, row.last)
         yield found
     for silence in log.silences:
-        words = {"value": str(silence.live), "type": str(silence.of)}
-        words["delay"] = duration(micros(silence.until) - micros(silence.since))
-        found = _make("L601", rules, words, position=silence.position, at=silence.until)
-        found.since = silence.since
-        yield found
+        delay = f"nothing came for {duration(micros(silence.until) - micros(silence.since))}"
+        yield _silence(silence, delay, rules)
+    if log.lasting is not None:
+        yield _silence(log.lasting, f"nothing has come since {clock(micros(log.lasting.since))}", rules)
     for replay in log.replays():
         words = {"value": f"{replay.deliveries:,}", "type": f"#{replay.last}", "delay": duration(replay.age)}
         yield _make("L602", rules, words, position=replay.first)
@@ -49,6 +48,13 @@ def _found(log: LogView, rules: Rules) -> Iterator[Finding]:
     for webhook_type, rooms in sorted(log.rooms_without().items()):
         words = {"type": webhook_type, "value": f"in {rooms:,} {'room' if rooms == 1 else 'rooms'}"}
         yield _make("L603", rules, words, type=webhook_type)
+
+
+def _silence(silence: Silence, delay: str, rules: Rules) -> Finding:
+    words = {"value": str(silence.live), "type": str(silence.of), "delay": delay}
+    found = _make("L601", rules, words, position=silence.position, at=silence.until)
+    found.since = silence.since
+    return found
 
 
 def _backwards(one: Backwards) -> str:

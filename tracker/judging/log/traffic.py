@@ -26,6 +26,7 @@ class Traffic:
 
     Attributes:
         newest, oldest: Receive times.
+        position: That of the delivery that was received last.
         recent: Of a session, when something came of it last, and whether it is live; the newest at the end.
         ends_come: Whether a session ever ended: else nobody knows which of them are live.
         silences: In which nothing came.
@@ -34,6 +35,7 @@ class Traffic:
 
     newest: datetime | None = None
     oldest: datetime | None = None
+    position: int = 0
     recent: dict[str, tuple[datetime, bool]] = attrs.field(factory=dict)
     ends_come: bool = False
     silences: list[Silence] = attrs.field(factory=list)
@@ -47,10 +49,10 @@ class Traffic:
         self.clocks.observe(delivery, at)
         if self.oldest is None or at < self.oldest:
             self.oldest = at
-        if self.newest is None or at > self.newest:
+        if self.newest is None or at >= self.newest:
             if self.newest is not None and at - self.newest >= rules.silence:
                 self._observe_silence(delivery.position, self.newest, at)
-            self.newest = at
+            self.newest, self.position = at, delivery.position
         if delivery.session_id is not None:
             self._observe_session(delivery, at)
 
@@ -64,7 +66,20 @@ class Traffic:
             self.recent = dict(list(self.recent.items())[-MANY:])
 
     def _observe_silence(self, position: int, since: datetime, until: datetime) -> None:
-        if self.ends_come:
-            silence = silence_of(self.recent.values(), self.oldest, position, since, until)
-            if silence is not None:
-                self.silences.append(silence)
+        silence = self._silence(position, since, until)
+        if silence is not None:
+            self.silences.append(silence)
+
+    def lasting(self, as_of: datetime | None, rules: Rules) -> Silence | None:
+        """The silence that lasts at a moment, where there is one."""
+        if as_of is None or self.newest is None or as_of - self.newest < rules.silence:
+            return None
+        silence = self._silence(self.position, self.newest, as_of)
+        if silence is None:
+            return None
+        found = max(silence.certain, self.newest + rules.silence)
+        return attrs.evolve(silence, until=found, certain=found)  # the same however long it lasts
+
+    def _silence(self, position: int, since: datetime, until: datetime) -> Silence | None:
+        recent = self.recent.values()
+        return silence_of(recent, self.oldest, position, since, until) if self.ends_come else None

@@ -17,9 +17,10 @@ from tracker.judging.log.clocks import Backwards, Wrong
 from tracker.judging.log.habits import Habits
 from tracker.judging.log.profile import Profile
 from tracker.judging.log.replays import Replay, replays
-from tracker.judging.log.silences import Silence
+from tracker.judging.log.silences import Silence, genuine
 from tracker.judging.log.subscriptions import Unsubscribed, lacking_in, never_came
 from tracker.judging.log.traffic import Traffic
+from tracker.rules import Rules
 
 __all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
 
@@ -32,7 +33,8 @@ class LogView:
 
     Attributes:
         habits: Counted up to that moment; nobody may change them afterwards.
-        silences: In which nothing came.
+        silences: In which nothing came, and which are over.
+        lasting: The one that lasts, where there is one.
         backwards: Where clocks went back.
         wrong: Lines whose receive times cannot be true.
         profile: How likely it is that an equal webhook is a copy.
@@ -41,6 +43,7 @@ class LogView:
 
     habits: Habits = attrs.field(factory=Habits)
     silences: tuple[Silence, ...] = ()
+    lasting: Silence | None = None
     backwards: tuple[Backwards, ...] = ()
     wrong: tuple[Wrong, ...] = ()
     profile: Profile = attrs.field(repr=False, eq=False)
@@ -68,14 +71,23 @@ class LogView:
         return attrs.evolve(
             self,
             silences=tuple(filter(known, self.silences)),
+            lasting=None,
             backwards=tuple(filter(known, self.backwards)),
             wrong=tuple(filter(known, self.wrong)),
         )
 
-    def with_traffic(self, traffic: Traffic) -> LogView:
-        """The same habits with the traffic up to now."""
+    def with_traffic(self, traffic: Traffic, as_of: datetime | None, rules: Rules) -> LogView:
+        """The same habits with the traffic up to a moment."""
         backwards, wrong = traffic.clocks.known()
-        return attrs.evolve(self, silences=tuple(traffic.silences), backwards=backwards, wrong=wrong)
+        silences, lasting = traffic.silences, traffic.lasting(as_of, rules)
+        replays_ = list(replays(self.habits.repeats)) if silences or lasting else []
+        return attrs.evolve(
+            self,
+            silences=genuine(silences, replays_),
+            lasting=next(iter(genuine([lasting] if lasting else [], replays_)), None),
+            backwards=backwards,
+            wrong=wrong,
+        )
 
     @property
     def has_profile(self) -> bool:
@@ -122,9 +134,11 @@ class LogView:
         return next((one for one in self.silences if since < one.until and one.since < until), None)
 
 
-def view_of(habits: Habits, traffic: Traffic) -> LogView:
-    """What both say now. ``habits`` must not be changed afterwards."""
-    return LogView(habits, tuple(traffic.silences), *traffic.clocks.known())
+def view_of(
+    habits: Habits, traffic: Traffic, as_of: datetime | None = None, rules: Rules | None = None
+) -> LogView:
+    """What both say at a moment, if one is given. ``habits`` must not be changed afterwards."""
+    return LogView(habits).with_traffic(traffic, as_of, rules or Rules())
 
 
 NOTHING_KNOWN = LogView()
