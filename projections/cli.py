@@ -1058,7 +1058,7 @@ def audit(
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     if logs:
         if engine == "spark":
-            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out, as_given=as_given)
         else:
             opened, complaints = _open_logs(logs, settings.keyring(keys))
             read = auditing.Logs(opened, as_given)
@@ -1127,7 +1127,13 @@ def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> N
 
 
 def _on_spark(
-    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+    paths: tuple[str, ...],
+    rules: Rules,
+    as_of: datetime | None,
+    master: str | None,
+    out: Path | None,
+    *,
+    as_given: bool,
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
         from projections import parquet, spark
@@ -1142,7 +1148,7 @@ def _on_spark(
     if out is not None:
         parquet.refuse_what_is_there(out)
     with spark.session(master) as running:
-        return (*spark.audit(running, list(paths), rules, as_of, out), complaints)
+        return (*spark.audit(running, list(paths), rules, as_of, out, as_given=as_given), complaints)
 
 
 def _not_installed(error: ImportError, extra: str) -> UsageError:
