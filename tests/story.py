@@ -19,14 +19,14 @@ from typing import Any
 
 import attrs
 
-from projections.audit import audit
-from tracker.envelope import Received
+from projections.audit.auditing import audit
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import Delivery, camel_case, parse
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Judgement, Session
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.webhook import Delivery, camel_case, parse
 
 OF_THE_LOG = {"T308", "X406", "L601", "L602", "L603"}
 """Codes that no session alone can have; ``test_log`` has a story for each."""

@@ -10,15 +10,15 @@ from meetings import lines, read_into, rows, write
 from story import RULES, deliveries
 from test_text import compare, printed
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.cli import main
-from projections.diff import Summary, of_findings, of_store
-from projections.follow import Views
 from projections.reports import changes as report
+from projections.views.diff import Summary, of_findings, of_store
+from projections.views.follow import Views
 from tracker.accept import Acceptance, accepted
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 STRICT = Rules(stuck_stopping=timedelta(seconds=10), severity={"S212": "error"}, prices={"copy": 30})
 """By them no lone copy is believed in."""
@@ -197,8 +197,8 @@ def test_the_command_tells_people_what_is_a_warning_unless_they_want_more(tracke
     [
         (("--rules", "strict.toml"), "--rules and --diff need each other"),
         (("--diff",), "--rules and --diff need each other"),
-        (("--format", "json"), "--min-severity and --format are for --diff"),
-        (("--min-severity", "info"), "--min-severity and --format are for --diff"),
+        (("--format", "json"), "--min-severity and --format work only with --diff"),
+        (("--min-severity", "info"), "--min-severity and --format work only with --diff"),
     ],
 )
 def test_half_a_question_is_refused_with_a_hint(tracker, capsys, arguments, message):

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
-from projections.audit import audit
-from tracker.envelope import Received
+from projections.audit.auditing import audit
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE
+from tracker.intake.receive_times import believed
 from tracker.judging.assess import assess
 from tracker.judging.log import (
     NOTHING_KNOWN,
@@ -31,9 +33,7 @@ from tracker.judging.log.clocks import MOST_WRONG
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
-from tracker.receive_times import believed
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 AT_LAST = "48h"
 MANY = SESSIONS_OF_LOG

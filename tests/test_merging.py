@@ -10,9 +10,9 @@ import attrs
 import pytest
 from story import RULES, body, moment
 
-from projections.audit import Logs, audit
-from tracker.envelope import Received, encode
-from tracker.logs import Log
+from projections.audit.auditing import Logs, audit
+from tracker.delivery.envelope import Received, encode
+from tracker.intake.logs import Log
 from tracker.simulate import simulate
 
 

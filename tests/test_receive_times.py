@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import NOON, delivery
 
-from tracker.receive_times import FAR, WINDOW, believed, is_newest_first
+from tracker.intake.receive_times import FAR, WINDOW, believed, is_newest_first
 
 YEAR = 365 * 86_400
 

@@ -14,23 +14,23 @@ from meetings import MORNING, bodies, stored, write
 from stores import opened
 
 from projections.cli import tracker as command
-from projections.export import jsonl
-from projections.follow import Views
+from projections.exports.lines import jsonl
+from projections.views.follow import Views
 from tracker.errors import LogError
-from tracker.ingest import ingest_together, known_logs
-from tracker.logs import Log
-from tracker.store import PAGE
+from tracker.intake.ingest import ingest_together, known_logs
+from tracker.intake.logs import Log
+from tracker.store.application import PAGE
 
 INGEST = """
 import sys
 from pathlib import Path
-import tracker.ingest
-from tracker.logs import Log
+import tracker.intake.ingest
+from tracker.intake.logs import Log
 from stores import opened
 #go
-data, tracker.ingest.PAGE, logs = Path(sys.argv[1]), int(sys.argv[2]), [Log(path) for path in sys.argv[3:]]
+data, tracker.intake.ingest.PAGE, logs = Path(sys.argv[1]), int(sys.argv[2]), [Log(path) for path in sys.argv[3:]]
 store = opened(data, create=True)
-for accounts in tracker.ingest.ingest_together(store, logs):
+for accounts in tracker.intake.ingest.ingest_together(store, logs):
     pass
 store.close()
 """

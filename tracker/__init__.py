@@ -1,6 +1,6 @@
 """The write side: what was said to us, and what it means.
 
-The straight line of a webhook: ``logs`` reads a line, ``envelope`` takes the body out of it,
-``webhook.parse`` makes a delivery of it, ``store.Tracker.append`` keeps it, ``session.judge`` says
-what it was. ``examples/follow_one_webhook.py`` prints every hop.
+The straight line of a webhook: ``intake.logs`` reads a line, ``delivery.envelope`` takes the body out of it,
+``delivery.webhook`` makes a delivery of it, ``store.application`` keeps it, ``judging`` says what it was.
+``examples/follow_one_webhook.py`` prints every hop.
 """

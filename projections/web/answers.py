@@ -11,20 +11,20 @@ from datetime import datetime
 
 import msgspec
 
-from projections import diagrams
-from projections import status as shown
+from projections.explain import diagrams
+from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
-from tracker.envelope import isoformat, parse_time
+from tracker.delivery.envelope import isoformat, parse_time
+from tracker.delivery.webhook import UNROUTED
 from tracker.errors import NotFoundError
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import UNROUTED
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:
@@ -46,7 +46,9 @@ def session(of: Snapshot, asked: Values) -> Values:
     as_of, at = asked["as_of"], asked["at"]
     ends = of.tracker.last_position()
     if at is not None and at > ends:
-        raise NotFoundError(f"the store ends at position {ends}", place=f"at {at}", hint="give one of those")
+        raise NotFoundError(
+            f"the store ends at position {ends}", place=f"at {at}", hint=f"give one up to {ends}"
+        )
     found = (
         _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
     )
@@ -57,7 +59,7 @@ def _now(of: Snapshot, name: str) -> Session:
     """With all that is stored, and as late as it is."""
     found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
     if found is None:
-        raise unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "no such session")
     return found
 
 
@@ -77,7 +79,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
     moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log, of.completed)
     if not moments and name != "unrouted":
-        raise unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "no such session")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     rest = [one for one in moments if one.delivery.position > after]
     more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
@@ -111,7 +113,8 @@ def event(of: Snapshot, asked: Values) -> Values:
         if position <= ends:
             hint = "tracker withdraw takes logs back, and --undo lets them count again"
             raise NotFoundError("it does not count: a log was withdrawn", place=str(position), hint=hint)
-        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint="give one of those")
+        hint = f"give one up to {ends}"
+        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint=hint)
     delivery, _ = heard[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
@@ -160,7 +163,7 @@ def _session(row: Values) -> Values:
 
 
 def finding(row: Values) -> Values:
-    """A row of the read model with the values of ``projections.status.finding``."""
+    """A row of the read model with the values of ``projections.explain.status.finding``."""
     nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
     nested["alternatives"] = msgspec.json.decode(row["alternatives"] or "[]")
     return {**row, **nested, "at": _short(row["at"])}
@@ -184,9 +187,8 @@ def worst(of: Snapshot, row: Values) -> Values | None:
 
 
 def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
-    ids = sessions_model.of_meeting(of.db, given)
-    near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
-    return NotFoundError(what, place=given, hint=near or "/api/sessions lists what is there")
+    hint = sessions_model.near(of.db, given) or "/api/sessions lists all sessions"
+    return NotFoundError(what, place=given, hint=hint)
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:

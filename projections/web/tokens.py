@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from projections.web.logins import DAYS, Logins
 from projections.web.problems import CLOSE, problem
 from tracker.errors import UsageError
-from tracker.receiver import BODY_TIMEOUT
+from tracker.intake.receiver import BODY_TIMEOUT
 
 LOGIN = "/login"
 COOKIE = "tracker"

@@ -8,21 +8,21 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from projections import status as shown
-from projections.status import Moment
+from projections.explain import status as shown
+from projections.explain.status import Moment
 from projections.web import answers, parameters
 from projections.web.pages import graph, lanes
 from projections.web.pages.html import span, url
 from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.envelope import isoformat
+from tracker.delivery.envelope import isoformat
+from tracker.delivery.webhook import Delivery, converter
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import LOST, Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
 MOST_FINDINGS = 20
@@ -48,7 +48,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     name = asked["session"]
     deliveries = list(of.tracker.history(name))
     if not deliveries:
-        raise answers.unknown(of, name, "nothing is stored of it")
+        raise answers.unknown(of, name, "no such session")
     moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     heard, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
@@ -87,7 +87,9 @@ def _heard(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
         heard = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
     if not heard:
         hint = f"the first that was heard of it is at position {deliveries[0].position}"
-        raise NotFoundError("nothing was known of it by then", place=f"at {at or as_of}", hint=hint)
+        raise NotFoundError(
+            "no delivery of this session had come by then", place=f"at {at or as_of}", hint=hint
+        )
     return heard
 
 

@@ -6,7 +6,7 @@ a clock that was set back, or a log that is not in order, and windows cannot be 
 once a source; a source that goes back throughout has its newest line first. Two sources may have two clocks.
 
 Single lines whose time cannot be true were found when the log was read, because that needs the lines behind
-them (``tracker.receive_times``). They carry what they said, and another time is believed. Each of them, or each
+them (``tracker.intake.receive_times``). They carry what they said, and another time is believed. Each of them, or each
 row of them, is reported with both times.
 """
 
@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from tracker.envelope import parse_time
-from tracker.webhook import Delivery
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import Delivery
 
 __all__ = ["MOST_WRONG", "Backwards", "Clocks", "Wrong", "newest_first"]
 

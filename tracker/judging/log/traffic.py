@@ -12,10 +12,10 @@ from datetime import datetime
 
 import attrs
 
+from tracker.delivery.webhook import Delivery
 from tracker.judging.log.clocks import Clocks
 from tracker.judging.log.silences import MANY, Silence, silence_of
 from tracker.rules import Rules
-from tracker.webhook import Delivery
 
 __all__ = ["Traffic"]
 

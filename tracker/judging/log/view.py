@@ -122,8 +122,11 @@ class LogView:
         return replays(self.habits.repeats)
 
     def is_catching_up(self, at: int) -> bool:
-        """Whether what is received at a moment (microseconds) may be as late as a silence before it was long."""
-        return any(
+        """Whether what is received at a moment (microseconds) may be late by any time.
+
+        It is where the steps that come are out of order, and after a silence for as long as that was.
+        """
+        return self.habits.is_out_of_order(at) or any(
             0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
         )
 

@@ -1,0 +1,114 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+DEFAULT_DATA = "./tracker-data"
+STORE = "tracker.store"
+"""Where a context keeps --store."""
+THE_END = (8999, 1, 1)
+"""Year, month and day of a moment by which every window has passed."""
+TEXT = "text"
+MACHINE = ("json", "ndjson", "csv")
+LEVELS = ("info", "warning", "error")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_store(command: F) -> F:
+    """Adds --data, --store and --config, which may stand before or after the command's name."""
+    for option in (
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            show_default="./tracker.toml",
+            help="The configuration file.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            show_default=DEFAULT_DATA,
+            help="The directory of the store.",
+        ),
+        click.option(
+            "--store",
+            metavar="URL",
+            expose_value=False,
+            callback=_keep,
+            help="The PostgreSQL database that holds the events; --data then holds the read models.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keeps the option in the context, because only ``Settings`` reads it."""
+    if value is not None:
+        ctx.meta[STORE] = value
+
+
+def with_keys(command: F) -> F:
+    """Adds --key, the files of public keys."""
+    words = "Verify signatures with this public key (PEM, or JSON as VideoSDK serves it); may be repeated."
+    return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
+
+
+def with_as_given(command: F) -> F:
+    """Adds --as-given, which keeps the order of logs."""
+    words = "Read LOGs one after the other in this order, not merged by receive time."
+    return click.option("--as-given", is_flag=True, help=words)(command)
+
+
+class Name(click.ParamType[str]):
+    """An id, as text."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self.fail("the id is not valid UTF-8", param, ctx)
+        return text
+
+
+class Time(click.ParamType[datetime]):
+    """A moment: ISO 8601 (UTC where it names no zone) or an epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from tracker.delivery.envelope import parse_time
+
+        time = parse_time(str(value))
+        if time is None:
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z", param, ctx)
+        return time
+
+
+class AsOf(click.ParamType[datetime]):
+    """A moment to judge as of: a time, ``now``, ``end`` (every window has passed), or an age like ``-2h``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from datetime import UTC, timedelta
+
+        from tracker.delivery.envelope import parse_time
+        from tracker.rules import seconds_of
+
+        text = str(value)
+        if text == "now":
+            return datetime.now(UTC)
+        if text == "end":
+            return datetime(*THE_END, tzinfo=UTC)
+        ago = seconds_of(text[1:]) if text.startswith("-") else None
+        time = datetime.now(UTC) - timedelta(seconds=ago) if ago is not None else parse_time(text)
+        if time is None:
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z, now, end or -2h", param, ctx)
+        return time
