@@ -64,6 +64,8 @@ LAYERS = {
     "tracker.store.application": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.logs": {"attrs", "msgspec", "zstandard"},
     "tracker.intake.tail": {"attrs"},
+    "tracker.intake.receive_times": {"attrs"},
+    "tracker.intake.merging": set(),
     "tracker.intake.ingest": {"attrs", "eventsourcing"},
     "tracker.intake.copying": {"attrs", "eventsourcing"},
     "tracker.intake.withdrawing": {"attrs"},

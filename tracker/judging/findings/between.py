@@ -63,7 +63,7 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
     every = (
         (one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values()
     )
-    first, aggregate = min(every, key=lambda found: found[0].position)
+    first, aggregate = min(every, key=lambda found: found[0].order)
     yield assessment.make(
         "X401",
         words={},

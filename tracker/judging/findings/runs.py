@@ -109,7 +109,7 @@ def _of_ending(
         overdue.code,
         words=words,
         at=overdue.at,
-        position=max(one.position for one in run.candidate.originals.values()),
+        position=run.candidate.last.position,
         aggregate=aggregate,
         run=run,
         before=run.candidate.state.state,
