@@ -43,8 +43,8 @@ from tracker.errors import LogError, TrackerError, UsageError
 from tracker.findings import Finding
 from tracker.intake.logs import Line, Log, Oddities, Oddity
 from tracker.judging.assess import assess
+from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.log import Habits, LogView, Traffic, view_of
-from tracker.judging.overlaps import Span, overlaps, span
 from tracker.judging.session import Observed
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
