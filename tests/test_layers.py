@@ -39,6 +39,8 @@ LAYERS = {
     "tracker.judging.log": {"attrs"},
     "tracker.judging.context": {"attrs"},
     "tracker.judging.sequence": {"msgspec"},
+    "tracker.judging.copies": set(),
+    "tracker.judging.ordinary": set(),
     "tracker.judging.search": {"attrs"},
     "tracker.judging.session": {"attrs"},
     "tracker.judging.evidence": set(),

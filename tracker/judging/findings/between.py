@@ -91,7 +91,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             continue
         who = dict(aggregate.key)[subject]
         person = people.get(who)
-        if person is not None and inside[who].covers(first.at):
+        if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         yield assessment.make(
             aggregate.lifecycle.subject_absent,
