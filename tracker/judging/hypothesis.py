@@ -121,8 +121,10 @@ class Candidate:
         first: The delivery that arrived first.
         began: The earliest receive time.
         shape: The positions of its originals; what of it decides how it goes on.
+        lawful: Whether each of its steps is known to have come as the table has it, from a start on.
         cost: What it costs beside its neighbours, once that was asked.
         orphan: Whether only an end of it came, once that was asked.
+        overdue: When it will be overdue, as a tuple of one, once that was asked.
         beside: The runs after it, and what it costs beside them, once that was asked.
         longer: The next delivery, and the run with it, once that was asked: all hypotheses that have this run share it.
     """
@@ -133,11 +135,13 @@ class Candidate:
         "closed",
         "cost",
         "first",
+        "lawful",
         "longer",
         "number",
         "originals",
         "orphan",
         "others",
+        "overdue",
         "shape",
         "state",
     )
@@ -150,6 +154,7 @@ class Candidate:
         *,
         closed: bool,
         others: tuple[tuple[str, Delivered], ...] = (),
+        lawful: bool = False,
     ) -> None:
         self.number = number
         self.originals = originals
@@ -158,16 +163,20 @@ class Candidate:
         self.closed = closed
         self.first = next(iter(originals.values()))
         self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
+        self.lawful = lawful
         self.shape = tuple([one.position for one in originals.values()])
         self.cost: float | None = None
         self.orphan: bool | None = None
+        self.overdue: tuple[Any] | None = None
         self.beside: tuple[Candidate, Candidate | None, float] | None = None
         self.longer: tuple[Delivered, Candidate] | None = None
 
     @classmethod
-    def begun(cls, number: int, delivered: Delivered) -> Candidate:
+    def begun(cls, number: int, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
         """The run of which this is the first delivery."""
-        return cls(number, {delivered.step.name: delivered}, delivered.step, closed=delivered.step.closes)
+        step = delivered.step
+        lawful = step.name in lifecycle.table[ABSENT]
+        return cls(number, {step.name: delivered}, step, closed=step.closes, lawful=lawful)
 
     def plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
         """The same run with one more original."""
@@ -179,9 +188,10 @@ class Candidate:
         step, state = delivered.step, self.state
         if not self.closed and (step.closes or lifecycle.rank[step.name] > lifecycle.rank[state.name]):
             state = step
+        lawful = self.lawful and not self.closed and step.name in lifecycle.table[self.state.state]
         closed = self.closed or step.closes
         originals = {**self.originals, step.name: delivered}
-        return Candidate(self.number, originals, state, closed=closed, others=self.others)
+        return Candidate(self.number, originals, state, closed=closed, others=self.others, lawful=lawful)
 
     def contradicted(self, code: str, delivered: Delivered) -> Candidate:
         """The same run with a delivery that reports one of its steps otherwise."""

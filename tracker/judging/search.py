@@ -18,12 +18,12 @@ from tracker.judging.copies import copy_price, is_as_old_as_others, put_back, se
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
-from tracker.judging.sequence import cost_alone, cost_beside, cost_waiting, endings, next_begun
+from tracker.judging.sequence import cost_alone, cost_beside, cost_waiting, ending, is_orphan, next_begun
 from tracker.lifecycle import Lifecycle
 
 __all__ = ["Memo", "hypotheses", "search"]
 
-WIDTH = 64
+WIDTH = 24
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
@@ -125,24 +125,28 @@ def _price(
 
     For so long after the next run began (microseconds), the end of an open run may still come, and then it is only late.
     """
-    runs = held.runs
     price = held.paid + two_steps_again(lifecycle, held.recent, context)
-    for place, run in enumerate(runs):
+    following: Candidate | None = None
+    begun: Candidate | None = None
+    for run in reversed(held.runs):
         price += cost_alone(lifecycle, run, context)
-        begun = next_begun(lifecycle, runs, place)
         if (
-            patience
-            and begun is not None
+            begun is not None
+            and patience
             and not run.closed
             and now is not None
             and now - begun.first.at < patience
         ):
             price += cost_waiting(lifecycle, run, begun, context)
-        elif place + 1 < len(runs):
-            price += cost_beside(lifecycle, run, runs[place + 1], begun, context)
-    for _, overdue in endings(lifecycle, runs, context) if now is not None else ():
-        if now is not None and overdue.at <= now:
-            price += context.prices[overdue.code]
+        elif following is not None:
+            price += cost_beside(lifecycle, run, following, begun, context)
+        if begun is None and now is not None and not run.closed:
+            overdue = ending(lifecycle, run, context)
+            if overdue is not None and overdue.at <= now:
+                price += context.prices[overdue.code]
+        following = run
+        if not is_orphan(lifecycle, run):
+            begun = run
     held.price = price
 
 
@@ -239,7 +243,7 @@ def _alone(context: Context) -> float:
 def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Context) -> Hypothesis:
     runs, settled, paid = held.runs, held.settled, held.paid + _alone(context)
     number = runs[-1].number + 1 if runs else 1
-    runs = (*runs, Candidate.begun(number, one))
+    runs = (*runs, Candidate.begun(number, lifecycle, one))
     if len(runs) > REACH:
         first, following = runs[:2]
         begun = next_begun(lifecycle, runs, 0)

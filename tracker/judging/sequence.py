@@ -113,10 +113,13 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
     for code, other in run.others:
         paid = code if code in prices else "C504"
         yield Assumption(code, prices[paid], other, run.originals[other.step.name], paid=paid)
-    yield from _gaps(lifecycle, run, context)
-    if len(run.originals) > 1:
-        yield from _overtaken(lifecycle, run, context)
-        yield from _two_ends(run, context)
+    if not run.lawful:
+        yield from _gaps(lifecycle, run, context)
+        if len(run.originals) > 1:
+            yield from _overtaken(lifecycle, run, context)
+            yield from _two_ends(run, context)
+    if context.end is None:
+        return
     yield from _long_after_end(lifecycle, run, context)
     if _begins_after_end(lifecycle, run, context):
         yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
@@ -156,8 +159,16 @@ def _at_once(run: Candidate, begun: Candidate, context: Context) -> Iterator[Ass
 
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
-    """From when on an open run is overdue, if nothing more comes of it; ``None``: never."""
-    if run.closed or is_orphan(lifecycle, run):
+    """From when on an open run is overdue, if nothing more comes of it; ``None``: never. Kept with the run."""
+    if run.closed:
+        return None
+    if run.overdue is None:
+        run.overdue = (_ending(lifecycle, run, context),)
+    return run.overdue[0]
+
+
+def _ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
+    if is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
     if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
@@ -211,12 +222,11 @@ def is_orphan(lifecycle: Lifecycle, run: Candidate) -> bool:
 
 def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """S201 to S206 and S212: what never came, by the first of each gap."""
-    before: Delivered | None = None
     for state, one, missing in run.gaps(lifecycle):
         unheard = tuple([name for name in missing if not context.lacks(lifecycle, name)])
-        before = _before(lifecycle, run, one)
         if not unheard:
             continue
+        before = _before(lifecycle, run, one)
         if state == ABSENT and one.step.orphan:
             price = context.prices[one.step.orphan]
             if one.step.closes and context.is_after_end(run.began, run.first.position - 1):
@@ -328,6 +338,8 @@ def _alike(
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
     ages: list[int] = []
+    if context.log.has_profile and not any([one.evidence for one in following.originals.values()]):
+        return
     for name, one in following.originals.items():
         before = run.originals.get(name)
         equal = before is not None and same_data(before.data, one.data)
