@@ -8,7 +8,7 @@ copies next to nothing; runs out of reach are paid once, so a thousandth run cos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -23,7 +23,7 @@ from tracker.lifecycle import Lifecycle
 
 __all__ = ["Memo", "hypotheses", "search"]
 
-WIDTH = 24
+WIDTH = 64
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
@@ -112,8 +112,8 @@ def search(
     return result
 
 
-def _worth_keeping(found: object) -> list[Hypothesis]:
-    ranked = sorted(found, key=lambda held: held.price)  # type: ignore[call-overload]
+def _worth_keeping(found: Iterable[Hypothesis]) -> list[Hypothesis]:
+    ranked = sorted(found, key=lambda held: held.price)
     limit = ranked[0].price + HIGHEST
     return [held for held in ranked[:WIDTH] if held.price <= limit]
 

@@ -338,7 +338,7 @@ def _alike(
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
     ages: list[int] = []
-    if context.log.has_profile and not any([one.evidence for one in following.originals.values()]):
+    if context.log.has_profile and not any(one.evidence for one in following.originals.values()):
         return
     for name, one in following.originals.items():
         before = run.originals.get(name)
