@@ -75,6 +75,7 @@ LAYERS = {
         "follow": {"attrs", "msgspec", "sqlite_utils"},
         "accepting": set(),
         "clocks": set(),
+        "given": set(),
         "status": {"attrs"},
         "explain": {"attrs", "msgspec"},
         "found": {"attrs", "msgspec"},

@@ -16,6 +16,7 @@ from projections import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
+from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
@@ -186,7 +187,7 @@ def worst(of: Snapshot, row: Values) -> Values | None:
 def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
     ids = sessions_model.of_meeting(of.db, given)
     near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
-    return NotFoundError(what, place=given, hint=near or "/api/sessions lists what is there")
+    return NotFoundError(what, place=given, hint=near or f"{url('api', 'sessions')} lists what is there")
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:
