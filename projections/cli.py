@@ -1057,7 +1057,7 @@ def audit(
             followed = counted(store.deliveries(last), progress, last)
             with _others(jobs, settings.rules) as others:
                 result = auditing.audit(followed, settings.rules, as_of, others=others, growing=True)
-    _accept(result.findings, settings.rules)
+    result.findings.accept(settings.rules.accept)
     if out is not None:
         from projections.parquet import write_findings
 
@@ -1083,13 +1083,6 @@ def _remark_on_loss(store: Tracker) -> None:
     loss = find(store)
     if loss is not None:
         _remark(f"{store.owner}: {loss.text}", "tracker accept-loss records it; a newer backup brings it back")
-
-
-def _accept(findings: Findings, rules: Rules) -> None:
-    from tracker.accept import accepted
-
-    if rules.accept:
-        findings.revise(lambda one: next(accepted([one], rules.accept)))
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:

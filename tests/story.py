@@ -108,7 +108,7 @@ def audited(
     heard = deliveries(*lines)
     for one, source in zip(heard, sources, strict=False):
         one.received.source = f"{source}:{one.position}"
-    result = audit(heard, rules, moment(as_of) if as_of else None, sessions.append)
+    result = audit(heard, rules, moment(as_of) if as_of else None, lambda session, _: sessions.append(session))
     return list(result.findings), sessions
 
 

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from projections.web.embedded import asgi_app
+from tracker import asgi_app
 from tracker.errors import UsageError
 
 TOKEN = "a token of its own"
@@ -277,7 +277,7 @@ SERVER = """
 import sys, uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from projections.web.embedded import asgi_app
+from tracker import asgi_app
 app = Starlette(routes=[Mount("/our/tracker", asgi_app(sys.argv[1], insecure=True))])
 uvicorn.run(app, port=0, log_level="info")
 """
