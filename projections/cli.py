@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from tracker.store import Tracker
     from tracker.webhook import Delivery
 
-THE_END = (8999, 1, 1)
-"""When everything has passed: year, month, day."""
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
 """Where a context keeps --store."""
@@ -149,21 +147,14 @@ class AsOf(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from datetime import UTC, timedelta
+        from datetime import UTC
 
-        from tracker.envelope import parse_time
-        from tracker.rules import seconds_of
+        from projections.given import moment
 
-        text = str(value)
-        if text == "now":
-            return datetime.now(UTC)
-        if text == "end":
-            return datetime(*THE_END, tzinfo=UTC)
-        ago = seconds_of(text[1:]) if text.startswith("-") else None
-        time = datetime.now(UTC) - timedelta(seconds=ago) if ago is not None else parse_time(text)
-        if time is None:
-            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z, now, end or -2h", param, ctx)
-        return time
+        try:
+            return moment(str(value), datetime.now(UTC))
+        except UsageError as error:
+            self.fail(f"{error}; {error.hint}", param, ctx)
 
 
 @contextmanager
@@ -776,13 +767,10 @@ def serve(
     A webhook is answered with 204 once it is stored. SIGTERM stops gently, a second signal at once;
     SIGHUP reads the keys and the rules again. Any number of receivers and readers may share one store.
     """
-    from projections.live import Live
     from projections.web import logs, server
-    from projections.web.app import create_app
+    from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from projections.web.tokens import read_token
-    from tracker.clock import Clock
-    from tracker.receiver import SOURCE, Receiver
 
     settings = Settings(data, config)
     token = read_token(token, token_file, os.environ)
@@ -796,10 +784,9 @@ def serve(
         raise UsageError("others reach this address, and there is no token", place=f"--host {host}", hint=hint)
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
-        live = Live(store, settings.load_rules, clock.now) if answers else None
-        wake = live.wake if live else lambda: None
-        receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        receiver, live = receiver_and_follower(
+            store, settings.load_rules, ring, receives=receives, answers=answers
+        )
         _tell_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:

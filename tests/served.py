@@ -108,9 +108,9 @@ def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
 
 
 @contextmanager
-def listening(app):
-    """A server of any ASGI application, on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+def listening(app, root_path=""):
+    """A server of any ASGI application, on a free port; a proxy in front of it has cut ``root_path`` off."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", root_path=root_path))
     thread = Thread(target=server.run)
     thread.start()
     try:

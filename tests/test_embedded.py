@@ -10,12 +10,17 @@ from contextlib import closing, contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.client import HTTPConnection
+from pathlib import Path
 from threading import enumerate as threads
 from urllib.parse import urldefrag, urlencode, urljoin, urlsplit
 
 import attrs
 import keys
 import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+from fastapi import FastAPI
 from meetings import read_into, stored, webhook
 from served import MONDAY, PATIENCE, Answer, listening, port_of
 from starlette.applications import Starlette
@@ -27,6 +32,7 @@ from tracker.errors import UsageError
 
 TOKEN = "a token of its own"
 MOUNT = "/our/tracker"
+LIBRARY = Path(__file__).parents[1] / "examples" / "reference" / "library.md"
 EACH = 3
 """How many links of one shape are followed."""
 OWN_THREADS = {"follower", "writer"}
@@ -41,26 +47,26 @@ def in_starlette(app):
 
 
 def in_fastapi(app):
-    host = pytest.importorskip("fastapi").FastAPI()
+    host = FastAPI()
     host.add_api_route("/", lambda: PlainTextResponse("the host's own page"))
     host.mount(MOUNT, app)
     return host
 
 
 def in_django(app):
-    """As in the `asgi.py` of a project: what is not ours is Django's."""
-    pytest.importorskip("django")
-    from django.conf import settings
-    from django.core.asgi import get_asgi_application
-    from django.http import HttpResponse
-    from django.urls import path
-
+    """With the `asgi.py` of the documentation; what is not ours is Django's."""
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF="urls", SECRET_KEY="-", LOGGING_CONFIG=None)
     urls = type(sys)("urls")
     urls.urlpatterns = [path("", lambda _: HttpResponse("the host's own page"))]
     sys.modules["urls"] = urls
-    return by_prefix(app, get_asgi_application())
+    (text,) = re.findall(
+        r"^cat >asgi.py <<'END'\n(.*?)^END$", LIBRARY.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    project = {}
+    exec(text.replace('"/tracker', f'"{MOUNT}'), project)
+    project["tracker"] = app
+    return project["application"]
 
 
 def by_prefix(app, other=Starlette(routes=[Route("/", home)]), *, cut=False):  # noqa: B008 - it is never changed
@@ -228,6 +234,12 @@ def test_a_webhook_that_is_signed_is_received_under_the_mount_and_shown(host, tm
         answer = running.ask(f"{MOUNT}/webhooks", "POST", body, videosdk_signature=keys.sign(body))
         assert (answer.status, answer.headers["tracker-position"]) == (204, "1")
         assert json.loads(running.ask(f"{MOUNT}/api/sessions/S?wait=1").body)["state"] == "live"
+
+
+def test_behind_a_proxy_that_cuts_off_a_part_of_the_path_links_begin_with_that_part(data):
+    with listening(in_fastapi(asgi_app(data)), root_path="/proxy") as server:
+        page = Site(port_of(server)).ask(f"{MOUNT}/findings")
+        assert (page.status, f'href="/proxy{MOUNT}/lifecycles"' in page.body.decode()) == (200, True)
 
 
 def test_it_is_ready_once_the_first_page_is_there(data):

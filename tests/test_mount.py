@@ -23,6 +23,10 @@ def test_whether_the_router_cuts_the_path_off_or_keeps_it_makes_no_difference(pa
     assert seen(path, "/t") == ["/findings", "/t/findings", "/t/sessions/a%20b?at=3"]
 
 
+def test_what_a_proxy_in_front_of_all_has_cut_off_is_in_the_links():
+    assert seen("/t/findings", "/proxy/t") == ["/findings", "/proxy/t/findings", "/proxy/t/sessions/a%20b?at=3"]
+
+
 def test_at_the_root_of_a_server_links_begin_with_a_slash():
     assert seen("/findings") == ["/findings", "/findings", "/sessions/a%20b?at=3"]
 

@@ -1,8 +1,10 @@
 """``tracker.testing`` and the pytest plugin, as somebody uses them who tests a handler or a declaration."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import attrs
 import pytest
@@ -15,6 +17,7 @@ from tracker.simulate.faults import FAULTS
 from tracker.testing import MeetingLog, assert_no_findings, codes, given, made_up, moment, states, verdicts
 
 SESSION = "0 session-started"
+LIBRARY = Path(__file__).parents[1] / "examples" / "reference" / "library.md"
 START, STARTED, STOPPING = "1 recording-starting", "2 recording-started", "50 recording-stopping"
 STOPPED = "60 recording-stopped fileUrl=https://f/a.mp4"
 
@@ -175,14 +178,13 @@ def test_the_plugin_imports_nothing_before_a_fixture_is_asked_for():
     assert done.stdout == "[] ['tracker.pytest_plugin']\n"
 
 
-def test_somebody_elses_tests_have_the_fixtures(tmp_path):
-    (tmp_path / "test_it.py").write_text(
-        "import pytest\n\n@pytest.mark.meeting_fault('swapped', seed=3)\n"
-        "def test_it(meeting, meeting_log, assert_no_findings):\n"
-        "    assert_no_findings(meeting)\n    assert_no_findings(meeting_log)\n"
+def test_the_tests_that_the_documentation_shows_hold_in_somebody_elses_project(tmp_path):
+    (text,) = re.findall(
+        r"^```python\n(import pytest.*?)^```$", LIBRARY.read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
+    (tmp_path / "test_it.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider", tmp_path],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout

@@ -21,8 +21,8 @@ _root: ContextVar[str] = ContextVar("root", default="")
 class Mounted:
     """The middleware that goes before all others.
 
-    A router in front may leave the path as it came, as ASGI has it, or cut off what it matched. Behind this
-    middleware ``scope["path"]`` begins with ``scope["root_path"]`` in either case.
+    A router in front may leave the path as it came, as ASGI has it, or cut off what it matched; a proxy may have cut
+    off what stands before that. Behind this middleware ``scope["path"]`` begins with ``scope["root_path"]`` in any case.
     """
 
     app: ASGIApp
@@ -32,14 +32,20 @@ class Mounted:
             await self.app(scope, receive, send)
             return
         root = scope.get("root_path", "").rstrip("/")
-        path = scope["path"]
-        if path != root and not path.startswith(f"{root}/"):
-            path = root + path
+        path = root + _rest(root, scope["path"])
         before = _root.set(quote(f"/{root.lstrip('/')}" if root else ""))
         try:
             await self.app({**scope, "root_path": root, "path": path}, receive, send)
         finally:
             _root.reset(before)
+
+
+def _rest(root: str, path: str) -> str:
+    """What stands behind the mount in a path that begins with all of it, with the end of it, or with none of it."""
+    while root and path != root and not path.startswith(f"{root}/"):
+        _, slash, left = root[1:].partition("/")
+        root = slash + left
+    return path.removeprefix(root)
 
 
 def root() -> str:
