@@ -1,21 +1,24 @@
 """What a program gets from ``tracker``: the names, an audit of whatever it has, and a signature that is checked."""
 
 import ast
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import keys
 import pytest
 from served import MONDAY, RESTARTED
 
 import tracker
 from projections import status
-from projections.library import COLUMNS
-from tracker import Finding, Rules, Session, audit, parse, verify_signature
+from projections.library import COLUMNS, Summary
+from tracker import Finding, Rules, Session, audit, parse, testing, verify_signature
 from tracker.errors import KeyFileError, LogError, RulesError, UsageError
 
 LINES = MONDAY.read_bytes().splitlines()
@@ -39,6 +42,13 @@ def test_every_name_of_the_door_is_there_and_listed():
     assert {getattr(tracker, name) is not None for name in tracker.__all__} == {True}
     assert set(tracker.__all__) <= set(dir(tracker))
     assert not hasattr(tracker, "nothing")
+
+
+def test_the_documentation_names_everything():
+    page = (MONDAY.parent / "reference" / "library.md").read_text("utf-8")
+    arguments = inspect.signature(tracker.asgi_app).parameters
+    names = [*tracker.__all__, *testing.__all__, *arguments, *attrs.fields_dict(Summary), *COLUMNS]
+    assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_a_type_checker_sees_the_same_names_from_the_same_places():
