@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from projections.follow import Views
-from tracker import envelope
+from projections.views.follow import Views
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery, parse
+from tracker.intake.logs import Log
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
-from tracker.logs import Log
-from tracker.store import Tracker
-from tracker.webhook import Delivery, parse
+from tracker.store.application import Tracker
 
 LOG = Path(__file__).with_name("clean_meeting.jsonl")
 FOLLOWED = "recording-started"
@@ -45,13 +45,13 @@ def main() -> None:
         line = lines[place]
         show("bytes", line.decode())
 
-        hop(2, "tracker.envelope.decode", "the body, untouched, and when it was received")
+        hop(2, "tracker.delivery.envelope.decode", "the body, untouched, and when it came")
         received = envelope.decode(line, source=f"{LOG.name}:{place + 1}")
         show("received_at", received.received_at and envelope.isoformat(received.received_at))
         show("source", received.source)
         show("body", received.body.decode())
 
-        hop(3, "tracker.webhook.parse", "what the body says, and where it belongs")
+        hop(3, "tracker.delivery.webhook.parse", "what the body says, and where it belongs")
         delivery = parse(received)
         assert delivery.lifecycle is not None
         assert delivery.step is not None
@@ -59,7 +59,7 @@ def main() -> None:
         show("lifecycle", f"{delivery.lifecycle.name}, step {delivery.step.name}")
         show("payload", delivery.payload)
 
-        hop(4, "tracker.store.Tracker.append", "one event more in events.db, for good")
+        hop(4, "tracker.store.application.Tracker.append", "one event more in events.db")
         (position,) = tracker.append([delivery])
         (stored,) = tracker.recorder.select_notifications(position, 1)
         show("position", position)
@@ -77,7 +77,7 @@ def main() -> None:
         show("state", f"{judgement.state_before} -> {judgement.state_after}")
         show("findings", [found.code for found in session.findings if found.position == position] or "none")
 
-        hop(6, "projections.follow.Views", "rows of views.db, which can be made anew")
+        hop(6, "projections.views.follow.Views", "rows of views.db, which can be made anew")
         with Views.open(tracker) as views:
             for table, columns in ROWS.items():
                 row = next(
@@ -86,7 +86,7 @@ def main() -> None:
                 show(table, ", ".join(f"{column}={value}" for column, value in row.items()))
             show("checkpoint", f"position {views.checkpoint.position}")
 
-        hop(7, "tracker.store.Tracker.status", "the session folded from its stream")
+        hop(7, "tracker.store.application.Tracker.status", "the session folded from its stream")
         status = tracker.status(delivery.stream)
         show("as a whole", f"{status.state} ({status.certainty}), {status.deliveries} deliveries")
         for aggregate in status.aggregates.values():

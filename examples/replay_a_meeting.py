@@ -14,13 +14,13 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import Finding
+from tracker.intake.logs import Log
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.judging.state import Judgement, Session
-from tracker.logs import Log
-from tracker.webhook import Delivery, parse
 
 CLEAN = Path(__file__).with_name("clean_meeting.jsonl")
 WIDTH = 80

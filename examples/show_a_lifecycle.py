@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 from add_a_lifecycle import LIFECYCLE
 
-from projections.diagrams import mermaid
-from projections.status import timeline
+from projections.explain.diagrams import mermaid
+from projections.explain.status import timeline
+from tracker.delivery.webhook import Delivery, parse
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
-from tracker.webhook import Delivery, parse
 
 SESSION, FIRST, SECOND = "613731342f27f56e4fc4b6d0", "665fcf7f2abe9a2807e42701", "665fcf7f2abe9a2807e42702"
 FILE = f"/encoded/videos/{FIRST}.mp4"

@@ -23,24 +23,24 @@ from projections.progress import counted, of_bytes, of_events, of_logs
 from tracker.errors import NotFoundError, StoreError, StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.audit import Audit, Elsewhere, Logs
-    from projections.calibrate import Calibration
-    from projections.diff import Summary as DiffSummary
-    from projections.follow import Views
-    from projections.found import Findings
-    from projections.live import Live
+    from projections.audit.auditing import Audit, Elsewhere, Logs
+    from projections.audit.found import Findings
+    from projections.explain.calibrate import Calibration
     from projections.progress import Progress
     from projections.reports.places import Place
-    from tracker.envelope import Received
+    from projections.views.diff import Summary as DiffSummary
+    from projections.views.follow import Views
+    from projections.views.live import Live
+    from tracker.delivery.envelope import Received
+    from tracker.delivery.signature import Keyring
+    from tracker.delivery.webhook import Delivery
     from tracker.findings import Code, Finding
-    from tracker.ingest import Ingested, Known, Rehearsal
-    from tracker.logs import Oddities
-    from tracker.ranges import Hole
+    from tracker.intake.ingest import Ingested, Known, Rehearsal
+    from tracker.intake.logs import Oddities
     from tracker.rules import Config, Rules
-    from tracker.signature import Keyring
     from tracker.simulate import Line
-    from tracker.store import Tracker
-    from tracker.webhook import Delivery
+    from tracker.store.application import Tracker
+    from tracker.store.ranges import Hole
 
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
@@ -133,7 +133,7 @@ class Time(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from tracker.envelope import parse_time
+        from tracker.delivery.envelope import parse_time
 
         time = parse_time(str(value))
         if time is None:
@@ -263,20 +263,20 @@ class Settings:
         paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
         if not paths:
             return None
-        from tracker.signature import Keyring
+        from tracker.delivery.signature import Keyring
 
         return Keyring(paths)
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
-        from tracker.store import Tracker
+        from tracker.store.application import Tracker
 
         with Tracker.open(self.data, self.url, create=create) as opened:
             yield opened
 
     @contextmanager
     def store_if_there(self) -> Iterator[Tracker | None]:
-        from tracker.store import Tracker
+        from tracker.store.application import Tracker
 
         try:
             opened = Tracker.open(self.data, self.url)
@@ -289,7 +289,7 @@ class Settings:
     @contextmanager
     def views(self, store: Tracker) -> Iterator[Views]:
         """The read models, caught up with the store."""
-        from projections.follow import Views
+        from projections.views.follow import Views
 
         with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
@@ -331,9 +331,9 @@ def ingest(
     grown, was renamed or packed. Of a pipe that is left open (-) and of a LOG with --follow, what came
     is stored and judged after a second in which no more came.
     """
-    from projections.accepting import refuse_loss
-    from tracker.ingest import known_logs
-    from tracker.tail import files
+    from projections.views.accepting import refuse_loss
+    from tracker.intake.ingest import known_logs
+    from tracker.intake.tail import files
 
     if follow and (len(logs) > 1 or "-" in logs):
         hint = "start one for each file; of a pipe, - is enough"
@@ -368,7 +368,7 @@ def ingest(
 
 def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
     """The logs that look like some; no store is made for a file that does not."""
-    from tracker.ingest import known_logs, refuse_other_file
+    from tracker.intake.ingest import known_logs, refuse_other_file
 
     with settings.store_if_there() as store:
         known = known_logs(store) if store else {}
@@ -385,7 +385,7 @@ def _without_other_files(settings: Settings, logs: list[Any], complaints: list[T
 
 
 def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
-    from tracker.ingest import Rehearsal, known_logs
+    from tracker.intake.ingest import Rehearsal, known_logs
 
     with settings.store_if_there() as store:
         rehearsal = Rehearsal(store)
@@ -451,7 +451,7 @@ def _ingest(
     stored: str = "stored",
 ) -> Iterator[TrackerError]:
     """Reads one log into the store and tells what became of it; yields what went wrong."""
-    from tracker.ingest import ingest as read_into
+    from tracker.intake.ingest import ingest as read_into
 
     account, broken = None, None
     try:
@@ -480,8 +480,8 @@ def _open_logs(
     follow: bool = False,
 ) -> tuple[list[Any], list[TrackerError]]:
     """The logs, and what is wrong with those that cannot be opened; with ``stopping``, a pipe may have pauses."""
-    from tracker.logs import STDIN, Log
-    from tracker.tail import Followed, Pipe
+    from tracker.intake.logs import STDIN, Log
+    from tracker.intake.tail import Followed, Pipe
 
     opened, complaints = [], list[TrackerError]()
     for path in paths:
@@ -576,7 +576,7 @@ def _lines(count: int) -> str:
 
 def _too_long(account: Ingested) -> TrackerError:
     from tracker.errors import LogError
-    from tracker.logs import MAX_LINE
+    from tracker.intake.logs import MAX_LINE
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
@@ -613,7 +613,7 @@ def withdraw(
     """
     from datetime import UTC
 
-    from tracker.withdrawing import withdraw as withdrawn
+    from tracker.intake.withdrawing import withdraw as withdrawn
 
     settings = Settings(data, config)
     source = "stdin" if log == "-" else log
@@ -648,7 +648,7 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
     That they are gone, and when this was accepted, is recorded in the store, and their positions are not given
     again. The old read models are put aside beside the new ones: they still say what was known.
     """
-    from projections.accepting import accept
+    from projections.views.accepting import accept
 
     settings = Settings(data, config)
     with settings.store(create=True) as store:
@@ -678,7 +678,7 @@ def mend_clock(first: int | None, last: int | None, data: Path | None, config: P
     """
     from datetime import UTC
 
-    from projections import clocks
+    from projections.views import clocks
 
     settings = Settings(data, config)
     with settings.store() as store:
@@ -710,8 +710,8 @@ def copy(source: str, target: str) -> None:
     Give the same command again whenever you like: a copy that broke off goes on, and what was stored since
     is added. The read models are not copied: they are made anew where they are wanted.
     """
-    from tracker.copying import copy as copied
-    from tracker.store import POSTGRES, Tracker
+    from tracker.intake.copying import copy as copied
+    from tracker.store.application import POSTGRES, Tracker
 
     def opened(place: str, *, create: bool) -> Tracker:
         if place.startswith(POSTGRES):
@@ -853,7 +853,7 @@ def status(
     session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """The state of one SESSION, now or in the past."""
-    from projections import status as values
+    from projections.explain import status as values
 
     _one_past(as_of, at)
     settings = Settings(data, config)
@@ -868,7 +868,7 @@ def status(
         moment = as_of if at is None else found.last_seen_at
         views.completed(found, moment)
     if as_json:
-        from projections.reports import data as machine
+        from projections.exports import data as machine
 
         _write([machine.document(values.status(found))])
     else:
@@ -918,9 +918,9 @@ def sessions(
     config: Path | None,
 ) -> None:
     """The sessions, the one heard of last first."""
+    from projections.exports import data as machine
     from projections.read_models import text as stamp
     from projections.read_models.sessions import find
-    from projections.reports import data as machine
     from projections.reports import text
 
     codes = [_known_code(given).code for given in finding]
@@ -944,8 +944,8 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
 
     SESSION may also be `unrouted` (what belongs to no session) or `resource:ID`.
     """
-    from projections import status as values
-    from projections.reports import data as machine
+    from projections.explain import status as values
+    from projections.exports import data as machine
     from projections.reports import text
 
     settings = Settings(data, config)
@@ -1017,7 +1017,7 @@ def audit(
     With LOGs, a position is the line number, counted on from one file to the next. junit and github
     are for CI: a test report, and annotations at file and line.
     """
-    from projections import audit as auditing
+    from projections.audit import auditing
     from projections.reports import text
     from projections.reports.places import nowhere
 
@@ -1046,7 +1046,7 @@ def audit(
                 result = auditing.audit(followed, settings.rules, as_of, others=others, growing=True)
     result.findings.accept(settings.rules.accept)
     if out is not None:
-        from projections.parquet import write_findings
+        from projections.exports.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
     _remark_on_expired(settings, result.newest)
@@ -1065,7 +1065,7 @@ def audit(
 
 def _remark_on_loss(store: Tracker) -> None:
     """For those who read the store alone, and would not notice that it is not whole."""
-    from projections.accepting import find
+    from projections.views.accepting import find
 
     loss = find(store)
     if loss is not None:
@@ -1092,7 +1092,8 @@ def _on_spark(
     paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
-        from projections import parquet, spark
+        from projections.audit import spark
+        from projections.exports import parquet
     except ImportError as error:
         raise _not_installed(error, "spark") from error
     complaints: list[TrackerError] = []
@@ -1118,7 +1119,7 @@ def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
     if jobs == 1:
         yield ()
         return
-    from projections.jobs import others
+    from projections.audit.jobs import others
 
     with others(jobs, rules) as started:
         yield started
@@ -1127,8 +1128,9 @@ def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
 def _written_findings(
     findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
 ) -> Iterable[bytes]:
-    from projections import status as values
-    from projections.reports import data, github, junit
+    from projections.explain import status as values
+    from projections.exports import data
+    from projections.reports import github, junit
 
     if format == "junit":
         return junit.write(findings, deliveries, place, fails)
@@ -1162,7 +1164,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 
     toml prints a [rules] table for tracker.toml. LOGs are read more than once, so stdin cannot be one.
     """
-    from projections.audit import Logs
+    from projections.audit.auditing import Logs
     from projections.reports import calibration, text
 
     if "-" in logs:
@@ -1187,9 +1189,9 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
 
 def _calibrated(rules: Rules, deliveries: Callable[[], Iterable[Delivery]]) -> tuple[Calibration, DiffSummary]:
     """What is measured, and what the rules it suggests would change."""
-    from projections.audit import audit as judged
-    from projections.calibrate import Calibration, changed
-    from projections.diff import Summary, of_findings
+    from projections.audit.auditing import audit as judged
+    from projections.explain.calibrate import Calibration, changed
+    from projections.views.diff import Summary, of_findings
 
     found, total = Calibration(rules), Summary()
     with of_events("measuring") as progress:
@@ -1246,7 +1248,7 @@ def explain(
 def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
     from attrs import asdict
 
-    from projections.reports import data as machine
+    from projections.exports import data as machine
     from projections.reports import text
     from tracker.findings import CATALOGUE
 
@@ -1263,9 +1265,9 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 def _explain_session(
     settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
 ) -> None:
-    from projections.explain import explain as explained
-    from projections.explain import values
-    from projections.reports import data as machine
+    from projections.explain.explanation import explain as explained
+    from projections.explain.explanation import values
+    from projections.exports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
 
@@ -1291,8 +1293,8 @@ def _explain_session(
 
 
 def _explain_prices(settings: Settings, format: str) -> None:
-    from projections.explain import price_table
-    from projections.reports import data as machine
+    from projections.explain.explanation import price_table
+    from projections.exports import data as machine
     from projections.reports import explain as report
     from projections.reports import text
 
@@ -1367,7 +1369,7 @@ def rebuild(
     With --rules FILE --diff nothing is put in any place: it tells which states would be others and
     which findings would appear or go if everything were judged by the rules of FILE.
     """
-    from projections.follow import rebuild as make
+    from projections.views.rebuild import rebuild as make
 
     settings = Settings(data, config)
     if diff or rules is not None:
@@ -1384,9 +1386,9 @@ def rebuild(
 
 
 def _diff(settings: Settings, others: Settings, complete: bool, min_severity: Any, format: Any) -> None:
-    from projections.diff import Summary, of_store
+    from projections.exports import data as machine
     from projections.reports import changes, text
-    from projections.reports import data as machine
+    from projections.views.diff import Summary, of_store
 
     if not complete:
         hint = "the read models have the rules of tracker.toml; change them there, then tracker rebuild"
@@ -1410,8 +1412,8 @@ def _diff(settings: Settings, others: Settings, complete: bool, min_severity: An
 @with_store
 def verify(data: Path | None, config: Path | None) -> None:
     """Check the store's positions and versions, and the read models against a new fold."""
-    from projections.accepting import find
-    from projections.verify import verify as problems_of
+    from projections.views.accepting import find
+    from projections.views.verify import verify as problems_of
     from tracker.errors import StoreDamagedError
 
     settings = Settings(data, config)
@@ -1446,7 +1448,7 @@ def verify(data: Path | None, config: Path | None) -> None:
 )
 def lifecycles(name: str | None, format: str) -> None:
     """The tables by which deliveries are judged: all lifecycles, or the one of that NAME."""
-    from projections import diagrams
+    from projections.explain import diagrams
     from tracker.lifecycles import REGISTRY
 
     if name is not None and name not in REGISTRY:
@@ -1473,7 +1475,7 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
 
     parquet is an archive with a directory for each day, for `tracker audit --engine spark`.
     """
-    from projections import export as exporting
+    from projections.exports import lines as exporting
 
     if (format == "parquet") != (out is not None):
         raise UsageError(
@@ -1512,7 +1514,7 @@ def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
     try:
-        from projections import parquet
+        from projections.exports import parquet
     except ImportError as error:
         raise _not_installed(error, "parquet") from error
     parquet.write(deliveries, out)
@@ -1531,7 +1533,7 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
 
 
 def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
-    from tracker.ranges import Hole
+    from tracker.store.ranges import Hole
 
     for one in store.salvaged():
         if isinstance(one, Hole):
@@ -1646,7 +1648,7 @@ def _logs_of(out: str | None, receivers: int) -> list[str]:
 @contextmanager
 def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
     """The lines, each written on its way, and each session's truth with its last one."""
-    from tracker.envelope import encode
+    from tracker.delivery.envelope import encode
     from tracker.simulate import as_json
 
     with ExitStack() as files:
@@ -1687,7 +1689,7 @@ def _written(path: str) -> Iterator[IO[bytes]]:
 
 
 def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None) -> None:
-    from projections.send import send, signer
+    from projections.exports.send import send, signer
 
     sent = send(webhooks, url, signer(key), speed)
     click.echo(f"{url}: {sent.posted:,} webhooks posted, {sent.refused:,} not accepted", err=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tracker.accept import refuse_unknown_lifecycles
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
 from tracker.errors import RulesError, UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules, load_config, seconds_of

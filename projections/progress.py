@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracker.logs import Log
+    from tracker.intake.logs import Log
 
 PATIENCE = 0.5
 """Seconds after which a person wants to see that something goes on."""

@@ -11,12 +11,14 @@ from meetings import rows
 from stores import opened
 from traffic import Answers, contradictions, numbered, post, serving
 
-from projections import export
-from projections.follow import VIEWS_DB, Views, rebuild
-from tracker.ingest import ingest
-from tracker.logs import Log
+from projections.exports import lines as export
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 CONNECTIONS = 16
 """To each receiver."""

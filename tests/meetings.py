@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from stores import opened
 from waiting import BOUND
 
-from tracker import envelope
-from tracker.ingest import ingest
-from tracker.logs import Log
-from tracker.webhook import parse
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

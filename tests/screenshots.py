@@ -12,7 +12,7 @@ import keys
 from meetings import read_into
 from served import served
 
-from tracker.signature import Keyring
+from tracker.delivery.signature import Keyring
 
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"

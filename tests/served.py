@@ -13,11 +13,11 @@ from meetings import webhook
 from stores import opened
 from waiting import BOUND, until
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web.app import create_app
-from tracker.receiver import Receiver
+from tracker.intake.receiver import Receiver
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PATIENCE = BOUND
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"

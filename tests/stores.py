@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from waiting import BOUND
 
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 ON_A_SERVER = "TRACKER_TESTS_ON_A_SERVER"
 """The variable that holds the address of the server that stores are on."""

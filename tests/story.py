@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from tracker.findings import Finding
 from tracker.judging.state import Judgement, Session
 from tracker.rules import Rules

@@ -10,15 +10,15 @@ from meetings import lines, read_into, write
 from sqlite_utils import Database
 from story import RULES, deliveries, moment, told, value
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.cli import main
-from projections.follow import rebuild
+from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES
 from tracker.rules import Rules, load_config
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 STORY = (
     "0 session-started",

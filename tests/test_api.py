@@ -16,15 +16,16 @@ from meetings import read_into, webhook
 from served import EVENING, MONDAY, RESTARTED, served
 from waiting import BOUND, until
 
-from projections.follow import Views, rebuild
+from projections.explain.status import moment, status, timeline
 from projections.read_models import text
 from projections.read_models.sessions import find
-from projections.status import moment, status, timeline
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from projections.web import api, changes, health
-from tracker import sqlite
+from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE, SEVERITIES
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import parse
+from tracker.store import sqlite
 
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]

@@ -8,14 +8,13 @@ import pytest
 from meetings import webhook, write
 from story import NOON, deliveries, moment
 
-from projections import audit as auditing
-from projections import share
-from projections.audit import Logs, audit
+from projections.audit import auditing, share
+from projections.audit.auditing import Logs, audit
 from projections.cli import main
-from tracker.envelope import Received, encode
-from tracker.logs import MAX_LINE, Log
+from tracker.delivery.envelope import Received, encode
+from tracker.delivery.webhook import parse
+from tracker.intake.logs import MAX_LINE, Log
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")
 

@@ -12,11 +12,11 @@ from meetings import webhook
 from served import served
 from traffic import environment
 
-from projections.follow import Views
-from projections.verify import verify
-from tracker.copying import copy
+from projections.views.follow import Views
+from projections.views.verify import verify
+from tracker.intake.copying import copy
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PARTS = 20
 

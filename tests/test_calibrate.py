@@ -8,11 +8,20 @@ import attrs
 import pytest
 from story import RULES, deliveries
 
-import projections.calibrate
-from projections.calibrate import AFTER_END, COPIES, ENOUGH, EQUAL, JOINED_AGAIN, LATE, OVERTAKEN, Calibration
+import projections.explain.calibrate
 from projections.cli import main
+from projections.explain.calibrate import (
+    AFTER_END,
+    COPIES,
+    ENOUGH,
+    EQUAL,
+    JOINED_AGAIN,
+    LATE,
+    OVERTAKEN,
+    Calibration,
+)
 from projections.reports import calibration
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.rules import load_config
 from tracker.simulate import simulate
 
@@ -98,7 +107,7 @@ def test_a_suggestion_is_a_percentile_with_a_margin_between_two_ends_and_human(g
 
 
 def test_memory_holds_a_bounded_number_of_sessions(monkeypatch):
-    monkeypatch.setattr(projections.calibrate, "MEMORY", 3)
+    monkeypatch.setattr(projections.explain.calibrate, "MEMORY", 3)
     found = measured(*copies(10, 0.1))
     assert len(found._sessions) == 3
 

@@ -9,13 +9,15 @@ from meetings import webhook
 from story import RULES, deliveries
 from test_text import STORY
 
-from projections import export, status
-from projections.audit import audit
-from projections.cells import cell
-from projections.reports import data, github
+from projections.audit.auditing import audit
+from projections.explain import status
+from projections.exports import data
+from projections.exports import lines as export
+from projections.exports.cells import cell
+from projections.reports import github
 from projections.reports.places import nowhere
-from tracker.envelope import Received
-from tracker.webhook import parse
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"]  # noqa: RUF001 - a wide one
 HARMLESS = ["a=1", "1-1", "it's", "", "a\nb\tc", "Ünïcode – ✓", "{}"]

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from projections.follow import Views
-from projections.status import status as values_of
-from tracker.ingest import ingest as read_into
+from projections.explain.status import status as values_of
+from projections.views.follow import Views
+from tracker.intake.ingest import ingest as read_into
+from tracker.intake.logs import Log
 from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
-from tracker.sqlite import fault_of
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.sqlite import fault_of
 
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"
@@ -512,7 +512,7 @@ def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_pat
 def test_the_choices_offered_are_the_severities_and_formats_there_are():
     """They stand in the command once more, so that its help need not import what they belong to."""
     from projections import cli
-    from projections.reports.data import FORMATS
+    from projections.exports.data import FORMATS
     from tracker.findings import SEVERITIES
 
     assert (cli.LEVELS, cli.MACHINE) == (SEVERITIES, FORMATS)

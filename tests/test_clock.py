@@ -11,14 +11,15 @@ from served import served, until
 from stores import opened
 
 from projections.cli import tracker as command
-from projections.export import jsonl
-from projections.follow import VIEWS_DB, Views
-from projections.verify import verify
-from tracker.clock import PIN, Clock, WrongTimes
-from tracker.envelope import Received
-from tracker.receiver import SOURCE
+from projections.exports.lines import jsonl
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.verify import verify
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
+from tracker.intake.receiver import SOURCE
 from tracker.rules import Rules
-from tracker.webhook import parse
+from tracker.store.clock import PIN, Clock, WrongTimes
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 YEAR = timedelta(days=400)

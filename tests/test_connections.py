@@ -16,10 +16,10 @@ from served import PATIENCE, until
 from stores import opened
 from traffic import Served, environment
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web import connections, logs, server, tokens
 from projections.web.app import create_app
-from tracker import receiver
+from tracker.intake import receiver
 from tracker.rules import Rules
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")

@@ -8,8 +8,8 @@ from meetings import webhook
 from stores import opened
 from traffic import Answers, contradictions, numbered
 
-from tracker.envelope import Received
-from tracker.webhook import parse
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 
 BODIES = [webhook("session-started", sessionId="s", meetingId="m"), b"no json", b'{"broken": }']
 ONE, TWO, THREE = (body for body, _ in islice(numbered(BODIES), 3))

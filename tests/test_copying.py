@@ -11,20 +11,20 @@ from meetings import lines, read_into, write
 from stores import address, opened
 from test_postgres import command
 
-from tracker import copying
-from tracker.clock import WrongTimes
-from tracker.copying import Copied, copy
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.intake import copying
+from tracker.intake.copying import Copied, copy
+from tracker.store.application import Tracker
+from tracker.store.clock import WrongTimes
 
 COPY = """
 import sys
 from pathlib import Path
 from stores import opened
-from tracker import copying
-from tracker.clock import WrongTimes
-from tracker.store import Tracker
+from tracker.intake import copying
+from tracker.store.clock import WrongTimes
+from tracker.store.application import Tracker
 copying.PAGE = 20
 #go
 with Tracker.open(Path(sys.argv[1])) as one, opened(sys.argv[2], create=True) as other:
@@ -37,8 +37,8 @@ def source(tmp_path):
     """A store in a file, into which a log was read."""
     data = tmp_path / "source"
     with closing(Tracker.open(data, create=True)) as store:
-        from tracker.ingest import ingest
-        from tracker.logs import Log
+        from tracker.intake.ingest import ingest
+        from tracker.intake.logs import Log
 
         for _ in ingest(store, Log(str(write(tmp_path / "log", lines(1, sessions=20))))):
             pass

@@ -21,7 +21,7 @@ import attrs
 import pytest
 from waiting import BOUND
 
-from projections.diagrams import WIDTH, dot, mermaid, payload_fields, text
+from projections.explain.diagrams import WIDTH, dot, mermaid, payload_fields, text
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.lifecycles import REGISTRY
 

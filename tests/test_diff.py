@@ -10,15 +10,15 @@ from meetings import lines, read_into, rows, write
 from story import RULES, deliveries
 from test_text import compare, printed
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.cli import main
-from projections.diff import Summary, of_findings, of_store
-from projections.follow import Views
 from projections.reports import changes as report
+from projections.views.diff import Summary, of_findings, of_store
+from projections.views.follow import Views
 from tracker.accept import Acceptance, accepted
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 STRICT = Rules(stuck_stopping=timedelta(seconds=10), severity={"S212": "error"}, prices={"copy": 30})
 """By them no lone copy is believed in."""

@@ -8,12 +8,12 @@ import stores
 from meetings import line
 from stores import change, opened
 
-from projections.verify import verify
-from tracker.digests import BLOCK, Block, blocks
-from tracker.envelope import decode
-from tracker.ranges import Hole
+from projections.views.verify import verify
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.rules import Rules
-from tracker.webhook import parse
+from tracker.store.digests import BLOCK, Block, blocks
+from tracker.store.ranges import Hole
 
 
 def deliveries(count, session="s"):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tracker import envelope
-from tracker.envelope import (
+from tracker.delivery import envelope
+from tracker.delivery.envelope import (
     BODY_NAMES,
     RECEIVE_TIME_NAMES,
     Received,
@@ -16,7 +16,7 @@ from tracker.envelope import (
     mended,
     parse_time,
 )
-from tracker.webhook import parse
+from tracker.delivery.webhook import parse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME = datetime(2026, 1, 5, 12, 0, 0, 250_000, tzinfo=UTC)

@@ -19,13 +19,13 @@ import tracker
 from projections.web import tokens
 from projections.web.connections import MOST_CONNECTIONS, OWN_FILES
 from projections.web.server import STOP_TIMEOUT
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import CATALOGUE
+from tracker.intake.logs import Log
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
 from tracker.rules import Rules
-from tracker.webhook import Delivery, parse
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -77,8 +77,16 @@ TENTH = (
 PROGRAMS = {
     "follow_one_webhook.py": (
         "A recording-started, line 7 of clean_meeting.jsonl",
-        *("tracker.envelope.decode", "tracker.webhook.parse", "tracker.store.Tracker.append"),
-        *("tracker.judging: observe, then assess", "projections.follow.Views", "tracker.store.Tracker.status"),
+        *(
+            "tracker.delivery.envelope.decode",
+            "tracker.delivery.webhook.parse",
+            "tracker.store.application.Tracker.append",
+        ),
+        *(
+            "tracker.judging: observe, then assess",
+            "projections.views.follow.Views",
+            "tracker.store.application.Tracker.status",
+        ),
         "source         clean_meeting.jsonl:7",
         "lifecycle      recording, step started",
         "position       7\n   version        6 in the stream 6b040090f552cc5023d8319a",
@@ -269,10 +277,10 @@ def test_a_replay_shows_what_is_found_and_what_no_longer_holds():
 INSTALLED = """
 import json, sys
 from pathlib import Path
-from projections.follow import Views
+from projections.views.follow import Views
 from tracker.lifecycles import REGISTRY
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.store.application import Tracker
+from tracker.delivery.webhook import parse
 
 bodies = [json.dumps({"webhookType": f"composite-recording-{step}", "data": {
     "meetingId": "M", "sessionId": "S", "id": "c1", "filePath": "/c1.mp4"}}).encode()

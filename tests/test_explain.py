@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from story import RULES, deliveries, moment
 
-from projections.explain import explain, price_table, values
+from projections.explain.explanation import explain, price_table, values
 from projections.reports import explain as report
 from tracker.judging.prices import PRICES
 from tracker.rules import Rules

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from stores import opened
 from story import deliveries
 
-from projections import export
-from tracker import logs
-from tracker.envelope import Received, decode
-from tracker.logs import KEPT, MAX_LINE
-from tracker.webhook import parse
+from projections.exports import lines as export
+from tracker.delivery.envelope import Received, decode
+from tracker.delivery.webhook import parse
+from tracker.intake import logs
+from tracker.intake.logs import KEPT, MAX_LINE
 
 
 def test_a_line_of_jsonl_is_read_back_as_what_was_received():

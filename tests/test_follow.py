@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
+from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 
@@ -17,18 +18,20 @@ from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 from stores import address, change
 
-from projections import follow
-from projections.accepting import accept
-from projections.audit import audit
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.loss import LossError
+from projections.audit.auditing import audit
 from projections.read_models import spans, text
-from projections.verify import verify
+from projections.views import database, pages
+from projections.views.accepting import accept
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.loss import LossError
+from projections.views.rebuild import rebuild
+from projections.views.verify import verify
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.store.application import Tracker
 
 SHORT = Rules(
     grace=timedelta(seconds=30),
@@ -42,15 +45,16 @@ SHORT = Rules(
 FOLLOW = """
 import sys
 from pathlib import Path
-from projections import follow
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
 from stores import opened
-follow.PAGE = 5
+from tracker.rules import Rules
 #go
 with opened(sys.argv[1]) as store:
     if sys.argv[2] == "rebuild":
-        follow.rebuild(store, page_size=5)
+        rebuild(store, page_size=5)
     else:
-        with follow.Views(store.data / "views.db", follow.Rules()) as views:
+        with Views(store.data / "views.db", Rules()) as views:
             views.catch_up(store, page_size=5)
 """
 
@@ -102,7 +106,7 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
         closing(Tracker.open(Path(data), create=True)) as store,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(follow, "MEMORY", memory)
+        patch.setattr(pages, "MEMORY", memory)
         views = Views.open(store, rules)
         for step, size in [*steps, ("append", len(waiting)), ("catch up", 7)]:
             if step == "append":
@@ -151,7 +155,7 @@ def many(store, request):
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [0, 10_000])
 def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many, memory, monkeypatch):
-    monkeypatch.setattr(follow, "MEMORY", memory)
+    monkeypatch.setattr(pages, "MEMORY", memory)
     path = many.data / "there.db"
     rebuild(many, stop=1)
     with Views(live(many), Rules()) as views:
@@ -201,7 +205,7 @@ def test_the_checkpoint_is_the_last_position_and_the_newest_receive_time(store, 
     store.append(given)
     views.catch_up(store)
 
-    assert follow.Checkpoint(3, given[0].received_at, store.digest(3)) == views.checkpoint
+    assert database.Checkpoint(3, given[0].received_at, store.digest(3)) == views.checkpoint
     assert meetings.rows(live(store))["checkpoint"][0][:2] == (3, "2026-03-02T09:01:00.000000Z")
 
 
@@ -271,7 +275,7 @@ def test_a_follower_goes_on_in_the_file_that_was_put_in_place_of_its_own(store, 
 
 
 def test_memory_holds_what_was_used_last(store, monkeypatch):
-    monkeypatch.setattr(follow, "MEMORY", 2)
+    monkeypatch.setattr(pages, "MEMORY", 2)
     order = ["a", "b", "c", "a", "d"]
     with Views.open(store) as views:
         for number, name in enumerate(order):
@@ -315,7 +319,7 @@ def test_other_rules_make_the_read_models_anew(store):
 
 def test_other_tables_make_the_read_models_anew(store, views, monkeypatch):
     views.close()
-    monkeypatch.setattr(follow, "SQL_VIEWS", {"all_types": "SELECT * FROM types"})
+    monkeypatch.setattr(database, "SQL_VIEWS", {"all_types": "SELECT * FROM types"})
     with Views.open(store) as opened:
         assert opened.db.view_names() == ["all_types"]
 
@@ -516,7 +520,7 @@ def test_an_empty_store_has_empty_read_models(store, views):
     assert {table: len(found) for table, found in meetings.rows(live(store)).items() if found} == {
         "checkpoint": 1
     }
-    assert follow.Checkpoint() == views.checkpoint
+    assert database.Checkpoint() == views.checkpoint
 
 
 # What the rows are compared with
@@ -624,22 +628,28 @@ def test_an_event_that_was_moved_by_hand_is_judged_where_it_is_stored(store, str
 
 
 def test_the_fingerprint_knows_the_catalogue_and_the_program(monkeypatch):
-    found = {follow.fingerprint(Rules())}
+    found = {database.fingerprint(Rules())}
     with monkeypatch.context() as patch:
-        patch.setattr(follow, "CATALOGUE", {})
-        found.add(follow.fingerprint(Rules()))
-    monkeypatch.setattr(follow, "sources", lambda: "another version")
-    found.add(follow.fingerprint(Rules()))
+        patch.setattr(database, "CATALOGUE", {})
+        found.add(database.fingerprint(Rules()))
+    monkeypatch.setattr(database, "sources", lambda: "another version")
+    found.add(database.fingerprint(Rules()))
 
     assert len(found) == 3
 
 
-def test_the_sources_of_the_fingerprint_are_all_modules_that_make_rows():
-    root = Path(follow.__file__).parent.parent
-    makers = {path.stem for path in (root / "projections" / "read_models").glob("*.py")}
+@pytest.mark.parametrize("package", ["tracker.judging", "tracker.judging.findings", "projections.read_models"])
+def test_the_fingerprint_knows_every_module_of_a_package_that_makes_rows(package):
+    folder = Path(database.__file__).parents[2].joinpath(*package.split("."))
 
-    assert set(follow.SOURCES["projections.read_models"]) == makers
-    assert len(follow.sources()) == 64
+    assert set(database.modules_of(package)) == {path.stem for path in folder.glob("*.py")}
+    assert database.SOURCES[package] == ()
+
+
+def test_every_module_of_the_fingerprint_is_there():
+    named = [(package, module) for package, some in database.SOURCES.items() for module in some]
+
+    assert [one for one in named if find_spec(".".join(one)) is None] == []
 
 
 def restored(store, before):
@@ -745,7 +755,7 @@ def test_whatever_bytes_of_the_read_models_are_flipped_it_is_a_damage_at_most(st
     told = ""
     try:
         with Views.open(store) as opened:
-            for table in follow.TABLES:
+            for table in database.TABLES:
                 list(opened.db.table(table.name).rows)
     except StoreDamagedError as error:
         told = str(error)
@@ -820,7 +830,7 @@ def test_rows_settled_between_deliveries_are_those_of_a_fold_settled_then(moment
         pytest.MonkeyPatch.context() as patch,
         Views.open(store) as views,
     ):
-        patch.setattr(follow, "MEMORY", memory)
+        patch.setattr(pages, "MEMORY", memory)
         for seconds, size in zip(moments, sizes, strict=False):
             store.append(waiting[:size])
             waiting = waiting[size:]

@@ -10,17 +10,18 @@ import pytest
 from rich.console import Console
 from story import deliveries
 
-from projections import audit as auditing
-from projections import found, status
-from projections.audit import audit
-from projections.found import Findings
-from projections.reports import data, github, junit, text
+from projections.audit import auditing, found
+from projections.audit.auditing import audit
+from projections.audit.found import Findings
+from projections.explain import status
+from projections.exports import data
+from projections.reports import github, junit, text
 from projections.reports.places import nowhere
+from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError
 from tracker.findings import Finding
 from tracker.rules import Rules
 from tracker.simulate import START, simulate
-from tracker.webhook import parse
 
 RULES = Rules()
 STORY = ("0 session-started", "5 hls-stopped", "9 hls-stopped sessionId=t", "2h recording-paused")

@@ -5,7 +5,7 @@ import pytest
 from story import RULES, deliveries
 from test_text import STORY, compare
 
-from projections.audit import audit
+from projections.audit.auditing import audit
 from projections.reports import github
 from projections.reports.places import nowhere
 from tracker.accept import Acceptance, accepted

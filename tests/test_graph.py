@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 import pytest
 from story import told
 
-from projections.status import finding
+from projections.explain.status import finding
 from projections.web.pages.graph import Blame, blame_of, graph
 from tracker.lifecycle import ABSENT
 from tracker.lifecycles import REGISTRY

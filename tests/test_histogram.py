@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.histogram import EDGES, Histogram
+from projections.explain.histogram import EDGES, Histogram
 
 SECONDS = st.lists(st.floats(0, 200_000), min_size=1)
 

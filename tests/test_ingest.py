@@ -12,20 +12,20 @@ from meetings import MORNING, bodies, read_into, stored, write
 from stores import opened
 
 from tracker.errors import LogError
-from tracker.ingest import ingest, known_logs
-from tracker.logs import KEPT, MAX_LINE, Log
-from tracker.store import PAGE
+from tracker.intake.ingest import ingest, known_logs
+from tracker.intake.logs import KEPT, MAX_LINE, Log
+from tracker.store.application import PAGE
 
 INGEST = """
 import sys
 from pathlib import Path
-import tracker.ingest
-from tracker.logs import Log
+import tracker.intake.ingest
+from tracker.intake.logs import Log
 from stores import opened
 #go
-data, log, tracker.ingest.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+data, log, tracker.intake.ingest.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = opened(data, create=True)
-for account in tracker.ingest.ingest(store, Log(log)):
+for account in tracker.intake.ingest.ingest(store, Log(log)):
     pass
 store.close()
 """

@@ -19,15 +19,14 @@ from test_audit import states
 from traffic import until
 from waiting import BOUND
 
-from projections import audit as auditing
-from projections import jobs
-from projections.audit import SLOTS, audit, shared
+from projections.audit import auditing, jobs
+from projections.audit.auditing import SLOTS, audit, shared
 from projections.cli import main
-from tracker import envelope
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.webhook import parse
 
 RULES = Rules()
 TRACKER = [sys.executable, "-m", "projections.cli"]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from story import RULES, deliveries
 from test_text import STORY, compare
 
-from projections.audit import audit
-from projections.found import Findings
+from projections.audit.auditing import audit
+from projections.audit.found import Findings
 from projections.reports import junit
 from projections.reports.places import nowhere
 from tracker.accept import Acceptance, accepted

@@ -16,8 +16,8 @@ import pytest
 from served import MONDAY, RESTARTED
 
 import tracker
-from projections import status
-from projections.library import COLUMNS, Summary
+from projections.audit.library import COLUMNS, Summary
+from projections.explain import status
 from tracker import Finding, Rules, Session, audit, parse, testing, verify_signature
 from tracker.errors import KeyFileError, LogError, RulesError, UsageError
 

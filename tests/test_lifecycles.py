@@ -7,14 +7,14 @@ import attrs
 import pytest
 from story import NOON, standing
 
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import camel_case, parse
 from tracker.findings import CATALOGUE
 from tracker.judging.assess import assess_all
 from tracker.judging.prices import PRICES
 from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import WINDOWS
-from tracker.webhook import camel_case, parse
 
 MEDIA = ("starting", "started", "stopping", "stopped", "failed")
 DOCUMENTED = [

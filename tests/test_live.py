@@ -13,12 +13,14 @@ from served import PATIENCE
 from stores import arguments, opened
 from traffic import environment
 
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.live import Live
-from tracker.envelope import Received
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.live import Live
+from projections.views.rebuild import rebuild
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import RulesError
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

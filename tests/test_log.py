@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import NOON, OF_THE_LOG, RULES, audited, delivery, moment
 
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE
 from tracker.judging import log as of_log
 from tracker.judging.assess import assess
@@ -29,7 +30,6 @@ from tracker.judging.log import (
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 AT_LAST = "48h"
 MANY = SESSIONS_OF_LOG

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zstandard
 
-from tracker.envelope import Received, encode
+from tracker.delivery.envelope import Received, encode
 from tracker.errors import LogError
-from tracker.logs import KEPT, MAX_LINE, Line, Log
+from tracker.intake.logs import KEPT, MAX_LINE, Line, Log
 
 THREE = b'{"a":1}\n{"b":2}\n{"c":3}\n'
 

@@ -12,16 +12,18 @@ from click.testing import CliRunner
 from meetings import line, lines, webhook, write
 from served import served, until
 
-from projections.accepting import accept, find, keep_lost_positions
 from projections.cli import tracker as command
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.loss import LossError
-from projections.verify import verify
-from tracker.copying import copy
-from tracker.envelope import decode
+from projections.views.accepting import accept, find, keep_lost_positions
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.loss import LossError
+from projections.views.rebuild import rebuild
+from projections.views.verify import verify
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
+from tracker.intake.copying import copy
 from tracker.rules import Rules
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.store.application import Tracker
 
 KEPT, SEEN = 40, 50
 GONE = f"the store ends at {KEPT}, the read models had seen {SEEN}: 10 deliveries are gone"

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from served import MONDAY, served
 
 from projections.web.health import AGE_LIMIT
+from tracker.delivery.signature import Keyring
 from tracker.lifecycles import REGISTRY
-from tracker.signature import Keyring
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "examples" / "alerts.yml"

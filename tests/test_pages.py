@@ -13,9 +13,9 @@ from served import EVENING, MONDAY, RESTARTED, served
 from sqlite_utils import Database
 from starlette.datastructures import State
 
+from projections.explain.status import status
 from projections.read_models import sessions as model
 from projections.read_models.sessions import find
-from projections.status import status
 from projections.web import pages
 from projections.web.pages import html, kinds
 from projections.web.pages.lifecycles import traffic

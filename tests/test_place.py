@@ -7,9 +7,9 @@ import pytest
 from meetings import webhook
 from served import served, until
 
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 

@@ -22,12 +22,12 @@ from stores import PASSWORD, address, change, opened, query
 from traffic import bodies, environment
 from waiting import BOUND
 
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
-from tracker.postgres import postgres_error
-from tracker.receiver import SOURCE
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.intake.receiver import SOURCE
+from tracker.store.application import Tracker
+from tracker.store.postgres import postgres_error
 
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 MAKE = """

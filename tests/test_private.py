@@ -11,8 +11,8 @@ from meetings import read_into, webhook
 from served import MONDAY
 from traffic import environment, serving
 
-from projections.follow import rebuild
-from tracker.store import Tracker
+from projections.views.rebuild import rebuild
+from tracker.store.application import Tracker
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 
-from projections.follow import SQL_VIEWS, TABLES, Views
 from projections.read_models import sessions, text, types
 from projections.read_models.runs import first_url
+from projections.views.database import SQL_VIEWS, TABLES
+from projections.views.follow import Views
 from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 LOG = meetings.lines(2, sessions=8)
 MEETING = {"sessionId": "s", "meetingId": "m"}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import stores
 
-from projections.diagrams import mermaid
+from projections.explain.diagrams import mermaid
 from tracker.findings import CATALOGUE
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
@@ -104,8 +104,8 @@ def test_two_commands_do_all_the_set_up():
 
 
 def test_every_sample_line_of_a_log_is_read_as_what_it_shows():
-    from tracker.envelope import decode
-    from tracker.webhook import parse
+    from tracker.delivery.envelope import decode
+    from tracker.delivery.webhook import parse
 
     lines = next(body for kind, body, _ in blocks() if kind == "json").splitlines()
     assert [parse(decode(line.encode())).type for line in lines] == ["recording-started"] * 3

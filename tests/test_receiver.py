@@ -12,12 +12,12 @@ from meetings import stored, webhook
 from served import served
 from waiting import until
 
-import tracker.recorder
-from tracker import receiver
-from tracker.clock import Clock
+import tracker.store.recorder
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
-from tracker.receiver import Histogram, Refused, Stats, Writer
-from tracker.webhook import parse
+from tracker.intake import receiver
+from tracker.intake.receiver import Histogram, Refused, Stats, Writer
+from tracker.store.clock import Clock
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_what_the_queue_does_not_take_is_sent_away_until_the_store_is_free_again
 def test_a_store_that_is_held_for_too_long_is_answered_with_503_and_said(
     each_store, tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr(tracker.recorder, "LOCK_TIMEOUT", 1)
+    monkeypatch.setattr(tracker.store.recorder, "LOCK_TIMEOUT", 1)
     with served(tmp_path) as server:
         with locked(server):
             refused = server.ask("/webhooks", "POST", BODY)

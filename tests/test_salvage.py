@@ -11,14 +11,14 @@ from click.testing import CliRunner
 from meetings import line, webhook
 
 from projections.cli import tracker as command
-from projections.verify import verify
-from tracker.envelope import decode
+from projections.views.verify import verify
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError
-from tracker.losses import Accepted
-from tracker.ranges import Hole, readable
 from tracker.rules import Rules
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.store.application import Tracker
+from tracker.store.losses import Accepted
+from tracker.store.ranges import Hole, readable
 
 COUNT = 2400
 

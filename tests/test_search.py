@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import deliveries, findings, moment, readings, standing, states, told
 
+from tracker.delivery.webhook import same_data
 from tracker.judging import search
 from tracker.judging.assess import assess, assess_all
 from tracker.judging.context import Context
@@ -16,7 +17,6 @@ from tracker.judging.session import observe_all
 from tracker.judging.state import LOST
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.webhook import same_data
 
 RULES = Rules()
 BEGUN = ("0 session-started", "1 participant-joined p")

@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 import pytest
 from waiting import BOUND
 
-from projections import send
-from projections.send import Sent
-from tracker.envelope import Received
+from projections.exports import send
+from projections.exports.send import Sent
+from tracker.delivery.envelope import Received
 from tracker.errors import UsageError
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"

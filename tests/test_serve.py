@@ -28,14 +28,14 @@ from traffic import (
 )
 from waiting import BOUND, until
 
-from projections.follow import rebuild
+from projections.views.rebuild import rebuild
 from projections.web.server import MOST_HEADER, listen
-from tracker import envelope
-from tracker.ingest import ingest
-from tracker.logs import Log
-from tracker.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
-from tracker.store import Tracker
-from tracker.webhook import parse
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
+from tracker.intake.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
+from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 SHORT = "[rules]\nsession_idle = '1 s'\n"

@@ -8,15 +8,15 @@ import pytest
 from meetings import deliveries, lines
 from story import deliveries as told
 
-from projections import audit as auditing
-from projections.audit import audit
-from projections.share import _FACTS, Share, packed_session, unpacked_session
+from projections.audit import auditing
+from projections.audit.auditing import audit
+from projections.audit.share import _FACTS, Share, packed_session, unpacked_session
+from tracker.delivery.webhook import parse
 from tracker.judging.log import Habits
 from tracker.judging.session import Observed
 from tracker.lifecycle import Lifecycle
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.webhook import parse
 
 RULES = Rules()
 TWICE = [*simulate(4, seed=7, habits=["usual", "two-channels"])]

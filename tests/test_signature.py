@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tracker.delivery.signature import Keyring, read_keys
 from tracker.errors import KeyFileError
-from tracker.signature import Keyring, read_keys
 
 BODY = b'{"webhookType":"session-started","data":{}}'
 

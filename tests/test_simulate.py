@@ -16,17 +16,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from projections import send
 from projections.cli import main
-from tracker import envelope
-from tracker.envelope import SIGNATURE_HEADER
+from projections.exports import send
+from tracker.delivery import envelope
+from tracker.delivery.envelope import SIGNATURE_HEADER
+from tracker.delivery.webhook import parse
 from tracker.errors import UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.simulate import HABITS, RARELY_SUBSCRIBED, START, TROUBLE, as_json, simulate
 from tracker.simulate.faults import FAULTS
 from tracker.simulate.meetings import draft
 from tracker.simulate.parts import Plan
-from tracker.webhook import parse
 
 ROOT = Path(__file__).parents[1]
 UNROUTED = {"unknown-type": "C509", "malformed": "C513", "missing-field": "C511"}

@@ -16,15 +16,15 @@ from test_postgres import command
 from test_readme import BIN, ROOT, SPARK, blocks
 from traffic import environment
 
-from projections import audit as auditing
-from projections import status
-from projections.audit import Logs
-from tracker import envelope
+from projections.audit import auditing
+from projections.audit.auditing import Logs
+from projections.explain import status
+from tracker.delivery import envelope
 from tracker.errors import UsageError
-from tracker.logs import Log
+from tracker.intake.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 REQUIRED = "TRACKER_TESTS_NEED_SPARK"
 """The variable that CI sets: there, what cannot be tried has failed."""
@@ -38,7 +38,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from projections import parquet, spark
+from projections.audit import spark
+from projections.exports import parquet
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.xdist_group("spark")]
 RULES = Rules()

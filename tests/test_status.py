@@ -3,7 +3,7 @@
 import pytest
 from story import RULES, deliveries, told
 
-from projections.status import doubt, finding, moment, status, timeline
+from projections.explain.status import doubt, finding, moment, status, timeline
 from tracker.accept import Acceptance, accept_all
 
 MEETING = (

@@ -17,25 +17,26 @@ from meetings import MORNING, deliveries, webhook
 from stores import change
 from story import value
 
-import tracker.store
-from projections.follow import Views, rebuild
-from projections.verify import Verification, verify
-from tracker import recorder
-from tracker.envelope import Received
+import tracker.store.application
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
+from projections.views.verify import Verification, verify
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.judging.assess import assess_all
-from tracker.recorder import ConcurrentReadError, Seen
 from tracker.rules import Rules
-from tracker.sqlite import fault_of, sqlite_error
-from tracker.store import EnvelopeMapper, Tracker, WebhookReceived
-from tracker.webhook import parse
+from tracker.store import recorder
+from tracker.store.application import EnvelopeMapper, Tracker, WebhookReceived
+from tracker.store.recorder import ConcurrentReadError, Seen
+from tracker.store.sqlite import fault_of, sqlite_error
 
 STORED = Path(__file__).parent / "stored"
 
 CREATE = """
 import sys
 from pathlib import Path
-from tracker.webhook import parse
+from tracker.delivery.webhook import parse
 from stores import opened
 #go
 store = opened(sys.argv[1], create=True)
@@ -516,14 +517,14 @@ def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_
         ).encode()
 
     upcasters = (renaming("origin", "from"), renaming("from", "source"))
-    monkeypatch.setattr(tracker.store, "UPCASTERS", upcasters)
+    monkeypatch.setattr(tracker.store.application, "UPCASTERS", upcasters)
     with closing(stores.opened(store.data)) as opened:
         assert [Received(b"{}", MORNING, "here")] * 3 == [one.received for one in opened.deliveries()]
         assert [Received(b"{}", MORNING, "here")] * 3 == [event.received for event in opened.events.get("a")]
 
 
 def test_every_format_before_ours_has_an_upcaster():
-    assert len(tracker.store.UPCASTERS) == recorder.FORMAT - 1
+    assert len(tracker.store.application.UPCASTERS) == recorder.FORMAT - 1
 
 
 def test_the_types_are_the_topics(store):
@@ -601,7 +602,7 @@ def test_an_event_has_a_digest_of_its_own(store):
 
 
 def test_a_stream_longer_than_a_page_is_read_to_its_end(store, monkeypatch):
-    monkeypatch.setattr(tracker.store, "PAGE", 3)
+    monkeypatch.setattr(tracker.store.application, "PAGE", 3)
     store.append(parse(b"junk") for _ in range(9))
 
     assert list(range(1, 10)) == [one.position for one in store.unrouted()]

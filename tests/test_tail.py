@@ -13,10 +13,10 @@ from meetings import bodies, stored, write
 from stores import arguments, opened
 from waiting import BOUND, until
 
-from tracker import tail
 from tracker.errors import LogError
-from tracker.ingest import ingest
-from tracker.store import PAGE
+from tracker.intake import tail
+from tracker.intake.ingest import ingest
+from tracker.store.application import PAGE
 
 pytestmark = pytest.mark.usefixtures("each_store")
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from tracker import audit, parse
-from tracker.envelope import decode
+from tracker.delivery.envelope import decode
 from tracker.errors import UsageError
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.simulate.faults import FAULTS

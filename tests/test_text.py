@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from story import RULES, deliveries, told
 
-from projections.audit import audit
+from projections.audit.auditing import audit
+from projections.explain.status import timeline
 from projections.reports import text
-from projections.status import timeline
 from tracker.findings import CATALOGUE
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,13 +10,15 @@ import pytest
 import stores
 from meetings import lines as log_lines
 
-from projections import verify as verifying
-from projections.follow import VIEWS_DB, Views, rebuild
-from projections.verify import verify
-from tracker.envelope import decode
+from projections.views import verify as verifying
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
+from projections.views.verify import verify
+from tracker.delivery.envelope import decode
+from tracker.delivery.webhook import parse
 from tracker.errors import StoreError
 from tracker.rules import Rules
-from tracker.webhook import parse
 
 
 @pytest.fixture

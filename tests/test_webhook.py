@@ -5,8 +5,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tracker.delivery.webhook import (
+    MALFORMED,
+    MISSING_FIELD,
+    UNKNOWN_TYPE,
+    camel_case,
+    canonical,
+    parse,
+    same_data,
+)
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, camel_case, canonical, parse, same_data
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -9,17 +9,18 @@ import pytest
 from meetings import bodies, deliveries, read_into, rows, write
 from stores import change
 
-from projections.audit import audit
-from projections.follow import Views, rebuild
-from projections.verify import verify
-from tracker.copying import copy
+from projections.audit.auditing import audit
+from projections.views.follow import Views
+from projections.views.rebuild import rebuild
+from projections.views.verify import verify
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
-from tracker.ingest import ingest
-from tracker.logs import Log
+from tracker.intake.copying import copy
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
+from tracker.intake.withdrawing import withdraw
 from tracker.rules import Rules
-from tracker.store import PAGE
-from tracker.withdrawals import Withdrawals
-from tracker.withdrawing import withdraw
+from tracker.store.application import PAGE
+from tracker.store.withdrawals import Withdrawals
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from stores import arguments as of_store
 from stores import opened
 from waiting import BOUND, until
 
-from projections.verify import verify
+from projections.views.verify import verify
 from tracker.rules import Rules
 from tracker.simulate import simulate
 

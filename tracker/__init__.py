@@ -9,9 +9,9 @@
 importing one module of this package costs that module alone. ``audit`` and ``asgi_app`` belong to the
 read side; this door hands them out, and nothing else here knows of it.
 
-The straight line of a webhook: ``logs`` reads a line, ``envelope`` takes the body out of it,
-``webhook.parse`` makes a delivery of it, ``store.Tracker.append`` keeps it, ``judging`` says
-what it was. ``examples/follow_one_webhook.py`` prints every hop.
+The straight line of a webhook: ``intake.logs`` reads a line, ``delivery.envelope`` takes the body out of it,
+``delivery.webhook`` makes a delivery of it, ``store.application`` keeps it, ``judging`` says what it was.
+``examples/follow_one_webhook.py`` prints every hop.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from projections.library import audit
+    from projections.audit.library import audit
     from projections.web.embedded import asgi_app
+    from tracker.delivery.signature import verify_signature
+    from tracker.delivery.webhook import parse
     from tracker.findings import Finding
     from tracker.judging.state import Session
     from tracker.lifecycle import Lifecycle, Step
     from tracker.rules import Rules
-    from tracker.signature import verify_signature
-    from tracker.store import Tracker
-    from tracker.webhook import parse
+    from tracker.store.application import Tracker
 
     __version__: str
 
@@ -51,11 +51,11 @@ _ORIGINS = {
     "Rules": "tracker.rules",
     "Session": "tracker.judging.state",
     "Step": "tracker.lifecycle",
-    "Tracker": "tracker.store",
+    "Tracker": "tracker.store.application",
     "asgi_app": "projections.web.embedded",
-    "audit": "projections.library",
-    "parse": "tracker.webhook",
-    "verify_signature": "tracker.signature",
+    "audit": "projections.audit.library",
+    "parse": "tracker.delivery.webhook",
+    "verify_signature": "tracker.delivery.signature",
 }
 
 

@@ -31,7 +31,8 @@ from typing import Any
 import attrs
 
 import tracker
-from tracker.envelope import Received, encode
+from tracker.delivery.envelope import Received, encode
+from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import UsageError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.judging.assess import assess_all
@@ -40,7 +41,6 @@ from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
 from tracker.simulate import Truth, simulate
-from tracker.webhook import Delivery, parse
 
 __all__ = [
     "NOON",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from tracker.envelope import isoformat
+from tracker.delivery.envelope import isoformat
 from tracker.judging.state import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it

@@ -9,8 +9,8 @@ import attrs
 import msgspec
 
 from projections.read_models import Row, Table, text
+from tracker.delivery.webhook import converter
 from tracker.judging.state import Session
-from tracker.webhook import converter
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database

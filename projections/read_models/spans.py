@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from projections.read_models import Row, Table, text
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
 from tracker.judging.overlaps import Span, rival, span
 from tracker.judging.state import Session
 from tracker.rules import Rules

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
+from tracker.delivery.webhook import Delivery
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import Delivery
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
-from projections.diff import Summary
-from projections.histogram import Bar, Histogram
-from projections.reports import changes, data
+from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
+from projections.explain.histogram import Bar, Histogram
+from projections.exports import data
+from projections.reports import changes
+from projections.views.diff import Summary
 from tracker.rules import written
 
 SHARES = (0.5, 0.9, 0.99)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.diff import Change, Summary
 from projections.reports.text import STYLES, counted, shown
+from projections.views.diff import Change, Summary
 from tracker.findings import CATALOGUE
 
 SIGNS = {"appears": "+", "goes": "-", "severity": "~", "state": " "}

@@ -9,9 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.explain import MOST_STEPS, Account, Explained, Explanation, copy_in_words, run_in_words
+from projections.explain.explanation import (
+    MOST_STEPS,
+    Account,
+    Explained,
+    Explanation,
+    copy_in_words,
+    run_in_words,
+)
+from projections.explain.status import not_over
 from projections.reports import text
-from projections.status import not_over
 from tracker.findings import CATALOGUE, Finding
 from tracker.judging.words import listed
 

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
-from projections.found import Findings
+from projections.audit.found import Findings
 from projections.reports.places import Place, reasons
 from projections.reports.text import shown
 from tracker.findings import Finding

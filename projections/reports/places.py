@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from projections.status import doubt
+from projections.explain.status import doubt
 from tracker.findings import Finding
 
 Place = Callable[[int], tuple[str, int] | None]

@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projections.explain.status import doubt, not_over
 from projections.read_models.runs import first_url
-from projections.status import doubt, not_over
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
 if TYPE_CHECKING:  # who shows a session needs no audit
-    from projections.audit import Audit
-    from projections.status import Moment
+    from projections.audit.auditing import Audit
+    from projections.explain.status import Moment
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from projections.web.mount import own_path
 from projections.web.problems import CLOSE, problem
-from tracker.receiver import REASON, RETRY_AFTER
+from tracker.intake.receiver import REASON, RETRY_AFTER
 
 MOST_HEADER = 32 << 10
 """Bytes of the head of a request."""

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import msgspec
 
-from projections import diagrams
-from projections import status as shown
+from projections.explain import diagrams
+from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
@@ -20,12 +20,12 @@ from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
-from tracker.envelope import isoformat, parse_time
+from tracker.delivery.envelope import isoformat, parse_time
+from tracker.delivery.webhook import UNROUTED
 from tracker.errors import NotFoundError
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import UNROUTED
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:
@@ -161,7 +161,7 @@ def _session(row: Values) -> Values:
 
 
 def finding(row: Values) -> Values:
-    """A row of the read model with the values of ``projections.status.finding``."""
+    """A row of the read model with the values of ``projections.explain.status.finding``."""
     nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
     nested["alternatives"] = msgspec.json.decode(row["alternatives"] or "[]")
     return {**row, **nested, "at": _short(row["at"])}

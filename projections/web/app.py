@@ -3,7 +3,7 @@
 What a route finds in ``request.app.state``:
 
     tracker   the open ``Tracker``; its methods may be called from any thread
-    live      ``projections.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
+    live      ``projections.views.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
               ``checkpoint_position``  the position up to which they go
               ``lag``                  deliveries that are stored and not yet judged
               ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
@@ -15,7 +15,7 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
-    receiver  ``tracker.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
+    receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
     watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
@@ -44,7 +44,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web import api, health, metrics, pages
 from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS
@@ -52,11 +52,11 @@ from projections.web.logins import ENDED, Logins
 from projections.web.mount import Mounted
 from projections.web.problems import HANDLERS
 from projections.web.watch import Watch
-from tracker.clock import Clock
-from tracker.receiver import REASON, SOURCE, Receiver
+from tracker.delivery.signature import Keyring
+from tracker.intake.receiver import REASON, SOURCE, Receiver
 from tracker.rules import Rules
-from tracker.signature import Keyring
-from tracker.store import Tracker
+from tracker.store.application import Tracker
+from tracker.store.clock import Clock
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80

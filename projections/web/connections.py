@@ -20,7 +20,7 @@ import attrs
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from projections.web.problems import problem
-from tracker.receiver import BODY_TIMEOUT, RETRY_AFTER
+from tracker.intake.receiver import BODY_TIMEOUT, RETRY_AFTER
 
 MOST_CONNECTIONS = 1000
 HEADER_TIMEOUT = 10.0

@@ -28,16 +28,16 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from projections import given
-from projections.live import Live
+from projections.views.live import Live
 from projections.web.admission import ANY, ANY_HOST, RESERVED
 from projections.web.app import create_app, receiver_and_follower, start, stop
 from projections.web.mount import own_path
 from projections.web.problems import RETRY_AFTER, problem
 from projections.web.tokens import read_token
+from tracker.delivery.signature import Keyring, Source
 from tracker.errors import TrackerError, UsageError
 from tracker.rules import Rules
-from tracker.signature import Keyring, Source
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PATIENCE = 5.0
 """Seconds that the first page waits for the read models to be made."""

@@ -32,7 +32,7 @@ from starlette.routing import Route
 from projections.read_models.types import UNKNOWN
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
 from tracker.errors import StoreError
 from tracker.judging.state import LOST
 from tracker.lifecycles import REGISTRY

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import attrs
 
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
 from tracker.errors import UsageError
 
 Values = dict[str, Any]

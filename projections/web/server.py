@@ -19,7 +19,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from projections.live import Live
+from projections.views.live import Live
 from projections.web.admission import MOST_HEADER
 from projections.web.connections import Patient
 from projections.web.logs import Handler

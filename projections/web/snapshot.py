@@ -17,12 +17,13 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
-from projections.follow import Checkpoint, completed, read_checkpoint, read_log, views_errors
+from projections.views.database import Checkpoint, read_checkpoint, read_log, views_errors
+from projections.views.pages import completed
 from tracker.errors import StoreError
 from tracker.judging.log import LogView
 from tracker.judging.state import Session
 from tracker.rules import Rules
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 PATIENCE = 5
 """Seconds to wait while the follower writes."""

@@ -26,7 +26,7 @@ from projections.web.logins import DAYS, Logins
 from projections.web.mount import url
 from projections.web.problems import CLOSE, problem
 from tracker.errors import UsageError
-from tracker.receiver import BODY_TIMEOUT
+from tracker.intake.receiver import BODY_TIMEOUT
 
 LOGIN = "/login"
 COOKIE = "tracker"

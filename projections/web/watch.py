@@ -14,12 +14,12 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from projections.accepting import find, keep_lost_positions
-from projections.loss import Loss
-from tracker.clock import WrongTimes
+from projections.views.accepting import find, keep_lost_positions
+from projections.views.loss import Loss
 from tracker.errors import StoreError
-from tracker.receiver import SOURCE
-from tracker.store import Tracker
+from tracker.intake.receiver import SOURCE
+from tracker.store.application import Tracker
+from tracker.store.clock import WrongTimes
 
 INTERVAL = 1.0
 """Seconds between two looks."""

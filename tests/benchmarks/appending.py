@@ -29,9 +29,9 @@ from itertools import cycle
 from time import monotonic, sleep
 from stores import opened
 from traffic import bodies
-from tracker.envelope import Received
-from tracker.receiver import SOURCE, Clock
-from tracker.webhook import parse
+from tracker.delivery.envelope import Received
+from tracker.intake.receiver import SOURCE, Clock
+from tracker.delivery.webhook import parse
 data, batch, seconds, pause, seed = sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:5]), int(sys.argv[5])
 clock, given = Clock(), cycle(bodies(60, seed))
 store, stored = opened(data), 0

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
-from tracker.envelope import encode
+from tracker.delivery.envelope import encode
 from tracker.simulate import simulate
 
 WAYS = {

@@ -25,7 +25,7 @@ import keys
 import stores
 from traffic import bodies, contradictions, end_under_load, numbered
 
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 
 def main():

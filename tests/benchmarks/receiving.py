@@ -23,16 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import keys
 from traffic import Answers, Served, bodies, environment, post, request
 
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 
 RUN = "from projections.cli import main; main()"
 NOTHING = """
 from itertools import count
-from tracker.store import Tracker
+from tracker.store.application import Tracker
 positions = count(1)
 Tracker.receive = lambda self, deliveries: [next(positions) for _ in deliveries]
 """
-ONE = "import tracker.receiver; tracker.receiver.BATCH = 1\n"
+ONE = "import tracker.intake.receiver; tracker.intake.receiver.BATCH = 1\n"
 
 
 def all_of_them(stored, commits, acknowledged):

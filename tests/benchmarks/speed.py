@@ -32,17 +32,17 @@ from uuid import NAMESPACE_URL, uuid5
 
 import attrs
 
-from projections.audit import Logs, audit
-from projections.follow import rebuild
-from tracker.envelope import decode, encode
-from tracker.ingest import ingest
+from projections.audit.auditing import Logs, audit
+from projections.views.rebuild import rebuild
+from tracker.delivery.envelope import decode, encode
+from tracker.delivery.webhook import Delivery, parse
+from tracker.intake.ingest import ingest
+from tracker.intake.logs import Log
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
-from tracker.logs import Log
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store import PAGE, Tracker
-from tracker.webhook import Delivery, parse
+from tracker.store.application import PAGE, Tracker
 
 RULES = Rules()
 TRACKER = "from projections.cli import main; main()"
@@ -477,7 +477,7 @@ def p7_memory(bench: Bench) -> Iterator[Row]:
         bench.rounds,
         few=lambda: command("audit", "--fail-on", "never", bench.log),
         many=lambda: command("audit", "--fail-on", "never", bench.longer),
-        idle=lambda: process("-c", "import projections.audit, projections.reports.text"),
+        idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.text"),
     )
     ratio = (many.memory - idle.memory) / max(1, few.memory - idle.memory)
     told = f"{many.memory:.0f} MB, {many.memory - idle.memory:.0f} of them for the log"

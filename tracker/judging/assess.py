@@ -12,19 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import Delivery, read_payload
 from tracker.findings import Finding
 from tracker.judging.context import Context
+from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, runs
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
-from tracker.judging.search import Memo, hypotheses, separated
+from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending
-from tracker.judging.session import DOUBLED, AggregateKey, Observed, ObservedAggregate, observe_all
+from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.rules import Rules
-from tracker.webhook import Delivery, read_payload
 
 __all__ = ["assess", "assess_all", "assessment_of"]
 
@@ -72,7 +73,7 @@ def assessment_of(
         if one.lifecycle.frame:
             found[key] = _hypotheses(one, order[key], context, memos.get(key))
     _set_end(made, found)
-    _set_evidence(observed, order, context)
+    set_evidence(observed, order, context)
     for presence in (True, False):
         for key, one in observed.aggregates.items():
             if key not in found and (one.lifecycle.visits or not presence):
@@ -125,16 +126,10 @@ def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Deli
     return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
 
 
-def _is_once(aggregate: ObservedAggregate) -> bool:
-    """Whether the aggregate can have one run only."""
-    lifecycle = aggregate.lifecycle
-    return not (lifecycle.restarts or lifecycle.visits) or lifecycle.is_identified(aggregate.key)
-
-
 def _hypotheses(
     aggregate: ObservedAggregate, deliveries: Sequence[Delivered], context: Context, memo: Memo | None
 ) -> list[Hypothesis]:
-    return hypotheses(aggregate.lifecycle, deliveries, context, once=_is_once(aggregate), memo=memo)
+    return hypotheses(aggregate.lifecycle, deliveries, context, once=aggregate.is_once, memo=memo)
 
 
 def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> None:
@@ -144,6 +139,7 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
         lifecycle = observed.aggregates[key].lifecycle
         (run,) = hypotheses_[0].all_runs()
         for one in run.originals.values():
+            context.over = max(context.over, one.order)
             payload = read_payload(lifecycle, one.data)
             start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
             if one.step.closes:
@@ -163,30 +159,6 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
     if assessment.passed(idle):
         session.presumed_ended = context.presumed = True
         context.end = idle - windows.grace
-
-
-def _set_evidence(observed: Observed, order: dict[AggregateKey, Sequence[Delivered]], context: Context) -> None:
-    """The ages of the copies that are certain, and whether everything came twice."""
-    if not observed.repeated:
-        return
-    ages: list[int] = []
-    once = twice = 0
-    for key, one in observed.aggregates.items():
-        deliveries = order[key]
-        if len(deliveries) > 1 or one.lifecycle.frame:
-            is_once = _is_once(one)
-            rest, copies = separated(one.lifecycle, deliveries, once=is_once)
-            before: dict[int, int] = {}
-            for copy, original in copies:
-                ages.append(copy.at - original.at)
-                if original.position in before:
-                    ages.append(copy.at - before[original.position])
-                before[original.position] = copy.at
-            unique = not one.lifecycle.reusable
-            once += sum(is_once or (unique and each.evidence) for each in rest)
-            twice += len({original.position for _, original in copies})
-    context.ages = sorted(ages)
-    context.doubled = once >= 2 and twice >= DOUBLED * once
 
 
 def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:

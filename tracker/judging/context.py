@@ -34,8 +34,11 @@ class Context:
         lacking: Webhook types to which this room, or the whole log, does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
+        over: The order of its session-ended, or of a session-started that came even later: what came before that
+            may have been overtaken as well.
         presumed: Whether the end is only presumed.
         ages: How old the copies of this session are that are certain, the youngest first.
+        resent: Positions of what came again in one burst with a copy that is certain.
         doubled: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
@@ -46,8 +49,10 @@ class Context:
     lacking: frozenset[str] = frozenset()
     end: int | None = None
     end_position: int = 0
+    over: tuple[int, int] = (0, 0)
     presumed: bool = False
     ages: Sequence[int] = ()
+    resent: frozenset[int] = frozenset()
     doubled: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
@@ -66,8 +71,8 @@ class Context:
     def evidence(self) -> tuple[object, ...]:
         """All that a price can depend on, the rules and the delay profile left out; not the moment."""
         occupied = None if self.occupied is None else tuple(self.occupied)
-        end = self.end, self.end_position, self.presumed
-        return (*end, tuple(self.ages), self.doubled, occupied, self.lacking, self.log.silences)
+        end = self.end, self.end_position, self.over, self.presumed
+        return (*end, tuple(self.ages), self.resent, self.doubled, occupied, self.lacking, self.log.silences)
 
     def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
         """Whether nobody subscribes to the webhook type of this step."""
@@ -101,4 +106,4 @@ class Context:
         """Whether something came after the end of the session."""
         if self.end is None or self.presumed:
             return False
-        return (at, position) > (self.end, self.end_position)
+        return (at, position) > self.over

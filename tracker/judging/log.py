@@ -27,12 +27,12 @@ from zlib import crc32
 
 import attrs
 
+from tracker.delivery.webhook import Delivery
 from tracker.judging.hypothesis import micros
 from tracker.judging.prices import HIGHEST
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.webhook import Delivery
 
 __all__ = [
     "NOTHING_KNOWN",
@@ -68,6 +68,11 @@ REPLAYED = 10
 """and so many in all."""
 LAST = 1 << 62
 MOST_STRETCHES = 4096
+SPELL = 300_000_000
+"""Microseconds in which late steps are counted together. Of all steps that come in them"""
+LATE, LATE_SHARE = 5, 5
+"""at least so many, and one of so many, are late where the sender is catching up."""
+MOST_SPELLS = 4096
 
 
 def is_milestone(position: int) -> bool:
@@ -124,6 +129,7 @@ class Habits:
         thinned: Of so many bursts, as a power of two, one is kept.
         steps: Steps that came in order.
         overtaken: Delay, as a bin -> steps that came after one that follows them.
+        disorder: Five minutes, by number -> how many steps came late in them, and how many came in all.
         repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
             redelivery, and the sum of their ages.
         oldest, newest: Receive times, in microseconds.
@@ -140,6 +146,7 @@ class Habits:
     thinned: int = 0
     steps: int = 0
     overtaken: dict[int, int] = attrs.field(factory=dict)
+    disorder: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     repeats: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     oldest: int | None = None
     newest: int | None = None
@@ -196,8 +203,10 @@ class Habits:
         if evidence:
             self._keep((at, age, crc32(stream.encode(errors="replace"))))
 
-    def saw_step(self, delay: int | None) -> None:
+    def saw_step(self, at: int, delay: int | None) -> None:
         """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
+        late, steps = self.disorder.get(at // SPELL, (0, 0))
+        self.disorder[at // SPELL] = late + (delay is not None), steps + 1
         if delay is None:
             self.steps += 1
         else:
@@ -215,6 +224,9 @@ class Habits:
         _add(self.copies, other.copies)
         _add(self.doubtful, other.doubtful)
         _add(self.overtaken, other.overtaken)
+        for spell, (late, steps) in other.disorder.items():
+            known = self.disorder.get(spell, (0, 0))
+            self.disorder[spell] = known[0] + late, known[1] + steps
         for stretch, (count, ages) in other.repeats.items():
             before = self.repeats.get(stretch, (0, 0))
             self.repeats[stretch] = before[0] + count, before[1] + ages
@@ -230,6 +242,10 @@ class Habits:
 
     def prune(self) -> None:
         """Forgets single repeats of long ago; only where nothing is added up."""
+        if len(self.disorder) > MOST_SPELLS:
+            last = max(self.disorder)
+            kept_spells = {at: one for at, one in self.disorder.items() if _is_disorder(*one) or at == last}
+            self.disorder = dict(list(kept_spells.items())[-MOST_SPELLS // 2 :])
         if len(self.repeats) > MOST_STRETCHES:
             newest = max(self.repeats) - 64
             kept = {at: one for at, one in self.repeats.items() if one[0] >= SOME or at >= newest}
@@ -247,6 +263,11 @@ class Habits:
         while len(self.bursts) > MOST_COPIES:
             self.thinned += 1
             self.bursts = [one for one in self.bursts if self._is_kept(one)]
+
+
+def _is_disorder(late: int, steps: int) -> bool:
+    """Whether so many of the steps of a spell are late that the sender must be catching up."""
+    return late >= LATE and late * LATE_SHARE >= steps
 
 
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:
@@ -465,8 +486,11 @@ class LogView:
             run.append(stretch)
 
     def is_catching_up(self, at: int) -> bool:
-        """Whether what is received at a moment (microseconds) may be as late as a silence before it was long."""
-        return any(
+        """Whether what is received at a moment (microseconds) may be late by any time.
+
+        It is where the steps that come are out of order, and after a silence for as long as that was.
+        """
+        return _is_disorder(*self.habits.disorder.get(at // SPELL, (0, 0))) or any(
             0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
         )
 

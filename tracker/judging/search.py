@@ -13,16 +13,16 @@ from itertools import pairwise
 
 import attrs
 
+from tracker.delivery.webhook import canonical, same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.prices import HIGHEST, by_age
 from tracker.judging.sequence import cost_alone, cost_beside, ending
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.webhook import canonical, same_data
 
 __all__ = ["Memo", "hypotheses", "ordinary", "search", "separated"]
 
-WIDTH = 8
+WIDTH = 32
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
@@ -150,6 +150,8 @@ def _is_a_new_one(lifecycle: Lifecycle, run: dict[str, Delivered], one: Delivere
     before = run.get(one.step.name)
     if before is None or not (context.doubled or context.ages):
         return True
+    if one.position in context.resent:
+        return False
     age = one.at - before.at
     return not (context.is_as_old(age) or context.is_doubled(age))
 
@@ -366,7 +368,7 @@ def copy_price(
     prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    if any(context.is_as_old(one.at - at) for at in since):
+    if one.position in context.resent or any(context.is_as_old(one.at - at) for at in since):
         return True, prices["copy with others"]
     if context.is_doubled(one.at - original.at):
         return True, prices["copy through two channels"]

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tracker.delivery.webhook import same_data
 from tracker.judging.context import SAME_AGE, Context
 from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.prices import by_delay
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.webhook import same_data
 
 __all__ = ["Assumption", "Overdue", "alone", "beside", "cost_alone", "cost_beside", "ending", "outlives"]
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 import attrs
 
-from tracker.envelope import UNVERIFIED
+from tracker.delivery.envelope import UNVERIFIED
+from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, bit_of
 from tracker.lifecycle import Lifecycle, Step
-from tracker.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 
 __all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
 
@@ -37,6 +37,12 @@ class ObservedAggregate:
     key: Key
     deliveries: list[Delivered] = attrs.field(factory=list)
     steps: int = 0
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it can have one run only."""
+        lifecycle = self.lifecycle
+        return not (lifecycle.restarts or lifecycle.visits) or lifecycle.is_identified(self.key)
 
 
 @attrs.frozen
@@ -194,7 +200,7 @@ class Observed:
         elif aggregate.steps:
             higher = aggregate.steps >> (rank + 1)
             late = one.at - aggregate.deliveries[-1].at if higher and not one.step.closes else None
-            habits.saw_step(late)
+            habits.saw_step(one.at, late)
         habits.saw_body(evidence=evidence)
         self.once += evidence
         if evidence and self.doubled:

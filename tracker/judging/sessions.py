@@ -12,13 +12,13 @@ from datetime import datetime
 
 import attrs
 
+from tracker.delivery.webhook import Delivery
 from tracker.judging.assess import Memos, assess
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView
 from tracker.judging.search import Memo
 from tracker.judging.session import Observed
 from tracker.judging.state import Session
 from tracker.rules import Rules
-from tracker.webhook import Delivery
 
 __all__ = ["Sessions", "nothing_before"]
 

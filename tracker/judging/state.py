@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import attrs
 
+from tracker.delivery.webhook import read_payload
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.sequence import is_orphan, outlives
 from tracker.judging.session import AggregateKey, Key
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.values import frozen
-from tracker.webhook import read_payload
 
 __all__ = [
     "LOST",

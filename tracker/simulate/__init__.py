@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import attrs
 
-from tracker.envelope import Received
+from tracker.delivery.envelope import Received
 from tracker.errors import UsageError
 from tracker.simulate.faults import FAULTS, Fault
 from tracker.simulate.habits import HABITS, Habit

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from tracker.envelope import Received, isoformat
+from tracker.delivery.envelope import Received, isoformat
 from tracker.lifecycles import REGISTRY
 from tracker.simulate.faults import FAULTS, Fault
 from tracker.simulate.habits import HABITS

@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from projections.status import doubt
+from projections.explain.status import doubt
 from projections.web.mount import own_path, url
-from tracker.envelope import isoformat, parse_time
+from tracker.delivery.envelope import isoformat, parse_time
 
 _HERE = Path(__file__).parents[1]
 STATIC = _HERE / "static"

@@ -17,11 +17,11 @@ from projections.web.pages.axis import Axis, ordinal
 from projections.web.pages.bars import Bar, End, Ruler, bars, ends, heard, until
 from projections.web.pages.kinds import SESSION, Kind, kind
 from projections.web.pages.marks import Mark, marks
+from tracker.delivery.webhook import Delivery
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import Aggregate, Session
 from tracker.lifecycle import Lifecycle
-from tracker.webhook import Delivery
 
 HEAD, LANE, CROWD, FOOT = 28, 30, 60, 12
 """Heights in pixels: the times on top, a lane, a lane that stands for many, and what is left below."""

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from projections import status as shown
-from projections.status import Moment
+from projections.explain import status as shown
+from projections.explain.status import Moment
 from projections.web import answers, parameters
 from projections.web.mount import url
 from projections.web.pages import graph, lanes
@@ -17,13 +17,13 @@ from projections.web.pages.html import span
 from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.envelope import isoformat
+from tracker.delivery.envelope import isoformat
+from tracker.delivery.webhook import Delivery, converter
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import LOST, Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
-from tracker.webhook import Delivery, converter
 
 MOST_RUNS = 24
 MOST_FINDINGS = 20

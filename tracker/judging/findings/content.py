@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 
-from tracker.envelope import parse_time
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import read_payload
 from tracker.findings import Finding
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered
 from tracker.judging.state import Aggregate, Run
 from tracker.lifecycle import Lifecycle, camel_case
-from tracker.webhook import read_payload
 
 __all__ = ["of_deliveries", "of_payloads", "renamed", "shared"]
 

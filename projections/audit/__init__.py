@@ -1,0 +1,1 @@
+"""From a log straight to its findings, in one process, in several, or on Apache Spark."""

@@ -1,0 +1,224 @@
+"""From deliveries straight to findings, with no read model in between and no store needed.
+
+What is found of the sessions is ``projections.audit.share``'s; what is found of the log as a whole comes to
+it here, in the process that hears all of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+from zlib import crc32
+
+import attrs
+
+from projections.audit.found import Findings, disk_errors
+from projections.audit.share import Share
+from tracker.bulk import bulk
+from tracker.delivery.webhook import UNROUTED, Delivery
+from tracker.errors import LogError
+from tracker.findings import Finding
+from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.judging.findings.of_log import of_log
+from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.session import Observed
+from tracker.judging.state import Session, SessionState
+from tracker.rules import Rules
+
+SWEEP = 10_000
+"""Deliveries after which is looked who can be put aside."""
+SLOTS = 100
+"""In so many parts of equal size are the sessions, of which a process judges some."""
+READING = 25
+"""Reading a log and handing it on takes as long as judging so many slots of it, as measured: from 10 to 30 the clock
+shows no difference, beyond it does. What is cheaper to judge wants more."""
+
+
+@attrs.define
+class Audit:
+    """What an audit found. ``newest`` is the newest receive time, and ``as_of`` the moment as of which was judged."""
+
+    findings: Findings
+    sessions: int = 0
+    deliveries: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    as_of: datetime | None = None
+    log: LogView = NOTHING_KNOWN
+    live: int = 0
+    """Sessions that had not ended, """
+    open_runs: int = 0
+    """and runs that had not, when the log did."""
+
+
+class Part(Protocol):
+    """A part of the sessions, judged here or elsewhere. It is given the deliveries of its sessions, in order."""
+
+    def observe(self, delivery: Delivery, /) -> None: ...
+    def sweep(self, now: datetime | None, /) -> None:
+        """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
+
+    def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
+        """Assesses all sessions; nothing more will come."""
+
+
+class Elsewhere(Part, Protocol):
+    """A part that another process judges."""
+
+    def ask_habits(self) -> None:
+        """Asks for what the log has learned of its sessions up to here."""
+
+    def habits(self) -> Habits:
+        """What was asked for; waits for it."""
+
+    def judged(self) -> tuple[int, str]:
+        """Waits until all is assessed: how many sessions it had, and the file in which their findings are."""
+
+
+def audit(
+    deliveries: Iterable[Delivery],
+    rules: Rules,
+    as_of: datetime | None = None,
+    see: Callable[[Session, Observed], None] | None = None,
+    others: Sequence[Elsewhere] = (),
+    *,
+    growing: bool = False,
+) -> Audit:
+    """Observes every session, and assesses each as of the end of the log, or of ``as_of``.
+
+    With ``as_of`` the log is cut there: what was received later is left out. What a window leaves open when the
+    log ends is ``undecided``. ``growing``: the log is a store's, so that is provisional, and what the log says of
+    other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once, and what came of it.
+    ``others`` judge a part of the sessions each. Raises ``TrackerError`` where the disk is full.
+    """
+    with bulk(), disk_errors():
+        traffic, share, count = Traffic(), Share(rules, see), 0
+        parts: tuple[Part, ...] = (share, *others)
+        part_of = _dealt(parts)
+        known = Habits() if growing else None
+        for delivery in until(deliveries, as_of):
+            traffic.observe(delivery, rules)
+            part_of(delivery.stream).observe(delivery)
+            count += 1
+            if count % SWEEP == 0:
+                for part in parts:
+                    part.sweep(traffic.newest)
+            if growing and is_milestone(delivery.position):
+                known = _gathered(share, others)
+        at = as_of or traffic.newest
+        log = view_of(known if known is not None else _gathered(share, others), traffic)
+        for part in reversed(parts):  # the others while this one does
+            part.assess(log, at, over=not growing)
+        for other in others:
+            share.add(*other.judged())
+        share.overlap(at)
+        share.findings.put(of_log(log, rules))
+        if not growing:
+            share.findings.revise(_decided)
+        return Audit(
+            share.findings, share.count, count, traffic.oldest, traffic.newest, at, log, *share.still_open()
+        )
+
+
+def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:
+    """What the log has learned of all sessions up to here."""
+    for other in others:
+        other.ask_habits()
+    habits = copied(share.habits)
+    for other in others:
+        habits.add(other.habits())
+    return habits
+
+
+def _decided(found: Finding) -> Finding:
+    """The log is over: what is provisional will not be decided any more."""
+    return attrs.evolve(found, verdict="undecided") if found.verdict == "provisional" else found
+
+
+def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
+    """What had been received by then, and all of which is not known when it was."""
+    if as_of is None:
+        return deliveries
+    return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
+
+
+def shared(parts: int) -> list[int]:
+    """Whose each slot is. The first part has fewer, for it reads the log as well."""
+    own = max(0, (SLOTS - READING * (parts - 1)) // parts)
+    return [0] * own + [1 + slot % (parts - 1) for slot in range(SLOTS - own) if parts > 1]
+
+
+def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
+    """Which part a stream belongs to; what belongs to no session is the first one's."""
+    first, slots = parts[0], [parts[number] for number in shared(len(parts))]
+
+    def part_of(stream: str) -> Part:
+        if stream.startswith(UNROUTED):
+            return first
+        return slots[crc32(stream.encode(errors="replace")) % SLOTS]
+
+    return part_of if len(parts) > 1 else lambda _: first
+
+
+@attrs.define
+class Logs:
+    """Several logs as one: positions are line numbers, counted on from one file to the next.
+
+    After the reading, ``errors`` holds what kept a log from being read to its end, and ``odd`` what is
+    worth a word, by the log's name.
+    """
+
+    logs: list[Log]
+    odd: dict[str, Oddities] = attrs.field(factory=dict)
+    errors: list[LogError] = attrs.field(factory=list)
+    lines: int = 0
+    begins: list[tuple[int, str]] = attrs.field(factory=list)
+    """How many lines stood before each log, and its path."""
+
+    def place(self, position: int) -> tuple[str, int] | None:
+        """The file and the line in it of a position; ``None`` where that is no file."""
+        before, path = self.begins[bisect_left(self.begins, (position, "")) - 1]
+        return None if path == STDIN else (path, position - before)
+
+    def deliveries(self) -> Iterator[Delivery]:
+        for log in self.logs:
+            before, odd = self.lines, self.odd.setdefault(log.name, Oddities())
+            self.begins.append((before, log.path))
+            try:
+                for line in log.lines():
+                    self.lines = before + line.number
+                    if not line.blank:
+                        delivery = log.delivery(line, self.lines)
+                        odd.look_at(delivery, line.number)
+                        yield delivery
+            except LogError as error:
+                self.errors.append(error)
+
+
+_Found = tuple[str, str | None, SessionState, list[Finding]]
+"""A stream, its meeting and its state, and what was found in it."""
+
+
+def gathered(
+    log: LogView,
+    traffic: Traffic,
+    rules: Rules,
+    *found: Iterable[_Found],
+    as_of: datetime | None,
+    sessions: int,
+    deliveries: int,
+    live: int,
+    open_runs: int,
+) -> Audit:
+    """An audit of what was found elsewhere, stream by stream, and of what the whole log says."""
+    with disk_errors():
+        findings = Findings.none()
+        for _, meeting_id, state, ones in (entry for some in found for entry in some):
+            findings.put(ones, meeting_id, state)
+        findings.put(of_log(log, rules))
+        findings.revise(_decided)
+        return Audit(
+            findings, sessions, deliveries, traffic.oldest, traffic.newest, as_of, log, live, open_runs
+        )

@@ -1,0 +1,261 @@
+"""A part of the sessions of a log: observed while the log is read, assessed when all of it is known.
+
+What a session is judged by is known only at the end of the log: how old copies are in it, which types
+nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
+long is put aside, on disk; if something comes of it after all, it is fetched back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import attrs
+import msgspec
+
+from projections.audit.found import Findings, scratch
+from tracker.delivery.envelope import UNVERIFIED, Received
+from tracker.delivery.webhook import UNROUTED, Delivery
+from tracker.judging.assess import assess
+from tracker.judging.hypothesis import Delivered, micros
+from tracker.judging.log import Habits, LogView
+from tracker.judging.overlaps import Span, overlaps, span
+from tracker.judging.session import Observed, ObservedAggregate, Oddity
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Session, SessionState
+from tracker.lifecycles import REGISTRY
+from tracker.rules import Rules
+
+Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
+"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size."""
+Heard = tuple[int, Received]
+ASIDE = 3600 * 1_000_000
+"""Microseconds of silence after which a session that has ended is put aside."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_unpack_span = msgspec.msgpack.Decoder(Span).decode
+
+
+def packed(position: int, received: Received) -> Packed:
+    """A delivery, to be handed to another process."""
+    refuted = received.verified_by == UNVERIFIED
+    return position, received.body, received.received_at, received.unread_time, refuted, received.cut_from
+
+
+def unpacked(
+    position: int,
+    body: bytes,
+    at: datetime | None,
+    unread_time: str | None,
+    refuted: bool,  # noqa: FBT001 - as it was packed
+    cut_from: int | None,
+) -> Heard:
+    """The position of a delivery, and what was received."""
+    verified_by = UNVERIFIED if refuted else None
+    return position, Received(body, at, "", verified_by, unread_time, cut_from)
+
+
+@attrs.define
+class Share:
+    """A part of the sessions of a log.
+
+    Attributes:
+        rules: By which they are judged.
+        see: Is given each session when it has been assessed, and what came of it.
+        path: Where findings are kept, if others shall read them.
+        count: Sessions; streams without one are left out.
+        habits: What the log learns of these sessions.
+        findings: What is found of them.
+    """
+
+    rules: Rules
+    see: Callable[[Session, Observed], None] | None = None
+    path: str = ""
+    count: int = 0
+    habits: Habits = attrs.field(factory=Habits)
+    findings: Findings = attrs.field(init=False)
+    _sessions: Sessions = attrs.field(init=False)
+    _aside: sqlite3.Connection = attrs.field(init=False)
+    _named: dict[str, set[str]] = attrs.field(factory=dict)
+
+    @findings.default
+    def _no_findings(self) -> Findings:
+        db = scratch(self.path)
+        db.execute("CREATE TABLE spans (meeting TEXT, state TEXT, span BLOB)")
+        db.execute("CREATE TABLE open (sessions INTEGER, runs INTEGER)")
+        return Findings.none(db)
+
+    @_sessions.default
+    def _no_sessions(self) -> Sessions:
+        return Sessions(self.rules, self._fetch, self.habits)
+
+    @_aside.default
+    def _nothing_aside(self) -> sqlite3.Connection:
+        db = scratch()
+        db.execute("CREATE TABLE aside (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
+        return db
+
+    def observe(self, delivery: Delivery) -> None:
+        """Takes in the next delivery of one of its sessions."""
+        if delivery.stream.startswith(UNROUTED):
+            self._observe_alone(delivery)
+            return
+        observed = self._sessions.observe(delivery)
+        if observed.deliveries == 1 and observed.session_id is not None:
+            self.count += 1
+
+    def sweep(self, now: datetime | None) -> None:
+        """Puts aside the sessions that are likely to be over. ``now`` is the newest receive time of the whole log."""
+        if now is None:
+            return
+        at = micros(now)
+        over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
+        rows = [(one.stream, _pack(packed_session(one))) for one in over]
+        self._aside.executemany("INSERT OR REPLACE INTO aside VALUES (?, ?)", rows)
+        for one in over:
+            del self._sessions.observed[one.stream]
+
+    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+        """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
+        live = open_runs = 0
+        for observed in self._all():
+            session = assess(observed, as_of, self.rules, log, over=over)
+            self.findings.put(session.findings, session.meeting_id, session.state)
+            if session.meeting_id is not None and session.session_id is not None:
+                row = session.meeting_id, session.state, _pack(span(session))
+                self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
+            live += session.state == "live"
+            open_runs += sum(1 for _ in session.open_runs())
+            if self.see:
+                self.see(session, observed)
+        self.findings.db.execute("INSERT INTO open VALUES (?, ?)", (live, open_runs))
+        self.findings.db.commit()
+
+    def add(self, count: int, path: str) -> None:
+        """Adds another part, which has been assessed: so many sessions, their findings in that file."""
+        self.count += count
+        db = self.findings.db
+        db.commit()
+        db.execute("ATTACH ? AS other", (path,))
+        db.execute("INSERT INTO spans SELECT * FROM other.spans")
+        db.execute("INSERT INTO open SELECT * FROM other.open")
+        columns = "position, session_id, number, meeting, state, severity, accepted, finding"
+        db.execute(f"INSERT INTO found ({columns}) SELECT {columns} FROM other.found")
+        db.commit()
+        db.execute("DETACH other")
+
+    def still_open(self) -> tuple[int, int]:
+        """How many sessions are live, and how many runs have not come to an end."""
+        ((live, runs),) = self.findings.db.execute("SELECT SUM(sessions), SUM(runs) FROM open").fetchall()
+        return live or 0, runs or 0
+
+    def overlap(self, at: datetime | None) -> None:
+        """Finds which of the sessions of one meeting began while another one was live, when all are there."""
+        for sessions in list(self._of_one_meeting()):
+            states = {one.stream: state for one, state in sessions}
+            for this, found in overlaps([one for one, _ in sessions], self.rules, at):
+                self.findings.put([found], this.meeting_id, states[this.stream])
+
+    def _observe_alone(self, delivery: Delivery) -> None:
+        """It belongs to no session and stands alone; only what its stream named is known."""
+        named = self._named.setdefault(delivery.stream, set())
+        alone = Observed(delivery.stream)
+        alone.name_before(named)
+        alone.observe(delivery)
+        named |= alone.named
+        self.findings.put(assess(alone, None, self.rules).findings)
+
+    def _fetch(self, stream: str, _before: int | None) -> Observed | None:
+        row = self._aside.execute("SELECT observed FROM aside WHERE stream = ?", (stream,)).fetchone()
+        if row is None:
+            return None
+        self._aside.execute("DELETE FROM aside WHERE stream = ?", (stream,))
+        return unpacked_session(_unpack(row[0]))
+
+    def _all(self) -> Iterator[Observed]:
+        observed = self._sessions.observed
+        while observed:
+            yield observed.pop(next(iter(observed)))
+        for (blob,) in self._aside.execute("SELECT observed FROM aside ORDER BY stream"):
+            yield unpacked_session(_unpack(blob))
+
+    def _is_silent(self, one: Observed, now: int) -> bool:
+        if one.last_at is None or now - one.last_at <= ASIDE:
+            return False
+        ended = any(
+            delivered.step.closes
+            for aggregate in one.aggregates.values()
+            if aggregate.lifecycle.frame
+            for delivered in aggregate.deliveries
+        )
+        return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle
+
+    def _of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
+        """The sessions of each meeting that had several."""
+        several = "SELECT meeting FROM spans GROUP BY meeting HAVING COUNT(*) > 1"
+        select = f"SELECT meeting, span, state FROM spans WHERE meeting IN ({several}) ORDER BY meeting"
+        for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
+            yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
+
+
+def packed_session(one: Observed) -> tuple[Any, ...]:
+    """What came of a session, as plain values."""
+    aggregates = [
+        (
+            aggregate.lifecycle.name,
+            aggregate.key,
+            aggregate.steps,
+            [
+                (each.step.name, each.at, each.position, each.data, each.evidence, each.timed)
+                for each in aggregate.deliveries
+            ],
+        )
+        for aggregate in one.aggregates.values()
+    ]
+    odd = [attrs.astuple(each) for each in one.odd]
+    facts = [getattr(one, name) for name in _FACTS]
+    return facts, aggregates, odd, sorted(one.named)
+
+
+def unpacked_session(values: Any) -> Observed:
+    """The opposite of ``packed_session``."""
+    facts, aggregates, odd, named = values
+    one = Observed(**dict(zip(_FACTS, facts, strict=True)))
+    one.idle = [(since, until) for since, until in one.idle]
+    one.name_before(named)
+    one.odd = [_oddity(each) for each in odd]
+    for name, pairs, steps, deliveries in aggregates:
+        lifecycle, key = REGISTRY[name], tuple((field, value) for field, value in pairs)
+        by_name = lifecycle.by_name
+        came = [Delivered(by_name[step], *rest) for step, *rest in deliveries]
+        one.aggregates[name, key] = ObservedAggregate(lifecycle, key, came, steps)
+    return one
+
+
+def _oddity(values: Any) -> Oddity:
+    code, position, at, webhook_type, value, lifecycle, key = values
+    return Oddity(code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key))
+
+
+_FACTS = (
+    "stream",
+    "session_id",
+    "meeting_id",
+    "deliveries",
+    "first_position",
+    "last_position",
+    "first_at",
+    "last_at",
+    "backwards",
+    "idle",
+    "types",
+    "repeated",
+    "active",
+    "once",
+    "ages",
+    "doubled",
+)

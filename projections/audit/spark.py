@@ -1,0 +1,472 @@
+"""An audit on Apache Spark: for an archive that one machine does not read in time.
+
+The functions that judge are those of an audit in one process. What is different is who calls them:
+
+1. Every log is read where a worker is free, and numbered there; of an archive in Parquet, the rows in the order
+   of their positions. What concerns the whole log is told in few bytes beside it.
+2. The driver goes through these in their order (``tracker.judging.log.Traffic``).
+3. The deliveries of a session come together in their order. What the log learns of its sessions is counted part
+   by part and added up; with that, each session is assessed, one at a time.
+4. The sessions of a meeting come together, and those that overlap are told.
+
+The driver keeps what it tells on disk: the findings, and of each session nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.storagelevel import StorageLevel
+
+from projections.audit.auditing import Audit, Logs, gathered
+from projections.explain import status
+from projections.exports.data import document
+from tracker.delivery import envelope
+from tracker.delivery.webhook import UNROUTED, Delivery, parse
+from tracker.errors import LogError, TrackerError, UsageError
+from tracker.findings import Finding
+from tracker.intake.logs import Line, Log, Oddities, Oddity
+from tracker.judging.assess import assess
+from tracker.judging.log import Habits, LogView, Traffic, view_of
+from tracker.judging.overlaps import Span, overlaps, span
+from tracker.judging.session import Observed
+from tracker.lifecycles import REGISTRY
+from tracker.rules import Rules
+
+Batches = Iterator[pa.RecordBatch]
+LOCAL = "local[*]"
+BATCH = 10_000
+"""Rows in one batch."""
+DELIVERY, HEARD, ACCOUNT = range(3)
+"""Kinds of rows that the reading gives."""
+READ = pa.schema(
+    [
+        ("kind", pa.int8()),
+        ("file", pa.int32()),
+        ("number", pa.int64()),
+        ("stream", pa.string()),
+        ("line", pa.binary()),
+        ("told", pa.binary()),
+    ]
+)
+JUDGED = pa.schema(
+    [
+        ("stream", pa.string()),
+        ("meeting_id", pa.string()),
+        ("state", pa.string()),
+        ("is_session", pa.bool_()),
+        ("open_runs", pa.int32()),
+        ("findings", pa.binary()),
+        ("span", pa.binary()),
+        ("status", pa.binary()),
+    ]
+)
+LEARNED = pa.schema([("habits", pa.binary())])
+STATES = (
+    "session_id",
+    "meeting_id",
+    "state",
+    "certainty",
+    "started_at",
+    "ended_at",
+    "first_seen_at",
+    "last_seen_at",
+)
+
+_Heard = tuple[int, datetime | None, str, str, bool, str | None, bool]
+"""Number, receive time, source, stream, whether that is a session, type, and whether a lifecycle knows it."""
+
+
+@attrs.define
+class _Account:
+    """What became of one log, or of a part of it: its last line, and why it could not be read to its end."""
+
+    last: int = 0
+    odd: Oddities = attrs.field(factory=Oddities)
+    error: tuple[str, str, str] | None = None
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_heard = msgspec.msgpack.Decoder(list[_Heard]).decode
+_unpack_habits = msgspec.msgpack.Decoder(Habits).decode
+_unpack_account = msgspec.msgpack.Decoder(_Account).decode
+_unpack_findings = msgspec.msgpack.Decoder(list[Finding]).decode
+_unpack_span = msgspec.msgpack.Decoder(Span).decode
+
+
+@contextmanager
+def session(master: str | None) -> Iterator[SparkSession]:
+    """A Spark to work on: the one of ``spark-submit``, that of ``master``, or one in this process."""
+    warnings.filterwarnings(
+        "ignore", message="PySpark does not yet fully support pandas"
+    )  # nothing here uses it
+    builder = SparkSession.Builder().appName("tracker audit").config("spark.ui.showConsoleProgress", "false")
+    if master is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # nor has spark-submit named one
+        master = LOCAL
+    if master is not None:
+        builder = builder.master(master)
+        if master.startswith("local"):
+            builder = builder.config(map=_on_this_machine())
+    try:
+        spark = builder.getOrCreate()
+    except (PySparkException, RuntimeError, OSError) as error:
+        hint = "it needs Java 17 or newer (JAVA_HOME), and a --master that it reaches"
+        raise UsageError(f"Spark does not start: {type(error).__name__}", hint=hint) from error
+    try:
+        yield spark
+    except (PySparkException, Py4JJavaError) as error:
+        told = str(error).strip().splitlines()
+        raise TrackerError(
+            f"Spark failed: {told[-1]}", hint="its log has more; give the whole error with a bug"
+        ) from error
+    finally:
+        spark.stop()
+
+
+def _on_this_machine() -> dict[str, str]:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    parts = 2 * (os.cpu_count() or 1)
+    return {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.sql.shuffle.partitions": str(parts)}
+
+
+def audit(
+    spark: SparkSession, paths: list[str], rules: Rules, as_of: datetime | None, out: Path | None = None
+) -> tuple[Audit, Logs]:
+    """What ``projections.audit`` finds in these logs and archives, and where their lines are.
+
+    With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
+    """
+    logs = Logs([])
+    read = _read(spark, paths, as_of).persist(StorageLevel.DISK_ONLY)
+    read.count()  # all of it at once: what follows goes through it part by part
+    traffic, deliveries = _traffic(read, paths, logs, rules)
+    begins = [before for before, _ in logs.begins]
+    sorted_ = (
+        read.where(f"kind = {DELIVERY}")
+        .repartition("stream")
+        .sortWithinPartitions("stream", "file", "number")
+        .persist(StorageLevel.DISK_ONLY)
+    )
+    log = view_of(_learned(sorted_, begins), traffic)
+    at = as_of or traffic.newest
+    fold = partial(_fold, begins=begins, rules=rules, as_of=at, log=log, states=out is not None)
+    judged = sorted_.mapInArrow(fold, _ddl(JUDGED)).persist(StorageLevel.DISK_ONLY)
+    overlaps = (
+        judged.where("is_session AND meeting_id IS NOT NULL")
+        .repartition("meeting_id")
+        .sortWithinPartitions("meeting_id", "stream")
+        .mapInArrow(partial(_overlap, rules=rules, as_of=at), _ddl(JUDGED))
+    )
+    if out is not None:
+        _write_states(judged, out)
+    counts = ("count_if(is_session)", "count_if(state = 'live')", "coalesce(sum(open_runs), 0)")
+    ((sessions, live, open_runs),) = judged.selectExpr(*counts).collect()
+    result = gathered(
+        log,
+        traffic,
+        rules,
+        *(_found(judged), _found(overlaps)),
+        as_of=at,
+        sessions=sessions,
+        deliveries=deliveries,
+        live=live,
+        open_runs=open_runs,
+    )
+    return result, logs
+
+
+def is_archive(path: str) -> bool:
+    """Whether it is Parquet: a directory or file of it, or something that only Spark reaches."""
+    return "://" in path or path.endswith(".parquet") or Path(path).is_dir()
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _read(spark: SparkSession, paths: list[str], as_of: datetime | None) -> DataFrame:
+    """The rows of all logs and archives, each in its order, one after the other."""
+    frames = []
+    for is_parquet, ones in groupby(enumerate(paths), key=lambda one: is_archive(one[1])):
+        files = list(ones)
+        if is_parquet:
+            frames += [_read_archive(spark, number, path, as_of) for number, path in files]
+        else:
+            numbers = spark.range(files[0][0], files[-1][0] + 1, 1, len(files))
+            frames.append(numbers.mapInArrow(partial(_read_logs, paths=dict(files), as_of=as_of), _ddl(READ)))
+    first, *others = frames
+    for other in others:
+        first = first.union(other)
+    return first
+
+
+def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | None) -> DataFrame:
+    hint = "give what tracker export --format parquet wrote"
+    try:
+        frame = spark.read.parquet(path)
+        types = dict(frame.dtypes)
+    except (PySparkException, Py4JJavaError) as error:
+        raise UsageError("is no Parquet that can be read", place=path, hint=hint) from error
+    for name, wanted in (("position", "bigint"), ("line", "binary")):
+        if types.get(name) != wanted:
+            there = f"has a column {name} of {types[name]}" if name in types else f"has no column {name}"
+            raise UsageError(there, place=path, hint=hint)
+    rows = frame.select("position", "line").sort("position")
+    return rows.mapInArrow(partial(_read_rows, file=file, as_of=as_of), _ddl(READ))
+
+
+def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None) -> Batches:
+    for batch in batches:
+        for file in batch.column(0).to_pylist():
+            log = Log(paths[file])
+            yield from _told(file, log.lines(), partial(_delivered, log), as_of)
+
+
+def _delivered(log: Log, line: Line) -> Delivery:
+    return log.delivery(line, line.number)
+
+
+def _read_rows(batches: Batches, file: int, as_of: datetime | None) -> Batches:
+    lines = (
+        Line(position, line)
+        for batch in batches
+        for position, line in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    )
+    yield from _told(file, lines, lambda line: parse(envelope.decode(line.text), line.number), as_of)
+
+
+def _told(
+    file: int, lines: Iterable[Line], delivery: Callable[[Line], Delivery], as_of: datetime | None
+) -> Batches:
+    """The rows of lines, and the account of them."""
+    account, rows, heard = _Account(), list[tuple[Any, ...]](), list[_Heard]()
+    try:
+        for line in lines:
+            account.last = line.number
+            if line.blank:
+                continue
+            one = delivery(line)
+            account.odd.look_at(one, line.number)
+            if as_of is None or one.received_at is None or one.received_at <= as_of:
+                rows.append((DELIVERY, file, line.number, one.stream, envelope.encode(one.received), None))
+                heard.append(_heard(one))
+            if len(rows) >= BATCH:
+                yield _batch([*rows, (HEARD, file, line.number, None, None, _pack(heard))], READ)
+                rows, heard = [], []
+    except LogError as error:
+        account.error = error.message, error.place, error.hint
+    yield _batch([*rows, (HEARD, file, account.last, None, None, _pack(heard))], READ)
+    yield _batch([(ACCOUNT, file, account.last, None, None, _pack(account))], READ)
+
+
+def _heard(one: Delivery) -> _Heard:
+    source = one.received.source.encode(errors="replace").decode()
+    is_session, is_known = one.session_id is not None, one.lifecycle is not None
+    return one.position, one.received_at, source, one.stream, is_session, one.type, is_known
+
+
+# -- what concerns the whole log -------------------------------------------------------------------
+
+
+def _traffic(read: DataFrame, paths: list[str], logs: Logs, rules: Rules) -> tuple[Traffic, int]:
+    """The traffic of all logs in their order, and how many deliveries there were; ``logs`` learns of each."""
+    traffic, deliveries, file, last = Traffic(), 0, -1, 0
+    told = read.where(f"kind <> {DELIVERY}").select("kind", "file", "told")
+    for row in told.toLocalIterator(prefetchPartitions=True):
+        while file < row.file:
+            file += 1
+            logs.lines += last
+            last = 0
+            logs.begins.append((logs.lines, paths[file]))
+        if row.kind == HEARD:
+            for heard in _unpack_heard(bytes(row.told)):
+                traffic.observe(_of_traffic(logs.lines, *heard), rules)
+                deliveries += 1
+        else:
+            account = _unpack_account(bytes(row.told))
+            last = max(last, account.last)
+            _add(logs.odd.setdefault(paths[file], Oddities()), account.odd)
+            if account.error is not None:
+                message, place, hint = account.error
+                logs.errors.append(LogError(message, place=place, hint=hint))
+    return traffic, deliveries
+
+
+def _of_traffic(
+    before: int,
+    number: int,
+    at: datetime | None,
+    source: str,
+    stream: str,
+    is_session: bool,  # noqa: FBT001 - as it was packed
+    type: str | None,
+    is_known: bool,  # noqa: FBT001
+) -> Delivery:
+    """As much of a delivery as the traffic asks for."""
+    one = Delivery(envelope.Received(b"", at, source), before + number, stream, type)
+    one.session_id = stream if is_session else None
+    if is_known:
+        one.lifecycle, one.step = REGISTRY.routes[type or ""]
+    return one
+
+
+def _add(total: Oddities, more: Oddities) -> None:
+    total.deliveries += more.deliveries
+    for name in ("malformed", "untyped", "timeless", "unread_time"):
+        here: Oddity = getattr(total, name)
+        there: Oddity = getattr(more, name)
+        if not here.count:
+            here.first, here.example = there.first, there.example
+        here.count += there.count
+
+
+# -- judging ---------------------------------------------------------------------------------------
+
+
+def _learned(read: DataFrame, begins: list[int]) -> Habits:
+    """What the log learns of all its sessions."""
+    total = Habits()
+    for row in read.mapInArrow(partial(_learn, begins=begins), _ddl(LEARNED)).toLocalIterator():
+        total.add(_unpack_habits(bytes(row.habits)))
+    return total
+
+
+def _learn(batches: Batches, *, begins: list[int]) -> Batches:
+    habits = Habits()
+    for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
+        if not stream.startswith(UNROUTED):
+            _observed(stream, came, habits)
+    yield _batch([(_pack(habits),)], LEARNED)
+
+
+def _observed(stream: str, came: Iterable[Delivery], habits: Habits | None = None) -> Observed:
+    observed: Observed | None = None
+    for delivery in came:
+        observed = observed or Observed(stream, delivery.session_id)
+        observed.observe(delivery, habits)
+    assert observed is not None, "there is a row of it"
+    return observed
+
+
+def _fold(
+    batches: Batches,
+    *,
+    begins: list[int],
+    rules: Rules,
+    as_of: datetime | None,
+    log: LogView,
+    states: bool,
+) -> Batches:
+    """Sessions from their deliveries, which come in order; never more than one is held."""
+    rows = []
+    for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
+        if stream.startswith(UNROUTED):
+            rows.append(_alone(stream, came, rules))
+        else:
+            rows.append(_one(_observed(stream, came), rules, as_of, log, states=states))
+        if len(rows) >= BATCH:
+            yield _batch(rows, JUDGED)
+            rows = []
+    yield _batch(rows, JUDGED)
+
+
+def _deliveries(batches: Batches, begins: list[int]) -> Iterator[Delivery]:
+    for batch in batches:
+        columns = [batch.column(name).to_pylist() for name in ("file", "number", "line")]
+        for file, number, line in zip(*columns, strict=True):
+            yield parse(envelope.decode(line), begins[file] + number)
+
+
+def _alone(stream: str, came: Iterable[Delivery], rules: Rules) -> tuple[Any, ...]:
+    """Each stands alone; only what its stream named is known."""
+    named, found = set[str](), list[Finding]()
+    for delivery in came:
+        alone = Observed(stream)
+        alone.name_before(named)
+        alone.observe(delivery)
+        named |= alone.named
+        found += assess(alone, None, rules).findings
+    return stream, None, None, False, 0, _pack(found), None, None
+
+
+def _one(
+    observed: Observed, rules: Rules, as_of: datetime | None, log: LogView, *, states: bool
+) -> tuple[Any, ...]:
+    session = assess(observed, as_of, rules, log, over=True)
+    told = status.status(session) if states else None
+    if told is not None:
+        del told["findings"]  # they have a table of their own
+    return (
+        session.stream,
+        session.meeting_id,
+        session.state,
+        session.session_id is not None,
+        sum(1 for _ in session.open_runs()),
+        _pack(session.findings) if session.findings else None,
+        _pack(span(session)),
+        document(told) if told is not None else None,
+    )
+
+
+def _overlap(batches: Batches, rules: Rules, as_of: datetime | None) -> Batches:
+    """The sessions of one meeting that began while another one was live."""
+    rows = (row for batch in batches for row in batch.select(["meeting_id", "state", "span"]).to_pylist())
+    for _, ones in groupby(rows, key=itemgetter("meeting_id")):
+        sessions = [(_unpack_span(row["span"]), row["state"]) for row in ones]
+        states = {one.stream: state for one, state in sessions}
+        found = []
+        for this, one in overlaps([one for one, _ in sessions], rules, as_of):
+            found.append((this.stream, this.meeting_id, states[this.stream], True, 0, _pack([one]), None, None))
+        yield _batch(found, JUDGED)
+
+
+def _found(judged: DataFrame) -> Iterator[tuple[str, str | None, Any, list[Finding]]]:
+    rows = judged.where("findings IS NOT NULL").select("stream", "meeting_id", "state", "findings")
+    for row in rows.toLocalIterator(prefetchPartitions=True):
+        yield row.stream, row.meeting_id, row.state, _unpack_findings(bytes(row.findings))
+
+
+def _write_states(judged: DataFrame, out: Path) -> None:
+    from pyspark.sql import functions as f
+
+    told = f.col("status").cast("string")
+    columns = [f.get_json_object(told, f"$.{name}").alias(name) for name in STATES]
+    columns += [
+        f.get_json_object(told, f"$.{name}").cast("bigint").alias(name)
+        for name in ("deliveries", "last_position")
+    ]
+    judged.where("status IS NOT NULL").select(*columns, told.alias("status")).write.parquet(
+        str(out / "sessions")
+    )
+
+
+def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )
+
+
+def _ddl(schema: pa.Schema) -> str:
+    names = {
+        pa.int8(): "tinyint", pa.int32(): "int", pa.int64(): "bigint", pa.string(): "string",
+        pa.binary(): "binary", pa.bool_(): "boolean",
+    }  # fmt: skip
+    return ", ".join(f"{field.name} {names[field.type]}" for field in schema)

@@ -1,0 +1,223 @@
+"""A session, a finding, a delivery as plain values, with the names that other programs rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from tracker.delivery.envelope import isoformat
+from tracker.delivery.webhook import Delivery, converter
+from tracker.findings import Finding
+from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Aggregate, Judgement, Run, Session
+from tracker.rules import Rules
+
+Values = dict[str, Any]
+SURE = 0.95
+"""People are told how sure a finding is where it is less sure than this."""
+
+
+def status(session: Session) -> Values:
+    """The state of an assessed session; times are ISO 8601 in UTC."""
+    return {
+        "session_id": session.session_id,
+        "meeting_id": session.meeting_id,
+        "state": session.state,
+        "certainty": session.certainty,
+        "started_at": _time(session.started_at),
+        "ended_at": _time(session.ended_at),
+        "first_seen_at": _time(session.first_seen_at),
+        "last_seen_at": _time(session.last_seen_at),
+        "deliveries": session.deliveries,
+        "last_position": session.last_position,
+        "participants": [_person(one) for one in session.participants],
+        "aggregates": [_aggregate(one) for one in session.aggregates.values()],
+        "findings": [finding(found) for found in session.findings],
+    }
+
+
+def finding(found: Finding) -> Values:
+    """One finding. ``position`` and ``evidence`` are places in the store, or lines of the logs.
+
+    ``confidence`` is from 0 to 1; what needs no hypothesis has 1.
+    """
+    return {
+        "code": found.code,
+        "slug": found.slug,
+        "severity": found.severity,
+        "verdict": found.verdict,
+        "confidence": found.confidence,
+        "session_id": found.session_id,
+        "meeting_id": found.meeting_id,
+        "lifecycle": found.lifecycle,
+        "key": found.key,
+        "run": found.run,
+        "position": found.position,
+        "evidence": list(found.evidence),
+        "at": _time(found.at),
+        "state_before": found.state_before,
+        "state_after": found.state_after,
+        "expected": list(found.expected),
+        "message": found.message,
+        "advice": found.advice,
+        "alternatives": list(found.alternatives),
+        "cause": found.cause,
+    }
+
+
+def recording(session: Session, run: Run) -> Values:
+    """One run of what leaves files behind; ``findings`` are codes."""
+    ends = [run.steps[one.name].at for one in run.lifecycle.steps if one.closes and one.name in run.steps]
+    started = run.heard("started")
+    return {
+        "session_id": session.session_id,
+        "meeting_id": session.meeting_id,
+        "lifecycle": run.lifecycle.name,
+        "key": dict(run.key),
+        "run": run.number,
+        "state": run.state,
+        "certainty": run.certainty,
+        "started_at": _time(started.at) if started else None,
+        "stopped_at": _time(ends[0]) if ends else None,
+        "files": converter.unstructure(run.files),
+        "findings": [found.code for found in run.findings],
+    }
+
+
+def doubt(confidence: float) -> str:
+    """How sure a finding is, as ``"confidence 81 %"``; empty where that is not worth a word."""
+    return "" if confidence >= SURE else f"confidence {int(100 * confidence)} %"
+
+
+def not_over(session: Session) -> Iterator[str]:
+    """What is open although the session has ended, in words: nobody can say yet that it is fine."""
+    if session.state not in ("ended", "presumed-ended"):
+        return
+    for aggregate, run in session.open_runs():
+        name = "" if aggregate.name == aggregate.lifecycle.name else f" {aggregate.name}"
+        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.visits else ""
+        yield f"{aggregate.lifecycle.name}{name}{number} was {run.state} when the session ended"
+
+
+@attrs.frozen
+class Moment:
+    """One delivery of a timeline.
+
+    Attributes:
+        delivery: What came.
+        judgement: What it was, with hindsight.
+        findings: Those that it raised.
+        place: The place of its aggregate, in the order in which they appeared; ``None`` where it has none.
+        under_way: Whether the latest run of that aggregate is open after it.
+    """
+
+    delivery: Delivery
+    judgement: Judgement
+    findings: tuple[Finding, ...]
+    place: int | None
+    under_way: bool
+
+
+def timeline(
+    deliveries: Iterable[Delivery],
+    rules: Rules,
+    as_of: datetime | None = None,
+    log: LogView = NOTHING_KNOWN,
+    completed: Callable[[Session], Session] = lambda session: session,
+) -> tuple[list[Moment], list[Session]]:
+    """Every delivery in order, and the assessed sessions (one, unless several streams are given).
+
+    ``log`` is what the whole log says of them; ``completed`` adds what sessions say of each other.
+    """
+    sessions = Sessions(rules)
+    heard = list(deliveries)
+    for one in heard:
+        sessions.observe(one)
+    assessed = {name: completed(sessions.assessed(name, as_of, log)) for name in sessions.observed}
+    return list(_moments(heard, assessed)), list(assessed.values())
+
+
+def _moments(heard: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:
+    readings = {name: session.readings() for name, session in sessions.items()}
+    places = {
+        name: {key: place for place, key in enumerate(session.aggregates)} for name, session in sessions.items()
+    }
+    raised: dict[int | None, list[Finding]] = {}
+    for found in (found for session in sessions.values() for found in session.findings):
+        raised.setdefault(found.position, []).append(found)
+    latest: dict[tuple[str, int], tuple[int, bool]] = {}
+    for one in heard:
+        judgement = readings[one.stream].get(one.position, Judgement("unrouted"))
+        place = places[one.stream].get((judgement.lifecycle or "", judgement.key))
+        under_way = False
+        if place is not None and judgement.lifecycle is not None:
+            aggregate = sessions[one.stream].aggregates[judgement.lifecycle, judgement.key]
+            number, under_way = latest.get((one.stream, place), (0, False))
+            if (judgement.run or 0) >= number:
+                under_way = judgement.state_after not in aggregate.lifecycle.ends
+                latest[one.stream, place] = judgement.run or 0, under_way
+        yield Moment(one, judgement, tuple(raised.get(one.position, ())), place, under_way)
+
+
+def moment(one: Moment) -> Values:
+    """One line of a timeline."""
+    return {
+        "position": one.delivery.position,
+        "received_at": _time(one.delivery.received_at),
+        "type": one.delivery.type,
+        "lifecycle": one.judgement.lifecycle,
+        "key": dict(one.judgement.key),
+        "run": one.judgement.run,
+        "reading": one.judgement.reading,
+        "state_before": one.judgement.state_before or None,
+        "state_after": one.judgement.state_after or None,
+        "findings": [found.code for found in one.findings],
+    }
+
+
+def _person(aggregate: Aggregate) -> Values:
+    lifecycle = aggregate.lifecycle
+    visits = []
+    for run in aggregate.runs:
+        heard = {step.name: run.heard(step.name) for step in lifecycle.steps}
+        visits.append({f"{name}_at": _time(step.at) if step else None for name, step in heard.items()})
+    return {
+        **dict(aggregate.key),
+        "name": aggregate.label or None,
+        "state": aggregate.state,
+        "certainty": aggregate.certainty,
+        "visits": visits,
+    }
+
+
+def _aggregate(aggregate: Aggregate) -> Values:
+    return {
+        "lifecycle": aggregate.lifecycle.name,
+        "key": dict(aggregate.key),
+        "state": aggregate.state or None,
+        "certainty": aggregate.certainty,
+        "runs": [_run(run) for run in aggregate.runs],
+    }
+
+
+def _run(run: Run) -> Values:
+    rank = run.lifecycle.rank
+    return {
+        "run": run.number,
+        "state": run.state,
+        "certainty": run.certainty,
+        "steps": [
+            {"step": one.step, "at": _time(one.at), "position": one.position, "inferred": one.inferred}
+            for one in sorted(run.steps.values(), key=lambda taken: rank[taken.step])
+        ],
+        "data": converter.unstructure(run.data),
+        "files": converter.unstructure(run.files),
+    }
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else isoformat(time)

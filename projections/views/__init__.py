@@ -1,0 +1,1 @@
+"""The read models in ``views.db``: kept up with the store, rebuilt, compared and repaired."""

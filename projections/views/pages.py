@@ -1,0 +1,404 @@
+"""Judging the event store page by page, and writing what the read models say of it.
+
+A page is judged, then the rows of every session that it touched are written, and of every session that the
+newest receive time changes, and the checkpoint, all in one transaction. What a session's rows say depends
+on its deliveries, on the newest receive time of the log and on what the log says of other sessions
+(``tracker.judging.log``). That changes at milestones only, where each page ends, and the sessions in doubt
+are then judged anew: so pages of any size give the same rows. A session that is not in memory is folded
+again from its stream; the rows are never read back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+import msgspec
+
+from projections.progress import Progress
+from projections.read_models import Table, deadlines, findings, rooms, spans, text, types
+from projections.views.database import (
+    TABLES,
+    Checkpoint,
+    fingerprint,
+    packed,
+    read_checkpoint,
+    read_log,
+    views_errors,
+)
+from tracker.accept import accept_all
+from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
+from tracker.errors import StoreError
+from tracker.judging.assess import assess
+from tracker.judging.findings.of_log import STREAM, of_log
+from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.overlaps import overlapping, span
+from tracker.judging.session import Observed
+from tracker.judging.sessions import Sessions
+from tracker.judging.state import Session
+from tracker.rules import Rules
+from tracker.store.application import PAGE, Tracker
+from tracker.store.place import identity
+from tracker.store.recorder import LOCK_TIMEOUT
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+CACHE = 64 << 10
+"""KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
+MEMORY = 10_000
+"""Sessions kept folded between pages."""
+
+
+class Pages:
+    """A file of read models to which pages are written, and the sessions they were last written from.
+
+    ``scratch``: the file is thrown away when anything goes wrong, and is seen by nobody before it is complete.
+    """
+
+    def __init__(self, path: Path, rules: Rules, *, scratch: bool = False) -> None:
+        self.path = path
+        self.rules = rules
+        self.fingerprint = fingerprint(rules)
+        self._scratch = scratch
+        self._connect()
+        self.checkpoint = Checkpoint()
+        self.traffic = Traffic()
+        self.log = LogView()
+        """What the log said at the last milestone."""
+        self._outdated = True
+        self._sessions = Sessions(rules)
+        self._named: set[tuple[str, str]] = set()
+        self.readings: Counter[tuple[str, str]] = Counter()
+        """How often each webhook type was taken for what, by these read models, since they were opened."""
+
+    @property
+    def db(self) -> Database:
+        """The read models, to be asked."""
+        from sqlite_utils import Database
+
+        return Database(self.connection)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close()
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):  # of somebody who read the rows
+            with views_errors(self.path):
+                raise error
+
+    def follow(
+        self,
+        tracker: Tracker,
+        progress: Progress | None = None,
+        page_size: int = PAGE,
+        *,
+        stop: int | None = None,
+    ) -> None:
+        """Judges what is new in the store, page by page, up to its end or to the position ``stop``."""
+        last = tracker.last_position() if stop is None else stop
+        if last <= self.checkpoint.position:
+            return
+        while self._follow_page(tracker, page_size, stop):
+            if progress:
+                progress(self.checkpoint.position, max(last, self.checkpoint.position))
+
+    def has_due(self, as_of: datetime) -> bool:
+        """Whether time alone has changed a row by then."""
+        with views_errors(self.path):
+            return bool(self._due(as_of))
+
+    def settle(self, tracker: Tracker, as_of: datetime) -> None:
+        """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
+
+        The moment is kept in the checkpoint, and a newer delivery moves it on. An earlier one than that does
+        nothing.
+        """
+        with self._transaction():
+            self._reload()
+            if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
+                return
+            self._write(tracker, self._due(as_of), as_of)
+            self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
+            self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
+        self._forget()
+
+    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
+        with self._transaction():
+            self._reload()
+            after = self.checkpoint.position
+            page, last = tracker.follow(after, page_size, stop)
+            if last == after:
+                return False
+            milestone = next((place for place, (one, _) in enumerate(page) if is_milestone(one.position)), None)
+            if milestone is not None:
+                page = page[: milestone + 1]
+                last = page[-1][0].position
+            sessions = self._judged_from(tracker)
+            touched: dict[str, None] = {}
+            silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
+            for delivery, _ in page:
+                self.traffic.observe(delivery, self.rules)
+                if delivery.stream.startswith(UNROUTED):
+                    self._observe_unrouted(tracker, delivery)
+                else:
+                    sessions.observe(delivery)
+                    touched[delivery.stream] = None
+            times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
+            as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
+            self._write_rooms(touched)
+            if milestone is not None:
+                self._pass_milestone()
+            self.log = attrs.evolve(
+                self.log, silences=tuple(self.traffic.silences), backwards=tuple(self.traffic.backwards)
+            )
+            others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
+            for stream in (*self._due(as_of), *others):
+                touched.setdefault(stream)
+            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
+            said = len(self.traffic.silences), len(self.traffic.backwards)
+            if milestone is not None or said != (silences, backwards):
+                self._write_log()
+            self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
+            self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
+            self.connection.execute(
+                "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
+                (
+                    last,
+                    text(as_of),
+                    self.checkpoint.digest,
+                    msgspec.json.encode(self.traffic).decode(),
+                    packed(self._habits),
+                ),
+            )
+        self.readings.update(readings)
+        self._forget()
+        return True
+
+    @property
+    def _habits(self) -> Habits:
+        habits = self._sessions.habits
+        assert habits is not None, "the checkpoint has been read"
+        return habits
+
+    def _judged_from(self, tracker: Tracker) -> Sessions:
+        """The sessions; one that is not in memory is taken from its stream."""
+
+        def recall(stream: str, before: int | None) -> Observed | None:
+            at = self.checkpoint.position if before is None else before - 1
+            observed: Observed | None = None
+            counted = Habits()  # the log has learned of it before; what that was the session remembers
+            for one in tracker.history(stream, at=at):
+                observed = observed or Observed(stream, one.session_id)
+                observed.observe(one, counted)
+            return observed
+
+        self._sessions.recall = recall
+        return self._sessions
+
+    def _write_rooms(self, touched: Iterable[str]) -> None:
+        observed = self._sessions.observed
+        changed = {observed[stream].meeting_id for stream in touched}
+        rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
+
+    def _pass_milestone(self) -> None:
+        """What is known of the log now is what counts from here on."""
+        self._habits.prune()
+        self.log = view_of(copied(self._habits), self.traffic)
+        rooms.pass_milestone(self.connection)
+        self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
+
+    def _streams_in_doubt(self) -> list[str]:
+        return [row[0] for row in self.connection.execute(deadlines.IN_DOUBT).fetchall()]
+
+    def _silent(self, before: int) -> Iterator[str]:
+        """The streams in which something is missing that a silence found just now may explain."""
+        for one in self.traffic.silences[before:]:
+            for row in self.connection.execute(findings.LACKING_SINCE, (text(one.since) or "",)).fetchall():
+                yield row[0]
+
+    def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
+        """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
+        alone = Observed(delivery.stream)
+        if delivery.unrouted == UNKNOWN_TYPE:
+            if self._was_named(tracker, delivery):
+                alone.name_before([f"{UNKNOWN_TYPE} {delivery.topic}"])
+            self._named.add((delivery.stream, delivery.topic))
+        alone.observe(delivery)
+        found = accept_all(assess(alone, None, self.rules).findings, self.rules.accept)
+        for number, one in enumerate(found):
+            one.number = delivery.position + number  # a number that no other finding of the stream has
+        self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
+
+    def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
+        """Whether the type was unknown before in this stream; what is broken does not count."""
+        return (delivery.stream, delivery.topic) in self._named or any(
+            one.unrouted == UNKNOWN_TYPE and one.topic == delivery.topic
+            for one in tracker.history(delivery.stream, at=delivery.position - 1)
+        )
+
+    def _due(self, as_of: datetime | None) -> list[str]:
+        if as_of is None:
+            return []
+        return [row[0] for row in self.connection.execute(deadlines.DUE, (text(as_of),)).fetchall()]
+
+    def _write(
+        self,
+        tracker: Tracker,
+        touched: Iterable[str],
+        as_of: datetime | None,
+        positions: Mapping[int, str] | None = None,
+    ) -> Counter[tuple[str, str]]:
+        """Writes the rows of these streams, and of the sessions that are seen otherwise because of them.
+
+        Returns how often the webhook types at ``positions`` were read as what.
+        """
+        sessions = self._judged_from(tracker)
+        settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
+        self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
+        later = {
+            stream: sessions.assessed(stream, as_of, self.log)
+            for session in settled.values()
+            for stream in (spans.later_ones(self.connection, session) if session.meeting_id else ())
+            if stream not in settled
+        }
+        readings: Counter[tuple[str, str]] = Counter()
+        if positions and not self._scratch:
+            read = {
+                place: one.reading for session in settled.values() for place, one in session.readings().items()
+            }
+            readings.update((name, read.get(place, "unrouted")) for place, name in positions.items())
+        settled |= later
+        rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
+        for session in settled.values():
+            overlap = completed(self.connection, self.rules, session, as_of)
+            rows[deadlines.TABLE.name].extend(deadlines.rows(session, [overlap]))
+            for table in TABLES:
+                if table.rows and table is not spans.TABLE:
+                    rows[table.name].extend(table.rows(session))
+        for table in TABLES:
+            if table not in (types.TABLE, spans.TABLE, rooms.TABLE):
+                self._replace(table, settled, rows[table.name])
+        return readings
+
+    def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+        self._executemany(
+            f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
+        )
+        self._executemany(table.insert, rows)
+
+    def completed(self, session: Session, moment: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
+        completed(
+            self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment
+        )
+        return session
+
+    def _write_log(self) -> None:
+        found = accept_all(list(of_log(self.log, self.rules)), self.rules.accept)
+        self._replace(findings.TABLE, [STREAM], list(findings.rows_of(STREAM, found)))
+
+    def _forget(self) -> None:
+        """Keeps the memory bounded: what was used least recently can be folded again."""
+        self._sessions.keep(MEMORY)
+        if len(self._named) > MEMORY:
+            self._named.clear()
+
+    def _forget_all(self) -> None:
+        self._sessions = Sessions(self.rules, habits=self._sessions.habits)
+        self._named.clear()
+        self._outdated = True
+
+    def _reload(self) -> None:
+        """Reads the checkpoint; where another process has moved it, what we remember is outdated."""
+        checkpoint, made_by = read_checkpoint(self.connection)
+        if made_by != self.fingerprint:
+            raise StoreError(
+                "another process has made it anew by other rules, or is of another version",
+                place=str(self.path),
+                hint="give all processes of one data directory the same rules, and start them anew after an upgrade",
+            )
+        if checkpoint != self.checkpoint or self._outdated:
+            self._forget_all()
+            self.checkpoint = checkpoint
+            self.traffic, self._sessions.habits, self.log = read_log(self.connection)
+            self._outdated = False
+
+    def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        self.connection.executemany(statement, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with views_errors(self.path):
+            self._begin()
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._forget_all()
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def _begin(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        while not self._is_live():
+            self._reconnect()
+            self.connection.execute("BEGIN IMMEDIATE")
+
+    def _is_live(self) -> bool:
+        """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
+        return identity(self.path) == self._identity
+
+    def _reconnect(self) -> None:
+        self.close()
+        self._forget_all()
+        self._connect()
+
+    def _connect(self) -> None:
+        with views_errors(self.path):
+            self._identity = identity(self.path)
+            connection = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                timeout=LOCK_TIMEOUT,
+            )
+            self.connection = connection
+            # A file that is thrown away when anything goes wrong needs no journal.
+            self.connection.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
+            self.connection.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
+            if self._scratch:
+                self.connection.execute(f"PRAGMA cache_size=-{CACHE}")
+
+
+def completed(
+    db: sqlite3.Connection,
+    rules: Rules,
+    session: Session,
+    as_of: datetime | None,
+    moment: datetime | None = None,
+) -> datetime | None:
+    """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
+
+    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
+    """
+    other = spans.rival_of(db, session, rules, moment)
+    deadline = None
+    if other is not None:
+        found = overlapping(span(session), other, rules, as_of)
+        found.number = len(session.findings) + 1
+        deadline = found.deadline if found.verdict == "provisional" else None
+        session.findings.append(found)
+    session.findings = accept_all(session.findings, rules.accept)
+    return deadline

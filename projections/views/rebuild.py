@@ -1,0 +1,100 @@
+"""Making the read models anew.
+
+A new file is made beside the live one and takes its place by a rename. A journal, which SQLite finds by the
+file's name, would outlive that and be played back into the new file: so the rename happens under the write
+lock of the old one, and whoever has got that lock looks whether the file is still the live one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from projections.progress import Progress
+from projections.views.database import (
+    VIEWS_DB,
+    checkpoint_of,
+    create,
+    discard,
+    fits,
+    refuse_what_is_no_file,
+    remove_leftovers,
+)
+from projections.views.loss import refuse_marked_loss
+from projections.views.pages import Pages
+from tracker.bulk import bulk
+from tracker.errors import StoreError
+from tracker.rules import Rules
+from tracker.store.application import PAGE, Tracker
+from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
+from tracker.store.sqlite import sqlite_errors
+
+BULK = 10 * PAGE
+"""Events of a page of a rebuild: a session's rows are written once a page, and nobody waits for them."""
+
+
+def rebuild(
+    tracker: Tracker,
+    rules: Rules | None = None,
+    progress: Progress | None = None,
+    *,
+    path: Path | None = None,
+    page_size: int = BULK,
+    stop: int | None = None,
+    as_of: datetime | None = None,
+) -> Path:
+    """Makes the read models anew beside the live ones, then puts them in their place.
+
+    With ``stop`` they go only up to that position; with ``path`` they become that file instead. They are
+    settled at ``as_of``, where that is later than the newest receive time; the live ones not earlier
+    than those whose place they take.
+    """
+    rules = rules or Rules()
+    live = path or tracker.data / VIEWS_DB
+    if path is None and stop is None and as_of is None:
+        as_of = _settled_at(live, tracker)
+        refuse_marked_loss(tracker)
+    beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
+    refuse_what_is_no_file(live)
+    remove_leftovers(tracker.data / VIEWS_DB)
+    refuse_what_is_no_file(beside)
+    make_directory(live.parent)
+    try:
+        with sqlite_errors(live):
+            discard(beside)
+            beside.touch(PRIVATE_FILE)
+            with bulk(), Pages(beside, rules, scratch=True) as pages:
+                create(pages.db, rules, tracker.withdrawn().up_to)
+                pages.follow(tracker, progress, page_size, stop=stop)
+                if as_of is not None:
+                    pages.settle(tracker, as_of)
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+            _swap(beside, live)
+    finally:
+        discard(beside)
+    return live
+
+
+def _swap(beside: Path, live: Path) -> None:
+    """Puts a file in the place of another while nobody writes to that."""
+    with closing(sqlite3.connect(live.absolute(), isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # also undoes what a killed writer left in a journal
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise
+            live.with_name(f"{live.name}-journal").unlink(missing_ok=True)  # of what is no database any more
+        beside.replace(live)
+
+
+def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
+    """The moment at which these read models are settled, if they are of what the store still has."""
+    try:
+        checkpoint, _ = checkpoint_of(path)
+    except StoreError:
+        return None
+    return checkpoint.as_of if fits(checkpoint, tracker, path) and checkpoint.heeds(tracker) else None

@@ -1,0 +1,183 @@
+"""Whether the store and the read models say the same as the bytes that came in.
+
+The live read models may go on while they are looked at, so a copy is taken at one moment, made anew
+from the events up to the copy's position, and compared row by row.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import attrs
+
+from projections.progress import Progress
+from projections.read_models import Table
+from projections.views.database import (
+    TABLES,
+    VIEWS_DB,
+    discard,
+    fingerprint,
+    read_checkpoint,
+    refuse_what_is_no_file,
+    remove_leftovers,
+    views_errors,
+)
+from projections.views.loss import loss_of, marked_loss
+from projections.views.rebuild import rebuild
+from tracker.errors import StoreDamagedError, StoreError
+from tracker.rules import Rules
+from tracker.store.application import Tracker
+from tracker.store.recorder import LOCK_TIMEOUT
+
+MOST = 20
+"""Differences named of one table; more are counted."""
+CHECKPOINT = Table(
+    name="checkpoint",
+    columns={
+        "position": int,
+        "as_of": str,
+        "digest": str,
+        "traffic": str,
+        "habits": str,
+        "habits_then": str,
+        "withdrawn": int,
+    },
+    pk=("position",),
+)
+
+
+@attrs.frozen
+class Problem:
+    """Something that contradicts the log; ``place`` is a position, or a table and its row."""
+
+    place: str
+    text: str
+
+
+@attrs.define
+class Verification:
+    """What contradicts the log, ``notes`` on what was not compared, and ``records`` of what is known to be missing."""
+
+    problems: list[Problem] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+    records: list[str] = attrs.field(factory=list)
+
+
+def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
+    """Every contradiction in the events, then every one between the events and the read models, and the mark."""
+    found = _verify(tracker, rules, progress)
+    with suppress(StoreError):  # which was told
+        marked = marked_loss(tracker)
+        texts = {problem.text for problem in found.problems}
+        if marked is not None and attrs.evolve(marked, judged=True).text not in texts:
+            found.problems.append(Problem(tracker.place, marked.text))
+    return found
+
+
+def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verification:
+    found = Verification([Problem(*one) for one in tracker.integrity()])
+    found.records.extend(_records(tracker))
+    path = tracker.data / VIEWS_DB
+    refuse_what_is_no_file(path)
+    remove_leftovers(path)
+    if not path.exists():
+        found.notes.append(f"{VIEWS_DB} is not there and was not compared")
+        return found
+    copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
+    try:
+        _compare(found, tracker, rules, progress, path, copied(path, copy), fresh)
+    except StoreDamagedError as error:
+        if error.place == tracker.place:
+            found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
+            if not found.problems:
+                found.problems.append(Problem(tracker.place, error.message))
+        else:
+            found.problems.append(Problem(VIEWS_DB, "is damaged; tracker rebuild makes it anew"))
+    finally:
+        discard(copy)
+        discard(fresh)
+    return found
+
+
+def _records(tracker: Tracker) -> Iterator[str]:
+    """What is no contradiction and worth a word."""
+    with suppress(StoreError):  # which was told
+        yield from (one.text for one in tracker.losses())
+        for hole in tracker.without_digest():
+            yield f"{hole.place} were stored without a digest, by an older version: a changed body is not seen there"
+
+
+def _compare(
+    found: Verification,
+    tracker: Tracker,
+    rules: Rules,
+    progress: Progress | None,
+    live: Path,
+    copy: Path,
+    fresh: Path,
+) -> None:
+    with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
+        checkpoint, made_by = read_checkpoint(connection)
+        loss = loss_of(tracker, live, checkpoint.position, checkpoint.digest)
+        if loss is not None:
+            found.problems.append(Problem(VIEWS_DB, loss.text))
+        if not checkpoint.fits(tracker):
+            return
+        if made_by != fingerprint(rules):
+            found.notes.append(f"{VIEWS_DB} was made by other rules or another version and was not compared")
+            return
+        rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position, as_of=checkpoint.as_of)
+        if not checkpoint.heeds(tracker):  # it may have come just now
+            found.notes.append(f"{VIEWS_DB} was made before a log was withdrawn and was not compared")
+            return
+        connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
+        for table in (*TABLES, CHECKPOINT):
+            found.problems.extend(_differences(connection, table))
+
+
+def copied(path: Path, copy: Path) -> Path:
+    """The read models as they are at one moment."""
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # it may have to undo what a killed writer left
+    discard(copy)
+    with (
+        views_errors(path),
+        closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as live,
+        closing(sqlite3.connect(copy.absolute())) as target,
+    ):
+        live.backup(target)
+    return copy
+
+
+def _differences(connection: sqlite3.Connection, table: Table) -> Iterator[Problem]:
+    columns, keys = list(table.columns), len(table.pk)
+    order = [columns.index(name) for name in table.pk]
+    there, told = "main." + table.name, "fresh." + table.name
+    is_there = {_key(row, order): row for row in connection.execute(_except(columns, there, told)).fetchall()}
+    told_rows = {_key(row, order): row for row in connection.execute(_except(columns, told, there)).fetchall()}
+    differing = sorted(is_there.keys() | told_rows.keys(), key=repr)
+    for key in differing[:MOST]:
+        place = f"{table.name} {' '.join(map(str, key[:keys]))}"
+        if key not in told_rows:
+            yield Problem(place, "there is such a row, and nothing in the log makes it")
+        elif key not in is_there:
+            yield Problem(place, "the log makes such a row, and it is not there")
+        else:
+            for name, is_value, must in zip(columns, is_there[key], told_rows[key], strict=True):
+                if is_value != must:
+                    yield Problem(place, f"{name} is {is_value!r}, the log says {must!r}")
+    if len(differing) > MOST:
+        yield Problem(table.name, f"{len(differing) - MOST} more rows differ")
+
+
+def _except(columns: list[str], one: str, other: str) -> str:
+    names = ", ".join(columns)
+    return f"SELECT {names} FROM {one} EXCEPT SELECT {names} FROM {other}"
+
+
+def _key(row: tuple[object, ...], order: list[int]) -> tuple[object, ...]:
+    return tuple(row[place] for place in order)

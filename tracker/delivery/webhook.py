@@ -1,0 +1,322 @@
+"""From bytes to a delivery: what the webhook says, and which step of which lifecycle it reports.
+
+``parse`` never raises and loses nothing: the body stays as it came, fields that no payload class
+knows are in ``Delivery.extra``, and what cannot be routed says why. Routing needs the type, the
+session's id and the lifecycle's key; all other fields are read leniently, so a file name that is
+suddenly a number makes that field ``None``, never the delivery unreadable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, cached_property, lru_cache
+from typing import Any
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.gen import make_dict_structure_fn, override
+from cattrs.preconf.msgspec import make_converter
+
+from tracker.delivery.envelope import UNREADABLE, Received, decode_json
+from tracker.lifecycle import Lifecycle, Step, camel_case
+from tracker.lifecycles import REGISTRY, Registry
+
+MALFORMED = "C513"
+MISSING_FIELD = "C511"
+UNKNOWN_TYPE = "C509"
+
+UNROUTED = "unrouted:"
+"""What the name of a stream begins with that holds deliveries without a session."""
+MAX_ID = 255
+"""Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
+
+_NO_SESSION = re.compile(
+    r"(?P<agent>(?i:session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})\Z)|resource:|unrouted:|unrouted$|log:"
+)
+
+
+@attrs.define(eq=False)
+class Delivery:
+    """One webhook as it was delivered, at its position in the log.
+
+    Routed when ``lifecycle`` and ``step`` are set; otherwise ``unrouted`` is the code that says
+    why and ``problem`` tells it in words. ``stream`` is where it belongs: the session's id,
+    ``resource:<id>`` or ``unrouted:<type or reason>``. ``declared`` is the lifecycle of its type, routed
+    or not; ``said`` is ``data``, decoded.
+    """
+
+    received: Received
+    position: int
+    stream: str
+    type: str | None = None
+    session_id: str | None = None
+    meeting_id: str | None = None
+    lifecycle: Lifecycle | None = None
+    step: Step | None = None
+    key: tuple[tuple[str, str], ...] = ()
+    data: bytes = b"{}"
+    unrouted: str = ""
+    problem: str = ""
+    declared: Lifecycle | None = None
+    said: dict[str, Any] = attrs.field(factory=dict)
+    received_at: datetime | None = attrs.field(init=False)
+    _payload: Any = attrs.field(init=False, default=None)
+
+    @received_at.default
+    def _received_at(self) -> datetime | None:
+        return self.received.received_at
+
+    @property
+    def payload(self) -> Any:
+        """``data`` as the lifecycle's payload class; ``None`` where its type is none of a lifecycle.
+
+        It is read when it is first asked for: who only stores a delivery need not know.
+        """
+        if self._payload is None and self.declared is not None:
+            self._payload = _payload_reader(self.declared)[0](self.said)
+        return self._payload
+
+    @cached_property
+    def extra(self) -> dict[str, Any]:
+        """What the payload class does not know of ``data``."""
+        known = _payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
+        return {name: value for name, value in self.said.items() if name not in known}
+
+    @property
+    def body(self) -> bytes:
+        return self.received.body
+
+    @property
+    def topic(self) -> str:
+        """The webhook type, or the reason why there is none; short enough for any index."""
+        return (self.type or "").replace("\x00", "")[:MAX_ID] or self.stream.removeprefix("unrouted:")
+
+
+class _Body(msgspec.Struct):
+    webhookType: Any = None  # noqa: N815 - the name that is sent
+    type: Any = None
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_body = msgspec.json.Decoder(_Body)
+_data = msgspec.json.Decoder(dict[str, Any])
+_any = msgspec.json.Decoder()
+_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def parse(received: Received | bytes, position: int = 0, registry: Registry = REGISTRY) -> Delivery:
+    """What was delivered. ``position`` is the place in the store or the line in the log."""
+    if isinstance(received, bytes):
+        received = Received(received)
+    if received.cut_from is not None:
+        problem = f"it has {received.cut_from:,} bytes, of which only the beginning is kept"
+        return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
+    try:
+        body = decode_json(_body, received.body)
+    except UNREADABLE as error:
+        return Delivery(
+            received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)
+        )
+    webhook_type = body.webhookType if isinstance(body.webhookType, str) else body.type
+    if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
+        problem = "it has no webhookType"
+        return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
+    raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
+    if raw == b"null":
+        raw = b"{}"
+    try:
+        data = _data.decode(raw)
+    except UNREADABLE as error:
+        problem = "its data is not an object"
+        if raw.startswith(b"{"):
+            problem = f"its data cannot be read: {_why(received.body, error)}"
+        return Delivery(
+            received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
+        )
+    return _route(Delivery(received, position, "", webhook_type, data=raw, said=data), registry)
+
+
+def same_data(one: bytes, other: bytes) -> bool:
+    """Whether two ``data`` say the same, whatever the order of their keys and their white space."""
+    return one == other or canonical(one) == canonical(other)
+
+
+def canonical(data: bytes) -> bytes:
+    """``data`` with sorted keys and no white space."""
+    return _sorted(_any.decode(data))
+
+
+def _route(delivery: Delivery, registry: Registry) -> Delivery:
+    data, webhook_type = delivery.said, delivery.type or ""
+    session_id, wrong = _session_id(data)
+    delivery.session_id = session_id
+    delivery.meeting_id = _name(data.get("meetingId")) or _name(data.get("roomId"))
+    delivery.stream = session_id or _unrouted(webhook_type)
+    route = registry.routes.get(webhook_type)
+    if route is None:
+        delivery.unrouted = UNKNOWN_TYPE
+        delivery.problem = _unknown(delivery.topic, tuple(registry.routes))
+        return delivery
+    lifecycle, step = route
+    delivery.declared = lifecycle
+    if lifecycle.stream:
+        delivery.session_id, delivery.meeting_id, wrong = None, None, ""
+    key = []
+    for field, sent, needed in _key_fields(lifecycle):
+        value = _name(data.get(sent))
+        if value is not None:
+            key.append((field, value))
+        elif needed:
+            wrong = wrong or f"its {sent} is {_shape(data, sent)}"
+    delivery.key = tuple(key)
+    if lifecycle.stream:
+        delivery.stream = ":".join((lifecycle.stream, *(value for _, value in delivery.key)))
+    if wrong:
+        delivery.stream = delivery.session_id or _unrouted(webhook_type)
+        delivery.unrouted = MISSING_FIELD
+        delivery.problem = wrong
+        return delivery
+    delivery.lifecycle, delivery.step = lifecycle, step
+    return delivery
+
+
+@cache
+def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
+    """The fields of the key, by the names they have here and as sent, and whether each must be sent."""
+    fields = lifecycle.key + lifecycle.optional_key
+    return tuple((field, camel_case(field), field in lifecycle.key) for field in fields)
+
+
+@lru_cache(maxsize=256)
+def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
+    alike = [name for name in known if abs(len(name) - len(webhook_type)) < 4]
+    near = difflib.get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
+    return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
+
+
+def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
+    """The id of the meeting's session, or why there is none."""
+    value = _name(data.get("sessionId"))
+    if value is None:
+        return None, f"its sessionId is {_shape(data, 'sessionId')}"
+    other = _NO_SESSION.match(value)
+    if other is None:
+        return value, ""
+    if other["agent"]:
+        return None, "its sessionId is an agent session's, not a meeting session's"
+    return None, f"its sessionId, {value}, is a name of this program's own"
+
+
+def _name(value: Any) -> str | None:
+    """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index."""
+    usable = isinstance(value, str) and 0 < len(value) <= MAX_ID and "\x00" not in value
+    return value if usable else None
+
+
+def _shape(data: dict[str, Any], name: str) -> str:
+    """What a field that cannot serve as an id is instead."""
+    value = data.get(name)
+    if value is None:
+        return "missing"
+    if not isinstance(value, str):
+        return "not a string"
+    if not value:
+        return "empty"
+    return "longer than 255 characters" if len(value) > MAX_ID else "text with a zero byte"
+
+
+def _unrouted(webhook_type: str) -> str:
+    return UNROUTED + webhook_type.replace("\x00", "")[:MAX_ID]
+
+
+def _why(body: bytes, error: Exception) -> str:
+    """What makes a body unreadable, and in which column (from 1) of which line."""
+    if isinstance(error, msgspec.ValidationError):
+        if str(error).startswith("Number out of range"):
+            return "a number in it is out of range"
+        try:
+            _any.decode(body)
+        except UNREADABLE as broken:  # it only begins like JSON, as a log line begins with a date
+            error = broken
+        else:
+            return "it is JSON, but not an object"
+    if isinstance(error, RecursionError):
+        return "its JSON is nested too deeply"
+    try:
+        body.decode()
+    except UnicodeDecodeError as wrong:
+        return f"it is not UTF-8: byte 0x{body[wrong.start]:02x} at {_place(body, wrong.start)}"
+    if not body.strip():
+        return "it is empty"
+    reason = str(error).removeprefix("JSON is malformed: ")
+    where = re.search(r" \(byte (\d+)\)$", reason)
+    if where is None:
+        return f"it is not JSON: it breaks off at {_place(body, len(body))}"
+    offset = int(where[1])
+    if reason.startswith("trailing comma"):  # msgspec tells where the bracket after it is
+        offset = body.rindex(b",", 0, offset)
+    return f"it is not JSON: {reason[: where.start()]} at {_place(body, offset)}"
+
+
+def _place(body: bytes, offset: int) -> str:
+    before = body[:offset]
+    line, column = before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
+    return f"column {column}" if b"\n" not in body.strip() else f"line {line}, column {column}"
+
+
+converter = make_converter(detailed_validation=False)
+"""The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
+
+
+@converter.register_structure_hook
+def _lenient_text(value: Any, _: type) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _optional_sequence(target: Any) -> bool:
+    return getattr(target, "__args__", ())[-1:] == (type(None),) and _item(target) is not None
+
+
+def _item(target: Any) -> Any:
+    sequence = target.__args__[0]
+    return getattr(sequence, "__args__", (None,))[0] if getattr(sequence, "__origin__", None) is tuple else None
+
+
+@converter.register_structure_hook_factory(_optional_sequence)
+def _lenient_sequence(target: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    item = converter.get_structure_hook(_item(target))
+
+    def structure(value: Any, _: Any) -> tuple[Any, ...] | None:
+        if not isinstance(value, list):
+            return None
+        return tuple(item(entry, None) for entry in value if isinstance(entry, dict))
+
+    return structure
+
+
+@converter.register_structure_hook_factory(attrs.has)
+def _camel_cased(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    renames = {name: override(rename=camel_case(name)) for name in _fields(cls)}
+    return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
+
+
+def _fields(payload: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
+
+
+def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
+    """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
+    return _payload_reader(lifecycle)[0](_data.decode(data))
+
+
+@cache
+def _payload_reader(lifecycle: Lifecycle) -> tuple[Callable[[dict[str, Any]], Any], frozenset[str]]:
+    """How to read a payload class from ``data``, and the names it knows."""
+    payload = lifecycle.payload
+    names = frozenset(camel_case(name) for name in _fields(payload))
+    hook = converter.get_structure_hook(payload)
+    return (lambda data: hook(data, payload)), names

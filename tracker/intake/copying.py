@@ -1,0 +1,98 @@
+"""A store into another one: each event at its position, as its bytes are.
+
+What is there already is left alone, so a copy that broke off goes on where it was, and one of a store that
+has grown adds what is new. At the end every event of both is compared. Which logs were read goes along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from eventsourcing.persistence import Notification, Tracking
+
+from tracker.errors import StoreDamagedError, StoreError
+from tracker.intake.ingest import known_logs
+from tracker.store.application import PAGE, Tracker
+from tracker.store.clock import PREFIX as CLOCK
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import behind
+from tracker.store.recorder import ConcurrentReadError
+
+_EMPTY = "copy into an empty database or directory, or go on with what this very copy made"
+
+
+@attrs.frozen
+class Copied:
+    """How many events were copied, and how many had been before."""
+
+    events: int
+    already_there: int
+
+
+def copy(source: Tracker, target: Tracker, progress: Callable[[int, int], None]) -> Copied:
+    """Copies what the target lacks of the source, then compares all. Raises ``StoreError``."""
+    if source.place == target.place:
+        raise StoreError("is both source and target", place=source.place, hint="give two stores")
+    # Before the events: all that these logs brought is among them then.
+    read = {name: number for number, names in known_logs(source).items() for name in names}
+    read |= dict(source.trackings(LOSS)) | dict(source.trackings(CLOCK))
+    last, before = source.last_position(), target.last_position()
+    if before > last or source.digest(before) != target.digest(before):
+        raise StoreError("holds other events than the source", place=target.place, hint=_EMPTY)
+    there = target.count()
+    _events(source, target, before, last, lambda done: progress(done, 2 * last))
+    _logs(target, read)
+    target.skip_to(behind(source.losses(), last))
+    _compare(source, target, last, lambda done: progress(last + done, 2 * last))
+    return Copied(target.count() - there, there)
+
+
+def _events(source: Tracker, target: Tracker, after: int, last: int, progress: Callable[[int], None]) -> None:
+    losses = source.losses()
+    while after < last:
+        page = source.stored(after, PAGE, last)
+        begin = behind(losses, after)
+        whole = [one for place, one in enumerate(page) if one.id == begin + 1 + place]
+        if not whole or (len(whole) < len(page) and behind(losses, whole[-1].id) == whole[-1].id):
+            raise StoreDamagedError(
+                f"a position is missing behind {after}",
+                place=source.place,
+                hint="tracker verify names all that is wrong; tracker export and ingest make a new store of the rest",
+            )
+        if begin > after:
+            target.skip_to(begin)
+        try:
+            target.put(whole, begin)
+        except ConcurrentReadError as error:
+            raise StoreError("another process stores events there", place=target.place, hint=_EMPTY) from error
+        after = whole[-1].id
+        progress(after)
+
+
+def _logs(target: Tracker, read: dict[str, int]) -> None:
+    there = dict(target.trackings(""))
+    for name, number in read.items():
+        if there.get(name, -1) < number:
+            target.remember(Tracking(name, number))
+
+
+def _compare(source: Tracker, target: Tracker, last: int, progress: Callable[[int], None]) -> None:
+    after = 0
+    while after < last:
+        one, other = (_told(store.stored(after, PAGE, last)) for store in (source, target))
+        if one != other:
+            position = next(
+                (here[0] for here, there in zip(one, other, strict=False) if here != there),
+                after + len(other) + 1,
+            )
+            raise StoreDamagedError(
+                f"the event at position {position} is not that of the source", place=target.place, hint=_EMPTY
+            )
+        after = one[-1][0] if one else last
+        progress(after)
+
+
+def _told(page: list[Notification]) -> list[tuple[Any, ...]]:
+    return [(one.id, one.originator_id, one.originator_version, one.topic, one.state) for one in page]

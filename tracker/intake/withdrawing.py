@@ -1,0 +1,97 @@
+"""Withdrawing: which positions came from a log, and the event that says that they count no longer.
+
+The name of a log is the one that stands in the envelopes, as it was given to ``tracker ingest``. Lines of an
+export keep the names of the logs that they came from first; such a mistake is withdrawn by positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+import attrs
+
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received
+from tracker.errors import NotFoundError, UsageError
+from tracker.store.application import PAGE, Tracker
+from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
+
+_NAMED = 5
+"""Logs that a hint names."""
+
+
+@attrs.frozen
+class Withdrawn:
+    """How many deliveries count no longer, or again, and where they are."""
+
+    count: int
+    spans: tuple[Span, ...]
+
+
+def withdraw(
+    tracker: Tracker,
+    source: str | None,
+    now: datetime,
+    *,
+    undo: bool = False,
+    first: int | None = None,
+    last: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Withdrawn:
+    """Withdraws what was read from a log, between two positions if they are given; or undoes that.
+
+    Without a ``source``, everything between the positions is meant, whatever it came from. Raises
+    ``UsageError`` and ``NotFoundError``.
+    """
+    if source is None and (first is None or last is None):
+        raise UsageError(
+            "a withdrawal names a log, or the first and the last position",
+            hint="tracker withdraw LOG, or tracker withdraw --from POSITION --to POSITION",
+        )
+    end = tracker.last_position()
+    begin, end = max(1, first or 1), min(end, last or end)
+    gone, names = tracker.withdrawn(), dict[str, None]()
+    found: list[int] = []
+    for position, came_from in _sources(tracker, begin, end, progress):
+        if (position in gone) is undo:
+            names.setdefault(came_from)
+            if source is None or source == came_from:
+                found.append(position)
+    if not found:
+        raise _nothing(source, undo, list(names))
+    spans = merged((position, position) for position in found)
+    tracker.record(STREAM, TOPIC, Received(body(source, spans, undo=undo), now))
+    return Withdrawn(len(found), spans)
+
+
+def _sources(
+    tracker: Tracker, begin: int, end: int, progress: Callable[[int, int], None]
+) -> Iterator[tuple[int, str]]:
+    """The positions of deliveries, each with the name of the log it came from."""
+    after = begin - 1
+    while page := tracker.stored(after, PAGE, end) if after < end else []:
+        for event in page:
+            if event.originator_id != STREAM:
+                yield event.id, _log_of(envelope.decode(event.state).source)
+        after = page[-1].id
+        progress(after, end)
+
+
+def _log_of(source: str) -> str:
+    """``monday.jsonl:7`` -> ``monday.jsonl``; what has no line came from no log."""
+    name, _, line = source.rpartition(":")
+    return name if name and line.isdigit() else ""
+
+
+def _nothing(source: str | None, undo: bool, names: Sequence[str]) -> NotFoundError:  # noqa: FBT001 - as asked
+    logs = [name for name in names if name]
+    hint = (
+        "only what a withdrawal names can be undone"
+        if undo
+        else "tracker ingest says at which positions it stored"
+    )
+    if logs and source is not None:
+        hint = f"there is something from {', '.join(logs[:_NAMED])}{', …' if len(logs) > _NAMED else ''}"
+    what = "nothing of it is withdrawn" if undo else "nothing that counts is stored from it"
+    return NotFoundError(what, place=source or "", hint=hint)

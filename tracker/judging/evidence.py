@@ -1,0 +1,81 @@
+"""What the copies of one session that are certain say of the others.
+
+Some deliveries are copies beyond doubt: of a step that can come only once, or of one that names a file. Whoever
+sent these again has probably sent others again too, and copies that were sent again together look alike: they are
+equally old, or they come at once one after the other, or everything comes twice. So the certain ones are sought
+first, in every aggregate, and what they show is an argument of each search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tracker.judging.context import AT_ONCE, Context
+from tracker.judging.hypothesis import Delivered
+from tracker.judging.search import separated
+from tracker.judging.session import DOUBLED, AggregateKey, Observed
+
+__all__ = ["set_evidence"]
+
+InOrder = Mapping[AggregateKey, Sequence[Delivered]]
+
+
+def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> None:
+    """The ages of the copies that are certain, what was sent again with them, and whether everything came twice."""
+    if not observed.repeated:
+        return
+    ages: list[int] = []
+    certain: set[int] = set()
+    once = twice = 0
+    for key, one in observed.aggregates.items():
+        deliveries = in_order[key]
+        if len(deliveries) > 1 or one.lifecycle.frame:
+            rest, copies = separated(one.lifecycle, deliveries, once=one.is_once)
+            ages += _ages(copies)
+            certain.update(copy.position for copy, _ in copies)
+            unique = not one.lifecycle.reusable
+            once += sum(one.is_once or (unique and each.evidence) for each in rest)
+            twice += len({original.position for _, original in copies})
+    context.ages = sorted(ages)
+    context.doubled = once >= 2 and twice >= DOUBLED * once
+    if certain and not context.doubled:
+        context.resent = frozenset(_sent_with(certain, in_order.values()))
+
+
+def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
+    """How old each copy is: since its original, and since the copy before it."""
+    before: dict[int, int] = {}
+    for copy, original in copies:
+        yield copy.at - original.at
+        if original.position in before:
+            yield copy.at - before[original.position]
+        before[original.position] = copy.at
+
+
+def _sent_with(certain: set[int], aggregates: Iterable[Sequence[Delivered]]) -> Iterator[int]:
+    """The positions of what came again in one burst with a copy that is certain."""
+    for burst in _bursts(again for deliveries in aggregates for again in _repeated(deliveries)):
+        positions = {one.position for one in burst}
+        if positions & certain:
+            yield from positions - certain
+
+
+def _repeated(deliveries: Sequence[Delivered]) -> Iterator[Delivered]:
+    """The deliveries that report a step which was reported before."""
+    seen: set[str] = set()
+    for one in deliveries:
+        if one.step.name in seen:
+            yield one
+        seen.add(one.step.name)
+
+
+def _bursts(deliveries: Iterable[Delivered]) -> Iterator[list[Delivered]]:
+    """Deliveries that came at once one after the other."""
+    burst: list[Delivered] = []
+    for one in sorted(deliveries, key=lambda each: each.order):
+        if burst and one.at - burst[-1].at > AT_ONCE:
+            yield burst
+            burst = []
+        burst.append(one)
+    if burst:
+        yield burst

@@ -1,0 +1,423 @@
+"""The event store on a server: a PostgreSQL database, or a schema of one.
+
+Any number of processes append, each many events in a transaction, under the library's lock of the table. It
+lets one after the other in, so positions are committed in their order and a reader that follows them
+misses none. Positions are counted in a row of our own: a sequence would leave a hole for each
+transaction that failed, and a hole is how ``integrity`` knows that something is gone.
+
+A connection is made when it is needed. One that broke is thrown away, and what it was to do is not
+done again: whether a commit that got no answer took place, nobody here can know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from select import POLLIN, poll
+from threading import Lock
+from typing import Any, Self
+from urllib.parse import unquote
+
+import psycopg
+from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
+from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
+from eventsourcing.utils import Environment
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import LockNotAvailable
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row, tuple_row
+
+from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
+from tracker.store import recorder
+from tracker.store.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
+
+PATIENCE = 0.2
+"""Seconds after which a listener looks whether it is to stop."""
+CONNECT_TIMEOUT = 5
+"""Seconds for the server to let us in."""
+DEAD_AFTER = 30
+"""Seconds without an answer after which a connection is given up."""
+STALLED_AFTER = 10
+"""Seconds after which the server ends a transaction in which nothing is done: somebody else waits for its lock."""
+IDLE = 4
+"""Connections kept when nobody needs them."""
+
+Connection = psycopg.Connection[Any]
+
+_EVENTS = """
+CREATE TABLE stored_events (
+    notification_id bigint PRIMARY KEY,
+    originator_id text COLLATE "C" NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    UNIQUE (originator_id, originator_version))
+"""
+_TABLES = (
+    _EVENTS,
+    "CREATE TABLE tracking (application_name text PRIMARY KEY, notification_id bigint NOT NULL)",
+    "CREATE INDEX tracking_position ON tracking (notification_id)",
+    "CREATE TABLE positions (last bigint NOT NULL)",
+    "INSERT INTO positions VALUES (0)",
+    f"COMMENT ON TABLE stored_events IS 'meeting-tracker format {FORMAT}'",
+)
+_SESSION = f"""
+SET idle_in_transaction_session_timeout = '{STALLED_AFTER}s';
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+"""
+"""To compile a statement takes a hundred times as long as to run it, and what is committed has to be on the disk."""
+_MARK = re.compile(r"meeting-tracker format (\d+)")
+_LOOK = """
+SELECT current_schema(), current_setting('server_encoding'),
+    obj_description(to_regclass('stored_events'), 'pg_class'),
+    to_regclass('stored_events') IS NOT NULL,
+    (SELECT count(*) FROM pg_class AS c WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e'))
+"""
+_INSERT = """
+WITH given AS (
+    SELECT * FROM unnest(%(streams)s::text[], %(topics)s::text[], %(states)s::bytea[])
+        WITH ORDINALITY AS one (stream, topic, state, number)
+), counted AS (
+    UPDATE positions SET last = last + %(count)s RETURNING last
+), stored AS (
+    INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
+    SELECT (SELECT last FROM counted) - %(count)s + number, stream,
+        COALESCE((SELECT MAX(originator_version) FROM stored_events WHERE originator_id = stream), 0)
+            + ROW_NUMBER() OVER (PARTITION BY stream ORDER BY number), topic, state
+    FROM given
+)
+SELECT last, pg_notify('stored_events', '') FROM counted
+"""
+"""Versions and positions are computed where they are stored; only who holds the lock may run it."""
+
+
+class PostgreSQL:
+    """The database at a URL. Raises ``UsageError`` where that is none, without a word of what is in it."""
+
+    software, fault = "PostgreSQL", ""
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        user, at, host = authority.rpartition("@")
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.Error:
+            given = {}
+        digits = re.fullmatch(r"[\d,]*", str(given.get("port", "")))
+        if not given or not digits or "@" in user or "@" in path.partition("?")[0]:
+            raise UsageError(  # what libpq says of it quotes the password
+                "--store is no address of a PostgreSQL database",
+                hint="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for @ and %2F for / in a password",
+            )
+        name = user.partition(":")[0]
+        self.place = self.owner = unquote(f"{scheme}://{name}{at}{host}{slash}{path}".partition("?")[0])
+        timeout: dict[str, Any] = (
+            {} if "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": CONNECT_TIMEOUT}
+        )
+        kept: dict[str, Any] = {
+            "application_name": "tracker",
+            "tcp_user_timeout": DEAD_AFTER * 1000,
+            "keepalives_idle": DEAD_AFTER,
+        }
+        self._conninfo = make_conninfo(**{**kept, **timeout, **given, "client_encoding": "UTF8"})
+        self._schema = ""
+
+    def check(self, *, create: bool) -> bool:
+        with self.errors(), self.connect() as connection:
+            row = connection.execute(_LOOK).fetchone()
+        schema, encoding, mark, there, tables = (row or {}).values()
+        if schema is None:
+            raise StoreError(
+                "its search_path names no schema", place=self.place, hint="create the schema first"
+            )
+        self._schema = schema
+        if not there:
+            if tables:
+                raise StoreDamagedError(
+                    f"has tables of another program in the schema {schema}",
+                    place=self.place,
+                    hint="give it a database of its own, or a schema by ?options=-csearch_path%3Dtracker",
+                )
+            if not create:
+                raise StoreMissingError(
+                    "there is no store", place=self.place, hint="tracker init-store makes one"
+                )
+            if encoding != "UTF8":
+                hint = "createdb --encoding UTF8 --template template0 NAME"
+                raise StoreError(f"is a database in {encoding}, not in UTF8", place=self.place, hint=hint)
+            return True
+        self._check_mark(mark)
+        return False
+
+    def _check_mark(self, mark: str | None) -> None:
+        found = _MARK.fullmatch(mark or "")
+        if not found:
+            raise StoreDamagedError(
+                "is a database of another program",
+                place=self.place,
+                hint="give it a database of its own, or a schema by ?options=-csearch_path%3Dtracker",
+            )
+        if int(found[1]) > FORMAT:
+            raise StoreVersionError(
+                f"was written by a newer version (format {found[1]}, this one knows {FORMAT})",
+                place=self.place,
+                hint="use that version, or a newer one",
+            )
+
+    def mark(self) -> None:
+        """A server keeps its own log."""
+
+    def factory(self, env: Environment) -> PostgresFactory:
+        where = ("DBNAME", "HOST", "USER", "PASSWORD")  # our connections know it already
+        env.update({f"POSTGRES_{name}": "" for name in where})
+        env.update({"POSTGRES_SCHEMA": self._schema, "POSTGRES_LOCK_TIMEOUT": str(recorder.LOCK_TIMEOUT)})
+        env["POSTGRES_ENABLE_DB_FUNCTIONS"] = "no"  # with them, readers miss events
+        factory = PostgresFactory(env)
+        factory.datastore.pool = _Pool(self)  # type: ignore[assignment]  # as much of one as is used
+        return factory
+
+    def recorder(self, factory: PostgresFactory) -> EventRecorder:
+        return EventRecorder(factory.datastore, tracking_table_name="tracking")
+
+    def connect(self) -> Connection:
+        connection = psycopg.connect(self._conninfo, autocommit=True, row_factory=dict_row)
+        try:
+            connection.execute(_SESSION)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def errors(self) -> AbstractContextManager[None]:
+        return postgres_errors(self.place)
+
+
+class _Pool:
+    """As much of a pool as the library asks for.
+
+    Its own makes connections in the background: there a wrong password is only seen as a time-out, and after an
+    outage it waits the longer the longer that was.
+    """
+
+    def __init__(self, database: PostgreSQL) -> None:
+        self._database = database
+        self._idle: list[Connection] = []
+        self._lock = Lock()
+        self._closed = False
+
+    def open(self, wait: bool = False, timeout: float = 0) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        pass
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self) -> Connection:
+        while self._idle:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is not None and not _has_news(connection):
+                return connection
+            if connection is not None:
+                connection.close()
+        return self._database.connect()
+
+    def _give_back(self, connection: Connection) -> None:
+        usable = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            keep = usable and not self._closed and len(self._idle) < IDLE
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+
+def _has_news(connection: Connection) -> bool:
+    """Whether the server said something though nobody asked: mostly, that it is going away."""
+    if connection.closed:
+        return True
+    watch = poll()
+    watch.register(connection.fileno(), POLLIN)
+    return bool(watch.poll(0))
+
+
+class EventRecorder(Recorder, PostgresProcessRecorder):
+    state = "state"
+    begins = f"substring(state FOR {SOURCE_ENDS})"
+    holds = f"position(? IN substring(state FOR {SOURCE_ENDS} + 300)) BETWEEN 1 AND {SOURCE_ENDS}"
+    is_tracking = "notification_id IS NOT NULL"
+    counter = ("positions", "SELECT last FROM positions")
+    hears = True
+
+    def create_table(self) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            c.execute("SELECT pg_advisory_xact_lock(%s)", (APPLICATION_ID,))
+            c.execute("SELECT to_regclass('stored_events') IS NULL AS absent")
+            row = c.fetchone()
+            if row is not None and row["absent"]:
+                for statement in _TABLES:
+                    c.execute(statement.encode())
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock_table(c)
+            self._look(c, **kwargs)
+            if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
+                self._insert_tracking(c, kwargs["tracking"])
+            if kwargs.get("newest") is not None:
+                stored_events = self._forwarded(c, stored_events, kwargs["newest"])
+            if not stored_events:
+                return range(0)
+            columns = {
+                "streams": [one.originator_id for one in stored_events],
+                "topics": [one.topic for one in stored_events],
+                "states": [one.state for one in stored_events],
+            }
+            c.execute(_INSERT, {**columns, "count": len(stored_events)})
+            row = c.fetchone()
+            assert row is not None
+            self._add_digests(c, stored_events, row["last"] - len(stored_events) + 1)
+        return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
+
+    def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
+        with self.datastore.transaction(commit=False) as c:
+            if len(statements) > 1:
+                c.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            return [self._select(c, *statement) for statement in statements]
+
+    def damage(self) -> Rows:
+        rows = self.rows(
+            "SELECT name FROM unnest(?::text[]) AS name WHERE to_regclass(name) IS NULL",
+            (["stored_events", "tracking", "positions"],),
+        )
+        return [(name, "there is no such table") for (name,) in rows]
+
+    def skip_to(self, position: int) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock_table(c)
+            c.execute("UPDATE positions SET last = GREATEST(last, %s)", (position,))
+
+    def try_to_write(self, patience: float) -> None:
+        try:
+            with self.datastore.transaction(commit=False) as c:
+                c.execute(f"SET LOCAL lock_timeout = '{patience * 1000:.0f}ms'".encode())
+                c.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            raise StoreError(f"another process has been writing for {patience:g} s") from error
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        with self.datastore.get_connection() as connection:
+            try:
+                connection.execute("LISTEN stored_events")
+                while not stopping():
+                    for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
+                        heard()
+            finally:
+                connection.close()  # the next one who gets it would be told, and has not asked
+
+    def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:
+        with c.connection.cursor(row_factory=tuple_row) as cursor:
+            found: Rows = cursor.execute(statement.replace("?", "%s").encode(), values).fetchall()
+        return found
+
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        c.execute(statement.replace("?", "%s").encode(), values)
+
+
+@contextmanager
+def postgres_errors(place: str) -> Iterator[None]:
+    """Turns what the server complains of into an error that says what to do, and quotes no password."""
+    try:
+        yield
+    except (psycopg.Error, PersistenceError) as error:
+        raise postgres_error(place, error) from error
+
+
+_ADDRESS = "check host and port in --store, and that the server runs"
+_GIVE_IT = "put it into the URL (%40 for @), into PGPASSWORD, or into ~/.pgpass"
+_REFUSED = (
+    ("password authentication failed", "the password or the user is wrong", _GIVE_IT),
+    ("no password supplied", "it asks for a password", _GIVE_IT),
+    ("role .* does not exist", "there is no such user", "createuser NAME, or name another one in the URL"),
+    ("database .* does not exist", "there is no such database", "createdb NAME, or name another one in the URL"),
+    ("no encryption", "it lets nobody in without TLS", "add ?sslmode=require to the URL"),
+    ("does not support SSL", "the URL asks for TLS, and the server has none", "set ssl = on there, or drop sslmode"),
+    ("certificate|SSL error", "its certificate is not accepted", "check sslmode and sslrootcert in the URL"),
+    ("no pg_hba.conf entry", "it does not let this user in from here", "allow it in the server's pg_hba.conf"),
+    ("permission denied for database", "this user may not connect", "GRANT CONNECT ON DATABASE … TO …"),
+    ("too many|connection slots", "it has no connection left", "raise max_connections there, or start fewer"),
+    ("starting up|shutting down|recovery mode", "the server is starting or stopping", "wait a moment"),
+    ("could not translate host name|resolve host", "there is no such host", _ADDRESS),
+)  # fmt: skip
+"""Words in what a server says that lets nobody in; such an error has no code."""
+_FAILED = {
+    "53100": ("the disk of the server is full", "make room there; what was committed is kept"),
+    "53300": ("it has no connection left", "raise max_connections there, or start fewer"),
+    "42501": (
+        "this user may not do that",
+        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA … TO …; to make the tables, CREATE ON SCHEMA",
+    ),
+    "57014": (
+        "the server cancelled the statement: it took too long, or somebody stopped it",
+        "raise statement_timeout for this user: ALTER ROLE … SET statement_timeout = 0",
+    ),
+    "57P01": ("the server ended the connection", "somebody did, or it stops: wait a moment"),
+    "25P03": (
+        "the server ended a transaction in which nothing was done",
+        "the machine is overloaded, or raise idle_in_transaction_session_timeout there",
+    ),
+    "25006": ("cannot be written", "it is a standby, or the user is read-only: name the primary in --store"),
+}
+_AWAY = ("08", "57P")
+"""How the codes begin of a server that does not answer, or not yet."""
+_DAMAGED = {"42P01", "42703", "XX001", "XX002", "22021"}
+
+
+def _is_away(code: str | None) -> bool:
+    """Whether it gave no code: then it said nothing, or let nobody in."""
+    return code is None or code.startswith(_AWAY)
+
+
+def postgres_error(place: str, error: Exception) -> StoreError:
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    code = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    if isinstance(cause, LockNotAvailable):
+        message = f"another process has been writing for {recorder.LOCK_TIMEOUT} s"
+        return StoreError(message, place=place, hint="wait for it, or stop it")
+    if code in _DAMAGED:
+        return StoreDamagedError(
+            "is not a store of this program, or is damaged", place=place, hint="restore it from a backup"
+        )
+    if code in _FAILED:
+        message, hint = _FAILED[code]
+        return StoreError(message, place=place, hint=hint)
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and _is_away(code):
+        for words, message, hint in _REFUSED:
+            if re.search(words, str(cause)):
+                return StoreError(message, place=place, hint=hint)
+        return StoreError("cannot be reached", place=place, hint=_ADDRESS)
+    told = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return StoreError(told or str(error), place=place, hint="tracker verify checks the store")

@@ -1,0 +1,291 @@
+"""What the event store asks of a database, and what every database answers in the same words.
+
+``tracker.store.sqlite`` and ``tracker.store.postgres`` are the two. Each has a ``Recorder``, which is the library's with
+positions that are never used twice and versions computed under the write lock, and a ``Database``, which
+knows where it is, whether it is one of ours, and what its complaints mean.
+
+A statement is written once, with ``?`` for each value. What the two spell differently is in the attributes
+of the recorder.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import attrs
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    Notification,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+)
+from eventsourcing.utils import Environment
+
+from tracker.errors import StoreError
+from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
+from tracker.store.mark import Mark
+
+FORMAT = 1
+"""The version of the tables; a higher one was written by a newer program."""
+APPLICATION_ID = 0x4D545354
+"""What marks a database as ours: "MTST"."""
+LOCK_TIMEOUT = 60
+"""Seconds to wait for another process that writes."""
+SOURCE_ENDS = 45
+"""The source stands in the envelope behind the receive time, which has no more bytes; the body begins later."""
+Rows = list[tuple[Any, ...]]
+Forward = Callable[[bytes | None, Sequence[StoredEvent]], Sequence[StoredEvent]]
+"""Gives events receive times that are not before that of a stored state."""
+
+
+@attrs.frozen
+class Seen:
+    """The names, of this prefix and with positions in ``(after, up_to]``, that a writer knows of."""
+
+    prefix: str
+    after: int
+    up_to: int
+    names: frozenset[str]
+
+
+class ConcurrentReadError(Exception):
+    """Another process has stored something since the writer looked."""
+
+
+@attrs.frozen
+class Newest:
+    """Asks for the newest state behind a position that holds some bytes; ``forward`` may change the events for it."""
+
+    holds: bytes
+    after: int
+    forward: Forward
+
+
+class Recorder(ProcessRecorder):
+    """What ``tracker.store`` needs beyond the library's interface."""
+
+    state: ClassVar[str]
+    """The column of that name, as bytes."""
+    begins: ClassVar[str]
+    """The beginning of a state, up to the end of its receive time."""
+    holds: ClassVar[str]
+    """Whether a state holds some bytes near its beginning, where no body can reach."""
+    is_tracking: ClassVar[str]
+    """Whether a row of ``tracking`` is one."""
+    counter: ClassVar[tuple[str, str]]
+    """The table that holds the last position given, and the SELECT that reads it."""
+    hears: ClassVar[bool]
+    """Whether ``listen`` hears of what other processes store."""
+
+    @abstractmethod
+    def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
+        """What several SELECTs give at one moment."""
+
+    @abstractmethod
+    def create_table(self) -> None:
+        """Makes the tables, unless another process has made them since we looked."""
+
+    @abstractmethod
+    def damage(self) -> Rows:
+        """What the database itself finds wrong: (place, problem)."""
+
+    @abstractmethod
+    def try_to_write(self, patience: float) -> None:
+        """Raises where nothing could be stored within so many seconds."""
+
+    @abstractmethod
+    def skip_to(self, position: int) -> None:
+        """Gives no position up to this one any more."""
+
+    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """What a SELECT gives inside a transaction."""
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """What a SELECT gives."""
+        return self.at_once((statement, values))[0]
+
+    @abstractmethod
+    def _execute(self, c: Any, statement: str, values: Sequence[Any]) -> None:
+        """Changes something inside a transaction."""
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        """Recorded source positions whose name begins with ``prefix``."""
+        rows = self.rows(
+            "SELECT application_name, notification_id FROM tracking WHERE application_name LIKE ? "
+            f"AND {self.is_tracking}",
+            (prefix + "%",),
+        )
+        return [(str(name), int(position)) for name, position in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        conditions, values = ["1 = 1"], list[Any]()
+        if start is not None:
+            conditions.append("notification_id >= ?" if inclusive_of_start else "notification_id > ?")
+            values.append(start)
+        if stop is not None:
+            conditions.append("notification_id <= ?")
+            values.append(stop)
+        if topics:
+            conditions.append(f"topic IN ({','.join('?' * len(topics))})")
+            values.extend(topics)
+        rows = self.rows(
+            f"SELECT originator_id, originator_version, topic, {self.state}, notification_id FROM stored_events "
+            f"WHERE {' AND '.join(conditions)} ORDER BY notification_id LIMIT ?",
+            (*values, limit),
+        )
+        return [Notification(*row) for row in rows]
+
+    def newest(self, holds: bytes, after: int) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the newest state behind a position that holds some bytes."""
+        statement = (
+            f"SELECT {self.state} FROM stored_events WHERE notification_id > ? AND {self.holds} "
+            "ORDER BY notification_id DESC LIMIT 1"
+        )
+        return statement, (after, holds)
+
+    def latest(self, holds: bytes, after: int, without: Sequence[tuple[int, int]]) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the state with the newest receive time behind a position that holds some bytes.
+
+        Those at the positions ``without``, first and last, are left out.
+        """
+        outside = "AND NOT notification_id BETWEEN ? AND ? " * len(without)
+        statement = (
+            f"SELECT {self.state} FROM stored_events WHERE notification_id > ? AND {self.holds} "
+            f"{outside}ORDER BY {self.begins} DESC LIMIT 1"
+        )
+        return statement, (after, holds, *(position for one in without for position in one))
+
+    def _compare(self, c: Any, seen: Seen) -> None:
+        rows = self._select(
+            c,
+            "SELECT application_name FROM tracking WHERE notification_id > ? AND notification_id <= ? "
+            f"AND {self.is_tracking}",
+            (seen.after, seen.up_to),
+        )
+        if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
+            raise ConcurrentReadError
+
+    def _replaced(self, c: Any, tracking: Tracking, replaces: str = "", **_: Any) -> bool:
+        """Records how far a source was read in the place of an earlier row, where there is one."""
+        changed = replaces and self._select(
+            c,
+            "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? RETURNING 1",
+            (tracking.application_name, tracking.notification_id, replaces),
+        )
+        return bool(changed)
+
+    def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
+        """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
+        if seen is not None:
+            self._compare(c, seen)
+        if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
+            raise ConcurrentReadError
+
+    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int) -> None:
+        """Records the digests of events that were stored from the position ``first`` on, in their transaction."""
+        rows = [
+            (first + place, str(one.originator_id), one.topic, one.state) for place, one in enumerate(events)
+        ]
+        while rows:
+            here = begin(rows[0][0]) + BLOCK - rows[0][0]
+            self._add_digest(c, rows[:here])
+            rows = rows[here:]
+
+    def _add_digest(self, c: Any, rows: list[Row]) -> None:
+        """Of one block: its digest goes on, or begins with what an older program has stored."""
+        first, before = begin(rows[0][0]), rows[0][0] - 1
+        known: Block | None = None
+        digest = b""
+        if before >= first:
+            names = self._select(
+                c, "SELECT application_name, 0 FROM tracking WHERE notification_id = ?", (before,)
+            )
+            texts = [(name, 0) for name, _ in names if isinstance(name, str)]
+            known = next((one for one in blocks(texts) if (one.first, one.last) == (first, before)), None)
+            digest = known.digest if known else chained(b"", self._block(c, first, before))
+        block = Block(first, rows[-1][0], chained(digest, rows))
+        if known is None:
+            self._execute(
+                c,
+                "INSERT INTO tracking (application_name, notification_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (block.name, block.last),
+            )
+        else:
+            self._execute(
+                c,
+                "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? "
+                "AND NOT EXISTS (SELECT 1 FROM tracking WHERE application_name = ?)",
+                (block.name, block.last, known.name, block.name),
+            )
+
+    def _block(self, c: Any, first: int, last: int) -> list[Row]:
+        rows = self._select(
+            c,
+            f"SELECT notification_id, originator_id, topic, {self.state} FROM stored_events "
+            "WHERE notification_id BETWEEN ? AND ? ORDER BY notification_id",
+            (first, last),
+        )
+        return [(one[0], str(one[1]), str(one[2]), one[3]) for one in rows if isinstance(one[3], bytes)]
+
+    def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:
+        rows = self._select(c, *self.newest(asked.holds, asked.after))
+        return asked.forward(rows[0][0] if rows else None, events)
+
+
+class Database(Protocol):
+    """Where the events of one store are."""
+
+    place: str
+    """As it is named in an error; no password is in it."""
+    owner: str
+    """As it is named where all is well."""
+    software: str
+    """What keeps it, and in which version, where that is known without asking."""
+    fault: str
+    """A known fault of that version, or nothing."""
+
+    def check(self, *, create: bool) -> bool:
+        """Whether its tables are to be made. Raises ``StoreError`` where it is none of ours, or cannot be."""
+
+    def mark(self) -> Mark | None:
+        """How far the store went, where that is kept beside it."""
+
+    def factory(self, env: Environment) -> InfrastructureFactory[Any]: ...
+
+    def recorder(self, factory: Any) -> Recorder: ...
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turns what the database complains of into a ``StoreError`` that says what to do."""
+
+
+PRIVATE_FILE, PRIVATE_DIRECTORY = 0o600, 0o700
+"""Names of people are in what is stored."""
+
+
+def make_directory(data: Path) -> None:
+    if data.exists() and not data.is_dir():
+        raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
+    try:
+        data.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"
+        ) from error
