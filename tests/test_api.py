@@ -299,18 +299,18 @@ def test_who_waits_for_read_models_that_do_not_come_is_told_so(server, monkeypat
 @pytest.mark.parametrize(
     ("path", "code", "detail", "hint"),
     [
-        ("/api/sessions/nobody", 404, "nobody: nothing is stored of it", "/api/sessions lists what is there"),
-        ("/api/sessions/nobody/timeline", 404, "nobody: nothing is stored of it", "/api/sessions lists what is there"),
+        ("/api/sessions/nobody", 404, "nobody: no such session", "/api/sessions lists all sessions"),
+        ("/api/sessions/nobody/timeline", 404, "nobody: no such session", "/api/sessions lists all sessions"),
         (
-            "/api/sessions/h8sd-4kzo-y1fw", 404, "h8sd-4kzo-y1fw: nothing is stored of it",
+            "/api/sessions/h8sd-4kzo-y1fw", 404, "h8sd-4kzo-y1fw: no such session",
             f"h8sd-4kzo-y1fw is a meeting; its sessions: {RESTARTED}",
         ),
         (
-            f"/api/sessions/{RESTARTED}?as_of=2026-01-01", 404, f"{RESTARTED}: nothing was known of it by then",
-            "/api/sessions lists what is there",
+            f"/api/sessions/{RESTARTED}?as_of=2026-01-01", 404, f"{RESTARTED}: no delivery of this session had come by then",
+            "/api/sessions lists all sessions",
         ),
-        (f"/api/sessions/{RESTARTED}?at=9999", 404, "at 9999: the store ends at position 235", "give one of those"),
-        ("/api/events/9999", 404, "9999: the store ends at position 235", "give one of those"),
+        (f"/api/sessions/{RESTARTED}?at=9999", 404, "at 9999: the store ends at position 235", "give one up to 235"),
+        ("/api/events/9999", 404, "9999: the store ends at position 235", "give one up to 235"),
         ("/api/events/x", 400, "position: 'x' is not accepted", "give a whole number from 1 to 9223372036854775807"),
         ("/api/sessions?limt=3", 400, "limt: no such parameter", "did you mean limit?"),
         ("/api/lifecycles?x=1", 400, "x: no such parameter", "known: none"),

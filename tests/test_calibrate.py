@@ -181,7 +181,8 @@ def test_people_read_it_within_eighty_columns(tracker, capsys):
 def test_a_log_that_can_be_read_only_once_is_refused(tracker, capsys):
     assert tracker("calibrate", "-") == 2
     assert (
-        capsys.readouterr().err == "error: stdin: it is read more than once\nhint: put it into a file first\n"
+        capsys.readouterr().err
+        == "error: stdin: calibrate reads a log more than once\nhint: save it to a file first\n"
     )
 
 

@@ -259,8 +259,11 @@ def test_that_too_few_files_may_be_open_is_said_at_the_start(tmp_path):
     with process:
         late = Timer(PATIENCE, process.kill)
         late.start()
-        said = next((line for line in process.stderr if "files may be open" in line), "")
+        said = next((line for line in process.stderr if "this process may open" in line), "")
         late.cancel()
         process.kill()
 
-    assert said == "note: 128 files may be open, so there are 64 connections at most and not 1,000\n"
+    assert (
+        said
+        == "note: this process may open 128 files, so it accepts 64 connections at a time instead of 1,000\n"
+    )

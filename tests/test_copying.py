@@ -166,7 +166,7 @@ def test_the_command_copies_to_a_server_and_back(source, postgres, monkeypatch, 
     ("places", "code", "words"),
     [
         (["--from", "nowhere", "--to", "there"], 3, "there is no store"),
-        (["--from", "mysql://secret@host", "--to", "there"], 2, "name no store"),
+        (["--from", "mysql://secret@host", "--to", "there"], 2, "a URL of mysql:// is not a store"),
         (["--to", "there"], 2, "--from"),
     ],
 )

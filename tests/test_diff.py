@@ -197,8 +197,8 @@ def test_the_command_tells_people_what_is_a_warning_unless_they_want_more(tracke
     [
         (("--rules", "strict.toml"), "--rules and --diff need each other"),
         (("--diff",), "--rules and --diff need each other"),
-        (("--format", "json"), "--min-severity and --format are for --diff"),
-        (("--min-severity", "info"), "--min-severity and --format are for --diff"),
+        (("--format", "json"), "--min-severity and --format work only with --diff"),
+        (("--min-severity", "info"), "--min-severity and --format work only with --diff"),
     ],
 )
 def test_half_a_question_is_refused_with_a_hint(tracker, capsys, arguments, message):

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import pytest
 from waiting import BOUND
 
-import projections.cli
+import projections
 import tracker
+from projections import cli
 from projections.web import tokens
 from projections.web.connections import MOST_CONNECTIONS, OWN_FILES
 from projections.web.server import STOP_TIMEOUT
@@ -345,7 +347,7 @@ def test_the_commands_of_the_compose_file_are_commands():
     commands = [json.loads(found) for found in re.findall(r"command: (\[.*\])", text)]
     roles = []
     for name, *arguments in commands:
-        command = projections.cli.tracker.commands[name]
+        command = cli.tracker.get_command(click.Context(cli.tracker), name)
         context = command.make_context(name, arguments)
         roles.append(context.params.get("role"))
     assert roles == [None, "receiver", "reader", "reader"]
@@ -354,7 +356,7 @@ def test_the_commands_of_the_compose_file_are_commands():
 def test_the_command_of_the_unit_is_one_and_its_credentials_are_those_that_are_read(tmp_path):
     unit = (EXAMPLES / "tracker.service").read_text("utf-8")
     _, name, *arguments = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1].split()
-    given = projections.cli.tracker.commands[name].make_context(name, arguments).params
+    given = cli.tracker.get_command(click.Context(cli.tracker), name).make_context(name, arguments).params
     credentials = re.findall(r"^LoadCredential=(.*):", unit, re.MULTILINE)
     for credential in credentials:
         (tmp_path / credential).write_text("x" * tokens.LEAST)

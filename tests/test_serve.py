@@ -473,7 +473,7 @@ def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, ke
 
 def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
     with serving(data, "--insecure-no-verify") as server:
-        server.has_told("no signature is verified")
+        server.has_told("signatures are not verified")
         assert server.ask("/webhooks", "POST", BODY).status == 204
         assert server.metric("tracker_signatures_verified") == 0
 
@@ -484,8 +484,11 @@ def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
         ([], "there is no key to verify signatures with"),
         (["--key", "KEY", "--insecure-no-verify"], "contradict each other"),
         (["--key", "nowhere.pem"], "nowhere.pem: cannot be read"),
-        (["--key", "KEY", "--host", "0.0.0.0"], "others reach this address, and there is no token"),
-        (["--insecure-no-verify", "--host", "::"], "others reach this address, and there is no token"),
+        (["--key", "KEY", "--host", "0.0.0.0"], "other machines can reach this address, and there is no token"),
+        (
+            ["--insecure-no-verify", "--host", "::"],
+            "other machines can reach this address, and there is no token",
+        ),
         (["--key", "KEY", "--host", "no such host", "--token", "t" * 16], "cannot listen"),
         (["--key", "KEY", "--port", "70000"], "70000 is not in the range"),
     ],
@@ -559,7 +562,7 @@ def test_a_reader_makes_no_store_and_takes_no_key(data, key):
     given = told_without_serving(data, "--role", "reader", "--key", str(key))
 
     assert (missing.returncode, "there is no store" in missing.stderr) == (3, True)
-    assert (given.returncode, "a reader receives nothing" in given.stderr) == (2, True)
+    assert (given.returncode, "--role reader receives no webhooks" in given.stderr) == (2, True)
 
 
 # What is sent is judged as what is ingested

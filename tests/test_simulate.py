@@ -797,7 +797,7 @@ def test_a_handler_that_does_not_accept_is_told(run, handler, key):
     handler.status = 500
     code, _, err = run("--meetings", 1, "--send", url_of(handler), "--key", key[0])
     assert code == 2
-    assert "the first of them webhook 1: 500" in err
+    assert "the first was webhook 1: 500" in err
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://localhost/", "http:///x", "http://localhost:x/"])

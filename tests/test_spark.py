@@ -246,8 +246,8 @@ def test_spark_submit_takes_the_example(tmp_path):
     ("given", "words"),
     [
         (["audit", "--engine", "spark"], "Spark reads logs and archives"),
-        (["audit", "log", "--master", "local"], "are for Spark"),
-        (["audit", "log", "--engine", "spark", "--key", "key.pem"], "verifies no signatures"),
+        (["audit", "log", "--master", "local"], "work only with --engine spark"),
+        (["audit", "log", "--engine", "spark", "--key", "key.pem"], "it verifies no signatures"),
         (["audit", "nowhere", "--engine", "spark"], "there is no such file"),
         (["export", "--format", "parquet"], "need each other"),
         (["export", "--out", "there"], "need each other"),

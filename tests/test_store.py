@@ -251,9 +251,12 @@ def test_the_status_is_judged_by_the_rules_given(store):
 @pytest.mark.parametrize(
     ("question", "told"),
     [
-        ({"stream": "none"}, "nothing is stored of it"),
-        ({"stream": "a", "at": 1}, "nothing was known of it by then"),
-        ({"stream": "a", "as_of": MORNING - timedelta(seconds=1)}, "nothing was known of it by then"),
+        ({"stream": "none"}, "no such session"),
+        ({"stream": "a", "at": 1}, "no delivery of this session had come by then"),
+        (
+            {"stream": "a", "as_of": MORNING - timedelta(seconds=1)},
+            "no delivery of this session had come by then",
+        ),
     ],
 )
 def test_the_status_of_what_is_not_known_is_an_error_that_says_so(store, question, told):

@@ -225,7 +225,7 @@ def test_the_commands_know_what_was_withdrawn(run, tmp_path):
     run("ingest", "right.jsonl", "wrong.jsonl")
 
     done = run("withdraw", "wrong.jsonl")
-    assert (done.returncode, done.stdout) == (0, "tracker-data: 4 deliveries of wrong.jsonl count no longer\n")
+    assert (done.returncode, done.stdout) == (0, "tracker-data: 4 deliveries of wrong.jsonl no longer count\n")
     assert "7 events" not in run("verify").stdout
     assert "4 of them withdrawn" in run("verify").stdout
     assert "wrong" not in run("sessions").stdout

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
 
 _NOT_COUNTED = ("provisional", "undecided", "accepted")
 """Verdicts of findings that do not make a session one with findings."""
+_NAMED = 5
+"""Sessions that a hint names."""
 
 
 def rows(session: Session) -> Iterator[Row]:
@@ -180,6 +182,13 @@ def _conditions(
 def of_meeting(db: Database, meeting_id: str) -> list[str]:
     """The ids of a meeting's sessions, the newest first."""
     return [row["session_id"] for row in find(db, meeting=meeting_id)]
+
+
+def near(db: Database, given: str) -> str:
+    """A hint for an id that no session has: the sessions of the meeting that has it, or nothing."""
+    ids = of_meeting(db, given)
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f"{given} is a meeting; its sessions: {', '.join(ids[:_NAMED])}{more}" if ids else ""
 
 
 def heard(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:

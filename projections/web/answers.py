@@ -47,7 +47,9 @@ def session(of: Snapshot, asked: Values) -> Values:
     as_of, at = asked["as_of"], asked["at"]
     ends = of.tracker.last_position()
     if at is not None and at > ends:
-        raise NotFoundError(f"the store ends at position {ends}", place=f"at {at}", hint="give one of those")
+        raise NotFoundError(
+            f"the store ends at position {ends}", place=f"at {at}", hint=f"give one up to {ends}"
+        )
     found = (
         _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
     )
@@ -58,7 +60,7 @@ def _now(of: Snapshot, name: str) -> Session:
     """With all that is stored, and as late as it is."""
     found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
     if found is None:
-        raise unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "no such session")
     return found
 
 
@@ -78,7 +80,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
     moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log, of.completed)
     if not moments and name != "unrouted":
-        raise unknown(of, name, "nothing is stored of it")
+        raise unknown(of, name, "no such session")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     rest = [one for one in moments if one.delivery.position > after]
     more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
@@ -112,7 +114,8 @@ def event(of: Snapshot, asked: Values) -> Values:
         if position <= ends:
             hint = "tracker withdraw takes logs back, and --undo lets them count again"
             raise NotFoundError("it does not count: a log was withdrawn", place=str(position), hint=hint)
-        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint="give one of those")
+        hint = f"give one up to {ends}"
+        raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint=hint)
     delivery, _ = heard[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
@@ -185,9 +188,8 @@ def worst(of: Snapshot, row: Values) -> Values | None:
 
 
 def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
-    ids = sessions_model.of_meeting(of.db, given)
-    near = f"{given} is a meeting; its sessions: {', '.join(ids[:5])}" if ids else ""
-    return NotFoundError(what, place=given, hint=near or f"{url('api', 'sessions')} lists what is there")
+    hint = sessions_model.near(of.db, given) or f"{url('api', 'sessions')} lists all sessions"
+    return NotFoundError(what, place=given, hint=hint)
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:

@@ -284,8 +284,8 @@ class Tracker(Application[str]):
             if not known and self._is_stored(stream):
                 hint = "tracker withdraw --undo LOG makes it count again"
                 raise NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
-            told = "nothing was known of it by then" if known else "nothing is stored of it"
-            raise NotFoundError(told, place=stream, hint="tracker sessions lists what is there")
+            what = "no delivery of this session had come by then" if known else "no such session"
+            raise NotFoundError(what, place=stream, hint="tracker sessions lists all sessions")
         return session
 
     def last_position(self, up_to: int | None = None) -> int:

@@ -49,7 +49,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     name = asked["session"]
     deliveries = list(of.tracker.history(name))
     if not deliveries:
-        raise answers.unknown(of, name, "nothing is stored of it")
+        raise answers.unknown(of, name, "no such session")
     moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     heard, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
@@ -88,7 +88,9 @@ def _heard(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
         heard = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
     if not heard:
         hint = f"the first that was heard of it is at position {deliveries[0].position}"
-        raise NotFoundError("nothing was known of it by then", place=f"at {at or as_of}", hint=hint)
+        raise NotFoundError(
+            "no delivery of this session had come by then", place=f"at {at or as_of}", hint=hint
+        )
     return heard
 
 

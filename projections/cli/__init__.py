@@ -1,0 +1,136 @@
+"""The ``tracker`` command. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 fine, 1 the audit found something (audit only), 2 it cannot be done as asked, 3 the
+store is out of reach or damaged.
+
+``COMMANDS`` is the table of all commands. The module of a command is imported when that command is
+asked for, and what a command works with is imported when it runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from projections.cli.messages import complain, reason
+from projections.cli.options import with_store
+from projections.cli.streams import open_closed_streams, until_nobody_reads
+from tracker.errors import TrackerError
+
+
+class Entry(NamedTuple):
+    """A command in the table.
+
+    Attributes:
+        module: the file of this package that has it, as a function of its name (``-`` becomes ``_``).
+        help: the line of ``tracker --help``, which is the first sentence of the command's own help.
+    """
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "accept-loss": Entry("corrections", "Record that stored deliveries are lost, and go on."),
+    "audit": Entry("audit", "Report what is wrong, in the store or in logs."),
+    "calibrate": Entry("calibrate", "Suggest time windows for the rules, measured on a log."),
+    "copy": Entry("stores", "Copy a store into another one."),
+    "explain": Entry("explain", "Explain a code, or how a session was judged."),
+    "export": Entry("export", "Write the deliveries to stdout, or as an archive."),
+    "ingest": Entry("ingest", "Store what is new in logs, then judge it."),
+    "init-store": Entry("stores", "Create the store where there is none."),
+    "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
+    "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
+    "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
+    "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
+    "sessions": Entry("sessions", "List the sessions, the most recent first."),
+    "simulate": Entry("simulate", "Make up a log of meetings with known faults."),
+    "status": Entry("sessions", "Show the state of one session, now or in the past."),
+    "timeline": Entry("sessions", "List every delivery of a session, and how it was read."),
+    "verify": Entry("views", "Check the store and the read models."),
+    "withdraw": Entry("corrections", "Take back a log that was stored by mistake."),
+}
+"""Every command by its name, in the order of ``tracker --help``."""
+
+
+class Tracker(click.Group):
+    """The group of all commands, which it takes from ``COMMANDS``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, whose module is imported now; ``None`` where there is no such command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(import_module(f"{__name__}.{entry.module}"), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        with until_nobody_reads():  # it prints the help
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with until_nobody_reads():
+            try:
+                done = super().invoke(ctx)
+            except SystemExit:
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+        return done
+
+
+@click.group(cls=Tracker, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@with_store
+@click.version_option(package_name="meeting-tracker", prog_name="tracker")
+@click.pass_context
+def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
+    """Replay any meeting. See what never should have happened.
+
+    The tracker stores each webhook of your VideoSDK meetings as an event. From these events it derives the
+    state of every session, now or at any moment before, and what is wrong with it.
+
+    Environment variables: TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG set --data, --store and --config.
+    TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST set --key, --token, --token-file
+    and --allow-host.
+
+    Exit codes: 0 success, 1 the audit found something, 2 the command cannot be done as asked, 3 the store
+    is out of reach or damaged.
+    """
+    ctx.obj = {"data": data, "config": config}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command and ends the process with its exit code."""
+    open_closed_streams()
+    os.umask(0o077)  # whatever is written holds names of people
+    atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
+    try:
+        code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tracker"
+        code = complain(error.format_message(), f"{command} --help shows what can be given", 2)
+    except click.Abort:
+        code = complain("interrupted", "what was committed is kept; run it again to go on", 130)
+    except TrackerError as error:
+        code = complain(str(error), error.hint, error.exit_code)
+    except OSError as error:
+        code = complain(reason(error), "check the disk and the permissions", 3)
+    sys.exit(code or 0)

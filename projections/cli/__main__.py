@@ -1,0 +1,5 @@
+"""``python -m projections.cli`` is ``tracker``."""
+
+from projections.cli import main
+
+main()

@@ -1,0 +1,235 @@
+"""``tracker audit``: reports what is wrong, in the store or in logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.logs import note_oddities, open_logs
+from projections.cli.messages import not_installed, note, note_loss, raise_all
+from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_keys, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.progress import counted, of_events, of_logs
+from tracker.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.audit.auditing import Audit, Elsewhere, Logs
+    from projections.audit.found import Findings
+    from projections.reports.places import Place
+    from tracker.findings import Finding
+    from tracker.rules import Rules
+
+OF_CI = ("junit", "github")
+
+
+@click.command()
+@click.argument("logs", nargs=-1, metavar="[LOG...]")
+@click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--strict", is_flag=True, help="Undecided findings fail too.")
+@click.option(
+    "--min-severity",
+    type=click.Choice(LEVELS),
+    show_default="warning in text, else info",
+    help="Leave out findings below this severity.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([*LEVELS, "never"]),
+    default="warning",
+    show_default=True,
+    help="Exit with 1 if a finding has at least this severity.",
+)
+@click.option(
+    "--format", "format", type=click.Choice([TEXT, *MACHINE, *OF_CI]), default=TEXT, show_default=True
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["python", "spark"]),
+    default="python",
+    show_default=True,
+    help="spark: judge on Apache Spark; LOGs may be Parquet archives.",
+)
+@click.option("--master", metavar="URL", show_default="local[*]", help="With --engine spark: the cluster.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --engine spark: the directory for findings and sessions, as Parquet.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
+)
+@with_keys
+@with_store
+def audit(
+    logs: tuple[str, ...],
+    rules: Path | None,
+    as_of: datetime | None,
+    min_severity: str | None,
+    fail_on: str,
+    format: Any,
+    engine: str,
+    master: str | None,
+    out: Path | None,
+    jobs: int,
+    strict: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Report what is wrong, in the store or in logs.
+
+    With LOGs no store is needed, and a position is a line number, counted on from one file to the next.
+
+    The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
+    test report, and annotations at file and line.
+    """
+    from projections.reports import text
+    from projections.reports.places import nowhere
+
+    settings = Settings(data, config, rules)
+    complaints: list[TrackerError] = []
+    place: Place = nowhere
+    _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
+    if logs:
+        if engine == "spark":
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+        else:
+            result, read, complaints = _of_logs(logs, settings, keys, as_of, jobs)
+        complaints.extend(read.errors)
+        place = read.place
+        for name, odd in read.odd.items():
+            note_oddities(name, odd)
+    else:
+        result = _of_store(settings, as_of, jobs)
+    result.findings.accept(settings.rules.accept)
+    if out is not None:
+        from projections.exports.parquet import write_findings
+
+        write_findings(result.findings, out / "findings" / "findings.parquet")
+    _note_expired(settings, result.newest)
+    least: Any = min_severity or ("warning" if format == TEXT else "info")
+    fails = partial(_fails, fail_on, strict)
+    if format == TEXT:
+        text.audit(text.console(sys.stdout), result, least)
+    else:
+        findings = result.findings.at_least(least)
+        write(_written_findings(findings, format, result.deliveries, place, fails))
+        text.summary(text.console(sys.stderr), result, least)
+    raise_all(complaints)
+    if any(map(fails, result.findings)):
+        sys.exit(1)
+
+
+def _of_logs(
+    paths: tuple[str, ...], settings: Settings, keys: tuple[Path, ...], as_of: datetime | None, jobs: int
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    from projections.audit.auditing import Logs
+    from projections.audit.auditing import audit as judged
+
+    opened, complaints = open_logs(paths, settings.keyring(keys))
+    read = Logs(opened)
+    with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
+        return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
+
+
+def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
+    from projections.audit.auditing import audit as judged
+
+    with settings.store() as store, of_events("judging") as progress:
+        note_loss(store)
+        last = store.last_position()
+        followed = counted(store.deliveries(last), progress, last)
+        with _others(jobs, settings.rules) as others:
+            return judged(followed, settings.rules, as_of, others=others, growing=True)
+
+
+def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
+    """Raises ``UsageError`` for options that do not go together."""
+    if keys and not logs:
+        raise UsageError(
+            "--key works only with a LOG",
+            hint="name one, or leave out --key: what is in the store was verified when it came in, or never",
+        )
+    if engine == "python" and of_spark:
+        raise UsageError("--master and --out work only with --engine spark", hint="add --engine spark")
+    if engine == "spark" and (keys or not logs):
+        raise UsageError(
+            "--engine spark needs a LOG, and it verifies no signatures",
+            hint="name logs or archives, and leave out --key",
+        )
+    if engine == "spark" and jobs > 1:
+        raise UsageError("--jobs does not work with --engine spark", hint="give --master local[N] instead")
+
+
+def _on_spark(
+    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+) -> tuple[Audit, Logs, list[TrackerError]]:
+    try:
+        from projections.audit.spark import audit as judged
+        from projections.audit.spark import is_archive, session
+        from projections.exports.parquet import refuse_what_is_there
+    except ImportError as error:
+        raise not_installed(error, "spark") from error
+    complaints: list[TrackerError] = []
+    logs = [path for path in paths if not is_archive(path)]
+    if logs:
+        opened, complaints = open_logs(logs, None)
+        readable = {log.path for log in opened}
+        paths = tuple(path for path in paths if is_archive(path) or path in readable)
+    if out is not None:
+        refuse_what_is_there(out)
+    with session(master) as running:
+        return (*judged(running, list(paths), rules, as_of, out), complaints)
+
+
+@contextmanager
+def _others(jobs: int, rules: Rules) -> Iterator[Sequence[Elsewhere]]:
+    """The other processes that judge, none for one job."""
+    if jobs == 1:
+        yield ()
+        return
+    from projections.audit.jobs import others
+
+    with others(jobs, rules) as started:
+        yield started
+
+
+def _written_findings(
+    findings: Findings, format: Any, deliveries: int, place: Place, fails: Callable[[Finding], bool]
+) -> Iterable[bytes]:
+    from projections.explain.status import finding as values
+    from projections.exports import data
+    from projections.reports import github, junit
+
+    if format == "junit":
+        return junit.write(findings, deliveries, place, fails)
+    if format == "github":
+        return github.write(findings, place)
+    return data.write(map(values, findings), format)
+
+
+def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
+    """Whether an audit fails because of this finding. Undecided ones count only where it is ``strict``."""
+    if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
+        return False
+    return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
+
+
+def _note_expired(settings: Settings, as_of: datetime | None) -> None:
+    for number, entry in enumerate(settings.rules.accept, 1):
+        if entry.until is not None and entry.expired(as_of):
+            note(
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
+                "what came later is reported again: fix the cause, or set a later date",
+            )

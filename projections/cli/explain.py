@@ -1,0 +1,147 @@
+"""``tracker explain``: explains a code, or how a session was judged."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.options import TEXT, AsOf, Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.cli.subjects import code_named, known_until, near_code, refuse_two_moments
+from tracker.errors import NotFoundError, StoreMissingError, UsageError
+
+if TYPE_CHECKING:
+    from projections.views.follow import Views
+    from tracker.delivery.webhook import Delivery
+    from tracker.findings import Code
+    from tracker.store.application import Tracker
+
+
+@click.command()
+@click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
+@click.option(
+    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+)
+@click.option("--at", type=click.IntRange(min=1), help="Judge what was known right after this position.")
+@click.option("--prices", is_flag=True, help="Show what each assumption costs.")
+@click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@with_store
+def explain(
+    subject: str | None,
+    as_of: datetime | None,
+    at: int | None,
+    prices: bool,
+    format: str,
+    as_json: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Explain a code, or how a session was judged.
+
+    A code may be given by its slug too. Without CODE or SESSION, all codes are listed.
+
+    For a session: what most likely happened, which assumptions that needs, and what each of them costs (the
+    negative logarithm of its probability); then what else may have happened, and how probable that is.
+    """
+    format = "json" if as_json else format
+    settings = Settings(data, config)
+    entry = code_named(subject) if subject is not None else None
+    if prices:
+        if subject is not None or as_of is not None or at is not None:
+            raise UsageError("--prices always shows the whole table", hint="leave out the other arguments")
+        _explain_prices(settings, format)
+    elif subject is not None and entry is None:
+        _explain_session(settings, subject, as_of, at, format)
+    elif as_of is not None or at is not None:
+        hint = "leave them out, or name a session"
+        raise UsageError("--as-of and --at do not apply to codes", place=subject or "", hint=hint)
+    else:
+        _explain_codes(settings, entry, format)
+
+
+def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
+    from attrs import asdict
+
+    from projections.exports import data as machine
+    from projections.reports import text
+    from tracker.findings import CATALOGUE
+
+    out = text.console(sys.stdout)
+    if format == "json":
+        document = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
+        write([machine.document(document)])
+    elif entry is None:
+        text.codes(out, CATALOGUE.values())
+    else:
+        text.code(out, entry, settings.rules.severity_of(entry.code), settings.rules.written())
+
+
+def _explain_session(
+    settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
+) -> None:
+    from projections.explain.explanation import explain as explained
+    from projections.explain.explanation import values
+    from projections.exports import data as machine
+    from projections.reports import explain as report
+    from projections.reports import text
+
+    refuse_two_moments(as_of, at)
+    try:
+        with settings.store() as store, settings.views(store) as views:
+            until = known_until(views, store, as_of, at)
+            deliveries = _known_deliveries(store, session, until, at)
+            if not deliveries:
+                raise _no_such_subject(views, store, session)
+            moment = as_of if at is None else deliveries[-1].received_at
+            log = views.log.known_by(at, as_of)
+            completed = partial(views.completed, moment=moment)
+            found = explained(deliveries, settings.rules, until, log, completed)
+    except StoreMissingError as error:
+        hint = near_code(session) or f"tracker explain lists all codes; for sessions: {error.hint}"
+        what = "no such code, and there is no store that could hold such a session"
+        raise NotFoundError(what, place=session, hint=hint) from error
+    assert found is not None
+    if format == "json":
+        write([machine.document(values(found))])
+    else:
+        report.explanation(text.console(sys.stdout), found)
+
+
+def _explain_prices(settings: Settings, format: str) -> None:
+    from projections.explain.explanation import price_table
+    from projections.exports import data as machine
+    from projections.reports import explain as report
+    from projections.reports import text
+
+    table = price_table(settings.rules)
+    if format == "json":
+        write([machine.document(table)])
+    else:
+        report.prices(text.console(sys.stdout), table)
+
+
+def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
+    """The deliveries of a session that had come by then."""
+    return [
+        delivery
+        for delivery in store.history(session, at=at)
+        if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
+    ]
+
+
+def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
+    from projections.read_models.sessions import near
+
+    if any(True for _ in store.history(given)):
+        hint = "give a later --as-of or --at"
+        return NotFoundError("no delivery of this session had come by then", place=given, hint=hint)
+    meant = near(views.db, given) or near_code(given)
+    hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
+    return NotFoundError("no such code or session", place=given, hint=hint)

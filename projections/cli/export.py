@@ -1,0 +1,106 @@
+"""``tracker export``: writes the deliveries of a store to stdout, or as an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.messages import deliveries, not_installed, note, note_loss
+from projections.cli.options import Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.progress import counted, of_events
+from tracker.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from tracker.delivery.webhook import Delivery
+    from tracker.store.application import Tracker
+    from tracker.store.ranges import Hole
+
+
+@click.command()
+@click.option(
+    "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="With --format parquet: the directory of the archive."
+)
+@click.option(
+    "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
+)
+@with_store
+def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
+    """Write the deliveries to stdout, or as an archive.
+
+    `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
+    a day, for `tracker audit --engine spark`.
+    """
+    from projections.exports.lines import jsonl, table
+
+    if (format == "parquet") != (out is not None):
+        raise UsageError(
+            "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
+        )
+    settings = Settings(data, config)
+    holes: list[Hole] = []
+    with settings.store() as store:
+        note_loss(store)
+        chosen = _chosen(store, session, holes)
+        if session is None and (gone := store.withdrawn()):
+            left_out = "is left out" if len(gone) == 1 else "are left out"
+            note(
+                f"{deliveries(len(gone), 'withdrawn')} {left_out}",
+                "tracker copy copies everything that is stored",
+            )
+        with of_events("exporting") as progress:
+            followed = counted(chosen, progress, store.end())
+            if out is not None:
+                _archive(followed, out)
+            else:
+                write(jsonl(followed) if format == "jsonl" else table(followed))
+        _refuse_holes(store, holes)
+
+
+def _archive(deliveries: Iterable[Delivery], out: Path) -> None:
+    try:
+        from projections.exports.parquet import write as write_archive
+    except ImportError as error:
+        raise not_installed(error, "parquet") from error
+    write_archive(deliveries, out)
+
+
+def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[Delivery]:
+    """The deliveries of the store, of one session, or the ``unrouted``; what cannot be read is added to ``holes``."""
+    if session is None:
+        return _readable(store, holes)
+    found = list(store.unrouted() if session == "unrouted" else store.history(session))
+    if not found and session != "unrouted":
+        raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
+    return found
+
+
+def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:
+    from tracker.store.ranges import Hole
+
+    for one in store.salvaged():
+        if isinstance(one, Hole):
+            holes.append(one)
+        else:
+            yield one
+
+
+def _refuse_holes(store: Tracker, holes: list[Hole]) -> None:
+    """Raises ``StoreDamagedError`` for what could not be read, after everything else was written."""
+    if holes:
+        from tracker.errors import StoreDamagedError
+
+        lost = sum(hole.count for hole in holes)
+        where = ", ".join(hole.place for hole in holes)
+        raise StoreDamagedError(
+            f"{deliveries(lost)}, at {where}, cannot be read, so the export is incomplete",
+            place=store.owner,
+            hint="everything else was written: tracker ingest reads it into an empty --data DIR; a backup may have the rest",
+        )

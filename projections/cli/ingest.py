@@ -1,0 +1,244 @@
+"""``tracker ingest``: from logs into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.logs import note_oddities, open_logs
+from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
+from projections.cli.options import with_keys, with_store
+from projections.cli.settings import Settings
+from projections.progress import of_bytes
+from tracker.errors import StoreError, TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.views.follow import Views
+    from tracker.intake.ingest import Ingested, Known, Rehearsal
+    from tracker.store.application import Tracker
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--follow", is_flag=True, help="Keep reading while the LOG grows or is rotated, until Ctrl-C or SIGTERM."
+)
+@click.option("--force", is_flag=True, help="Store a LOG even if most of its lines are not webhooks.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="Only show what would be stored.")
+@with_keys
+@with_store
+def ingest(
+    logs: tuple[str, ...],
+    follow: bool,
+    force: bool,
+    dry_run: bool,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Store what is new in logs, then judge it.
+
+    A LOG has one JSON object on each line. It may be compressed (.gz, .zst), and - is stdin.
+
+    You may give the same log again at any time: lines that were read before are recognised, even if the file
+    has grown, was renamed or was compressed since. With --follow, and with a pipe that stays open (-), lines
+    are stored and judged after one second in which no new line came.
+    """
+    from projections.views.accepting import refuse_loss
+    from tracker.intake.ingest import known_logs
+    from tracker.intake.tail import files
+
+    if follow and (len(logs) > 1 or "-" in logs):
+        hint = "start one process for each file; a pipe (-) is followed without --follow"
+        raise UsageError("--follow takes one LOG, and it must be a file", hint=hint)
+    if follow and dry_run:
+        raise UsageError("--dry-run and --follow cannot be used together", hint="leave out one of them")
+    settings = Settings(data, config)
+    ring = settings.keyring(keys)
+    with _stopping(heed=follow or "-" in logs) as stopping:
+        opened, complaints = open_logs(logs, ring, stopping, follow=follow)
+        if not force:
+            opened = _without_other_files(settings, opened, complaints)
+        if dry_run:
+            _rehearse(settings, opened, complaints)
+            return
+        with settings.store(create=True) as store, ExitStack() as stack:
+            refuse_loss(store)
+            judging = _Judging(settings, store, stack)
+            known = known_logs(store)
+            for log in files(opened[0]) if follow else opened:
+                complaints.extend(_ingest(store, log, known, judging.catch_up))
+                if complaints and isinstance(complaints[-1], StoreError):
+                    raise_all(complaints)
+            views = judging.catch_up()
+            gone = store.withdrawn()
+            events = views.checkpoint.position - len(gone) - gone.events
+            ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
+            counts = [quantity(events, "event"), quantity(sessions, "session")]
+            if gone:
+                counts.append(deliveries(len(gone), "withdrawn"))
+            click.echo(f"{store.owner}: {', '.join(counts)}")
+    raise_all(complaints)
+
+
+def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
+    """The logs that hold webhooks; the other files are added to ``complaints``, and no store is made for them."""
+    from tracker.intake.ingest import known_logs, refuse_other_file
+
+    with settings.store_if_there() as store:
+        known = known_logs(store) if store else {}
+    found = []
+    for log in logs:
+        try:
+            refuse_other_file(log, known)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        raise_all(complaints)
+    return found
+
+
+def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+    from tracker.intake.ingest import Rehearsal, known_logs
+
+    with settings.store_if_there() as store:
+        rehearsal = Rehearsal(store)
+        known = known_logs(rehearsal)
+        for log in logs:
+            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+    if rehearsal.deliveries:
+        words = quantity(rehearsal.sessions, "session")
+        first, last = rehearsal.first, rehearsal.last
+        if first and last:
+            words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(words)
+    for webhook_type, count in rehearsal.types.most_common():
+        click.echo(f"{count:>7,}  {one_line(webhook_type)}")
+    click.echo("nothing was stored")
+    raise_all(complaints)
+
+
+class _Judging:
+    """The read models while logs are read; they are opened when they are first needed."""
+
+    def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
+        self._settings, self._store, self._stack = settings, store, stack
+        self._views: Views | None = None
+
+    def catch_up(self) -> Views:
+        if self._views is None:
+            self._views = self._stack.enter_context(self._settings.views(self._store))
+        else:
+            self._views.catch_up(self._store)
+        return self._views
+
+
+@contextmanager
+def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether SIGINT or SIGTERM has come; the second signal ends the process.
+
+    Without ``heed`` the first signal ends it too.
+    """
+    from signal import SIGINT, SIGTERM, getsignal, signal
+
+    came: list[int] = []
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)} if heed else {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal(number, handler)
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal(number, stop)
+    try:
+        yield lambda: bool(came)
+    finally:
+        restore()
+
+
+def _ingest(
+    store: Tracker | Rehearsal,
+    log: Any,
+    known: Known,
+    catch_up: Callable[[], object],
+    stored: str = "stored",
+) -> Iterator[TrackerError]:
+    """Reads one log into the store and prints an account of it; yields what went wrong."""
+    from tracker.intake.ingest import ingest as read_into
+
+    account, broken = None, None
+    try:
+        with of_bytes(log) as progress:
+            for account in read_into(store, log, known):
+                progress(log.consumed)
+                if account.pausing:
+                    catch_up()
+    except TrackerError as error:
+        broken = error
+    if account is not None and (account.read or broken is None):
+        click.echo(_account(account, stored))
+        _notes(account)
+        _note_withdrawn(store, account)
+        if account.too_long:
+            yield _too_long(account)
+    if broken is not None:
+        yield broken
+
+
+def _account(account: Ingested, stored: str) -> str:
+    words = [
+        f"{account.read:,} read",
+        f"{account.stored:,} {stored}",
+        f"{account.already_there:,} already there",
+    ]
+    words.append(f"{account.unrouted:,} unrouted")
+    if account.blank:
+        words.append(f"{account.blank:,} blank")
+    if account.last:
+        words.append(
+            f"at position {account.first:,}"
+            if account.first == account.last
+            else f"at positions {account.first:,} to {account.last:,}"
+        )
+    return f"{account.log.name}: {', '.join(words)}"
+
+
+def _notes(account: Ingested) -> None:
+    name = account.log.name
+    if not account.read and not account.cut:
+        note(f"{name}: the log is empty", "nothing was stored; check that it is the log you mean")
+    note_oddities(name, account.odd)
+    if account.cut:
+        note(
+            f"{name}:{account.cut}: the last line is incomplete, so it was left for the next run",
+            "run the command again when the line is complete; if it is, end it with a newline",
+        )
+
+
+def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
+    """A log that was withdrawn is already there, so the account alone would look as if it counted."""
+    if account.already_there and account.log.name in store.withdrawn().sources:
+        hint = f"tracker withdraw --undo {account.log.name} makes it count again"
+        note(f"{account.log.name}: what was already there was withdrawn, so it does not count", hint)
+
+
+def _too_long(account: Ingested) -> TrackerError:
+    from tracker.errors import LogError
+    from tracker.intake.logs import MAX_LINE
+
+    first, more = account.too_long[0], len(account.too_long) - 1
+    return LogError(
+        f"the line has {first.too_long:,} bytes, so only its beginning was stored"
+        + (f"; the same holds for {quantity(more, 'more line')}" if more else ""),
+        place=f"{account.log.name}:{first.number}",
+        hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
+    )

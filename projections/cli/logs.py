@@ -1,0 +1,79 @@
+"""Opening the logs that a command names, and noting what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from projections.cli.messages import note, quantity, raise_all
+from tracker.errors import TrackerError
+
+if TYPE_CHECKING:
+    from tracker.delivery.signature import Keyring
+    from tracker.intake.logs import Oddities
+
+
+def open_logs(
+    paths: Iterable[str],
+    keys: Keyring | None,
+    stopping: Callable[[], bool] | None = None,
+    *,
+    follow: bool = False,
+) -> tuple[list[Any], list[TrackerError]]:
+    """The logs, and an error for each one that cannot be opened. With ``stopping``, a pipe may pause."""
+    from tracker.intake.logs import STDIN, Log
+    from tracker.intake.tail import Followed, Pipe
+
+    opened, complaints = [], list[TrackerError]()
+    for path in paths:
+        try:
+            if stopping is None or (path != STDIN and not follow):
+                opened.append(Log(path, keys))
+            else:
+                opened.append((Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping))
+        except TrackerError as error:
+            complaints.append(error)
+    if not opened:
+        raise_all(complaints)
+    return opened, complaints
+
+
+def note_oddities(name: str, odd: Oddities) -> None:
+    """Notes what its owner may not expect of a log that was read."""
+    for oddity, one, many, hint in (
+        (
+            odd.malformed,
+            "is malformed",
+            "are malformed",
+            "write one JSON object on each line; once stored, tracker timeline unrouted shows such lines",
+        ),
+        (
+            odd.untyped,
+            "has no webhookType",
+            "have no webhookType",
+            "a line is a webhook, or has it in webhook, payload, body or event",
+        ),
+        (
+            odd.unread_time,
+            "has a receive time that cannot be read",
+            "have a receive time that cannot be read",
+            "write ISO 8601 or an epoch; without a receive time, what rests on time stays undecided",
+        ),
+        (
+            odd.timeless,
+            "has no receive time",
+            "have no receive time",
+            "log one with each webhook, as received_at; without it, what rests on time stays undecided",
+        ),
+    ):
+        if oddity.count:
+            which = _share(oddity.count, odd.deliveries)
+            example = f" ({oddity.example})" if oddity.example else ""
+            words = one if oddity.count == 1 else many
+            note(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
+
+
+def _share(count: int, of: int) -> str:
+    if count == of:
+        return "the only line" if of == 1 else "all lines"
+    return f"{count:,} of {quantity(of, 'line')}"

@@ -1,0 +1,101 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tracker.errors import UsageError
+
+DEFAULT_DATA = "./tracker-data"
+STORE = "tracker.store"
+"""Where a context keeps --store."""
+TEXT = "text"
+MACHINE = ("json", "ndjson", "csv")
+LEVELS = ("info", "warning", "error")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_store(command: F) -> F:
+    """Adds --data, --store and --config, which may stand before or after the command's name."""
+    for option in (
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            show_default="./tracker.toml",
+            help="The configuration file.",
+        ),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            show_default=DEFAULT_DATA,
+            help="The directory of the store.",
+        ),
+        click.option(
+            "--store",
+            metavar="URL",
+            expose_value=False,
+            callback=_keep,
+            help="The PostgreSQL database that holds the events; --data then holds the read models.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keeps the option in the context, because only ``Settings`` reads it."""
+    if value is not None:
+        ctx.meta[STORE] = value
+
+
+def with_keys(command: F) -> F:
+    """Adds --key, the files of public keys."""
+    words = "Verify signatures with this public key (PEM, or JSON as VideoSDK serves it); may be repeated."
+    return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
+
+
+class Name(click.ParamType[str]):
+    """An id, as text."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self.fail("the id is not valid UTF-8", param, ctx)
+        return text
+
+
+class Time(click.ParamType[datetime]):
+    """A moment: ISO 8601 (UTC where it names no zone) or an epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from tracker.delivery.envelope import parse_time
+
+        time = parse_time(str(value))
+        if time is None:
+            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z", param, ctx)
+        return time
+
+
+class AsOf(click.ParamType[datetime]):
+    """A moment to judge as of: a time, ``now``, ``end`` (every window has passed), or an age like ``-2h``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from datetime import UTC
+
+        from projections.given import moment
+
+        try:
+            return moment(str(value), datetime.now(UTC))
+        except UsageError as error:
+            self.fail(f"{error}; {error.hint}", param, ctx)

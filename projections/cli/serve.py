@@ -1,0 +1,144 @@
+"""``tracker serve``: receives webhooks by HTTP, and serves pages and API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.messages import note, show_software
+from projections.cli.options import with_keys, with_store
+from projections.cli.settings import Settings
+from tracker.errors import TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from projections.views.live import Live
+    from tracker.delivery.signature import Keyring
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
+@with_keys
+@click.option(
+    "--insecure-no-verify", "insecure", is_flag=True, help="Store webhooks without verifying who sent them."
+)
+@click.option("--token", help="The token that pages and API ask for; other users of this machine can see it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="The file that holds the token.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A host name to answer to, besides localhost and --host; may be repeated.",
+)
+@click.option(
+    "--role",
+    type=click.Choice(["all", "receiver", "reader"]),
+    default="all",
+    show_default=True,
+    help="receiver: only store webhooks. reader: only serve pages and API.",
+)
+@with_store
+def serve(
+    host: str,
+    port: int,
+    keys: tuple[Path, ...],
+    insecure: bool,
+    token: str | None,
+    token_file: Path | None,
+    hosts: tuple[str, ...],
+    role: str,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Receive webhooks by HTTP, and serve pages and API.
+
+    Webhooks come in at POST /webhooks, and are answered with 204 once they are stored. SIGTERM stops the
+    server gently, and a second signal stops it at once. SIGHUP makes it read the keys and the rules again. Any
+    number of receivers and readers may share one store.
+    """
+    from projections.web import logs, server
+    from projections.web.app import create_app, receiver_and_follower
+    from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.tokens import read_token
+
+    settings = Settings(data, config)
+    token = read_token(token, token_file, os.environ)
+    hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
+    if role == "reader" and (keys or insecure):
+        raise UsageError(
+            "--role reader receives no webhooks", hint="leave out --key and --insecure-no-verify, or the role"
+        )
+    receives, answers = role != "reader", role != "receiver"
+    ring = _keys_to_serve(settings, keys, insecure) if receives else None
+    if not token and not server.is_loopback(host):
+        hint = "give --token-file or TRACKER_TOKEN, or listen on 127.0.0.1 behind a proxy"
+        raise UsageError(
+            "other machines can reach this address, and there is no token", place=f"--host {host}", hint=hint
+        )
+    with settings.store(create=receives) as store, server.listen(host, port) as listening:
+        handler = logs.start()
+        receiver, live = receiver_and_follower(
+            store, settings.load_rules, ring, receives=receives, answers=answers
+        )
+        show_software(store)
+        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
+        if receives and ring is None:
+            note(
+                "signatures are not verified, so anybody who reaches this address can send webhooks",
+                "give --key FILE with VideoSDK's public key",
+            )
+        most = most_connections()
+        if most < MOST_CONNECTIONS:
+            files = f"this process may open {files_at_most():,} files"
+            note(
+                f"{files}, so it accepts {most:,} connections at a time instead of {MOST_CONNECTIONS:,}",
+                "raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in the systemd unit",
+            )
+        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
+        server.serve(app, listening, handler, _reloader(ring, live))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The names in a list that is separated by commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
+    if insecure and keys:
+        raise UsageError("--key and --insecure-no-verify contradict each other", hint="give one of them")
+    ring = None if insecure else settings.keyring(keys)
+    if ring is None and not insecure:
+        hint = "give --key FILE with VideoSDK's public key; --insecure-no-verify stores what anybody sends"
+        raise UsageError("there is no key to verify signatures with", hint=hint)
+    return ring
+
+
+def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
+    """Gives what SIGHUP does: it reads keys and rules again. A broken file changes nothing, and is logged."""
+    from logging import getLogger
+
+    log = getLogger("projections.cli")
+
+    def reload() -> None:
+        if live is not None:
+            live.reload()
+        try:
+            if ring is not None:
+                ring.reload()
+                log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
+        except TrackerError as error:
+            fields = {"error": str(error), "hint": error.hint}
+            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - one line says it
+
+    return reload

@@ -1,0 +1,121 @@
+"""The settings of a command: which store it opens, and by which rules it judges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.options import DEFAULT_DATA, STORE
+from projections.progress import of_events
+from tracker.errors import StoreMissingError, TrackerError
+
+if TYPE_CHECKING:
+    from projections.views.follow import Views
+    from tracker.delivery.signature import Keyring
+    from tracker.rules import Config, Rules
+    from tracker.store.application import Tracker
+
+
+class Settings:
+    """The store and the rules to use: an option wins over the environment, and that over the file."""
+
+    def __init__(self, data: Path | None, config: Path | None, rules: Path | None = None) -> None:
+        context = click.get_current_context()
+        outer = context.find_root().obj or {}
+        config = config or outer.get("config") or _path(os.environ.get("TRACKER_CONFIG"))
+        if config is None and Path("tracker.toml").exists():
+            config = Path("tracker.toml")
+        self._config, self._rules = config, rules
+        self.accept_in: Path | None = None
+        """The file whose ``[[accept]]`` entries are in force."""
+        self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
+        self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
+
+    @cached_property
+    def _stated(self) -> Config:
+        from tracker.rules import Config, load_config
+
+        return load_config(self._config) if self._config is not None else Config()
+
+    @property
+    def data(self) -> Path:
+        return self._data or self._stated.data or Path(DEFAULT_DATA)
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the store's database, ``None`` where the store is in ``data``."""
+        return self._store or self._stated.store
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of ``--rules`` or else of tracker.toml; what is accepted may come from either file."""
+        from tracker.accept import refuse_unknown_lifecycles
+        from tracker.lifecycles import REGISTRY
+        from tracker.rules import load_config
+
+        rules, self.accept_in = self._stated.rules, self._config
+        if self._rules is not None:
+            given = load_config(self._rules).rules
+            self.accept_in = self._rules if given.accept else self._config
+            rules = given.or_accept(rules.accept)
+        try:
+            refuse_unknown_lifecycles(rules.accept, REGISTRY)
+        except TrackerError as error:
+            error.place = str(self.accept_in)
+            raise
+        return rules
+
+    def load_rules(self) -> Rules:
+        """Reads the rules from their file again."""
+        self.__dict__.pop("_stated", None)
+        self.__dict__.pop("rules", None)
+        return self.rules
+
+    def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
+        """The keys to verify signatures with, ``None`` where no key file is named."""
+        environment = os.environ.get("TRACKER_KEYS", "")
+        paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
+        if not paths:
+            return None
+        from tracker.delivery.signature import Keyring
+
+        return Keyring(paths)
+
+    @contextmanager
+    def store(self, *, create: bool = False) -> Iterator[Tracker]:
+        from tracker.store.application import Tracker
+
+        with Tracker.open(self.data, self.url, create=create) as opened:
+            yield opened
+
+    @contextmanager
+    def store_if_there(self) -> Iterator[Tracker | None]:
+        from tracker.store.application import Tracker
+
+        try:
+            opened = Tracker.open(self.data, self.url)
+        except StoreMissingError:
+            yield None
+            return
+        with opened:
+            yield opened
+
+    @contextmanager
+    def views(self, store: Tracker) -> Iterator[Views]:
+        """The read models, brought up to the end of the store."""
+        from projections.views.follow import Views
+
+        with of_events("judging") as progress:
+            views = Views.open(store, self.rules, progress)
+        with views:
+            yield views
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,81 @@
+"""The table of commands, from which ``tracker --help`` is printed without importing any of them."""
+
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from projections import cli
+from projections.cli import COMMANDS, tracker
+
+MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)} - {"__main__"}
+LOADED = """
+import json, sys
+from projections.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def command(name):
+    return tracker.get_command(click.Context(tracker), name)
+
+
+def loaded(*arguments):
+    """The modules that a process has imported once ``tracker`` is done with ``arguments``."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
+        capture_output=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_of_the_table_is_the_short_help_of_the_command(name):
+    assert COMMANDS[name].help == command(name).get_short_help_str(limit=1000)
+
+
+def test_every_command_of_a_module_is_in_the_table_under_that_module():
+    found = {
+        (command.name, module)
+        for module in MODULES
+        for command in vars(import_module(f"projections.cli.{module}")).values()
+        if isinstance(command, click.Command)
+    }
+    assert found == {(name, entry.module) for name, entry in COMMANDS.items()}
+
+
+def test_help_shows_the_table_and_imports_no_command_and_nothing_that_a_command_works_with():
+    shown = subprocess.run(
+        [sys.executable, "-m", "projections.cli", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    missing = [name for name, entry in COMMANDS.items() if f"  {name:<11}  {entry.help}\n" not in shown]
+    ours = {name for name in loaded("--help") if name.partition(".")[0] in {"projections", "tracker"}}
+    shared = {f"projections.cli.{name}" for name in ("messages", "options", "streams")}
+    assert (missing, ours) == ([], {"projections", "projections.cli", "tracker", "tracker.errors"} | shared)
+
+
+def test_a_command_imports_no_module_of_another_one():
+    commands = {f"projections.cli.{entry.module}" for entry in COMMANDS.values()}
+    assert loaded("lifecycles") & commands == {"projections.cli.lifecycles"}
+
+
+def test_the_table_is_sorted_by_name():
+    assert list(COMMANDS) == sorted(COMMANDS)
+
+
+def test_no_module_of_the_command_line_has_more_than_three_hundred_lines():
+    lengths = {
+        path.name: len(path.read_text("utf-8").splitlines()) for path in Path(cli.__path__[0]).glob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 300} == {}

@@ -1,0 +1,95 @@
+"""What the command says of one thing and of many, and of the system's errors."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from projections import cli
+from projections.cli import main, tracker
+from projections.cli.messages import deliveries, quantity, reason
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (quantity(0, "event"), "0 events"),
+        (quantity(1, "event"), "1 event"),
+        (quantity(1234, "event"), "1,234 events"),
+        (quantity(2, "child", "children"), "2 children"),
+        (deliveries(1), "1 delivery"),
+        (deliveries(2, "withdrawn"), "2 withdrawn deliveries"),
+    ],
+)
+def test_a_count_has_its_noun_in_the_number_that_fits(words, expected):
+    assert words == expected
+
+
+def lines(path, sessions):
+    """A log with one webhook for each of these session ids, all of one meeting."""
+    webhooks = [
+        {"webhookType": "session-started", "data": {"sessionId": one, "meetingId": "meeting"}}
+        for one in sessions
+    ]
+    path.write_text("".join(json.dumps(webhook) + "\n" for webhook in webhooks))
+    return str(path)
+
+
+def run(tmp_path, *arguments):
+    return CliRunner().invoke(tracker, ["--data", str(tmp_path / "data"), *arguments])
+
+
+def test_a_log_of_one_line_is_told_of_in_the_singular(tmp_path):
+    log = lines(tmp_path / "log", ["s"])
+    done = run(tmp_path, "ingest", log)
+    assert done.stdout.splitlines() == [
+        f"{log}: 1 read, 1 stored, 0 already there, 0 unrouted, at position 1",
+        f"{tmp_path / 'data'}: 1 event, 1 session",
+    ]
+    assert done.stderr.startswith(f"note: {log}: the only line has no receive time; the first is line 1")
+    assert (
+        run(tmp_path, "withdraw", log).stdout == f"{tmp_path / 'data'}: 1 delivery of {log} no longer counts\n"
+    )
+    assert run(tmp_path, "export").stderr.startswith("note: 1 withdrawn delivery is left out\n")
+    assert (
+        run(tmp_path, "verify").stdout
+        == f"{tmp_path / 'data'}: 2 events, 1 of them withdrawn, no problem found\n"
+    )
+
+
+def test_a_hint_that_names_some_sessions_of_a_meeting_says_how_many_more_there_are(tmp_path):
+    run(tmp_path, "ingest", lines(tmp_path / "log", [f"s{number}" for number in range(7)]))
+    error = run(tmp_path, "status", "meeting").exception
+    assert error.hint.startswith("meeting is a meeting; its sessions: ")
+    assert error.hint.endswith(" and 2 more")
+
+
+def test_an_error_of_the_system_names_the_file_and_the_reason_without_a_number():
+    assert reason(OSError(28, "No space left on device", "events.db")) == "events.db: No space left on device"
+    assert reason(OSError("timed out")) == "timed out"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told_in_one_line_with_a_hint(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--meetings", "3", "--out", "/dev/full"])
+    hint = "hint: check the disk and the permissions"
+    assert (ended.value.code, capsys.readouterr().err.splitlines()) == (
+        3,
+        ["error: No space left on device", hint],
+    )
+
+
+def test_every_error_that_a_command_raises_has_a_hint():
+    calls = [
+        (path.name, node)
+        for path in sorted(Path(cli.__path__[0]).glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error")
+    ]
+    without = [
+        f"{name}:{call.lineno}" for name, call in calls if "hint" not in {one.arg for one in call.keywords}
+    ]
+    assert (len(calls) > 20, without) == (True, [])
