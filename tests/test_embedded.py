@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.client import HTTPConnection
@@ -276,6 +276,20 @@ def test_it_stops_with_the_server_and_starts_again_with_another(tmp_path):
             assert {one.name for one in threads()} >= OWN_THREADS
         assert {one.name for one in threads()} & OWN_THREADS == set()
     assert len(stored(tmp_path)) == 2
+
+
+def test_the_application_around_it_may_start_and_stop_it(data):
+    app = asgi_app(data)
+
+    @asynccontextmanager
+    async def lifespan(_):
+        await app.start()
+        yield
+        await app.stop()
+
+    with listening(Starlette(routes=[Mount(MOUNT, app)], lifespan=lifespan)):
+        assert {one.name for one in threads()} >= {"follower"}
+    assert {one.name for one in threads()} & OWN_THREADS == set()
 
 
 def test_a_server_of_its_own_starts_and_stops_it(data):

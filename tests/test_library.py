@@ -227,6 +227,11 @@ def test_a_session_that_is_not_there_is_a_key_error(monday):
     assert monday.sessions.get("another") is None
 
 
+def test_a_notebook_shows_the_sum(monday):
+    assert repr(monday) == "<235 deliveries, 14 sessions: 6 errors, 5 warnings, 6 infos>"
+    assert repr(monday.sessions) == "<14 sessions>"
+
+
 def test_the_summary_counts(monday):
     of_each = [sum(one.severity == name for one in monday.findings) for name in ("error", "warning", "info")]
     assert [monday.summary.errors, monday.summary.warnings, monday.summary.infos] == of_each

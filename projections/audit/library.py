@@ -101,7 +101,7 @@ class Summary:
     codes: dict[str, int]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Audited:
     """What an audit found.
 
@@ -110,9 +110,14 @@ class Audited:
         oddities: What is worth a word about the log itself, by its name.
     """
 
-    _audit: Audit = attrs.field(repr=False)
-    oddities: dict[str, Oddities] = attrs.field(repr=False)
+    _audit: Audit
+    oddities: dict[str, Oddities]
     sessions: Sessions
+
+    def __repr__(self) -> str:
+        one = self.summary
+        found = f"{one.errors:,} errors, {one.warnings:,} warnings, {one.infos:,} infos"
+        return f"<{one.deliveries:,} deliveries, {one.sessions:,} sessions: {found}>"
 
     @cached_property
     def findings(self) -> list[Finding]:

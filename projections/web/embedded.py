@@ -10,7 +10,8 @@ that it is to stop:
   is then a method of uvicorn's server, whose ``should_exit`` says that the stream shall end. Other servers cut streams
   off after a time.
 
-Where there are lifespan events, because a server runs the application on its own, they start and stop it.
+Where there are lifespan events, because a server runs the application on its own, they start and stop it. The
+application around it may do so too, by ``start`` and ``stop`` in its own lifespan.
 """
 
 from __future__ import annotations
@@ -110,8 +111,6 @@ class Embedded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": "there is none here"})
         else:
             await self._answer(scope, receive, send)
 
