@@ -61,9 +61,10 @@ def of_events(label: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def of_bytes(log: Log) -> Iterator[Callable[[int], None]]:
-    with bar(log.name, "bytes") as show:
-        yield lambda done: show(done, log.size)
+def of_bytes(logs: list[Log]) -> Iterator[Callable[[int], None]]:
+    name, total = logs[0].name if len(logs) == 1 else f"{len(logs)} logs", sum(log.size for log in logs)
+    with bar(name, "bytes") as show:
+        yield lambda done: show(done, total)
 
 
 @contextmanager

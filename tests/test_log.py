@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story import NOON, OF_THE_LOG, RULES, audited, delivery, moment
+from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
+from projections.audit.auditing import audit
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.findings import CATALOGUE
-from tracker.judging import log as of_log
+from tracker.intake.receive_times import believed
 from tracker.judging.assess import assess
 from tracker.judging.log import (
     NOTHING_KNOWN,
@@ -23,10 +24,13 @@ from tracker.judging.log import (
     LogView,
     Traffic,
     copied,
+    habits,
     is_milestone,
     milestone_before,
     view_of,
 )
+from tracker.judging.log.clocks import MOST_WRONG
+from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.rules import Rules
@@ -208,7 +212,7 @@ def test_habits_gathered_of_any_parts_of_the_sessions_add_up_to_those_of_the_who
     together = Sessions(RULES, habits=whole)
     apart = [Sessions(RULES, habits=part) for part in parts]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(of_log, "MOST_COPIES", 4)
+        patched.setattr(habits, "MOST_COPIES", 4)
         for position, (number, gap, line) in enumerate(came, 1):
             now += gap
             each = delivery(f"{now} {line} sessionId=s{number} meetingId=m{number % 2}", position)
@@ -371,7 +375,7 @@ def test_the_price_of_a_copy_is_never_negative_and_never_beyond_the_highest(minu
     for log in (minute, never):
         for seconds in (0, 1, 59, 60, 61, 600, 86_400, 10**7):
             certain, price = log.copy_price(10**15, seconds * 10**6)
-            assert 0 < price <= of_log.HIGHEST
+            assert 0 < price <= HIGHEST
             assert not certain or price < 0.2
 
 
@@ -470,26 +474,37 @@ QUIET = {
 
 @pytest.mark.parametrize("lines", QUIET.values(), ids=QUIET)
 def test_it_is_no_silence_when(lines):
-    assert "L601" not in codes(*lines)
+    assert "L601" not in codes(*lines, as_of="120m")
     assert worse(*lines) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="beyond 2,000 sessions it is forgotten which had ended, so a replay revives them"
-)
 def test_an_hour_that_is_replayed_the_day_after_a_long_one_makes_no_silence():
     day = in_order(*dense(21))
     hour = [line for line in day if 3600 <= float(line.split(" ")[0]) < 7200]
     again = [f"{float(line.split(' ')[0]) + 82_800} {line.split(' ', 1)[1]}" for line in hour]
-    traffic = Traffic()
-    for each in heard([*day, *again, *in_order(meeting(9999, 140_000, *ALL))]):
+    assert learned([*day, *again, *in_order(meeting(9999, 140_000, *ALL))]).silences == ()
+
+
+def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found_while_that_lasts():
+    lines = without(in_order(*dense(3)), 120, 1000)
+    assert "L601" not in codes(*lines, as_of="120m")
+    assert "L601" not in codes(*lines, as_of="125m")
+    found, _ = audited(*lines, as_of="12h")
+    (one,) = [one for one in found if one.code == "L601"]
+    assert one.message.startswith("nothing has come since 14:00:00, while 50 of ")
+    assert (one.position, one.since, one.severity) == (len(lines), moment("2h"), "error")
+    assert {one.cause for one in found} == {None}
+
+
+def test_a_silence_that_lasts_is_the_same_however_long():
+    lines = without(in_order(*dense(3)), 120, 1000)
+    sessions, traffic = Sessions(RULES, habits=Habits()), Traffic()
+    for each in heard(lines):
+        sessions.observe(each)
         traffic.observe(each, RULES)
-    assert traffic.silences == []
-
-
-@pytest.mark.xfail(strict=True, reason="a silence is only found when something comes again")
-def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found():
-    assert "L601" in codes(*without(in_order(*dense(3)), 120, 1000), as_of="12h")
+    early, late = (view_of(sessions.habits, traffic, moment(when), RULES) for when in ("4h", "90h"))
+    assert early.lasting is not None
+    assert early == late
 
 
 # -- replays ---------------------------------------------------------------------------------------
@@ -538,7 +553,52 @@ def test_receive_times_that_go_back_are_found_once_a_source():
     found, _ = audited(*lines, sources=["a.jsonl"] * 4)
     (one,) = [one for one in found if one.code == "T308"]
     assert (one.position, one.severity, one.session_id) == (2, "warning", None)
-    assert one.message == "participant-joined was received 2 s before what stands in front of it in a.jsonl"
+    assert one.message == "in a.jsonl, participant-joined was received 2 s before what stands in front of it"
+
+
+def test_a_log_that_goes_back_throughout_has_the_newest_line_first_which_is_found_once():
+    found, _ = audited(*recorded(2, *ALL)[::-1], sources=["a.jsonl"] * 99, as_of=AT_LAST)
+    (one,) = [one for one in found if one.severity != "info"]
+    assert (one.code, one.position) == ("T308", 2)
+    assert one.message == "in a.jsonl, the newest line stands first: the receive times go back throughout"
+
+
+def read_in(lines, name="a.jsonl"):
+    """What an audit finds in a log of these lines, as it is read from a file."""
+    given = deliveries(*lines)
+    for one in given:
+        one.received.source = f"{name}:{one.position}"
+    return list(audit(believed(given), RULES, moment(AT_LAST)).findings)
+
+
+def test_a_line_whose_time_cannot_be_true_is_named_with_what_is_believed_instead():
+    lines = recorded(1, *ALL)
+    lines[3] = f"90000h {lines[3].partition(' ')[2]}"
+    (one,) = read_in(lines)
+    assert (one.code, one.severity, one.evidence) == ("T308", "warning", (4,))
+    assert one.message == (
+        "in a.jsonl, line 4 says 2036-04-12 12:00:00, which cannot be true; 2026-01-05 12:00:20 is believed instead"
+    )
+
+
+def test_a_row_of_such_lines_is_named_once():
+    lines = recorded(1, *ALL)
+    for place in range(3):
+        when, _, rest = lines[place].partition(" ")
+        lines[place] = f"{float(when) - 26 * 8760 * 3600} {rest}"
+    (one,) = read_in(lines)
+    assert (one.code, one.position, one.evidence) == ("T308", 1, (1, 3))
+    assert one.message == (
+        "in a.jsonl, lines 1 to 3 say 2000-01-12 12:00:00 to 2000-01-12 12:00:20, which cannot be true; "
+        "2026-01-05 12:00:05 to 2026-01-05 12:00:25 is believed instead"
+    )
+
+
+def test_of_very_many_wrong_lines_the_last_one_that_is_named_counts_the_others():
+    lines = [f"{at if at % 3 else -90000 - at} participant-joined p{at}" for at in range(1, 900)]
+    found = [one for one in read_in(lines) if one.code == "T308"]
+    assert len(found) == MOST_WRONG
+    assert found[-1].message.endswith(f"; {299 - MOST_WRONG} more lines behind it have such times")
 
 
 def test_receive_times_of_less_than_a_second_apart_may_cross():

@@ -28,6 +28,7 @@ from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, Sto
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
 from tracker.store.postgres import postgres_error
+from tracker.store.recorder import SourcePosition
 
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
 MAKE = """
@@ -304,7 +305,7 @@ def test_a_receiver_needs_no_other_rights_than_the_readme_says(store, postgres):
     ):
         receiver.try_to_write(1)
         assert list(receiver.receive([joined(at=MORNING, source=SOURCE)])) == [1]
-        assert list(receiver.append([joined()], Tracking("log:x", 1))) == [2]
+        assert list(receiver.append([joined()], SourcePosition(Tracking("log:x", 1)))) == [2]
 
 
 def test_who_may_only_read_reads_all_and_is_told_that_nothing_can_be_stored(store, reader):

@@ -28,7 +28,7 @@ from tracker.judging.assess import assess_all
 from tracker.rules import Rules
 from tracker.store import recorder
 from tracker.store.application import EnvelopeMapper, Tracker, WebhookReceived
-from tracker.store.recorder import ConcurrentReadError, Seen
+from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
 from tracker.store.sqlite import fault_of, sqlite_error
 
 STORED = Path(__file__).parent / "stored"
@@ -86,15 +86,15 @@ def test_an_empty_batch_gets_no_positions(store):
 
 
 def test_the_position_in_the_source_is_stored_with_the_events(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
 
     assert store.trackings("log:") == [("log:x", 7)]
 
 
 def test_without_the_position_in_the_source_the_events_are_not_stored_either(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
 
-    assert StoreError is failure(store.append, [joined("b")], Tracking("log:x", 7))[0]
+    assert StoreError is failure(store.append, [joined("b")], SourcePosition(Tracking("log:x", 7)))[0]
     assert (store.count(), store.trackings("log:")) == (1, [("log:x", 7)])
 
 
@@ -102,15 +102,15 @@ def test_without_the_position_in_the_source_the_events_are_not_stored_either(sto
 def test_without_the_events_the_position_in_the_source_is_not_stored_either(store):
     change(store, "CREATE TRIGGER no BEFORE INSERT ON stored_events BEGIN SELECT RAISE(ABORT, 'no'); END")
 
-    assert StoreError is failure(store.append, [joined("a")], Tracking("log:x", 7))[0]
+    assert StoreError is failure(store.append, [joined("a")], SourcePosition(Tracking("log:x", 7)))[0]
     assert (store.count(), store.trackings("log:")) == (0, [])
 
 
 def test_a_source_that_others_have_read_since_is_not_stored(store):
-    store.append([joined("a")], Tracking("log:x", 7))
+    store.append([joined("a")], SourcePosition(Tracking("log:x", 7)))
     with pytest.raises(ConcurrentReadError):
-        store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 0, 9, frozenset()))
-    store.append([joined("a")], Tracking("log:y", 9), Seen("log:", 7, 9, frozenset()))
+        store.append([joined("a")], SourcePosition(Tracking("log:y", 9), Seen("log:", 0, 9, frozenset())))
+    store.append([joined("a")], SourcePosition(Tracking("log:y", 9), Seen("log:", 7, 9, frozenset())))
 
     assert (store.count(), sorted(store.trackings("log:"))) == (2, [("log:x", 7), ("log:y", 9)])
 
@@ -490,6 +490,7 @@ def test_bytes_stored_in_format_1_are_read_as_they_were_meant():
         Received(b'not "json"', None, "monday.jsonl:10", None, "last tuesday"),
         Received(b"\xff\x00{"),
         Received(b"{}"),
+        Received(b"{}", at, "monday.jsonl:11", wrong_time="2000-01-01T00:00:03Z"),
     ] == [mapper.to_received(state) for state in states]
 
 

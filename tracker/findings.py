@@ -318,10 +318,12 @@ CATALOGUE: dict[str, Code] = {
             "T308",
             "receive-time-backwards",
             "warning",
-            "The receive times of one log go back by a second or more. Told once a log, for the first time.",
-            "{type} was received {delay} before what stands in front of it in {value}",
+            "The receive times of one log go back by a second or more, which is reported once a log; or a line, "
+            "or a row of lines, has a receive time that cannot be true, being far from those of the lines around it.",
+            "in {value}, {type}",
             "a line of 10:05, and behind it a line of 10:02",
-            "Sort the log by receive time, or find out whose clock was set back: windows cannot be trusted there.",
+            "Sort the log by receive time, or find out whose clock was wrong: windows cannot be trusted there. A time that "
+            "cannot be true is not believed; the message says what is, and the store keeps both.",
         ),
         Code(
             "T310",
@@ -534,9 +536,9 @@ CATALOGUE: dict[str, Code] = {
             "L601",
             "delivery-gap",
             "error",
-            "The log falls silent while many sessions are live, far longer than its own rate allows. What did"
-            " not come in the meantime is told as its consequence, as an info.",
-            "nothing came for {delay}, while {value} of {type} sessions were live",
+            "The log falls silent while many sessions are live, far longer than its own rate allows; what did not come"
+            " in the meantime has this as its cause. A silence that lasts is reported while it does.",
+            "{delay}, while {value} of {type} sessions were live",
             "a hundred deliveries a minute, and then none for an hour",
             "Look whether the endpoint was down; ask VideoSDK to send again what it could not deliver.",
         ),

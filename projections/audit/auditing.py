@@ -21,6 +21,8 @@ from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.intake.merging import can_be_merged, merged
+from tracker.intake.receive_times import believed
 from tracker.judging.findings.of_log import of_log
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.session import Observed
@@ -108,7 +110,7 @@ def audit(
             if growing and is_milestone(delivery.position):
                 known = _gathered(share, others)
         at = as_of or traffic.newest
-        log = view_of(known if known is not None else _gathered(share, others), traffic)
+        log = view_of(known if known is not None else _gathered(share, others), traffic, at, rules)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
         for other in others:
@@ -164,13 +166,15 @@ def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
 
 @attrs.define
 class Logs:
-    """Several logs as one: positions are line numbers, counted on from one file to the next.
+    """Several logs as one: positions are line numbers, counted on from one file to the next as they are given.
 
-    After the reading, ``errors`` holds what kept a log from being read to its end, and ``odd`` what is
+    The deliveries come by receive time; with ``as_given``, or where one of the logs is a pipe, one log after the
+    other. After the reading, ``errors`` holds what kept a log from being read to its end, and ``odd`` what is
     worth a word, by the log's name.
     """
 
     logs: list[Log]
+    as_given: bool = False
     odd: dict[str, Oddities] = attrs.field(factory=dict)
     errors: list[LogError] = attrs.field(factory=list)
     lines: int = 0
@@ -183,18 +187,38 @@ class Logs:
         return None if path == STDIN else (path, position - before)
 
     def deliveries(self) -> Iterator[Delivery]:
-        for log in self.logs:
-            before, odd = self.lines, self.odd.setdefault(log.name, Oddities())
-            self.begins.append((before, log.path))
-            try:
-                for line in log.lines():
+        """Everything that the logs deliver, each at its position."""
+        if self.as_given or not can_be_merged(self.logs):
+            for log in self.logs:
+                self.begins.append((self.lines, log.path))
+                yield from believed(self._read(log, self.lines))
+            return
+        counts = [log.count() for log in self.logs]
+        for log, count in zip(self.logs, counts, strict=True):
+            self.begins.append((self.lines, log.path))
+            self.lines += count
+
+        def read(place: int) -> Iterator[Delivery]:
+            return believed(self._read(self.logs[place], self.begins[place][0], counts[place]))
+
+        for _, delivery in merged(self.logs, read):
+            yield delivery
+
+    def _read(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
+        """What one log delivers, behind so many lines of others; no more than it had when its lines were counted."""
+        odd = self.odd.setdefault(log.name, Oddities())
+        try:
+            for line in log.lines():
+                if most is None:
                     self.lines = before + line.number
-                    if not line.blank:
-                        delivery = log.delivery(line, self.lines)
-                        odd.look_at(delivery, line.number)
-                        yield delivery
-            except LogError as error:
-                self.errors.append(error)
+                elif line.number > most:
+                    return
+                if not line.blank:
+                    delivery = log.delivery(line, before + line.number)
+                    odd.look_at(delivery, line.number)
+                    yield delivery
+        except LogError as error:
+            self.errors.append(error)
 
 
 _Found = tuple[str, str | None, SessionState, list[Finding]]

@@ -4,7 +4,8 @@ The functions that judge are those of an audit in one process. What is different
 
 1. Every log is read where a worker is free, and numbered there; of an archive in Parquet, the rows in the order
    of their positions. What concerns the whole log is told in few bytes beside it.
-2. The driver goes through these in their order (``tracker.judging.log.Traffic``).
+2. The driver goes through these by receive time (``tracker.judging.log.Traffic``): each row of them holds those of
+   many deliveries of one log, and rows that overlap in time are merged.
 3. The deliveries of a session come together in their order. What the log learns of its sessions is counted part
    by part and added up; with that, each session is assessed, one at a time.
 4. The sessions of a meeting come together, and those that overlap are told.
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from heapq import heappop, heappush, heapreplace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -42,7 +44,9 @@ from tracker.delivery.webhook import UNROUTED, Delivery, parse
 from tracker.errors import LogError, TrackerError, UsageError
 from tracker.findings import Finding
 from tracker.intake.logs import Line, Log, Oddities, Oddity
+from tracker.intake.receive_times import believed
 from tracker.judging.assess import assess
+from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView, Traffic, view_of
 from tracker.judging.overlaps import Span, overlaps, span
 from tracker.judging.session import Observed
@@ -60,6 +64,7 @@ READ = pa.schema(
         ("kind", pa.int8()),
         ("file", pa.int32()),
         ("number", pa.int64()),
+        ("reached", pa.int64()),
         ("stream", pa.string()),
         ("line", pa.binary()),
         ("told", pa.binary()),
@@ -77,6 +82,8 @@ JUDGED = pa.schema(
         ("status", pa.binary()),
     ]
 )
+ORDER = ("reached", "rank", "number")
+"""The columns by which the deliveries of all logs are in their order."""
 LEARNED = pa.schema([("habits", pa.binary())])
 STATES = (
     "session_id",
@@ -89,8 +96,9 @@ STATES = (
     "last_seen_at",
 )
 
-_Heard = tuple[int, datetime | None, str, str, bool, str | None, bool]
-"""Number, receive time, source, stream, whether that is a session, type, and whether a lifecycle knows it."""
+_Heard = tuple[int, int, datetime | None, str, str, bool, str | None, bool, str | None]
+"""Number, the time that the log has reached there (in microseconds), receive time, source, stream, whether that is a
+session, type, whether a lifecycle knows it, and the time that the line gives where that is wrong."""
 
 
 @attrs.define
@@ -147,25 +155,33 @@ def _on_this_machine() -> dict[str, str]:
 
 
 def audit(
-    spark: SparkSession, paths: list[str], rules: Rules, as_of: datetime | None, out: Path | None = None
+    spark: SparkSession,
+    paths: list[str],
+    rules: Rules,
+    as_of: datetime | None,
+    out: Path | None = None,
+    *,
+    as_given: bool = False,
 ) -> tuple[Audit, Logs]:
     """What ``projections.audit`` finds in these logs and archives, and where their lines are.
 
-    With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
+    Several are merged by receive time, unless they are to be read ``as_given``. With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
     """
     logs = Logs([])
     read = _read(spark, paths, as_of).persist(StorageLevel.DISK_ONLY)
     read.count()  # all of it at once: what follows goes through it part by part
-    traffic, deliveries = _traffic(read, paths, logs, rules)
+    _add_accounts(read, paths, logs)
     begins = [before for before, _ in logs.begins]
+    read = _ranked(read, paths, is_merged=len(paths) > 1 and not as_given)
+    traffic, deliveries = _traffic(read, begins, rules)
     sorted_ = (
         read.where(f"kind = {DELIVERY}")
         .repartition("stream")
-        .sortWithinPartitions("stream", "file", "number")
+        .sortWithinPartitions("stream", *ORDER)
         .persist(StorageLevel.DISK_ONLY)
     )
-    log = view_of(_learned(sorted_, begins), traffic)
     at = as_of or traffic.newest
+    log = view_of(_learned(sorted_, begins), traffic, at, rules)
     fold = partial(_fold, begins=begins, rules=rules, as_of=at, log=log, states=out is not None)
     judged = sorted_.mapInArrow(fold, _ddl(JUDGED)).persist(StorageLevel.DISK_ONLY)
     overlaps = (
@@ -235,7 +251,7 @@ def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None) 
     for batch in batches:
         for file in batch.column(0).to_pylist():
             log = Log(paths[file])
-            yield from _told(file, log.lines(), partial(_delivered, log), as_of)
+            yield from _told(file, log.lines(), partial(_delivered, log), as_of, believed)
 
 
 def _delivered(log: Log, line: Line) -> Delivery:
@@ -252,74 +268,142 @@ def _read_rows(batches: Batches, file: int, as_of: datetime | None) -> Batches:
 
 
 def _told(
-    file: int, lines: Iterable[Line], delivery: Callable[[Line], Delivery], as_of: datetime | None
+    file: int,
+    lines: Iterable[Line],
+    delivery: Callable[[Line], Delivery],
+    as_of: datetime | None,
+    checked: Callable[[Iterable[Delivery]], Iterable[Delivery]] = iter,
 ) -> Batches:
     """The rows of lines, and the account of them."""
-    account, rows, heard = _Account(), list[tuple[Any, ...]](), list[_Heard]()
+    account, rows, heard, reached = _Account(), list[tuple[Any, ...]](), list[_Heard](), 0
+    for one in checked(_accounted(lines, delivery, account)):
+        if one.received_at is not None:
+            reached = max(reached, micros(one.received_at))
+        if as_of is None or one.received_at is None or one.received_at <= as_of:
+            line = envelope.encode(one.received)
+            rows.append((DELIVERY, file, one.position, reached, one.stream, line, None))
+            heard.append(_heard(one, reached))
+        if len(rows) >= BATCH:
+            yield _batch([*rows, _of_heard(file, heard)], READ)
+            rows, heard = [], []
+    yield _batch([*rows, _of_heard(file, heard)], READ)
+    yield _batch([(ACCOUNT, file, account.last, 0, None, None, _pack(account))], READ)
+
+
+def _accounted(
+    lines: Iterable[Line], delivery: Callable[[Line], Delivery], account: _Account
+) -> Iterator[Delivery]:
+    """What lines deliver; the account learns of each."""
     try:
         for line in lines:
             account.last = line.number
-            if line.blank:
-                continue
-            one = delivery(line)
-            account.odd.look_at(one, line.number)
-            if as_of is None or one.received_at is None or one.received_at <= as_of:
-                rows.append((DELIVERY, file, line.number, one.stream, envelope.encode(one.received), None))
-                heard.append(_heard(one))
-            if len(rows) >= BATCH:
-                yield _batch([*rows, (HEARD, file, line.number, None, None, _pack(heard))], READ)
-                rows, heard = [], []
+            if not line.blank:
+                one = delivery(line)
+                account.odd.look_at(one, line.number)
+                yield one
     except LogError as error:
         account.error = error.message, error.place, error.hint
-    yield _batch([*rows, (HEARD, file, account.last, None, None, _pack(heard))], READ)
-    yield _batch([(ACCOUNT, file, account.last, None, None, _pack(account))], READ)
 
 
-def _heard(one: Delivery) -> _Heard:
+def _of_heard(file: int, heard: list[_Heard]) -> tuple[Any, ...]:
+    """A row of what concerns the whole log, which stands where its first delivery does."""
+    number, reached = heard[0][:2] if heard else (0, 0)
+    return HEARD, file, number, reached, None, None, _pack(heard)
+
+
+def _heard(one: Delivery, reached: int) -> _Heard:
     source = one.received.source.encode(errors="replace").decode()
     is_session, is_known = one.session_id is not None, one.lifecycle is not None
-    return one.position, one.received_at, source, one.stream, is_session, one.type, is_known
+    return (
+        *(one.position, reached, one.received_at, source),
+        *(one.stream, is_session, one.type, is_known, one.received.wrong_time),
+    )
 
 
 # -- what concerns the whole log -------------------------------------------------------------------
 
 
-def _traffic(read: DataFrame, paths: list[str], logs: Logs, rules: Rules) -> tuple[Traffic, int]:
-    """The traffic of all logs in their order, and how many deliveries there were; ``logs`` learns of each."""
-    traffic, deliveries, file, last = Traffic(), 0, -1, 0
-    told = read.where(f"kind <> {DELIVERY}").select("kind", "file", "told")
-    for row in told.toLocalIterator(prefetchPartitions=True):
-        while file < row.file:
-            file += 1
-            logs.lines += last
-            last = 0
-            logs.begins.append((logs.lines, paths[file]))
-        if row.kind == HEARD:
-            for heard in _unpack_heard(bytes(row.told)):
-                traffic.observe(_of_traffic(logs.lines, *heard), rules)
-                deliveries += 1
-        else:
-            account = _unpack_account(bytes(row.told))
-            last = max(last, account.last)
-            _add(logs.odd.setdefault(paths[file], Oddities()), account.odd)
-            if account.error is not None:
-                message, place, hint = account.error
-                logs.errors.append(LogError(message, place=place, hint=hint))
+def _add_accounts(read: DataFrame, paths: list[str], logs: Logs) -> None:
+    """Tells ``logs`` what became of each log."""
+    lasts = [0] * len(paths)
+    for row in read.where(f"kind = {ACCOUNT}").select("file", "told").sort("file").collect():
+        account = _unpack_account(bytes(row.told))
+        lasts[row.file] = max(lasts[row.file], account.last)
+        _add(logs.odd.setdefault(paths[row.file], Oddities()), account.odd)
+        if account.error is not None:
+            message, place, hint = account.error
+            logs.errors.append(LogError(message, place=place, hint=hint))
+    for path, last in zip(paths, lasts, strict=True):
+        logs.begins.append((logs.lines, path))
+        logs.lines += last
+
+
+def _ranked(read: DataFrame, paths: list[str], *, is_merged: bool) -> DataFrame:
+    """The rows with the columns ``ORDER``: by receive time, then by the log that begins first; or log by log."""
+    ranks = list(range(len(paths)))
+    if is_merged:
+        begun = read.where(f"kind = {DELIVERY} AND reached > 0").groupBy("file").agg({"reached": "min"})
+        begins = {row[0]: row[1] for row in begun.collect()}
+        ranks.sort(key=lambda file: (begins.get(file, 0), paths[file]))
+        ranks = [ranks.index(file) for file in range(len(paths))]
+    rank = f"element_at(array({', '.join(map(str, ranks))}), file + 1)"
+    return read.selectExpr(
+        *("kind", "file", "number", "stream", "line", "told"),
+        f"{'reached' if is_merged else 'CAST(0 AS BIGINT)'} AS reached",
+        f"{rank} AS rank",
+    )
+
+
+def _traffic(read: DataFrame, begins: list[int], rules: Rules) -> tuple[Traffic, int]:
+    """The traffic of all logs in their order, and how many deliveries there were."""
+    traffic, deliveries = Traffic(), 0
+    told = read.where(f"kind = {HEARD}").select(*ORDER, "file", "told").sort(*ORDER)
+    for file, heard in _merged(told.toLocalIterator(prefetchPartitions=True)):
+        traffic.observe(_of_traffic(begins[file], *heard), rules)
+        deliveries += 1
     return traffic, deliveries
+
+
+def _merged(rows: Iterable[Any]) -> Iterator[tuple[int, _Heard]]:
+    """What the rows hold, which come in the order of their first: each with its log."""
+    heap: list[tuple[tuple[int, int, int], int, Iterator[_Heard], _Heard]] = []
+
+    def up_to(key: tuple[int, int, int] | None) -> Iterator[tuple[int, _Heard]]:
+        while heap and (key is None or heap[0][0] < key):
+            (reached, rank, _), file, rest, heard = heap[0]
+            yield file, heard
+            following = next(rest, None)
+            if following is None:
+                heappop(heap)
+            else:
+                now = following[1] if reached else 0
+                heapreplace(heap, ((now, rank, following[0]), file, rest, following))
+
+    for row in rows:
+        batch = iter(_unpack_heard(bytes(row.told)))
+        first = next(batch, None)
+        if first is not None:
+            key = row.reached, row.rank, row.number
+            yield from up_to(key)
+            heappush(heap, (key, row.file, batch, first))
+    yield from up_to(None)
 
 
 def _of_traffic(
     before: int,
     number: int,
+    reached: int,
     at: datetime | None,
     source: str,
     stream: str,
     is_session: bool,  # noqa: FBT001 - as it was packed
     type: str | None,
     is_known: bool,  # noqa: FBT001
+    wrong_time: str | None,
 ) -> Delivery:
     """As much of a delivery as the traffic asks for."""
-    one = Delivery(envelope.Received(b"", at, source), before + number, stream, type)
+    received = envelope.Received(b"", at, source, wrong_time=wrong_time)
+    one = Delivery(received, before + number, stream, type)
     one.session_id = stream if is_session else None
     if is_known:
         one.lifecycle, one.step = REGISTRY.routes[type or ""]

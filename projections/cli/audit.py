@@ -14,7 +14,7 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
-from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_keys, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_as_given, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.progress import counted, of_events, of_logs
@@ -69,6 +69,7 @@ OF_CI = ("junit", "github")
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
 )
+@with_as_given
 @with_keys
 @with_store
 def audit(
@@ -82,6 +83,7 @@ def audit(
     master: str | None,
     out: Path | None,
     jobs: int,
+    as_given: bool,
     strict: bool,
     keys: tuple[Path, ...],
     data: Path | None,
@@ -89,7 +91,8 @@ def audit(
 ) -> None:
     """Report what is wrong, in the store or in logs.
 
-    With LOGs no store is needed, and a position is a line number, counted on from one file to the next.
+    With LOGs no store is needed, and a position is a line number, counted on from one file to the next. Several
+    LOGs are merged by receive time; if one of them is a pipe, they are read one after the other.
 
     The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
     test report, and annotations at file and line.
@@ -103,9 +106,9 @@ def audit(
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     if logs:
         if engine == "spark":
-            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out)
+            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out, as_given=as_given)
         else:
-            result, read, complaints = _of_logs(logs, settings, keys, as_of, jobs)
+            result, read, complaints = _of_logs(logs, settings, keys, as_of, jobs, as_given=as_given)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
@@ -132,13 +135,19 @@ def audit(
 
 
 def _of_logs(
-    paths: tuple[str, ...], settings: Settings, keys: tuple[Path, ...], as_of: datetime | None, jobs: int
+    paths: tuple[str, ...],
+    settings: Settings,
+    keys: tuple[Path, ...],
+    as_of: datetime | None,
+    jobs: int,
+    *,
+    as_given: bool,
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     from projections.audit.auditing import Logs
     from projections.audit.auditing import audit as judged
 
     opened, complaints = open_logs(paths, settings.keyring(keys))
-    read = Logs(opened)
+    read = Logs(opened, as_given)
     with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
         return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
 
@@ -173,7 +182,13 @@ def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> N
 
 
 def _on_spark(
-    paths: tuple[str, ...], rules: Rules, as_of: datetime | None, master: str | None, out: Path | None
+    paths: tuple[str, ...],
+    rules: Rules,
+    as_of: datetime | None,
+    master: str | None,
+    out: Path | None,
+    *,
+    as_given: bool,
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
         from projections.audit.spark import audit as judged
@@ -190,7 +205,7 @@ def _on_spark(
     if out is not None:
         refuse_what_is_there(out)
     with session(master) as running:
-        return (*judged(running, list(paths), rules, as_of, out), complaints)
+        return (*judged(running, list(paths), rules, as_of, out, as_given=as_given), complaints)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
-from projections.cli.options import with_keys, with_store
+from projections.cli.options import with_as_given, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Store a LOG even if most of its lines are not webhooks.")
 @click.option("--dry-run", "dry_run", is_flag=True, help="Only show what would be stored.")
+@with_as_given
 @with_keys
 @with_store
 def ingest(
@@ -36,6 +37,7 @@ def ingest(
     follow: bool,
     force: bool,
     dry_run: bool,
+    as_given: bool,
     keys: tuple[Path, ...],
     data: Path | None,
     config: Path | None,
@@ -45,8 +47,11 @@ def ingest(
     A LOG has one JSON object on each line. It may be compressed (.gz, .zst), and - is stdin.
 
     You may give the same log again at any time: lines that were read before are recognised, even if the file
-    has grown, was renamed or was compressed since. With --follow, and with a pipe that stays open (-), lines
-    are stored and judged after one second in which no new line came.
+    has grown, was renamed or was compressed since. Several LOGs are merged by receive time; if one of them is
+    a pipe, they are read one after the other.
+
+    With --follow, and with a pipe that stays open (-), lines are stored and judged after one second in which no
+    new line came. Their receive times are taken as they are: a wrong one shows only by the lines behind it.
     """
     from projections.views.accepting import refuse_loss
     from tracker.intake.ingest import known_logs
@@ -64,14 +69,15 @@ def ingest(
         if not force:
             opened = _without_other_files(settings, opened, complaints)
         if dry_run:
-            _rehearse(settings, opened, complaints)
+            _rehearse(settings, _together(opened, as_given=as_given), complaints)
             return
         with settings.store(create=True) as store, ExitStack() as stack:
             refuse_loss(store)
             judging = _Judging(settings, store, stack)
             known = known_logs(store)
-            for log in files(opened[0]) if follow else opened:
-                complaints.extend(_ingest(store, log, known, judging.catch_up))
+            rotated = ([log] for log in files(opened[0])) if follow else _together(opened, as_given=as_given)
+            for group in rotated:
+                complaints.extend(_ingest(store, group, known, judging.catch_up))
                 if complaints and isinstance(complaints[-1], StoreError):
                     raise_all(complaints)
             views = judging.catch_up()
@@ -103,14 +109,19 @@ def _without_other_files(settings: Settings, logs: list[Any], complaints: list[T
     return found
 
 
-def _rehearse(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> None:
+def _together(logs: list[Any], *, as_given: bool) -> list[list[Any]]:
+    """The logs in groups that are read together."""
+    return [[log] for log in logs] if as_given else [logs]
+
+
+def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[TrackerError]) -> None:
     from tracker.intake.ingest import Rehearsal, known_logs
 
     with settings.store_if_there() as store:
         rehearsal = Rehearsal(store)
         known = known_logs(rehearsal)
-        for log in logs:
-            complaints.extend(_ingest(rehearsal, log, known, lambda: None, stored="would be stored"))
+        for logs in groups:
+            complaints.extend(_ingest(rehearsal, logs, known, lambda: None, stored="would be stored"))
     if rehearsal.deliveries:
         words = quantity(rehearsal.sessions, "session")
         first, last = rehearsal.first, rehearsal.last
@@ -167,29 +178,32 @@ def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
 
 def _ingest(
     store: Tracker | Rehearsal,
-    log: Any,
+    logs: list[Any],
     known: Known,
     catch_up: Callable[[], object],
     stored: str = "stored",
 ) -> Iterator[TrackerError]:
-    """Reads one log into the store and prints an account of it; yields what went wrong."""
-    from tracker.intake.ingest import ingest as read_into
+    """Reads logs into the store, together, and prints an account of each; yields what went wrong."""
+    from tracker.intake.ingest import ingest_together
 
-    account, broken = None, None
+    accounts, broken = list["Ingested"](), None
     try:
-        with of_bytes(log) as progress:
-            for account in read_into(store, log, known):
-                progress(log.consumed)
-                if account.pausing:
+        with of_bytes(logs) as progress:
+            for accounts in ingest_together(store, logs, known):
+                progress(sum(log.consumed for log in logs))
+                if any(one.pausing for one in accounts):
                     catch_up()
     except TrackerError as error:
         broken = error
-    if account is not None and (account.read or broken is None):
-        click.echo(_account(account, stored))
-        _notes(account)
-        _note_withdrawn(store, account)
-        if account.too_long:
-            yield _too_long(account)
+    for account in accounts:
+        if account.read or (broken is None and account.error is None):
+            click.echo(_account(account, stored))
+            _notes(account)
+            _note_withdrawn(store, account)
+            if account.too_long:
+                yield _too_long(account)
+        if account.error is not None:
+            yield account.error
     if broken is not None:
         yield broken
 

@@ -59,6 +59,12 @@ def with_keys(command: F) -> F:
     return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
 
 
+def with_as_given(command: F) -> F:
+    """Adds --as-given, which keeps the order of logs."""
+    words = "Read LOGs one after the other in this order, not merged by receive time."
+    return click.option("--as-given", is_flag=True, help=words)(command)
+
+
 class Name(click.ParamType[str]):
     """An id, as text."""
 

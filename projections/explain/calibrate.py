@@ -21,8 +21,10 @@ import attrs
 from projections.explain.histogram import EDGES, Histogram
 from tracker.delivery.webhook import UNROUTED, Delivery, canonical
 from tracker.judging import words
-from tracker.judging.log import ENOUGH as ENOUGH_BODIES
-from tracker.judging.log import ENOUGH_STEPS, SECOND, Habits, LogView, Traffic, bin_end, view_of
+from tracker.judging.log import Habits, LogView, Traffic, view_of
+from tracker.judging.log.habits import SECOND, bin_end
+from tracker.judging.log.profile import ENOUGH as ENOUGH_BODIES
+from tracker.judging.log.profile import ENOUGH_STEPS
 from tracker.judging.sessions import Sessions
 from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules

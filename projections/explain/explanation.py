@@ -23,7 +23,7 @@ from tracker.judging.context import Context
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.prices import PRICES, shares
-from tracker.judging.sequence import Assumption, alone, beside, ending
+from tracker.judging.sequence import Assumption, assumptions
 from tracker.judging.session import observe_all
 from tracker.judging.state import Aggregate, Session
 from tracker.judging.words import clock, duration, listed
@@ -199,19 +199,9 @@ def _account(
 
 def _assumed(lifecycle: Lifecycle, held: Hypothesis, context: Context) -> Iterator[Assumed]:
     """All that a hypothesis assumes and pays for."""
-    runs = held.all_runs()
-    for place, run in enumerate(runs):
-        following = runs[place + 1] if place + 1 < len(runs) else None
-        assumptions = list(alone(lifecycle, run, context))
-        if following is not None:
-            assumptions += beside(lifecycle, run, following, context)
-        yield from (_of_sequence(lifecycle, one) for one in assumptions if one.price or one.code in CATALOGUE)
-    last = runs[-1] if runs else None
-    overdue = ending(lifecycle, last, context) if last is not None else None
-    if last is not None and overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
-        price, types = PRICES[overdue.code], tuple(map(lifecycle.webhook_type, overdue.missing))
-        where = (last.since.position,)
-        yield Assumed(price.name, overdue.code, context.prices[price.name], price.assumed, where, types)
+    for _, one in assumptions(lifecycle, held.all_runs(), context):
+        if one.price or one.code in CATALOGUE:
+            yield _of_sequence(lifecycle, one)
     for copy in held.all_copies():
         if copy.price:
             yield _of_copy(copy, context)

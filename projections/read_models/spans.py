@@ -12,12 +12,12 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
-from tracker.judging.overlaps import Span, rival, span
+from tracker.judging.overlaps import Order, Span, rival, span
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
 _json = msgspec.json.Encoder().encode
-_positions = msgspec.json.Decoder(tuple[tuple[int, int | None], ...]).decode
+_occupied = msgspec.json.Decoder(tuple[tuple[Order, Order | None], ...]).decode
 _times = msgspec.json.Decoder(tuple[tuple[datetime, datetime], ...]).decode
 
 
@@ -75,8 +75,10 @@ def rival_of(
 def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     """The streams of the sessions of its meeting that began after it, and may have been beside it."""
     this = span(session)
-    found = _select(db, (this.meeting_id, text(this.began) or ""))
-    return [row["stream"] for row in found if row["first_position"] > this.first_position]
+    began = text(this.began) or ""
+    found = _select(db, (this.meeting_id, began))
+    here = began, this.first_position
+    return [row["stream"] for row in found if (row["began"] or "", row["first_position"]) > here]
 
 
 def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
@@ -101,7 +103,7 @@ def _span(row: dict[str, Any]) -> Span:
         times = {
             name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")
         }
-        laid = {"occupied": _positions(row["occupied"]), "idle": _times(row["idle"])}
+        laid = {"occupied": _occupied(row["occupied"]), "idle": _times(row["idle"])}
     except (TypeError, msgspec.DecodeError) as error:
         raise sqlite3.DatabaseError(_MALFORMED) from error
     return Span(**{**row, **times, **laid})

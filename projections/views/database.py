@@ -68,6 +68,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.delivery": ("envelope", "webhook"),
     "tracker.judging": (),
     "tracker.judging.findings": (),
+    "tracker.judging.log": (),
     "projections.views": ("database", "pages"),
     "projections.read_models": (),
 }

@@ -116,7 +116,7 @@ class Pages:
     def has_due(self, as_of: datetime) -> bool:
         """Whether time alone has changed a row by then."""
         with views_errors(self.path):
-            return bool(self._due(as_of))
+            return bool(self._due(as_of)) or self._log_at(as_of) != self.log
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
@@ -129,6 +129,9 @@ class Pages:
             if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
                 return
             self._write(tracker, self._due(as_of), as_of)
+            if (log := self._log_at(as_of)) != self.log:
+                self.log = log
+                self._write_log()
             self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
             self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
@@ -146,7 +149,7 @@ class Pages:
                 last = page[-1][0].position
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
-            silences, backwards = len(self.traffic.silences), len(self.traffic.backwards)
+            silences, said = len(self.traffic.silences), self.log
             for delivery, _ in page:
                 self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
@@ -159,15 +162,12 @@ class Pages:
             self._write_rooms(touched)
             if milestone is not None:
                 self._pass_milestone()
-            self.log = attrs.evolve(
-                self.log, silences=tuple(self.traffic.silences), backwards=tuple(self.traffic.backwards)
-            )
+            self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
             readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
-            said = len(self.traffic.silences), len(self.traffic.backwards)
-            if milestone is not None or said != (silences, backwards):
+            if milestone is not None or self.log != said:
                 self._write_log()
             self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
@@ -304,6 +304,10 @@ class Pages:
         )
         return session
 
+    def _log_at(self, as_of: datetime | None) -> LogView:
+        """What the log says at a moment, if nothing more has come until then."""
+        return self.log.with_traffic(self.traffic, as_of, self.rules)
+
     def _write_log(self) -> None:
         found = accept_all(list(of_log(self.log, self.rules)), self.rules.accept)
         self._replace(findings.TABLE, [STREAM], list(findings.rows_of(STREAM, found)))
@@ -332,6 +336,7 @@ class Pages:
             self._forget_all()
             self.checkpoint = checkpoint
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
+            self.log = self._log_at(checkpoint.as_of)
             self._outdated = False
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:

@@ -65,6 +65,8 @@ class Received:
     ``file:line``; ``verified_by`` names the key that verified the signature, ``UNVERIFIED`` where none
     did and ``None`` where none was asked. ``cut_from``
     is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
+    ``wrong_time`` is the receive time as the log has it where it cannot be true; ``received_at`` is then
+    what is believed instead.
     """
 
     body: bytes
@@ -73,6 +75,7 @@ class Received:
     verified_by: str | None = None
     unread_time: str | None = None
     cut_from: int | None = None
+    wrong_time: str | None = None
 
 
 class _Line(msgspec.Struct):
@@ -92,6 +95,7 @@ class _Line(msgspec.Struct):
     source: _Raw | msgspec.UnsetType = msgspec.UNSET
     verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
     cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
+    wrong_time: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Signed(msgspec.Struct):
@@ -131,6 +135,7 @@ def decode(line: bytes, source: str = "") -> Received:
         _string(found.verified_by),
         unread_time,
         _whole_number(found.cut_from),
+        _string(found.wrong_time),
     )
 
 
@@ -170,6 +175,8 @@ def encode(received: Received) -> bytes:
         parts.append(b'"verified_by":' + _quoted(received.verified_by))
     if received.cut_from is not None:
         parts.append(b'"cut_from":%d' % received.cut_from)
+    if received.wrong_time is not None:
+        parts.append(b'"wrong_time":' + _quoted(received.wrong_time))
     if _is_object_on_one_line(body):
         parts.append(b'"webhook":' + body)
     else:

@@ -6,18 +6,24 @@ read before is recognised in a file that has grown, was renamed, packed or is pi
 crash the next run goes on behind the last commit. Two processes that read the same log notice each
 other in the transaction: whoever comes second looks again at what is there.
 
-A log that grows while it is read is also stored at each pause. Then the mark of how far it was read
-takes the place of the one of the pause before, so that there are no more marks than of other logs.
+Several logs are merged by receive time (``merging``). A page of lines then holds lines of several of them, and
+how far each was read is recorded in the one transaction of the page. A log that begins like another one may be
+a copy of it, packed or renamed: it is read behind the others, so that what is there is recognised.
+
+Where a log is read only to a place within a thousand lines, the mark of that takes the place of the one before,
+so that there are no more marks than a thousand lines make: with merged logs, and at each pause of a log that
+grows while it is read. Of the latter, lines are stored as they come: nothing is known of those behind them, so
+no receive time is doubted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,24 +34,22 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
 from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
+from tracker.intake.merging import can_be_merged, merged
+from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
 from tracker.store.application import PAGE, Tracker
-from tracker.store.recorder import ConcurrentReadError, Seen
+from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
 from tracker.store.withdrawals import Withdrawals
 
 _SOURCE = "log:"
+MOST = 10 * PAGE
+"""Lines of one page, where it holds those of many logs."""
 
 
 class Target(Protocol):
     """What a log is read into: a ``Tracker``, or a ``Rehearsal``."""
 
-    def append(
-        self,
-        deliveries: Iterable[Delivery],
-        tracking: Tracking | None = None,
-        seen: Seen | None = None,
-        replaces: str = "",
-    ) -> Sequence[int]: ...
+    def append(self, deliveries: Iterable[Delivery], *read: SourcePosition) -> Sequence[int]: ...
 
     def trackings(self, prefix: str) -> list[tuple[str, int]]: ...
 
@@ -71,9 +75,7 @@ class Rehearsal:
     def append(
         self,
         deliveries: Iterable[Delivery],
-        tracking: Tracking | None = None,  # noqa: ARG002 - it is recorded nowhere
-        seen: Seen | None = None,  # noqa: ARG002 - nobody else can come in between
-        replaces: str = "",  # noqa: ARG002 - as above
+        *read: SourcePosition,  # noqa: ARG002 - it is recorded nowhere, and nobody else can come in between
     ) -> Sequence[int]:
         for one in deliveries:
             self.types[one.topic] += 1
@@ -111,6 +113,8 @@ class Ingested:
     """The last one. Those between belong to others where they stored at the same time."""
     pausing: bool = False
     """Whether nothing more is there for now; what came is stored."""
+    error: LogError | None = None
+    """Why the log could not be read to its end."""
 
 
 Known = dict[int, set[str]]
@@ -125,120 +129,270 @@ def ingest(tracker: Target, log: Log, known: Known | None = None) -> Iterator[In
     after storing what came before.
     """
     account = Ingested(log)
-    source = _Source(tracker, account, known_logs(tracker) if known is None else known)
-    with bulk():
-        try:
-            yield from _follow(source, log)
-        except LogError:
-            source.finish()
-            yield account
-            raise
-        source.finish()
+    for (account,) in ingest_together(tracker, [log], known):
         yield account
+    if account.error is not None:
+        raise account.error
 
 
-def _follow(source: _Source, log: Log) -> Iterator[Ingested]:
-    """Stores page after page; the lines behind the last full one wait."""
+def ingest_together(
+    tracker: Target, logs: Sequence[Log], known: Known | None = None
+) -> Iterator[list[Ingested]]:
+    """Stores what is new in several logs, by receive time; yields the growing accounts, one for each log.
+
+    What keeps a log from being read to its end stands in its account; the others are read all the same. Logs
+    that cannot be read twice are read one after the other.
+    """
+    known = known_logs(tracker) if known is None else known
+    sources = [_Source(Ingested(log), known) for log in logs]
+    page = _Page(tracker, known, sources)
+    accounts = [source.account for source in sources]
+    with bulk():
+        for group in _rounds(sources):
+            for _ in _read(page, group):
+                yield accounts
+            page.finish(group)
+            yield accounts
+
+
+def _rounds(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
+    """The logs that are read together, in turn: those that begin alike are not."""
+    if not can_be_merged([source.account.log for source in sources]):
+        yield from ([source] for source in sources)
+        return
+    begins: dict[bytes, list[_Source]] = {}
+    for source in sources:
+        begins.setdefault(_first_line(source.account.log), []).append(source)
+    while group := [same.pop(0) for same in begins.values() if same]:
+        yield group
+
+
+def _first_line(log: Log) -> bytes:
+    with suppress(LogError):  # where it cannot be read is told when it is read
+        return next((line.text for line in Log(log.path).lines() if not line.blank), b"")
+    return b""
+
+
+def _read(page: _Page, group: Sequence[_Source]) -> Iterator[None]:
+    """Puts what is new in these logs into the page; yields after each transaction."""
+    if len(group) == 1 and group[0].grows:
+        yield from _follow(page, group[0])
+        return
+    alone = ((0, one) for one in group[0].deliveries()) if len(group) == 1 else None
+    logs = [source.account.log for source in group]
+    for place, one in alone or merged(logs, lambda place: group[place].deliveries()):
+        if page.add(group[place], one):
+            yield
+
+
+def _follow(page: _Page, source: _Source) -> Iterator[None]:
+    """Stores what comes of a log that grows, full pages and at each pause."""
     account = source.account
-    for line in log.lines():
-        if not line.ended and line.cut and log.path != STDIN:
-            account.cut = line.number
-            continue
+    for line in source.new_lines():
         if line is PAUSE:
-            source.pause()
+            page.finish([source])
             account.pausing = True
-            yield account
+            yield
             account.pausing = False
-            continue
-        account.read += 1
-        source.waiting.append(line)
-        if line.number % PAGE == 0:
-            source.store()
-            yield account
-        elif line.number in source.known:
-            source.skip()
+        elif not line.blank and page.add(source, account.log.delivery(line, line.number)):
+            yield
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Source:
-    """How far a log has been followed, and the lines behind that which wait for the next commit."""
+    """A log, how far it is in the store, and the lines behind that which were read and wait for a commit.
 
-    tracker: Target
+    Attributes:
+        account: What became of its lines.
+        known: The marks of all logs in the store.
+        followed: The last line that is in the store,
+        digest: and that of all lines up to there.
+        waiting: The lines behind.
+        upto: The last of them that is to be stored next.
+        mark: The mark that the last commit left, where the next one takes its place.
+        before: The last lines that were there already; they show whether the times of the next ones are right.
+    """
+
     account: Ingested
     known: Known
     followed: int = 0
     digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
-    waiting: list[Line] = attrs.field(factory=list)
-    pause_mark: str = ""
-    """The mark that the last pause left, where nothing was followed since."""
+    waiting: deque[Line] = attrs.field(factory=deque)
+    upto: int = 0
+    mark: str = ""
+    before: deque[Line] = attrs.field(factory=lambda: deque(maxlen=WINDOW))
 
-    def skip(self) -> bool:
-        """Whether the lines that wait were stored before; if so, they wait no longer."""
+    @property
+    def grows(self) -> bool:
+        """Whether it may pause before it ends."""
+        log = self.account.log
+        return log.path == STDIN or log.grows
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """What is new in it, with the receive times that are believed."""
+        log, lines = self.account.log, self.new_lines()
+        first = next(lines, None)
+        if first is None:
+            return iter(())
+        there = [log.delivery(line, line.number) for line in self.before if not line.blank]
+        new = (log.delivery(line, line.number) for line in chain([first], lines) if not line.blank)
+        return believed(new, there)
+
+    def new_lines(self) -> Iterator[Line]:
+        """The lines that are not in the store, page by page, and the pauses between them."""
+        account, page = self.account, list[Line]()
+        try:
+            for line in account.log.lines():
+                if line is PAUSE:
+                    yield from self._new_among(page)
+                    page = []
+                    yield line
+                elif not line.ended and line.cut and account.log.path != STDIN:
+                    account.cut = line.number
+                else:
+                    account.read += 1
+                    page.append(line)
+                    if line.number % PAGE == 0:
+                        yield from self._new_among(page)
+                        page = []
+        except LogError as error:
+            account.error = error
+        yield from self._new_among(page)
+
+    def _new_among(self, lines: list[Line]) -> list[Line]:
+        self.waiting.extend(lines)
+        self.skip()
+        return [line for line in lines if line.number > self.followed]
+
+    def skip(self) -> None:
+        """Lets go of the lines that were stored before, as far as a mark in the store says so."""
         if not self.waiting:
-            return True
-        number = self.waiting[-1].number
-        if number not in self.known:
-            return False
-        digest = self._digest()
-        if _SOURCE + digest.hexdigest() not in self.known[number]:
-            return False
-        self.account.already_there += sum(not line.blank for line in self.waiting)
-        self._follow(number, digest)
-        return True
+            return
+        first, last = self.waiting[0].number, self.waiting[-1].number
+        lines, digest, at, found = iter(self.waiting), self.digest.copy(), first - 1, 0
+        for number in range(first, last + 1):
+            if number in self.known:
+                digest.update(b"".join(map(_hashed, islice(lines, number - at))))
+                at = number
+                if _SOURCE + digest.hexdigest() in self.known[number]:
+                    found, self.digest = number, digest.copy()
+        while self.waiting and self.waiting[0].number <= found:
+            line = self.waiting.popleft()
+            self.account.already_there += not line.blank
+            self.before.append(line)
+        if found:
+            self.followed, self.mark = found, ""
 
-    def store(self) -> str:
-        """Stores the lines that wait, unless they were stored before; gives the mark it leaves, if any."""
-        mark = ""
-        while not self.skip():
-            number, digest = self.waiting[-1].number, self._digest()
-            mark, seen = _SOURCE + digest.hexdigest(), self._seen(number)
-            try:
-                _store(self.tracker, self.account, self.waiting, Tracking(mark, number), seen, self.pause_mark)
-            except ConcurrentReadError:
-                mark = ""
-                self._look_again()
-            else:
-                self.known.get(self.followed, set()).discard(self.pause_mark)
-                self.known.setdefault(number, set()).add(mark)
-                self._follow(number, digest)
-        return mark
+    def position(self) -> tuple[SourcePosition, Any]:
+        """How far it will have been read with the next commit, and the digest of that."""
+        digest = self.digest.copy()
+        digest.update(b"".join(_hashed(line) for line in self.waiting if line.number <= self.upto))
+        end = -(-self.upto // PAGE) * PAGE
+        names = (self.known.get(place, ()) for place in range(self.followed + 1, end + 1))
+        seen = Seen(_SOURCE, self.followed, end, frozenset(name for found in names for name in found))
+        return SourcePosition(Tracking(_SOURCE + digest.hexdigest(), self.upto), seen, self.mark), digest
 
-    def pause(self) -> None:
-        """Stores the lines that wait, though more will come; the mark of a full page stays."""
-        mark = self.store()
-        if mark and self.followed % PAGE:
-            self.pause_mark = mark
+    def pass_by(self, read: SourcePosition, digest: Any) -> None:
+        """What was to be stored is stored now."""
+        account, mark = self.account, read.tracking.application_name
+        while self.waiting and self.waiting[0].number <= self.upto:
+            line = self.waiting.popleft()
+            account.blank += line.blank
+            if line.too_long:
+                account.too_long.append(line)
+        self.known.get(self.followed, set()).discard(read.replaces)
+        self.known.setdefault(self.upto, set()).add(mark)
+        self.followed, self.digest = self.upto, digest
+        self.mark = mark if self.upto % PAGE else ""
 
-    def finish(self) -> None:
-        """Stores the last lines. One without an end may grow, so those before it get their own commit."""
-        if not self.skip() and not self.waiting[-1].ended:
-            last = self.waiting.pop()
+
+@attrs.define
+class _Page:
+    """The deliveries that are stored with the next commit, of one log or of several.
+
+    Attributes:
+        tracker: Into which they are stored.
+        known: The marks of all logs there.
+        sources: The logs that are read.
+        waiting: The deliveries in their order, each with its log.
+    """
+
+    tracker: Target
+    known: Known
+    sources: Sequence[_Source]
+    waiting: list[tuple[_Source, Delivery]] = attrs.field(factory=list)
+
+    def add(self, source: _Source, one: Delivery) -> bool:
+        """Takes in the next delivery of a log; returns whether something was stored."""
+        number, has_stored = one.position, False
+        while number > (boundary := source.followed - source.followed % PAGE + PAGE):
+            has_stored |= self._store_up_to(source, boundary)
+        last = source.waiting[-1] if source.waiting else None
+        if last is not None and not last.ended and number == last.number:
+            has_stored |= self._store_up_to(
+                source, number - 1
+            )  # it may grow: those before it get their own commit
+            source.mark = ""
+        if number <= source.followed:
+            return has_stored
+        self.waiting.append((source, one))
+        source.upto = number
+        if number % PAGE == 0 or len(self.waiting) >= MOST:
             self.store()
-            self.waiting.append(last)
+            has_stored = True
+        return has_stored
+
+    def finish(self, group: Sequence[_Source]) -> None:
+        """Stores what was read of these logs to its end."""
+        for source in group:
+            if source.waiting:
+                last = source.waiting[-1]
+                if not last.ended and source.upto < last.number:
+                    self._store_up_to(source, last.number - 1)
+                    source.mark = ""
+                source.upto = last.number
         self.store()
 
-    def _seen(self, number: int) -> Seen:
-        names = (self.known.get(place, ()) for place in range(self.followed + 1, number + 1))
-        return Seen(_SOURCE, self.followed, number, frozenset(name for found in names for name in found))
+    def store(self) -> None:
+        """Stores what waits, unless another process has done so since it was looked at."""
+        while True:
+            sources = [source for source in self.sources if source.upto > source.followed]
+            if not sources:
+                break
+            read = [source.position() for source in sources]
+            deliveries = [one for source, one in self.waiting if one.position > source.followed]
+            try:
+                positions = self.tracker.append(deliveries, *(one for one, _ in read))
+            except ConcurrentReadError:
+                self._look_again()
+                continue
+            self._account(positions)
+            for source, passed in zip(sources, read, strict=True):
+                source.pass_by(*passed)
+        self.waiting = []
+
+    def _store_up_to(self, source: _Source, upto: int) -> bool:
+        if upto <= source.followed:
+            return False
+        source.upto = upto
+        self.store()
+        return True
+
+    def _account(self, positions: Sequence[int]) -> None:
+        new = [(source.account, one) for source, one in self.waiting if one.position > source.followed]
+        for account, one in new:
+            account.stored += 1
+            account.unrouted += one.lifecycle is None
+            account.odd.look_at(one, one.position)
+        for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
+            account.first, account.last = account.first or position, position
 
     def _look_again(self) -> None:
-        """Another process has read this log, or one that begins like it, since we looked."""
+        """Another process has read one of these logs, or one that begins like it, since we looked."""
         self.known.clear()  # a mark may be gone: another took its place
         self.known.update(known_logs(self.tracker))
-        lines, self.waiting = self.waiting, []
-        for line in lines:
-            self.waiting.append(line)
-            if line.number in self.known:
-                self.skip()
-
-    def _digest(self) -> Any:
-        digest = self.digest.copy()
-        digest.update(b"".join(map(_hashed, self.waiting)))
-        return digest
-
-    def _follow(self, number: int, digest: Any) -> None:
-        self.followed, self.digest = number, digest
-        self.waiting, self.pause_mark = [], ""
+        for source in self.sources:
+            source.skip()
 
 
 def known_logs(tracker: Target) -> Known:
@@ -278,18 +432,3 @@ def _is_webhook(delivery: Delivery) -> bool:
 
 def _hashed(line: Line) -> bytes:
     return line.text + b"\x00%d\n" % line.too_long if line.too_long else line.text + b"\n"
-
-
-def _store(
-    tracker: Target, account: Ingested, lines: list[Line], tracking: Tracking, seen: Seen, replaces: str
-) -> None:
-    deliveries = [account.log.delivery(line, line.number) for line in lines if not line.blank]
-    positions = tracker.append(deliveries, tracking, seen, replaces)
-    if positions:
-        account.first, account.last = account.first or positions[0], positions[-1]
-    account.stored += len(deliveries)
-    account.blank += len(lines) - len(deliveries)
-    account.too_long.extend(line for line in lines if line.too_long)
-    for delivery in deliveries:
-        account.unrouted += delivery.lifecycle is None
-        account.odd.look_at(delivery, delivery.position)

@@ -16,6 +16,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -55,6 +56,8 @@ _OTHERS = {
     b"\xfe\xff": "UTF-16",
 }
 _json = msgspec.json.Decoder()
+_UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile, OSError)
+"""What reading a file may raise that breaks off or is damaged."""
 
 
 @attrs.define
@@ -174,6 +177,15 @@ class Log:
                 received = attrs.evolve(received, verified_by=self.keys.verify(received.body, signature) or "")
         return parse(received, position)
 
+    def count(self) -> int:
+        """How many lines a file has, as far as it can be read; where it has been read is not changed."""
+        log, count, last = Log(self.path), 0, b"\n"
+        with suppress(LogError, *_UNPACKING), _open(self.path) as file:
+            for chunk in log._chunks(file):
+                count, last = count + chunk.count(b"\n"), chunk[-1:]
+            count += last != b"\n"  # the last line has no end
+        return count
+
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""
         try:
@@ -207,7 +219,7 @@ class Log:
                         yield _line(number, text, 0)
                 if not dropped and len(rest) > MAX_ENVELOPE:
                     rest, dropped = rest[:KEPT], len(rest)
-        except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
+        except _UNPACKING as error:
             reason = "breaks off" if isinstance(error, EOFError) else f"cannot be read any further: {error}"
             raise LogError(
                 f"{reason} after line {number}",

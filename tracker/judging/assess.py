@@ -22,7 +22,7 @@ from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.search import Memo, hypotheses
-from tracker.judging.sequence import ending
+from tracker.judging.sequence import ending, endings, next_begun
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.rules import Rules
@@ -195,7 +195,7 @@ def _aggregate(
 def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessment: Assessment) -> bool:
     """Whether the end of an open run will not come."""
     lifecycle, candidate, context = one.lifecycle, states[place].candidate, assessment.context
-    if place + 1 < len(states):
+    if next_begun(lifecycle, [state.candidate for state in states[place:]], 0) is not None:
         return True
     if context.end is None or not lifecycle.open_at_end or states[place].outlives or context.as_of is None:
         return False
@@ -249,9 +249,8 @@ def _next_change(assessment: Assessment) -> datetime | None:
         return None
     for aggregate in assessment.session.aggregates.values():
         for one in aggregate.alternatives:
-            overdue = ending(aggregate.lifecycle, one.runs[-1], assessment.context) if one.runs else None
-            if overdue is not None:
-                assessment.changes.append(overdue.at)
+            found = endings(aggregate.lifecycle, one.runs, assessment.context)
+            assessment.changes += [overdue.at for _, overdue in found]
     at = min((at for at in assessment.changes if at > now), default=None)
     return None if at is None else moment(at)
 

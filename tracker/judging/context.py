@@ -34,7 +34,7 @@ class Context:
         lacking: Webhook types to which this room, or the whole log, does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
-        over: The order of its session-ended, or of a session-started that came even later: what came before that
+        over: When its session-started came and its position, where that came after session-ended: what came before
             may have been overtaken as well.
         presumed: Whether the end is only presumed.
         ages: How old the copies of this session are that are certain, the youngest first.
@@ -98,7 +98,7 @@ class Context:
 
     def needs_no_stop(self, at: int) -> bool:
         """Whether what stopped at a moment may have stopped by itself."""
-        if self.is_empty(at):
+        if self.is_empty(at) or self.log.is_catching_up(at):
             return True
         return self.end is not None and at >= self.end - self.windows.self_stop
 
@@ -106,4 +106,4 @@ class Context:
         """Whether something came after the end of the session."""
         if self.end is None or self.presumed:
             return False
-        return (at, position) > self.over
+        return (at, position) > max(self.over, (self.end, self.end_position))

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tracker.judging.context import AT_ONCE, Context
+from tracker.judging.copies import separated
 from tracker.judging.hypothesis import Delivered
-from tracker.judging.search import separated
 from tracker.judging.session import DOUBLED, AggregateKey, Observed
 
 __all__ = ["set_evidence"]

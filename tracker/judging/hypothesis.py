@@ -23,7 +23,7 @@ give other results. Nothing waits for a deadline either: time is an argument of 
 
 THE ORDINARY CASE needs no search. If each step may follow the one before it, or is an equal copy
 that came at once, then there is a hypothesis that assumes nothing, and none can be cheaper
-(``search.ordinary``). Nineteen of twenty aggregates are ordinary.
+(``ordinary``). Nineteen of twenty aggregates are ordinary.
 
 Times are microseconds since 1970, as integers: exact, and quick to subtract.
 """
@@ -120,11 +120,27 @@ class Candidate:
         closed: Whether an end came.
         first: The delivery that arrived first.
         began: The earliest receive time.
+        shape: The positions of its originals; what of it decides how it goes on.
         cost: What it costs beside its neighbours, once that was asked.
-        beside: The run after it, and what the two cost together, once that was asked.
+        orphan: Whether only an end of it came, once that was asked.
+        beside: The runs after it, and what it costs beside them, once that was asked.
+        longer: The next delivery, and the run with it, once that was asked: all hypotheses that have this run share it.
     """
 
-    __slots__ = ("began", "beside", "closed", "cost", "first", "number", "originals", "others", "state")
+    __slots__ = (
+        "began",
+        "beside",
+        "closed",
+        "cost",
+        "first",
+        "longer",
+        "number",
+        "originals",
+        "orphan",
+        "others",
+        "shape",
+        "state",
+    )
 
     def __init__(
         self,
@@ -142,8 +158,11 @@ class Candidate:
         self.closed = closed
         self.first = next(iter(originals.values()))
         self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
+        self.shape = tuple([one.position for one in originals.values()])
         self.cost: float | None = None
-        self.beside: tuple[Candidate, float] | None = None
+        self.orphan: bool | None = None
+        self.beside: tuple[Candidate, Candidate | None, float] | None = None
+        self.longer: tuple[Delivered, Candidate] | None = None
 
     @classmethod
     def begun(cls, number: int, delivered: Delivered) -> Candidate:
@@ -152,6 +171,11 @@ class Candidate:
 
     def plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
         """The same run with one more original."""
+        if self.longer is None or self.longer[0] is not delivered:
+            self.longer = delivered, self._plus(lifecycle, delivered)
+        return self.longer[1]
+
+    def _plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
         step, state = delivered.step, self.state
         if not self.closed and (step.closes or lifecycle.rank[step.name] > lifecycle.rank[state.name]):
             state = step
@@ -189,11 +213,6 @@ class Candidate:
                 if missing:
                     yield state, one, missing
             state = one.step.state
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """What of it decides how it goes on."""
-        return tuple([one.position for one in self.originals.values()])
 
 
 Linked = tuple[Any, Any] | None

@@ -1,6 +1,8 @@
 """X406: sessions of one meeting that were live at the same time. A room has one session at a time.
 
-A session is seen as a ``Span``, which holds all that another session of its meeting must know of it.
+A session is seen as a ``Span``, which holds all that another session of its meeting must know of it. What came
+before what is decided by receive time, and by position where times are equal or not known: several logs may be
+one, and then positions are in no order.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from tracker.findings import CATALOGUE, Finding
+from tracker.judging.hypothesis import micros
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
-__all__ = ["Span", "overlapping", "overlaps", "rival", "span"]
+__all__ = ["Order", "Span", "overlapping", "overlaps", "rival", "span"]
 
 ENDED = ("session-ended",)
+Order = tuple[int, int]
+"""A receive time in microseconds (0: unknown), and a position."""
 
 
 @attrs.frozen
@@ -24,7 +29,7 @@ class Span:
     """When a session was.
 
     Attributes:
-        occupied: The positions from and to which somebody was inside (``None``: still is).
+        occupied: From and to when somebody was inside (``None``: still is).
         idle: Times in which nothing came for so long that it was presumed to have ended.
         presence_known: Whether it is known who is inside; if not, nobody can say that two sessions overlap.
         others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
@@ -38,9 +43,28 @@ class Span:
     end_position: int | None
     end_heard: datetime | None
     last_position: int = 0
-    occupied: tuple[tuple[int, int | None], ...] = ()
+    occupied: tuple[tuple[Order, Order | None], ...] = ()
     idle: tuple[tuple[datetime, datetime], ...] = ()
     presence_known: bool = True
+
+    @property
+    def first(self) -> Order:
+        """When it began."""
+        return _order(self.began, self.first_position)
+
+    @property
+    def last(self) -> Order:
+        """When something came of it last."""
+        return _order(self.last_seen, self.last_position)
+
+    @property
+    def end(self) -> Order | None:
+        """When it ended; ``None`` where nobody said so."""
+        return None if self.end_position is None else _order(self.end_heard, self.end_position)
+
+
+def _order(at: datetime | None, position: int) -> Order:
+    return (0 if at is None else micros(at)), position
 
 
 def span(session: Session) -> Span:
@@ -60,22 +84,23 @@ def span(session: Session) -> Span:
     )
 
 
-def _occupied(session: Session) -> Iterator[tuple[int, int | None]]:
+def _occupied(session: Session) -> Iterator[tuple[Order, Order | None]]:
     """The visits of a session laid over each other. One whose end was not reported lasts until the next begins."""
-    visits: list[tuple[int, int | None]] = []
+    visits: list[tuple[Order, Order | None]] = []
+    ended = None if session.end_position is None else _order(session.end_heard, session.end_position)
     for aggregate in session.aggregates.values():
-        until = session.end_position
+        until = ended
         for visit in reversed(aggregate.runs if aggregate.lifecycle.visits else ()):
-            positions = [one.position for one in visit.candidate.originals.values()]
-            visits.append((min(positions), max(positions) if visit.candidate.closed else until))
-            until = min(positions)
+            came = [one.order for one in visit.candidate.originals.values()]
+            visits.append((min(came), max(came) if visit.candidate.closed else until))
+            until = min(came)
     begin, end = None, None
-    for came, left in sorted(visits, key=lambda visit: visit[0]):
-        if begin is not None and end is not None and came > end:
+    for begun, left in sorted(visits, key=lambda visit: visit[0]):
+        if begin is not None and end is not None and begun > end:
             yield begin, end
             begin = None
         end = left if begin is None or left is None else end and max(left, end)
-        begin = came if begin is None else begin
+        begin = begun if begin is None else begin
     if begin is not None:
         yield begin, end
 
@@ -83,19 +108,19 @@ def _occupied(session: Session) -> Iterator[tuple[int, int | None]]:
 def rival(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
     """The session of the same meeting that was live when this one began."""
     live = (other for other in others if _was_live(other, this, rules))
-    return min(live, key=lambda other: other.first_position, default=None)
+    return min(live, key=lambda other: other.first, default=None)
 
 
 def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Iterator[tuple[Span, Finding]]:
     """The sessions of one meeting that began while another one of them was live, each with its X406."""
     before: dict[str, Span] = {}
-    for this in sorted(spans, key=lambda one: one.first_position):
+    for this in sorted(spans, key=lambda one: one.first):
         over = []
         for other in before.values():
             if _was_live(other, this, rules):
                 yield this, overlapping(this, other, rules, as_of)
                 break
-            if other.last_position < this.first_position:
+            if other.last < this.first:
                 over.append(other.stream)  # nothing more comes of it, so it never will be again
         for stream in over:
             del before[stream]
@@ -104,11 +129,11 @@ def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Ite
 
 def _was_live(other: Span, this: Span, rules: Rules) -> bool:
     """Whether a session was live when this one began. One that all had left is over, though nobody said so."""
-    here = this.first_position
-    if other.stream == this.stream or other.first_position > here or not other.presence_known:
+    here, end = this.first, other.end
+    if other.stream == this.stream or other.first > here or not other.presence_known:
         return False
-    if other.end_position is not None:
-        if other.end_position < here:
+    if end is not None:
+        if end < here:
             return False
         if this.began is None or other.end_heard is None or other.end_heard - this.began <= rules.lateness:
             return False

@@ -1,14 +1,17 @@
 """What is unlikely about a run: each thing that a hypothesis assumes, with its code and its price.
 
-``alone`` says what a run assumes whatever stands beside it, ``beside`` what it assumes because of the
-run that follows, and ``ending`` what time adds once a run has been open for too long. The search adds
+``_alone`` says what a run assumes whatever stands beside it, ``_beside`` what it assumes because of the
+runs that follow, and ``ending`` what time adds once a run has been open for too long. The search adds
 up the prices, and the assessment makes findings of the same values, so what is found and what is paid
 can never differ.
+
+An *orphan* is a run of which only an end came. Nobody knows when it began, so it is no sign that the
+run before it must have been over: what shows that is the next run that is seen to begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -18,7 +21,18 @@ from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.prices import by_delay
 from tracker.lifecycle import ABSENT, Lifecycle
 
-__all__ = ["Assumption", "Overdue", "alone", "beside", "cost_alone", "cost_beside", "ending", "outlives"]
+__all__ = [
+    "Assumption",
+    "Overdue",
+    "assumptions",
+    "cost_alone",
+    "cost_beside",
+    "ending",
+    "endings",
+    "is_orphan",
+    "next_begun",
+    "outlives",
+]
 
 
 class Assumption(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +46,7 @@ class Assumption(msgspec.Struct, frozen=True, gc=False):
         missing: The steps that should have come.
         state: The state before, where that is not the state before ``where``.
         paid: Its price by name, where that is not ``code``.
+        by_time: Whether time alone shows it: the run has been open for too long.
     """
 
     code: str
@@ -41,6 +56,7 @@ class Assumption(msgspec.Struct, frozen=True, gc=False):
     missing: tuple[str, ...] = ()
     state: str | None = None
     paid: str = ""
+    by_time: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +72,41 @@ class Overdue(msgspec.Struct, frozen=True, gc=False):
     missing: tuple[str, ...]
 
 
-def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
+def assumptions(
+    lifecycle: Lifecycle, runs: Sequence[Candidate], context: Context
+) -> Iterator[tuple[Candidate, Assumption]]:
+    """All that these runs assume as of the context's moment, each thing with the run that it is about."""
+    for place, run in enumerate(runs):
+        begun = next_begun(lifecycle, runs, place)
+        yield from ((run, one) for one in _alone(lifecycle, run, context))
+        if place + 1 < len(runs):
+            yield from ((run, one) for one in _beside(lifecycle, run, runs[place + 1], begun, context))
+    for run, overdue in endings(lifecycle, runs, context):
+        if context.as_of is not None and overdue.at <= context.as_of:
+            price = context.prices[overdue.code]
+            yield run, Assumption(overdue.code, price, run.since, None, overdue.missing, by_time=True)
+
+
+def endings(
+    lifecycle: Lifecycle, runs: Sequence[Candidate], context: Context
+) -> Iterator[tuple[Candidate, Overdue]]:
+    """The runs that are open and may still end, and from when on each is overdue."""
+    for place, run in enumerate(runs):
+        if not run.closed and next_begun(lifecycle, runs, place) is None:
+            overdue = ending(lifecycle, run, context)
+            if overdue is not None:
+                yield run, overdue
+
+
+def next_begun(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int) -> Candidate | None:
+    """The next run behind a place that is seen to begin."""
+    for later in range(place + 1, len(runs)):
+        if not is_orphan(lifecycle, runs[later]):
+            return runs[later]
+    return None
+
+
+def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """What a run assumes whatever stands beside it."""
     prices = context.prices
     for code, other in run.others:
@@ -71,21 +121,27 @@ def alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
         yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
 
 
-def beside(
-    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
+def _beside(
+    lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
 ) -> Iterator[Assumption]:
-    """What a run assumes because of the one that follows it."""
+    """What a run assumes because of the one that follows it, and of the next one that is seen to begin."""
+    if begun is not None:
+        yield from _order(lifecycle, run, begun, context)
+    if not lifecycle.visits:
+        yield from _alike(lifecycle, run, following, context)
+
+
+def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
+    """The next run began, and the end of this one came later or never."""
     if not run.closed:
-        yield from _lost(lifecycle, run, following, context)
-    elif run.since.order > following.first.order:
-        delay = run.since.at - following.first.at
+        yield from _lost(lifecycle, run, begun, context)
+    elif run.since.order > begun.first.order:
+        delay = run.since.at - begun.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""
         paid = "overtaken" if lifecycle.visits else "late"
         price = by_delay(context.prices[paid], delay, window)
-        yield Assumption(code, price, run.since, following.first, paid=paid)
-    if not lifecycle.visits:
-        yield from _alike(lifecycle, run, following, context)
+        yield Assumption(code, price, run.since, begun.first, paid=paid)
 
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
@@ -107,16 +163,18 @@ def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | 
 def cost_alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> float:
     """What a run costs whatever stands beside it; kept with the run."""
     if run.cost is None:
-        run.cost = sum([one.price for one in alone(lifecycle, run, context)])
+        run.cost = sum([one.price for one in _alone(lifecycle, run, context)])
     return run.cost
 
 
-def cost_beside(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> float:
-    """What a run costs because of the one that follows it; kept with the run."""
-    if run.beside is None or run.beside[0] is not following:
-        price = sum([one.price for one in beside(lifecycle, run, following, context)])
-        run.beside = following, price
-    return run.beside[1]
+def cost_beside(
+    lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
+) -> float:
+    """What a run costs because of those that follow it; kept with the run."""
+    if run.beside is None or run.beside[0] is not following or run.beside[1] is not begun:
+        price = sum([one.price for one in _beside(lifecycle, run, following, begun, context)])
+        run.beside = following, begun, price
+    return run.beside[2]
 
 
 def outlives(lifecycle: Lifecycle, run: Candidate) -> bool:
@@ -127,9 +185,11 @@ def outlives(lifecycle: Lifecycle, run: Candidate) -> bool:
 
 
 def is_orphan(lifecycle: Lifecycle, run: Candidate) -> bool:
-    """Whether the beginning of a run is missing and the first that is heard of it is an end."""
-    first = run.in_order(lifecycle)[0].step
-    return bool(first.orphan) and first.name not in lifecycle.starts
+    """Whether the beginning of a run is missing and its first step that came is an end."""
+    if run.orphan is None:
+        first = run.in_order(lifecycle)[0].step
+        run.orphan = bool(first.orphan) and first.name not in lifecycle.starts
+    return run.orphan
 
 
 def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
@@ -166,16 +226,18 @@ def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered |
 
 def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """D102: a step came after one that follows it."""
-    highest: Delivered | None = None
     rank, window = lifecycle.rank, context.log.lateness(context.windows.lateness)
+    seen: list[Delivered] = []
     for one in run.originals.values():
-        if highest is None or rank[one.step.name] > rank[highest.step.name]:
-            highest = one
-        elif not (one.step.closes and highest.step.closes):
+        overtook = [other for other in seen if rank[other.step.name] > rank[one.step.name]]
+        seen.append(one)
+        overtook = [other for other in overtook if not (one.step.closes and other.step.closes)]
+        if overtook:
+            first = overtook[0]
             price = context.prices["late"]
             if not _is_of_its_own(lifecycle, run, one):
-                price = by_delay(price, one.at - highest.at, window)
-            yield Assumption("D102", price, one, highest, paid="late")
+                price = by_delay(price, one.at - first.at, window)
+            yield Assumption("D102", price, one, first, paid="late")
 
 
 def _is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:

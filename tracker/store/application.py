@@ -46,7 +46,7 @@ from tracker.store.losses import Accepted, accepted, behind
 from tracker.store.mark import Mark
 from tracker.store.mark import digest as event_digest
 from tracker.store.ranges import Hole, readable
-from tracker.store.recorder import Database, Newest, Recorder, Rows, Seen
+from tracker.store.recorder import Database, Newest, Recorder, Rows, SourcePosition
 from tracker.store.sqlite import SQLite
 from tracker.store.withdrawals import Withdrawals
 from tracker.values import frozen
@@ -154,19 +154,16 @@ class Tracker(Application[str]):
     def append(
         self,
         deliveries: Iterable[Delivery],
-        tracking: Tracking | None = None,
-        seen: Seen | None = None,
-        replaces: str = "",
+        *read: SourcePosition,
     ) -> Sequence[int]:
         """Stores deliveries in one transaction; returns their positions.
 
-        With ``tracking``, the position in a source is recorded in the same transaction, in the place of the
-        tracking with the name ``replaces`` where there is one. Raises ``ConcurrentReadError``, and stores
-        nothing, when the source positions are not as ``seen``.
+        How far each source was ``read`` is recorded in the same transaction. Raises ``ConcurrentReadError``, and
+        stores nothing, when another process has read one of them since it was looked at.
         """
         stored = self._to_store(deliveries)
         with self._database.errors():
-            return self.recorder.insert_events(stored, tracking=tracking, seen=seen, replaces=replaces) or ()
+            return self.recorder.insert_events(stored, read=read) or ()
 
     def receive(self, deliveries: list[Delivery]) -> Sequence[int]:
         """Stores what was received just now, all from one source; returns the positions.

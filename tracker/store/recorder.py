@@ -53,6 +53,18 @@ class Seen:
     names: frozenset[str]
 
 
+@attrs.frozen
+class SourcePosition:
+    """How far a source was read, to be recorded with what was stored of it.
+
+    It takes the place of the tracking with the name ``replaces``, where there is one.
+    """
+
+    tracking: Tracking
+    seen: Seen | None = None
+    replaces: str = ""
+
+
 class ConcurrentReadError(Exception):
     """Another process has stored something since the writer looked."""
 
@@ -183,19 +195,22 @@ class Recorder(ProcessRecorder):
         if {name for (name,) in rows if name.startswith(seen.prefix)} != seen.names:
             raise ConcurrentReadError
 
-    def _replaced(self, c: Any, tracking: Tracking, replaces: str = "", **_: Any) -> bool:
+    def _replaced(self, c: Any, one: SourcePosition) -> bool:
         """Records how far a source was read in the place of an earlier row, where there is one."""
-        changed = replaces and self._select(
+        changed = one.replaces and self._select(
             c,
             "UPDATE tracking SET application_name = ?, notification_id = ? WHERE application_name = ? RETURNING 1",
-            (tracking.application_name, tracking.notification_id, replaces),
+            (one.tracking.application_name, one.tracking.notification_id, one.replaces),
         )
         return bool(changed)
 
-    def _look(self, c: Any, *, seen: Seen | None = None, behind: int | None = None, **_: Any) -> None:
+    def _look(
+        self, c: Any, *, read: Sequence[SourcePosition] = (), behind: int | None = None, **_: Any
+    ) -> None:
         """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
-        if seen is not None:
-            self._compare(c, seen)
+        for one in read:
+            if one.seen is not None:
+                self._compare(c, one.seen)
         if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
             raise ConcurrentReadError
 

@@ -205,8 +205,9 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     ) -> Sequence[int] | None:
         self._lock(c)
         self._look(c, **kwargs)
-        if kwargs.get("tracking") is not None and not self._replaced(c, **kwargs):
-            self._insert_tracking(c, kwargs["tracking"])
+        for one in kwargs.get("read", ()):
+            if not self._replaced(c, one):
+                self._insert_tracking(c, one.tracking)
         if kwargs.get("newest") is not None:
             stored_events = self._forwarded(c, stored_events, kwargs["newest"])
         versions: dict[str, int] = {}

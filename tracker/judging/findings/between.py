@@ -63,7 +63,7 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
     every = (
         (one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values()
     )
-    first, aggregate = min(every, key=lambda found: found[0].position)
+    first, aggregate = min(every, key=lambda found: found[0].order)
     yield assessment.make(
         "X401",
         words={},
@@ -91,7 +91,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             continue
         who = dict(aggregate.key)[subject]
         person = people.get(who)
-        if person is not None and inside[who].covers(first.at):
+        if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         yield assessment.make(
             aggregate.lifecycle.subject_absent,

@@ -11,7 +11,7 @@ from tracker.judging import prices
 from tracker.judging.context import Context
 from tracker.judging.findings.maker import SURE, Assessment
 from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
-from tracker.judging.sequence import Assumption, alone, beside, ending, is_orphan
+from tracker.judging.sequence import Assumption, assumptions, ending, is_orphan, next_begun
 from tracker.judging.state import OLD, Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -25,20 +25,19 @@ def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: b
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
     shares = _Shares(aggregate, context)
-    following: Run | None = None
-    for run in reversed(aggregate.runs):
-        assumed: list[Assumption] = []
-        if not is_ordinary:
-            assumed = list(alone(lifecycle, run.candidate, context))
-            if following is not None:
-                assumed += beside(lifecycle, run.candidate, following.candidate, context)
-        for one in assumed:
-            if one.code and one.code in CATALOGUE:
+    candidates = held.all_runs()
+    assumed: dict[int, list[Assumption]] = {run.number: [] for run in aggregate.runs}
+    for candidate, one in () if is_ordinary else assumptions(lifecycle, candidates, context):
+        if not one.by_time:
+            assumed[candidate.number].append(one)
+    for place, run in reversed(list(enumerate(aggregate.runs))):
+        codes = {one.code for one in assumed[run.number]}
+        for one in assumed[run.number]:
+            if one.code in CATALOGUE:
                 yield _of_assumption(assessment, aggregate, run, one, shares)
-        if following is None and not run.candidate.closed:
-            yield from _of_ending(assessment, aggregate, run, {one.code for one in assumed}, shares)
-        yield from _of_outcome(assessment, aggregate, run, {one.code for one in assumed})
-        following = run
+        if not run.candidate.closed and next_begun(lifecycle, candidates, place) is None:
+            yield from _of_ending(assessment, aggregate, run, codes, shares)
+        yield from _of_outcome(assessment, aggregate, run, codes)
     yield from _of_copies(assessment, aggregate, held.all_copies(), shares)
 
 
@@ -110,7 +109,7 @@ def _of_ending(
         overdue.code,
         words=words,
         at=overdue.at,
-        position=max(one.position for one in run.candidate.originals.values()),
+        position=run.candidate.last.position,
         aggregate=aggregate,
         run=run,
         before=run.candidate.state.state,
@@ -271,15 +270,9 @@ def _other(found: set[tuple[str, int]]) -> str:
 
 def _codes(lifecycle: Lifecycle, held: Hypothesis, context: Context) -> Iterator[tuple[str, int]]:
     """What a hypothesis would find, and where."""
-    runs = held.all_runs()
-    for place, run in enumerate(runs):
-        assumed = list(alone(lifecycle, run, context))
-        if place + 1 < len(runs):
-            assumed += beside(lifecycle, run, runs[place + 1], context)
-        yield from ((one.code, one.where.position) for one in assumed if one.code in CATALOGUE)
-    overdue = ending(lifecycle, runs[-1], context)
-    if overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
-        yield overdue.code, runs[-1].since.position
+    for _, one in assumptions(lifecycle, held.all_runs(), context):
+        if one.code in CATALOGUE:
+            yield one.code, one.where.position
 
 
 def _which_fields(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:

@@ -1,0 +1,110 @@
+"""Copies: which deliveries can be nothing else, and what it costs to take another one for a copy.
+
+A step that can come only once, or that names a file, is the same event when it comes again, at any age. Those
+copies are taken out before runs are sought. For all others it is a matter of price: what was sent again together
+with certain copies is as old as they are, or came in one burst with them; else the delay profile of the log says how
+likely a copy of that age is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracker.delivery.webhook import canonical
+from tracker.judging.context import AT_ONCE, SAME_AGE, Context
+from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
+from tracker.judging.prices import by_age
+from tracker.lifecycle import Lifecycle
+
+__all__ = ["copy_price", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
+
+
+def separated(
+    lifecycle: Lifecycle, deliveries: Sequence[Delivered], *, once: bool
+) -> tuple[Sequence[Delivered], list[tuple[Delivered, Delivered]]]:
+    """The deliveries without those that are copies at any age, and these, each with its original.
+
+    Where a step can come only once, or names a file, the same once more is the same event.
+    """
+    unique = once or lifecycle.frame
+    if not unique and not (lifecycle.artefacts and not lifecycle.reusable):
+        return deliveries, []
+    if len(deliveries) == len({one.step.name for one in deliveries}):
+        return deliveries, []
+    rest: list[Delivered] = []
+    copies: list[tuple[Delivered, Delivered]] = []
+    firsts: dict[tuple[str, bytes], Delivered] = {}
+    for one in deliveries:
+        if unique or one.evidence:
+            original = firsts.setdefault((one.step.name, canonical(one.data)), one)
+            if original is not one:
+                copies.append((one, original))
+                continue
+        rest.append(one)
+    return rest, copies
+
+
+def put_back(held: Hypothesis, copies: list[tuple[Delivered, Delivered]], context: Context) -> None:
+    """Adds copies that are certain to a hypothesis that was found without them."""
+    number_of = {one.position: run.number for run in held.all_runs() for one in run.originals.values()}
+    number_of |= {one.position: run.number for run in held.all_runs() for _, one in run.others}
+    price = context.prices["certain copy"]
+    for one, original in copies:
+        held.copies = (held.copies, Copy(one, original, True, price, number_of.get(original.position, 1)))
+        held.price += price
+
+
+def copy_price(
+    recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context, *, as_old: bool = False
+) -> tuple[bool, float]:
+    """Whether something shows that a delivery is a copy, and what it costs that it is one.
+
+    What is sent again and again is as old as the time since it was first sent, or since it was sent last.
+    ``as_old``: it is as old as a recent copy.
+    """
+    since = [original.at, *[copy.delivered.at for copy in recent if copy.original is original]]
+    age = one.at - max(since)
+    prices, windows = context.prices, context.windows
+    if age <= windows.fast_redelivery:
+        return True, prices["copy at once"]
+    if one.position in context.resent or any(context.is_as_old(one.at - at) for at in since):
+        return True, prices["copy with others"]
+    if context.is_doubled(one.at - original.at):
+        return True, prices["copy through two channels"]
+    if as_old or (not context.doubled and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])):
+        return True, prices["copy with others"]
+    if context.log.has_profile:
+        return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
+    return False, by_age(prices["copy"], age, windows.redelivery)
+
+
+def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
+    """Whether a copy of these ages is as old as another one, as what was sent again together is."""
+    for copy in recent:
+        for other in copy.ages:
+            for age in ages:
+                if -SAME_AGE <= age - other <= SAME_AGE:
+                    return True
+    return False
+
+
+def _is_in_a_burst(copy: Copy, original: Delivered, one: Delivered) -> bool:
+    """Whether two copies came at once and their originals did not."""
+    if one.at - copy.delivered.at > AT_ONCE:
+        return False
+    return abs(original.at - copy.original.at) > 5 * AT_ONCE
+
+
+def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
+    """What it costs more that just the first two steps came again, not together: a restart is likelier."""
+    if len(recent) != 2 or lifecycle.visits or context.doubled:
+        return 0.0
+    one, other = recent
+    if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
+        return 0.0
+    apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
+    at_once = one.age <= context.windows.fast_redelivery or context.is_as_old(one.age)
+    if not apart or at_once:
+        return 0.0
+    price = context.prices["two steps again"]
+    return min(price, one.price + other.price) if context.log.has_profile else price

@@ -1,0 +1,246 @@
+"""Habits: what the sessions of a log have in common, counted.
+
+Some evidence for a session lies in all the others: which webhook types come at all, how old the copies are
+that cannot be anything else, how late steps are. ``Habits`` counts what is needed for that, while sessions
+are observed (``session``), and judges nothing. What the counts mean is said elsewhere: by the delay profile
+(``profile``), the subscriptions and the replays.
+
+Counts can be added up. So the sessions of a log may be observed in several processes, or on several
+machines: their habits, added, are those of the whole log. Only the certain copies that show bursts are not
+counted but kept, and thinned out where they are too many: which of them are kept depends on nothing but
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from math import log
+from typing import TypeVar
+from zlib import crc32
+
+import attrs
+
+from tracker.lifecycles import REGISTRY
+
+__all__ = ["Habits", "Room", "age_bin", "bin_end", "bit_of", "copied"]
+
+N = TypeVar("N")
+SECOND = 1_000_000
+OLD = 1200 * SECOND
+"""A repeat that is older is none of a redelivery."""
+MOST_COPIES = 4_000
+"""Certain copies that are kept to tell bursts."""
+STRETCH = 10
+"""Deliveries of the log that are counted together, for replays. Of them"""
+SOME = 4
+"""must repeat earlier ones, so many of each stretch of a replay."""
+MOST_STRETCHES = 4096
+SPELL = 300_000_000
+"""Microseconds in which late steps are counted together. Of all steps that come in them"""
+LATE, LATE_SHARE = 5, 5
+"""at least so many, and one of so many, are late where the sender is catching up."""
+MOST_SPELLS = 4096
+
+
+@cache
+def _bits() -> dict[str, int]:
+    """A bit for each webhook type of the declared lifecycles."""
+    return {webhook_type: 1 << place for place, webhook_type in enumerate(sorted(REGISTRY.routes))}
+
+
+def bit_of(webhook_type: str) -> int:
+    """The bit of a webhook type; 0 for one of a lifecycle that is not registered."""
+    return _bits().get(webhook_type, 0)
+
+
+@attrs.define
+class Room:
+    """The webhook types, as bits, that came in one session of a room or more, and in two or more."""
+
+    once: int = 0
+    twice: int = 0
+
+
+@attrs.define
+class Habits:
+    """See above.
+
+    Attributes:
+        rooms: By meeting id.
+        sessions: Webhook type -> sessions in which it came.
+        ended: Webhook type -> sessions in which it had come when the session ended.
+        bodies: Webhooks that can come only once, without their copies.
+        others: All other webhooks, without their equals.
+        copies: Age, as a bin -> certain copies of that age.
+        doubtful: Age, as a bin -> equal webhooks without evidence of that age.
+        bursts: Certain copies: receive time, age, a number for the session.
+        thinned: Of so many bursts, as a power of two, one is kept.
+        steps: Steps that came in order.
+        overtaken: Delay, as a bin -> steps that came after one that follows them.
+        disorder: Five minutes, by number -> how many steps came late in them, and how many came in all.
+        repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
+            redelivery, and the sum of their ages.
+        oldest, newest: Receive times, in microseconds.
+    """
+
+    rooms: dict[str, Room] = attrs.field(factory=dict)
+    sessions: dict[str, int] = attrs.field(factory=dict)
+    ended: dict[str, int] = attrs.field(factory=dict)
+    bodies: int = 0
+    others: int = 0
+    copies: dict[int, int] = attrs.field(factory=dict)
+    doubtful: dict[int, int] = attrs.field(factory=dict)
+    bursts: list[tuple[int, int, int]] = attrs.field(factory=list)
+    thinned: int = 0
+    steps: int = 0
+    overtaken: dict[int, int] = attrs.field(factory=dict)
+    disorder: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    repeats: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    oldest: int | None = None
+    newest: int | None = None
+
+    def saw_time(self, at: int) -> None:
+        """Something was received."""
+        if self.newest is None or at > self.newest:
+            self.newest = at
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
+
+    def saw_type(self, webhook_type: str, meeting_id: str | None) -> None:
+        """A type came for the first time in a session."""
+        self.sessions[webhook_type] = self.sessions.get(webhook_type, 0) + 1
+        if meeting_id is not None:
+            room = self.rooms.get(meeting_id)
+            if room is None:
+                room = self.rooms[meeting_id] = Room()
+            bit = bit_of(webhook_type)
+            room.twice |= room.once & bit
+            room.once |= bit
+
+    def saw_end(self, types: int) -> None:
+        """A session ended in which these types, as bits, had come."""
+        for webhook_type, bit in _bits().items():
+            if types & bit:
+                self.ended[webhook_type] = self.ended.get(webhook_type, 0) + 1
+
+    def saw_body(self, *, evidence: bool) -> None:
+        """A webhook came that equals none before."""
+        if evidence:
+            self.bodies += 1
+        else:
+            self.others += 1
+
+    def leave_out(self, ages: Iterable[int]) -> None:
+        """Takes back copies of these ages: everything comes twice in their session, which says nothing of others."""
+        for age in ages:
+            self.copies[age_bin(age)] -= 1
+
+    def take_in(self, ages: Iterable[int]) -> None:
+        """Counts copies of these ages again."""
+        for age in ages:
+            self.copies[age_bin(age)] = self.copies.get(age_bin(age), 0) + 1
+
+    def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
+        """A webhook came that equals an earlier one of its aggregate."""
+        if age > OLD:
+            count, total = self.repeats.get(position // STRETCH, (0, 0))
+            self.repeats[position // STRETCH] = count + 1, total + age
+        ages = self.copies if evidence else self.doubtful
+        place = age_bin(age)
+        ages[place] = ages.get(place, 0) + 1
+        if evidence:
+            self._keep((at, age, crc32(stream.encode(errors="replace"))))
+
+    def saw_step(self, at: int, delay: int | None) -> None:
+        """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
+        late, steps = self.disorder.get(at // SPELL, (0, 0))
+        self.disorder[at // SPELL] = late + (delay is not None), steps + 1
+        if delay is None:
+            self.steps += 1
+        else:
+            place = age_bin(delay)
+            self.overtaken[place] = self.overtaken.get(place, 0) + 1
+
+    def add(self, other: Habits) -> None:
+        """Adds what another part of the same log has gathered, of other sessions."""
+        for meeting_id, theirs in other.rooms.items():
+            room = self.rooms.setdefault(meeting_id, Room())
+            room.twice |= theirs.twice | (room.once & theirs.once)
+            room.once |= theirs.once
+        _add(self.sessions, other.sessions)
+        _add(self.ended, other.ended)
+        _add(self.copies, other.copies)
+        _add(self.doubtful, other.doubtful)
+        _add(self.overtaken, other.overtaken)
+        for spell, (late, steps) in other.disorder.items():
+            known = self.disorder.get(spell, (0, 0))
+            self.disorder[spell] = known[0] + late, known[1] + steps
+        for stretch, (count, ages) in other.repeats.items():
+            before = self.repeats.get(stretch, (0, 0))
+            self.repeats[stretch] = before[0] + count, before[1] + ages
+        for at in (other.oldest, other.newest):
+            if at is not None:
+                self.saw_time(at)
+        self.bodies += other.bodies
+        self.others += other.others
+        self.steps += other.steps
+        self.thinned = max(self.thinned, other.thinned)
+        self.bursts = [one for one in (*self.bursts, *other.bursts) if self._is_kept(one)]
+        self._thin()
+
+    def prune(self) -> None:
+        """Forgets single repeats of long ago; only where nothing is added up."""
+        if len(self.disorder) > MOST_SPELLS:
+            last = max(self.disorder)
+            kept_spells = {at: one for at, one in self.disorder.items() if is_disorder(*one) or at == last}
+            self.disorder = dict(list(kept_spells.items())[-MOST_SPELLS // 2 :])
+        if len(self.repeats) > MOST_STRETCHES:
+            newest = max(self.repeats) - 64
+            kept = {at: one for at, one in self.repeats.items() if one[0] >= SOME or at >= newest}
+            self.repeats = dict(list(kept.items())[-MOST_STRETCHES:])
+
+    def is_out_of_order(self, at: int) -> bool:
+        """Whether the steps that come at about this moment (microseconds) are out of order."""
+        return is_disorder(*self.disorder.get(at // SPELL, (0, 0)))
+
+    def _keep(self, burst: tuple[int, int, int]) -> None:
+        if self._is_kept(burst):
+            self.bursts.append(burst)
+            self._thin()
+
+    def _is_kept(self, burst: tuple[int, int, int]) -> bool:
+        return not (burst[0] ^ burst[2]) & ((1 << self.thinned) - 1)
+
+    def _thin(self) -> None:
+        while len(self.bursts) > MOST_COPIES:
+            self.thinned += 1
+            self.bursts = [one for one in self.bursts if self._is_kept(one)]
+
+
+def is_disorder(late: int, steps: int) -> bool:
+    """Whether so many of the steps of a spell are late that the sender must be catching up."""
+    return late >= LATE and late * LATE_SHARE >= steps
+
+
+def _add(counts: dict[N, int], more: dict[N, int]) -> None:
+    for name, count in more.items():
+        counts[name] = counts.get(name, 0) + count
+
+
+def age_bin(age: int) -> int:
+    """The bin of an age in microseconds: five seconds wide, from 250 s on two per cent of the age."""
+    seconds = age / SECOND
+    return int(seconds / 5) if seconds < 250 else 50 + int(log(seconds / 250) / 0.02)
+
+
+def bin_end(place: int) -> float:
+    """The end of a bin, in seconds."""
+    return 5.0 * (place + 1) if place < 50 else 250 * 2.718281828459045 ** (0.02 * (place - 49))
+
+
+def copied(habits: Habits) -> Habits:
+    """The same habits, which nobody else will change."""
+    found = Habits(thinned=habits.thinned)
+    found.add(habits)
+    return found

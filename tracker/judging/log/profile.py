@@ -1,0 +1,120 @@
+"""The delay profile: how likely it is that an equal webhook is a copy.
+
+A webhook that names a file, or that can come only once for another reason, carries evidence: an equal one is
+a copy, whatever its age. The ages of these copies, and how many such webhooks did *not* come again, show what
+this network does. From that follows how likely it is that an equal webhook without evidence (a second
+``recording-starting``) is a copy too, and not a step of its own:
+
+    P(copy of this age) = certain copies of about this age × scale / doubtful webhooks of about this age
+
+``scale`` is how many more webhooks there are without evidence than with it. Where no certain copy was about
+as old, the number of ages that only a single copy has says how often an age appears for the first time. That
+nothing ever comes twice is the strongest evidence of all: then the share is next to nothing.
+
+Copies often come in bursts: after an outage many webhooks of many sessions come again, about equally old. So
+a certain copy of *another* session that came at the same time and is about as old is a witness. How much it
+weighs is learned too: from how many of the certain copies have such a witness, and how many have one by
+chance, an hour away.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from math import log
+
+from tracker.judging.log.habits import SECOND, Habits, age_bin, bin_end
+from tracker.judging.prices import HIGHEST
+
+__all__ = ["ENOUGH", "ENOUGH_STEPS", "Profile"]
+
+ENOUGH = 300
+"""Bodies that can come only once, before the delay profile is believed,"""
+ENOUGH_STEPS = 1000
+"""and steps that came in order, before the learned lateness is."""
+AT_ONCE = 15 * SECOND
+"""So far from a copy at most comes a witness."""
+ELSEWHERE = 3600 * SECOND
+"""At a moment so far from a copy, another one there is chance."""
+SURE = 0.98
+"""No age makes a copy likelier than this."""
+SAMPLE = 400
+"""Certain copies of which is counted whether they have a witness."""
+
+
+class Profile:
+    """How likely it is that an equal webhook without evidence is a copy; derived from ``Habits``.
+
+    Attributes:
+        enough: Whether enough is known to say it.
+        late: How late a step may be without costing more, in microseconds; ``None`` while too little is known.
+    """
+
+    def __init__(self, habits: Habits) -> None:
+        self.enough = habits.bodies >= ENOUGH
+        self.late = _learned_lateness(habits)
+        self._copies, self._doubtful = habits.copies, habits.doubtful
+        self._scale = habits.others / max(1, habits.bodies)
+        unseen = [count for place, count in habits.doubtful.items() if not _near(habits.copies, place)]
+        single = sum(1 for place, count in habits.copies.items() if count == _near(habits.copies, place) == 1)
+        self._rare = min(SURE, (single + 1) * self._scale / max(1, sum(unseen)))
+        self._bursts = sorted(habits.bursts)
+        self._times = [at for at, _, _ in self._bursts]
+        self._with, self._without = self._odds()
+
+    def copy_price(self, at: int, age: int) -> tuple[bool, float]:
+        """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
+        share = self.share(at, age)
+        return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
+
+    def share(self, at: int, age: int) -> float:
+        """The probability that it is a copy."""
+        return self.share_of_age(age, with_others=self._has_witness(at, age, None))
+
+    def share_of_age(self, age: int, *, with_others: bool) -> float:
+        """The same by its age, and whether a certain copy that is as old came with it."""
+        place = age_bin(age)
+        near = _near(self._copies, place)
+        share = self._rare
+        if near:
+            share = min(SURE, near * self._scale / max(1, _near(self._doubtful, place)))
+        odds = share / (1 - share) * (self._with if with_others else self._without)
+        return odds / (1 + odds)
+
+    def _has_witness(self, at: int, age: int, session: int | None) -> bool:
+        """Whether a certain copy of another session came at about the same time and was about as old."""
+        first, last = bisect_left(self._times, at - AT_ONCE), bisect_right(self._times, at + AT_ONCE)
+        within = max(75 * SECOND, 0.02 * age)
+        return any(other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last])
+
+    def _odds(self) -> tuple[float, float]:
+        """How much likelier a copy is with a witness, and without; learned from the certain copies."""
+        count = len(self._bursts)
+        if not count:
+            return 1.0, 1.0
+        sample = [self._bursts[place] for place in range(0, count, max(1, count // SAMPLE))]
+        ours = sum(self._has_witness(*one) for one in sample)
+        chance = sum(
+            self._has_witness(at + ELSEWHERE, age, session) or self._has_witness(at - ELSEWHERE, age, session)
+            for at, age, session in sample
+        )
+        of = len(sample) + 1
+        with_it, by_chance = (ours + 0.5) / of, (chance + 0.5) / of
+        return with_it / by_chance, (1 - with_it) / (1 - by_chance)
+
+
+def _near(ages: dict[int, int], place: int) -> int:
+    """How many have about this age: it, or one in the bins beside it."""
+    return ages.get(place - 1, 0) + ages.get(place, 0) + ages.get(place + 1, 0)
+
+
+def _learned_lateness(habits: Habits) -> int | None:
+    """Four times the delay that one overtaken step in a hundred exceeds, in microseconds."""
+    late = sum(habits.overtaken.values())
+    if habits.steps + late < ENOUGH_STEPS:
+        return None
+    beyond = late * 0.01
+    for place in sorted(habits.overtaken, reverse=True):
+        beyond -= habits.overtaken[place]
+        if beyond < 0:
+            return int(4 * bin_end(place) * SECOND)
+    return 5 * SECOND

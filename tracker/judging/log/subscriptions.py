@@ -1,0 +1,111 @@
+"""Subscriptions: which webhook types a room, or the whole log, does not get.
+
+Nobody tells us which types somebody subscribed to at VideoSDK. A type to which nobody subscribed never comes,
+and that is no fault of any meeting. What shows it is that sessions *go on without it*: a type that never came
+in a room, although two of its sessions reached a step behind it, is not subscribed to there. For a whole log
+three sessions are asked for. It is then reported once, and missing it costs nothing in any session.
+
+An end is another matter. That a recording never stopped is what we are asked to find, so no silence excuses
+it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import attrs
+
+from tracker.judging.log.habits import SECOND, Habits, bit_of
+from tracker.lifecycle import Lifecycle
+from tracker.lifecycles import REGISTRY
+
+__all__ = ["SESSIONS_OF_LOG", "Unsubscribed", "lacking_in", "never_came"]
+
+SESSIONS_OF_LOG = 3
+"""Sessions of a log that went on to a later step before a type counts as not subscribed. (Of a room: two.)"""
+_DAY = 86_400 * SECOND
+
+
+@attrs.frozen
+class Unsubscribed:
+    """A type that never came in a whole log, though so many sessions went on to what follows it.
+
+    ``is_end``: it ends what its lifecycle begins, so that nothing ever came to an end.
+    """
+
+    lifecycle: str
+    type: str
+    sessions: int
+    is_end: bool = False
+
+
+@cache
+def lacking_in(once: int, twice: int) -> frozenset[str]:
+    """The types that never came in a room, though two of its sessions went on to what follows them.
+
+    ``once`` and ``twice`` are the types, as bits, that came in one and in two sessions of the room.
+    """
+    return frozenset(
+        webhook_type
+        for _, webhook_type, behind in _expected()
+        if not once & bit_of(webhook_type) and any(twice & bit_of(other) for other in behind)
+    )
+
+
+def never_came(habits: Habits) -> Iterator[Unsubscribed]:
+    """The types that never came in a whole log, though enough sessions went on to what follows them."""
+    sessions = habits.sessions
+    for lifecycle, webhook_type, behind in _expected():
+        count = max((sessions.get(other, 0) for other in behind), default=0)
+        if not sessions.get(webhook_type) and count >= SESSIONS_OF_LOG:
+            yield Unsubscribed(lifecycle.name, webhook_type, count)
+    for lifecycle, webhook_type, begun in _ends():
+        if sessions.get(webhook_type):
+            continue
+        count = max((habits.ended.get(other, 0) for other in begun), default=0)
+        if lifecycle.frame and habits.oldest is not None and habits.newest is not None:
+            long = habits.newest - habits.oldest >= _DAY
+            count = max(sessions.values(), default=0) if long else 0
+        if count >= SESSIONS_OF_LOG:
+            yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
+
+
+@cache
+def _expected() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
+    """The types of which one that is missing would be a finding, each with those that follow it."""
+    found = []
+    types = [
+        each.webhook_type(step.name)
+        for each in REGISTRY.values()
+        for step in each.steps
+        if not (each.frame or each.stream)
+    ]
+    for lifecycle in REGISTRY.values():
+        if lifecycle.stream:
+            continue
+        for step in lifecycle.steps:
+            if step.closes or not (step.skipped or step.missed or step.name in lifecycle.starts):
+                continue
+            behind = [
+                lifecycle.webhook_type(other.name)
+                for other in lifecycle.steps
+                if lifecycle.rank[other.name] > lifecycle.rank[step.name]
+            ]
+            found.append(
+                (lifecycle, lifecycle.webhook_type(step.name), (*behind, *(types if lifecycle.frame else ())))
+            )
+    return tuple(found)
+
+
+@cache
+def _ends() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
+    """The types that end a run in good order, each with those that begin one or carry it on."""
+    return tuple(
+        (lifecycle, lifecycle.webhook_type(name), tuple(
+            lifecycle.webhook_type(step.name) for step in lifecycle.steps if not step.closes
+        ))
+        for lifecycle in REGISTRY.values()
+        if not lifecycle.stream and (lifecycle.frame or lifecycle.open_at_end)
+        for name in lifecycle.endings
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Traffic: what the order of a log says, delivery by delivery.
+
+Habits do not depend on the order in which sessions come; silences and clocks depend on nothing else. So one
+process sees all deliveries of a log in their order and keeps a small value: the newest receive time, the
+sessions of which something came lately, the last time of each source. A log that grows goes on from there:
+the read models keep it with their checkpoint.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from tracker.delivery.webhook import Delivery
+from tracker.judging.log.clocks import Clocks
+from tracker.judging.log.silences import MANY, Silence, silence_of
+from tracker.rules import Rules
+
+__all__ = ["Traffic"]
+
+
+@attrs.define
+class Traffic:
+    """See above.
+
+    Attributes:
+        newest, oldest: Receive times.
+        position: That of the delivery that was received last.
+        recent: Of a session, when something came of it last, and whether it is live; the newest at the end.
+        ends_come: Whether a session ever ended: else nobody knows which of them are live.
+        silences: In which nothing came.
+        clocks: What is wrong with the receive times of single sources.
+    """
+
+    newest: datetime | None = None
+    oldest: datetime | None = None
+    position: int = 0
+    recent: dict[str, tuple[datetime, bool]] = attrs.field(factory=dict)
+    ends_come: bool = False
+    silences: list[Silence] = attrs.field(factory=list)
+    clocks: Clocks = attrs.field(factory=Clocks)
+
+    def observe(self, delivery: Delivery, rules: Rules) -> None:
+        """Takes in the next delivery of the log."""
+        at = delivery.received_at
+        if at is None:
+            return
+        self.clocks.observe(delivery, at)
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
+        if self.newest is None or at >= self.newest:
+            if self.newest is not None and at - self.newest >= rules.silence:
+                self._observe_silence(delivery.position, self.newest, at)
+            self.newest, self.position = at, delivery.position
+        if delivery.session_id is not None:
+            self._observe_session(delivery, at)
+
+    def _observe_session(self, delivery: Delivery, at: datetime) -> None:
+        lifecycle, step = delivery.lifecycle, delivery.step
+        _, live = self.recent.pop(delivery.stream, (at, True))
+        if lifecycle is not None and lifecycle.frame and step is not None and step.closes:
+            live, self.ends_come = False, True
+        self.recent[delivery.stream] = at, live
+        if len(self.recent) > 2 * MANY:
+            self.recent = dict(list(self.recent.items())[-MANY:])
+
+    def _observe_silence(self, position: int, since: datetime, until: datetime) -> None:
+        silence = self._silence(position, since, until)
+        if silence is not None:
+            self.silences.append(silence)
+
+    def lasting(self, as_of: datetime | None, rules: Rules) -> Silence | None:
+        """The silence that lasts at a moment, where there is one."""
+        if as_of is None or self.newest is None or as_of - self.newest < rules.silence:
+            return None
+        silence = self._silence(self.position, self.newest, as_of)
+        if silence is None:
+            return None
+        found = max(silence.certain, self.newest + rules.silence)
+        return attrs.evolve(silence, until=found, certain=found)  # the same however long it lasts
+
+    def _silence(self, position: int, since: datetime, until: datetime) -> Silence | None:
+        recent = self.recent.values()
+        return silence_of(recent, self.oldest, position, since, until) if self.ends_come else None

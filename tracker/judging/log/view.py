@@ -1,0 +1,148 @@
+"""The view of a log: what all of it says at one moment, for the assessment of any session.
+
+A ``LogView`` puts together what the other modules find, as values that do not change: the delay profile, what
+is not subscribed to, silences, clocks, replays. Assessing a session takes one as an argument, so whoever has
+the same view gets the same result: an audit, the read models, a worker in another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import attrs
+
+from tracker.judging.hypothesis import micros
+from tracker.judging.log.clocks import Backwards, Wrong
+from tracker.judging.log.habits import Habits
+from tracker.judging.log.profile import Profile
+from tracker.judging.log.replays import Replay, replays
+from tracker.judging.log.silences import Silence, genuine
+from tracker.judging.log.subscriptions import Unsubscribed, lacking_in, never_came
+from tracker.judging.log.traffic import Traffic
+from tracker.rules import Rules
+
+__all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
+
+_NONE: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class LogView:
+    """See above. It does not change.
+
+    Attributes:
+        habits: Counted up to that moment; nobody may change them afterwards.
+        silences: In which nothing came, and which are over.
+        lasting: The one that lasts, where there is one.
+        backwards: Where clocks went back.
+        wrong: Lines whose receive times cannot be true.
+        profile: How likely it is that an equal webhook is a copy.
+        unsubscribed: The types that never came in the whole log.
+    """
+
+    habits: Habits = attrs.field(factory=Habits)
+    silences: tuple[Silence, ...] = ()
+    lasting: Silence | None = None
+    backwards: tuple[Backwards, ...] = ()
+    wrong: tuple[Wrong, ...] = ()
+    profile: Profile = attrs.field(repr=False, eq=False)
+    unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
+
+    @profile.default
+    def _profile_of(self) -> Profile:
+        return Profile(self.habits)
+
+    @unsubscribed.default
+    def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
+        return tuple(never_came(self.habits))
+
+    def known_by(self, position: int | None = None, time: datetime | None = None) -> LogView:
+        """The same, with no silence that was not over right after a position, or at a moment."""
+        if position is None and time is None:
+            return self
+
+        def known(one: Silence | Backwards | Wrong) -> bool:
+            if position is not None:
+                return (one.first if isinstance(one, Wrong) else one.position) <= position
+            until = one.until if isinstance(one, Silence) else one.at
+            return time is None or until <= time
+
+        return attrs.evolve(
+            self,
+            silences=tuple(filter(known, self.silences)),
+            lasting=None,
+            backwards=tuple(filter(known, self.backwards)),
+            wrong=tuple(filter(known, self.wrong)),
+        )
+
+    def with_traffic(self, traffic: Traffic, as_of: datetime | None, rules: Rules) -> LogView:
+        """The same habits with the traffic up to a moment."""
+        backwards, wrong = traffic.clocks.known()
+        silences, lasting = traffic.silences, traffic.lasting(as_of, rules)
+        replays_ = list(replays(self.habits.repeats)) if silences or lasting else []
+        return attrs.evolve(
+            self,
+            silences=genuine(silences, replays_),
+            lasting=next(iter(genuine([lasting] if lasting else [], replays_)), None),
+            backwards=backwards,
+            wrong=wrong,
+        )
+
+    @property
+    def has_profile(self) -> bool:
+        """Whether enough is known to say how likely a copy is."""
+        return self.profile.enough
+
+    def copy_price(self, at: int, age: int) -> tuple[bool, float]:
+        """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
+        return self.profile.copy_price(at, age)
+
+    def lateness(self, window: int) -> int:
+        """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
+        return window if self.profile.late is None else min(window, self.profile.late)
+
+    def lacking(self, meeting_id: str | None) -> frozenset[str]:
+        """The webhook types to which a room, or the whole log, does not subscribe."""
+        room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
+        here = lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
+        return here | {one.type for one in self.unsubscribed} if self.unsubscribed else here
+
+    def rooms_without(self) -> dict[str, int]:
+        """Webhook type -> rooms that do not subscribe to it, though others do."""
+        found: dict[str, int] = {}
+        nobody = {one.type for one in self.unsubscribed}
+        for room in self.habits.rooms.values():
+            for webhook_type in lacking_in(room.once, room.twice) - nobody if room.twice else ():
+                found[webhook_type] = found.get(webhook_type, 0) + 1
+        return found
+
+    def replays(self) -> Iterator[Replay]:
+        """The stretches of the log that repeat earlier ones, as long as they are."""
+        return replays(self.habits.repeats)
+
+    def is_catching_up(self, at: int) -> bool:
+        """Whether what is received at a moment (microseconds) may be late by any time.
+
+        It is where the steps that come are out of order, and after a silence for as long as that was.
+        """
+        return self.habits.is_out_of_order(at) or any(
+            0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
+        )
+
+    def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
+        """The silence in which what is missing between two moments could have come."""
+        if since is None or until is None:
+            return None
+        return next((one for one in self.silences if since < one.until and one.since < until), None)
+
+
+def view_of(
+    habits: Habits, traffic: Traffic, as_of: datetime | None = None, rules: Rules | None = None
+) -> LogView:
+    """What both say at a moment, if one is given. ``habits`` must not be changed afterwards."""
+    return LogView(habits).with_traffic(traffic, as_of, rules or Rules())
+
+
+NOTHING_KNOWN = LogView()
+"""The view of a log of which nothing is known."""

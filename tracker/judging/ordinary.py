@@ -1,0 +1,130 @@
+"""The ordinary case: the hypothesis that is held, found at a glance where no other can come near it.
+
+Every step may follow the one before it, or says at once again what its run has just said. Nineteen of twenty
+aggregates are like that, and nobody searches for them.
+
+What is recorded is processed after it has stopped, so the next run may begin while the one before still waits for
+nothing but its end. That is ordinary as well: its end is late, which costs little, and whoever would rather take
+the beginning for a copy has to pay more, for that and for each step behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from tracker.delivery.webhook import same_data
+from tracker.judging.context import Context
+from tracker.judging.copies import copy_price
+from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
+from tracker.judging.sequence import cost_beside, ending
+from tracker.lifecycle import ABSENT, Lifecycle
+
+__all__ = ["ordinary"]
+
+CLEAR = 2.0
+"""What it must cost at least to take a beginning for a copy, so that another run is the better account by far."""
+Begun = tuple[dict[str, Delivered], Delivered]
+"""The originals of a run, and the last of them that came in order."""
+
+
+def ordinary(
+    lifecycle: Lifecycle, deliveries: Sequence[Delivered], context: Context, *, once: bool
+) -> Hypothesis | None:
+    """The hypothesis of an ordinary aggregate; ``None`` where there is doubt."""
+    table, fast, state = lifecycle.table, context.windows.fast_redelivery, ABSENT
+    runs: list[Begun] = []
+    copies: list[Copy] = []
+    originals: dict[str, Delivered] = {}
+    last: Delivered | None = None
+    waiting: Begun | None = None
+    for one in deliveries:
+        step = one.step
+        if step.name in table[state]:
+            if waiting is not None and _ends(lifecycle, waiting, one, context):
+                return None  # it may be the end of either
+            if last is not None and last.step.closes:
+                if once or not _is_a_new_one(originals, one, context):
+                    return None
+                runs.append((originals, last))
+                originals = {}
+            originals[step.name] = one
+            state, last = step.state, one
+            continue
+        before = originals.get(step.name)
+        if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
+            copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
+        elif waiting is not None:
+            if not _ends(lifecycle, waiting, one, context):
+                return None
+            waiting[0][step.name], waiting = one, None
+        elif last is not None and not once and _begins_beside(lifecycle, originals, last, one, context):
+            waiting = originals, last
+            runs.append(waiting)
+            originals, state, last = {step.name: one}, step.state, one
+        else:
+            return None
+    if last is None or waiting is not None:
+        return None
+    return _hypothesis(lifecycle, [*runs, (originals, last)], copies, context)
+
+
+def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:
+    """Whether the first step of a next run cannot be the copy of one that was sent again with others."""
+    before = originals.get(one.step.name)
+    if before is None or not (context.doubled or context.ages):
+        return True
+    if one.position in context.resent:
+        return False
+    age = one.at - before.at
+    return not (context.is_as_old(age) or context.is_doubled(age))
+
+
+def _begins_beside(
+    lifecycle: Lifecycle, originals: dict[str, Delivered], last: Delivered, one: Delivered, context: Context
+) -> bool:
+    """Whether a run begins while the one before it waits for nothing but its end, and this is no likely copy."""
+    following = [lifecycle.by_name[name] for name in lifecycle.table[last.step.state]]
+    if not lifecycle.restarts or one.step.name not in lifecycle.starts or not following:
+        return False
+    if not all(step.closes for step in following):
+        return False
+    before = originals.get(one.step.name)
+    if before is None or not same_data(before.data, one.data):
+        return True
+    return not context.doubled and copy_price((), before, one, context)[1] >= CLEAR
+
+
+def _ends(lifecycle: Lifecycle, waiting: Begun, one: Delivered, context: Context) -> bool:
+    """Whether it may be the end for which a run waits, late by no more than usual."""
+    last = waiting[1]
+    return one.step.name in lifecycle.table[last.step.state] and one.at - last.at <= context.windows.lateness
+
+
+def _hypothesis(
+    lifecycle: Lifecycle, begun: Sequence[Begun], copies: list[Copy], context: Context
+) -> Hypothesis | None:
+    """The hypothesis of these runs, if it assumes nothing but late ends and copies that came at once."""
+    runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
+    if context.end is not None and not lifecycle.frame and any(one.began >= context.end for one in runs):
+        return None
+    late = 0.0
+    if len(runs) > 1 and not lifecycle.visits:
+        costs = [cost_beside(lifecycle, one, other, other, context) for one, other in pairwise(runs)]
+        if max(costs) > context.prices["late"]:
+            return None
+        late = sum(costs)
+    overdue = ending(lifecycle, runs[-1], context)
+    if overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
+        return None
+    held = Hypothesis(tuple(runs))
+    for copy in copies:
+        held.copies = (held.copies, copy)
+    held.paid = sum([copy.price for copy in copies])
+    held.price = held.paid + late
+    return held
+
+
+def _candidate(number: int, originals: dict[str, Delivered]) -> Candidate:
+    step = next(reversed(originals.values())).step
+    return Candidate(number, originals, step, closed=step.closes)
