@@ -16,7 +16,7 @@ from __future__ import annotations
 import attrs
 
 from tracker.lifecycle import Lifecycle
-from tracker.lifecycles.recording import FILES, STEPS, TABLE, Recorded
+from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
 
 
 @attrs.frozen
@@ -29,6 +29,7 @@ LIFECYCLE = Lifecycle(
     payload=CompositeRecording,
     key=("id",),
     artefacts=FILES,
+    contradicted=ONLY_THE_STOP_BRINGS_FILES,
     shared="C508",
     after_end="X402",
     settled_after_end="D104",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from textwrap import fill
 
 from add_a_lifecycle import LIFECYCLE
 
@@ -52,7 +53,8 @@ def replay(registry: Registry) -> None:
         print(f"{one.delivery.position}  {one.delivery.topic:<28}  {whose:<2}  {judgement.reading:<8}  {moved}")
     for session in sessions:
         for finding in session.findings:
-            print(f"   {finding.code} {finding.severity}: {finding.message}")
+            words = f"{finding.code} {finding.severity}: {finding.message}"
+            print(fill(words, 80, initial_indent="   ", subsequent_indent="     "))
 
 
 def deliveries(registry: Registry) -> Iterator[Delivery]:

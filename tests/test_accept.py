@@ -14,10 +14,11 @@ from projections.audit.auditing import audit
 from projections.cli import main
 from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
+from tracker.config import load_config
 from tracker.delivery.envelope import encode
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES
-from tracker.rules import Rules, load_config
+from tracker.rules import Rules
 from tracker.store.application import Tracker
 
 STORY = (

@@ -23,7 +23,8 @@ from projections.views.follow import Views
 from projections.views.rebuild import rebuild
 from projections.web import api, changes, health
 from tracker.delivery.webhook import parse
-from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.findings import SEVERITIES
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycles import REGISTRY
 from tracker.store import sqlite
 

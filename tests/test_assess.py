@@ -27,9 +27,14 @@ from story import (
     value,
 )
 
-from tracker.findings import CATALOGUE
-from tracker.judging.assess import assess, assess_all
-from tracker.judging.session import Observed
+from tracker.delivery.webhook import parse
+from tracker.findings import NoFinding, roles_of
+from tracker.judging.assess import assess, assess_all, assessment_of
+from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.sequence import assumptions
+from tracker.judging.session import Observed, observe_all
+from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
 
 BEGUN = "0 session-started"
@@ -262,6 +267,49 @@ def test_a_finding_says_where_and_when_and_on_what_it_rests_and_what_to_do(code)
     assert "{" not in found.message.replace("{not json", "")
     assert found.advice == CATALOGUE[code].advice
     assert 0 < found.confidence <= 1
+
+
+@pytest.mark.parametrize("code", RAISED)
+def test_what_is_paid_where_a_code_is_found_are_prices_that_its_entry_names(code):
+    lines, as_of = split(RAISED[code])
+    made = assessment_of(observe_all(deliveries(*lines)), as_of)
+    assert {name for name, found in paid(made) if found == code} <= set(CATALOGUE[code].prices)
+
+
+def split(story):
+    """The lines of a story, and the moment at which it is looked at."""
+    *lines, last = story
+    return (lines, moment(last.removeprefix("as of "))) if last.startswith("as of ") else (story, None)
+
+
+def paid(made):
+    """What the hypotheses that are held have paid: the name of each price, and the code that is found by it."""
+    for aggregate in made.session.aggregates.values():
+        assumed = assumptions(aggregate.lifecycle, aggregate.held.all_runs(), made.context)
+        yield from ((one.name, one.code) for _, one in assumed)
+
+
+SILENT = [
+    *((name, code) for name, role in roles_of(Lifecycle).items() for code in role.codes),
+    *((name, code) for name in ("skipped", "missed") for code in roles_of(Step)[name].codes),
+]
+
+
+@pytest.mark.parametrize(("name", "code"), SILENT)
+def test_where_a_declaration_says_that_nothing_is_found_nothing_is(name, code):
+    lines, as_of = split(RAISED[code])
+    registry = Registry(silent(lifecycle, name) for lifecycle in REGISTRY.values())
+    came = [parse(one.received, one.position, registry) for one in deliveries(*lines)]
+    assert code not in findings(assess_all(came, as_of))
+
+
+def silent(lifecycle, name):
+    """The same lifecycle, which finds nothing by one role, its own or that of a step."""
+    owners = [owner for owner, role, _ in lifecycle.roles() if role == name]
+    nothing = {name: NoFinding("to be tried")}
+    steps = [attrs.evolve(step, **nothing) if step in owners else step for step in lifecycle.steps]
+    own = nothing if lifecycle in owners else {}
+    return attrs.evolve(lifecycle, steps=tuple(steps), **own)
 
 
 @pytest.mark.parametrize("code", RAISED)
@@ -561,7 +609,7 @@ def test_what_begins_after_the_end_is_found_once_a_run_at_any_age(later):
 
 def test_what_begins_after_the_end_says_how_long_after_it_came():
     session = told(BEGUN, IN, "1 session-ended", "3601 recording-starting")
-    assert said(session, "X402") == "recording-starting came 1 h after the end of the session"
+    assert said(session, "X402") == "recording-starting came 1 h after the session had ended"
 
 
 def test_both_files_of_a_run_are_shown_and_the_first_one_counts():

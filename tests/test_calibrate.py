@@ -21,8 +21,8 @@ from projections.explain.calibrate import (
     Calibration,
 )
 from projections.reports import calibration
+from tracker.config import load_config
 from tracker.delivery.envelope import encode
-from tracker.rules import load_config
 from tracker.simulate import simulate
 
 

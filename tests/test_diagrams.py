@@ -22,6 +22,7 @@ import pytest
 from waiting import BOUND
 
 from projections.explain.diagrams import WIDTH, dot, mermaid, payload_fields, text
+from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.lifecycles import REGISTRY
 
@@ -39,11 +40,20 @@ class Nothing:
     """The payload of the lifecycle that is made up here."""
 
 
+WHY_NOT = NoFinding("it is only drawn")
+
 AWKWARD = Lifecycle(
     name="end-note",
     payload=Nothing,
-    steps=(Step("note", state="in-between"), Step("again", state="in-between"), Step("end", closes=True)),
+    steps=(
+        Step("note", state="in-between", skipped=WHY_NOT),
+        Step("again", state="in-between", missed=WHY_NOT, orphan=WHY_NOT),
+        Step("end", closes=True, orphan="S205", outcome=WHY_NOT),
+    ),
     table={ABSENT: ("note",), "in-between": ("again", "end"), "end": ()},
+    after_end=WHY_NOT,
+    settled_after_end=WHY_NOT,
+    open_at_end=WHY_NOT,
 )
 """States with a hyphen, with the name of a keyword, and reported by two steps."""
 
@@ -184,9 +194,11 @@ def test_the_text_puts_every_code_of_a_step_beside_what_it_is_for(lifecycle):
     rows = findings(text(lifecycle))
     assert [step.name for step in lifecycle.steps] == list(rows)
     for step in lifecycle.steps:
-        roles = ("skipped", "missed", "orphan", "restarted", "conflict", "outcome")
-        expected = [f"{role} {code}" for role in roles if (code := getattr(step, role))]
-        expected += [f"overdue ({step.limit}) {step.overdue}"] if step.overdue else []
+        expected = [
+            f"{f'overdue ({step.limit})' if role == 'overdue' else role} {code}"
+            for owner, role, code in lifecycle.roles()
+            if owner is step and code
+        ]
         assert expected == [said for said in rows[step.name].split(", ") if not said.startswith("without ")]
 
 
@@ -198,14 +210,13 @@ def test_the_text_tells_what_a_step_must_bring_and_the_code_when_it_does_not(lif
 
 
 @every_lifecycle
-def test_the_text_names_every_code_that_the_lifecycle_has_for_the_time_after_the_session(lifecycle):
-    roles = {
-        "begins": lifecycle.after_end,
-        "closes": lifecycle.settled_after_end,
-        "still open": lifecycle.open_at_end,
-    }
-    expected = {f"{role} {code}" for role, code in roles.items() if code}
-    assert expected == set(re.findall(r"(?:begins|closes|still open) [A-Z]\d{3}", text(lifecycle)))
+def test_the_text_says_of_every_role_of_the_lifecycle_which_code_is_found_or_why_none_is(lifecycle):
+    own = [code for owner, _, code in lifecycle.roles() if owner is lifecycle]
+    assert [code or "none" for code in own] == re.findall(
+        r"^([A-Z]\d{3}|none)  [a-z]", text(lifecycle), re.MULTILINE
+    )
+    drawing = " ".join(text(lifecycle).split())
+    assert [code.because for code in own if not code and code.because not in drawing] == []
 
 
 @every_lifecycle

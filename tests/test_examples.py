@@ -23,8 +23,8 @@ from projections.web.connections import MOST_CONNECTIONS, OWN_FILES
 from projections.web.server import STOP_TIMEOUT
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery, parse
-from tracker.findings import CATALOGUE
 from tracker.intake.logs import Log
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
@@ -70,7 +70,7 @@ TENTH = (
     "composite-recording-stopped       unrouted  - -> -\n",
     "composite-recording-stopped   01  advanced  stopping -> stopped\n",
     "composite-recording-failed    02  advanced  starting -> failed\n",
-    "S210 error: composite-recording failed while starting: no source to compose\n",
+    "S210 error: composite recording 665fcf7f2abe9a2807e42702 failed while\n     starting: no source to compose\n",
     "stateDiagram-v2",
     "at_stopping --> at_stopped : composite-recording-stopped\n",
 )
@@ -272,8 +272,8 @@ def test_the_tests_of_a_handler_fail_where_the_last_webhook_wins_and_hold_where_
 
 def test_a_replay_shows_what_is_found_and_what_no_longer_holds():
     output = run(EXAMPLES / "replay_a_meeting.py", EXAMPLES / BAD_MONDAY, SWAPPED)
-    assert "+ S201 warning, provisional: recording-started came without" in output
-    assert "- S201 warning, provisional: recording-started came without" in output
+    assert "+ S201 warning, provisional: recording-started came, but" in output
+    assert "- S201 warning, provisional: recording-started came, but" in output
 
 
 INSTALLED = """

@@ -439,7 +439,7 @@ def test_the_file_that_came_with_the_second_stopped_is_shown():
 
 def test_why_it_failed_is_shown():
     found, _ = audited(*CASES["94: it failed with a message"].lines)
-    assert [one.message for one in found if one.code == "S210"] == ["recording failed while started: denied"]
+    assert [one.message for one in found if one.code == "S210"] == ["recording c1 failed while running: denied"]
 
 
 POD_A = (

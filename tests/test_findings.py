@@ -1,17 +1,66 @@
+"""The catalogue: every code has an entry beside what raises it, and every entry is complete.
+
+What is forgotten of a new finding fails here or beside it: its function (``test_a_code_is_raised_…``), its
+entry (``test_a_code_that_is_named_…``), the words and prices of its entry, its stories (``test_assess``, and
+``test_log`` for what only a whole log can show), its row in the documentation (``test_readme``).
+"""
+
+import ast
 import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
-from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.findings import SEVERITIES, Code, codes_in, roles_of
+from tracker.judging.findings.catalogue import CATALOGUE, MODULES
+from tracker.judging.prices import PRICES
+from tracker.lifecycle import Lifecycle, Step
 
+ROOT = Path(__file__).parents[1]
+CODE = re.compile(r"[DSTXCL]\d{3}")
+WORDS = {"type", "delay", "name", "missing", "state", "what", "since", "field", "value"}
+"""The words of the case that a message may have."""
+PRIVATE = re.compile(
+    r"(?i)\b(un)?(told|heard|hears?|reproach\w*|blam\w*|accus\w*|echo\w*|witness\w*|doubled)\b"
+)
+"""Words that say nothing to somebody who does not know this program."""
+SENTENCE = re.compile(r"([A-Z]|[a-z]+-[a-z]+ ).*[.]")
+"""It may begin with a webhook type."""
+NO_FINDINGS = {"__init__", "catalogue", "confidence", "maker"}
+"""Files beside those that raise findings."""
 every_code = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=list(CATALOGUE))
-WORDS = {"type", "delay", "name", "missing", "run", "state", "lifecycle", "since", "field", "value"}
+every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+
+
+def tree(path):
+    return ast.parse(Path(path).read_text(encoding="utf-8"))
+
+
+def named(path):
+    """The codes that a file names as texts."""
+    texts = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
+
+
+def used(path):
+    """The names that the functions of a file use."""
+    functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef))
+    return {node.id for function in functions for node in ast.walk(function) if isinstance(node, ast.Name)}
+
+
+def assumed_or_observed():
+    """The codes that the judging may assume or a declaration may ask for, and those of single deliveries."""
+    roles = (role for declaration in (Lifecycle, Step) for role in roles_of(declaration).values())
+    judging = (ROOT / "tracker/judging").glob("*.py")
+    return {code for role in roles for code in role.codes}.union(
+        *map(named, [*judging, ROOT / "tracker/delivery/webhook.py"])
+    )
 
 
 @every_code
-def test_a_code_is_a_letter_for_whose_fault_it_is_and_three_digits(entry):
-    assert re.fullmatch(r"[DSTXCL]\d{3}", entry.code)
+def test_a_code_is_a_letter_for_where_the_fault_lies_and_three_digits(entry):
+    assert CODE.fullmatch(entry.code)
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", entry.slug)
     assert entry.severity in SEVERITIES
 
@@ -22,9 +71,67 @@ def test_what_is_the_delivery_s_fault_alone_is_no_warning(entry):
 
 
 @every_code
-def test_an_entry_tells_when_it_applies_an_example_and_what_to_do(entry):
+def test_an_entry_says_when_it_applies_what_happened_an_example_and_what_to_do(entry):
     assert all(text.strip() for text in (entry.when, entry.message, entry.example, entry.advice))
     assert {name for _, name, _, _ in Formatter().parse(entry.message) if name} <= WORDS
+
+
+@every_code
+def test_an_entry_speaks_to_somebody_who_does_not_know_this_program(entry):
+    texts = (entry.when, entry.message, entry.example, entry.advice)
+    assert [text for text in texts if PRIVATE.search(text)] == []
+    assert [text for text in (entry.when, entry.advice) if not SENTENCE.fullmatch(text)] == []
+
+
+@every_code
+def test_an_entry_names_prices_that_there_are_and_its_own_where_there_is_one(entry):
+    assert set(entry.prices) <= PRICES.keys()
+    assert (entry.code in PRICES) == (entry.code in entry.prices)
+
+
+def test_no_entry_can_be_made_without_one_of_its_texts_or_its_prices():
+    texts = dict.fromkeys(("when", "message", "example", "advice"), "…")
+    for name in (*texts, "prices"):
+        given = {**texts, "prices": ()}
+        del given[name]
+        with pytest.raises(TypeError, match=name):
+            Code("S299", "made-up", "info", **given)
+
+
+@every_module
+def test_a_code_is_raised_by_a_function_of_its_module_or_by_what_is_assumed_declared_or_observed(module):
+    assert codes_in(vars(module)).keys() - used(module.__file__) - assumed_or_observed() == set()
+
+
+def test_a_code_that_is_named_anywhere_in_the_sources_has_an_entry():
+    files = [*(ROOT / "tracker").rglob("*.py"), *(ROOT / "projections").rglob("*.py")]
+    assert set().union(*map(named, files)) == set(CATALOGUE)
+
+
+@every_module
+def test_an_entry_bears_the_name_of_its_code(module):
+    names = {name: entry.code for name, entry in vars(module).items() if isinstance(entry, Code)}
+    assert names == {code: code for code in names}
+
+
+def test_every_file_that_raises_findings_is_gathered_and_no_code_has_two_entries():
+    files = {path.stem for path in (ROOT / "tracker/judging/findings").glob("*.py")} - NO_FINDINGS
+    assert {module.__name__.rpartition(".")[2] for module in MODULES} == files
+    assert sum(len(codes_in(vars(module))) for module in MODULES) == len(CATALOGUE)
+
+
+def test_a_finding_is_made_in_one_place():
+    makers = {path.stem for path in (ROOT / "tracker").rglob("*.py") if "Finding" in called(path)}
+    assert makers == {"maker"}
+
+
+def called(path):
+    """The names of what a file calls."""
+    return {
+        node.func.id
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
 
 
 def test_no_slug_is_given_twice():

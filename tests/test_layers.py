@@ -47,8 +47,8 @@ LAYERS = {
     "tracker.judging.state": {"attrs"},
     "tracker.judging.words": set(),
     "tracker.judging.findings": {"attrs", "msgspec"},
+    "tracker.config": {"attrs"},
     "tracker.judging.assess": set(),
-    "tracker.judging.overlaps": {"attrs"},
     "tracker.judging.sessions": {"attrs"},
     "tracker.store.mark": {"attrs"},
     "tracker.store.ranges": {"attrs"},
@@ -114,7 +114,9 @@ LAYERS = {
     "projections.cli": {"attrs", "click"},
 }
 
-OF_A_DECLARATION = {"attrs", "tracker.lifecycle", "tracker.lifecycles.recording", "tracker.values"}
+OF_A_DECLARATION = {
+    *("attrs", "tracker.findings", "tracker.lifecycle", "tracker.lifecycles.recording", "tracker.values"),
+}
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
 
 OF_THE_SIMULATION = {"tracker.errors", "tracker.delivery.envelope", "tracker.lifecycle", "tracker.lifecycles"}

@@ -4,7 +4,9 @@ from typing import Any
 import attrs
 import pytest
 
-from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
+from tracker.findings import NoFinding, roles_of
+from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, DeclarationError, Lifecycle, Step
 from tracker.lifecycles import REGISTRY
 
 
@@ -14,7 +16,9 @@ class Payload:
     kind: str | None = None
 
 
-OPENED, CLOSED = Step("opened", restarted="S207"), Step("closed", closes=True)
+OPENED = Step("opened", restarted="S207")
+CLOSED = Step("closed", closes=True, orphan="S205", outcome=IN_GOOD_ORDER)
+WHENEVER = NoFinding("a door may be opened and closed whenever one likes")
 
 
 def door(**changes: Any) -> Lifecycle:
@@ -24,6 +28,9 @@ def door(**changes: Any) -> Lifecycle:
         "payload": Payload,
         "steps": (OPENED, CLOSED),
         "table": {ABSENT: ("opened",), "opened": ("closed",), "closed": ("opened",)},
+        "after_end": WHENEVER,
+        "settled_after_end": WHENEVER,
+        "open_at_end": WHENEVER,
     }
     return Lifecycle(**{**declared, **changes})
 
@@ -36,10 +43,6 @@ def rows(*changes: tuple[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 WRONG = {
     "a step twice": ({"steps": (OPENED, OPENED, CLOSED)}, "a step is declared twice"),
     "no attrs class": ({"payload": dict}, "the payload <class 'dict'> is not an attrs class"),
-    "a restart without a code": (
-        {"steps": (Step("opened"), CLOSED)},
-        "a run may begin anew, so step 'opened' needs the code for beginning one too many",
-    ),
     "visits of three steps": (
         {
             "visits": True,
@@ -74,14 +77,6 @@ WRONG = {
     "step nobody reaches": (
         {"steps": (OPENED, Step("held"), CLOSED), "table": rows(("held", ("closed",)))},
         "no row leads to the step 'held'",
-    ),
-    "limit without a code": (
-        {"steps": (attrs.evolve(OPENED, limit="stuck_starting"), CLOSED)},
-        "step 'opened' needs both a limit and the code",
-    ),
-    "code without a limit": (
-        {"steps": (attrs.evolve(OPENED, overdue="T301"), CLOSED)},
-        "step 'opened' needs both a limit and the code",
     ),
     "no end": (
         {
@@ -139,7 +134,7 @@ def test_no_way_leads_past_an_end():
 
 def test_a_run_may_begin_again_only_where_the_row_of_its_end_has_a_start():
     assert door().restarts
-    assert not door(table=rows(("closed", ()))).restarts
+    assert not door(table=rows(("closed", ())), steps=(Step("opened"), CLOSED)).restarts
 
 
 def test_visits_follow_each_other_and_do_not_restart():
@@ -158,7 +153,8 @@ def test_a_state_is_a_stopping_one_where_nothing_but_an_end_may_follow():
 
 
 def test_what_can_have_its_value_only_once_is_known_by_its_sent_name():
-    assert door(artefacts=("id",), times=("kind",)).evident == ("id", "kind")
+    said = {"contradicted": "C502", "shared": "C508", "retimed": "C503"}
+    assert door(artefacts=("id",), times=("kind",), **said).evident == ("id", "kind")
 
 
 @pytest.mark.parametrize(
@@ -194,3 +190,85 @@ def test_the_codes_of_a_lifecycle_are_all_that_its_declaration_names():
     assert REGISTRY["resource"].codes() == {"S215", "C504"}
     assert {"S201", "S207", "T301", "X402", "X403", "D104", "C508", "S210"} <= REGISTRY["recording"].codes()
     assert "" not in {code for lifecycle in REGISTRY.values() for code in lifecycle.codes()}
+
+
+# The roles: what is found, and where nothing is.
+
+
+def declared(lifecycle, owner, name, value):
+    """The same lifecycle with another value for one role of its own, or of one of its steps."""
+    if owner is lifecycle:
+        return attrs.evolve(lifecycle, **{name: value})
+    steps = (attrs.evolve(step, **{name: value}) if step is owner else step for step in lifecycle.steps)
+    return attrs.evolve(lifecycle, steps=tuple(steps))
+
+
+def roles(*, applying):
+    """Every role of every lifecycle and step that applies, or does not."""
+    for lifecycle in REGISTRY.values():
+        for owner in (lifecycle, *lifecycle.steps):
+            for name, role in roles_of(type(owner)).items():
+                if role.applies(lifecycle, owner) is applying:
+                    whose = f"{lifecycle.name} {'' if owner is lifecycle else owner.name} {name}"
+                    yield pytest.param(lifecycle, owner, name, role, id=whose)
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "owner", "name", "role"), [case for case in roles(applying=True) if not case.values[3].usual]
+)
+def test_a_code_that_applies_and_is_left_out_is_refused_with_the_lifecycle_the_field_and_what_to_write(
+    lifecycle, owner, name, role
+):
+    with pytest.raises(DeclarationError) as refused:
+        declared(lifecycle, owner, name, "")
+    step = "" if owner is lifecycle else f"step '{owner.name}': "
+    assert str(refused.value).startswith(f"lifecycle '{lifecycle.name}': ")
+    assert f'{step}{name} is left out, the code when {role.when}; write {name}="{role.codes[0]}"' in str(
+        refused.value
+    )
+
+
+@pytest.mark.parametrize(("lifecycle", "owner", "name", "role"), list(roles(applying=False)))
+def test_a_code_that_could_never_be_found_is_refused(lifecycle, owner, name, role):
+    with pytest.raises(DeclarationError, match=f"{name} is given, and is only for {role.where}; leave it out"):
+        declared(lifecycle, owner, name, NoFinding("it cannot be"))
+
+
+@pytest.mark.parametrize(("lifecycle", "owner", "name", "role"), list(roles(applying=True)))
+def test_a_code_of_something_else_is_refused(lifecycle, owner, name, role):
+    other = next(code for code in CATALOGUE if code not in role.codes)
+    with pytest.raises(DeclarationError, match=f"{name}='{other}' is no code for that; write {name}="):
+        declared(lifecycle, owner, name, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"limit": "stuck_starting"},
+            "overdue is left out, the code when a run stayed in its state for longer",
+        ),
+        ({"overdue": "T301"}, "overdue is given, and is only for steps that have a limit"),
+        (
+            {"conflict": NoFinding("who cares")},
+            "conflict is silent, the code when it came again with other data",
+        ),
+        ({"missed": "S204"}, "missed is given, and is only for steps that the table lets a run leave out"),
+    ],
+)
+def test_a_role_follows_from_the_shape_of_the_table_and_of_the_step(changes, problem):
+    with pytest.raises(DeclarationError, match=f"lifecycle 'door': step 'opened': {problem}"):
+        door(steps=(attrs.evolve(OPENED, **changes), CLOSED))
+
+
+def test_a_step_that_may_be_left_out_on_the_way_to_a_good_end_says_what_is_found_then():
+    table = rows(("opened", ("ajar", "closed")), ("ajar", ("closed",)))
+    ajar = Step("ajar", orphan="S205")
+    with pytest.raises(DeclarationError, match="step 'ajar': missed is left out"):
+        door(steps=(OPENED, ajar, CLOSED), table=table)
+    assert door(steps=(OPENED, attrs.evolve(ajar, missed="S204"), CLOSED), table=table).codes() >= {"S204"}
+
+
+def test_the_word_for_no_finding_is_empty_and_says_why():
+    assert (WHENEVER, bool(WHENEVER)) == ("", False)
+    assert repr(WHENEVER) == f"NoFinding('{WHENEVER.because}')"

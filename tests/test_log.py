@@ -14,9 +14,9 @@ from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 from projections.audit.auditing import audit
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
-from tracker.findings import CATALOGUE
 from tracker.intake.receive_times import believed
 from tracker.judging.assess import assess
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.log import (
     NOTHING_KNOWN,
     SESSIONS_OF_LOG,
@@ -120,7 +120,7 @@ def test_the_finding_names_the_type_and_how_many_sessions_it_explains():
     found, _ = audited(*recorded(50, "starting", "started", "stopped"), as_of=AT_LAST)
     (one,) = found
     assert (one.code, one.lifecycle, one.severity, one.session_id) == ("L603", "recording", "info", None)
-    assert one.message == "recording-stopping never came, and what should follow it did in 50 sessions"
+    assert one.message == "recording-stopping never came, though what should follow it came in 50 sessions"
 
 
 def test_an_end_that_never_comes_is_a_warning_once():
@@ -553,7 +553,7 @@ def test_receive_times_that_go_back_are_found_once_a_source():
     found, _ = audited(*lines, sources=["a.jsonl"] * 4)
     (one,) = [one for one in found if one.code == "T308"]
     assert (one.position, one.severity, one.session_id) == (2, "warning", None)
-    assert one.message == "in a.jsonl, participant-joined was received 2 s before what stands in front of it"
+    assert one.message == "in a.jsonl, participant-joined was received 2 s earlier than the line before it"
 
 
 def test_a_log_that_goes_back_throughout_has_the_newest_line_first_which_is_found_once():
@@ -629,7 +629,10 @@ def test_a_second_live_session_of_a_meeting_is_found_in_the_second():
     found, _ = audited(*BESIDE, "20m participant-joined q sessionId=b")
     (one,) = [one for one in found if one.code == "X406"]
     assert (one.session_id, one.position, one.evidence) == ("b", 3, (1, 3))
-    assert (one.verdict, one.message) == ("settled", "the session a of the same meeting was still live")
+    assert (one.verdict, one.message) == (
+        "settled",
+        "this session began while the session a of the same meeting was still live",
+    )
 
 
 OTHERWISE = {

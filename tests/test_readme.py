@@ -15,7 +15,7 @@ import pytest
 import stores
 
 from projections.explain.diagrams import mermaid
-from tracker.findings import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 
@@ -113,7 +113,7 @@ def test_every_sample_line_of_a_log_is_read_as_what_it_shows():
 
 
 def test_the_sample_configuration_is_valid(tmp_path):
-    from tracker.rules import load_config
+    from tracker.config import load_config
 
     file = tmp_path / "tracker.toml"
     file.write_text(next(body for kind, body, _ in blocks() if kind == "toml"), "utf-8")
@@ -128,7 +128,7 @@ def test_the_sample_configuration_is_valid(tmp_path):
 
 
 def test_the_sample_of_what_is_accepted_is_valid(tmp_path):
-    from tracker.rules import load_config
+    from tracker.config import load_config
 
     file = tmp_path / "tracker.toml"
     _, sample = (body for kind, body, _ in blocks() if kind == "toml")

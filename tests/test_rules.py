@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracker.config import Config, load_config
 from tracker.errors import RulesError
-from tracker.findings import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES, by_age, by_delay
-from tracker.rules import WINDOWS, Config, Rules, load_config
+from tracker.rules import WINDOWS, Rules
 
 DURATIONS = sorted(WINDOWS)
 
@@ -119,8 +120,8 @@ def test_a_relative_store_is_found_from_the_file_that_names_it(tmp_path):
 
 def test_a_severity_is_the_catalogue_s_unless_a_rule_says_otherwise(rules_of):
     rules = rules_of('[rules.severity]\nS203 = "info"')
-    assert rules.severity_of("S203") == "info"
-    assert rules.severity_of("S204") == CATALOGUE["S204"].severity
+    assert rules.severity_of(CATALOGUE["S203"]) == "info"
+    assert rules.severity_of(CATALOGUE["S204"]) == CATALOGUE["S204"].severity
 
 
 @pytest.mark.parametrize("name", PRICES)

@@ -537,7 +537,10 @@ def recording(*lines, as_of=None):
 
 def test_a_skip_names_every_step_that_is_missing_and_rests_on_what_came():
     (found,) = told(BEGIN, "1 recording-starting", f"2 recording-stopped {FILE}").findings
-    assert found.message == "recording-stopped came without recording-started and recording-stopping"
+    assert found.message == (
+        "recording-stopped came, but recording-started and recording-stopping never did;"
+        " its file came all the same"
+    )
     assert found.missing == ("recording-started", "recording-stopping")
     assert (found.evidence, found.state_before, found.state_after) == ((2, 3), "starting", "stopped")
 

@@ -8,8 +8,8 @@ from story import RULES, deliveries, moment, standing, value
 from tracker.judging import search
 from tracker.judging import sessions as sessions_module
 from tracker.judging.assess import assess_all
+from tracker.judging.findings.overlaps import overlaps, rival, span
 from tracker.judging.log import Habits
-from tracker.judging.overlaps import overlaps, rival, span
 from tracker.judging.session import observe_all
 from tracker.judging.sessions import Sessions
 

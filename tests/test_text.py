@@ -11,7 +11,7 @@ from story import RULES, deliveries, told
 from projections.audit.auditing import audit
 from projections.explain.status import timeline
 from projections.reports import text
-from tracker.findings import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE
 
 GOLDEN = Path(__file__).parent / "golden"
 STORY = (
@@ -88,7 +88,7 @@ def test_many_people_share_a_lane():
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_code_is_explained_within_eighty_columns(code):
-    lines = printed(text.code, CATALOGUE[code], "error", RULES.written()).splitlines()
+    lines = printed(text.code, CATALOGUE[code], "error", RULES.written(), RULES.price_list).splitlines()
     assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True)
 
 

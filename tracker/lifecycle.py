@@ -10,19 +10,25 @@ come next. The row ``ABSENT`` is the state before the first step, so its steps a
 Everything else (routing, judging, rows, diagrams) is derived from the declaration, so a mistake in
 it would be a mistake everywhere. That is why a declaration that contradicts itself is refused when
 its module is imported, and why a webhook, whatever it holds, never is.
+
+What is found when something is not as declared is declared too: some fields hold a code of the
+catalogue. Each has a *role* in its metadata, which says to which steps it applies. Where it applies
+it must be given: a code, or ``NoFinding("why not")``. So nothing goes unjudged because somebody forgot it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any
 
 import attrs
 import msgspec
 
+from tracker.findings import NoFinding, Role, code_field, roles_of
+
 ABSENT = ""
-"""The state of an aggregate that has heard nothing yet."""
+"""The state of an aggregate of which nothing has come yet."""
 
 _OF_THE_SESSION = ("meeting_id", "session_id")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -35,26 +41,23 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-CODE = "code"
-"""In the metadata of a field of a declaration: it holds a code of the catalogue, or nothing."""
-
-
-def _code(default: str = "") -> Any:
-    return attrs.field(default=default, metadata={CODE: True})
-
-
-def _codes_of(declared: Any) -> Iterable[str]:
-    fields = attrs.fields(type(declared))
-    return (getattr(declared, field.name) for field in fields if CODE in field.metadata)
+BEGINS_A_RUN = NoFinding("it begins a run, and the steps that are missing before it are what is found")
+"""In place of an ``orphan``."""
+IN_GOOD_ORDER = NoFinding("this is how a run should end")
+"""In place of an ``outcome``."""
 
 
 class DeclarationError(Exception):
-    """A lifecycle that contradicts itself; raised while its module is imported."""
+    """A lifecycle that contradicts itself, or leaves something open; raised while its module is imported."""
 
 
 @attrs.frozen
 class Step:
-    """One webhook type of a lifecycle. The codes are of the catalogue in ``tracker.findings``."""
+    """One webhook type of a lifecycle.
+
+    A field with a role holds a code of the catalogue, or says by ``NoFinding`` that there is nothing to find.
+    One that applies must be given, so that nothing is left out by forgetting it.
+    """
 
     name: str
     """The suffix of the webhook type: ``starting`` in ``recording-starting``."""
@@ -62,22 +65,53 @@ class Step:
     """The state it reports; by default the step's own name."""
     closes: bool = False
     """Whether a run is over after it."""
-    skipped: str = _code()
-    """The code when a later step came and this one had not; empty: not worth a finding."""
-    missed: str = _code()
-    """The code when a run closes in good order without this step, which may be left out."""
-    orphan: str = _code()
-    """The code when it comes and there is no run it could belong to; empty: it begins one."""
-    conflict: str = _code("C504")
-    """The code when it comes again with other data."""
-    restarted: str = _code()
-    """The code when it begins a run where none may begin: one is open, or all is over."""
-    outcome: str = _code()
-    """The code that tells of an outcome which is legal and still bad news."""
+    skipped: str = code_field(
+        *("S201", "S202", "S203"),
+        when="a later step came and this one had not",
+        where="steps that a run may turn out to lack before a later step",
+        applies=lambda lifecycle, step: step.name in lifecycle.may_be_skipped,
+    )
+    missed: str = code_field(
+        "S204",
+        when="a run ended in good order without this step",
+        where="steps that the table lets a run leave out on its way to a good end",
+        applies=lambda lifecycle, step: lifecycle.may_do_without(step),
+    )
+    orphan: str = code_field(
+        *("S205", "S206", "S212"),
+        when="it came and there was no run that it could belong to",
+        where="steps with which no run may begin",
+        applies=lambda lifecycle, step: step.name not in lifecycle.starts,
+    )
+    conflict: str = code_field(
+        *("C504", "S214", "S215"),
+        when="it came again with other data",
+        where="steps of anything but visits",
+        applies=lambda lifecycle, _: not lifecycle.visits,
+        usual="C504",
+        may_be_silent=False,
+    )
+    restarted: str = code_field(
+        *("S207", "S213", "S215"),
+        when="it began a run while one was open",
+        where="steps with which a run may begin anew",
+        applies=lambda lifecycle, step: step.name in lifecycle.starts and lifecycle.begins_anew,
+    )
+    outcome: str = code_field(
+        "S210",
+        when="a run ended with it, as it may, and that is still bad news",
+        where="steps that close a run",
+        applies=lambda _, step: step.closes,
+    )
     limit: str = ""
     """The rule (a field of ``Rules``) that limits the stay in its state; empty: no limit."""
-    overdue: str = _code()
-    """The code when that limit has passed."""
+    overdue: str = code_field(
+        *("T301", "T302", "T311"),
+        when="a run stayed in its state for longer than the limit",
+        where="steps that have a limit",
+        applies=lambda _, step: bool(step.limit),
+        may_be_silent=False,
+    )
     awaits: str = ""
     """The step that should have come by then, where not each that may come next would do."""
     stalls: bool = True
@@ -94,7 +128,7 @@ class Step:
 
 @attrs.frozen(eq=False)
 class Lifecycle:
-    """How one thing in a meeting is supposed to go. See the module's text for the words."""
+    """How one thing in a meeting is supposed to go. See the module's text for the words, and ``Step`` for roles."""
 
     name: str
     payload: type[Any]
@@ -119,40 +153,104 @@ class Lifecycle:
     """Payload fields that hold what a run leaves behind: files, urls."""
     reusable: bool = False
     """Whether two runs may well bring the same artefact, as a room that has one url."""
-    contradicted: str = _code()
-    """The code when two steps of one run bring different values for one artefact."""
-    shared: str = _code()
-    """The code when two runs bring the same artefact."""
+    contradicted: str = code_field(
+        "C502",
+        when="two steps of one run brought different values for one artefact",
+        where="lifecycles with artefacts",
+        applies=lambda lifecycle, _: bool(lifecycle.artefacts),
+    )
+    shared: str = code_field(
+        "C508",
+        when="two runs brought the same artefact",
+        where="lifecycles with artefacts",
+        applies=lambda lifecycle, _: bool(lifecycle.artefacts),
+    )
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
-    retimed: str = _code()
-    """The code when two steps of one run bring different clock times for one of them."""
+    retimed: str = code_field(
+        "C503",
+        when="two steps of one run brought different clock times for one field",
+        where="lifecycles with times",
+        applies=lambda lifecycle, _: bool(lifecycle.times),
+    )
     subject: str = ""
     """The key field that names the person whom a run is of; who has visits by the same field."""
-    subject_absent: str = _code()
-    """The code when a run begins while that person is not inside."""
-    deserted: str = _code()
-    """The code when it ends and nobody was ever inside, where this is the frame."""
+    subject_absent: str = code_field(
+        "X405",
+        when="a run began while its subject was not inside",
+        where="lifecycles with a subject",
+        applies=lambda lifecycle, _: bool(lifecycle.subject),
+    )
+    deserted: str = code_field(
+        "X407",
+        when="it ended and nobody had ever been inside",
+        where="the frame",
+        applies=lambda lifecycle, _: lifecycle.frame,
+    )
     deprecated: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field that is no longer to be used -> the field that took its place."""
     outlives: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field -> value: a run with that value may go on after the session."""
-    after_end: str = _code()
-    """The code when a run begins after the session has ended; empty: it may."""
-    settled_after_end: str = _code()
-    """The code when a run closes after the session has ended; empty: not worth a finding."""
-    open_at_end: str = _code()
-    """The code when a run is still open some time after the session has ended; empty: it may."""
+    after_end: str = code_field(
+        "X402",
+        when="a run began after the session had ended",
+        where="what takes place in a session",
+        applies=lambda lifecycle, _: lifecycle.in_a_session,
+    )
+    settled_after_end: str = code_field(
+        "D104",
+        when="a run ended after the session had",
+        where="what takes place in a session",
+        applies=lambda lifecycle, _: lifecycle.in_a_session,
+    )
+    open_at_end: str = code_field(
+        *("X403", "X404"),
+        when="a run was still open some time after the session had ended",
+        where="what takes place in a session",
+        applies=lambda lifecycle, _: lifecycle.in_a_session,
+    )
 
     def __attrs_post_init__(self) -> None:
-        problems = list(_problems(self)) or list(self._gaps())
+        problems = list(_problems(self)) or [*self._gaps(), *_unsaid(self)]
         if problems:
             raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
 
     def codes(self) -> set[str]:
-        """Every code of the catalogue that the declaration names."""
-        declared = (self, *self.steps)
-        return {code for one in declared for code in _codes_of(one) if code}
+        """Every code of the catalogue that can be found because the declaration names it."""
+        return {code for _, _, code in self.roles() if code}
+
+    def roles(self) -> Iterator[tuple[Step | Lifecycle, str, str]]:
+        """The roles that apply: whose they are, their name, and what was declared for them."""
+        every: tuple[Step | Lifecycle, ...] = (self, *self.steps)
+        for declared in every:
+            for name, role in roles_of(type(declared)).items():
+                if role.applies(self, declared):
+                    yield declared, name, getattr(declared, name)
+
+    @cached_property
+    def may_be_skipped(self) -> frozenset[str]:
+        """The names of the steps that a run may turn out to lack before a later one that begins no run."""
+        gaps = (
+            missing
+            for (state, name), missing in self._ways.items()
+            if state not in self.ends and not (state == ABSENT and self.by_name[name].orphan)
+        )
+        return frozenset(name for missing in gaps for name in missing)
+
+    def may_do_without(self, step: Step) -> bool:
+        """Whether the table leads to a good end by a way without this step."""
+        rows = _reached(self, self.by_name, without=step.name)
+        return not step.closes and any(name in self.table[row] for row in rows for name in self.endings)
+
+    @cached_property
+    def in_a_session(self) -> bool:
+        """Whether its runs belong to a session, and are not the session itself."""
+        return not (self.frame or self.stream)
+
+    @cached_property
+    def begins_anew(self) -> bool:
+        """Whether a run may begin after another."""
+        return self.visits or self.restarts
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
@@ -321,19 +419,8 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     for step in lifecycle.steps:
         if not any(step.name in row for row in lifecycle.table.values()):
             yield f"no row leads to the step {step.name!r}"
-        if bool(step.limit) != bool(step.overdue):
-            yield f"step {step.name!r} needs both a limit and the code when it has passed"
-    if any(
-        step.closes and set(lifecycle.table.get(step.state, ())) & set(lifecycle.table[ABSENT])
-        for step in lifecycle.steps
-    ):
-        for name in lifecycle.table[ABSENT]:
-            if name in steps and not steps[name].restarted:
-                yield f"a run may begin anew, so step {name!r} needs the code for beginning one too many"
     if lifecycle.subject and lifecycle.subject not in lifecycle.key:
         yield f"the subject {lifecycle.subject!r} is no field of the key"
-    if bool(lifecycle.subject) != bool(lifecycle.subject_absent):
-        yield "it needs both a subject and the code when that one is absent"
     if lifecycle.visits and not (
         len(lifecycle.steps) == 2
         and lifecycle.table[ABSENT] == (lifecycle.steps[0].name,)
@@ -359,12 +446,35 @@ def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]
         yield f"step {step.name!r} (brings)", step.brings
 
 
-def _reached(lifecycle: Lifecycle, steps: Mapping[str, Step]) -> set[str]:
+def _reached(lifecycle: Lifecycle, steps: Mapping[str, Step], without: str = "") -> set[str]:
+    """The states that a run can come to, by ways on which one step does not stand."""
     reached = {ABSENT}
     frontier = [ABSENT]
     while frontier:
         for name in lifecycle.table.get(frontier.pop(), ()):
-            if name in steps and steps[name].state not in reached:
+            if name in steps and name != without and steps[name].state not in reached:
                 reached.add(steps[name].state)
                 frontier.append(steps[name].state)
     return reached
+
+
+def _unsaid(lifecycle: Lifecycle) -> Iterator[str]:
+    """Roles that apply and were left out, that do not and were given, or that hold a code of something else."""
+    for name, role in roles_of(Lifecycle).items():
+        yield from _problems_of_role(lifecycle, lifecycle, name, role)
+    for step in lifecycle.steps:
+        for name, role in roles_of(Step).items():
+            yield from (f"step {step.name!r}: {one}" for one in _problems_of_role(lifecycle, step, name, role))
+
+
+def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: str, role: Role) -> Iterator[str]:
+    value, is_silent = getattr(declared, name), isinstance(getattr(declared, name), NoFinding)
+    choice = " or ".join(f'{name}="{code}"' for code in role.codes)
+    if not role.applies(lifecycle, declared):
+        if is_silent or value != role.usual:
+            yield f"{name} is given, and is only for {role.where}; leave it out"
+    elif not value and not (is_silent and role.may_be_silent):
+        choice += f' or {name}=NoFinding("why not")' if role.may_be_silent else ""
+        yield f"{name} {'is silent' if is_silent else 'is left out'}, the code when {role.when}; write {choice}"
+    elif value and value not in role.codes:
+        yield f"{name}={value!r} is no code for that; write {choice}"

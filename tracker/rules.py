@@ -1,7 +1,7 @@
 """The rules by which deliveries are judged: windows, limits, severities; and what of it is accepted.
 
-All windows are measured between receive times, so that a replay judges as the live run did. A
-delivery without a receive time counts as inside every window.
+These are values; ``config`` reads them from a file. All windows are measured between receive times, so
+that a replay judges as the live run did. A delivery without a receive time counts as inside every window.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from tracker.accept import Acceptance, read_entries, refuse_unknown
-from tracker.errors import RulesError
-from tracker.findings import CATALOGUE, SEVERITIES, Severity
+from tracker.accept import Acceptance
+from tracker.findings import Code, Severity
 from tracker.judging.prices import PRICES
 
 MICROSECONDS = timedelta(microseconds=1)
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-_LONGEST = 365 * 86400
-MOST = 100
-"""No price is higher."""
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -52,7 +47,7 @@ class Rules:
     not_playable: timedelta = _minutes(2)
     """HLS that has started should be playable by then."""
     session_idle: timedelta = _minutes(24 * 60)
-    """A session of which nothing is heard for so long is presumed to have ended."""
+    """A session of which nothing comes for so long is presumed to have ended."""
     empty: timedelta = _minutes(10)
     """A session in which nobody is inside should end by then."""
     alone: timedelta = _minutes(60)
@@ -66,7 +61,7 @@ class Rules:
     prices: Mapping[str, float] = attrs.field(factory=dict)
     """Assumption -> price, where it is not that of ``tracker.judging.prices``."""
     accept: tuple[Acceptance, ...] = ()
-    """What is not to be reproached. Nothing is judged by it: it is marked on what is told."""
+    """What is known and has a reason. Nothing is judged by it: it is marked on what was found."""
 
     @cached_property
     def windows(self) -> Windows:
@@ -78,8 +73,9 @@ class Rules:
         """Assumption -> price, of all assumptions."""
         return {name: price.value for name, price in PRICES.items()} | dict(self.prices)
 
-    def severity_of(self, code: str) -> Severity:
-        return self.severity.get(code) or CATALOGUE[code].severity
+    def severity_of(self, code: Code) -> Severity:
+        """How grave its findings are, where the case does not decide it."""
+        return self.severity.get(code.code) or code.severity
 
     def or_accept(self, entries: tuple[Acceptance, ...]) -> Rules:
         """These rules; where they accept nothing, with what these entries accept."""
@@ -117,68 +113,9 @@ class Windows:
     self_stop: int
 
 
-@attrs.frozen
-class Config:
-    """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
-    ``keys``, files of public keys, ``[rules]`` and ``[[accept]]``."""
-
-    data: Path | None = None
-    rules: Rules = Rules()
-    keys: tuple[Path, ...] = ()
-    store: str | None = None
-
-
-_NAMES = [field.name for field in attrs.fields(Rules) if field.name not in ("accept", "prices")]
-WINDOWS = frozenset(_NAMES) - {"severity"}
+_NAMES = frozenset(field.name for field in attrs.fields(Rules))
+WINDOWS = _NAMES - {"severity", "prices", "accept"}
 """The names of the windows and limits."""
-
-
-def load_config(path: Path) -> Config:
-    """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
-    import tomllib  # takes long, and few have such a file
-
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        for name in document:
-            refuse_unknown(name, ["data", "store", "keys", "rules", "prices", "accept"], "setting")
-        data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
-        prices = _prices(document.get("prices", {}))
-        store = document.get("store")
-        if data is not None and not _is_path(data):
-            raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
-        if store is not None and not isinstance(store, str):
-            raise RulesError("store is no address", hint='write store = "postgresql://USER@HOST/DATABASE"')
-        if not isinstance(keys, list) or not all(map(_is_path, keys)):
-            raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
-        if not isinstance(rules, dict):
-            raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
-        accept = read_entries(document.get("accept", []))
-        files = tuple(path.parent / name for name in keys)
-        rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        return Config(path.parent / data if data else None, rules, files, store)
-    except FileNotFoundError as error:
-        raise RulesError("there is no such file", place=str(path), hint="check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
-    except (ValueError, RecursionError) as error:
-        raise RulesError(
-            f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
-        ) from error
-    except RulesError as error:
-        error.place = str(path)
-        raise
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and "\x00" not in value
-
-
-def _rules(table: dict[str, Any]) -> Rules:
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        refuse_unknown(name, _NAMES, "rule")
-        values[name] = _severities(value) if name == "severity" else _duration(name, value)
-    return Rules(**values)
 
 
 def seconds_of(text: str) -> float | None:
@@ -187,43 +124,9 @@ def seconds_of(text: str) -> float | None:
     return float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
 
 
-def _duration(name: str, value: Any) -> timedelta:
-    seconds: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str):
-        seconds = seconds_of(value)
-    if seconds is None or not 0 <= seconds <= _LONGEST:
-        raise RulesError(
-            f"{name} = {value!r} is no duration up to 365 d",
-            hint='write "20 min", "10 s", "12 h" or a number of seconds',
-        )
-    return timedelta(seconds=seconds)
-
-
 def written(seconds: float) -> str:
     """A duration as a rules file has it."""
     for unit in ("h", "min"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:g} {unit}"
     return f"{seconds:g} s"
-
-
-def _severities(value: Any) -> dict[str, Severity]:
-    if not isinstance(value, dict):
-        raise RulesError("severity is no table", hint='write [rules.severity] and below it S203 = "info"')
-    for code, severity in value.items():
-        refuse_unknown(code, list(CATALOGUE), "code")
-        if severity not in SEVERITIES:
-            raise RulesError(f"severity of {code} is {severity!r}", hint=f"choose {', '.join(SEVERITIES)}")
-    return dict(value)
-
-
-def _prices(table: Any) -> dict[str, float]:
-    if not isinstance(table, dict):
-        raise RulesError("prices is no table", hint="write [prices] and below it S207 = 8")
-    for name, value in table.items():
-        refuse_unknown(name, list(PRICES), "price")
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MOST:
-            raise RulesError(f"the price of {name} is {value!r}", hint=f"write a number from 0 to {MOST}")
-    return {name: float(value) for name, value in table.items()}

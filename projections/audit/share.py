@@ -21,9 +21,9 @@ from projections.audit.found import Findings, scratch
 from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
+from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
-from tracker.judging.overlaps import Span, overlaps, span
 from tracker.judging.session import Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState

@@ -46,9 +46,9 @@ from tracker.findings import Finding
 from tracker.intake.logs import Line, Log, Oddities, Oddity
 from tracker.intake.receive_times import believed
 from tracker.judging.assess import assess
+from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView, Traffic, view_of
-from tracker.judging.overlaps import Span, overlaps, span
 from tracker.judging.session import Observed
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules

@@ -71,7 +71,7 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 
     from projections.exports import data as machine
     from projections.reports import text
-    from tracker.findings import CATALOGUE
+    from tracker.judging.findings.catalogue import CATALOGUE
 
     out = text.console(sys.stdout)
     if format == "json":
@@ -80,7 +80,9 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
     elif entry is None:
         text.codes(out, CATALOGUE.values())
     else:
-        text.code(out, entry, settings.rules.severity_of(entry.code), settings.rules.written())
+        text.code(
+            out, entry, settings.rules.severity_of(entry), settings.rules.written(), settings.rules.price_list
+        )
 
 
 def _explain_session(

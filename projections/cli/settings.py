@@ -17,8 +17,9 @@ from tracker.errors import StoreMissingError, TrackerError
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
+    from tracker.config import Config
     from tracker.delivery.signature import Keyring
-    from tracker.rules import Config, Rules
+    from tracker.rules import Rules
     from tracker.store.application import Tracker
 
 
@@ -39,7 +40,7 @@ class Settings:
 
     @cached_property
     def _stated(self) -> Config:
-        from tracker.rules import Config, load_config
+        from tracker.config import Config, load_config
 
         return load_config(self._config) if self._config is not None else Config()
 
@@ -55,9 +56,8 @@ class Settings:
     @cached_property
     def rules(self) -> Rules:
         """The rules of ``--rules`` or else of tracker.toml; what is accepted may come from either file."""
-        from tracker.accept import refuse_unknown_lifecycles
+        from tracker.config import load_config, refuse_unknown_lifecycles
         from tracker.lifecycles import REGISTRY
-        from tracker.rules import load_config
 
         rules, self.accept_in = self._stated.rules, self._config
         if self._rules is not None:

@@ -30,7 +30,7 @@ def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | 
 
 
 def code_named(given: str) -> Code | None:
-    from tracker.findings import CATALOGUE
+    from tracker.judging.findings.catalogue import CATALOGUE
 
     for entry in CATALOGUE.values():
         if given.lower() in (entry.code.lower(), entry.slug):
@@ -49,7 +49,7 @@ def known_code(given: str) -> Code:
 def near_code(given: str) -> str:
     from difflib import get_close_matches
 
-    from tracker.findings import CATALOGUE
+    from tracker.judging.findings.catalogue import CATALOGUE
 
     names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
     near = get_close_matches(given, names, n=1)

@@ -1,8 +1,8 @@
 """A lifecycle, drawn: so that one can check with one's eyes what the tracker believes is normal.
 
 Three drawings of one declaration. ``mermaid`` is for a page that renders it (a README, an issue),
-``dot`` for Graphviz, ``text`` for a terminal of eighty columns, where it also says what each step is
-reproached with. All of it is read off the declaration, so a drawing is never out of date.
+``dot`` for Graphviz, ``text`` for a terminal of eighty columns, where it also says which findings each
+step may have. All of it is read off the declaration, so a drawing is never out of date.
 
 An edge is an entry of the table: out of a state, through a webhook type, into the state that this
 type reports. Runs begin at the dot (the row ``ABSENT``); a state in which a run is over is marked.
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
+from tracker.findings import NoFinding, roles_of
 from tracker.lifecycle import ABSENT, Lifecycle, Step, camel_case
 
 WIDTH = 80
@@ -55,7 +56,12 @@ def text(lifecycle: Lifecycle) -> str:
     """The whole declaration for a terminal: what may follow what, the findings, the fields."""
     parts = [[lifecycle.name, "=" * len(lifecycle.name), *_remarks(lifecycle)]]
     parts.append(_table(("STATE", "MAY COME NEXT", "WHICH REPORTS"), _movements(lifecycle)))
-    parts.append(_table(("STEP", "FINDINGS"), ((step.name, _findings(step)) for step in lifecycle.steps)))
+    parts.append(
+        _table(("STEP", "FINDINGS"), ((step.name, _findings(lifecycle, step)) for step in lifecycle.steps))
+    )
+    of_runs = list(_findings_of_runs(lifecycle))
+    if of_runs:
+        parts.append(_table(("CODE", "WHEN"), of_runs))
     roles = ((name, "; ".join(of)) for name, of in payload_fields(lifecycle).items())
     parts.append(_table(("FIELD", "ROLE"), roles))
     return "\n".join(map(_joined, parts)).replace(_KEPT, " ")
@@ -98,13 +104,6 @@ def _remarks(lifecycle: Lifecycle) -> Iterator[str]:
         yield f"Belongs to no session; kept in {':'.join((lifecycle.stream, *key))}."
     if lifecycle.visits:
         yield "Each run is a person's visit."
-    codes = _codes(
-        ("begins", lifecycle.after_end),
-        ("closes", lifecycle.settled_after_end),
-        ("still open", lifecycle.open_at_end),
-    )
-    if codes:
-        yield from textwrap.wrap(f"Runs after the session's end: {codes}.", WIDTH)
 
 
 def _movements(lifecycle: Lifecycle) -> Iterator[tuple[str, ...]]:
@@ -118,21 +117,22 @@ def _movements(lifecycle: Lifecycle) -> Iterator[tuple[str, ...]]:
             shown = ""
 
 
-def _findings(step: Step) -> str:
-    return _codes(
-        ("skipped", step.skipped),
-        ("missed", step.missed),
-        ("orphan", step.orphan),
-        ("restarted", step.restarted),
-        ("conflict", step.conflict),
-        ("outcome", step.outcome),
-        (f"overdue{_KEPT}({step.limit})", step.overdue),
-        (f"without {' or '.join(_sent(step.brings))}", _MISSING_ARTEFACT if step.brings else ""),
-    )
+def _findings(lifecycle: Lifecycle, step: Step) -> str:
+    """The codes of a step, each behind its role: ``skipped S201, overdue (stuck_starting) T301``."""
+    found = [(name, code) for owner, name, code in lifecycle.roles() if owner is step and code]
+    limit = {"overdue": f"overdue{_KEPT}({step.limit})"}
+    codes = [f"{limit.get(name, name)}{_KEPT}{code}" for name, code in found]
+    if step.brings:
+        codes.append(f"without {' or '.join(_sent(step.brings))}{_KEPT}{_MISSING_ARTEFACT}")
+    return ", ".join(codes)
 
 
-def _codes(*reproaches: tuple[str, str]) -> str:
-    return ", ".join(f"{role}{_KEPT}{code}" for role, code in reproaches if code)
+def _findings_of_runs(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
+    """Each code of the lifecycle as a whole and when it is found; where nothing is found, why not."""
+    for owner, name, code in lifecycle.roles():
+        if owner is lifecycle:
+            when = roles_of(Lifecycle)[name].when
+            yield (code, when) if not isinstance(code, NoFinding) else ("none", f"{when}: {code.because}")
 
 
 def _roles(lifecycle: Lifecycle, field: str) -> Iterator[str]:

@@ -17,9 +17,10 @@ import msgspec
 from projections.explain.status import Values, finding
 from tracker.delivery.envelope import Received, isoformat
 from tracker.delivery.webhook import Delivery, parse
-from tracker.findings import CATALOGUE, SEVERITIES, Finding
+from tracker.findings import SEVERITIES, Finding
 from tracker.judging.assess import assess_all, assessment_of
 from tracker.judging.context import Context
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.prices import PRICES, shares

@@ -12,7 +12,7 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
-from tracker.judging.overlaps import Order, Span, rival, span
+from tracker.judging.findings.overlaps import Order, Span, rival, span
 from tracker.judging.state import Session
 from tracker.rules import Rules
 

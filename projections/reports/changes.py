@@ -11,7 +11,7 @@ from rich.text import Text
 
 from projections.reports.text import STYLES, counted, shown
 from projections.views.diff import Change, Summary
-from tracker.findings import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE
 
 SIGNS = {"appears": "+", "goes": "-", "severity": "~", "state": " "}
 

@@ -19,7 +19,8 @@ from projections.explain.explanation import (
 )
 from projections.explain.status import not_over
 from projections.reports import text
-from tracker.findings import CATALOGUE, Finding
+from tracker.findings import Finding
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.words import listed
 
 MOST_COPIES = 6

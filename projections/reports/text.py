@@ -20,6 +20,7 @@ from rich.text import Text
 from projections.explain.status import doubt, not_over
 from projections.read_models.runs import first_url
 from tracker.findings import SEVERITIES, Code, Finding, Severity
+from tracker.judging.prices import PRICES
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
 if TYPE_CHECKING:  # who shows a session needs no audit
@@ -281,8 +282,10 @@ def _style(found: Finding) -> str:
     return "dim" if found.verdict == "accepted" else STYLES[found.severity]
 
 
-def code(out: Console, entry: Code, severity: str, settings: Mapping[str, str]) -> None:
-    """One rule of the catalogue, with the windows in force that it names."""
+def code(
+    out: Console, entry: Code, severity: str, settings: Mapping[str, str], prices: Mapping[str, float]
+) -> None:
+    """One entry of the catalogue, with the windows and prices in force that it names."""
     out.print(
         Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
         soft_wrap=True,
@@ -290,6 +293,7 @@ def code(out: Console, entry: Code, severity: str, settings: Mapping[str, str]) 
     told = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
     told.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
+    told.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
     for name, words in told:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=9)

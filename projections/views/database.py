@@ -40,7 +40,7 @@ from projections.read_models import (
 from projections.views.loss import pass_loss
 from tracker.delivery.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.findings import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.log import Habits, LogView, Traffic, view_of
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules

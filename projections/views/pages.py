@@ -37,8 +37,8 @@ from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreError
 from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
+from tracker.judging.findings.overlaps import overlapping, span
 from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
-from tracker.judging.overlaps import overlapping, span
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session

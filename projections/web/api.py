@@ -24,7 +24,8 @@ from projections.web.problems import ConflictError
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
 from tracker.errors import StoreError
-from tracker.findings import CATALOGUE, SEVERITIES, Verdict
+from tracker.findings import SEVERITIES, Verdict
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycles import REGISTRY
 
 WAIT = 5.0

@@ -56,6 +56,7 @@ PRICES: dict[str, Price] = {
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("two at once", 3.5, "two runs began at once, and the first went on"),
         Price("overtaken", 1.3, "somebody joined a second time before leaving; more by how late the left came"),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),

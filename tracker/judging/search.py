@@ -18,7 +18,7 @@ from tracker.judging.copies import copy_price, is_as_old_as_others, put_back, se
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
-from tracker.judging.sequence import cost_alone, cost_beside, endings, next_begun
+from tracker.judging.sequence import cost_alone, cost_beside, cost_waiting, endings, next_begun
 from tracker.lifecycle import Lifecycle
 
 __all__ = ["Memo", "hypotheses", "search"]
@@ -137,7 +137,7 @@ def _price(
             and now is not None
             and now - begun.first.at < patience
         ):
-            price += context.prices["overtaken" if lifecycle.visits else "late"]
+            price += cost_waiting(lifecycle, run, begun, context)
         elif place + 1 < len(runs):
             price += cost_beside(lifecycle, run, runs[place + 1], begun, context)
     for _, overdue in endings(lifecycle, runs, context) if now is not None else ():
@@ -174,7 +174,7 @@ def _extensions(
         yield _replaced(held, place, runs[place].plus(lifecycle, one), context)
     if equal:
         yield _copied(held, equal, one, context)
-    if _may_begin(lifecycle, runs, one, context, once=once):
+    if _may_begin(lifecycle, runs, one, once=once):
         yield _begun(lifecycle, held, one, context)
 
 
@@ -216,24 +216,14 @@ def _contradiction(
     return one.step.conflict
 
 
-def _may_begin(
-    lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, context: Context, *, once: bool
-) -> bool:
+def _may_begin(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, *, once: bool) -> bool:
     if not runs:
         return True
-    if once or lifecycle.frame or _is_again_at_once(runs[-1], one, context):
+    if once or lifecycle.frame:
         return False
     if lifecycle.visits:
         return one.step.name in lifecycle.starts or runs[-1].closed
     return lifecycle.restarts
-
-
-def _is_again_at_once(run: Candidate, one: Delivered, context: Context) -> bool:
-    """Whether it says at once again what an open run has just said: nothing begins anew so soon."""
-    original = None if run.closed else run.originals.get(one.step.name)
-    if original is None or one.at - original.at > context.windows.fast_redelivery:
-        return False
-    return same_data(original.data, one.data)
 
 
 def _replaced(held: Hypothesis, place: int, run: Candidate, context: Context) -> Hypothesis:

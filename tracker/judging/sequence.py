@@ -27,6 +27,7 @@ __all__ = [
     "assumptions",
     "cost_alone",
     "cost_beside",
+    "cost_waiting",
     "ending",
     "endings",
     "is_orphan",
@@ -133,15 +134,25 @@ def _beside(
 
 def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
     """The next run began, and the end of this one came later or never."""
+    if run.closed and run.since.order < begun.first.order:
+        return
+    yield from _at_once(run, begun, context)
     if not run.closed:
         yield from _lost(lifecycle, run, begun, context)
-    elif run.since.order > begun.first.order:
+    else:
         delay = run.since.at - begun.first.at
         window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
         code = "D103" if lifecycle.visits else ""
         paid = "overtaken" if lifecycle.visits else "late"
         price = by_delay(context.prices[paid], delay, window)
         yield Assumption(code, price, run.since, begun.first, paid=paid)
+
+
+def _at_once(run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
+    """The next run began as soon as this one had begun."""
+    one = run.originals.get(begun.first.step.name)
+    if one is not None and begun.first.at - one.at <= context.windows.fast_redelivery:
+        yield Assumption("", context.prices["two at once"], begun.first, one, paid="two at once")
 
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
@@ -165,6 +176,12 @@ def cost_alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> float:
     if run.cost is None:
         run.cost = sum([one.price for one in _alone(lifecycle, run, context)])
     return run.cost
+
+
+def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> float:
+    """The least that an open run can cost because of the next one, so long as its end may still come."""
+    price = context.prices["overtaken" if lifecycle.visits else "late"]
+    return price + sum([one.price for one in _at_once(run, begun, context)])
 
 
 def cost_beside(

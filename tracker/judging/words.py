@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tracker.judging.hypothesis import moment
 
-__all__ = ["clock", "duration", "listed"]
+__all__ = ["activity", "clock", "duration", "listed"]
 
 _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60))
 
@@ -32,6 +32,14 @@ def clock(at: int | None, beside: int | None = None) -> str:
     other = moment(beside) if beside is not None else None
     same_day = other is None or _day(time) == _day(other)
     return f"{time:%H:%M:%S}" if same_day else f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def activity(state: str) -> str:
+    """What a run does in a state, behind *while* or *was still*: ``running``, where its state is ``started``."""
+    return _ACTIVITIES.get(state, state)
+
+
+_ACTIVITIES = {"started": "running", "playable": "playing"}
 
 
 def listed(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 URLS = ("playback_hls_url", "livestream_url", "downstream_url")
@@ -33,10 +33,18 @@ LIFECYCLE = Lifecycle(
     open_at_end="X403",
     steps=(
         Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
-        Step("started", skipped="S202", limit="not_playable", overdue="T311", awaits="playable", stalls=False),
-        Step("playable", missed="S204", brings=URLS),
+        Step(
+            "started",
+            skipped="S202",
+            orphan=BEGINS_A_RUN,
+            limit="not_playable",
+            overdue="T311",
+            awaits="playable",
+            stalls=False,
+        ),
+        Step("playable", missed="S204", orphan=BEGINS_A_RUN, brings=URLS),
         Step("stopping", skipped="S203", unasked=True, orphan="S205", limit="stuck_stopping", overdue="T302"),
-        Step("stopped", closes=True, orphan="S205"),
+        Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),
         Step("failed", closes=True, orphan="S206", outcome="S210"),
     ),
     table={

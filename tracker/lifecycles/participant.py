@@ -6,7 +6,8 @@ after the ``joined`` of the second: the person is inside all the while.
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.findings import NoFinding
+from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 
@@ -26,10 +27,11 @@ LIFECYCLE = Lifecycle(
     label="participant_name",
     visits=True,
     after_end="X402",
+    settled_after_end=NoFinding("the end makes people leave, so their lefts often come a moment after it"),
     open_at_end="X404",
     steps=(
         Step("joined", state="in", restarted="S213"),
-        Step("left", state="out", closes=True, orphan="S212"),
+        Step("left", state="out", closes=True, orphan="S212", outcome=IN_GOOD_ORDER),
     ),
     table={
         ABSENT: ("joined",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracker.lifecycle import Lifecycle
-from tracker.lifecycles.recording import FILES, STEPS, TABLE, Recorded
+from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
 from tracker.values import frozen
 
 
@@ -20,6 +20,7 @@ LIFECYCLE = Lifecycle(
     subject="participant_id",
     subject_absent="X405",
     artefacts=FILES,
+    contradicted=ONLY_THE_STOP_BRINGS_FILES,
     shared="C508",
     after_end="X402",
     settled_after_end="D104",

@@ -6,16 +6,19 @@ files behind. ``stopped`` comes when the file is there, often after the session 
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.findings import NoFinding
+from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
 
+ONLY_THE_STOP_BRINGS_FILES = NoFinding("only the stop brings files, and a second stop with others is C516")
+
 STEPS = (
     Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
-    Step("started", skipped="S202"),
+    Step("started", skipped="S202", orphan=BEGINS_A_RUN),
     Step("stopping", skipped="S203", unasked=True, orphan="S205", limit="stuck_stopping", overdue="T302"),
-    Step("stopped", closes=True, orphan="S205", brings=FILES),
+    Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER, brings=FILES),
     Step("failed", closes=True, orphan="S206", outcome="S210"),
 )
 
@@ -58,6 +61,7 @@ LIFECYCLE = Lifecycle(
     payload=Recording,
     optional_key=("id",),
     artefacts=FILES,
+    contradicted=ONLY_THE_STOP_BRINGS_FILES,
     shared="C508",
     deprecated={"file_id": "file_url"},
     after_end="X402",

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.findings import NoFinding
+from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 
@@ -15,6 +16,8 @@ class Resource:
     type: str | None = None
 
 
+BEFORE_THE_LOG = NoFinding("a machine may have been acquired before the log begins")
+
 LIFECYCLE = Lifecycle(
     name="resource",
     payload=Resource,
@@ -22,8 +25,8 @@ LIFECYCLE = Lifecycle(
     stream="resource",
     label="type",
     steps=(
-        Step("acquired", restarted="S215", conflict="S215"),
-        Step("released", closes=True),
+        Step("acquired", skipped=BEFORE_THE_LOG, restarted="S215", conflict="S215"),
+        Step("released", closes=True, orphan=BEGINS_A_RUN, outcome=IN_GOOD_ORDER),
     ),
     table={
         ABSENT: ("acquired",),

@@ -6,7 +6,8 @@ minute 60, so they are kept as the text that came.
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.findings import NoFinding
+from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 
@@ -20,6 +21,8 @@ class Session:
     error: str | None = None
 
 
+SAID_ONCE = NoFinding("X401 says once a session that its start never came")
+
 LIFECYCLE = Lifecycle(
     name="session",
     payload=Session,
@@ -28,8 +31,8 @@ LIFECYCLE = Lifecycle(
     retimed="C503",
     deserted="X407",
     steps=(
-        Step("started", state="live", restarted="S214", conflict="S214"),
-        Step("ended", state="ended", closes=True),
+        Step("started", state="live", skipped=SAID_ONCE, conflict="S214"),
+        Step("ended", state="ended", closes=True, orphan=BEGINS_A_RUN, outcome=IN_GOOD_ORDER),
     ),
     table={
         ABSENT: ("started",),

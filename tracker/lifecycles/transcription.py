@@ -1,11 +1,11 @@
 """A transcription, told apart by its id. ``realtime`` ends with the session, ``post`` runs after it.
 
-``failed`` may be the first and only thing that is heard of one.
+``failed`` may be the first and only webhook of one.
 """
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, Lifecycle, Step
 from tracker.values import frozen
 
 
@@ -27,8 +27,8 @@ LIFECYCLE = Lifecycle(
     settled_after_end="D104",
     open_at_end="X403",
     steps=(
-        Step("started", skipped="S202"),
-        Step("stopped", closes=True, orphan="S205"),
+        Step("started"),
+        Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),
         Step("failed", closes=True, outcome="S210"),
     ),
     table={

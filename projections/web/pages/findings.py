@@ -11,7 +11,8 @@ from projections.web import answers, parameters
 from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.findings import CATALOGUE, SEVERITIES, Severity, Verdict
+from tracker.findings import SEVERITIES, Severity, Verdict
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycles import REGISTRY
 
 SHOWN: dict[str, tuple[Severity, ...]] = {

@@ -11,7 +11,8 @@ from projections.web.pages.graph import Graph, blame_of, graph
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.errors import NotFoundError
-from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.findings import SEVERITIES
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.lifecycles import REGISTRY
 
@@ -25,6 +26,7 @@ ROLES = {
     "outcome": "failed",
     "overdue": "took too long",
 }
+"""In a cell there is room for two or three words."""
 
 
 def fill_all(of: Snapshot, _: Values) -> Values:
@@ -78,9 +80,9 @@ def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
 
 def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) -> Values:
     finds = [
-        {"code": code, "slug": CATALOGUE[code].slug, "role": words}
-        for role, words in ROLES.items()
-        if (code := getattr(step, role))
+        {"code": code, "slug": CATALOGUE[code].slug, "role": ROLES[role]}
+        for owner, role, code in lifecycle.roles()
+        if owner is step and code
     ]
     return {
         "type": lifecycle.webhook_type(step.name),

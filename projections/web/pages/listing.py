@@ -15,7 +15,8 @@ from projections.web.pages.html import moment, span
 from projections.web.pages.kinds import SESSION, kind_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.findings import CATALOGUE, SEVERITIES
+from tracker.findings import SEVERITIES
+from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.state import SessionState
 
 STATES: tuple[SessionState, ...] = get_args(SessionState)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from tracker.findings import Finding
+from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Candidate
 from tracker.judging.state import Aggregate, Run
@@ -55,6 +55,21 @@ def _people(assessment: Assessment) -> list[Aggregate]:
     return [one for one in assessment.session.aggregates.values() if one.lifecycle.visits]
 
 
+X401 = Code(
+    "X401",
+    "session-not-started",
+    "warning",
+    when="Something happened in a session whose start never came. Reported once a session.",
+    message="{type} came, but session-started never did",
+    example="participant-joined is the first webhook of a session",
+    advice=(
+        "session-started was lost, or your webhook was set up while the meeting was running. Take the first"
+        " webhook as the start."
+    ),
+    prices=NO_PRICE,
+)
+
+
 def _never_started(assessment: Assessment) -> Iterator[Finding]:
     """X401: something happened in a session whose start never came."""
     session, context = assessment.session, assessment.context
@@ -65,13 +80,25 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
     )
     first, aggregate = min(every, key=lambda found: found[0].order)
     yield assessment.make(
-        "X401",
+        X401,
         words={},
         where=first,
         aggregate=aggregate,
         missing=(STARTED,),
         until=first.at + context.windows.lateness,
     )
+
+
+X405 = Code(
+    "X405",
+    "subject-absent",
+    "warning",
+    when="The recording of a person began, and that person was not inside.",
+    message="{type} came for {name}, who was not inside",
+    example="participant-recording-starting for somebody who left ten minutes ago",
+    advice="A joined was lost, or the wrong person is recorded: check who is in the file.",
+    prices=NO_PRICE,
+)
 
 
 def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
@@ -87,14 +114,14 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     for aggregate, run in assessment.runs():
         subject = aggregate.lifecycle.subject
         first = run.candidate.first
-        if not subject or first.step.closes or first.step.orphan:
+        if not aggregate.lifecycle.subject_absent or first.step.closes or first.step.orphan:
             continue
         who = dict(aggregate.key)[subject]
         person = people.get(who)
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         yield assessment.make(
-            aggregate.lifecycle.subject_absent,
+            X405,
             words={"name": person.name if person else who},
             where=first,
             aggregate=aggregate,
@@ -122,6 +149,18 @@ class _Inside:
         return place >= 0 and at <= self._goes[place]
 
 
+X407 = Code(
+    "X407",
+    "empty-session",
+    "info",
+    when="The session ended, and nobody had ever joined.",
+    message="the session ended, and nobody had ever joined",
+    example="session-started, then session-ended",
+    advice="Nothing to do if rooms are opened ahead of time; otherwise find out who could not get in.",
+    prices=NO_PRICE,
+)
+
+
 def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
     """X407: a session ended, and nothing else was in it."""
     aggregates = list(assessment.session.aggregates.values())
@@ -132,12 +171,25 @@ def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
     timeless = assessment.observed.first_at is None
     if timeless or assessment.passed(at):
         for aggregate in aggregates:
+            if not aggregate.lifecycle.deserted:
+                continue
             run = aggregate.runs[-1]
-            code = aggregate.lifecycle.deserted
             yield assessment.make(
-                code, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
+                X407, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
                 undecided=timeless,
             )  # fmt: skip
+
+
+T304 = Code(
+    "T304",
+    "never-ended",
+    "warning",
+    when="The session has not ended, and nothing came of it for `session_idle`.",
+    message="session-ended has not come, and the last webhook of this session came at {since}{value}",
+    example="the last participant-left, and then nothing",
+    advice="Take the session as ended at its last webhook. Close the room if it is still open.",
+    prices=NO_PRICE,
+)
 
 
 def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
@@ -162,7 +214,7 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         ]
         value = f"; last inside: {listed(inside[:5])}" if inside else ""
         yield assessment.make(
-            "T304",
+            T304,
             words={"since": clock(observed.last_at, at), "value": value},
             at=at,
             position=observed.last_position,
@@ -193,6 +245,21 @@ def _running(assessment: Assessment, at: int) -> list[tuple[Aggregate, Run]]:
     return found
 
 
+T307 = Code(
+    "T307",
+    "end-overdue",
+    "warning",
+    when=(
+        "Nobody is inside, nobody came back within `empty`, and session-ended did not come. An error while"
+        " something still records or streams."
+    ),
+    message="everybody had left at {since}, and {value}",
+    example="the last participant-left, and an hour later no session-ended",
+    advice="Close the room. If something still records or streams there, stop it: it costs money.",
+    prices=NO_PRICE,
+)
+
+
 def _end_overdue(assessment: Assessment, empty: int) -> Iterator[Finding]:
     """T307: everybody has left, and the session goes on."""
     context, observed = assessment.context, assessment.observed
@@ -210,7 +277,7 @@ def _end_overdue(assessment: Assessment, empty: int) -> Iterator[Finding]:
     if names:
         value += f"; {names} went on in the empty room"
     yield assessment.make(
-        "T307",
+        T307,
         words={"since": clock(empty, at), "value": value},
         at=at,
         position=observed.last_position if end is None else context.end_position,
@@ -219,6 +286,18 @@ def _end_overdue(assessment: Assessment, empty: int) -> Iterator[Finding]:
         evidence=[run.candidate.since.position for _, run in running],
         severity="error" if running and not end else None,
     )
+
+
+T310 = Code(
+    "T310",
+    "alone",
+    "info",
+    when="One person was the only one inside for longer than `alone`.",
+    message="{name} was the only one inside from {since} on, for {delay}",
+    example="two people join, one leaves, and the other stays for two hours",
+    advice="Check whether somebody forgot to leave: the session stays open, and recordings go on.",
+    prices=NO_PRICE,
+)
 
 
 def _alone(assessment: Assessment) -> Iterator[Finding]:
@@ -255,6 +334,6 @@ def _alone(assessment: Assessment) -> Iterator[Finding]:
             words = {"since": clock(at, limit), "delay": long if until is not None else f"more than {long}"}
             run = alone.runs[-1]
             yield assessment.make(
-                "T310", words=words, at=limit, position=run.candidate.first.position, aggregate=alone, run=None
+                T310, words=words, at=limit, position=run.candidate.first.position, aggregate=alone, run=None
             )
             return

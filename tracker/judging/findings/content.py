@@ -9,7 +9,7 @@ import attrs
 
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import read_payload
-from tracker.findings import Finding
+from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered
 from tracker.judging.state import Aggregate, Run
@@ -18,11 +18,68 @@ from tracker.lifecycle import Lifecycle, camel_case
 __all__ = ["of_deliveries", "of_payloads", "renamed", "shared"]
 
 
+C501 = Code(
+    "C501",
+    "identity-conflict",
+    "error",
+    when="One session id came with two meeting ids. The first one is kept.",
+    message="{type} names the meeting {value}, but this session belongs to {state}",
+    example="two participant-joined with one sessionId and two meetingIds",
+    advice="Look for a handler or a test that mixes up ids.",
+    prices=NO_PRICE,
+)
+C509 = Code(
+    "C509",
+    "unknown-type",
+    "warning",
+    when="A webhook type that this program does not know. Reported once a type and session.",
+    message="{value}",
+    example="recording-paused",
+    advice=(
+        "If it is a new type of VideoSDK, declare it: one file in `tracker/lifecycles`. If it is a typing"
+        " error, find the sender."
+    ),
+    prices=NO_PRICE,
+)
+C511 = Code(
+    "C511",
+    "missing-field",
+    "error",
+    when="A webhook lacks a field that says what it belongs to. It is kept among the unrouted.",
+    message="it is not known what {type} belongs to: {value}",
+    example="participant-joined without a participantId",
+    advice="Look at it with `tracker timeline unrouted`, or in the timeline of its session.",
+    prices=NO_PRICE,
+)
+C513 = Code(
+    "C513",
+    "malformed-body",
+    "error",
+    when="What came is not JSON, or not an object. The bytes are kept.",
+    message="this is not a webhook: {value}",
+    example="a body that ends with a trailing comma",
+    advice="Find out who wrote it: the writer of the log, or a proxy that cut it off.",
+    prices=NO_PRICE,
+)
+C514 = Code(
+    "C514",
+    "bad-signature",
+    "error",
+    when="A delivery was imported with a signature that does not fit its body. Reported once a session.",
+    message="the signature of {type} does not fit its body",
+    example="a log that keeps the signature, and of the body only what was parsed and written again",
+    advice="Keep bodies as they came, byte for byte. If yours are, somebody else has sent this one.",
+    prices=NO_PRICE,
+)
+ODD = codes_in(globals())
+"""What a single delivery may show by itself, as it is observed."""
+
+
 def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
     """C501, C509, C511, C513, C514: what single deliveries show by themselves."""
     for odd in assessment.observed.odd:
         words = {"type": odd.type, "value": odd.value, "state": assessment.observed.meeting_id or ""}
-        found = assessment.make(odd.code, words=words, at=odd.at, position=odd.position, type=odd.type)
+        found = assessment.make(ODD[odd.code], words=words, at=odd.at, position=odd.position, type=odd.type)
         found.lifecycle, found.key = odd.lifecycle, dict(odd.key)
         yield found
 
@@ -37,6 +94,19 @@ def of_payloads(assessment: Assessment, aggregate: Aggregate, run: Run) -> Itera
         yield from _deprecated(assessment, aggregate, run, one)
     if lifecycle.times:
         yield from _times(assessment, aggregate, run)
+        yield from _error(assessment, aggregate, run)
+
+
+C507 = Code(
+    "C507",
+    "missing-artefact",
+    "warning",
+    when="A webhook came without the file or url that it should bring, and none came later.",
+    message="{type} came without {field}",
+    example="recording-stopped with neither filePath nor fileUrl",
+    advice="Look in your own storage, if recordings go there; otherwise ask VideoSDK with the session's id.",
+    prices=NO_PRICE,
+)
 
 
 def _missing_artefact(
@@ -49,7 +119,19 @@ def _missing_artefact(
     payload = read_payload(aggregate.lifecycle, one.data)
     if not any(getattr(payload, name) for name in names):
         words = {"field": " or ".join(map(camel_case, names))}
-        yield assessment.make("C507", words=words, where=one, aggregate=aggregate, run=run)
+        yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run)
+
+
+C510 = Code(
+    "C510",
+    "deprecated-field",
+    "info",
+    when="A webhook has a field that VideoSDK no longer documents.",
+    message="{type} has {field}, and {value} took its place",
+    example="hls-started with downstreamUrl",
+    advice="Read the new field too, before the old one disappears.",
+    prices=NO_PRICE,
+)
 
 
 def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Delivered) -> Iterator[Finding]:
@@ -62,7 +144,19 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Del
             before = [other for other in run.candidate.originals.values() if other.order < one.order]
             if not any(getattr(read_payload(aggregate.lifecycle, other.data), old) for other in before):
                 words = {"field": name, "value": camel_case(new)}
-                yield assessment.make("C510", words=words, where=one, aggregate=aggregate, run=run)
+                yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
+
+
+C502 = Code(
+    "C502",
+    "conflicting-url",
+    "error",
+    when="Two steps of one HLS run brought two playback urls. Both are in the log; the first one counts.",
+    message="{type} brought another {field} than the step before: {value}",
+    example="hls-started with one playbackHlsUrl, hls-playable with another",
+    advice="Try which of the two plays before you send viewers there.",
+    prices=NO_PRICE,
+)
 
 
 def _two_urls(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
@@ -75,34 +169,93 @@ def _two_urls(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterato
             value = getattr(payload, name)
             if value is not None and held.setdefault(name, value) != value:
                 words = {"field": camel_case(name), "value": str(value)}
-                yield assessment.make(
-                    lifecycle.contradicted, words=words, where=one, aggregate=aggregate, run=run
-                )
+                yield assessment.make(C502, words=words, where=one, aggregate=aggregate, run=run)
                 return
 
 
+C503 = Code(
+    "C503",
+    "conflicting-session-time",
+    "error",
+    when="session-ended names another start than session-started did.",
+    message="{type} names another {field} than session-started did: {value}",
+    example="session-started with start 10:00, session-ended with start 10:07",
+    advice="Take the start of session-started, and the receive times for the duration.",
+    prices=NO_PRICE,
+)
+T305 = Code(
+    "T305",
+    "invalid-time",
+    "warning",
+    when="A clock time in a webhook is not a valid time. The text is kept, and no time is taken from it.",
+    message="the {field} in {type} is not a valid time: {value}",
+    example='"end": "2022-07-05T15:60:35.047+00:00" has a minute 60',
+    advice="Use the receive time instead.",
+    prices=NO_PRICE,
+)
+T306 = Code(
+    "T306",
+    "end-before-start",
+    "error",
+    when="The session's end lies before its start.",
+    message="the {field} in {type} lies before the session's start: {value}",
+    example='"start": "…T10:00:00Z", "end": "…T09:00:00Z"',
+    advice="Use the receive times; how long the session took by its own clock is unknown.",
+    prices=NO_PRICE,
+)
+
+
 def _times(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """C503, C515, T305, T306: the session's own clock times, and why it ended."""
+    """C503, T305, T306: the session's own clock times."""
     lifecycle, known = aggregate.lifecycle, dict[str, Any]()
     for one in run.candidate.originals.values():
         payload, earlier = read_payload(lifecycle, one.data), None
         for name in lifecycle.times:
             text = getattr(payload, name)
             time = parse_time(text) if text is not None else None
-            words = {"field": name, "value": str(text)}
-            code = ""
+            code = None
             if text is not None and time is None:
-                code = "T305"
+                code = T305
             elif time is not None and lifecycle.retimed and known.setdefault(name, time) != time:
-                code = lifecycle.retimed
+                code = C503
             elif earlier is not None and time is not None and time < earlier:
-                code = "T306"
-            if code:
+                code = T306
+            if code is not None:
+                words = {"field": name, "value": str(text)}
                 yield assessment.make(code, words=words, where=one, aggregate=aggregate, run=run)
             earlier = time or earlier
-        error = getattr(payload, "error", None)
+
+
+C515 = Code(
+    "C515",
+    "ended-by-error",
+    "warning",
+    when="session-ended says that an error ended the session.",
+    message="the session was ended by an error: {value}",
+    example="session-ended with an error in its data",
+    advice="Ask VideoSDK with the session's id, and tell the people who were cut off.",
+    prices=NO_PRICE,
+)
+
+
+def _error(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
+    """C515: the session was ended by an error."""
+    for one in run.candidate.originals.values():
+        error = getattr(read_payload(aggregate.lifecycle, one.data), "error", None)
         if error and one.step.closes:
-            yield assessment.make("C515", words={"value": error}, where=one, aggregate=aggregate, run=run)
+            yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
+
+
+C505 = Code(
+    "C505",
+    "renamed",
+    "info",
+    when="The same id came with another name.",
+    message="{name} is now called {value}",
+    example='participantName "Ann", later "Ann (phone)"',
+    advice="Nothing to do. Do not use names as keys.",
+    prices=NO_PRICE,
+)
 
 
 def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
@@ -119,8 +272,26 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
             name = lifecycle.name_in(one.data)
             if label and name and name != label:
                 words = {"name": label, "value": name}
-                yield assessment.make("C505", words=words, where=one, aggregate=aggregate, run=run)
+                yield assessment.make(C505, words=words, where=one, aggregate=aggregate, run=run)
             label = name or label
+
+
+C508 = Code(
+    "C508",
+    "shared-artefact",
+    "error",
+    when=(
+        "Two runs brought the same file or url. Only an info where that is usual, as with the url of an HLS"
+        " stream."
+    ),
+    message="{type} brought the same file or url as run {value}: {field}",
+    example="two recordings of one session with the same filePath",
+    advice=(
+        "Play it and see which of the two it is: one has overwritten the other, or a webhook names the"
+        " wrong file."
+    ),
+    prices=NO_PRICE,
+)
 
 
 def shared(assessment: Assessment) -> Iterator[Finding]:
@@ -153,7 +324,7 @@ def _shared(
 ) -> Finding:
     whose = " ".join((str(owner[1].number), *(word for _, word in owner[0].key)))
     return assessment.make(
-        aggregate.lifecycle.shared,
+        C508,
         words={"field": text, "value": whose},
         where=one,
         aggregate=aggregate,

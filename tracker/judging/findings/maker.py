@@ -1,19 +1,60 @@
-"""The one maker of findings, and what it knows of the session that is assessed."""
+"""The one maker of findings, and what is known of the session that is assessed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 import attrs
 
-from tracker.findings import CATALOGUE, Finding, Severity, Verdict
+from tracker.findings import Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, moment
 from tracker.judging.session import Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
+from tracker.rules import Rules
 
-__all__ = ["SURE", "Assessment"]
+__all__ = ["SURE", "Assessment", "make"]
+
+
+def make(
+    code: Code,
+    rules: Rules,
+    words: Mapping[str, str],
+    *,
+    severity: Severity | None = None,
+    position: int | None = None,
+    at: datetime | None = None,
+    type: str | None = None,
+) -> Finding:
+    """A settled finding about the log as a whole. What it is about in particular is filled in by who asks for it.
+
+    Args:
+        code: The entry; its message is filled in with ``words``.
+        severity: How grave it is, if that is not what the entry says; the user's rules come first.
+    """
+    return Finding(
+        number=0,
+        code=code.code,
+        slug=code.slug,
+        severity=rules.severity.get(code.code) or severity or code.severity,
+        verdict="settled",
+        session_id=None,
+        meeting_id=None,
+        lifecycle=None,
+        key={},
+        run=None,
+        position=position,
+        evidence=() if position is None else (position,),
+        at=at,
+        state_before=None,
+        state_after=None,
+        expected=(),
+        message=code.message.format_map(words),
+        advice=code.advice,
+        type=type,
+    )
 
 
 @attrs.define(eq=False)
@@ -43,7 +84,7 @@ class Assessment:
 
     def make(
         self,
-        code: str,
+        code: Code,
         *,
         words: dict[str, str],
         where: Delivered | None = None,
@@ -65,14 +106,13 @@ class Assessment:
         """A finding.
 
         Args:
-            code: Which entry of the catalogue; its message is filled in with ``words``.
+            code: The entry; its message is filled in with ``words``.
             where: The delivery that raised it, if one did; else it has ``at`` and ``position``.
             missing: Webhook types that should have come since ``since``.
             until: When a window closes that may still explain it; ``None``: it needs none.
             undecided: Whether it became neither true nor false before the log ended.
-            severity: What it weighs, if that is not what the catalogue says; the user's rules come first.
+            severity: How grave it is, if that is not what the entry says; the user's rules come first.
         """
-        entry, rules = CATALOGUE[code], self.context.rules
         if where is not None:
             at, position = where.at if self.observed.first_at is not None else None, where.position
         kind = where.step.name if where is not None else None
@@ -90,40 +130,30 @@ class Assessment:
             "type": webhook_type or (lifecycle.name if lifecycle else ""),
             "lifecycle": lifecycle.name if lifecycle else "",
             "name": aggregate.name if aggregate else "",
-            "run": str(run.number) if run else "",
+            "what": _named(aggregate, run) if aggregate else "",
             "missing": listed(missing),
             "value": "",
             **words,
         }
         verdict, deadline = self._verdict(until, confidence, undecided=undecided)
-        told = moment(at) if at is not None and self.observed.first_at is not None else None
-        return Finding(
-            number=0,
-            code=code,
-            slug=entry.slug,
-            severity=rules.severity.get(code) or severity or entry.severity,
-            verdict=verdict,
-            session_id=self.observed.session_id,
-            meeting_id=self.observed.meeting_id,
-            lifecycle=lifecycle.name if lifecycle else None,
-            key=dict(aggregate.key) if aggregate else {},
-            run=run.number if run else None,
-            position=position,
-            evidence=tuple(sorted(shown)),
-            at=told,
-            state_before=before or None,
-            state_after=(run.state or None) if run else None,
-            expected=expected,
-            message=entry.message.format_map(filled),
-            confidence=round(confidence, 3),
-            advice=entry.advice,
-            alternatives=alternatives,
-            cause=self._cause(missing, since, at),
-            deadline=moment(deadline) if deadline is not None else None,
-            missing=missing,
-            since=moment(since) if since is not None and self.observed.first_at is not None else None,
-            type=webhook_type,
+        when = moment(at) if at is not None and self.observed.first_at is not None else None
+        found = make(
+            code, self.context.rules, filled, severity=severity, position=position, at=when, type=webhook_type
         )
+        found.verdict = verdict
+        found.session_id, found.meeting_id = self.observed.session_id, self.observed.meeting_id
+        if aggregate is not None:
+            found.lifecycle, found.key = aggregate.lifecycle.name, dict(aggregate.key)
+        if run is not None:
+            found.run, found.state_after = run.number, run.state or None
+        found.evidence = tuple(sorted(shown))
+        found.state_before = before or None
+        found.expected, found.missing = expected, missing
+        found.confidence, found.alternatives = round(confidence, 3), alternatives
+        found.cause = self._cause(missing, since, at)
+        found.deadline = moment(deadline) if deadline is not None else None
+        found.since = moment(since) if since is not None and self.observed.first_at is not None else None
+        return found
 
     def _verdict(self, until: int | None, confidence: float, *, undecided: bool) -> tuple[Verdict, int | None]:
         if undecided:
@@ -156,8 +186,21 @@ class Assessment:
             yield from ((aggregate, run) for run in aggregate.runs)
 
 
+def _named(aggregate: Aggregate, run: Run | None) -> str:
+    """What a sentence is about: ``recording run 2``, ``transcription post``; of a person's visit, the name."""
+    lifecycle = aggregate.lifecycle
+    if lifecycle.visits:
+        return aggregate.name
+    words = [lifecycle.name.replace("-", " ")]
+    if aggregate.name != lifecycle.name:
+        words.append(aggregate.name)
+    if run is not None and len(aggregate.runs) > 1:
+        words.append(f"run {run.number}")
+    return " ".join(words)
+
+
 SURE = 0.9
 """What is less probable may still change while evidence can come, and a copy is not said as a fact."""
 _REACH = 2 * 3600 * 1_000_000
-"""Before the first that is heard of a session whose start is not known, it may have begun."""
+"""So long before its first webhook a session may have begun whose start is not known."""
 _MOST_EVIDENCE = 20

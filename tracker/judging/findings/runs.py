@@ -1,30 +1,231 @@
-"""Findings that follow from the hypothesis that is held: what each run assumes, and what was a copy."""
+"""Findings about what the held hypothesis assumes of each run, with those about ends and copies.
+
+``tracker.judging.sequence`` says what a run assumes, by which code and at which price. Here each such assumption
+becomes a finding, so what is found and what was paid for can never differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tracker.findings import CATALOGUE, Finding
-from tracker.judging import prices
+from tracker.findings import Code, Finding, Severity, codes_in
 from tracker.judging.context import Context
-from tracker.judging.findings.maker import SURE, Assessment
-from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
-from tracker.judging.sequence import Assumption, assumptions, ending, is_orphan, next_begun
-from tracker.judging.state import OLD, Aggregate, Run
+from tracker.judging.findings.confidence import Shares
+from tracker.judging.findings.copies import of_copies
+from tracker.judging.findings.ending import OVERDUE, of_ending, of_outcome
+from tracker.judging.findings.maker import Assessment
+from tracker.judging.sequence import Assumption, assumptions, next_begun
+from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
-from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.lifecycle import Lifecycle
 
 __all__ = ["of_aggregate"]
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
+D102 = Code(
+    "D102",
+    "late",
+    "info",
+    when="A step came after one that should follow it. The longer after `lateness`, the less likely that is.",
+    message="{type} came late: {delay} after a step that should follow it",
+    example="hls-started, then hls-starting",
+    advice="Nothing to do. Do not rely on the order in which webhooks come.",
+    prices=("late",),
+)
+D103 = Code(
+    "D103",
+    "overtaken",
+    "info",
+    when=(
+        "The left of a visit came after the joined of the same person's next visit. Within `overtaken` that"
+        " is usual."
+    ),
+    message=(
+        "{name} joined again {delay} before the left of the earlier visit came; that left does not end the"
+        " new visit"
+    ),
+    example="joined, joined from a second device, then the left of the first device",
+    advice="Nothing to do. A handler that marks the person as gone at this left is wrong.",
+    prices=("overtaken",),
+)
+S201 = Code(
+    "S201",
+    "skipped-starting",
+    "warning",
+    when="A run went on, and its starting never came.",
+    message="{type} came, but {missing} never did{value}",
+    example="recording-started is the first webhook of a recording",
+    advice=(
+        "Check that your webhook at VideoSDK subscribes to this type. If it does, one delivery was lost;"
+        " the run itself is not affected."
+    ),
+    prices=("S201",),
+)
+S202 = Code(
+    "S202",
+    "skipped-started",
+    "warning",
+    when="A run went on or ended, and its started never came.",
+    message="{type} came, but {missing} never did{value}",
+    example="recording-starting, then recording-stopping",
+    advice="Check that the file is complete, or that viewers saw the stream. If so, only a delivery was lost.",
+    prices=("S202",),
+)
+S203 = Code(
+    "S203",
+    "skipped-stopping",
+    "warning",
+    when=(
+        "A run stopped, and its stopping never came. Only an info near the session's end (`self_stop`) or"
+        " while nobody was inside, because things stop by themselves then."
+    ),
+    message="{type} came, but {missing} never did: it stopped by itself, or a webhook was lost",
+    example="recording-started, then recording-stopped in the middle of a meeting",
+    advice="If nobody stopped it, look for a time limit or an error that did.",
+    prices=("S203", "unasked"),
+)
+S205 = Code(
+    "S205",
+    "stopped-before-started",
+    "error",
+    when="A stop came, and there was no run that it could belong to. No start came late.",
+    message="{type} came, but nothing was running that it could stop",
+    example="hls-stopped in a session in which no hls was started",
+    advice=(
+        "Either all earlier webhooks of this run were lost, or something was stopped twice. Ask VideoSDK"
+        " with the session's id whether it ran."
+    ),
+    prices=("S205",),
+)
+S206 = Code(
+    "S206",
+    "failed-without-start",
+    "error",
+    when="A failure came, and there was no run that could fail.",
+    message="{type} came, but nothing was running that could fail",
+    example="recording-failed is the first webhook of a recording",
+    advice="Somebody asked for it and got nothing. Read the message in the webhook, then look at the request.",
+    prices=("S206",),
+)
+S207 = Code(
+    "S207",
+    "restarted-without-stop",
+    "error",
+    when=(
+        "A new run began while an earlier one was open, and the end of that one never came. A lone starting"
+        " may be a copy; the started after it shows that the run is new."
+    ),
+    message="{what} was {state} at {since} and never reported its end; {type} began the next run {delay} later",
+    example="recording-starting, recording-started, and both again while nothing was stopped",
+    advice=(
+        "Look for the file of the run that never ended: it may exist though no webhook reported it."
+        " VideoSDK finds it by the session's id."
+    ),
+    prices=("S207",),
+)
+S209 = Code(
+    "S209",
+    "conflicting-outcome",
+    "error",
+    when="One run reported two ends: it stopped, and it failed.",
+    message="{type} came, but {what} had already {state}",
+    example="recording-stopped with a file, then recording-failed",
+    advice="Try to play the file before you believe either report.",
+    prices=("S209",),
+)
+S212 = Code(
+    "S212",
+    "left-without-join",
+    "warning",
+    when="Somebody left, and the joined of that visit never came.",
+    message="{name} left, but no joined came for this visit",
+    example="participant-left is the first webhook of a person",
+    advice=(
+        "One delivery was lost: nobody knows when this visit began, so the person's attendance is incomplete."
+    ),
+    prices=("S212",),
+)
+S213 = Code(
+    "S213",
+    "rejoined-without-left",
+    "warning",
+    when="Somebody who was inside joined again, and the left of the earlier visit never came.",
+    message="{name} joined at {since} and again {delay} later, and no left came in between",
+    example="joined, joined ten minutes later, left once",
+    advice=(
+        "One delivery was lost: nobody knows how long the first visit was. Take it as ended when the second"
+        " began."
+    ),
+    prices=("S213",),
+)
+S214 = Code(
+    "S214",
+    "session-restarted",
+    "error",
+    when="session-started came again for the same session, with other data.",
+    message="{type} came again {delay} later with other data: {value}",
+    example="session-ended, then session-started with the same session id",
+    advice=(
+        "A session id should be used once: look for a log that was replayed or edited, or for a test that"
+        " uses real ids."
+    ),
+    prices=("S214",),
+)
+S215 = Code(
+    "S215",
+    "acquired-again",
+    "warning",
+    when="A resource was acquired again, and no released came in between.",
+    message="resource {name} was acquired again {delay} later, and not released in between",
+    example="resource-acquired twice for the same id, an hour apart",
+    advice="Look for a recording or a stream that was requested twice.",
+    prices=("S215",),
+)
+X402 = Code(
+    "X402",
+    "activity-after-end",
+    "error",
+    when="Something began after the session had ended.",
+    message="{type} came {delay} after the session had ended",
+    example="session-ended, then participant-joined",
+    advice=(
+        "Find out whether the session had really ended: its end was reported too early, or somebody uses a"
+        " room that is over."
+    ),
+    prices=("X402",),
+)
+C504 = Code(
+    "C504",
+    "conflicting-repeat",
+    "error",
+    when="A step came again with other data. Both are kept; the first one counts.",
+    message="{type} came again {delay} later with other data: {value}",
+    example="hls-started twice with two playback urls",
+    advice="Compare both bodies; `tracker export` prints them.",
+    prices=("C504",),
+)
+C516 = Code(
+    "C516",
+    "two-files",
+    "warning",
+    when="The end of a run was reported twice within a minute, with two files. Both are kept.",
+    message="{type} came again {delay} later with another file: {value}",
+    example="recording-stopped with one filePath, and three seconds later with another",
+    advice="Look at both files before you delete one.",
+    prices=("C516",),
+)
+
+ASSUMED = OVERDUE | codes_in(globals())
+"""What a hypothesis may find."""
+
 
 def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: bool) -> Iterator[Finding]:
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
-    shares = _Shares(aggregate, context)
+    shares = Shares(aggregate, context, ASSUMED)
     candidates = held.all_runs()
     assumed: dict[int, list[Assumption]] = {run.number: [] for run in aggregate.runs}
     for candidate, one in () if is_ordinary else assumptions(lifecycle, candidates, context):
@@ -33,39 +234,36 @@ def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: b
     for place, run in reversed(list(enumerate(aggregate.runs))):
         codes = {one.code for one in assumed[run.number]}
         for one in assumed[run.number]:
-            if one.code in CATALOGUE:
+            if one.code in ASSUMED:
                 yield _of_assumption(assessment, aggregate, run, one, shares)
         if not run.candidate.closed and next_begun(lifecycle, candidates, place) is None:
-            yield from _of_ending(assessment, aggregate, run, codes, shares)
-        yield from _of_outcome(assessment, aggregate, run, codes)
-    yield from _of_copies(assessment, aggregate, held.all_copies(), shares)
+            yield from of_ending(assessment, aggregate, run, codes, shares)
+        yield from of_outcome(assessment, aggregate, run, codes)
+    yield from of_copies(assessment, aggregate, held.all_copies(), shares)
 
 
 def _of_assumption(
-    assessment: Assessment, aggregate: Aggregate, run: Run, one: Assumption, shares: _Shares
+    assessment: Assessment, aggregate: Aggregate, run: Run, one: Assumption, shares: Shares
 ) -> Finding:
     lifecycle, context = aggregate.lifecycle, assessment.context
     confidence, alternatives = shares.of(one.code, one.where.position)
     since = one.since.at if one.since is not None else None
     if one.code == lifecycle.after_end and context.end is not None:
         since = context.end
+    known = since if one.where.timed else None
     words = {
-        "delay": duration(one.where.at - since if since is not None else None),
-        "since": clock(since, one.where.at),
+        "delay": duration(one.where.at - known if known is not None else None),
+        "since": clock(known, one.where.at),
         "state": one.state or run.candidate.state.state,
     }
     add = _WORDS.get(one.code)
     words |= add(lifecycle, run, one) if add else {}
-    until, severity, code = None, None, one.code
+    until = None
     if one.missing and one.state is not None:
         until = one.where.at + context.windows.lateness
-    if code == "S203" and (context.needs_no_stop(one.where.at) or context.presumed):
-        severity = "info"
-    if code == "C504" and lifecycle.frame and one.since is not None and one.where.at - one.since.at <= _MINUTE:
-        severity = "info"
     before = one.state if one.state is not None else run.candidate.state.state
     return assessment.make(
-        code,
+        ASSUMED[one.code],
         words=words,
         where=one.where,
         aggregate=aggregate,
@@ -77,202 +275,28 @@ def _of_assumption(
         until=until,
         confidence=confidence,
         alternatives=alternatives,
-        severity=severity,  # type: ignore[arg-type]
+        severity=_severity(lifecycle, one, context),
     )
 
 
-def _of_ending(
-    assessment: Assessment, aggregate: Aggregate, run: Run, assumed: set[str], shares: _Shares
-) -> Iterator[Finding]:
-    """T301, T302, T311, X403, X404: a run that is open for too long."""
-    lifecycle, context = aggregate.lifecycle, assessment.context
-    overdue = ending(lifecycle, run.candidate, context)
-    if overdue is None or lifecycle.after_end in assumed:
-        return
-    undecided = False
-    if not assessment.passed(overdue.at):
-        if overdue.code != lifecycle.open_at_end or not (
-            assessment.over or assessment.observed.first_at is None
-        ):
-            return
-        undecided = True
-    last = run.candidate.since
-    confidence, alternatives = shares.of(overdue.code, last.position)
-    words = {
-        "since": clock(last.at, overdue.at),
-        "state": run.candidate.state.state,
-        "delay": duration(overdue.at - last.at),
-    }
-    if lifecycle.open_at_end == overdue.code and context.end is not None:
-        words["value"] = clock(context.end, last.at)
-    yield assessment.make(
-        overdue.code,
-        words=words,
-        at=overdue.at,
-        position=run.candidate.last.position,
-        aggregate=aggregate,
-        run=run,
-        before=run.candidate.state.state,
-        missing=assessment.types(aggregate, overdue.missing),
-        since=last.at,
-        until=overdue.at if undecided else None,
-        undecided=undecided,
-        confidence=confidence,
-        alternatives=alternatives,
-        type=lifecycle.webhook_type(last.step.name),
-    )
-
-
-def _of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed: set[str]) -> Iterator[Finding]:
-    """D104, S204, S210, T303: how it ended, and how long it took."""
-    lifecycle, context, candidate = aggregate.lifecycle, assessment.context, run.candidate
-    yield from _slow(assessment, aggregate, run)
-    if not candidate.closed:
-        return
-    end = candidate.since
-    orphan = is_orphan(lifecycle, candidate)
-    if end.step.outcome and not (orphan and assumed & {end.step.orphan}):
-        yield _failed(assessment, aggregate, run, end)
-    if not end.step.outcome and not orphan:
-        for step in lifecycle.missed:
-            if step.name not in candidate.originals and not context.lacks(lifecycle, step.name):
-                until = end.at + context.windows.lateness
-                yield assessment.make(
-                    step.missed,
-                    words={"state": end.step.state},
-                    where=end,
-                    aggregate=aggregate,
-                    run=run,
-                    missing=assessment.types(aggregate, (step.name,)),
-                    until=until,
-                )
-    after = context.is_after_end(end.at, end.position)
-    if after and lifecycle.settled_after_end and candidate.began <= (context.end or 0) and not run.outlives:
-        words = {"delay": duration(end.at - (context.end or end.at))}
-        yield assessment.make(lifecycle.settled_after_end, words=words, where=end, aggregate=aggregate, run=run)
-
-
-def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Delivered) -> Finding:
-    """S210, with the vendor's own message; a warning where a later run brought a file."""
-    rank = aggregate.lifecycle.rank
-    steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
-    state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
-    said = _decode(end.data).get("message")
-    later = aggregate.last_with_evidence > run.number
-    value = f": {said}" if isinstance(said, str) and said else ""
-    return assessment.make(
-        end.step.outcome,
-        words={"state": state, "value": value},
-        where=end,
-        aggregate=aggregate,
-        run=run,
-        before=state if steps else ABSENT,
-        severity="warning" if later else None,
-    )
-
-
-def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """T303: a step took longer than its limit, and then came."""
-    originals = run.candidate.originals
-    for step in aggregate.lifecycle.limits:
-        one = originals.get(step.name)
-        if one is None or len(originals) == 1:
-            continue
-        following = aggregate.lifecycle.table[step.state]
-        later = [other for other in originals.values() if other.step.name in following]
-        if step.awaits:
-            later = [other for other in later if other.step.name == step.awaits]
-        first = min(later, key=lambda other: other.at, default=None)
-        if first is not None and first.at - one.at > getattr(assessment.context.windows, step.limit):
-            yield assessment.make(
-                "T303",
-                words={"delay": duration(first.at - one.at)},
-                where=first,
-                aggregate=aggregate,
-                run=run,
-                before=step.state,
-            )
-
-
-def _of_copies(
-    assessment: Assessment, aggregate: Aggregate, copies: Sequence[Copy], shares: _Shares
-) -> Iterator[Finding]:
-    """D101, D105, S208: what came again."""
-    old = False
-    for copy in copies:
-        confidence = 1.0 if copy.certain else shares.of_copy(copy.delivered.position)
-        code = "D101" if confidence >= SURE else "D105"
-        if not copy.certain and copy.age > OLD and not aggregate.lifecycle.frame:
-            if old:
-                continue
-            code, old = "S208", True
-        run = aggregate.runs[min(copy.run, len(aggregate.runs)) - 1]
-        yield assessment.make(
-            code,
-            words={"delay": duration(copy.age), "state": run.state},
-            where=copy.delivered,
-            aggregate=aggregate,
-            run=run,
-            evidence=(copy.original.position,),
-            confidence=confidence,
-            alternatives=() if code == "D101" else ("a step of its own, of a run whose other steps were lost",),
-        )
+def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severity | None:
+    """How grave it is, where that is not what the entry says."""
+    if one.code == S203.code and (context.needs_no_stop(one.where.at) or context.presumed):
+        return "info"
+    if one.code == C504.code and lifecycle.frame and one.since is not None:
+        return "info" if one.where.at - one.since.at <= _MINUTE else None
+    return None
 
 
 _MINUTE = 60_000_000
 
 
-class _Shares:
-    """How probable what the held hypothesis says is, by the prices of those that were kept beside it."""
-
-    def __init__(self, aggregate: Aggregate, context: Context) -> None:
-        self._lifecycle, self._context = aggregate.lifecycle, context
-        self._all = (aggregate.held, *aggregate.alternatives)
-        self._weights = prices.shares([one.price for one in self._all])
-        self._found: list[set[tuple[str, int]]] | None = None
-        self._instead: list[str] = []
-        self._copies: list[set[int]] | None = None
-
-    def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
-        """The share of those that find this there, and what the likeliest of the others find instead."""
-        if len(self._all) == 1:
-            return 1.0, ()
-        if self._found is None:
-            self._found = [set(_codes(self._lifecycle, one, self._context)) for one in self._all]
-            self._instead = [_other(found - self._found[0]) for found in self._found]
-        share, instead = 0.0, list[str]()
-        for place, weight in enumerate(self._weights):
-            if (code, position) in self._found[place]:
-                share += weight
-            elif weight >= _WORTH_A_WORD and len(instead) < _MOST_ALTERNATIVES:
-                instead.append(f"{self._instead[place]} ({weight:.0%})")
-        return share, tuple(instead)
-
-    def of_copy(self, position: int) -> float:
-        """The share of those that take this for a copy."""
-        if self._copies is None:
-            self._copies = [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
-        pairs = zip(self._weights, self._copies, strict=True)
-        return sum(weight for weight, copies in pairs if position in copies)
-
-
-_WORTH_A_WORD = 0.02
-_MOST_ALTERNATIVES = 3
-
-
-def _other(found: set[tuple[str, int]]) -> str:
-    """What another hypothesis finds that the held one does not."""
-    codes = sorted(found, key=lambda one: one[1])[:_MOST_ALTERNATIVES]
-    if not codes:
-        return "a redelivery, and nothing is missing"
-    return " and ".join(f"{CATALOGUE[code].slug} at #{position}" for code, position in codes)
-
-
-def _codes(lifecycle: Lifecycle, held: Hypothesis, context: Context) -> Iterator[tuple[str, int]]:
-    """What a hypothesis would find, and where."""
-    for _, one in assumptions(lifecycle, held.all_runs(), context):
-        if one.code in CATALOGUE:
-            yield one.code, one.where.position
+def _whether_its_file_came(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
+    """That nothing is missing but the webhook, where the run has brought its file."""
+    if lifecycle.reusable or not lifecycle.artefacts:
+        return {}
+    came = any(each.evidence for each in run.candidate.originals.values())
+    return {"value": "; its file came all the same" if came else ""}
 
 
 def _which_fields(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
@@ -281,8 +305,8 @@ def _which_fields(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, 
         return {}
     before, after = _decode(one.since.data), _decode(one.where.data)
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    told = [f"{name} {_shown(before.get(name))}, then {_shown(after.get(name))}" for name in names[:3]]
-    return {"value": "; ".join(told)}
+    differing = [f"{name} {_shown(before.get(name))}, then {_shown(after.get(name))}" for name in names[:3]]
+    return {"value": "; ".join(differing)}
 
 
 def _shown(value: object) -> str:
@@ -301,9 +325,11 @@ def _what_it_had(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, s
 
 
 _WORDS: dict[str, Callable[[Lifecycle, Run, Assumption], dict[str, str]]] = {
-    "C504": _which_fields,
-    "C516": _which_fields,
-    "S214": _which_fields,
-    "S215": _which_fields,
-    "S209": _what_it_had,
+    S201.code: _whether_its_file_came,
+    S202.code: _whether_its_file_came,
+    S209.code: _what_it_had,
+    S214.code: _which_fields,
+    C504.code: _which_fields,
+    C516.code: _which_fields,
 }
+"""What only some of the messages say."""

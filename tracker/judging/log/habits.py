@@ -37,7 +37,7 @@ SOME = 4
 """must repeat earlier ones, so many of each stretch of a replay."""
 MOST_STRETCHES = 4096
 SPELL = 300_000_000
-"""Microseconds in which late steps are counted together. Of all steps that come in them"""
+"""Microseconds in which late steps are counted together. Of all steps that come in three such spells"""
 LATE, LATE_SHARE = 5, 5
 """at least so many, and one of so many, are late where the sender is catching up."""
 MOST_SPELLS = 4096
@@ -192,17 +192,20 @@ class Habits:
     def prune(self) -> None:
         """Forgets single repeats of long ago; only where nothing is added up."""
         if len(self.disorder) > MOST_SPELLS:
-            last = max(self.disorder)
-            kept_spells = {at: one for at, one in self.disorder.items() if is_disorder(*one) or at == last}
-            self.disorder = dict(list(kept_spells.items())[-MOST_SPELLS // 2 :])
+            newest = max(self.disorder) - 2
+            spells = {spell: one for spell, one in self.disorder.items() if one[0] > 1 or spell >= newest}
+            self.disorder = dict(list(spells.items())[-MOST_SPELLS // 2 :])
         if len(self.repeats) > MOST_STRETCHES:
             newest = max(self.repeats) - 64
             kept = {at: one for at, one in self.repeats.items() if one[0] >= SOME or at >= newest}
             self.repeats = dict(list(kept.items())[-MOST_STRETCHES:])
 
     def is_out_of_order(self, at: int) -> bool:
-        """Whether the steps that come at about this moment (microseconds) are out of order."""
-        return is_disorder(*self.disorder.get(at // SPELL, (0, 0)))
+        """Whether so many of the steps that come about a moment (microseconds) are late that the sender is catching up."""
+        spell = at // SPELL
+        about = [self.disorder.get(one, (0, 0)) for one in (spell - 1, spell, spell + 1)]
+        late = sum([one for one, _ in about])
+        return late >= LATE and late * LATE_SHARE >= sum([steps for _, steps in about])
 
     def _keep(self, burst: tuple[int, int, int]) -> None:
         if self._is_kept(burst):
@@ -216,11 +219,6 @@ class Habits:
         while len(self.bursts) > MOST_COPIES:
             self.thinned += 1
             self.bursts = [one for one in self.bursts if self._is_kept(one)]
-
-
-def is_disorder(late: int, steps: int) -> bool:
-    """Whether so many of the steps of a spell are late that the sender must be catching up."""
-    return late >= LATE and late * LATE_SHARE >= steps
 
 
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:

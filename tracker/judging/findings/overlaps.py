@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from tracker.findings import CATALOGUE, Finding
+from tracker.findings import NO_PRICE, Code, Finding
+from tracker.judging.findings.maker import make
 from tracker.judging.hypothesis import micros
 from tracker.judging.state import Session
 from tracker.rules import Rules
@@ -150,35 +151,30 @@ def _was_idle(one: Span, at: datetime | None, rules: Rules) -> bool:
     return any(since + rules.session_idle <= at < until for since, until in lasts)
 
 
+X406 = Code(
+    "X406",
+    "overlapping-sessions",
+    "warning",
+    when="A session began while another one of the same meeting was live, and both went on.",
+    message="this session began while the session {value} of the same meeting was still live",
+    example="two session-started with one meetingId, and no session-ended between them",
+    advice=(
+        "A room has one session at a time: people may have been in two calls without knowing it. Look for"
+        " recordings in both."
+    ),
+    prices=NO_PRICE,
+)
+
+
 def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -> Finding:
     """X406, as it stands at ``as_of``: the other session's end may still come late."""
-    entry, position = CATALOGUE["X406"], this.first_position
-    deadline = None if this.began is None else this.began + rules.lateness
-    found = Finding(
-        number=0,
-        code=entry.code,
-        slug=entry.slug,
-        severity=rules.severity_of(entry.code),
-        verdict="settled",
-        session_id=this.stream,
-        meeting_id=this.meeting_id,
-        lifecycle="session",
-        key={},
-        run=None,
-        position=position,
-        evidence=(other.first_position, position),
-        at=this.began,
-        state_before=None,
-        state_after=None,
-        expected=(),
-        message=entry.message.format_map({"value": other.stream}),
-        advice=entry.advice,
-        deadline=deadline,
-        missing=ENDED,
-        since=other.began,
-    )
-    if other.end_position is None and deadline is None:
+    found = make(X406, rules, {"value": other.stream}, position=this.first_position, at=this.began)
+    found.session_id, found.meeting_id, found.lifecycle = this.stream, this.meeting_id, "session"
+    found.evidence = (other.first_position, this.first_position)
+    found.missing, found.since = ENDED, other.began
+    found.deadline = None if this.began is None else this.began + rules.lateness
+    if other.end_position is None and found.deadline is None:
         found.verdict = "undecided"
-    elif other.end_position is None and (as_of is None or deadline is None or as_of < deadline):
+    elif other.end_position is None and (as_of is None or found.deadline is None or as_of < found.deadline):
         found.verdict = "provisional"
     return found

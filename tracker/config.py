@@ -1,0 +1,188 @@
+"""The configuration: a ``tracker.toml`` read, with an error that names the key at fault and what to write.
+
+What it may say is known elsewhere: the windows in ``rules``, the prices in ``judging.prices``, the codes in
+the catalogue. Here the names in the file are compared with those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tracker.accept import Acceptance
+from tracker.errors import RulesError
+from tracker.findings import SEVERITIES, Severity
+from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.prices import PRICES
+from tracker.rules import WINDOWS, Rules, seconds_of
+
+_LONGEST = 365 * 86400
+MOST = 100
+"""No price is higher."""
+_FIELDS = [field.name for field in attrs.fields(Acceptance)]
+_NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
+
+
+@attrs.frozen
+class Config:
+    """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
+    ``keys``, files of public keys, ``[rules]`` and ``[[accept]]``."""
+
+    data: Path | None = None
+    rules: Rules = Rules()
+    keys: tuple[Path, ...] = ()
+    store: str | None = None
+
+
+def load_config(path: Path) -> Config:
+    """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
+    import tomllib  # takes long, and few have such a file
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in document:
+            refuse_unknown(name, ["data", "store", "keys", "rules", "prices", "accept"], "setting")
+        data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
+        prices = _prices(document.get("prices", {}))
+        store = document.get("store")
+        if data is not None and not _is_path(data):
+            raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
+        if store is not None and not isinstance(store, str):
+            raise RulesError("store is no address", hint='write store = "postgresql://USER@HOST/DATABASE"')
+        if not isinstance(keys, list) or not all(map(_is_path, keys)):
+            raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
+        if not isinstance(rules, dict):
+            raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
+        accept = read_entries(document.get("accept", []))
+        files = tuple(path.parent / name for name in keys)
+        rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
+        return Config(path.parent / data if data else None, rules, files, store)
+    except FileNotFoundError as error:
+        raise RulesError("there is no such file", place=str(path), hint="check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"cannot be read: {error}", place=str(path), hint="give a TOML file") from error
+    except (ValueError, RecursionError) as error:
+        raise RulesError(
+            f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
+        ) from error
+    except RulesError as error:
+        error.place = str(path)
+        raise
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and "\x00" not in value
+
+
+def _rules(table: dict[str, Any]) -> Rules:
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        refuse_unknown(name, _NAMES, "rule")
+        values[name] = _severities(value) if name == "severity" else _duration(name, value)
+    return Rules(**values)
+
+
+def _duration(name: str, value: Any) -> timedelta:
+    seconds: float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str):
+        seconds = seconds_of(value)
+    if seconds is None or not 0 <= seconds <= _LONGEST:
+        raise RulesError(
+            f"{name} = {value!r} is no duration up to 365 d",
+            hint='write "20 min", "10 s", "12 h" or a number of seconds',
+        )
+    return timedelta(seconds=seconds)
+
+
+def _severities(value: Any) -> dict[str, Severity]:
+    if not isinstance(value, dict):
+        raise RulesError("severity is no table", hint='write [rules.severity] and below it S203 = "info"')
+    for code, severity in value.items():
+        refuse_unknown(code, list(CATALOGUE), "code")
+        if severity not in SEVERITIES:
+            raise RulesError(f"severity of {code} is {severity!r}", hint=f"choose {', '.join(SEVERITIES)}")
+    return dict(value)
+
+
+def _prices(table: Any) -> dict[str, float]:
+    if not isinstance(table, dict):
+        raise RulesError("prices is no table", hint="write [prices] and below it S207 = 8")
+    for name, value in table.items():
+        refuse_unknown(name, list(PRICES), "price")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MOST:
+            raise RulesError(f"the price of {name} is {value!r}", hint=f"write a number from 0 to {MOST}")
+    return {name: float(value) for name, value in table.items()}
+
+
+def read_entries(value: Any) -> tuple[Acceptance, ...]:
+    """The ``[[accept]]`` tables of a TOML file. Raises ``RulesError`` that names the entry at fault."""
+    hint = 'write [[accept]] and below it code = "S203" and reason = "…"'
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise RulesError("accept is no list of tables", hint=hint)
+    entries = []
+    for number, table in enumerate(value, 1):
+        try:
+            entries.append(_entry(table))
+        except RulesError as error:
+            error.message = f"accept entry {number}: {error.message}"
+            raise
+    return tuple(entries)
+
+
+def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterable[str]) -> None:
+    """Raises ``RulesError`` for an entry that could never cover anything."""
+    known = list(lifecycles)
+    for number, entry in enumerate(entries, 1):
+        if entry.lifecycle is not None:
+            refuse_unknown(entry.lifecycle, known, f"lifecycle in accept entry {number},")
+
+
+def refuse_unknown(name: str, names: Sequence[str], what: str) -> None:
+    """Raises ``RulesError`` with the nearest of the ``names`` where ``name`` is none of them."""
+    if name not in names:
+        from difflib import get_close_matches  # who makes no mistake needs not wait for it
+
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+        raise RulesError(f"no {what} {name!r}", hint=hint)
+
+
+def _entry(table: dict[str, Any]) -> Acceptance:
+    for name in table:
+        refuse_unknown(name, _FIELDS, "key")
+    values = {name: value for name, value in table.items() if name != "until"}
+    for name, value in values.items():
+        if not isinstance(value, str) or not value.strip():
+            raise RulesError(f"{name} is {value!r}", hint=f'write {name} = "…"')
+    if "code" not in table:
+        raise RulesError("names no code, so it would accept everything", hint='write code = "S203"')
+    refuse_unknown(table["code"], list(CATALOGUE), "code")
+    if "reason" not in table:
+        raise RulesError("gives no reason", hint='write reason = "…": somebody will ask')
+    return Acceptance(**values, until=_until(table.get("until")))
+
+
+def _until(value: Any) -> datetime | None:
+    """A moment in UTC, where a time names no zone; a date lasts until its end."""
+    if isinstance(value, str):
+        try:
+            value = (
+                date.fromisoformat(value) if len(value) == len("2026-12-31") else datetime.fromisoformat(value)
+            )
+        except ValueError:
+            value = False
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time.max, UTC)
+    if value is not None:
+        raise RulesError(
+            "until is no date and no time", hint="write until = 2026-12-31 or 2026-12-31T18:00:00Z"
+        )
+    return None

@@ -1,0 +1,30 @@
+"""The catalogue: the entry of every code, gathered from the modules that raise them.
+
+A code is a name of one of these modules, beside the function that makes the finding. So a new one is
+in the catalogue by being there.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from tracker.findings import Code, codes_in
+from tracker.judging.findings import between, content, copies, ending, of_log, overlaps, runs
+
+__all__ = ["CATALOGUE", "MODULES"]
+
+MODULES: tuple[ModuleType, ...] = (copies, runs, ending, between, content, overlaps, of_log)
+"""The modules whose functions raise findings."""
+_LETTERS = "DSTXCL"
+
+
+def _gathered() -> dict[str, Code]:
+    """Code -> its entry, by letter and number."""
+    found: dict[str, Code] = {}
+    for module in MODULES:
+        found |= codes_in(vars(module))
+    return {code: found[code] for code in sorted(found, key=lambda code: (_LETTERS.index(code[0]), code))}
+
+
+CATALOGUE = _gathered()
+"""Code -> its entry, in the order in which they are listed."""

@@ -1,0 +1,67 @@
+"""How probable a finding is: the share of the hypotheses that were kept which find it as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tracker.findings import Code
+from tracker.judging import prices
+from tracker.judging.context import Context
+from tracker.judging.hypothesis import Hypothesis
+from tracker.judging.sequence import assumptions
+from tracker.judging.state import Aggregate
+
+__all__ = ["Shares"]
+
+_WORTH_A_WORD = 0.02
+_MOST_ALTERNATIVES = 3
+
+
+class Shares:
+    """How probable what the held hypothesis says is, by the prices of those that were kept beside it.
+
+    ``codes`` are the entries of the codes that a hypothesis may find.
+    """
+
+    def __init__(self, aggregate: Aggregate, context: Context, codes: Mapping[str, Code]) -> None:
+        self._lifecycle, self._context, self._codes = aggregate.lifecycle, context, codes
+        self._all = (aggregate.held, *aggregate.alternatives)
+        self._weights = prices.shares([one.price for one in self._all])
+        self._found: list[set[tuple[str, int]]] | None = None
+        self._instead: list[str] = []
+        self._copies: list[set[int]] | None = None
+
+    def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
+        """The share of those that find this there, and what the likeliest of the others find instead."""
+        if len(self._all) == 1:
+            return 1.0, ()
+        if self._found is None:
+            self._found = [set(self._findings_of(one)) for one in self._all]
+            self._instead = [self._other(found - self._found[0]) for found in self._found]
+        share, instead = 0.0, list[str]()
+        for place, weight in enumerate(self._weights):
+            if (code, position) in self._found[place]:
+                share += weight
+            elif weight >= _WORTH_A_WORD and len(instead) < _MOST_ALTERNATIVES:
+                instead.append(f"{self._instead[place]} ({weight:.0%})")
+        return share, tuple(instead)
+
+    def of_copy(self, position: int) -> float:
+        """The share of those that take this for a copy."""
+        if self._copies is None:
+            self._copies = [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
+        pairs = zip(self._weights, self._copies, strict=True)
+        return sum(weight for weight, copies in pairs if position in copies)
+
+    def _other(self, found: set[tuple[str, int]]) -> str:
+        """What another hypothesis finds that the held one does not."""
+        first = sorted(found, key=lambda one: one[1])[:_MOST_ALTERNATIVES]
+        if not first:
+            return "a redelivery, and nothing is missing"
+        return " and ".join(f"{self._codes[code].slug} at #{position}" for code, position in first)
+
+    def _findings_of(self, held: Hypothesis) -> Iterator[tuple[str, int]]:
+        """The codes that a hypothesis would find, and where."""
+        for _, one in assumptions(self._lifecycle, held.all_runs(), self._context):
+            if one.code in self._codes:
+                yield one.code, one.where.position
