@@ -6,11 +6,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tracker.accept import refuse_unknown_lifecycles
+from tracker.config import load_config, refuse_unknown_lifecycles
 from tracker.delivery.envelope import parse_time
 from tracker.errors import RulesError, UsageError
 from tracker.lifecycles import REGISTRY
-from tracker.rules import Rules, load_config, seconds_of
+from tracker.rules import Rules, seconds_of
 
 THE_END = datetime(8999, 1, 1, tzinfo=UTC)
 """When everything has passed."""

@@ -1,18 +1,17 @@
 """``tracker.testing`` and the pytest plugin, as somebody uses them who tests a handler or a declaration."""
 
 import re
+import runpy
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import attrs
 import pytest
 
 from tracker import audit, parse
 from tracker.delivery.envelope import decode
 from tracker.errors import UsageError
-from tracker.lifecycle import ABSENT, Lifecycle, Step
 from tracker.simulate.faults import FAULTS
 from tracker.testing import MeetingLog, assert_no_findings, codes, given, made_up, moment, states, verdicts
 
@@ -22,18 +21,8 @@ START, STARTED, STOPPING = "1 recording-starting", "2 recording-started", "50 re
 STOPPED = "60 recording-stopped fileUrl=https://f/a.mp4"
 
 
-@attrs.frozen
-class Payload:
-    id: str | None = None
-
-
-DOOR = Lifecycle(
-    name="door",
-    payload=Payload,
-    key=("id",),
-    steps=(Step("opened", restarted="S207"), Step("closed", closes=True)),
-    table={ABSENT: ("opened",), "opened": ("closed",), "closed": ("opened",)},
-)
+TENTH = runpy.run_path(str(LIBRARY.parents[1] / "add_a_lifecycle.py"))["LIFECYCLE"]
+"""A lifecycle that is not installed."""
 
 
 # -- given, when, then -------------------------------------------------------------------------------
@@ -75,10 +64,11 @@ def test_what_is_otherwise_is_told_with_the_lines(expected, words):
 
 
 def test_a_lifecycle_of_ones_own_is_tried():
-    given(SESSION, "1 door-opened d1", "5 door-closed d1", lifecycle=DOOR).when("9 door-opened d1").then(
-        {"door": ["closed", "opened"]}, readings=["new-run"], findings=[]
+    begun = "1 composite-recording-starting c1", "2 composite-recording-started c1"
+    given(SESSION, *begun, lifecycle=TENTH).when("9 composite-recording-stopping c1").then(
+        {"composite-recording": ["stopping"]}, readings=["advanced"], findings=[]
     )
-    given(SESSION, "1 door-opened id=d1").then(findings=["C509"])
+    given(SESSION, "1 composite-recording-starting id=c1").then(findings=["C509"])
 
 
 def test_of_one_aggregate_the_states_of_its_runs_are_told():
