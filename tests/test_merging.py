@@ -11,6 +11,7 @@ import pytest
 from story import RULES, body, moment
 
 from projections.audit.auditing import Logs, audit
+from projections.cli import main
 from tracker.delivery.envelope import Received, encode
 from tracker.intake.logs import Log
 from tracker.simulate import simulate
@@ -167,3 +168,15 @@ def found_in(*paths):
 def test_the_logs_of_two_receivers_give_the_same_findings_in_any_order_and_as_one_log(pods):
     a, b, both = pods
     assert found_in(a, b) == found_in(b, a) == found_in(both)
+
+
+def printed(capsys, *arguments):
+    with pytest.raises(SystemExit):
+        main(["audit", *map(str, arguments), "--format", "ndjson"])
+    return capsys.readouterr().out
+
+
+def test_several_processes_print_the_same_as_one_and_as_given_is_another_order(pods, capsys):
+    one = printed(capsys, *pods[:2])
+    assert printed(capsys, *pods[:2], "--jobs", 3) == one
+    assert printed(capsys, *pods[:2], "--as-given") != one

@@ -298,7 +298,7 @@ def compared(truths, findings, states, right_codes=()):
         whose = by_session.get(found["session_id"]) or by_line.get(found["position"])
         if found["severity"] in ALARMING:
             right = _hear(result, found, whose, by_meeting, right_codes)
-        elif found["code"] in OF_COPIES:
+        elif found["code"] in OF_COPIES and found["session_id"] in by_session:  # the truth says no more
             right = found["position"] in copies
         else:
             continue
