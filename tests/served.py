@@ -46,7 +46,7 @@ class Served:
     tracker: Tracker
     live: Live
     receiver: Receiver
-    server: uvicorn.Server
+    server: uvicorn.Server | None
     now: datetime
     token: str | None = None
 
@@ -94,19 +94,34 @@ def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
         live = Live(tracker, Rules, lambda: running.now) if live else None
         receiver = Receiver(tracker.append, keys, committed=live.wake if live else lambda: None)
         app = create_app(tracker, receiver, live, token=token)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on"))
-        running = Served(0, tracker, live, receiver, server, now or datetime.now(UTC), token)
-        thread = Thread(target=server.run)
-        thread.start()
-        try:
-            until(lambda: server.started)
-            running.port = server.servers[0].sockets[0].getsockname()[1]
-            if live and caught_up:
-                running.caught_up()
-            yield running
-        finally:
-            if live:
-                live.stopping = True
-            server.should_exit = True
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), "it did not stop"
+        running = Served(0, tracker, live, receiver, None, now or datetime.now(UTC), token)
+        with listening(app) as server:
+            running.server = server
+            running.port = port_of(server)
+            try:
+                if live and caught_up:
+                    running.caught_up()
+                yield running
+            finally:
+                if live:
+                    live.stopping = True
+
+
+@contextmanager
+def listening(app, root_path=""):
+    """A server of any ASGI application, on a free port; a proxy in front of it has cut ``root_path`` off."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", root_path=root_path))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started, "it did not start"
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "it did not stop"
+
+
+def port_of(server):
+    return server.servers[0].sockets[0].getsockname()[1]

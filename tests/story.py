@@ -1,98 +1,48 @@
-"""Stories: deliveries written as short lines, and what became of them.
+"""Stories, as ``tracker.testing`` has them: deliveries written as short lines, and what became of them."""
 
-A line says when (seconds; ``5m`` or ``2h``; ``-`` for a log without receive times), which webhook, and
-what its data holds:
-
-    "3 participant-joined p1"               bare words are the lifecycle's key, in order
-    "60 recording-stopped filePath=/a.mp4"  the sent name of a field; JSON values are read as JSON
-    "60 recording-stopped -sessionId"       a field that is not sent
-    "5 session-started forged"              a signature that does not verify
-    "5 {not json"                           anything that begins otherwise is the body itself
-
-Session ``S`` and meeting ``M`` are meant unless a line says otherwise.
-"""
-
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 
 from projections.audit.auditing import audit
-from tracker.delivery.envelope import Received
-from tracker.delivery.webhook import Delivery, camel_case, parse
-from tracker.findings import SEVERITIES, Finding
-from tracker.judging.assess import assess_all
+from tracker.findings import Finding
 from tracker.judging.state import Judgement, Session
-from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
+from tracker.testing import NOON, deliveries, delivery, given, moment, states
+from tracker.testing import codes as standing
+from tracker.testing import verdicts as findings
+
+__all__ = [
+    "NOON",
+    "OF_THE_LOG",
+    "RULES",
+    "audited",
+    "deliveries",
+    "delivery",
+    "findings",
+    "judged",
+    "moment",
+    "readings",
+    "standing",
+    "states",
+    "told",
+    "value",
+]
 
 OF_THE_LOG = {"T308", "X406", "L601", "L602", "L603"}
 """Codes that no session alone can have; ``test_log`` has a story for each."""
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = Rules()
-FORGED = " forged"
-_UNITS = {"m": 60, "h": 3600}
-
-
-def moment(when: str | float) -> datetime | None:
-    """``"90"``, ``"5m"`` and ``"2h"`` after noon; ``None`` for ``"-"``."""
-    text = str(when)
-    if text == "-":
-        return None
-    size = _UNITS.get(text[-1], 1)
-    return NOON + timedelta(seconds=float(text.rstrip("mh")) * size)
-
-
-def delivery(line: str, position: int = 1) -> Delivery:
-    when, _, rest = line.partition(" ")
-    verified_by = "" if rest.endswith(FORGED) else None
-    received = Received(body(rest.removesuffix(FORGED)), moment(when), verified_by=verified_by)
-    return parse(received, position)
-
-
-def body(rest: str) -> bytes:
-    webhook_type, *words = rest.split(" ")
-    if not webhook_type.replace("-", "").isalpha():
-        return rest.encode()
-    data: dict[str, Any] = {"sessionId": "S", "meetingId": "M"}
-    lifecycle = REGISTRY.routes[webhook_type][0] if webhook_type in REGISTRY.routes else None
-    keys = iter(lifecycle.key + lifecycle.optional_key if lifecycle else ())
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals:
-            data[name] = _value(value)
-        elif name.startswith("-"):
-            del data[name[1:]]
-        else:
-            data[camel_case(next(keys))] = word
-    return json.dumps({"webhookType": webhook_type, "data": data}).encode()
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def deliveries(*lines: str) -> list[Delivery]:
-    """The deliveries of these lines, at the positions 1, 2, 3…"""
-    return [delivery(line, position) for position, line in enumerate(lines, 1)]
 
 
 def told(*lines: str, as_of: str | None = None, rules: Rules = RULES) -> Session:
     """The session after these lines, as of the last one or of the moment given."""
-    session = assess_all(deliveries(*lines), moment(as_of) if as_of else None, rules)
-    assert session is not None
-    return session
+    return given(*lines, rules=rules).as_of(as_of).session
 
 
 def judged(*lines: str) -> list[Judgement]:
     """What each line was, with hindsight."""
-    readings = told(*lines).readings()
-    return [readings.get(place, Judgement("unrouted")) for place in range(1, len(lines) + 1)]
+    return given(*lines).judgements
 
 
 def readings(*lines: str) -> list[str]:
@@ -108,26 +58,8 @@ def audited(
     heard = deliveries(*lines)
     for one, source in zip(heard, sources, strict=False):
         one.received.source = f"{source}:{one.position}"
-    result = audit(heard, rules, moment(as_of) if as_of else None, sessions.append)
+    result = audit(heard, rules, moment(as_of) if as_of else None, lambda session, _: sessions.append(session))
     return list(result.findings), sessions
-
-
-def findings(session: Session, at_least: str = "info") -> dict[str, str]:
-    """Code -> verdict of what is worth at least so much, in order."""
-    grave = SEVERITIES[SEVERITIES.index(at_least) :]
-    return {found.code: found.verdict for found in session.findings if found.severity in grave}
-
-
-def standing(session: Session, at_least: str = "info") -> list[str]:
-    """The codes that are worth at least so much, in order."""
-    grave = SEVERITIES[SEVERITIES.index(at_least) :]
-    return [found.code for found in session.findings if found.severity in grave]
-
-
-def states(session: Session, lifecycle: str) -> list[str]:
-    """The states of the runs of the one aggregate of this lifecycle."""
-    (aggregate,) = [found for (name, _), found in session.aggregates.items() if name == lifecycle]
-    return [run.state for run in aggregate.runs]
 
 
 def value(session: Session | None) -> Any:

@@ -49,7 +49,7 @@ def test_what_tells_of_people_is_not_told_under_the_name_of_another_site(verifyi
 
     assert (answer.status, answer.json["hint"]) == (
         421,
-        "ask for it by its address or by localhost, or start it with --allow-host and this name",
+        "ask for it by its address or by localhost, or allow this name: --allow-host, or hosts= of asgi_app",
     )
 
 

@@ -27,7 +27,7 @@ def test_every_python_package_is_pinned_by_name_and_version_alone():
     assert [line for line in pins() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
-@pytest.mark.parametrize("extra", ["", "test", "lint", "fuzz", "browser", "postgres", "spark"])
+@pytest.mark.parametrize("extra", ["", "test", "lint", "fuzz", "browser", "postgres", "spark", "pandas"])
 def test_every_package_that_it_asks_for_is_pinned(extra):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     asked = project["optional-dependencies"][extra] if extra else project["dependencies"]

@@ -105,6 +105,9 @@ PROGRAMS = {
     "show_a_lifecycle.py": TENTH,
 }
 
+HANDLER = "test_my_handler.py"
+"""Tests that a user may run; those of the naive handler fail."""
+
 every_log = pytest.mark.parametrize("name", LOGS)
 every_program = pytest.mark.parametrize("name", PROGRAMS)
 
@@ -158,12 +161,12 @@ ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py", "tracker.service"}
 
 def test_every_file_in_examples_has_a_test():
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    assert {"README.md", *LOGS, *PROGRAMS, *ELSEWHERE} == files
+    assert {"README.md", *LOGS, *PROGRAMS, HANDLER, *ELSEWHERE} == files
 
 
 def test_the_readme_names_every_log_and_every_program():
     named = {row[0].strip("`") for row in readme_rows() if row[0].startswith("`")}
-    assert {*LOGS, *PROGRAMS} == named
+    assert {*LOGS, *PROGRAMS, HANDLER} == named
 
 
 def test_the_readme_tells_of_each_meeting_the_findings_that_it_has():
@@ -244,6 +247,27 @@ def test_a_program_runs_and_prints_what_it_promises(name):
 @every_program
 def test_a_program_prints_no_line_that_is_wider_than_a_terminal(name):
     assert [line for line in run(EXAMPLES / name).splitlines() if len(line) > 80] == []
+
+
+def test_the_tests_of_a_handler_fail_where_the_last_webhook_wins_and_hold_where_all_are_folded():
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=no",
+        "-rfp",
+        "-c",
+        ROOT / "pyproject.toml",
+        EXAMPLES / HANDLER,
+    ]
+    output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BOUND).stdout
+    results = re.findall(r"^(PASSED|FAILED) .*\[(.*) \d+-(\w+)\]", output, re.MULTILINE)
+    assert {(fault, handler) for result, fault, handler in results if result == "FAILED"} == {
+        ("swapped", "LastWriteWins"),
+        ("late", "LastWriteWins"),
+    }, output
+    assert {handler for result, _, handler in results if result == "PASSED"} == {"LastWriteWins", "Folded"}
 
 
 def test_a_replay_shows_what_is_found_and_what_no_longer_holds():

@@ -25,6 +25,7 @@ from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import believed
 from tracker.judging.findings.of_log import of_log
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.session import Observed
 from tracker.judging.state import Session, SessionState
 from tracker.rules import Rules
 
@@ -82,7 +83,7 @@ def audit(
     deliveries: Iterable[Delivery],
     rules: Rules,
     as_of: datetime | None = None,
-    see: Callable[[Session], None] | None = None,
+    see: Callable[[Session, Observed], None] | None = None,
     others: Sequence[Elsewhere] = (),
     *,
     growing: bool = False,
@@ -91,7 +92,7 @@ def audit(
 
     With ``as_of`` the log is cut there: what was received later is left out. What a window leaves open when the
     log ends is ``undecided``. ``growing``: the log is a store's, so that is provisional, and what the log says of
-    other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once.
+    other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once, and what came of it.
     ``others`` judge a part of the sessions each. Raises ``TrackerError`` where the disk is full.
     """
     with bulk(), disk_errors():

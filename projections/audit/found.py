@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
 import msgspec
 
+from tracker.accept import Acceptance, accepted
 from tracker.errors import TrackerError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.judging.state import SessionState
 
 PAGE = 1000
 """Findings that are read at once to be revised."""
+_BY_SESSION = "CREATE INDEX IF NOT EXISTS by_session ON found (session_id, position, number)"
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Finding).decode
 
@@ -100,6 +102,11 @@ class Findings:
                     update = "UPDATE found SET severity = ?, accepted = ?, finding = ? WHERE id = ?"
                     self.db.execute(update, (*_judged(after), last))
 
+    def accept(self, entries: Sequence[Acceptance]) -> None:
+        """Marks what these entries cover."""
+        if entries:
+            self.revise(lambda one: next(accepted([one], entries)))
+
     def at_least(self, severity: Severity) -> Findings:
         return attrs.evolve(self, least=SEVERITIES.index(severity))
 
@@ -111,13 +118,13 @@ class Findings:
 
     def by_session(self) -> Iterator[OfSession]:
         """The same session by session, in the order of the first finding of each."""
-        self.db.execute("CREATE INDEX IF NOT EXISTS by_session ON found (session_id, position, number)")
+        self.db.execute(_BY_SESSION)
         sessions = (
             "SELECT session_id, meeting, state FROM found WHERE severity >= ? GROUP BY session_id"
             " ORDER BY MIN(position), session_id"
         )
         for session_id, meeting_id, state in self.db.execute(sessions, (self.least,)):
-            yield OfSession(session_id, meeting_id, state, self._of(session_id))
+            yield OfSession(session_id, meeting_id, state, self.of(session_id))
 
     def counted(self) -> Counter[tuple[Severity, bool]]:
         """How many there are of each severity that are accepted, and that are not."""
@@ -125,13 +132,19 @@ class Findings:
         rows = self.db.execute(select, (self.least,))
         return Counter({(SEVERITIES[level], bool(accepted)): count for level, accepted, count in rows})
 
+    def codes(self) -> Counter[str]:
+        """How many there are of each code."""
+        return Counter(found.code for found in self)
+
     def sessions(self) -> int:
         """In how many sessions there are any that are not accepted."""
         select = "SELECT COUNT(DISTINCT session_id) FROM found WHERE severity >= ? AND NOT accepted"
         ((count,),) = self.db.execute(select, (self.least,))
         return int(count)
 
-    def _of(self, session_id: str | None) -> Iterator[Finding]:
+    def of(self, session_id: str | None) -> Iterator[Finding]:
+        """Those of one session, or of none."""
+        self.db.execute(_BY_SESSION)
         select = "SELECT finding FROM found WHERE session_id IS ? AND severity >= ? ORDER BY position, number"
         for (packed,) in self.db.execute(select, (session_id, self.least)):
             yield _unpack(packed)

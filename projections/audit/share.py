@@ -65,7 +65,7 @@ class Share:
 
     Attributes:
         rules: By which they are judged.
-        see: Is given each session when it has been assessed.
+        see: Is given each session when it has been assessed, and what came of it.
         path: Where findings are kept, if others shall read them.
         count: Sessions; streams without one are left out.
         habits: What the log learns of these sessions.
@@ -73,7 +73,7 @@ class Share:
     """
 
     rules: Rules
-    see: Callable[[Session], None] | None = None
+    see: Callable[[Session, Observed], None] | None = None
     path: str = ""
     count: int = 0
     habits: Habits = attrs.field(factory=Habits)
@@ -131,7 +131,7 @@ class Share:
             live += session.state == "live"
             open_runs += sum(1 for _ in session.open_runs())
             if self.see:
-                self.see(session)
+                self.see(session, observed)
         self.findings.db.execute("INSERT INTO open VALUES (?, ?)", (live, open_runs))
         self.findings.db.commit()
 

@@ -115,7 +115,7 @@ def audit(
             note_oddities(name, odd)
     else:
         result = _of_store(settings, as_of, jobs)
-    _accept(result.findings, settings.rules)
+    result.findings.accept(settings.rules.accept)
     if out is not None:
         from projections.exports.parquet import write_findings
 
@@ -161,13 +161,6 @@ def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:
             return judged(followed, settings.rules, as_of, others=others, growing=True)
-
-
-def _accept(findings: Findings, rules: Rules) -> None:
-    from tracker.accept import accepted
-
-    if rules.accept:
-        findings.revise(lambda one: next(accepted([one], rules.accept)))
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from tracker.errors import UsageError
+
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
 """Where a context keeps --store."""
-THE_END = (8999, 1, 1)
-"""Year, month and day of a moment by which every window has passed."""
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 LEVELS = ("info", "warning", "error")
@@ -97,18 +97,11 @@ class AsOf(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from datetime import UTC, timedelta
+        from datetime import UTC
 
-        from tracker.delivery.envelope import parse_time
-        from tracker.rules import seconds_of
+        from projections.given import moment
 
-        text = str(value)
-        if text == "now":
-            return datetime.now(UTC)
-        if text == "end":
-            return datetime(*THE_END, tzinfo=UTC)
-        ago = seconds_of(text[1:]) if text.startswith("-") else None
-        time = datetime.now(UTC) - timedelta(seconds=ago) if ago is not None else parse_time(text)
-        if time is None:
-            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z, now, end or -2h", param, ctx)
-        return time
+        try:
+            return moment(str(value), datetime.now(UTC))
+        except UsageError as error:
+            self.fail(f"{error}; {error.hint}", param, ctx)

@@ -67,13 +67,10 @@ def serve(
     server gently, and a second signal stops it at once. SIGHUP makes it read the keys and the rules again. Any
     number of receivers and readers may share one store.
     """
-    from projections.views.live import Live
     from projections.web import logs, server
-    from projections.web.app import create_app
+    from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
     from projections.web.tokens import read_token
-    from tracker.intake.receiver import SOURCE, Receiver
-    from tracker.store.clock import Clock
 
     settings = Settings(data, config)
     token = read_token(token, token_file, os.environ)
@@ -91,10 +88,9 @@ def serve(
         )
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        clock = Clock(store.newest_from(SOURCE), ahead=store.latest_from(SOURCE))
-        live = Live(store, settings.load_rules, clock.now) if answers else None
-        wake = live.wake if live else lambda: None
-        receiver = Receiver(store.receive, ring, clock, wake) if receives else None
+        receiver, live = receiver_and_follower(
+            store, settings.load_rules, ring, receives=receives, answers=answers
+        )
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receives and ring is None:

@@ -34,7 +34,7 @@ def status(session: Session) -> Values:
         "last_seen_at": _time(session.last_seen_at),
         "deliveries": session.deliveries,
         "last_position": session.last_position,
-        "participants": [_person(one) for one in session.aggregates.values() if one.lifecycle.visits],
+        "participants": [_person(one) for one in session.participants],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
         "findings": [finding(found) for found in session.findings],
     }
@@ -66,6 +66,25 @@ def finding(found: Finding) -> Values:
         "advice": found.advice,
         "alternatives": list(found.alternatives),
         "cause": found.cause,
+    }
+
+
+def recording(session: Session, run: Run) -> Values:
+    """One run of what leaves files behind; ``findings`` are codes."""
+    ends = [run.steps[one.name].at for one in run.lifecycle.steps if one.closes and one.name in run.steps]
+    started = run.heard("started")
+    return {
+        "session_id": session.session_id,
+        "meeting_id": session.meeting_id,
+        "lifecycle": run.lifecycle.name,
+        "key": dict(run.key),
+        "run": run.number,
+        "state": run.state,
+        "certainty": run.certainty,
+        "started_at": _time(started.at) if started else None,
+        "stopped_at": _time(ends[0]) if ends else None,
+        "files": converter.unstructure(run.files),
+        "findings": [found.code for found in run.findings],
     }
 
 

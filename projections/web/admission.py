@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from projections.web.mount import own_path
 from projections.web.problems import CLOSE, problem
 from tracker.intake.receiver import REASON, RETRY_AFTER
 
@@ -52,7 +53,7 @@ class Admission:
         refused = _malformed(scope) or _elsewhere(scope, self.hosts)
         if refused is not None:
             await refused(scope, receive, send)
-        elif scope["path"] in RESERVED:
+        elif own_path(scope) in RESERVED:
             await self.app(scope, receive, send)
         elif self._others >= self.most:
             scope[REASON] = "busy"
@@ -87,7 +88,7 @@ def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
 
     Signed webhooks are not checked: no page can sign.
     """
-    path, state = scope["path"], scope["app"].state
+    path, state = own_path(scope), scope["app"].state
     is_signed = path == WEBHOOKS and (state.receiver is None or not state.receiver.insecure)
     if path in ANY_HOST or is_signed:
         return None
@@ -95,7 +96,9 @@ def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
     host = _name(f"//{headers.get('host', '')}")
     if not _is_ours(host, scope, hosts):
         scope[REASON] = "host"
-        hint = "ask for it by its address or by localhost, or start it with --allow-host and this name"
+        hint = (
+            "ask for it by its address or by localhost, or allow this name: --allow-host, or hosts= of asgi_app"
+        )
         return problem(421, f"this server is not called {host!r}", hint, CLOSE)
     origin = headers.get("origin")
     if scope["method"] not in READING and origin is not None and not _is_ours(_name(origin), scope, hosts):

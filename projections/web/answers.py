@@ -16,6 +16,7 @@ from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
+from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
@@ -187,7 +188,7 @@ def worst(of: Snapshot, row: Values) -> Values | None:
 
 
 def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
-    hint = sessions_model.near(of.db, given) or "/api/sessions lists all sessions"
+    hint = sessions_model.near(of.db, given) or f"{url('api', 'sessions')} lists all sessions"
     return NotFoundError(what, place=given, hint=hint)
 
 

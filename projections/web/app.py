@@ -32,8 +32,9 @@ A route that fails in a way of its own may put a word of why into ``scope["track
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 from starlette.applications import Starlette
@@ -48,16 +49,35 @@ from projections.web import api, health, metrics, pages
 from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
+from projections.web.mount import Mounted
 from projections.web.problems import HANDLERS
 from projections.web.watch import Watch
-from tracker.intake.receiver import REASON, Receiver
+from tracker.delivery.signature import Keyring
+from tracker.intake.receiver import REASON, SOURCE, Receiver
+from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.clock import Clock
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80
 """Characters of a path in the log."""
 
 log = logging.getLogger("projections.web")
+
+
+def receiver_and_follower(
+    tracker: Tracker,
+    load_rules: Callable[[], Rules],
+    keys: Keyring | None,
+    *,
+    receives: bool = True,
+    answers: bool = True,
+) -> tuple[Receiver | None, Live | None]:
+    """Who stores what comes, and who keeps the read models up with it. They share a clock, and the one wakes the other."""
+    clock = Clock(tracker.newest_from(SOURCE), ahead=tracker.latest_from(SOURCE))
+    live = Live(tracker, load_rules, clock.now) if answers else None
+    wake = live.wake if live else lambda: None
+    return Receiver(tracker.receive, keys, clock, wake) if receives else None, live
 
 
 def create_app(
@@ -76,16 +96,6 @@ def create_app(
     asked beside those of this machine.
     """
     watch = Watch(tracker, receiver, live)
-    parts = [watch, *(part for part in (receiver, live) if part is not None)]
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        for part in parts:
-            part.start()
-        yield
-        for part in parts:
-            await part.stop()
-
     app = Starlette(
         routes=[
             *([Route("/webhooks", receiver, methods=["POST"])] if receiver else []),
@@ -95,17 +105,41 @@ def create_app(
             *([*api.routes, *routes, *pages.routes] if live else []),
         ],
         middleware=[
+            Middleware(Mounted),
             Middleware(Failures),
             Middleware(Admission, most=max(1, most_connections * 4 // 5), hosts=named(hosts)),
         ],
         exception_handlers=HANDLERS,
-        lifespan=lifespan,
+        lifespan=_lifespan,
     )
     app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch = watch
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
+
+
+def start(app: Starlette) -> None:
+    """Begins to receive and to follow; to be called in the event loop."""
+    for part in _parts(app):
+        part.start()
+
+
+async def stop(app: Starlette) -> None:
+    """Stores what waits, and ends what ``start`` began."""
+    for part in _parts(app):
+        await part.stop()
+
+
+def _parts(app: Starlette) -> list[Any]:
+    return [part for part in (app.state.watch, app.state.receiver, app.state.live) if part is not None]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    start(app)
+    yield
+    await stop(app)
 
 
 async def healthz(_: Request) -> PlainTextResponse:

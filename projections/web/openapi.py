@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from projections.web import problems
+from projections.web.mount import url
 from projections.web.parameters import Parameter
 
 JSON = "application/json"
@@ -47,6 +48,7 @@ def document(operations: Iterable[Operation], *, token: bool) -> dict[str, Any]:
             "version": version("meeting-tracker"),
             "license": {"name": "Apache-2.0"},
         },
+        "servers": [{"url": url()}],
         "paths": {_path(one): {"get": _operation(one)} for one in operations},
         "components": {
             "schemas": schemas,

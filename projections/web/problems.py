@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from projections.web.mount import root
 from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -22,7 +23,7 @@ STATUS: Mapping[type[TrackerError], HTTPStatus] = {
 }
 """What an error of ours is in HTTP; the nearest class above it counts."""
 HINTS = {
-    HTTPStatus.NOT_FOUND: "/api/openapi.json tells what there is",
+    HTTPStatus.NOT_FOUND: "{}/api/openapi.json tells what there is",
     HTTPStatus.METHOD_NOT_ALLOWED: "Allow tells which methods there are",
 }
 TOLD = (
@@ -60,7 +61,7 @@ def problem(
 ) -> Response:
     """A response that tells one problem."""
     title = HTTPStatus(status).phrase
-    body = Problem(title, status, detail or title, hint or HINTS.get(HTTPStatus(status), ""))
+    body = Problem(title, status, detail or title, hint or HINTS.get(HTTPStatus(status), "").format(root()))
     return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
 
 

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from projections.web.logins import DAYS, Logins
+from projections.web.mount import url
 from projections.web.problems import CLOSE, problem
 from tracker.errors import UsageError
 from tracker.intake.receiver import BODY_TIMEOUT
@@ -96,13 +97,14 @@ async def login(request: Request, form: Mapping[str, str]) -> Response | None:
     if token is not None and not _same(form.get("token", "").strip(), token):
         await _delay()
         return None
-    answer = RedirectResponse(_here(form.get("to", "/")), status_code=303)
+    answer = RedirectResponse(_here(form.get("to", "")), status_code=303)
     if token is not None:
         logins: Logins = request.app.state.logins
         answer.set_cookie(
             COOKIE,
             logins.begin(),
             max_age=DAYS * 86400,
+            path=url(),
             httponly=True,
             samesite="lax",
             secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
@@ -115,8 +117,8 @@ def logout(request: Request) -> Response:
     logins: Logins | None = request.app.state.logins
     if logins is not None:
         logins.end(request.cookies.get(COOKIE, ""))
-    answer = RedirectResponse("/", status_code=303)
-    answer.delete_cookie(COOKIE)
+    answer = RedirectResponse(url(), status_code=303)
+    answer.delete_cookie(COOKIE, path=url())
     return answer
 
 
@@ -158,9 +160,9 @@ async def _delay() -> None:
 
 
 def _here(to: str) -> str:
-    """A path of this server, whatever was given."""
-    path = to if to.startswith("/") else "/"
-    return "/" + quote(path.lstrip("/\\"), safe="/?&=%:;,+~-._!*'()@")
+    """A page of this application, whatever was given."""
+    path = "/" + quote(to.lstrip("/\\"), safe="/?&=%:;,+~-._!*'()@")
+    return path if to.startswith("/") and path.startswith(url()) else url()
 
 
 def _has_cookie(connection: HTTPConnection) -> bool:

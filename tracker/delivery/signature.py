@@ -10,9 +10,11 @@ Nothing in a signature says when, so a body that was signed once stays good for 
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -50,12 +52,16 @@ class Key:
         return True
 
 
-class Keyring:
-    """The keys of some files. ``reload`` reads them again; where one cannot be read, all stay as they were."""
+Source = bytes | str | os.PathLike[str]
+"""Where a key comes from: the key itself as text (PEM, or the document that VideoSDK serves), or the path of its file."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Raises ``KeyFileError`` where one of the files holds no key."""
-        self.paths = tuple(paths)
+
+class Keyring:
+    """The keys of some sources. ``reload`` reads the files again; where one cannot be read, all stay as they were."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        """Raises ``KeyFileError`` where one of the sources holds no key."""
+        self.sources = tuple(sources)
         self.keys = self._read()
 
     def reload(self) -> None:
@@ -71,23 +77,53 @@ class Keyring:
         return next((key.name for key in self.keys if key.signed(body, raw)), None)
 
     def _read(self) -> tuple[Key, ...]:
-        found = [key for path in self.paths for key in read_keys(path)]
+        found = [key for source in self.sources for key in read_keys(source)]
         return tuple({key.name: key for key in found}.values())
 
 
-def read_keys(path: Path) -> list[Key]:
-    """The keys of one file. Raises ``KeyFileError``."""
+def verify_signature(body: bytes, header: str | bytes | None, key: Source) -> bool:
+    """Whether VideoSDK signed this body: a handler of webhooks asks before it believes one.
+
+    ``body`` is the request's body, byte for byte as it came: JSON that was parsed and written again has another
+    signature. ``header`` is the value of ``videosdk-signature``; where it is missing (``None``) or is no signature the
+    answer is ``False``. ``key`` is VideoSDK's public key as text, or the path of its file. Raises ``KeyFileError``
+    where that holds no usable key, and ``TypeError`` where the body is no bytes.
+    """
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"the body must be the bytes that came, not {type(body).__name__}; do not parse it before"
+        )
+    return Keyring([key]).verify(bytes(body), header or "") is not None
+
+
+def read_keys(source: Source) -> list[Key]:
+    """The keys of one source. Raises ``KeyFileError``."""
+    text = _text_of(source)
+    place = "the key" if text is not None else str(source)
     try:
-        text = _unwrapped(path.read_bytes())
-        found = [_key(block[0]) for block in _PEM.finditer(text)]
+        return list(_keys_in(Path(source).read_bytes() if text is None else text))  # type: ignore[arg-type]
     except OSError as error:
         hint = "check the path and its permissions"
-        raise KeyFileError(f"cannot be read: {error.strerror}", place=str(path), hint=hint) from error
+        raise KeyFileError(f"cannot be read: {error.strerror}", place=place, hint=hint) from error
     except KeyFileError as error:
-        error.place = str(path)
+        error.place = place
         raise
+
+
+def _text_of(source: Source) -> bytes | None:
+    """The key itself; ``None`` where ``source`` is the path of a file."""
+    if isinstance(source, bytes):
+        return source
+    is_text = isinstance(source, str) and ("-----BEGIN" in source or source.lstrip().startswith("{"))
+    return str(source).encode() if is_text else None
+
+
+@lru_cache(maxsize=16)
+def _keys_in(text: bytes) -> tuple[Key, ...]:
+    """A handler that verifies each webhook gives the same key each time."""
+    found = tuple(_key(block[0]) for block in _PEM.finditer(_unwrapped(text)))
     if not found:
-        raise KeyFileError("holds no public key", place=str(path), hint=_HINT)
+        raise KeyFileError("holds no public key", hint=_HINT)
     return found
 
 

@@ -173,14 +173,16 @@ def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]
 
 
 def _people_aggregate(one: ObservedAggregate, held: Hypothesis) -> Aggregate:
-    return Aggregate(one.lifecycle, one.key, (), [Run(one.lifecycle, run) for run in held.all_runs()], held)
+    return Aggregate(
+        one.lifecycle, one.key, (), [Run(one.lifecycle, run, one.key) for run in held.all_runs()], held
+    )
 
 
 def _aggregate(
     one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
 ) -> Aggregate:
     lifecycle, held = one.lifecycle, found[0]
-    states = [Run(lifecycle, run) for run in held.all_runs()]
+    states = [Run(lifecycle, run, one.key) for run in held.all_runs()]
     for place, run in enumerate(states):
         run.lost = not run.candidate.closed and _is_lost(one, states, place, assessment)
     last = states[-1]

@@ -82,7 +82,7 @@ class Run:
     """One pass through a lifecycle; a person's run is a visit.
 
     Attributes:
-        lifecycle: What it is a run of.
+        lifecycle, key: What it is a run of.
         candidate: Its deliveries, as the hypothesis that is held has them.
         lost: Whether its end will not come.
         contested: Whether another hypothesis is as good that ends in another state.
@@ -91,6 +91,7 @@ class Run:
 
     lifecycle: Lifecycle
     candidate: Candidate
+    key: Key = ()
     lost: bool = False
     contested: bool = False
     findings: list[Finding] = attrs.field(factory=list)
@@ -343,6 +344,17 @@ class Session:
         if self.presumed_ended:
             return "contested"
         return "sure" if self.started else "inferred"
+
+    @property
+    def participants(self) -> list[Aggregate]:
+        """The people, in the order in which they appeared; their runs are their visits."""
+        return [one for one in self.aggregates.values() if one.lifecycle.visits]
+
+    @property
+    def recordings(self) -> list[Run]:
+        """Every run of what leaves files or urls behind, in the order in which they appeared."""
+        ones = (one for one in self.aggregates.values() if one.lifecycle.artefacts)
+        return [run for one in ones for run in one.runs]
 
     def readings(self) -> dict[int, Judgement]:
         """Position -> what the delivery there was, with hindsight. What is unrouted is left out."""

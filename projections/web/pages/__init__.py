@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from projections.web import parameters
 from projections.web import paths as paths
+from projections.web.mount import url
 from projections.web.pages import event, findings, html, lifecycles, listing, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import told
@@ -71,9 +72,9 @@ def _respond(page: Page, request: Request) -> Response:
 
 async def _login(request: Request) -> Response:
     if request.method != "POST":
-        return RedirectResponse("/")  # which asks for the token where it must
+        return RedirectResponse(url())  # which asks for the token where it must
     given = await read_form(request)
-    return await login(request, given) or _login_form(request, given.get("to", "/"), wrong=True)
+    return await login(request, given) or _login_form(request, given.get("to", url()), wrong=True)
 
 
 async def _logout(request: Request) -> Response:
@@ -81,7 +82,7 @@ async def _logout(request: Request) -> Response:
 
 
 async def _home(_: Request) -> Response:
-    return RedirectResponse("/")
+    return RedirectResponse(url())
 
 
 def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:

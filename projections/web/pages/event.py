@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from projections.web import answers, parameters
-from projections.web.pages.html import moment, url
+from projections.web.mount import url
+from projections.web.pages.html import moment
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 

@@ -8,7 +8,7 @@ from typing import get_args
 from projections.read_models import findings as model
 from projections.read_models import text
 from projections.web import answers, parameters
-from projections.web.pages.html import url
+from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.findings import SEVERITIES, Severity, Verdict

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from projections.explain.status import doubt
+from projections.web.mount import own_path, url
 from tracker.delivery.envelope import isoformat, parse_time
 
 _HERE = Path(__file__).parents[1]
@@ -37,19 +37,13 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
         "problem": state.live.problem or (receiver is not None and receiver.problem),
         "entered": state.token is not None and status != 401,
     }
-    body = ENVIRONMENT.get_template(template).render(server=server, path=request.url.path, **values)
+    body = ENVIRONMENT.get_template(template).render(server=server, path=own_path(request.scope), **values)
     return HTMLResponse(body, status, HEADERS)
-
-
-def url(*parts: object, **query: object) -> str:
-    """A path of these parts, each of which may hold anything, and a query of what is not ``None``."""
-    asked = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
-    return "/" + "/".join(quote(str(part), safe="") for part in parts) + (f"?{asked}" if asked else "")
 
 
 def static(name: str) -> str:
     """The address of a file; another one when the file has changed."""
-    return f"/static/{name}?{_DIGESTS[name]}"
+    return f"{url('static', name)}?{_DIGESTS[name]}"
 
 
 def moment(time: datetime | str | None) -> datetime | None:

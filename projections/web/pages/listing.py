@@ -10,7 +10,8 @@ from typing import get_args
 from projections.read_models import runs, text
 from projections.read_models import sessions as model
 from projections.web import answers, parameters
-from projections.web.pages.html import moment, span, url
+from projections.web.mount import url
+from projections.web.pages.html import moment, span
 from projections.web.pages.kinds import SESSION, kind_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot

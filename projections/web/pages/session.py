@@ -11,8 +11,9 @@ from typing import Any
 from projections.explain import status as shown
 from projections.explain.status import Moment
 from projections.web import answers, parameters
+from projections.web.mount import url
 from projections.web.pages import graph, lanes
-from projections.web.pages.html import span, url
+from projections.web.pages.html import span
 from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot

@@ -73,7 +73,7 @@
     };
     const listen = () => {
       if (stream || paused || document.hidden) return;
-      stream = new EventSource(`/api/changes?after=${after}`);
+      stream = new EventSource(`${tools.dataset.changes}?after=${after}`);
       stream.onopen = () => tell("on", "Live");
       stream.onmessage = (event) => {
         after = event.lastEventId;
