@@ -56,8 +56,9 @@ class Block:
     @property
     def is_run(self):
         """Whether it is run in its turn on the page."""
-        elsewhere = self.is_of_a_server or self.is_of_spark or self.is_a_handler or "pytest" in self.body
-        return self.kind in ("bash", "python") and not elsewhere
+        if self.kind == "bash":
+            return not (self.is_of_a_server or self.is_of_spark or "pytest" in self.body)
+        return self.kind == "python" and not self.is_a_handler
 
 
 def blocks(path, kind=None):

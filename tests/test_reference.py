@@ -12,6 +12,7 @@ import reference
 from documents import PAGES
 from reference import EXPLAINED, GENERATED
 
+import tracker
 from projections import cli
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.web import api
@@ -60,7 +61,8 @@ def sections(page):
 def names():
     """Everything that a user may write or read, as it must stand on a page."""
     yield from (f"**{code}** {entry.slug}" for code, entry in CATALOGUE.items())
-    for known in (PRICES, Rules().written(), SETTINGS, SQL_VIEWS, reference.environment_variables()):
+    variables = reference.environment_variables()
+    for known in (PRICES, Rules().written(), SETTINGS, SQL_VIEWS, variables, tracker.__all__):
         yield from (f"`{name}`" for name in known)
     yield from (f"`{field.name}`" for field in attrs.fields(Acceptance))
     yield from (f"`{table.name}.{column}`" for table in TABLES for column in table.columns)
