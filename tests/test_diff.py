@@ -180,7 +180,14 @@ DIFF = ("rebuild", "--rules", "strict.toml", "--diff")
 def test_the_command_tells_programs_the_changes_and_people_the_sum(tracker, capsys):
     assert tracker(*DIFF, "--format", "ndjson") == 0
     told = capsys.readouterr()
-    assert {json.loads(line)["code"] for line in told.out.splitlines()} == {"D101", "D102", "S201", "S207", "T303", None}
+    assert {json.loads(line)["code"] for line in told.out.splitlines()} == {
+        "D101",
+        "D102",
+        "S201",
+        "S207",
+        "T303",
+        None,
+    }
     assert "3 findings appear, 2 go" in told.err
     assert tracker(*DIFF, "--format", "json") == 0
     assert {one["change"] for one in json.loads(capsys.readouterr().out)} == {"state", "goes", "appears"}

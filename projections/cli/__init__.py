@@ -49,6 +49,7 @@ COMMANDS = {
     "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
     "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
+    "recordings": Entry("recordings", "List what was recorded or streamed, with its files."),
     "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
     "sessions": Entry("sessions", "List the sessions, the most recent first."),
     "simulate": Entry("simulate", "Make up a log of meetings with known faults."),
