@@ -12,6 +12,7 @@ from story import RULES, deliveries, moment, told, value
 
 from projections.audit.auditing import audit
 from projections.cli import main
+from projections.cli.settings import Settings
 from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
 from tracker.config import load_config
@@ -217,6 +218,7 @@ def tracker(tmp_path, monkeypatch):
         return ended.value.code
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Settings, "now", LONG_AGO)
     write(tmp_path / "log", [encode(one.received) for one in deliveries(*STORY)])
     return call
 

@@ -6,15 +6,22 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import attrs
 import meetings
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from served import MONDAY, served
 
 from projections.cli import tracker
 from projections.cli.settings import Settings
 from projections.views.verify import verify
 from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
+from tracker.judging import hypothesis
+from tracker.judging.assess import assess
+from tracker.judging.sessions import Sessions
 from tracker.rules import Rules
 from tracker.simulate import simulate
 
@@ -102,6 +109,7 @@ def test_a_session_that_was_live_when_the_store_was_last_read_has_ended_a_day_of
     meetings.read_into(tmp_path, MONDAY)
     at(datetime(2026, 11, 23, 20, tzinfo=UTC))
     before = status(tmp_path, ENDLESS)["state"]
+    assert ENDLESS in run(tmp_path, "sessions", "--live").stdout
     at(datetime(2026, 11, 24, 20, tzinfo=UTC))
     assert (before, status(tmp_path, ENDLESS)["state"]) == ("live", "presumed-ended")
     assert ENDLESS not in run(tmp_path, "sessions", "--live").stdout
@@ -156,9 +164,15 @@ def test_a_store_that_cannot_be_written_is_read_as_it_is_now(small_disk, at):
 
 
 def test_what_is_not_settled_fails_an_audit_of_a_store_or_a_log_only_where_it_is_strict(tmp_path, at):
-    kinds = {"session-started": 0, "recording-starting": 5, "recording-stopped": 60, "session-ended": 61}
-    webhooks = {meetings.webhook(kind, sessionId="s", meetingId="m"): when for kind, when in kinds.items()}
-    log = meetings.write(tmp_path / "log", [meetings.line(body, when) for body, when in webhooks.items()])
+    kinds = {"session-started": 0, "recording-starting": 5, "recording-stopping": 60, "recording-stopped": 61}
+    file = {"recording-stopped": {"filePath": "a.mp4"}}
+    log = meetings.write(
+        tmp_path / "log",
+        [
+            meetings.line(meetings.webhook(kind, sessionId="s", meetingId="m", **file.get(kind, {})), when)
+            for kind, when in kinds.items()
+        ],
+    )
     meetings.read_into(tmp_path / "data", log)
     at(meetings.MORNING + timedelta(seconds=61))
     verdicts = [
@@ -171,3 +185,30 @@ def test_what_is_not_settled_fails_an_audit_of_a_store_or_a_log_only_where_it_is
         for strict in ([], ["--strict"])
     ]
     assert (verdicts, codes) == ([{"provisional"}, {"undecided"}], [0, 1, 0, 1])
+
+
+@given(seed=st.integers(0, 40), cut=st.floats(0.1, 1), waited=st.floats(0, 2e5), share=st.floats(0, 1))
+@settings(max_examples=40)
+def test_between_two_moments_at_which_time_changes_something_every_finding_says_the_same(
+    seed, cut, waited, share
+):
+    """So no message holds a duration up to now, and rows need no writing while they stay true."""
+    received = [parse(one.received, place) for place, one in enumerate(simulate(6, seed, 0.7), 1)]
+    for session in grouped(received[: max(1, int(len(received) * cut))]):
+        at = (session.last_at or 0) + int(waited * 1_000_000)
+        now = assess(session, hypothesis.moment(at))
+        until = now.next_change or now.as_of + timedelta(days=400)
+        later = assess(session, now.as_of + share * (until - now.as_of - timedelta(microseconds=1)))
+        assert (later.state, *map(attrs.astuple, later.findings)) == (
+            now.state,
+            *map(attrs.astuple, now.findings),
+        )
+
+
+def grouped(deliveries):
+    """The sessions of these deliveries, observed."""
+    sessions = Sessions(Rules())
+    for one in deliveries:
+        if one.session_id is not None:
+            sessions.observe(one)
+    return list(sessions.observed.values())
