@@ -9,6 +9,7 @@ from itertools import islice
 import attrs
 import meetings
 import pytest
+import stores
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,6 +162,20 @@ def test_a_store_that_cannot_be_written_is_read_as_it_is_now(small_disk, at):
         == status(data, ENDLESS)["state"]
         == "presumed-ended"
     )
+
+
+def test_readers_of_one_store_with_read_models_of_their_own_say_the_same(tmp_path, at, postgres, monkeypatch):
+    monkeypatch.setenv(stores.ON_A_SERVER, postgres.url())
+    newest = of_a_morning(tmp_path / "data", 1)
+
+    def rows(reader):
+        given = stores.arguments(tmp_path / "data", tmp_path / reader)
+        return CliRunner().invoke(tracker, [*given, "sessions", "--format", "ndjson"]).stdout
+
+    at(newest)
+    before = rows("one")
+    at(newest + timedelta(days=2))
+    assert before != rows("one") == rows("other") != ""
 
 
 def test_what_is_not_settled_fails_an_audit_of_a_store_or_a_log_only_where_it_is_strict(tmp_path, at):
