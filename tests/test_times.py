@@ -11,7 +11,8 @@ from served import MONDAY, RESTARTED
 
 from projections.cli import tracker
 from projections.cli.settings import Settings
-from projections.cli.times import THE_END, AsOf, Time
+from projections.cli.times import AsOf, Time
+from projections.given import THE_END
 from tracker.config import load_config
 from tracker.errors import RulesError
 
