@@ -94,6 +94,13 @@ def test_a_time_of_day_shows_a_session_as_it_was_known_then_on_its_own_day(store
     assert store(*command, RESTARTED, "--as-of", "05:18", "--tz", "America/New_York").stdout == by_day.stdout
 
 
+@pytest.mark.parametrize("command", [("status",), ("explain",)])
+def test_a_moment_before_the_session_is_refused_with_when_it_began(store, command):
+    error = store(*command, RESTARTED, "--as-of", "09:00").exception
+    assert (error.message, error.exit_code) == ("no delivery of this session had come by then", 2)
+    assert error.hint.startswith("its first delivery is at position 64, received 2026-11-23T10:00:00")
+
+
 def test_the_zone_of_the_command_wins_over_the_environment_and_that_over_the_file(store, tmp_path):
     def ends(*arguments, **variables):
         return store("status", RESTARTED, "--as-of", "10:18", "--json", *arguments, **variables).stdout

@@ -153,7 +153,6 @@ def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: 
 
 def _no_such_subject(store: Tracker, given: str) -> NotFoundError:
     if any(True for _ in store.history(given)):
-        hint = "give a later --as-of or --at"
-        return NotFoundError("no delivery of this session had come by then", place=given, hint=hint)
+        return store.not_there(given)
     hint = near_code(given) or "tracker explain lists the codes, tracker sessions the sessions"
     return NotFoundError("no such code or session", place=given, hint=hint)
