@@ -92,12 +92,20 @@ def test_status_sessions_audit_and_server_say_the_same_at_one_moment(tmp_path, a
     found = printed(tmp_path / "a", "audit", "--format", "ndjson")
     rows = printed(tmp_path / "a", "sessions", "--format", "ndjson")
     states = {row["session_id"]: status(tmp_path / "a", row["session_id"]) for row in rows}
+    marked = {(one["session_id"], one["position"], one["code"]) for one in found if one["session_id"]}
+    moments = {one: printed(tmp_path / "a", "timeline", one, "--format", "ndjson") for one in states}
     with served(tmp_path / "b", now=newest + later) as server:
         api = {one: server.get(f"/api/sessions/{one}") for one in states}
         api_rows = server.get("/api/sessions?limit=1000")["items"]
         api_found = server.get("/api/findings?limit=1000")["items"]
 
     assert api == states
+    assert {one for one in marked if one[1] is not None} == {
+        (one, moment["position"], code)
+        for one, line in moments.items()
+        for moment in line
+        for code in moment["findings"]
+    }
     assert counted(api_rows) == counted(rows)
     assert {row["session_id"]: row["state"] for row in rows} == {one: states[one]["state"] for one in states}
     assert same(api_found) == same(found) != []
@@ -122,6 +130,16 @@ def test_a_clock_that_stands_before_the_newest_delivery_makes_nothing_earlier(tm
     early = printed(tmp_path, "sessions", "--format", "ndjson")
     at(datetime(2026, 11, 23, 18, 8, 20, tzinfo=UTC))
     assert early == printed(tmp_path, "sessions", "--format", "ndjson")
+
+
+def test_what_was_shown_by_a_clock_that_was_wrong_is_taken_back_when_it_is_right(tmp_path, at):
+    meetings.read_into(tmp_path, MONDAY)
+    states = []
+    for year in (2026, 2031, 2026):
+        at(EVENING.replace(year=year))
+        states.append(status(tmp_path, ENDLESS)["state"])
+        assert (ENDLESS in run(tmp_path, "sessions", "--live").stdout) == (year == 2026)
+    assert states == ["live", "presumed-ended", "live"]
 
 
 def test_an_audit_of_a_log_goes_by_its_newest_receive_time_whatever_the_clock_says(tmp_path, at):

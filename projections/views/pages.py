@@ -126,13 +126,18 @@ class Pages:
         with views_errors(self.path):
             return bool(self._due(as_of)) or self._log_at(as_of) != self.log
 
+    @property
+    def can_be_written(self) -> bool:
+        """Whether the file and its directory, where a journal must be, can be written."""
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
     def bring_to(self, tracker: Tracker, now: datetime) -> None:
         """Lets time pass up to ``now``, for somebody who reads.
 
         Where that changes no row, nothing is written; where the file cannot be written, a copy in memory is.
         """
         if self.has_due(now):
-            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            if not self.can_be_written:
                 self._copy_to_memory()
             self.settle(tracker, now)
         self._now = now
