@@ -110,12 +110,17 @@ def search(
     result = [held.copy() for held in kept]
     for held in result:
         _price(lifecycle, held, context, context.as_of)
-    result.sort(key=lambda held: held.price)
+    result.sort(key=_rank)
     return result
 
 
+def _rank(held: Hypothesis) -> float:
+    """Its price, without the errors of adding up: what is as cheap must not change places."""
+    return round(held.price, 9)
+
+
 def _worth_keeping(found: Iterable[Hypothesis]) -> list[Hypothesis]:
-    ranked = sorted(found, key=lambda held: held.price)
+    ranked = sorted(found, key=_rank)
     limit = min([held.most for held in ranked]) + HIGHEST
     return [held for held in ranked[:WIDTH] if held.price <= limit]
 
@@ -143,7 +148,7 @@ def _price(
             price += context.prices[overdue.code] if overdue is not None and overdue.at <= now else 0.0
         following = run
         begun = begun if is_orphan(lifecycle, run) else run
-    held.price, held.most = round(price - less, 9), price  # what is equal must not differ by a rounding error
+    held.price, held.most = price - less, price
 
 
 def _extensions(
