@@ -6,6 +6,7 @@ declarations or another program than ours, or of events that the store has no lo
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from projections.progress import Progress
@@ -24,6 +25,7 @@ from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import PAGE, Tracker
+from tracker.store.clock import PIN
 
 
 class Views(Pages):
@@ -56,6 +58,16 @@ class Views(Pages):
             views.close()
             raise
         return views
+
+    def bring_to(self, tracker: Tracker, now: datetime) -> None:
+        """Lets time pass up to ``now``; rows of a later moment, which a wrong clock told, are made anew."""
+        latest = max(filter(None, (now, self.traffic.newest)))
+        if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
+            rebuild(tracker, self.rules, as_of=latest)
+            with views_errors(self.path):
+                self._reconnect()
+                self._reload()
+        super().bring_to(tracker, now)
 
     def catch_up(
         self,
