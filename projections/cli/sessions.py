@@ -34,6 +34,7 @@ def status(
     """
     from projections.explain.status import status as values
     from projections.read_models.sessions import near
+    from projections.views.publications import PUBLISHED_DB, withdrawn
 
     refuse_two_moments(as_of, at)
     settings = Settings(data, config)
@@ -54,7 +55,9 @@ def status(
     else:
         from projections.reports import text
 
-        text.status(text.console(sys.stdout), found, as_of)
+        is_now = as_of is None and at is None
+        gone = withdrawn(settings.data / PUBLISHED_DB, found.stream) if is_now else []
+        text.status(text.console(sys.stdout), found, as_of, gone)
 
 
 @click.command()
