@@ -97,8 +97,8 @@ class Views(Pages):
             with views_errors(self.path):
                 self._reconnect()
                 self._reload()
-        self.follow(tracker, progress, page_size, stop=stop)
         self._publish()  # a process that was killed, or that has rebuilt, may have left something to publish
+        self.follow(tracker, progress, page_size, stop=stop)
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         super().settle(tracker, as_of)

@@ -186,9 +186,14 @@ def copied_together(path: Path, copy: Path, published: Path) -> None:
         copied(path, copy)
         if not source.exists():
             return
-        with suppress(StoreError), sqlite_errors(source):
-            if published_up_to(_copied(source, published)) == checkpoint_of(copy):
-                return
+        try:
+            with sqlite_errors(source):
+                up_to = published_up_to(_copied(source, published))
+        except StoreError:  # which is said when it is compared
+            discard(published)
+            return
+        if up_to == checkpoint_of(copy):
+            return
 
 
 def _copied(path: Path, copy: Path) -> Path:
