@@ -25,6 +25,7 @@ from projections.views.accepting import accept
 from projections.views.database import VIEWS_DB
 from projections.views.follow import Views
 from projections.views.loss import LossError
+from projections.views.publications import PUBLISHED_DB
 from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.delivery.webhook import parse
@@ -80,7 +81,7 @@ def at_once(store, rules=None):
 
 def beside(store):
     """Files other than those there should be."""
-    expected = {"events.db", "events.db-wal", "events.db-shm", "events.mark", VIEWS_DB}
+    expected = {"events.db", "events.db-wal", "events.db-shm", "events.mark", VIEWS_DB, PUBLISHED_DB}
     return {path.name for path in store.data.iterdir()} - expected
 
 

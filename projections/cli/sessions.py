@@ -35,6 +35,7 @@ def status(
     """
     from projections.explain.status import status as values
     from projections.read_models.sessions import seen
+    from projections.views.publications import PUBLISHED_DB, withdrawn
 
     refuse_two_moments(as_of, at)
     settings = Settings(data, config)
@@ -52,7 +53,9 @@ def status(
     else:
         from projections.reports import text
 
-        text.status(text.console(sys.stdout), found, asked)
+        is_now = as_of is None and at is None
+        gone = withdrawn(settings.data / PUBLISHED_DB, found.stream) if is_now else []
+        text.status(text.console(sys.stdout), found, asked, gone)
 
 
 @click.command()

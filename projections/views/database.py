@@ -69,7 +69,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("database", "pages"),
+    "projections.views": ("database", "pages", "publications"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""

@@ -78,6 +78,10 @@ class Pages:
         self._outdated = True
         self._sessions = Sessions(rules)
         self._named: set[tuple[str, str]] = set()
+        self.before = self.checkpoint
+        """What the checkpoint was before the last page."""
+        self.rewritten: set[str] = set()
+        """The streams whose findings that page wrote; those outside of any session are left out."""
         self.readings: Counter[tuple[str, str]] = Counter()
         """How often each webhook type was taken for what, by these read models, since they were opened."""
 
@@ -316,6 +320,8 @@ class Pages:
         return readings
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+        if table is findings.TABLE:
+            self.rewritten.update(streams)
         self._executemany(
             f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
         )
@@ -360,6 +366,7 @@ class Pages:
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
             self.log = self._log_at(checkpoint.as_of)
             self._outdated = False
+        self.before, self.rewritten = checkpoint, set()
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         self.connection.executemany(statement, rows)
