@@ -394,7 +394,9 @@ def test_what_cannot_be_done_as_asked_is_told_in_one_line_with_a_hint(run, argum
     assert (code, words in told[0], told[1].startswith("hint: "), len(told)) == (2, True, True, 2)
 
 
-@pytest.mark.parametrize("command", [("status",), ("timeline",), ("explain",), ("export", "--session")])
+@pytest.mark.parametrize(
+    "command", [("status",), ("timeline",), ("explain",), ("export", "--session"), ("recordings", "--session")]
+)
 @pytest.mark.parametrize("name", ["h8sd-4kzo-y1fw", RESTARTED[:8], RESTARTED])
 def test_a_session_is_named_by_its_id_the_beginning_of_it_or_its_meeting(monday, command, name):
     done = monday(*command, name)

@@ -11,13 +11,19 @@ import click
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.subjects import session_named
 from projections.cli.times import GivenTime, Time, with_tz
 
 STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "lost")
 
 
 @click.command()
-@click.option("--session", type=Name(), metavar="ID", help="Only of this session.")
+@click.option(
+    "--session",
+    type=Name(),
+    metavar="SESSION",
+    help="Only of this session: its id, the beginning of it, or its meeting's id.",
+)
 @click.option("--meeting", type=Name(), metavar="ID", help="Only of sessions of this meeting.")
 @click.option(
     "--state", "states", type=click.Choice(STATES), multiple=True, help="Only in this state; may be repeated."
@@ -50,6 +56,8 @@ def recordings(
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
+        if session is not None:
+            session = session_named(views, store, session)
         rows = runs.recordings(
             views.db,
             session=session,
