@@ -112,9 +112,11 @@ class Views(Pages):
 
     def _publish(self) -> None:
         """Publishes what is held now; whoever has put another file in the place of ours publishes that."""
-        after = (self.checkpoint, self.fingerprint)
+        ((number,),) = self.connection.execute("PRAGMA user_version").fetchall()
+        made_by = f"{self.fingerprint} {number}"
+        after = (self.checkpoint, made_by)
         if after != self._published and self._is_live():
-            page = Rewritten((self.before, self.fingerprint), after, self.rewritten)
+            page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
             self._published = publish(path, self.connection, page, self._now())
 
