@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from meetings import lines, read_into, write
+from meetings import LONG_AGO, lines, read_into, write
 from sqlite_utils import Database
 from story import RULES, deliveries, moment, told, value
 
 from projections.audit.auditing import audit
 from projections.cli import main
+from projections.cli.settings import Settings
 from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
 from tracker.config import load_config
@@ -192,7 +193,7 @@ def test_the_read_models_say_what_an_audit_says_accepted(tmp_path, page_size):
     rules = Rules(accept=entries)
     with closing(Tracker.open(tmp_path)) as store:
         rebuild(store, rules, page_size=page_size)
-        told = list(accepted(audit(store.deliveries(), rules, growing=True).findings, entries))
+        told = list(accepted(audit(store.deliveries(), rules, now=LONG_AGO).findings, entries))
     with closing(Database(tmp_path / "views.db")) as db:
         rows = db.query("SELECT code, position, verdict FROM findings")
         marked = sorted((row["code"], row["position"]) for row in rows if row["verdict"] == "accepted")
@@ -217,6 +218,7 @@ def tracker(tmp_path, monkeypatch):
         return ended.value.code
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Settings, "now", LONG_AGO)
     write(tmp_path / "log", [encode(one.received) for one in deliveries(*STORY)])
     return call
 

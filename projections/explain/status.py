@@ -71,8 +71,7 @@ def finding(found: Finding) -> Values:
 
 def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``findings`` are codes."""
-    ends = [run.steps[one.name].at for one in run.lifecycle.steps if one.closes and one.name in run.steps]
-    started = run.heard("started")
+    started, stopped = run.heard("started"), run.end
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -82,7 +81,7 @@ def recording(session: Session, run: Run) -> Values:
         "state": run.state,
         "certainty": run.certainty,
         "started_at": _time(started.at) if started else None,
-        "stopped_at": _time(ends[0]) if ends else None,
+        "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),
         "findings": [found.code for found in run.findings],
     }

@@ -83,8 +83,8 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             Text(row["state"], STYLES.get(row["state"], "")),
             shown(row["session_id"]),
             shown(row["meeting_id"] or "–"),
-            _stamp(row["started_at"], wide=wide),
-            *((_stamp(row["last_seen_at"]), people) if wide else ()),
+            stamp(row["started_at"], wide=wide),
+            *((stamp(row["last_seen_at"]), people) if wide else ()),
             _severities(row["errors"], row["warnings"], row["provisional"]),
         )
     if count:
@@ -465,7 +465,7 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _stamp(text: str | None, *, wide: bool = True) -> str:
+def stamp(text: str | None, *, wide: bool = True) -> str:
     if not text:
         return "–"
     return f"{text[:10]} {text[11:19]}" if wide else f"{text[5:10]} {text[11:16]}"

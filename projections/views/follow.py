@@ -28,6 +28,7 @@ from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import PAGE, Tracker
+from tracker.store.clock import PIN
 
 Now = Callable[[], datetime]
 
@@ -41,7 +42,7 @@ class Views(Pages):
 
     def __init__(self, path: Path, rules: Rules, now: Now = wall_clock) -> None:
         super().__init__(path, rules)
-        self._now = now
+        self._clock = now
         self._published: Mark | None = None
         """Up to where all is published, as far as we know."""
 
@@ -79,6 +80,17 @@ class Views(Pages):
             raise
         return views
 
+    def bring_to(self, tracker: Tracker, now: datetime) -> None:
+        """Lets time pass up to ``now``; rows of a later moment, which a wrong clock told, are made anew."""
+        latest = max(filter(None, (now, self.traffic.newest)))
+        if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
+            rebuild(tracker, self.rules, as_of=latest)
+            with views_errors(self.path):
+                self._reconnect()
+                self._reload()
+        super().bring_to(tracker, now)
+        self._publish()
+
     def catch_up(
         self,
         tracker: Tracker,
@@ -111,14 +123,17 @@ class Views(Pages):
         return True
 
     def _publish(self) -> None:
-        """Publishes what is held now; whoever has put another file in the place of ours publishes that."""
+        """Publishes what is held now.
+
+        Whoever has put another file in the place of ours publishes that; where nothing can be written, nothing is.
+        """
         ((number,),) = self.connection.execute("PRAGMA user_version").fetchall()
         made_by = f"{self.fingerprint} {number}"
         after = (self.checkpoint, made_by)
-        if after != self._published and self._is_live():
+        if after != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            self._published = publish(path, self.connection, page, self._now())
+            self._published = publish(path, self.connection, page, self._clock())
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

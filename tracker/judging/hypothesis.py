@@ -249,9 +249,10 @@ class Hypothesis:
         recent: The last copies, at most a handful.
         paid: What ``settled`` and ``copies`` cost.
         price: What all of it costs.
+        most: What it costs if nothing comes that may still come.
     """
 
-    __slots__ = ("copies", "paid", "price", "recent", "runs", "settled")
+    __slots__ = ("copies", "most", "paid", "price", "recent", "runs", "settled")
 
     def __init__(
         self,
@@ -266,7 +267,7 @@ class Hypothesis:
         self.copies = copies
         self.recent = recent
         self.paid = paid
-        self.price = paid
+        self.price = self.most = paid
 
     def copy(self) -> Hypothesis:
         """The same, to be priced as of another moment."""

@@ -27,6 +27,8 @@ WIDTH = 64
 """Hypotheses that are kept."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
+NONE = -(1 << 63)
+"""No patience: whatever has not come is lost."""
 MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
@@ -108,46 +110,45 @@ def search(
     result = [held.copy() for held in kept]
     for held in result:
         _price(lifecycle, held, context, context.as_of)
-    result.sort(key=lambda held: held.price)
+    result.sort(key=_rank)
     return result
 
 
+def _rank(held: Hypothesis) -> float:
+    """Its price, without the errors of adding up: what is as cheap must not change places."""
+    return round(held.price, 9)
+
+
 def _worth_keeping(found: Iterable[Hypothesis]) -> list[Hypothesis]:
-    ranked = sorted(found, key=lambda held: held.price)
-    limit = ranked[0].price + HIGHEST
+    ranked = sorted(found, key=_rank)
+    limit = min([held.most for held in ranked]) + HIGHEST
     return [held for held in ranked[:WIDTH] if held.price <= limit]
 
 
 def _price(
-    lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None, patience: int = 0
+    lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None, patience: int = NONE
 ) -> None:
-    """What a hypothesis costs at a moment.
+    """What a hypothesis costs at a moment, and at most.
 
-    For so long after the next run began (microseconds), the end of an open run may still come, and then it is only late.
+    For so long after the next run began (microseconds), the end of an open run may still come, and then it is only
+    late: that is its price, and at most it costs what it does if the end never comes.
     """
-    price = held.paid + two_steps_again(lifecycle, held.recent, context)
+    price, less = held.paid + two_steps_again(lifecycle, held.recent, context), 0.0
     following: Candidate | None = None
     begun: Candidate | None = None
     for run in reversed(held.runs):
         price += cost_alone(lifecycle, run, context)
-        if (
-            begun is not None
-            and patience
-            and not run.closed
-            and now is not None
-            and now - begun.first.at < patience
-        ):
-            price += cost_waiting(lifecycle, run, begun, context)
-        elif following is not None:
-            price += cost_beside(lifecycle, run, following, begun, context)
+        if following is not None:
+            cost = cost_beside(lifecycle, run, following, begun, context)
+            price += cost
+            if begun is not None and not run.closed and now is not None and now - begun.first.at < patience:
+                less += max(0.0, cost - cost_waiting(lifecycle, run, begun, context))
         if begun is None and now is not None and not run.closed:
             overdue = ending(lifecycle, run, context)
-            if overdue is not None and overdue.at <= now:
-                price += context.prices[overdue.code]
+            price += context.prices[overdue.code] if overdue is not None and overdue.at <= now else 0.0
         following = run
-        if not is_orphan(lifecycle, run):
-            begun = run
-    held.price = price
+        begun = begun if is_orphan(lifecycle, run) else run
+    held.price, held.most = price - less, price
 
 
 def _extensions(

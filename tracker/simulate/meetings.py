@@ -56,6 +56,20 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     next((gatherings.PEOPLE[asked] for asked in plan.must if asked in gatherings.PEOPLE), _people)(one, dice)
     for does in (gatherings.MEDIA[asked] for asked in plan.must if asked in gatherings.MEDIA):
         does(one, dice)
+    _runs(one, dice)
+    if plan.stable_url and "hls" in one.lifecycles:
+        one.oddities.add("stable-url")
+    if plan.night:
+        one.oddities.add("overnight")
+    if plan.modern:
+        gatherings.of_2026(one, dice)
+    _unsubscribe(one)
+    _deliver(one, dice)
+    return one
+
+
+def _runs(one: Draft, dice: Random) -> None:
+    """What is recorded, streamed and transcribed."""
     for odd, does in (("in-step", oddities.in_step), ("short-runs", oddities.short_runs)):
         if _drawn(one, dice, odd):
             does(one, dice)
@@ -69,15 +83,6 @@ def draft(plan: Plan, dice: Random, origin: datetime) -> Draft:
     for kind in ("realtime", "post"):
         if _drawn(one, dice, kind):
             _transcription(one, dice, kind)
-    if plan.stable_url and "hls" in one.lifecycles:
-        one.oddities.add("stable-url")
-    if plan.night:
-        one.oddities.add("overnight")
-    if plan.modern:
-        gatherings.of_2026(one, dice)
-    _unsubscribe(one)
-    _deliver(one, dice)
-    return one
 
 
 def _drawn(one: Draft, dice: Random, what: str) -> bool:
