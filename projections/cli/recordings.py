@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, Time, with_store
+from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.times import GivenTime, Time, with_tz
 
 STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "lost")
 
@@ -25,13 +25,14 @@ STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "l
 @click.option("--missing", is_flag=True, help="Only what is over and brought neither a file nor a url.")
 @click.option("--since", type=Time(), help="Only what a webhook came of since this time.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def recordings(
     session: str | None,
     meeting: str | None,
     states: tuple[str, ...],
     missing: bool,
-    since: datetime | None,
+    since: GivenTime | None,
     format: Any,
     data: Path | None,
     config: Path | None,
@@ -48,9 +49,14 @@ def recordings(
     from projections.reports.text import console
 
     settings = Settings(data, config)
-    with settings.store() as store, settings.views(store) as views:
+    with settings.store() as store, settings.views_now(store) as views:
         rows = runs.recordings(
-            views.db, session=session, meeting=meeting, states=states, missing=missing, since=stamp(since)
+            views.db,
+            session=session,
+            meeting=meeting,
+            states=states,
+            missing=missing,
+            since=stamp(settings.moment(since)),
         )
         if format == TEXT:
             listed(console(sys.stdout), rows)

@@ -83,7 +83,7 @@ def recording(session: Session, run: Run) -> Values:
         "started_at": _time(started.at) if started else None,
         "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),
-        "findings": [found.code for found in run.findings],
+        "findings": [found.code for found in sorted(run.findings, key=lambda one: one.number)],
     }
 
 
