@@ -152,6 +152,8 @@ def packed(habits: Habits) -> str:
 
 
 def create(db: Database, rules: Rules, withdrawn: int) -> None:
+    # Tells this file from any other, also from one with the same checkpoint.
+    db.execute(f"PRAGMA user_version = {int.from_bytes(os.urandom(4), 'big', signed=True)}")
     for table in TABLES:
         table.create(db)
     for name, select in SQL_VIEWS.items():

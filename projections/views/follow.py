@@ -89,6 +89,7 @@ class Views(Pages):
                 self._reconnect()
                 self._reload()
         super().bring_to(tracker, now)
+        self._publish()
 
     def catch_up(
         self,
@@ -122,10 +123,15 @@ class Views(Pages):
         return True
 
     def _publish(self) -> None:
-        """Publishes what is held now; whoever has put another file in the place of ours publishes that."""
-        after = (self.checkpoint, self.fingerprint)
+        """Publishes what is held now.
+
+        Whoever has put another file in the place of ours publishes that; where nothing can be written, nothing is.
+        """
+        ((number,),) = self.connection.execute("PRAGMA user_version").fetchall()
+        made_by = f"{self.fingerprint} {number}"
+        after = (self.checkpoint, made_by)
         if after != self._published and self.can_be_written and self._is_live():
-            page = Rewritten((self.before, self.fingerprint), after, self.rewritten)
+            page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
             self._published = publish(path, self.connection, page, self._clock())
 

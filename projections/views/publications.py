@@ -86,7 +86,7 @@ _OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:
 _HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
 
 Mark = tuple[Checkpoint, str]
-"""What read models were made of: their checkpoint, and the fingerprint of what made them."""
+"""Which read models they are: their checkpoint, and the fingerprint of what made them with the number of the file."""
 
 
 @attrs.frozen
@@ -160,7 +160,7 @@ def publish(path: Path, views: sqlite3.Connection, page: Rewritten, moment: date
     place = path.with_name(VIEWS_DB)
     with _to_write(path) as connection, _one_moment(views, place):
         with views_errors(place):
-            now = read_checkpoint(views)
+            now = mark_of(views)
         then = read_checkpoint(connection)
         if now != then:
             follows = (then, now) == (page.before, page.after)
@@ -183,6 +183,13 @@ def changes(held: Mapping[Row, Row], published: Mapping[Row, Publication], at: s
     for identity, before in published.items():
         if identity not in held and before.held:
             yield Change(before, before.moved(None, at))
+
+
+def mark_of(views: sqlite3.Connection) -> Mark:
+    """The mark of read models. Raises ``sqlite3.DatabaseError``."""
+    checkpoint, made_by = read_checkpoint(views)
+    ((number,),) = views.execute("PRAGMA user_version").fetchall()
+    return checkpoint, f"{made_by} {number}"
 
 
 def published_up_to(path: Path) -> Mark | None:

@@ -19,7 +19,6 @@ from projections.read_models import Table
 from projections.views.database import (
     TABLES,
     VIEWS_DB,
-    checkpoint_of,
     discard,
     fingerprint,
     read_checkpoint,
@@ -28,7 +27,7 @@ from projections.views.database import (
     views_errors,
 )
 from projections.views.loss import loss_of, marked_loss
-from projections.views.publications import PUBLISHED_DB, Mark, differences, published_up_to
+from projections.views.publications import PUBLISHED_DB, Mark, differences, mark_of, published_up_to
 from projections.views.rebuild import rebuild
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
@@ -148,7 +147,7 @@ def _compare(
         for table in (*TABLES, CHECKPOINT):
             found.problems.extend(_differences(connection, table))
     with closing(sqlite3.connect(fresh.absolute())) as held:
-        _compare_published(found, live.with_name(PUBLISHED_DB), published, held, (checkpoint, made_by))
+        _compare_published(found, live.with_name(PUBLISHED_DB), published, held, _mark_of(copy))
 
 
 def _compare_published(
@@ -192,8 +191,13 @@ def copied_together(path: Path, copy: Path, published: Path) -> None:
         except StoreError:  # which is said when it is compared
             discard(published)
             return
-        if up_to == checkpoint_of(copy):
+        if up_to == _mark_of(copy):
             return
+
+
+def _mark_of(copy: Path) -> Mark:
+    with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
+        return mark_of(connection)
 
 
 def _copied(path: Path, copy: Path) -> Path:
