@@ -79,3 +79,11 @@ def test_no_module_of_the_command_line_has_more_than_three_hundred_lines():
         path.name: len(path.read_text("utf-8").splitlines()) for path in Path(cli.__path__[0]).glob("*.py")
     }
     assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_an_output_of_another_encoding_gets_a_question_mark_for_what_it_does_not_have(tmp_path):
+    command = [sys.executable, "-m", "projections.cli", "lifecycles", "recording"]
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+    )
+    assert (ended.returncode, b"Traceback" in ended.stderr, b"recording" in ended.stdout) == (0, False, True)

@@ -67,3 +67,10 @@ def test_states_and_sessions_choose_rows(listed):
 
 def test_since_leaves_out_what_is_older(listed):
     assert (listed("--since", "2999-01-01"), len(listed("--since", "2026-01-01"))) == ([], len(listed()))
+
+
+@pytest.mark.parametrize("option", ["--session", "--meeting"])
+def test_what_is_not_there_is_an_error_and_no_empty_list(listed, option):
+    with pytest.raises(SystemExit) as ended:
+        main(["--data", str(listed.data), "recordings", option, "nobody"])
+    assert ended.value.code == 2

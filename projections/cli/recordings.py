@@ -11,7 +11,7 @@ import click
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import session_named
+from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
 from projections.cli.times import GivenTime, Time, with_tz
 
 STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "lost")
@@ -58,6 +58,8 @@ def recordings(
     with settings.store() as store, settings.views_now(store) as views:
         if session is not None:
             session = session_named(views, store, session)
+            refuse_no_session(views, session)
+        refuse_no_meeting(views, meeting)
         rows = runs.recordings(
             views.db,
             session=session,
@@ -69,4 +71,6 @@ def recordings(
         if format == TEXT:
             listed(console(sys.stdout), rows)
         else:
-            write(machine.write(rows, format))
+            write(
+                machine.write(({name: row[name] for name in row if name != "began_at"} for row in rows), format)
+            )

@@ -11,7 +11,13 @@ import click
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, refuse_no_position, refuse_two_moments, session_named
+from projections.cli.subjects import (
+    known_code,
+    refuse_no_meeting,
+    refuse_no_position,
+    refuse_two_moments,
+    session_named,
+)
 from projections.cli.times import AsOf, GivenTime, Time, with_tz
 from tracker.errors import NotFoundError
 
@@ -88,8 +94,7 @@ def sessions(
     with settings.store() as store, settings.views_now(store) as views:
         heard_since = stamp(settings.moment(since))
         rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=heard_since))
-        if meeting is not None and not list(find(views.db, meeting=meeting)):
-            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+        refuse_no_meeting(views, meeting)
         if format == TEXT:
             text.sessions(text.console(sys.stdout), rows)
         else:

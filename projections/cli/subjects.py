@@ -73,3 +73,20 @@ def near_code(given: str) -> str:
     names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
     near = get_close_matches(given, names, n=1)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def refuse_no_meeting(views: Views, meeting: str | None) -> None:
+    """Raises ``NotFoundError`` where a meeting is named of which there is no session."""
+    from projections.read_models.sessions import find
+
+    if meeting is not None and next(iter(find(views.db, meeting=meeting)), None) is None:
+        raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+
+
+def refuse_no_session(views: Views, session: str) -> None:
+    """Raises ``NotFoundError`` where nothing came of a session."""
+    from projections.read_models.sessions import is_there, near
+
+    if not is_there(views.db, session):
+        hint = near(views.db, session) or "tracker sessions lists all sessions"
+        raise NotFoundError("no such session", place=session, hint=hint)

@@ -131,7 +131,8 @@ def recordings(
 
 _EQUAL = {"session": "r.session_id", "meeting": "s.meeting_id"}
 _RECORDINGS = (
-    "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.started_at, r.stopped_at,"
+    "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty,"
+    " r.first_step_at AS began_at, r.started_at, r.stopped_at,"
     " r.files, (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream"
     " AND f.run = r.run AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
     " FROM runs r LEFT JOIN sessions s USING (session_id)"

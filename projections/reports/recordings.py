@@ -21,7 +21,7 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         number = f"run {row['run']}" if row["run"] > 1 else ""
         what = " ".join(filter(None, (row["lifecycle"], *row["key"].values(), number)))
         line = Text.assemble((f"{row['state']:<9} ", STYLES.get(row["state"], "")), f"{shown(what)}  ")
-        line.append(f"{_from_to(row['started_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
+        line.append(f"{_from_to(row['began_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
         line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
         line.rstrip()
         out.print(line, soft_wrap=True)
@@ -29,6 +29,9 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             out.print(Text(f"          {shown(place)}"), soft_wrap=True)
         if not row["files"]:
             out.print(Text("          no file" if row["state"] in OVER else "          no file yet", "dim"))
+    if not runs:
+        out.print(Text("nothing was recorded or streamed"))
+        return
     missing = sum(not row["files"] and row["state"] in OVER for row in runs)
     out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
 

@@ -38,13 +38,16 @@ class Shares:
         if self._found is None:
             self._found = [set(self._findings_of(one)) for one in self._all]
             self._instead = [self._other(found - self._found[0]) for found in self._found]
-        share, instead = 0.0, list[str]()
-        for place, weight in enumerate(self._weights):
-            if (code, position) in self._found[place]:
+        share, instead = 0.0, dict[str, float]()
+        for found, other, weight in zip(self._found, self._instead, self._weights, strict=True):
+            if (code, position) in found:
                 share += weight
-            elif weight >= _WORTH_A_WORD and len(instead) < _MOST_ALTERNATIVES:
-                instead.append(f"{self._instead[place]} ({weight:.0%})")
-        return share, tuple(instead)
+            else:
+                instead[other] = instead.get(other, 0.0) + weight
+        likeliest = sorted(instead.items(), key=lambda one: -one[1])[:_MOST_ALTERNATIVES]
+        return share, tuple(
+            [f"{other} ({weight:.0%})" for other, weight in likeliest if weight >= _WORTH_A_WORD]
+        )
 
     def of_copy(self, position: int) -> float:
         """The share of those that take this for a copy."""

@@ -92,7 +92,7 @@ S205 = Code(
     "stopped-before-started",
     "error",
     when="A stop came, and there was no run that it could belong to. No start came late.",
-    message="{type} came, but nothing was running that it could stop",
+    message="{type} came, but nothing was running that it could stop{value}",
     example="hls-stopped in a session in which no hls was started",
     advice=(
         "Either all earlier webhooks of this run were lost, or something was stopped twice. Ask VideoSDK"
@@ -327,6 +327,7 @@ def _what_it_had(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, s
 _WORDS: dict[str, Callable[[Lifecycle, Run, Assumption], dict[str, str]]] = {
     S201.code: _whether_its_file_came,
     S202.code: _whether_its_file_came,
+    S205.code: _whether_its_file_came,
     S209.code: _what_it_had,
     S214.code: _which_fields,
     C504.code: _which_fields,
