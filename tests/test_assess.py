@@ -929,7 +929,7 @@ def ends(session):
 
 def visits(session):
     """From when to when each visit was."""
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     return {one.key: [tuple(step.at for step in run.steps.values()) for run in one.runs] for one in people}
 
 

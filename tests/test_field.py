@@ -404,7 +404,7 @@ def states(sessions):
         " ".join((one.lifecycle.name, *(run.state for run in one.runs)))
         for session in sessions
         for one in session.aggregates.values()
-        if not one.lifecycle.frame
+        if not one.lifecycle.is_session
     )
 
 

@@ -267,7 +267,7 @@ def test_a_log_without_times_is_drawn_in_its_order(tmp_path):
     with served(tmp_path / "data") as server:
         told = body(server, "/sessions/s")
 
-        assert len(re.findall(r'class="bar frame active', told)) == 1
+        assert len(re.findall(r'class="bar session active', told)) == 1
         assert 'class="tick"' not in told
 
 
@@ -441,7 +441,7 @@ def ways(aggregate):
     """Every (state, step) that the runs of an aggregate went and the table has."""
     lifecycle, state = aggregate.lifecycle, ABSENT
     for run in aggregate.runs:
-        for step in filter(lambda step: run.heard(step.name), lifecycle.steps):
+        for step in filter(lambda step: run.delivered(step.name), lifecycle.steps):
             if step.name in lifecycle.table.get(state, ()):
                 yield state, step.name
             state = step.state

@@ -43,7 +43,7 @@ def meeting(*lines):
 
 # -- the ordinary case is a shortcut of the search -------------------------------------------------
 
-NAMES = [name for name, lifecycle in REGISTRY.items() if not lifecycle.frame]
+NAMES = [name for name, lifecycle in REGISTRY.items() if not lifecycle.is_session]
 TIMES = [0, 1, 3, 5, 10, 11, 30, 61, 121, 299, 601, 1201, 4000]
 KEYS = {"participant": "p", "participant-recording": "p", "participant-track-recording": "p audio"}
 
@@ -96,7 +96,7 @@ def compared(lines, as_of, end=None):
     """For each aggregate that is ordinary: what the shortcut and what the search holds, with the prices."""
     observed = observe_all(deliveries(*lines))
     for one in observed.aggregates.values():
-        if one.lifecycle.frame:
+        if one.lifecycle.is_session:
             continue
         context = Context(RULES, end=end, as_of=as_of)
         rest, _ = separated(one.lifecycle, one.deliveries, once=one.is_once)

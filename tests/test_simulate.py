@@ -138,7 +138,7 @@ def test_an_unroutable_line_is_one_that_the_fault_touched(faulty):
 def test_without_faults_nothing_is_out_of_order_within_an_aggregate(clean):
     for (_, name, _), heard in by_aggregate(clean).items():
         lifecycle = REGISTRY[name]
-        if lifecycle.visits:
+        if lifecycle.is_presence:
             continue
         for before, after in pairwise(heard):
             ranks = [lifecycle.rank[one.step.name] for one in (before, after)]
@@ -150,7 +150,7 @@ def test_without_faults_a_step_is_left_out_only_where_that_is_legal(clean):
     for (_, name, _), heard in by_aggregate(clean).items():
         state = ""
         for delivery in heard:
-            if delivery.step.name not in REGISTRY[name].table[state] and not REGISTRY[name].visits:
+            if delivery.step.name not in REGISTRY[name].table[state] and not REGISTRY[name].is_presence:
                 missing.update(REGISTRY[name].between(state, delivery.step.name))
             state = delivery.step.state
     assert set(missing) == {"playable", "stopping"} or set(missing) == {"stopping"}
@@ -158,7 +158,7 @@ def test_without_faults_a_step_is_left_out_only_where_that_is_legal(clean):
 
 def test_without_faults_nobody_leaves_who_is_not_inside_and_all_have_left_at_the_end(clean):
     for (_, name, _), heard in by_aggregate(clean).items():
-        if REGISTRY[name].visits:
+        if REGISTRY[name].is_presence:
             inside = 0
             for delivery in heard:
                 inside += 1 if delivery.step.name == "joined" else -1

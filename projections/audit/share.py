@@ -189,7 +189,7 @@ class Share:
         ended = any(
             delivered.step.closes
             for aggregate in one.aggregates.values()
-            if aggregate.lifecycle.frame
+            if aggregate.lifecycle.is_session
             for delivered in aggregate.deliveries
         )
         return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle

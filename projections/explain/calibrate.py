@@ -255,7 +255,7 @@ class Calibration:
         thing = session.things.setdefault((lifecycle.name, delivery.key), _Thing())
         gap = self._compared(thing, delivery, lifecycle, step, at)
         begins = step.name in lifecycle.starts
-        if lifecycle.visits and self._came_or_went(thing, step, at, begins=begins):
+        if lifecycle.is_presence and self._came_or_went(thing, step, at, begins=begins):
             return
         if begins and (thing.closed or (gap is not None and gap > self.rules.redelivery)):
             thing.heard, thing.closed, thing.outlives = {}, False, False
@@ -264,7 +264,7 @@ class Calibration:
         self._time(session, thing, delivery, lifecycle, step, at)
         thing.heard[step.name] = at
         thing.closed = thing.closed or step.closes
-        if lifecycle.frame and step.closes:
+        if lifecycle.is_session and step.closes:
             session.ended = session.ended or at
 
     def _session(self, stream: str, at: datetime) -> _Heard:
@@ -285,7 +285,7 @@ class Calibration:
             return None
         gap = at - before[0]
         self.measures[EQUAL].add(gap)
-        if lifecycle.frame or any(getattr(delivery.payload, name) for name in lifecycle.artefacts):
+        if lifecycle.is_session or any(getattr(delivery.payload, name) for name in lifecycle.artefacts):
             self.measures[COPIES].add(gap)
         else:
             thing.last[step.name] = (at, said)
@@ -329,7 +329,7 @@ class Calibration:
             if before.limit and before.name in thing.heard and step.name in lifecycle.table[before.state]:
                 where = self.steps.setdefault((before.limit, f"{lifecycle.name} {before.state}"), Histogram())
                 where.add(at - thing.heard[before.name])
-        if lifecycle.frame and step.name in lifecycle.starts and at > session.first:
+        if lifecycle.is_session and step.name in lifecycle.starts and at > session.first:
             self.measures[LATE].add(at - session.first)
         elif not step.closes:
             later = [

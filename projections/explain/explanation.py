@@ -191,7 +191,7 @@ def _account(
     assumed = tuple(_assumed(lifecycle, one, context))
     rest = one.price - sum(each.price for each in assumed)
     if rest > _ROUNDING:
-        price = PRICES["no copy" if context.doubled else "two steps again"]
+        price = PRICES["no copy" if context.two_channels else "two steps again"]
         assumed += (Assumed(price.name, "", rest, price.assumed),)
     finds = tuple((each.code, each.positions[-1]) for each in assumed if each.code and each.positions)
     differs = tuple(_differences(one, held)) if held is not None else ()
@@ -220,7 +220,7 @@ def _of_sequence(lifecycle: Lifecycle, one: Assumption) -> Assumed:
 def _of_copy(copy: Copy, context: Context) -> Assumed:
     """A copy, by the price that was paid for it."""
     prices, price = context.prices, copy.price
-    if context.doubled and price < 0:
+    if context.two_channels and price < 0:
         price += prices["no copy"]  # which its original had paid
     name = _name_of_copy(copy, price, context)
     words = PRICES[name].assumed
@@ -231,7 +231,7 @@ def _of_copy(copy: Copy, context: Context) -> Assumed:
 
 def _name_of_copy(copy: Copy, price: float, context: Context) -> str:
     names = ["copy at once", "copy with others"]
-    if context.doubled and copy.age > context.windows.fast_redelivery:
+    if context.two_channels and copy.age > context.windows.fast_redelivery:
         names.insert(0, "copy through two channels")
     same = (name for name in names if copy.certain and abs(price - context.prices[name]) < _ROUNDING)
     return next(same, "copy")

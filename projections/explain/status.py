@@ -72,7 +72,7 @@ def finding(found: Finding) -> Values:
 def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``findings`` are codes."""
     ends = [run.steps[one.name].at for one in run.lifecycle.steps if one.closes and one.name in run.steps]
-    started = run.heard("started")
+    started = run.delivered("started")
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -99,7 +99,7 @@ def not_over(session: Session) -> Iterator[str]:
         return
     for aggregate, run in session.open_runs():
         name = "" if aggregate.name == aggregate.lifecycle.name else f" {aggregate.name}"
-        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.visits else ""
+        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.is_presence else ""
         yield f"{aggregate.lifecycle.name}{name}{number} was {run.state} when the session ended"
 
 
@@ -183,7 +183,7 @@ def _person(aggregate: Aggregate) -> Values:
     lifecycle = aggregate.lifecycle
     visits = []
     for run in aggregate.runs:
-        heard = {step.name: run.heard(step.name) for step in lifecycle.steps}
+        heard = {step.name: run.delivered(step.name) for step in lifecycle.steps}
         visits.append({f"{name}_at": _time(step.at) if step else None for name, step in heard.items()})
     return {
         **dict(aggregate.key),

@@ -18,9 +18,9 @@ def rows(session: Session) -> Iterator[Row]:
         return
     for aggregate in session.aggregates.values():
         lifecycle = aggregate.lifecycle
-        if lifecycle.visits:
+        if lifecycle.is_presence:
             for run in aggregate.runs:
-                came, went = (run.heard(step.name) for step in lifecycle.steps)
+                came, went = (run.delivered(step.name) for step in lifecycle.steps)
                 yield (
                     session.session_id,
                     aggregate.key[0][1],

@@ -24,7 +24,7 @@ _NAMED = 5
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
-    visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     found = session.findings
     severities = [one.severity for one in found if one.verdict not in _NOT_COUNTED]
     yield (

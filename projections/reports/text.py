@@ -101,15 +101,19 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         ("seen as of", as_of),
     ):
         if time is not None:
-            guess = name == "ended" and time == session.end_heard
+            guess = name == "ended" and time == session.end_received_at
             line = Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True))
             out.print(line.append("  when we heard of it" if guess else "", "dim"))
     heard = (
         f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
     out.print(Text.assemble((f"  {'heard':<11}", "dim"), heard))
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
-    media = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    media = [
+        one
+        for one in session.aggregates.values()
+        if not one.lifecycle.is_presence and not one.lifecycle.is_session
+    ]
     if people:
         inside = sum(not one.runs[-1].closed for one in people)
         out.print()
@@ -316,7 +320,7 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
         for run in one.runs:
-            came, went = (run.heard(step.name) for step in one.lifecycle.steps)
+            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
             left = _time(went.at) if went else ("?" if run.closed else "")
             visits.append(f"{_time(came.at) if came else '?'} – {left}".rstrip())
         line = Text.assemble(
@@ -368,9 +372,9 @@ class _Lanes:
         self.aggregates = list(session.aggregates.values())
         self.lane_of = list(range(len(self.aggregates)))
         if len(self.aggregates) > LANES:
-            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.visits]
+            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.is_presence]
             self.lane_of = [
-                len(others) if one.lifecycle.visits else others.index(n)
+                len(others) if one.lifecycle.is_presence else others.index(n)
                 for n, one in enumerate(self.aggregates)
             ]
         self.lanes = max(self.lane_of, default=-1) + 1

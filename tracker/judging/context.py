@@ -39,7 +39,7 @@ class Context:
         presumed: Whether the end is only presumed.
         ages: How old the copies of this session are that are certain, the youngest first.
         resent: Positions of what came again in one burst with a copy that is certain.
-        doubled: Whether everything that can come only once came twice, so that the rest should have, too.
+        two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
     """
@@ -53,7 +53,7 @@ class Context:
     presumed: bool = False
     ages: Sequence[int] = ()
     resent: frozenset[int] = frozenset()
-    doubled: bool = False
+    two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
     windows: Windows = attrs.field(init=False)
@@ -72,7 +72,15 @@ class Context:
         """All that a price can depend on, the rules and the delay profile left out; not the moment."""
         occupied = None if self.occupied is None else tuple(self.occupied)
         end = self.end, self.end_position, self.over, self.presumed
-        return (*end, tuple(self.ages), self.resent, self.doubled, occupied, self.lacking, self.log.silences)
+        return (
+            *end,
+            tuple(self.ages),
+            self.resent,
+            self.two_channels,
+            occupied,
+            self.lacking,
+            self.log.silences,
+        )
 
     def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
         """Whether nobody subscribes to the webhook type of this step."""
@@ -83,9 +91,9 @@ class Context:
         within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
         return any(abs(age - other) <= within for other in self.ages)
 
-    def is_doubled(self, age: int) -> bool:
+    def is_second_channel(self, age: int) -> bool:
         """Whether everything comes twice here, and the second time about so much later."""
-        if not self.doubled or not self.ages:
+        if not self.two_channels or not self.ages:
             return False
         return self.ages[0] // 2 <= age <= self.ages[-1] * 3 // 2 + self.windows.fast_redelivery
 

@@ -94,7 +94,9 @@ def bars(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) ->
             unsure = any(stay.rank < rank < after.rank for rank in supplied)
             unsure = unsure or (after.rank == _NO_STEP and run.closed)
             doubt = " ".join(filter(None, ("inferred" if unsure else "", contested)))
-            label = stay.state if lifecycle.visits or len(one.runs) == 1 else f"run {run.number} {stay.state}"
+            label = (
+                stay.state if lifecycle.is_presence or len(one.runs) == 1 else f"run {run.number} {stay.state}"
+            )
             yield ruler.bar(
                 stay.at, after.at, kind(lifecycle, stay.state), doubt, label, f"{name} {stay.state}"
             )
@@ -128,18 +130,18 @@ def until(ruler: Ruler, session: Session, one: Aggregate, run: Run) -> datetime 
     """The end of the last bar of a run where no delivery says it; ``None`` where one does."""
     if not run.closed:
         return ruler.edge
-    if any(run.heard(step.name) for step in one.lifecycle.steps if step.closes):
+    if any(run.delivered(step.name) for step in one.lifecycle.steps if step.closes):
         return None
     after = next((later for later in one.runs if later.number > run.number), None)
     begun = heard(ruler, one.lifecycle, after) if after else []
     if begun:
         return begun[0].at
-    if not one.lifecycle.visits:
+    if not one.lifecycle.is_presence:
         codes = {one.lifecycle.open_at_end, *(step.overdue for step in one.lifecycle.steps)}
         given_up = [found.at for found in run.findings if found.code in codes and found.at]
         if given_up:
             return min(max(given_up), ruler.edge)
-    return session.end_heard or ruler.edge
+    return session.end_received_at or ruler.edge
 
 
 def _stub(ruler: Ruler, lifecycle: Lifecycle, first: Heard, name: str) -> Bar:
@@ -152,4 +154,4 @@ def _stub(ruler: Ruler, lifecycle: Lifecycle, first: Heard, name: str) -> Bar:
 
 
 def _run_name(one: Aggregate, run: Run, name: str) -> str:
-    return name if one.lifecycle.visits or len(one.runs) == 1 else f"{name} run {run.number}"
+    return name if one.lifecycle.is_presence or len(one.runs) == 1 else f"{name} run {run.number}"

@@ -31,7 +31,7 @@ OPENED = 40
 """Lanes on a page of what was opened."""
 MOST_NAME = 80
 """Characters of a name."""
-Role = Literal["frame", "visit", "media"]
+Role = Literal["session", "visit", "media"]
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ def draw(
 
 def names_of(session: Session) -> dict[AggregateKey, str]:
     """What to call each aggregate: the person whom it is of, where that one has a name."""
-    visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     people = {person: one.name for one in visits for _, person in one.key}
     return {key: _short(_name(one, people)) for key, one in session.aggregates.items()}
 
@@ -168,10 +168,10 @@ class _Pen:
     def rows(self, opened: str | None, who: str, page: int) -> Iterator[Lane | Crowd]:
         """The session, then what is not a person, then the people."""
         ones = list(self.session.aggregates.values())
-        yield self._session([one for one in ones if one.lifecycle.frame])
+        yield self._session([one for one in ones if one.lifecycle.is_session])
         others = sorted(
-            (one for one in ones if not one.lifecycle.frame),
-            key=lambda one: (one.lifecycle.visits, one.lifecycle.name),
+            (one for one in ones if not one.lifecycle.is_session),
+            key=lambda one: (one.lifecycle.is_presence, one.lifecycle.name),
         )
         for lifecycle, group in groupby(others, key=lambda one: one.lifecycle):
             members = list(group)
@@ -185,11 +185,11 @@ class _Pen:
                 yield self._crowd(lifecycle, members, wanted, opened=True)
                 yield from map(self._lane, wanted[(page - 1) * OPENED : page * OPENED])
 
-    def _session(self, frames: list[Aggregate]) -> Lane:
+    def _session(self, ones: list[Aggregate]) -> Lane:
         """The first lane; a session of which neither the start nor the end came has one too."""
         session, ruler = self.session, self.ruler
-        drawn, ended = self._drawn(frames)
-        if not frames and session.first_seen_at and session.last_seen_at:
+        drawn, ended = self._drawn(ones)
+        if not ones and session.first_seen_at and session.last_seen_at:
             seen = (session.first_seen_at, session.last_seen_at)
             drawn = [ruler.bar(*seen, "active", "inferred", "live", "session live")]
         if session.presumed_ended and session.last_seen_at and drawn:
@@ -197,10 +197,10 @@ class _Pen:
             drawn[-1] = attrs.evolve(last, width=round(max(0.3, silent_from - last.x), 2))
             silence = (session.last_seen_at, ruler.edge)
             drawn.append(ruler.bar(*silence, "idle", "contested", "silent", "nothing heard of the session"))
-        found = [one for frame in frames for one in self._found(frame)]
+        found = [one for each in ones for one in self._found(each)]
         name = "session" if session.session_id else "outside any session"
         lane = Lane(
-            self.y, name, "", "frame", session.state, SESSION[session.state], session.certainty,
+            self.y, name, "", "session", session.state, SESSION[session.state], session.certainty,
             tuple(drawn), tuple(ended),
         )  # fmt: skip
         self._go_on(lane, [*self.found.get((None, frozenset()), []), *found], self.y + 7)
@@ -209,9 +209,9 @@ class _Pen:
     def _lane(self, one: Aggregate) -> Lane:
         lifecycle, name = one.lifecycle, self._name(one)
         drawn, ended = self._drawn([one])
-        about = "" if lifecycle.visits or name == lifecycle.name else lifecycle.name
+        about = "" if lifecycle.is_presence or name == lifecycle.name else lifecycle.name
         lane = Lane(
-            self.y, name, about, "visit" if lifecycle.visits else "media", one.state, kind(lifecycle, one.state),
+            self.y, name, about, "visit" if lifecycle.is_presence else "media", one.state, kind(lifecycle, one.state),
             one.certainty, tuple(drawn), tuple(ended),
         )  # fmt: skip
         self._go_on(lane, self._found(one), self.y + 7)
@@ -221,7 +221,7 @@ class _Pen:
         self, lifecycle: Lifecycle, members: list[Aggregate], wanted: list[Aggregate], *, opened: bool
     ) -> Crowd:
         inside = sum(not one.runs[-1].closed for one in members if one.runs)
-        noun, adjective = ("people", "inside") if lifecycle.visits else (lifecycle.name, "open")
+        noun, adjective = ("people", "inside") if lifecycle.is_presence else (lifecycle.name, "open")
         area, most = _area(sorted(change for one in members for change in self._changes(one)))
         name, told, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)
         crowd = Crowd(self.y, lifecycle.name, name, told, most, area, opened, pages)

@@ -61,9 +61,9 @@ def _graph(of: Snapshot, lifecycle: Lifecycle, rows: Iterable[Values]) -> Graph:
 
 def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
     """(state, step) -> how often a run went that way, of those that the table allows."""
-    if lifecycle.frame:
+    if lifecycle.is_session:
         paths = sessions.paths(of.db, lifecycle)
-    elif lifecycle.visits:
+    elif lifecycle.is_presence:
         paths = participants.paths(of.db, lifecycle)
     else:
         paths = runs.paths(of.db, lifecycle.name)

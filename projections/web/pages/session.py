@@ -108,7 +108,7 @@ def _is_past(asked: Values) -> bool:
 
 
 def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
     if session.state == "live" and not _is_past(asked):
@@ -180,7 +180,11 @@ def _findings(session: Session) -> list[Finding]:
 
 def _media(session: Session, names: Names) -> Values:
     """What was recorded, sent or transcribed: a row for each run, with its files."""
-    ones = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    ones = [
+        one
+        for one in session.aggregates.values()
+        if not one.lifecycle.is_presence and not one.lifecycle.is_session
+    ]
     rows = [_run(one, run, names[one.lifecycle.name, one.key]) for one in ones for run in one.runs]
     kinds = Counter(row["kind"] for row in rows)
     rows.sort(key=lambda row: row["kind"] not in ("failed", "lost", "moving", "active"))
@@ -223,7 +227,9 @@ def _diagram(session: Session, asked: Values) -> Values:
     if not states:
         return {"diagram": None, "diagrams": []}
     worst = next((one.lifecycle for one in _findings(session) if one.lifecycle in states), None)
-    media = next((name for name in states if not REGISTRY[name].visits and not REGISTRY[name].frame), None)
+    media = next(
+        (name for name in states if not REGISTRY[name].is_presence and not REGISTRY[name].is_session), None
+    )
     show = asked["show"] if asked["show"] in states else worst or media or next(iter(states))
     many = sum(states[show].values()) > 1
     lit = {state: f"{number:,}" if many else "now" for state, number in states[show].items()}
