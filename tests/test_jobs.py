@@ -36,7 +36,7 @@ OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" fo
 @pytest.fixture(scope="module")
 def made_up():
     """Meetings with every kind of fault, sessions of one meeting that overlap, and what belongs nowhere."""
-    lines = [line.received for line in simulate(300, seed=3, faults=0.6, unheard=["recording-starting"])]
+    lines = [line.received for line in simulate(300, seed=3, faults=0.6, unsubscribed=["recording-starting"])]
     alone = [parse(b"{"), parse(b'{"webhookType": "recording-paused"}')]
     heard = [*map(parse, lines), *deliveries(*OVERLAPPING), *alone, *alone]
     return [parse(one.received, position) for position, one in enumerate(heard, 1)]

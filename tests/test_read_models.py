@@ -3,7 +3,9 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib import import_module
 from itertools import pairwise
+from pkgutil import iter_modules
 
 import meetings
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 
+from projections import read_models
 from projections.read_models import sessions, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
@@ -51,6 +54,13 @@ def test_sqlite_utils_finds_the_tables_their_keys_and_the_views(views):
         names = db.view_names()
 
     assert ({table.name: list(table.pk) for table in TABLES}, sorted(SQL_VIEWS)) == (found, sorted(names))
+
+
+def test_every_read_model_is_among_the_tables():
+    names = {module.name for module in iter_modules(read_models.__path__)}
+    assert {import_module(f"{read_models.__name__}.{name}").TABLE.name for name in names} == {
+        one.name for one in TABLES
+    }
 
 
 def test_columns_are_those_declared_and_have_their_types(views):

@@ -1,4 +1,4 @@
-"""What the benchmark of the judging counts as found, as accused and as wrong."""
+"""What the benchmark of the judging counts as found, as a false alarm and as wrong."""
 
 import copy
 import importlib.util
@@ -30,7 +30,7 @@ def truths(*arguments, **options):
 @pytest.fixture
 def stuck():
     """A session in which one recording never went on, and what would be right to say of it."""
-    (truth,) = truths(1, 3, 1, ["stuck-stopping"], unheard=())
+    (truth,) = truths(1, 3, 1, ["stuck-stopping"], unsubscribed=())
     return truth, said(truth, "T302")
 
 
@@ -60,7 +60,7 @@ def status_of(truth):
 def test_the_right_code_at_the_right_run_is_found(stuck):
     truth, finding = stuck
     result = scoring.score([truth], [finding], {})
-    assert (result.found, result.accused("real"), result.each) == ((1, 1), (0, 1), (1, 1))
+    assert (result.found, result.false_alarms("real"), result.each) == ((1, 1), (0, 1), (1, 1))
 
 
 def test_another_run_is_right_where_a_line_is(stuck):
@@ -77,25 +77,25 @@ def test_another_run_is_right_where_a_line_is(stuck):
         {"run": 7, "position": 1, "evidence": [1]},
     ],
 )
-def test_another_code_or_thing_is_not_found_and_accuses(stuck, changes):
+def test_another_code_or_thing_is_not_found_and_is_a_false_alarm(stuck, changes):
     truth, finding = stuck
     if "position" in changes:
         finding = finding | {"position": 1}
     result = scoring.score([truth], [finding | changes], {})
-    assert (result.found, result.accused("real")) == ((0, 1), (1, 1))
+    assert (result.found, result.false_alarms("real")) == ((0, 1), (1, 1))
 
 
 @pytest.mark.parametrize("changes", [{"verdict": "undecided"}, {"verdict": "accepted"}, {"severity": "info"}])
 def test_what_does_not_stand_or_is_an_info_does_not_count(stuck, changes):
     truth, finding = stuck
     result = scoring.score([truth], [finding | changes], {})
-    assert (result.found, result.accused("real")) == ((0, 1), (0, 1))
+    assert (result.found, result.false_alarms("real")) == ((0, 1), (0, 1))
 
 
-def test_an_alarm_in_a_clean_meeting_accuses_it():
+def test_an_alarm_in_a_clean_meeting_is_a_false_alarm():
     (truth,) = truths(1, 1, 0)
     finding = said(truth | {"faults": [said_of_nothing()]}, "S201")
-    assert scoring.score([truth], [finding], {}).accused("clean") == (1, 1)
+    assert scoring.score([truth], [finding], {}).false_alarms("clean") == (1, 1)
 
 
 def said_of_nothing():
@@ -106,12 +106,12 @@ def test_a_legal_outcome_may_be_reported_as_often_as_it_was():
     (truth,) = truths(1, 1, 0)
     truth["told"] = {"S210": 1}
     finding = said(truth | {"faults": [said_of_nothing()]}, "S210")
-    one, two = (scoring.score([truth], [finding] * count, {}).accused("clean") for count in (1, 2))
+    one, two = (scoring.score([truth], [finding] * count, {}).false_alarms("clean") for count in (1, 2))
     assert (one, two) == ((0, 1), (1, 1))
 
 
 def test_what_is_only_not_subscribed_leaves_a_meeting_clean():
-    kinds = {scoring.Meeting(truth).kind for truth in truths(60, 1, 0, unheard=(), habits=["fewer-types"])}
+    kinds = {scoring.Meeting(truth).kind for truth in truths(60, 1, 0, unsubscribed=(), habits=["fewer-types"])}
     assert kinds == {"clean"}
 
 
@@ -154,7 +154,7 @@ def missing_run(status):
     ],
 )
 def test_what_is_wrong_of_the_states_visits_and_times_is_counted(change, wrong):
-    (truth,) = truths(1, 3, 0, unheard=(), habits=["ids-2026", "quarter"])
+    (truth,) = truths(1, 3, 0, unsubscribed=(), habits=["ids-2026", "quarter"])
     truth["aggregates"] = truth["aggregates"][:1]
     status = status_of(truth)
     change(status)
@@ -196,8 +196,8 @@ def test_the_benchmark_has_a_row_for_every_fault_and_for_what_is_odd(ordinary):
 
 
 @pytest.mark.slow
-def test_in_the_benchmark_no_clean_meeting_is_accused(ordinary):
-    assert "met     clean meetings accused: 0" in ordinary
+def test_in_the_benchmark_no_clean_meeting_has_a_false_alarm(ordinary):
+    assert "met     clean meetings with a false alarm: 0" in ordinary
 
 
 @pytest.mark.slow

@@ -185,7 +185,7 @@ def test_some_meetings_have_two_sessions_and_never_both_at_once(clean):
 
 def test_a_type_that_nobody_subscribed_to_never_comes():
     silent = "recording-stopping"
-    types = {one.type for one, _ in deliveries(simulate(60, 1, unheard=[silent]))}
+    types = {one.type for one, _ in deliveries(simulate(60, 1, unsubscribed=[silent]))}
     assert silent not in types
     assert "recording-stopped" in types
 
@@ -441,7 +441,7 @@ def told_as_replayed(found):
 
 @of_meetings
 def test_a_log_without_faults_replays_to_exactly_the_truth(habit):
-    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
+    lines = list(simulate(40, 5, 0, habits=[habit], unsubscribed=()))
     found, told = replayed(lines), told_as_replayed(truths(lines))
     assert told
     assert {key: runs for key, runs in found.items() if key[1] != "participant"} == told
@@ -449,7 +449,7 @@ def test_a_log_without_faults_replays_to_exactly_the_truth(habit):
 
 @of_meetings
 def test_the_visits_of_a_log_without_faults_are_those_of_the_truth(habit):
-    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
+    lines = list(simulate(40, 5, 0, habits=[habit], unsubscribed=()))
     at = {line.position: envelope.isoformat(line.received.received_at) for line in lines}
     visits = {
         (session, key[0][1]): [(at[run["joined"]], at[run["left"]]) for run in runs]
@@ -519,7 +519,7 @@ def test_of_a_copy_the_body_came_before():
 
 
 def test_a_room_that_subscribes_to_fewer_types_never_hears_of_them():
-    lines = list(simulate(300, 1, 0.3, habits=["fewer-types"], unheard=()))
+    lines = list(simulate(300, 1, 0.3, habits=["fewer-types"], unsubscribed=()))
     rooms = defaultdict(set)
     for delivery, _ in deliveries(lines):
         rooms[delivery.meeting_id].add(delivery.type)
@@ -557,7 +557,7 @@ def test_any_fault_can_be_tried_after_any_other(first):
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("dropped-")])
 def test_the_truth_says_what_a_lost_webhook_was_about(fault):
-    for truth in truths(simulate(6, 1, 1, [fault], unheard=())):
+    for truth in truths(simulate(6, 1, 1, [fault], unsubscribed=())):
         (wrong,) = truth.faults
         assert (wrong.name, wrong.kind, wrong.codes) == (fault, "real", FAULTS[fault].codes)
         assert wrong.type == f"{wrong.lifecycle}-{fault.rpartition('-')[2]}"
@@ -692,7 +692,7 @@ def test_the_habits_are_listed_one_in_a_line(run):
 
 def test_where_all_is_subscribed_to_a_long_log_lacks_no_type(run):
     _, out, _ = run("--meetings", 2000, "--subscribed")
-    assert out == log(2000, 1, unheard=())
+    assert out == log(2000, 1, unsubscribed=())
     assert [name for name in RARELY_SUBSCRIBED if f'"{name}"'.encode() not in out] == []
 
 

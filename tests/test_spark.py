@@ -10,10 +10,10 @@ from datetime import timedelta
 
 import meetings
 import pytest
+from documents import BIN, ROOT, every_block
 from meetings import MORNING, read_into, write
 from test_audit import states
 from test_postgres import command
-from test_readme import BIN, ROOT, SPARK, blocks
 from traffic import environment
 
 from projections.audit import auditing
@@ -218,7 +218,7 @@ def test_the_command_prints_the_same_report_writes_it_and_says_what_it_could_not
 
 
 def test_the_blocks_of_the_readme_work(tmp_path):
-    (block,) = [body for kind, body, _ in blocks() if kind == "bash" and SPARK in body]
+    (block,) = [block.body for _, block in every_block("bash") if block.is_of_spark]
     read_into(tmp_path / "tracker-data", ROOT / "examples" / "bad_monday.jsonl")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],

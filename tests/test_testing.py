@@ -152,7 +152,7 @@ def test_what_is_found_can_be_ignored_by_code_and_by_slug():
         log.add({"webhookType": kind, "data": data}, moment(when))
     with pytest.raises(AssertionError, match="S203"):
         assert_no_findings(log, at_least="info", as_of=None)
-    assert_no_findings(log, ["S203", "unheard-start"], as_of=None)
+    assert_no_findings(log, ["S203", "absent-start"], as_of=None)
 
 
 # -- the plugin --------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
+SETTINGS = ("data", "store", "keys", "rules", "prices", "accept")
+"""What a configuration file may hold."""
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
 
@@ -45,7 +47,7 @@ def load_config(path: Path) -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         for name in document:
-            refuse_unknown(name, ["data", "store", "keys", "rules", "prices", "accept"], "setting")
+            refuse_unknown(name, SETTINGS, "setting")
         data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
         prices = _prices(document.get("prices", {}))
         store = document.get("store")

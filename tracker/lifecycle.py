@@ -407,6 +407,11 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     if ABSENT not in lifecycle.table:
         yield "the table has no row ABSENT, so nothing can begin"
         return
+    yield from _problems_of_table(lifecycle, steps)
+    yield from _problems_of_people(lifecycle)
+
+
+def _problems_of_table(lifecycle: Lifecycle, steps: Mapping[str, Step]) -> Iterable[str]:
     for state, names in lifecycle.table.items():
         for name in names:
             if name not in steps:
@@ -419,6 +424,12 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     for step in lifecycle.steps:
         if not any(step.name in row for row in lifecycle.table.values()):
             yield f"no row leads to the step {step.name!r}"
+    ends = {step.state for step in lifecycle.steps if step.closes or not lifecycle.table.get(step.state)}
+    if not ends & reached:
+        yield "no end can be reached from the start"
+
+
+def _problems_of_people(lifecycle: Lifecycle) -> Iterable[str]:
     if lifecycle.subject and lifecycle.subject not in lifecycle.key:
         yield f"the subject {lifecycle.subject!r} is no field of the key"
     if lifecycle.is_presence and not (
@@ -428,9 +439,6 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
         and len(lifecycle.key) == 1
     ):
         yield "visits have two steps, coming and going, and one key field, whose visits they are"
-    ends = {step.state for step in lifecycle.steps if step.closes or not lifecycle.table.get(step.state)}
-    if not ends & reached:
-        yield "no end can be reached from the start"
 
 
 def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]:

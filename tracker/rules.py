@@ -33,17 +33,19 @@ class Rules:
     """Windows and limits. In a rules file a duration is written ``"20 min"``, ``"10 s"``, ``"12 h"``."""
 
     redelivery: timedelta = _minutes(20)
-    """An equal copy within it is a redelivery."""
+    """An older copy costs more, until the log itself shows how old copies are."""
     fast_redelivery: timedelta = _minutes(1 / 6)
-    """The same for a joined while inside: later it is a rejoin."""
+    """An equal copy within it needs no explanation."""
     lateness: timedelta = _minutes(2)
-    """A step that comes after its successor within it explains the gap."""
+    """A step that comes later than that after one that follows it costs more."""
     grace: timedelta = _minutes(10)
-    """After session-ended: what is still open when it has passed never finished."""
+    """How long after the session's end a run may still end; what is open then never finished."""
     overtaken: timedelta = _minutes(1.5)
     """A left within it after a rejoin belongs to the visit before."""
     stuck_starting: timedelta = _minutes(2)
+    """A run that is starting for longer hangs."""
     stuck_stopping: timedelta = _minutes(10)
+    """A run that is stopping for longer hangs."""
     not_playable: timedelta = _minutes(2)
     """HLS that has started should be playable by then."""
     session_idle: timedelta = _minutes(24 * 60)
@@ -53,7 +55,7 @@ class Rules:
     alone: timedelta = _minutes(60)
     """Somebody who is the only one inside for longer may have been forgotten."""
     silence: timedelta = _minutes(5)
-    """A shorter time in which nothing comes is no silence of the log, whatever its rate."""
+    """A shorter time without any delivery is no silence of the log, whatever its rate."""
     self_stop: timedelta = _minutes(1)
     """A stop without stopping this near the session's end needs no explanation."""
     severity: Mapping[str, Severity] = attrs.field(factory=dict)

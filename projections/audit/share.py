@@ -257,5 +257,5 @@ _FACTS = (
     "active",
     "once",
     "ages",
-    "doubled",
+    "two_channels",
 )

@@ -2,13 +2,13 @@
 
     python tests/benchmarks/judging.py [--meetings 20000] [--seeds 1 2 3] [--habits quarter retry-hour]
     python tests/benchmarks/judging.py --examples swapped
-    python tests/benchmarks/judging.py --into README.md
+    python tests/benchmarks/judging.py --into examples/reference/judging.md
 
 Only the command line is used: ``tracker simulate`` makes logs of which the truth is known, ``tracker audit`` and
 ``tracker ingest`` with ``tracker status`` say what they make of them, and ``scoring.py`` compares. There is a row
 for each habit (``none``: a log as ``simulate`` makes it; ``quarter+retry-hour`` combines two), one for each
-fault of the logs without a habit, and one for each legal oddity there. *Accused* are meetings with a finding that
-is no answer to a real fault of theirs. Two peers stand beside: a plain state machine, to which every step that its
+fault of the logs without a habit, and one for each legal oddity there. A *false alarm* is a meeting with a finding
+that is no answer to a real fault of it. Two peers stand beside: a plain state machine, to which every step that its
 table does not have is an alarm, and the same behind a filter that removes every body that came before. Exit code 0
 if all goals are met, else 1. ``--into`` writes each table between the marks that a Markdown file has for it.
 """
@@ -212,7 +212,7 @@ def markdown(lines, left):
 
 
 HABIT_HEAD = (
-    *("habit", "meetings", "clean accused", "harmless accused", "found", "findings a fault", "also wrong"),
+    *("habit", "meetings", "alarm in clean", "alarm in harmless", "found", "findings a fault", "also wrong"),
     *("wrong states", "wrong visits", "wrong times"),
 )
 
@@ -226,11 +226,11 @@ def habit_table(scores):
                 (
                     row,
                     f"{len(one.meetings):,}",
-                    percent(one.accused("clean")),
-                    percent(one.accused("harmless")),
+                    percent(one.false_alarms("clean")),
+                    percent(one.false_alarms("harmless")),
                     percent(one.found),
                     ratio(one.each),
-                    percent(one.accused("real")),
+                    percent(one.false_alarms("real")),
                     counted(one.wrong_states),
                     counted(one.wrong_visits),
                     counted(one.wrong_times),
@@ -247,7 +247,7 @@ FAULT_HEAD = (
     "kind",
     "meetings",
     "found",
-    "accused",
+    "false alarm",
     "findings",
     "states right",
     "plain",
@@ -297,7 +297,7 @@ def confidence_table(sure):
 # -- the goals -------------------------------------------------------------------------------------
 
 CLEAN_GOAL = {"webinars": 0.003, "fewer-types": 0.003, "office": 0.003}
-"""The share of the clean meetings that may be accused, where it is not none."""
+"""The share of the clean meetings that may have a false alarm, where it is not none."""
 HARMLESS_GOAL = {
     "retry-hour": 0.015,
     "lost-minute": 0.04,
@@ -305,7 +305,7 @@ HARMLESS_GOAL = {
     "outage": 0.05,
     "two-receivers": 0.0,
 }
-"""The share of the meetings with harmless faults that may be accused, where it is not 0.3 %."""
+"""The share of the meetings with harmless faults that may have a false alarm, where it is not 0.3 %."""
 FOUND_GOAL = {"short-runs": 0.9, "quarter": 0.9}
 """The share of the real faults that must be found, where it is not 97 %."""
 
@@ -314,9 +314,11 @@ def goals(row, one):
     """(what is wanted, what there is, whether it is met), a line a goal."""
     clean, harmless = CLEAN_GOAL.get(row, 0), HARMLESS_GOAL.get(row, 0.003)
     found, outside = FOUND_GOAL.get(row, 0.97), sum(one.outside.values())
-    yield _at_most(f"clean meetings accused: {_share(clean)}", one.accused("clean"), clean)
+    yield _at_most(f"clean meetings with a false alarm: {_share(clean)}", one.false_alarms("clean"), clean)
     yield "findings outside all meetings: 0", f"{outside:,}", not outside
-    yield _at_most(f"harmless faults accused: {_share(harmless)}", one.accused("harmless"), harmless)
+    yield _at_most(
+        f"harmless faults with a false alarm: {_share(harmless)}", one.false_alarms("harmless"), harmless
+    )
     some, of = one.found
     yield f"real faults found: >= {100 * found:g} %", percent(one.found), some >= found * of
     some, of = one.each

@@ -107,7 +107,7 @@ class Meeting:
         if any(
             found["code"] in fault["codes"] for fault in self.truth["faults"] if fault["kind"] == "harmless"
         ):
-            # What may be said of a harmless fault is no accusation, and nothing that must be found.
+            # What may be said of a harmless fault is no false alarm, and nothing that must be found.
             return True
         code = SAME_OUTCOME.get(found["code"], found["code"])
         if self.outcomes[code]:
@@ -235,7 +235,7 @@ class Score:
 
     # -- counts, each (how many, of how many) ------------------------------------------------------
 
-    def accused(self, kind):
+    def false_alarms(self, kind):
         chosen = [one for one in self.meetings if one.kind == kind]
         return sum(bool(one.wrong) for one in chosen), len(chosen)
 

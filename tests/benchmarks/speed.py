@@ -1,7 +1,7 @@
 """How fast it is, beside the limits of the machine and beside what others would take for the work.
 
     pip install '.[benchmarks]'
-    python tests/benchmarks/speed.py [--meetings 3000] [--rounds 5] [--into README.md]
+    python tests/benchmarks/speed.py [--meetings 3000] [--rounds 5] [--into examples/reference/speed.md]
 
 Everything of one comparison runs in turn, round after round, and the medians are compared: only the
 ratios mean something on another machine. Where the work is one process, CPU seconds are compared, not

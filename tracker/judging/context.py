@@ -5,7 +5,8 @@ It does not change while a session is assessed, so what a run costs can be kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -24,7 +25,7 @@ AT_ONCE = 2_000_000
 """Microseconds between copies that were sent in one burst."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class Context:
     """See above. Times are microseconds since 1970.
 
@@ -38,6 +39,7 @@ class Context:
             may have been overtaken as well.
         presumed: Whether the end is only presumed.
         ages: How old the copies of this session are that are certain, the youngest first.
+        find_in_common: Finds the ages that several repeated steps have in common.
         resent: Positions of what came again in one burst with a copy that is certain.
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
@@ -52,6 +54,7 @@ class Context:
     over: tuple[int, int] = (0, 0)
     presumed: bool = False
     ages: Sequence[int] = ()
+    find_in_common: Callable[[], Sequence[int]] = tuple
     resent: frozenset[int] = frozenset()
     two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
@@ -75,6 +78,7 @@ class Context:
         return (
             *end,
             tuple(self.ages),
+            tuple(self.ages_in_common),
             self.resent,
             self.two_channels,
             occupied,
@@ -90,6 +94,15 @@ class Context:
         """Whether a certain copy of this session is as old."""
         within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
         return any(abs(age - other) <= within for other in self.ages)
+
+    @cached_property
+    def ages_in_common(self) -> Sequence[int]:
+        """The ages that several repeated steps of this session have in common; sought when first asked for."""
+        return self.find_in_common()
+
+    def is_as_old_as_others(self, age: int) -> bool:
+        """Whether a certain copy of this session is as old, or several repeated steps are."""
+        return self.is_as_old(age) or any(abs(age - other) <= SAME_AGE for other in self.ages_in_common)
 
     def is_second_channel(self, age: int) -> bool:
         """Whether everything comes twice here, and the second time about so much later."""

@@ -4,19 +4,26 @@ Some deliveries are copies beyond doubt: of a step that can come only once, or o
 sent these again has probably sent others again too, and copies that were sent again together look alike: they are
 equally old, or they come at once one after the other, or everything comes twice. So the certain ones are sought
 first, in every aggregate, and what they show is an argument of each search.
+
+Where none is certain, several may show it of each other: that three steps of two aggregates come again after the
+same time to a second is no chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
-from tracker.judging.context import AT_ONCE, Context
+from tracker.delivery.webhook import same_data
+from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.copies import separated
 from tracker.judging.hypothesis import Delivered
 from tracker.judging.session import TWO_CHANNELS, AggregateKey, Observed
 
 __all__ = ["set_evidence"]
 
+IN_COMMON = 3
+"""Repeated steps that must have an age in common."""
 InOrder = Mapping[AggregateKey, Sequence[Delivered]]
 
 
@@ -38,6 +45,8 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
             twice += len({original.position for _, original in copies})
     context.ages = sorted(ages)
     context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
+    if not context.two_channels:
+        context.find_in_common = partial(_common_ages, in_order)
     if certain and not context.two_channels:
         context.resent = frozenset(_sent_with(certain, in_order.values()))
 
@@ -50,6 +59,34 @@ def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
         if original.position in before:
             yield copy.at - before[original.position]
         before[original.position] = copy.at
+
+
+def _common_ages(in_order: InOrder) -> list[int]:
+    """The ages that several repeated steps have in common, of more than one aggregate."""
+    repeats = sorted(
+        (age, place)
+        for place, deliveries in enumerate(in_order.values())
+        for age in _ages_of_repeats(deliveries)
+    )
+    found: list[int] = []
+    first = 0
+    for last, (age, _) in enumerate(repeats):
+        while age - repeats[first][0] > SAME_AGE:
+            first += 1
+        alike = repeats[first : last + 1]
+        if len(alike) >= IN_COMMON and len({place for _, place in alike}) > 1:
+            found += [one for one, _ in alike]
+    return found
+
+
+def _ages_of_repeats(deliveries: Sequence[Delivered]) -> Iterator[int]:
+    """How long after the one before it each step came again, equal to the byte and not at once."""
+    before: dict[str, Delivered] = {}
+    for one in deliveries:
+        other = before.get(one.step.name)
+        if other is not None and one.at - other.at > SAME_AGE and same_data(other.data, one.data):
+            yield one.at - other.at
+        before[one.step.name] = one
 
 
 def _sent_with(certain: set[int], aggregates: Iterable[Sequence[Delivered]]) -> Iterator[int]:

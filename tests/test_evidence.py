@@ -1,0 +1,90 @@
+"""What copies show of each other, and what the order in which steps come shows of the sender."""
+
+from story import states, told
+
+from tracker.judging.hypothesis import micros
+from tracker.judging.log import Habits, LogView
+from tracker.testing import moment
+
+BEGUN = ("0 session-started", "1 participant-joined p", "2 participant-joined q")
+OVER = ("3000 participant-left p", "3001 participant-left q", "3002 session-ended")
+RUN = (
+    "100 recording-starting",
+    "110 recording-started",
+    "400 recording-stopping",
+    "420 recording-stopped filePath=/1",
+)
+
+
+def meeting(*lines):
+    """The session in which these came, long after it has ended."""
+    lines = sorted((*BEGUN, *lines, *OVER), key=lambda line: float(line.split()[0]))
+    return told(*lines, as_of="48h")
+
+
+def wrong(session):
+    return [one.code for one in session.findings if one.severity != "info"]
+
+
+def test_steps_of_two_aggregates_that_come_again_after_the_same_time_are_copies():
+    again = ("300 recording-starting", "310.4 recording-started", "202 participant-joined q")
+    session = meeting(*RUN, *again)
+    assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
+
+
+def test_two_steps_of_one_recording_that_come_again_are_another_one():
+    session = meeting(*RUN, "300 recording-starting", "317 recording-started")
+    assert wrong(session) == ["S207"]
+
+
+def test_all_of_a_run_that_comes_again_in_one_burst_is_no_other_run():
+    again = ("900 recording-starting", "901 recording-started", "902.5 recording-stopping")
+    session = meeting(*RUN, *again, "904 recording-stopped filePath=/1")
+    assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
+
+
+def test_a_stop_of_which_all_else_was_lost_is_a_run_of_its_own_beside_the_one_that_goes_on():
+    session = meeting(
+        *RUN[:2], "150 recording-stopped filePath=/0", "1400 recording-stopping", RUN[3].replace("420", "1420")
+    )
+    assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], ["S205"])
+    assert [run.delivered("stopped").data.count(b"/1") for run in session.aggregates["recording", ()].runs] == [
+        1,
+        0,
+    ]
+
+
+def test_a_step_is_as_late_as_the_first_one_that_overtook_it_is_old():
+    lines = (
+        "100 recording-started",
+        "1000 recording-stopping",
+        "1001 recording-starting",
+        "1010 recording-started",
+    )
+    session = meeting(
+        *lines,
+        "1030 recording-stopped filePath=/1",
+        "1500 recording-stopping",
+        "1520 recording-stopped filePath=/2",
+    )
+    (found,) = [one for one in session.findings if one.severity != "info"]
+    assert (found.code, found.position) == ("S201", 4)
+
+
+def test_what_comes_between_the_end_of_a_session_and_its_start_was_overtaken_and_is_no_activity_after_the_end():
+    late = ("10 session-ended", "20 participant-joined p", "60 participant-left p", "90 session-started")
+    assert (wrong(told(*late)), wrong(told(*late, "100 livestream-starting"))) == ([], ["X402"])
+
+
+def seen(late, in_order):
+    """What a log says in which so many steps came late within five minutes, and so many in order."""
+    habits = Habits()
+    for place in range(late + in_order):
+        habits.saw_step(micros(moment("600")) + place, 1_000_000 if place < late else None)
+    return LogView(habits)
+
+
+def test_the_sender_is_catching_up_where_a_fifth_of_the_steps_is_late():
+    at = micros(moment("700"))
+    assert [seen(*steps).is_catching_up(at) for steps in ((5, 20), (4, 0), (5, 21))] == [True, False, False]
+    assert not seen(5, 20).is_catching_up(micros(moment("2h")))
