@@ -58,7 +58,7 @@ class Live:
         self._moved = asyncio.Event()
         self._woken, self._reload = Event(), Event()
         self._settled, self._stored = 0.0, 0
-        self._poll = POLL_HEARD if tracker.hears else POLL
+        self._poll = POLL_HEARD if tracker.notifies else POLL
         self._thread = Thread(target=self._run, name="follower", daemon=True)
         self._listener = Thread(target=self._listen, name="listener", daemon=True)
 
@@ -78,7 +78,7 @@ class Live:
         """Begins to follow; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        if self._tracker.hears:
+        if self._tracker.notifies:
             self._listener.start()
 
     def wake(self) -> None:
@@ -100,7 +100,7 @@ class Live:
         self.let_go()
         self._woken.set()
         await asyncio.to_thread(self._thread.join)
-        if self._tracker.hears:
+        if self._tracker.notifies:
             await asyncio.to_thread(self._listener.join)
 
     async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - part of what is asked

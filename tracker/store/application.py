@@ -270,17 +270,17 @@ class Tracker(Application[str]):
         ``NotFoundError`` if nothing of the session is stored, or was by then.
         """
         rules = rules or Rules()
-        heard = (
+        received = (
             delivery
             for delivery in self.history(stream, at=at)
             if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
         )
-        session = assess_all(heard, as_of, rules, log.known_by(at, as_of))
+        session = assess_all(received, as_of, rules, log.known_by(at, as_of))
         if session is None:
             known = any(True for _ in self.history(stream))
             if not known and self._is_stored(stream):
                 hint = "tracker withdraw --undo LOG makes it count again"
-                raise NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
+                raise NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
             what = "no delivery of this session had come by then" if known else "no such session"
             raise NotFoundError(what, place=stream, hint="tracker sessions lists all sessions")
         return session
@@ -406,17 +406,17 @@ class Tracker(Application[str]):
                 last = max(last, end)
 
     @property
-    def hears(self) -> bool:
-        """Whether ``listen`` hears of what other processes store."""
-        return self._recorder.hears
+    def notifies(self) -> bool:
+        """Whether ``listen`` reports the commits of other processes."""
+        return self._recorder.notifies
 
-    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
-        """Calls ``heard`` after each commit of any process, until it is ``stopping``. Raises ``StoreError``.
+    def listen(self, on_commit: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``on_commit`` after each commit of any process, until it is ``stopping``. Raises ``StoreError``.
 
         It is a hint: who follows has to look from time to time all the same.
         """
         with self._database.errors():
-            self._recorder.listen(heard, stopping)
+            self._recorder.listen(on_commit, stopping)
 
     def try_to_write(self, patience: float) -> None:
         """Raises ``StoreError`` where nothing could be stored now; waits so many seconds for another writer."""
