@@ -49,7 +49,7 @@ def walks_of(lifecycle: Lifecycle, state: str = ABSENT, walk: tuple[str, ...] = 
             yield from [(*walk, name)] if step.closes else walks_of(lifecycle, step.state, (*walk, name))
 
 
-def told_of(lifecycle: Lifecycle, step: Step) -> bytes:
+def webhook_of(lifecycle: Lifecycle, step: Step) -> bytes:
     """A webhook of this step that brings whatever it should."""
     data = {"meetingId": "M", "sessionId": "S"}
     data.update((camel_case(name), "k") for name in (*lifecycle.key, *step.brings[:1]))
@@ -134,7 +134,7 @@ def test_a_legal_path_only_advances_and_nothing_is_found_but_a_bad_outcome(lifec
     legal = [(lifecycle, lifecycle.by_name[name]) for name in walk]
     before = [] if lifecycle.is_session else [(session, session.by_name[name]) for name in session.starts]
     came = [
-        parse(Received(told_of(owner, step), NOON), position)
+        parse(Received(webhook_of(owner, step), NOON), position)
         for position, (owner, step) in enumerate(before + legal, 1)
         if owner is lifecycle or not lifecycle.stream
     ]

@@ -60,7 +60,7 @@ _MALFORMED = "malformed spans"
 _OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
 
 
-def overlapping_session(
+def overlapped_by(
     db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
 ) -> Span | None:
     """The session of its meeting that was live when it began; ``as_of``: as it was known then."""

@@ -93,5 +93,7 @@ def _nothing(source: str | None, undo: bool, names: Sequence[str]) -> NotFoundEr
     )
     if logs and source is not None:
         hint = f"there is something from {', '.join(logs[:_NAMED])}{', …' if len(logs) > _NAMED else ''}"
-    what = "none of its deliveries is withdrawn" if undo else "no delivery from it is stored, or all are withdrawn"
+    what = (
+        "none of its deliveries is withdrawn" if undo else "no delivery from it is stored, or all are withdrawn"
+    )
     return NotFoundError(what, place=source or "", hint=hint)

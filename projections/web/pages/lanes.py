@@ -14,7 +14,7 @@ from typing import Literal
 import attrs
 
 from projections.web.pages.axis import Axis, ordinal
-from projections.web.pages.bars import Bar, End, Ruler, bars, ends, heard, until
+from projections.web.pages.bars import Bar, End, Ruler, bars, ends, known, until
 from projections.web.pages.kinds import SESSION, Kind, kind
 from projections.web.pages.marks import Mark, marks
 from tracker.delivery.webhook import Delivery
@@ -57,7 +57,7 @@ class Crowd:
     y: int
     lifecycle: str
     name: str
-    told: str
+    counts: str
     most: int
     area: str
     opened: bool
@@ -74,17 +74,17 @@ class Drawing:
     marks: tuple[Mark, ...]
     height: int
     known_until: float | None
-    """Where what was not yet heard begins, when it is the past that is shown."""
+    """Where what was not yet received begins, when it is the past that is shown."""
 
 
 def clockwork(deliveries: Iterable[Delivery]) -> tuple[dict[int, datetime], bool]:
     """A moment for each position, that of the delivery before where it has none; whether none has one."""
-    heard = [(one.position, one.received_at) for one in deliveries]
-    first = next((at for _, at in heard if at is not None), None)
+    received = [(one.position, one.received_at) for one in deliveries]
+    first = next((at for _, at in received if at is not None), None)
     if first is None:
-        return {position: ordinal(place) for place, (position, _) in enumerate(heard)}, True
+        return {position: ordinal(place) for place, (position, _) in enumerate(received)}, True
     found, last = {}, first
-    for position, at in heard:
+    for position, at in received:
         found[position] = last = at or last
     return found, False
 
@@ -113,7 +113,7 @@ def draw(
 ) -> Drawing:
     """The drawing of an assessed session. ``times`` are those of ``clockwork``, of all its deliveries.
 
-    ``known_until`` is the moment after which nothing had been heard. ``opened`` is the lifecycle of which all are to be
+    ``known_until`` is the moment after which nothing had been received. ``opened`` is the lifecycle of which all are to be
     drawn, ``page`` by page; ``who`` is a part of the names of those that are wanted.
     """
     ruler = Ruler(axis, times, known_until or axis.end)
@@ -196,7 +196,7 @@ class _Pen:
             last, silent_from = drawn[-1], ruler.axis.x(session.last_seen_at)
             drawn[-1] = attrs.evolve(last, width=round(max(0.3, silent_from - last.x), 2))
             silence = (session.last_seen_at, ruler.edge)
-            drawn.append(ruler.bar(*silence, "idle", "contested", "silent", "nothing heard of the session"))
+            drawn.append(ruler.bar(*silence, "idle", "contested", "silent", "nothing received of the session"))
         found = [one for each in ones for one in self._found(each)]
         name = "session" if session.session_id else "outside any session"
         lane = Lane(
@@ -223,8 +223,8 @@ class _Pen:
         inside = sum(not one.runs[-1].closed for one in members if one.runs)
         noun, adjective = ("people", "inside") if lifecycle.is_presence else (lifecycle.name, "open")
         area, most = _area(sorted(change for one in members for change in self._changes(one)))
-        name, told, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)
-        crowd = Crowd(self.y, lifecycle.name, name, told, most, area, opened, pages)
+        name, counts, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)
+        crowd = Crowd(self.y, lifecycle.name, name, counts, most, area, opened, pages)
         found = [] if opened else [found for one in members for found in self._found(one)]
         self._go_on(crowd, found, self.y + CROWD - 12)
         return crowd
@@ -241,7 +241,7 @@ class _Pen:
     def _changes(self, one: Aggregate) -> Iterator[tuple[float, int]]:
         """Where one begins to be open, and where it ceases."""
         for run in one.runs:
-            taken = heard(self.ruler, one.lifecycle, run)
+            taken = known(self.ruler, one.lifecycle, run)
             if taken:
                 end = until(self.ruler, self.session, one, run) or taken[-1].at
                 yield self.ruler.axis.x(taken[0].at), 1
