@@ -26,7 +26,10 @@ def moment(given: str | datetime, now: datetime) -> datetime:
     if given in ("now", "end"):
         return now if given == "now" else THE_END
     ago = seconds_of(given[1:]) if given.startswith("-") else None
-    time = now - timedelta(seconds=ago) if ago is not None else parse_time(given)
+    try:
+        time = now - timedelta(seconds=ago) if ago is not None else parse_time(given)
+    except OverflowError:
+        time = None
     if time is None:
         raise UsageError(f"{given!r} is not a valid time", hint="write 2026-11-23T09:00:00Z, now, end or -2h")
     return time

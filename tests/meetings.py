@@ -18,6 +18,8 @@ from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
 
 MORNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""A clock that stands before every log: a store is then judged as of its newest receive time."""
 
 
 def webhook(kind, **data):

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from meetings import lines, read_into, write
+from meetings import LONG_AGO, lines, read_into, write
 from sqlite_utils import Database
 from story import RULES, deliveries, moment, session_from, value
 
 from projections.audit.auditing import audit
 from projections.cli import main
+from projections.cli.settings import Settings
 from projections.views.rebuild import rebuild
 from tracker.accept import Acceptance, accept_all, accepted
 from tracker.config import load_config
@@ -192,16 +193,16 @@ def test_the_read_models_say_what_an_audit_says_accepted(tmp_path, page_size):
     rules = Rules(accept=entries)
     with closing(Tracker.open(tmp_path)) as store:
         rebuild(store, rules, page_size=page_size)
-        session_from = list(accepted(audit(store.deliveries(), rules, growing=True).findings, entries))
+        reported = list(accepted(audit(store.deliveries(), rules, now=LONG_AGO).findings, entries))
     with closing(Database(tmp_path / "views.db")) as db:
         rows = db.query("SELECT code, position, verdict FROM findings")
         marked = sorted((row["code"], row["position"]) for row in rows if row["verdict"] == "accepted")
         counted = {
             row["session_id"]: (row["errors"], row["warnings"]) for row in db.query("SELECT * FROM sessions")
         }
-    assert marked == sorted((one.code, one.position) for one in session_from if one.verdict == "accepted") != []
+    assert marked == sorted((one.code, one.position) for one in reported if one.verdict == "accepted") != []
     for session_id, counts in counted.items():
-        raised = [one for one in session_from if one.session_id == session_id and one.verdict != "accepted"]
+        raised = [one for one in reported if one.session_id == session_id and one.verdict != "accepted"]
         assert counts == tuple(sum(one.severity == grave for one in raised) for grave in SEVERITIES[:0:-1])
 
 
@@ -217,6 +218,7 @@ def tracker(tmp_path, monkeypatch):
         return ended.value.code
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Settings, "now", LONG_AGO)
     write(tmp_path / "log", [encode(one.received) for one in deliveries(*STORY)])
     return call
 
@@ -239,10 +241,10 @@ def test_an_audit_fails_by_what_is_not_accepted_and_only_by_that(tracker, capsys
 
 def test_programs_read_the_verdict(tracker, capsys):
     tracker("audit", "log", "--format", "ndjson", tracker=entry_of("S205"))
-    session_from = {
+    verdicts = {
         found["code"]: found["verdict"] for found in map(json.loads, capsys.readouterr().out.splitlines())
     }
-    assert [code for code, verdict in session_from.items() if verdict == "accepted"] == ["S205"]
+    assert [code for code, verdict in verdicts.items() if verdict == "accepted"] == ["S205"]
 
 
 def test_a_status_says_that_nothing_is_wrong_where_all_is_accepted(tracker, capsys):
@@ -275,7 +277,7 @@ def test_a_file_of_rules_that_accepts_nothing_leaves_what_tracker_toml_accepts(t
 
 def test_a_lifecycle_that_nobody_knows_is_refused_with_the_nearest_name(tracker, capsys):
     code = tracker("audit", "log", tracker=entry_of("S201", lifecycle="recoding"))
-    session_from = (
+    printed = (
         "error: tracker.toml: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
     )
-    assert (code, capsys.readouterr().err) == (2, session_from)
+    assert (code, capsys.readouterr().err) == (2, printed)

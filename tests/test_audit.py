@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from meetings import webhook, write
+from meetings import LONG_AGO, webhook, write
 from story import NOON, deliveries, moment
 
 from projections.audit import auditing, share
 from projections.audit.auditing import Logs, audit
 from projections.cli import main
+from projections.cli.settings import Settings
 from tracker.delivery.envelope import Received, encode
 from tracker.delivery.webhook import parse
 from tracker.intake.logs import MAX_LINE, Log
@@ -214,7 +215,8 @@ def test_at_the_end_all_has_passed_of_a_log_and_of_a_store(tracker, store):
     assert tracker(deliveries(*LOST_STOP), "--as-of", "end", store=store) == (1, [("X403", "settled")])
 
 
-def test_what_a_store_leaves_open_is_provisional_for_it_goes_on(tracker):
+def test_what_a_store_leaves_open_is_provisional_for_it_goes_on(tracker, monkeypatch):
+    monkeypatch.setattr(Settings, "now", LONG_AGO)
     given = deliveries("0 session-started", "5 recording-started")
     assert tracker(given, store=True)[1] == [("S201", "provisional")]
 

@@ -131,7 +131,7 @@ def test_many_people_share_one_lane_until_it_is_opened():
     drawing, opened = draw(*lines), draw(*lines, opened="participant")
 
     assert [type(row) for row in drawing.rows][1:] == [Crowd]
-    assert (drawing.rows[1].most, drawing.rows[1].session_from) == (MANY + 1, f"{MANY + 1} inside")
+    assert (drawing.rows[1].most, drawing.rows[1].counts) == (MANY + 1, f"{MANY + 1} inside")
     assert [row.name for row in opened.rows[2:]] == [f"p{number}" for number in range(1, MANY + 2)]
 
 

@@ -77,6 +77,7 @@ LAYERS = {
     "projections.progress": {"rich"},
     "projections.views.loss": {"attrs"},
     "projections.views.database": {"attrs", "msgspec", "sqlite_utils"},
+    "projections.views.publications": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
     "projections.views.follow": set(),

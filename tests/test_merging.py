@@ -8,19 +8,18 @@ from pathlib import Path
 
 import attrs
 import pytest
-from story import RULES, body, moment
+from story import RULES, delivery, moment
 
 from projections.audit.auditing import Logs, audit
 from projections.cli import main
-from tracker.delivery.envelope import Received, encode
+from tracker.delivery.envelope import encode
 from tracker.intake.logs import Log
 from tracker.simulate import simulate
 
 
 def write(path, *lines):
     """A log of such lines as stories have."""
-    said = [line.partition(" ") for line in lines]
-    states = (encode(Received(body(rest), moment(when))) for when, _, rest in said)
+    states = (encode(delivery(line).received) for line in lines)
     path.write_bytes(b"".join(state + b"\n" for state in states))
     return path
 

@@ -59,11 +59,34 @@ def test_a_log_of_one_line_is_reported_in_the_singular(tmp_path):
     )
 
 
-def test_a_hint_that_names_some_sessions_of_a_meeting_says_how_many_more_there_are(tmp_path):
+def test_a_meeting_stands_for_its_latest_session_and_a_note_says_how_many_it_has(tmp_path):
     run(tmp_path, "ingest", lines(tmp_path / "log", [f"s{number}" for number in range(7)]))
-    error = run(tmp_path, "status", "meeting").exception
-    assert error.hint.startswith("meeting is a meeting; its sessions: ")
-    assert error.hint.endswith(" and 2 more")
+    done = run(tmp_path, "status", "meeting", "--json")
+    assert json.loads(done.stdout)["session_id"] == "s6"
+    assert done.stderr.splitlines() == [
+        "note: meeting is a meeting, and s6 is the latest of its 7 sessions",
+        "hint: tracker sessions --meeting meeting lists all",
+    ]
+
+
+def test_the_beginning_of_several_ids_is_refused_with_five_of_them_and_the_number_of_the_others(tmp_path):
+    run(tmp_path, "ingest", lines(tmp_path / "log", [f"s{number}" for number in range(7)]))
+    error = run(tmp_path, "status", "s").exception
+    assert (str(error), error.hint, error.exit_code) == (
+        "s: 7 sessions have an id that begins so",
+        "give more of it: s0, s1, s2, s3, s4 and 2 more",
+        2,
+    )
+
+
+def test_an_id_that_others_begin_with_is_that_session(tmp_path):
+    run(tmp_path, "ingest", lines(tmp_path / "log", ["a", "ab", "ac"]))
+    assert json.loads(run(tmp_path, "status", "a", "--json").stdout)["session_id"] == "a"
+
+
+def test_nothing_is_the_beginning_of_no_id(tmp_path):
+    run(tmp_path, "ingest", lines(tmp_path / "log", ["a"]))
+    assert str(run(tmp_path, "status", "").exception) == "no such session"
 
 
 def test_an_error_of_the_system_names_the_file_and_the_reason_without_a_number():

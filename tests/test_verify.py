@@ -194,7 +194,7 @@ def test_a_store_that_goes_on_while_it_is_verified_is_no_contradiction(store):
         Views.open(store).close()
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("copied", "rebuild"):
+        for name in ("copied_together", "rebuild"):
             real = getattr(verifying, name)
             patch.setattr(verifying, name, lambda *a, real=real, **b: (go_on(), real(*a, **b), go_on())[1])
         found = verify(store, Rules(), go_on)

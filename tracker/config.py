@@ -23,7 +23,7 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "keys", "rules", "prices", "accept")
+SETTINGS = ("data", "store", "tz", "keys", "rules", "prices", "accept")
 """What a configuration file may hold."""
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
@@ -32,12 +32,13 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 @attrs.frozen
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
-    ``keys``, files of public keys, ``[rules]`` and ``[[accept]]``."""
+    ``keys``, files of public keys, ``tz``, the time zone of times that name none, ``[rules]`` and ``[[accept]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
     keys: tuple[Path, ...] = ()
     store: str | None = None
+    tz: str | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -55,6 +56,9 @@ def load_config(path: Path) -> Config:
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
         if store is not None and not isinstance(store, str):
             raise RulesError("store is no address", hint='write store = "postgresql://USER@HOST/DATABASE"')
+        tz = document.get("tz")
+        if tz is not None and not (isinstance(tz, str) and tz):
+            raise RulesError("tz is no time zone", hint='write tz = "Europe/Berlin"')
         if not isinstance(keys, list) or not all(map(_is_path, keys)):
             raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         if not isinstance(rules, dict):
@@ -62,7 +66,7 @@ def load_config(path: Path) -> Config:
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        return Config(path.parent / data if data else None, rules, files, store)
+        return Config(path.parent / data if data else None, rules, files, store, tz)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -86,17 +86,19 @@ def audit(
     see: Callable[[Session, Observed], None] | None = None,
     others: Sequence[Elsewhere] = (),
     *,
-    growing: bool = False,
+    now: datetime | None = None,
 ) -> Audit:
-    """Observes every session, and assesses each as of the end of the log, or of ``as_of``.
+    """Observes every session, and assesses each as of the end of the log, or of ``now``, or of ``as_of``.
 
     With ``as_of`` the log is cut there: what was received later is left out. What a window leaves open when the
-    log ends is ``undecided``. ``growing``: the log is a store's, so that is provisional, and what the log says of
-    other sessions is taken as of its last milestone, as in the read models. ``see`` is given each session once, and what came of it.
+    log ends is ``undecided``. With ``now``, the present moment, the log is a store's and will grow: so that is
+    provisional, the store is judged as late as it is, and what the log says of other sessions is taken as of its
+    last milestone, as in the read models. ``see`` is given each session once, and what came of it.
     ``others`` judge a part of the sessions each. Raises ``TrackerError`` where the disk is full.
     """
     with bulk(), disk_errors():
         traffic, share, count = Traffic(), Share(rules, see), 0
+        growing = now is not None
         parts: tuple[Part, ...] = (share, *others)
         part_of = _dealt(parts)
         known = Habits() if growing else None
@@ -109,7 +111,7 @@ def audit(
                     part.sweep(traffic.newest)
             if growing and is_milestone(delivery.position):
                 known = _collected_habits(share, others)
-        at = as_of or traffic.newest
+        at = as_of or max(filter(None, (traffic.newest, now)), default=None)
         log = view_of(known if known is not None else _collected_habits(share, others), traffic, at, rules)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)

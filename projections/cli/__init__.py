@@ -49,6 +49,7 @@ COMMANDS = {
     "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
     "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
+    "recordings": Entry("recordings", "List what was recorded or streamed, with its files."),
     "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
     "sessions": Entry("sessions", "List the sessions, the most recent first."),
     "simulate": Entry("simulate", "Make up a log of meetings with known faults."),
@@ -104,7 +105,7 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     The tracker stores each webhook of your VideoSDK meetings as an event. From these events it derives the
     state of every session, now or at any moment before, and what is wrong with it.
 
-    Environment variables: TRACKER_DATA, TRACKER_STORE and TRACKER_CONFIG set --data, --store and --config.
+    Environment variables: TRACKER_DATA, TRACKER_STORE, TRACKER_CONFIG and TRACKER_TZ set --data, --store, --config and --tz.
     TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST set --key, --token, --token-file
     and --allow-host.
 

@@ -14,9 +14,10 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
-from projections.cli.options import LEVELS, MACHINE, TEXT, AsOf, with_as_given, with_keys, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, with_as_given, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.times import AsOf, GivenTime, with_tz
 from projections.progress import counted, of_events, of_logs
 from tracker.errors import TrackerError, UsageError
 
@@ -36,7 +37,9 @@ OF_CI = ("junit", "github")
 @click.option(
     "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
 )
-@click.option("--strict", is_flag=True, help="Undecided findings fail too.")
+@click.option(
+    "--strict", is_flag=True, help="Findings that are not settled (undecided or provisional) fail too."
+)
 @click.option(
     "--min-severity",
     type=click.Choice(LEVELS),
@@ -70,12 +73,13 @@ OF_CI = ("junit", "github")
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
 )
 @with_as_given
+@with_tz
 @with_keys
 @with_store
 def audit(
     logs: tuple[str, ...],
     rules: Path | None,
-    as_of: datetime | None,
+    as_of: GivenTime | None,
     min_severity: str | None,
     fail_on: str,
     format: Any,
@@ -92,7 +96,8 @@ def audit(
     """Report what is wrong, in the store or in logs.
 
     With LOGs no store is needed, and a position is a line number, counted on from one file to the next. Several
-    LOGs are merged by receive time; if one of them is a pipe, they are read one after the other.
+    LOGs are merged by receive time; if one of them is a pipe, they are read one after the other. The store is
+    judged as of now, LOGs as of their newest receive time.
 
     The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
     test report, and annotations at file and line.
@@ -104,17 +109,18 @@ def audit(
     complaints: list[TrackerError] = []
     place: Place = nowhere
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
+    until = settings.moment(as_of)
     if logs:
         if engine == "spark":
-            result, read, complaints = _on_spark(logs, settings.rules, as_of, master, out, as_given=as_given)
+            result, read, complaints = _on_spark(logs, settings.rules, until, master, out, as_given=as_given)
         else:
-            result, read, complaints = _of_logs(logs, settings, keys, as_of, jobs, as_given=as_given)
+            result, read, complaints = _of_logs(logs, settings, keys, until, jobs, as_given=as_given)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
             note_oddities(name, odd)
     else:
-        result = _of_store(settings, as_of, jobs)
+        result = _of_store(settings, until, jobs)
     result.findings.accept(settings.rules.accept)
     if out is not None:
         from projections.exports.parquet import write_findings
@@ -160,7 +166,7 @@ def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
         last = store.last_position()
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:
-            return judged(followed, settings.rules, as_of, others=others, growing=True)
+            return judged(followed, settings.rules, as_of, others=others, now=settings.now)
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:
@@ -235,8 +241,11 @@ def _written_findings(
 
 
 def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
-    """Whether an audit fails because of this finding. Undecided ones count only where it is ``strict``."""
-    if fail_on == "never" or found.verdict == "accepted" or (found.verdict == "undecided" and not strict):
+    """Whether an audit fails because of this finding; where it is ``strict``, also because of one that is not settled.
+
+    A window that is still open makes a finding undecided in a log, and provisional in a store, which goes on.
+    """
+    if fail_on == "never" or found.verdict == "accepted" or (found.verdict != "settled" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
 

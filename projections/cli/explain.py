@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.options import TEXT, AsOf, Name, with_store
+from projections.cli.options import TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import code_named, known_until, near_code, refuse_two_moments
+from projections.cli.subjects import (
+    code_named,
+    near_code,
+    refuse_no_position,
+    refuse_two_moments,
+    session_named,
+)
+from projections.cli.times import AsOf, GivenTime, with_tz
 from tracker.errors import NotFoundError, StoreMissingError, UsageError
 
 if TYPE_CHECKING:
-    from projections.views.follow import Views
+    from datetime import datetime
+
     from tracker.delivery.webhook import Delivery
     from tracker.findings import Code
     from tracker.store.application import Tracker
@@ -32,10 +39,11 @@ if TYPE_CHECKING:
 @click.option("--prices", is_flag=True, help="Show what each assumption costs.")
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@with_tz
 @with_store
 def explain(
     subject: str | None,
-    as_of: datetime | None,
+    as_of: GivenTime | None,
     at: int | None,
     prices: bool,
     format: str,
@@ -45,7 +53,8 @@ def explain(
 ) -> None:
     """Explain a code, or how a session was judged.
 
-    A code may be given by its slug too. Without CODE or SESSION, all codes are listed.
+    A code may be given by its slug too. Without CODE or SESSION, all codes are listed. SESSION is the id of a
+    session, the beginning of one, or the id of a meeting, which stands for its latest session.
 
     For a session: what most likely happened, which assumptions that needs, and what each of them costs (the
     negative logarithm of its probability); then what else may have happened, and how probable that is.
@@ -86,23 +95,27 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
 
 
 def _explain_session(
-    settings: Settings, session: str, as_of: datetime | None, at: int | None, format: str
+    settings: Settings, session: str, as_of: GivenTime | None, at: int | None, format: str
 ) -> None:
     from projections.explain.explanation import explain as explained
     from projections.explain.explanation import values
     from projections.exports import data as machine
+    from projections.read_models.sessions import seen
     from projections.reports import explain as report
     from projections.reports import text
 
     refuse_two_moments(as_of, at)
     try:
-        with settings.store() as store, settings.views(store) as views:
-            until = known_until(views, store, as_of, at)
+        with settings.store() as store, settings.views_now(store) as views:
+            refuse_no_position(store, at)
+            session = session_named(views, store, session)
+            asked = settings.moment(as_of, seen(views.db, session))
+            until = asked if as_of is not None or at is not None else views.as_of
             deliveries = _known_deliveries(store, session, until, at)
             if not deliveries:
-                raise _no_such_subject(views, store, session)
-            moment = as_of if at is None else deliveries[-1].received_at
-            log = views.log.known_by(at, as_of)
+                raise _no_such_subject(store, session)
+            moment = asked if at is None else deliveries[-1].received_at
+            log = views.log.known_by(at, asked)
             completed = partial(views.completed, moment=moment)
             found = explained(deliveries, settings.rules, until, log, completed)
     except StoreMissingError as error:
@@ -138,12 +151,8 @@ def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: 
     ]
 
 
-def _no_such_subject(views: Views, store: Tracker, given: str) -> NotFoundError:
-    from projections.read_models.sessions import near
-
+def _no_such_subject(store: Tracker, given: str) -> NotFoundError:
     if any(True for _ in store.history(given)):
-        hint = "give a later --as-of or --at"
-        return NotFoundError("no delivery of this session had come by then", place=given, hint=hint)
-    meant = near(views.db, given) or near_code(given)
-    hint = meant or "tracker explain lists the codes, tracker sessions the sessions"
+        return store.not_there(given)
+    hint = near_code(given) or "tracker explain lists the codes, tracker sessions the sessions"
     return NotFoundError("no such code or session", place=given, hint=hint)

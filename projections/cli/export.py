@@ -12,6 +12,7 @@ from projections.cli.messages import deliveries, not_installed, note, note_loss
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.subjects import session_named
 from projections.progress import counted, of_events
 from tracker.errors import NotFoundError, UsageError
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), help="With --format parquet: the directory of the archive."
 )
 @click.option(
-    "--session", type=Name(), metavar="ID", help="Only the deliveries of this session, or `unrouted`."
+    "--session",
+    type=Name(),
+    metavar="SESSION",
+    help="Only this session (its id, the beginning of it, or its meeting's id), or `unrouted`.",
 )
 @with_store
 def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
@@ -48,6 +52,9 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
     holes: list[Hole] = []
     with settings.store() as store:
         note_loss(store)
+        if session is not None and not any(True for _ in _of_session(store, session)):
+            with settings.views(store) as views:
+                session = session_named(views, store, session)
         chosen = _chosen(store, session, holes)
         if session is None and (gone := store.withdrawn()):
             left_out = "is left out" if len(gone) == 1 else "are left out"
@@ -76,10 +83,14 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
     """The deliveries of the store, of one session, or the ``unrouted``; what cannot be read is added to ``holes``."""
     if session is None:
         return _readable(store, holes)
-    found = list(store.unrouted() if session == "unrouted" else store.history(session))
+    found = list(_of_session(store, session))
     if not found and session != "unrouted":
         raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
     return found
+
+
+def _of_session(store: Tracker, session: str) -> Iterator[Delivery]:
+    return store.unrouted() if session == "unrouted" else store.history(session)
 
 
 def _readable(store: Tracker, holes: list[Hole]) -> Iterator[Delivery]:

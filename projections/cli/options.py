@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-
-from tracker.errors import UsageError
 
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
@@ -75,33 +72,3 @@ class Name(click.ParamType[str]):
         if any("\ud800" <= char <= "\udfff" for char in text):
             self.fail("the id is not valid UTF-8", param, ctx)
         return text
-
-
-class Time(click.ParamType[datetime]):
-    """A moment: ISO 8601 (UTC where it names no zone) or an epoch."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from tracker.delivery.envelope import parse_time
-
-        time = parse_time(str(value))
-        if time is None:
-            self.fail(f"{value!r} is not a valid time; write 2026-11-23T09:00:00Z", param, ctx)
-        return time
-
-
-class AsOf(click.ParamType[datetime]):
-    """A moment to judge as of: a time, ``now``, ``end`` (every window has passed), or an age like ``-2h``."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from datetime import UTC
-
-        from projections.given import moment
-
-        try:
-            return moment(str(value), datetime.now(UTC))
-        except UsageError as error:
-            self.fail(f"{error}; {error.hint}", param, ctx)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, AsOf, Name, Time, with_store
+from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, known_until, refuse_two_moments
+from projections.cli.subjects import known_code, refuse_no_position, refuse_two_moments, session_named
+from projections.cli.times import AsOf, GivenTime, Time, with_tz
 from tracker.errors import NotFoundError
 
 
@@ -23,30 +23,29 @@ from tracker.errors import NotFoundError
 )
 @click.option("--at", type=click.IntRange(min=1), help="Show the state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole status as one JSON document.")
+@with_tz
 @with_store
 def status(
-    session: str, as_of: datetime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
+    session: str, as_of: GivenTime | None, at: int | None, as_json: bool, data: Path | None, config: Path | None
 ) -> None:
     """Show the state of one session, now or in the past.
 
-    SESSION is the id of a session. Now is the time of the last delivery in the store; --as-of now goes by
-    the clock.
+    SESSION is the id of a session, the beginning of one, or the id of a meeting, which stands for its latest
+    session. A time of day, such as 10:18, is of the day of the session.
     """
     from projections.explain.status import status as values
-    from projections.read_models.sessions import near
+    from projections.read_models.sessions import seen
+    from projections.views.publications import PUBLISHED_DB, withdrawn
 
     refuse_two_moments(as_of, at)
     settings = Settings(data, config)
-    with settings.store() as store, settings.views(store) as views:
-        until = known_until(views, store, as_of, at)
-        try:
-            log = views.log
-            found = store.status(session, as_of=until, at=at, rules=settings.rules, log=log)
-        except NotFoundError as error:
-            error.hint = near(views.db, session) or error.hint
-            raise
-        moment = as_of if at is None else found.last_seen_at
-        views.completed(found, moment)
+    with settings.store() as store, settings.views_now(store) as views:
+        refuse_no_position(store, at)
+        session = session_named(views, store, session)
+        asked = settings.moment(as_of, seen(views.db, session))
+        until = asked if as_of is not None or at is not None else views.as_of
+        found = store.status(session, as_of=until, at=at, rules=settings.rules, log=views.log)
+        views.completed(found, asked if at is None else found.last_seen_at)
     if as_json:
         from projections.exports import data as machine
 
@@ -54,7 +53,9 @@ def status(
     else:
         from projections.reports import text
 
-        text.status(text.console(sys.stdout), found, as_of)
+        is_now = as_of is None and at is None
+        gone = withdrawn(settings.data / PUBLISHED_DB, found.stream) if is_now else []
+        text.status(text.console(sys.stdout), found, asked, gone)
 
 
 @click.command()
@@ -65,12 +66,13 @@ def status(
 )
 @click.option("--since", type=Time(), help="Only sessions with a delivery since this time.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def sessions(
     live: bool,
     meeting: str | None,
     finding: tuple[str, ...],
-    since: datetime | None,
+    since: GivenTime | None,
     format: Any,
     data: Path | None,
     config: Path | None,
@@ -83,8 +85,9 @@ def sessions(
 
     codes = [known_code(given).code for given in finding]
     settings = Settings(data, config)
-    with settings.store() as store, settings.views(store) as views:
-        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=stamp(since)))
+    with settings.store() as store, settings.views_now(store) as views:
+        received_since = stamp(settings.moment(since))
+        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=received_since))
         if meeting is not None and not list(find(views.db, meeting=meeting)):
             raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
         if format == TEXT:
@@ -100,22 +103,24 @@ def sessions(
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
     """List every delivery of a session, and how it was read.
 
-    SESSION is the id of a session, `unrouted` (what belongs to no session), or `resource:ID`.
+    SESSION is the id of a session, the beginning of one, the id of a meeting, which stands for its latest
+    session, `unrouted` (what belongs to no session), or `resource:ID`.
     """
     from projections.explain.status import moment
     from projections.explain.status import timeline as moments_of
     from projections.exports import data as machine
-    from projections.read_models.sessions import near
     from projections.reports import text
 
     settings = Settings(data, config)
-    with settings.store() as store, settings.views(store) as views:
-        deliveries = store.unrouted() if session == "unrouted" else store.history(session)
-        as_of, log = views.checkpoint.as_of, views.log
-        moments, settled = moments_of(deliveries, settings.rules, as_of, log, views.completed)
+    with settings.store() as store, settings.views_now(store) as views:
+        if session == "unrouted":
+            deliveries = store.unrouted()
+        else:
+            session = session_named(views, store, session)
+            deliveries = store.history(session)
+        moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
         if not moments and session != "unrouted":
-            hint = near(views.db, session) or "tracker sessions lists all sessions"
-            raise NotFoundError("no such session", place=session, hint=hint)
+            raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
     if format == TEXT:
         text.timeline(text.console(sys.stdout), moments, settled)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from projections.cli.options import DEFAULT_DATA, STORE
+from projections.cli.times import ZONE, GivenTime, zone_named
 from projections.progress import of_events
 from tracker.errors import StoreMissingError, TrackerError
 
@@ -37,6 +39,7 @@ class Settings:
         """The file whose ``[[accept]]`` entries are in force."""
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
         self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
+        self._zone: tzinfo | None = context.meta.get(ZONE)
 
     @cached_property
     def _stated(self) -> Config:
@@ -52,6 +55,24 @@ class Settings:
     def url(self) -> str | None:
         """The URL of the store's database, ``None`` where the store is in ``data``."""
         return self._store or self._stated.store
+
+    @cached_property
+    def now(self) -> datetime:
+        """The moment of this command, by the clock on the wall."""
+        return datetime.now(UTC)
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of times that name none. Raises ``UsageError`` where there is none of that name."""
+        if self._zone is not None:
+            return self._zone
+        if name := os.environ.get("TRACKER_TZ"):
+            return zone_named(name, "TRACKER_TZ")
+        return zone_named(self._stated.tz, f"{self._config}: tz") if self._stated.tz else UTC
+
+    def moment(self, given: GivenTime | None, span: tuple[datetime, datetime] | None = None) -> datetime | None:
+        """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""
+        return None if given is None else given.moment(self.now, self.zone, span)
 
     @cached_property
     def rules(self) -> Rules:
@@ -114,6 +135,13 @@ class Settings:
         with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
         with views:
+            yield views
+
+    @contextmanager
+    def views_now(self, store: Tracker) -> Iterator[Views]:
+        """The read models, brought up to the end of the store and to the moment of this command."""
+        with self.views(store) as views:
+            views.bring_to(store, self.now)
             yield views
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from projections.cli.messages import note, quantity
-from projections.cli.options import Time
+from projections.cli.settings import Settings
 from projections.cli.streams import written_to
+from projections.cli.times import GivenTime, Time, with_tz
 from projections.progress import of_events
 from tracker.errors import UsageError
 
@@ -63,13 +63,14 @@ if TYPE_CHECKING:
     help="60 sends an hour of the log in a minute.",
 )
 @click.option("--list", "listed", is_flag=True, help="List the faults.")
+@with_tz
 def simulate(
     meetings: int,
     seed: int,
     faults: float | None,
     habits: tuple[str, ...],
     names: tuple[str, ...],
-    start: datetime | None,
+    start: GivenTime | None,
     cut: float,
     stable_urls: bool,
     subscribed: bool,
@@ -109,7 +110,7 @@ def simulate(
         seed,
         faults,
         names,
-        start or START,
+        Settings(None, None).moment(start) or START,
         () if subscribed else None,
         cut=cut,
         stable_urls=stable_urls,

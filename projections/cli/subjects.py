@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from projections.cli.messages import note, quantity
 from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -13,20 +13,39 @@ if TYPE_CHECKING:
     from tracker.store.application import Tracker
 
 
-def refuse_two_moments(as_of: datetime | None, at: int | None) -> None:
+def session_named(views: Views, store: Tracker, given: str) -> str:
+    """The session that is meant by its id, by the beginning of its id, or by the id of its meeting.
+
+    Of a meeting that is the session that began last, with a note. What is none of these is given back as it is, since
+    a stream that is no session may have that name. Raises ``UsageError`` where several ids begin so.
+    """
+    from projections.read_models import sessions
+
+    db = views.db
+    if sessions.is_there(db, given) or any(True for _ in store.history(given)):
+        return given
+    if of_meeting := sessions.of_meeting(db, given):
+        latest, count = of_meeting[0], len(of_meeting)
+        which = "its only session" if count == 1 else f"the latest of its {count:,} sessions"
+        note(f"{given} is a meeting, and {latest} is {which}", f"tracker sessions --meeting {given} lists all")
+        return latest
+    found = sessions.beginning_with(db, given)
+    if len(found) > 1:
+        what = f"{quantity(len(found), 'session')} have an id that begins so"
+        raise UsageError(what, place=given, hint=f"give more of it: {sessions.some(found)}")
+    return found[0] if found else given
+
+
+def refuse_two_moments(as_of: object, at: int | None) -> None:
     if as_of is not None and at is not None:
         raise UsageError("--as-of and --at cannot be used together", hint="give one of them")
 
 
-def known_until(views: Views, store: Tracker, as_of: datetime | None, at: int | None) -> datetime | None:
-    """The moment to judge a session at; without options, that of the newest delivery in the store.
-
-    Raises ``UsageError`` for a position behind the end of the store.
-    """
+def refuse_no_position(store: Tracker, at: int | None) -> None:
+    """Raises ``UsageError`` for a position behind the end of the store."""
     if at is not None and at > store.last_position():
         end = store.last_position()
         raise UsageError(f"the store ends at position {end}", place=f"--at {at}", hint=f"give one up to {end}")
-    return as_of if as_of is not None or at is not None else views.checkpoint.as_of
 
 
 def code_named(given: str) -> Code | None:

@@ -63,6 +63,8 @@ def rebuild(
     with settings.store() as store:
         with of_events("rebuilding") as progress:
             path = make(store, settings.rules, progress)
+        with settings.views(store):
+            pass  # what is held otherwise now is published
         click.echo(f"{path}: {quantity(store.count(), 'event')} judged")
 
 
@@ -95,7 +97,7 @@ def verify(data: Path | None, config: Path | None) -> None:
     """Check the store and the read models.
 
     The positions and versions in the store must be complete, and the read models must be what the store's
-    events give when they are judged again.
+    events give when they are judged again. What they hold must be what is published.
     """
     from projections.views.accepting import find
     from projections.views.verify import verify as problems_of
@@ -108,7 +110,7 @@ def verify(data: Path | None, config: Path | None) -> None:
         problems = found.problems
         show_software(store)
         for remark in found.notes:
-            note(remark, "tracker rebuild builds new read models")
+            note(remark, "tracker rebuild builds new read models, and publishes what they hold")
         for record in found.records:
             note(record, "this is recorded and is not a problem")
         for problem in problems:

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tracker.delivery.envelope import isoformat
+from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.webhook import Delivery, converter
 from tracker.findings import Finding
 from tracker.judging.log import NOTHING_KNOWN, LogView
@@ -71,8 +71,7 @@ def finding(found: Finding) -> Values:
 
 def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``findings`` are codes."""
-    ends = [run.steps[one.name].at for one in run.lifecycle.steps if one.closes and one.name in run.steps]
-    started = run.delivered("started")
+    started, stopped = run.delivered("started"), run.end
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -82,10 +81,17 @@ def recording(session: Session, run: Run) -> Values:
         "state": run.state,
         "certainty": run.certainty,
         "started_at": _time(started.at) if started else None,
-        "stopped_at": _time(ends[0]) if ends else None,
+        "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),
-        "findings": [found.code for found in run.findings],
+        "findings": [found.code for found in sorted(run.findings, key=lambda one: one.number)],
     }
+
+
+def withdrawn(row: Values) -> Values:
+    """A finding that was published and is not held any more (a row of ``publications``), as it was published last."""
+    names = ("code", "slug", "severity", "verdict", "confidence", "lifecycle", "key", "run", "position")
+    times = ("at", "published_at", "changed_at", "withdrawn_at")
+    return {name: row[name] for name in (*names, "message")} | {name: _short(row[name]) for name in times}
 
 
 def doubt(confidence: float) -> str:
@@ -221,3 +227,8 @@ def _run(run: Run) -> Values:
 
 def _time(time: datetime | None) -> str | None:
     return None if time is None else isoformat(time)
+
+
+def _short(time: str | None) -> str | None:
+    """A time of a table as it is written elsewhere."""
+    return _time(parse_time(time)) if time is not None else None

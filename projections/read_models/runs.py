@@ -1,4 +1,7 @@
-"""``runs``: one row a run of anything that is neither the session nor a visit, with its artefacts."""
+"""``runs``: one row a run of anything that is neither the session nor a visit, with its artefacts.
+
+``recordings`` reads from it what people ask for first: what left files behind, where they are, and what has none.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import msgspec
 from projections.read_models import Row, Table, text
 from tracker.delivery.webhook import converter
 from tracker.judging.state import Session
+from tracker.lifecycles import REGISTRY
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -26,6 +30,7 @@ def rows(session: Session) -> Iterator[Row]:
             for run in aggregate.runs:
                 times = [one.received_at for one in run.candidate.originals.values() if one.timed]
                 artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
+                started, stopped = run.delivered("started"), run.end
                 yield (
                     session.stream,
                     session.session_id,
@@ -36,9 +41,12 @@ def rows(session: Session) -> Iterator[Row]:
                     run.certainty,
                     text(min(filter(None, times), default=None)),
                     text(max(filter(None, times), default=None)),
+                    text(started.at) if started else None,
+                    text(stopped.at) if stopped else None,
                     " ".join(name for name, step in run.steps.items() if not step.inferred),
                     first_url(artefacts),
                     _json(converter.unstructure(artefacts)).decode() if artefacts else None,
+                    _json(converter.unstructure(run.files)).decode() if run.files else None,
                 )
 
 
@@ -64,9 +72,12 @@ TABLE = Table(
         "certainty": str,
         "first_step_at": str,
         "last_step_at": str,
+        "started_at": str,
+        "stopped_at": str,
         "steps": str,
         "url": str,
         "artefacts": str,
+        "files": str,
     },
     pk=("stream", "lifecycle", "key", "run"),
     rows=rows,
@@ -78,6 +89,58 @@ VIEWS = {
     "recordings": "SELECT r.*, s.meeting_id FROM runs r LEFT JOIN sessions s USING (session_id) "
     "WHERE r.lifecycle LIKE '%recording' ORDER BY r.first_step_at DESC"
 }
+
+
+MEDIA = tuple(name for name, lifecycle in REGISTRY.items() if lifecycle.artefacts)
+"""The lifecycles that leave files or urls behind."""
+OVER = ("stopped", "failed", "lost")
+"""The states in which no file is still to come."""
+
+
+def recordings(
+    db: Database,
+    *,
+    session: str | None = None,
+    meeting: str | None = None,
+    states: Sequence[str] = (),
+    missing: bool = False,
+    since: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The runs of what leaves files behind, the one that began last first.
+
+    Args:
+        states: Only runs in one of these states.
+        missing: Only runs that are over and brought neither a file nor a url.
+        since: Only runs of which a step came since then, as ISO 8601 in UTC.
+    """
+    conditions = [_in("r.lifecycle", MEDIA), "r.session_id IS NOT NULL"]
+    values = {"session": session, "meeting": meeting, "since": since}
+    conditions += [f"{column} = :{name}" for name, column in _EQUAL.items() if values[name] is not None]
+    if states:
+        conditions.append(_in("r.state", states))
+    if missing:
+        conditions += ["r.files IS NULL", _in("r.state", OVER)]
+    if since is not None:
+        conditions.append("r.last_step_at >= :since")
+    where = " AND ".join(conditions)
+    rows = db.query(f"{_RECORDINGS} WHERE {where} ORDER BY r.first_step_at DESC, r.rowid DESC", values)
+    for row in rows:
+        nested = {name: msgspec.json.decode(row[name] or "[]") for name in ("key", "files", "findings")}
+        yield {**row, **nested}
+
+
+_EQUAL = {"session": "r.session_id", "meeting": "s.meeting_id"}
+_RECORDINGS = (
+    "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.started_at, r.stopped_at,"
+    " r.files, (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream"
+    " AND f.run = r.run AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
+    " FROM runs r LEFT JOIN sessions s USING (session_id)"
+)
+
+
+def _in(column: str, words: Sequence[str]) -> str:
+    """A condition for words of the declarations."""
+    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
 
 def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
+from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
 from tracker.lifecycle import Lifecycle
@@ -180,15 +182,50 @@ def _conditions(
 
 
 def of_meeting(db: Database, meeting_id: str) -> list[str]:
-    """The ids of a meeting's sessions, the newest first."""
-    return [row["session_id"] for row in find(db, meeting=meeting_id)]
+    """The ids of a meeting's sessions, the one that began last first."""
+    rows = db.query(
+        "SELECT session_id FROM sessions WHERE meeting_id = ? "
+        "ORDER BY COALESCE(started_at, first_seen_at) DESC, last_position DESC",
+        (meeting_id,),
+    )
+    return [row["session_id"] for row in rows]
+
+
+def is_there(db: Database, session_id: str) -> bool:
+    """Whether there is a session of this id."""
+    return any(True for _ in db.query("SELECT 1 FROM sessions WHERE session_id = ?", (session_id,)))
+
+
+def beginning_with(db: Database, prefix: str) -> list[str]:
+    """The ids of the sessions whose ids begin so, in order; none for an empty prefix."""
+    rows = db.query(
+        "SELECT session_id FROM sessions WHERE :prefix != '' AND session_id >= :prefix "
+        "AND session_id < :prefix || char(0x10ffff) ORDER BY session_id",
+        {"prefix": prefix},
+    )
+    return [row["session_id"] for row in rows]
+
+
+def seen(db: Database, session_id: str) -> tuple[datetime, datetime] | None:
+    """When something of a session was first and last received; ``None`` where that is not known."""
+    rows = list(
+        db.query("SELECT first_seen_at, last_seen_at FROM sessions WHERE session_id = ?", (session_id,))
+    )
+    times = [parse_time(time) for row in rows for time in row.values() if time]
+    first, last = times if len(times) == 2 else (None, None)
+    return None if first is None or last is None else (first, last)
+
+
+def some(ids: Sequence[str]) -> str:
+    """Ids as a hint names them: the first few, and how many more there are."""
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f"{', '.join(ids[:_NAMED])}{more}"
 
 
 def near(db: Database, given: str) -> str:
     """A hint for an id that no session has: the sessions of the meeting that has it, or nothing."""
     ids = of_meeting(db, given)
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f"{given} is a meeting; its sessions: {', '.join(ids[:_NAMED])}{more}" if ids else ""
+    return f"{given} is a meeting; its sessions: {some(ids)}" if ids else ""
 
 
 def received(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:

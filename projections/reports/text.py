@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.explain.status import doubt, not_over
+from projections.explain.status import Values, doubt, not_over
 from projections.read_models.runs import first_url
+from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.prices import PRICES
 from tracker.judging.state import LOST, Aggregate, Run, Session
@@ -82,8 +83,8 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             Text(row["state"], STYLES.get(row["state"], "")),
             shown(row["session_id"]),
             shown(row["meeting_id"] or "–"),
-            _stamp(row["started_at"], wide=wide),
-            *((_stamp(row["last_seen_at"]), people) if wide else ()),
+            stamp(row["started_at"], wide=wide),
+            *((stamp(row["last_seen_at"]), people) if wide else ()),
             _severities(row["errors"], row["warnings"], row["provisional"]),
         )
     if count:
@@ -91,8 +92,10 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     out.print(Text(counted(count, "session"), "dim"))
 
 
-def status(out: Console, session: Session, as_of: datetime | None = None) -> None:
-    """One session at a glance: people, media, findings."""
+def status(
+    out: Console, session: Session, as_of: datetime | None = None, withdrawn: Iterable[Values] = ()
+) -> None:
+    """One session at a glance: people, media, findings, and those that were published and withdrawn."""
     head(out, session)
     for name, time in (
         ("started", session.started_at),
@@ -125,6 +128,7 @@ def status(out: Console, session: Session, as_of: datetime | None = None) -> Non
         _media(out, media)
     out.print()
     _findings(out, session)
+    _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])
 
 
 def _findings(out: Console, session: Session) -> None:
@@ -144,6 +148,22 @@ def _findings(out: Console, session: Session) -> None:
         finding(out, one)
     for words in still:
         out.print(Text(f"  not yet over: {shown(words)}"), soft_wrap=True)
+
+
+def _withdrawn(out: Console, found: Sequence[Values]) -> None:
+    """What was reported before, and is not held any more."""
+    if not found:
+        return
+    out.print()
+    out.print(Text("taken back", "bold"))
+    for one in found:
+        where = " ".join([one["lifecycle"] or "", *one["key"].values()]).strip()
+        verdict = "" if one["verdict"] == "settled" else f" ({one['verdict']})"
+        title = Text(f"  {one['severity']:<8}{one['code']} {one['slug']}{verdict}", "dim")
+        out.print(title.append(f"  {shown(where)}" if where else ""), soft_wrap=True)
+        out.print(Text(f"    {shown(one['message'])}", "dim"), soft_wrap=True)
+        times = (_time(parse_time(one[name]), date=True) for name in ("published_at", "withdrawn_at"))
+        out.print(Text("    was reported {}, withdrawn {}".format(*times), "dim"), soft_wrap=True)
 
 
 def head(out: Console, session: Session) -> None:
@@ -449,7 +469,7 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _stamp(text: str | None, *, wide: bool = True) -> str:
+def stamp(text: str | None, *, wide: bool = True) -> str:
     if not text:
         return "–"
     return f"{text[:10]} {text[11:19]}" if wide else f"{text[5:10]} {text[11:16]}"

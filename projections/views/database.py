@@ -69,7 +69,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("database", "pages"),
+    "projections.views": ("database", "pages", "publications"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""
@@ -154,6 +154,8 @@ def packed(habits: Habits) -> str:
 
 
 def create(db: Database, rules: Rules, withdrawn: int) -> None:
+    # Tells this file from any other, also from one with the same checkpoint.
+    db.execute(f"PRAGMA user_version = {int.from_bytes(os.urandom(4), 'big', signed=True)}")
     for table in TABLES:
         table.create(db)
     for name, select in SQL_VIEWS.items():

@@ -107,7 +107,8 @@ def of_store(tracker: Tracker, rules: Rules, progress: Progress | None = None) -
     try:
         copied(live, copy)
         with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as before:
-            rebuild(tracker, rules, progress, path=beside, stop=read_checkpoint(before)[0].position)
+            there, _ = read_checkpoint(before)
+            rebuild(tracker, rules, progress, path=beside, stop=there.position, as_of=there.as_of)
             with closing(sqlite3.connect(beside.absolute())) as after:
                 sides = [[_rows(side, query) for query in (_STATES, _FINDINGS)] for side in (before, after)]
                 yield from _changes(*sides)

@@ -2,10 +2,13 @@
 
 ``catch_up`` goes on at the checkpoint, page after page. Where the file was made by other rules, other
 declarations or another program than ours, or of events that the store has no longer, it is rebuilt first.
+What is held after each page is published (``projections.views.publications``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from projections.progress import Progress
@@ -19,18 +22,38 @@ from projections.views.database import (
 )
 from projections.views.loss import refuse_marked_loss
 from projections.views.pages import Pages
+from projections.views.publications import PUBLISHED_DB, Mark, Rewritten, publish
 from projections.views.rebuild import rebuild
 from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import PAGE, Tracker
+from tracker.store.clock import PIN
+
+Now = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 class Views(Pages):
-    """The read models of one data directory."""
+    """The read models of one data directory. ``now`` is the clock by which findings are published."""
+
+    def __init__(self, path: Path, rules: Rules, now: Now = wall_clock) -> None:
+        super().__init__(path, rules)
+        self._clock = now
+        self._published: Mark | None = None
+        """Up to where all is published, as far as we know."""
 
     @classmethod
-    def open(cls, tracker: Tracker, rules: Rules | None = None, progress: Progress | None = None) -> Views:
+    def open(
+        cls,
+        tracker: Tracker,
+        rules: Rules | None = None,
+        progress: Progress | None = None,
+        now: Now = wall_clock,
+    ) -> Views:
         """The live read models, caught up; rebuilt first where they are missing, damaged or of other rules."""
         rules = rules or Rules()
         path = tracker.data / VIEWS_DB
@@ -39,16 +62,16 @@ class Views(Pages):
         refuse_marked_loss(tracker)
         if current:
             try:
-                return cls._caught_up(tracker, rules, progress)
+                return cls._caught_up(tracker, rules, progress, now)
             except StoreDamagedError as error:
                 if error.place != str(path):
                     raise
         rebuild(tracker, rules, progress)
-        return cls._caught_up(tracker, rules, progress)
+        return cls._caught_up(tracker, rules, progress, now)
 
     @classmethod
-    def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None) -> Views:
-        views = cls(tracker.data / VIEWS_DB, rules)
+    def _caught_up(cls, tracker: Tracker, rules: Rules, progress: Progress | None, now: Now) -> Views:
+        views = cls(tracker.data / VIEWS_DB, rules, now)
         try:
             with bulk():
                 views.catch_up(tracker, progress)
@@ -56,6 +79,17 @@ class Views(Pages):
             views.close()
             raise
         return views
+
+    def bring_to(self, tracker: Tracker, now: datetime) -> None:
+        """Lets time pass up to ``now``; rows of a later moment, which a wrong clock gave, are computed again."""
+        latest = max(filter(None, (now, self.traffic.newest)))
+        if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
+            rebuild(tracker, self.rules, as_of=latest)
+            with views_errors(self.path):
+                self._reconnect()
+                self._reload()
+        super().bring_to(tracker, now)
+        self._publish()
 
     def catch_up(
         self,
@@ -75,7 +109,31 @@ class Views(Pages):
             with views_errors(self.path):
                 self._reconnect()
                 self._reload()
+        self._publish()  # a process that was killed, or that has rebuilt, may have left something to publish
         self.follow(tracker, progress, page_size, stop=stop)
+
+    def settle(self, tracker: Tracker, as_of: datetime) -> None:
+        super().settle(tracker, as_of)
+        self._publish()
+
+    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
+        if not super()._follow_page(tracker, page_size, stop):
+            return False
+        self._publish()
+        return True
+
+    def _publish(self) -> None:
+        """Publishes what is held now.
+
+        Whoever has put another file in the place of ours publishes that; where nothing can be written, nothing is.
+        """
+        ((number,),) = self.connection.execute("PRAGMA user_version").fetchall()
+        made_by = f"{self.fingerprint} {number}"
+        after = (self.checkpoint, made_by)
+        if after != self._published and self.can_be_written and self._is_live():
+            page = Rewritten((self.before, made_by), after, self.rewritten)
+            path = self.path.with_name(PUBLISHED_DB)
+            self._published = publish(path, self.connection, page, self._clock())
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

@@ -142,7 +142,7 @@ class Live:
             views = None
         if views is None:
             self._read_rules()
-            views = Views.open(self._tracker, self.rules, self._go_on)
+            views = Views.open(self._tracker, self.rules, self._go_on, self.now)
         else:
             views.catch_up(self._tracker, self._go_on)
         self._settle(views)

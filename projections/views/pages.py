@@ -10,6 +10,7 @@ again from its stream; the rows are never read back.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,14 +68,20 @@ class Pages:
         self.rules = rules
         self.fingerprint = fingerprint(rules)
         self._scratch = scratch
+        self.connection: sqlite3.Connection
         self._connect()
         self.checkpoint = Checkpoint()
+        self._now: datetime | None = None
         self.traffic = Traffic()
         self.log = LogView()
         """What the log said at the last milestone."""
         self._outdated = True
         self._sessions = Sessions(rules)
         self._named: set[tuple[str, str]] = set()
+        self.before = self.checkpoint
+        """What the checkpoint was before the last page."""
+        self.rewritten: set[str] = set()
+        """The streams whose findings that page wrote; those outside of any session are left out."""
         self.readings: Counter[tuple[str, str]] = Counter()
         """How often each webhook type was taken for what, by these read models, since they were opened."""
 
@@ -84,6 +91,11 @@ class Pages:
         from sqlite_utils import Database
 
         return Database(self.connection)
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The moment that the rows are of: time alone has changed nothing in them since the checkpoint."""
+        return max(filter(None, (self.checkpoint.as_of, self._now)), default=None)
 
     def close(self) -> None:
         self.connection.close()
@@ -117,6 +129,22 @@ class Pages:
         """Whether time alone has changed a row by then."""
         with views_errors(self.path):
             return bool(self._due(as_of)) or self._log_at(as_of) != self.log
+
+    @property
+    def can_be_written(self) -> bool:
+        """Whether the file and its directory, where a journal must be, can be written."""
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    def bring_to(self, tracker: Tracker, now: datetime) -> None:
+        """Lets time pass up to ``now``, for somebody who reads.
+
+        Where that changes no row, nothing is written; where the file cannot be written, a copy in memory is.
+        """
+        if self.has_due(now):
+            if not self.can_be_written:
+                self._copy_to_memory()
+            self.settle(tracker, now)
+        self._now = now
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         """Lets time pass up to ``as_of`` though nothing was received: what rests on absence shows then.
@@ -292,6 +320,8 @@ class Pages:
         return readings
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+        if table is findings.TABLE:
+            self.rewritten.update(streams)
         self._executemany(
             f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
         )
@@ -299,9 +329,7 @@ class Pages:
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(
-            self.connection, self.rules, session, self.checkpoint.as_of if moment is None else moment, moment
-        )
+        completed(self.connection, self.rules, session, self.as_of if moment is None else moment, moment)
         return session
 
     def _log_at(self, as_of: datetime | None) -> LogView:
@@ -338,6 +366,7 @@ class Pages:
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
             self.log = self._log_at(checkpoint.as_of)
             self._outdated = False
+        self.before, self.rewritten = checkpoint, set()
 
     def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         self.connection.executemany(statement, rows)
@@ -364,6 +393,13 @@ class Pages:
     def _is_live(self) -> bool:
         """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
         return identity(self.path) == self._identity
+
+    def _copy_to_memory(self) -> None:
+        with views_errors(self.path):
+            copy = sqlite3.connect(":memory:", isolation_level=None)
+            self.connection.backup(copy)
+            self.connection.close()
+            self.connection = copy
 
     def _reconnect(self) -> None:
         self.close()

@@ -1,7 +1,7 @@
 """Whether the store and the read models say the same as the bytes that came in.
 
 The live read models may go on while they are looked at, so a copy is taken at one moment, made anew
-from the events up to the copy's position, and compared row by row.
+from the events up to the copy's position, and compared row by row. What is held is what is published.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ from projections.views.database import (
     views_errors,
 )
 from projections.views.loss import loss_of, marked_loss
+from projections.views.publications import PUBLISHED_DB, Mark, differences, mark_of, published_up_to
 from projections.views.rebuild import rebuild
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.recorder import LOCK_TIMEOUT
+from tracker.store.sqlite import sqlite_errors
 
 MOST = 20
 """Differences named of one table; more are counted."""
+TRIES = 3
+"""How often the two files are copied until both are of one moment."""
 CHECKPOINT = Table(
     name="checkpoint",
     columns={
@@ -89,8 +93,10 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
         return found
     copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
     fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
+    published = path.with_name(f"{path.name}.verify-published-{os.getpid()}")
     try:
-        _compare(found, tracker, rules, progress, path, copied(path, copy), fresh)
+        copied_together(path, copy, published)
+        _compare(found, tracker, rules, progress, path, copy, fresh, published)
     except StoreDamagedError as error:
         if error.place == tracker.place:
             found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
@@ -103,6 +109,7 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
     finally:
         discard(copy)
         discard(fresh)
+        discard(published)
     return found
 
 
@@ -122,6 +129,7 @@ def _compare(
     live: Path,
     copy: Path,
     fresh: Path,
+    published: Path,
 ) -> None:
     with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
         checkpoint, made_by = read_checkpoint(connection)
@@ -140,14 +148,64 @@ def _compare(
         connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
         for table in (*TABLES, CHECKPOINT):
             found.problems.extend(_differences(connection, table))
+    with closing(sqlite3.connect(fresh.absolute())) as held:
+        _compare_published(found, live.with_name(PUBLISHED_DB), published, held, _mark_of(copy))
+
+
+def _compare_published(
+    found: Verification, live: Path, copy: Path, held: sqlite3.Connection, mark: Mark
+) -> None:
+    """Whether what is held is published, and the reverse."""
+    path = copy if copy.exists() else live
+    try:
+        up_to = published_up_to(path)
+        if up_to is None:
+            found.notes.append(f"{PUBLISHED_DB} is not there and was not compared")
+        elif up_to != mark:  # whoever writes the read models next publishes the rest
+            found.notes.append(f"{PUBLISHED_DB} is not of the same moment as {VIEWS_DB} and was not compared")
+        else:
+            wrong = [Problem(*one) for one in differences(path, held)]
+            found.problems.extend(wrong[:MOST])
+            if len(wrong) > MOST:
+                found.problems.append(Problem(PUBLISHED_DB, f"{len(wrong) - MOST} more findings differ"))
+    except StoreError as error:
+        if error.place != str(path):
+            raise
+        found.problems.append(Problem(PUBLISHED_DB, f"{error.message}; {error.hint}"))
 
 
 def copied(path: Path, copy: Path) -> Path:
     """The read models as they are at one moment."""
+    with views_errors(path):
+        return _copied(path, copy)
+
+
+def copied_together(path: Path, copy: Path, published: Path) -> None:
+    """The read models as they are at one moment, and what is published then, if that can be had."""
+    source = path.with_name(PUBLISHED_DB)
+    for _ in range(TRIES):
+        copied(path, copy)
+        if not source.exists():
+            return
+        try:
+            with sqlite_errors(source):
+                up_to = published_up_to(_copied(source, published))
+        except StoreError:  # which is said when it is compared
+            discard(published)
+            return
+        if up_to == _mark_of(copy):
+            return
+
+
+def _mark_of(copy: Path) -> Mark:
+    with views_errors(copy), closing(sqlite3.connect(copy.absolute())) as connection:
+        return mark_of(connection)
+
+
+def _copied(path: Path, copy: Path) -> Path:
     uri = f"{path.resolve().as_uri()}?mode=rw"  # it may have to undo what a killed writer left
     discard(copy)
     with (
-        views_errors(path),
         closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as live,
         closing(sqlite3.connect(copy.absolute())) as target,
     ):

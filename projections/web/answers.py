@@ -16,6 +16,8 @@ from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
+from projections.views import publications
+from projections.views.publications import PUBLISHED_DB
 from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
@@ -54,6 +56,18 @@ def session(of: Snapshot, asked: Values) -> Values:
         _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
     )
     return shown.status(of.completed(found, as_of if at is None else found.last_seen_at))
+
+
+def withdrawn(of: Snapshot, asked: Values) -> Values:
+    """What was published of a session and is not held any more, the one withdrawn last first.
+
+    `resource:ID` stands for a resource.
+    """
+    name = asked["session"]
+    rows = publications.withdrawn(of.tracker.data / PUBLISHED_DB, name)
+    if not rows and not any(True for _ in of.tracker.history(name)):
+        raise unknown(of, name, "no such session")
+    return {"items": [shown.withdrawn(row) for row in rows]}
 
 
 def _now(of: Snapshot, name: str) -> Session:

@@ -72,6 +72,9 @@ OPERATIONS = (
         (SESSION, _cursor(1), LIMIT, WAIT_FOR),
     ),
     Operation(
+        "/api/sessions/{session:id}/withdrawn", answers.withdrawn, contracts.Withdrawals, (SESSION, WAIT_FOR)
+    ),
+    Operation(
         "/api/sessions/{session:id}",
         answers.session,
         contracts.Status,

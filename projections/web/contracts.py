@@ -166,6 +166,33 @@ class Findings:
 
 
 @contract
+class Withdrawn:
+    """A finding that was published and is not held any more, as it was published last."""
+
+    code: str
+    slug: str
+    severity: Severity
+    verdict: Verdict
+    confidence: Confidence
+    lifecycle: str | None
+    key: dict[str, str]
+    run: int | None
+    position: int | None
+    message: str
+    at: Time | None
+    published_at: Time
+    changed_at: Time | None
+    withdrawn_at: Time
+
+
+@contract
+class Withdrawals:
+    """What was published of a session and is not held any more, the one withdrawn last first."""
+
+    items: list[Withdrawn]
+
+
+@contract
 class Moment:
     """One delivery, and what it was taken for; ``findings`` are codes."""
 

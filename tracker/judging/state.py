@@ -168,6 +168,11 @@ class Run:
                 found.append(brought)
         return found
 
+    @property
+    def end(self) -> StepTaken | None:
+        """Its end as it was delivered; ``None`` where none was."""
+        return self.delivered(self.candidate.state.name) if self.candidate.closed else None
+
     def delivered(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
         taken = self.steps.get(step)

@@ -29,7 +29,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent, Tracking
 
 from tracker.delivery import envelope
-from tracker.delivery.envelope import Received
+from tracker.delivery.envelope import Received, isoformat
 from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
 from tracker.errors import NotFoundError, StoreDamagedError, UsageError
 from tracker.judging.assess import assess_all
@@ -277,13 +277,20 @@ class Tracker(Application[str]):
         )
         session = assess_all(received, as_of, rules, log.known_by(at, as_of))
         if session is None:
-            known = any(True for _ in self.history(stream))
-            if not known and self._is_stored(stream):
-                hint = "tracker withdraw --undo LOG makes it count again"
-                raise NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
-            what = "no delivery of this session had come by then" if known else "no such session"
-            raise NotFoundError(what, place=stream, hint="tracker sessions lists all sessions")
+            raise self.not_there(stream)
         return session
+
+    def not_there(self, stream: str) -> NotFoundError:
+        """Why nothing of a session was known at some moment: it began later, was withdrawn, or never was."""
+        first = next(self.history(stream), None)
+        if first is not None:
+            at = "" if first.received_at is None else f", received {isoformat(first.received_at)}"
+            hint = f"its first delivery is at position {first.position}{at}"
+            return NotFoundError("no delivery of this session had come by then", place=stream, hint=hint)
+        if self._is_stored(stream):
+            hint = "tracker withdraw --undo LOG makes it count again"
+            return NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
+        return NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
 
     def last_position(self, up_to: int | None = None) -> int:
         """The position of the newest delivery, or of the newest one up to a position; 0 if there is none."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from projections.explain import status as shown
@@ -73,6 +74,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "jumps": {one.number for one in found},
         "still": list(shown.not_over(session)),
         "more_findings": len(session.findings) - len(found),
+        "withdrawn": [] if _is_past(asked) else _withdrawn(of, asked),
         "media": _media(session, names),
         **_diagram(session, asked),
         "link": partial(_link, asked),
@@ -176,6 +178,12 @@ def _findings(session: Session) -> list[Finding]:
     """The gravest first, then the newest."""
     found = sorted(session.findings, key=lambda one: (-SEVERITIES.index(one.severity), -one.number))
     return found[:MOST_FINDINGS]
+
+
+def _withdrawn(of: Snapshot, asked: Values) -> list[Values]:
+    """What was published and taken back, infos aside."""
+    found = (one for one in answers.withdrawn(of, asked)["items"] if one["severity"] != "info")
+    return list(islice(found, MOST_FINDINGS))
 
 
 def _media(session: Session, names: Names) -> Values:

@@ -100,11 +100,13 @@ def _never_seen(log: LogView, rules: Rules) -> Iterator[Finding]:
         words = {"type": missing.type, "value": f"in {missing.sessions:,} sessions"}
         severity: Severity | None = "warning" if missing.is_end else None
         found = make(L603, rules, words, type=missing.type, severity=severity)
-        found.lifecycle = missing.lifecycle
+        found.lifecycle, found.missing = missing.lifecycle, (missing.type,)
         yield found
     for webhook_type, rooms in sorted(log.rooms_without().items()):
         words = {"type": webhook_type, "value": f"in {rooms:,} {'room' if rooms == 1 else 'rooms'}"}
-        yield make(L603, rules, words, type=webhook_type)
+        found = make(L603, rules, words, type=webhook_type)
+        found.missing = (webhook_type,)
+        yield found
 
 
 T308 = Code(

@@ -1,0 +1,139 @@
+"""Times on the command line, and which moment each of them is.
+
+A time of day (``10:18``) is of the day of the session that the command names, else of today. Without a zone of its
+own, a time is in the zone of ``--tz``. So the moment is known only when the command runs (``Settings.moment``);
+what is no time at all is refused before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from tracker.errors import UsageError
+
+ZONE = "tracker.tz"
+"""Where a context keeps --tz."""
+_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class GivenTime(NamedTuple):
+    """A time as it was given.
+
+    Attributes:
+        value: A moment (without a zone: in that of ``--tz``), a time of day, or text of which
+            ``projections.given.moment`` knows the moment.
+    """
+
+    value: datetime | time | str
+
+    def moment(self, now: datetime, zone: tzinfo, span: tuple[datetime, datetime] | None = None) -> datetime:
+        """The moment in UTC. ``span``: when the session that the command names got its first and its last delivery."""
+        value = self.value
+        if isinstance(value, str):
+            from projections import given
+
+            return given.moment(value, now)
+        if isinstance(value, time):
+            own = value.tzinfo or zone
+            value = datetime.combine(_day(value, own, span or (now, now)), value, own)
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _day(of_day: time, zone: tzinfo, span: tuple[datetime, datetime]) -> date:
+    """The first day of the span; the next one where the time is before the span on that day, and it goes on."""
+    first, last = (one.astimezone(zone) for one in span)
+    is_before = of_day.replace(tzinfo=None) < first.time().replace(second=0, microsecond=0)
+    return first.date() + timedelta(days=int(is_before and first.date() < last.date()))
+
+
+class Time(click.ParamType[GivenTime]):
+    """A time: ISO 8601, an epoch, or a time of day."""
+
+    name = "time"
+    examples = "2026-11-23T09:00:00Z or 10:18"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> GivenTime:
+        if isinstance(value, GivenTime):
+            return value
+        found = self._read(str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a valid time; write {self.examples}", param, ctx)
+        return GivenTime(found)
+
+    def _read(self, text: str) -> datetime | time | str | None:
+        from tracker.delivery.envelope import parse_time
+
+        if _OF_DAY.fullmatch(text):
+            try:
+                return time.fromisoformat(text.zfill(len(text) + (text[1] == ":")))
+            except ValueError:
+                return None
+        moment = parse_time(text)
+        if moment is None or "-" not in text:  # an epoch
+            return moment
+        as_written = datetime.fromisoformat(text)
+        return as_written if as_written.tzinfo is None else moment
+
+
+class AsOf(Time):
+    """A moment to judge as of: a time, ``now``, ``end`` (everything has passed), or an age like ``-2h``."""
+
+    examples = "2026-11-23T09:00:00Z, 10:18, now, end or -2h"
+
+    def _read(self, text: str) -> datetime | time | str | None:
+        from projections import given
+
+        found = super()._read(text)
+        if found is not None:
+            return found
+        try:
+            given.moment(text, datetime.now(UTC))
+        except UsageError:
+            return None
+        return text
+
+
+def with_tz(command: F) -> F:
+    """Adds --tz, the time zone of times that name none."""
+    words = "The time zone of times that name none: an IANA name, such as Europe/Berlin."
+
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.meta[ZONE] = zone_named(value, "--tz")
+
+    option = click.option(
+        "--tz", metavar="ZONE", expose_value=False, callback=keep, show_default="UTC", help=words
+    )
+    return option(command)
+
+
+def zone_named(name: str, place: str) -> tzinfo:
+    """The time zone of an IANA name. Raises ``UsageError`` at ``place`` where there is none of that name."""
+    if name.upper() == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
+
+
+def _near_zone(name: str) -> str:
+    from difflib import get_close_matches
+    from zoneinfo import available_timezones
+
+    known = available_timezones()
+    if not known:
+        return "this machine has no table of time zones: install the package tzdata"
+    by_part = {
+        part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
+    }
+    near = get_close_matches(name.lower(), by_part, n=1)
+    return f"did you mean {by_part[near[0]]}?" if near else "write an IANA name, such as Europe/Berlin"

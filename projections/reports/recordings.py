@@ -1,0 +1,49 @@
+"""What was recorded or streamed, for people: a line a run, and under it where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.read_models.runs import OVER
+from projections.reports.text import STYLES, counted, shown, stamp
+
+__all__ = ["listed"]
+
+
+def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+    """What was recorded, a line each, and under it where its files are; no id and no file is ever cut."""
+    runs = list(rows)
+    for row in runs:
+        number = f"run {row['run']}" if row["run"] > 1 else ""
+        what = " ".join(filter(None, (row["lifecycle"], *row["key"].values(), number)))
+        line = Text.assemble((f"{row['state']:<9} ", STYLES.get(row["state"], "")), f"{shown(what)}  ")
+        line.append(f"{_from_to(row['started_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
+        line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
+        line.rstrip()
+        out.print(line, soft_wrap=True)
+        for place in dict.fromkeys(_places(row["files"])):
+            out.print(Text(f"          {shown(place)}"), soft_wrap=True)
+        if not row["files"]:
+            out.print(Text("          no file" if row["state"] in OVER else "          no file yet", "dim"))
+    missing = sum(not row["files"] and row["state"] in OVER for row in runs)
+    out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
+
+
+def _from_to(began: str | None, ended: str | None) -> str:
+    """From when to when, with the day once where it is the same."""
+    if began and ended and began[:10] == ended[:10]:
+        return f"{stamp(began)} – {ended[11:19]}"
+    return f"{stamp(began) if began else '?'} – {stamp(ended) if ended else '?'}"
+
+
+def _places(value: Any) -> Iterator[str]:
+    """The paths and urls in what a run brought."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _places(one)
+    elif isinstance(value, str) and "/" in value:
+        yield value

@@ -1,0 +1,389 @@
+"""What was published and what was withdrawn: ``published.db``, beside ``views.db``.
+
+The read models hold what is held now. So they can be made anew at any time, and cannot say that a finding was shown
+once and is gone. This file can: it has a row for each finding that ever stood in the live read models, with the times
+at which it was first published, last changed, withdrawn and published again. Nothing makes it anew, so it has to be
+backed up.
+
+It is level-triggered. Nobody reports that a finding came or went: the findings held are compared with those published,
+and the difference is written in one transaction, with the checkpoint of the read models that were compared. Compared
+are the streams that a page has rewritten, where the checkpoint is that of the page before it; else all streams. So
+neither a crash between the two files, nor read models that are made anew, nor other rules publish anything twice or
+forget anything.
+
+The identity of a finding has neither its number nor its run, because both shift when more is known. It is the stream,
+the position, the code, the lifecycle and the key; ``about`` stands in for the position of a finding that has none, and
+``nth`` counts those that are equal in all of that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from projections.read_models import Row, Table, text
+from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
+from tracker.delivery.webhook import UNROUTED
+from tracker.errors import StoreDamagedError, StoreVersionError
+from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
+from tracker.store.sqlite import sqlite_errors
+
+PUBLISHED_DB = "published.db"
+FORMAT = 1
+"""The version of the tables; a higher one was written by a newer program."""
+CHUNK = 500
+"""Streams that are compared in one go."""
+
+IDENTITY = {
+    "stream": str,
+    "position": int,
+    "code": str,
+    "lifecycle": str,
+    "key": str,
+    "about": str,
+    "nth": int,
+}
+SHOWN = {
+    "session_id": str,
+    "meeting_id": str,
+    "slug": str,
+    "severity": str,
+    "verdict": str,
+    "confidence": float,
+    "run": int,
+    "at": str,
+    "message": str,
+    "cause": str,
+}
+"""What is shown of a finding; when any of it changes, the finding has changed."""
+TIMES = {"published_at": str, "changed_at": str, "withdrawn_at": str, "again_at": str}
+PUBLICATIONS = Table(
+    name="publications", columns={**IDENTITY, **SHOWN, "held": int, **TIMES}, pk=tuple(IDENTITY)
+)
+CHECKPOINT = Table(
+    name="checkpoint",
+    columns={"position": int, "as_of": str, "digest": str, "fingerprint": str, "withdrawn": int},
+    pk=("fingerprint",),
+)
+
+_HELD = (
+    "SELECT stream, COALESCE(position, 0), code, COALESCE(lifecycle, ''), key, "
+    f"CASE WHEN position IS NULL THEN COALESCE(missing, '') ELSE '' END, {', '.join(SHOWN)} "
+    "FROM findings WHERE {} ORDER BY stream, number"
+)
+_PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE {{}}"
+_WRITE = PUBLICATIONS.insert.replace("INSERT", "INSERT OR REPLACE", 1)
+_THESE = "stream IN (SELECT value FROM json_each(?))"
+_OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:-1]};'"
+_HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
+
+Mark = tuple[Checkpoint, str]
+"""Which read models they are: their checkpoint, and the fingerprint of what made them with the number of the file."""
+
+
+@attrs.frozen
+class Rewritten:
+    """The streams whose findings a page has written, and the marks of the read models before and after it."""
+
+    before: Mark
+    after: Mark
+    streams: Collection[str]
+
+
+@attrs.frozen
+class Publication:
+    """One finding that was published; the times are ISO 8601 in UTC.
+
+    Attributes:
+        identity: The values of ``IDENTITY``.
+        shown: The values of ``SHOWN``, as they were published last.
+        held: Whether it is held now.
+        published_at: When it was published first.
+        changed_at: When what is shown of it changed last.
+        withdrawn_at: When it was withdrawn last; it may be held again since.
+        again_at: When it was published last after it had been withdrawn.
+    """
+
+    identity: Row
+    shown: Row
+    held: bool
+    published_at: str
+    changed_at: str | None = None
+    withdrawn_at: str | None = None
+    again_at: str | None = None
+
+    @classmethod
+    def of(cls, row: Row) -> Publication:
+        identity, shown = len(IDENTITY), len(IDENTITY) + len(SHOWN)
+        return cls(row[:identity], row[identity:shown], bool(row[shown]), *row[shown + 1 :])
+
+    @property
+    def row(self) -> Row:
+        times = (self.published_at, self.changed_at, self.withdrawn_at, self.again_at)
+        return (*self.identity, *self.shown, int(self.held), *times)
+
+    def moved(self, shown: Row | None, at: str) -> Publication:
+        """The same after it was compared with what is held of it; ``None`` where it is not held."""
+        if shown is None:
+            return attrs.evolve(self, held=False, withdrawn_at=at) if self.held else self
+        if not self.held:
+            return attrs.evolve(self, shown=shown, held=True, again_at=at)
+        return self if shown == self.shown else attrs.evolve(self, shown=shown, changed_at=at)
+
+
+Compared = Iterator[tuple[Mapping[Row, Row], Mapping[Row, Publication]]]
+
+
+@attrs.frozen
+class Change:
+    """What a comparison found: how a finding was published, ``None`` if never, and how it is to be."""
+
+    before: Publication | None
+    after: Publication
+
+
+def publish(path: Path, views: sqlite3.Connection, page: Rewritten, moment: datetime) -> Mark:
+    """Publishes what is held in the live read models, at a ``moment`` by the clock of who calls.
+
+    Returns the mark up to which all is published. Raises ``StoreError``.
+    """
+    if page.before == page.after and published_up_to(path) == page.after:
+        return page.after  # nothing is to be written, so no lock is taken
+    place = path.with_name(VIEWS_DB)
+    with _to_write(path) as connection, _one_moment(views, place):
+        with views_errors(place):
+            now = mark_of(views)
+        then = read_checkpoint(connection)
+        if now != then:
+            follows = (then, now) == (page.before, page.after)
+            comparison = _Comparison(views, connection, place)
+            at = text(moment) or ""
+            for held, published in comparison.of_page(page) if follows else comparison.of_all():
+                connection.executemany(_WRITE, [one.after.row for one in changes(held, published, at)])
+            connection.execute("DELETE FROM checkpoint")
+            connection.execute(CHECKPOINT.insert, _row(now))
+    return now
+
+
+def changes(held: Mapping[Row, Row], published: Mapping[Row, Publication], at: str) -> Iterator[Change]:
+    """How publications have to move, so that they say what is held; nothing where they do."""
+    for identity, shown in held.items():
+        before = published.get(identity)
+        after = Publication(identity, shown, True, at) if before is None else before.moved(shown, at)
+        if after is not before:
+            yield Change(before, after)
+    for identity, before in published.items():
+        if identity not in held and before.held:
+            yield Change(before, before.moved(None, at))
+
+
+def mark_of(views: sqlite3.Connection) -> Mark:
+    """The mark of read models. Raises ``sqlite3.DatabaseError``."""
+    checkpoint, made_by = read_checkpoint(views)
+    ((number,),) = views.execute("PRAGMA user_version").fetchall()
+    return checkpoint, f"{made_by} {number}"
+
+
+def published_up_to(path: Path) -> Mark | None:
+    """The mark of the read models that were published last; ``None`` where nothing was. Raises ``StoreError``."""
+    if not path.exists():
+        return None
+    with _to_read(path) as connection:
+        return read_checkpoint(connection) if _is_made(connection, path) else None
+
+
+def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
+    """The findings of a stream that were published and are not held any more, the one withdrawn last first.
+
+    A value for each column of ``PUBLICATIONS``; ``key`` is an object, and what a finding does not have is ``None``.
+    Raises ``StoreError``.
+    """
+    if not path.exists():
+        return []
+    with _to_read(path) as connection:
+        if not _is_made(connection, path):
+            return []
+        select = _PUBLISHED.format("stream = ? AND NOT held ORDER BY withdrawn_at DESC, position DESC, code")
+        rows = connection.execute(select, (stream,)).fetchall()
+    return [_values(row) for row in rows]
+
+
+def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """What is held and is not published so, or the reverse: the place, and what is wrong there.
+
+    ``path`` has to be published up to the mark of these read models. Raises ``StoreError``.
+    """
+    with _to_read(path) as connection, _one_moment(connection, path):
+        for held, published in _Comparison(views, connection, path.with_name(VIEWS_DB)).of_all():
+            for change in changes(held, published, ""):
+                yield _place(change.after), _difference(change)
+
+
+def _difference(change: Change) -> str:
+    before, after = change.before, change.after
+    if before is None or not before.held:
+        return "the finding is held, and is not published"
+    if not after.held:
+        return "the finding is published, and is not held"
+    pairs = zip(SHOWN, before.shown, after.shown, strict=True)
+    return ", ".join(
+        f"{name} was published as {was!r}, and is {now!r}" for name, was, now in pairs if was != now
+    )
+
+
+def _place(one: Publication) -> str:
+    stream, position, code = one.identity[:3]
+    return f"{PUBLISHED_DB} {stream} {code} #{position}"
+
+
+def _values(row: Row) -> dict[str, Any]:
+    values = dict(zip(PUBLICATIONS.columns, row, strict=True))
+    nothing = {name: values[name] or None for name in ("position", "lifecycle")}
+    return {**values, **nothing, "key": msgspec.json.decode(values["key"])}
+
+
+@attrs.frozen
+class _Comparison:
+    """Pairs of what is held and what is published, by identity; ``place`` is the file of the read models."""
+
+    views: sqlite3.Connection
+    connection: sqlite3.Connection
+    place: Path
+
+    def of_page(self, page: Rewritten) -> Compared:
+        """What a page may have changed.
+
+        A delivery outside of any session stands alone, and what is found of it stays: of those, only the new ones
+        count.
+        """
+        yield from self._of_streams([one for one in page.streams if not one.startswith(UNROUTED)])
+        after = page.before[0].position
+        outside = self._held(_OUTSIDE, (after,))
+        if outside:
+            streams = _json({identity[0] for identity in outside})
+            yield outside, self._published(f"{_THESE} AND position > ?", (streams, after))
+
+    def of_all(self) -> Compared:
+        streams = {name for (name,) in self._ask("SELECT DISTINCT stream FROM findings")}
+        streams.update(name for (name,) in self.connection.execute("SELECT DISTINCT stream FROM publications"))
+        yield from self._of_streams(sorted(streams))
+
+    def _of_streams(self, streams: Sequence[str]) -> Compared:
+        for begin in range(0, len(streams), CHUNK):
+            these = (_json(streams[begin : begin + CHUNK]),)
+            yield self._held(_THESE, these), self._published(_THESE, these)
+
+    def _held(self, condition: str, values: Row) -> dict[Row, Row]:
+        """What is shown of each finding."""
+        found: dict[Row, Row] = {}
+        alike: Counter[Row] = Counter()
+        without = len(IDENTITY) - 1
+        for row in self._ask(_HELD.format(condition), values):
+            identity = row[:without]
+            found[*identity, alike[identity]] = row[without:]
+            alike[identity] += 1
+        return found
+
+    def _published(self, condition: str, values: Row) -> dict[Row, Publication]:
+        rows = map(Publication.of, self.connection.execute(_PUBLISHED.format(condition), values))
+        return {one.identity: one for one in rows}
+
+    def _ask(self, statement: str, values: Row = ()) -> list[Row]:
+        with views_errors(self.place):
+            return self.views.execute(statement, values).fetchall()
+
+
+def _json(streams: Collection[str]) -> str:
+    return msgspec.json.encode(list(streams)).decode()
+
+
+def _row(mark: Mark) -> Row:
+    checkpoint, fingerprint = mark
+    return checkpoint.position, text(checkpoint.as_of), checkpoint.digest, fingerprint, checkpoint.withdrawn
+
+
+@contextmanager
+def _one_moment(connection: sqlite3.Connection, place: Path) -> Iterator[None]:
+    """What is read is of one moment."""
+    with views_errors(place):
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _to_write(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection in a transaction; the file is made where there is none."""
+    with _errors(path):
+        if not path.exists():
+            path.touch(PRIVATE_FILE)
+        with closing(_connect(path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not _is_made(connection, path):
+                    _make(connection)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    with _errors(path), closing(_connect(path)) as connection:
+        yield connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+
+
+def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version > FORMAT:
+        raise StoreVersionError(
+            f"was written by a newer version (format {version}, this one knows {FORMAT})",
+            place=str(path),
+            hint="use that version, or a newer one",
+        )
+    ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
+    if tables and not version:
+        raise StoreDamagedError("is a database of another program", place=str(path), hint=_HINT)
+    return bool(tables)
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    from sqlite_utils import Database  # importing it takes long, and the file is made once
+
+    db = Database(connection)
+    for table in (PUBLICATIONS, CHECKPOINT):
+        pk = table.pk[0] if len(table.pk) == 1 else table.pk
+        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
+    connection.execute(CHECKPOINT.insert, _row((Checkpoint(), "")))
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Turns what the database complains of into an error that says what to do."""
+    try:
+        with sqlite_errors(path):
+            yield
+    except StoreDamagedError as error:
+        if error.place != str(path) or error.hint == _HINT:
+            raise
+        raise StoreDamagedError("is damaged", place=str(path), hint=_HINT) from error
