@@ -248,9 +248,9 @@ class Calibration:
             if delivery.received_at is not None:
                 self.timed += 1
                 if delivery.lifecycle is not None and delivery.step is not None:
-                    self._hear(delivery, delivery.lifecycle, delivery.step, delivery.received_at)
+                    self._take(delivery, delivery.lifecycle, delivery.step, delivery.received_at)
 
-    def _hear(self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: datetime) -> None:
+    def _take(self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: datetime) -> None:
         session = self._session(delivery.stream, at)
         thing = session.things.setdefault((lifecycle.name, delivery.key), _Thing())
         gap = self._compared(thing, delivery, lifecycle, step, at)
