@@ -36,18 +36,18 @@ def line(body, seconds=None):
 def lines(seed=0, sessions=3):
     """The lines of a log in which sessions overlap and some deliveries go wrong."""
     dice = random.Random(seed)
-    heard = [entry for number in range(sessions) for entry in _session(dice, f"s{seed}-{number}", number)]
-    heard += _machine(dice, f"m{seed}")
-    heard += [(dice.uniform(0, 9000), b'{"webhookType": broken'), (dice.uniform(0, 9000), b"not json")]
-    heard.sort(key=lambda entry: entry[0])
-    for _ in range(len(heard) // 10):
-        place = dice.randrange(len(heard) - 1)
-        heard[place : place + 2] = reversed(heard[place : place + 2])
-    return [line(body, None if dice.random() < 0.05 else round(at, 1)) for at, body in heard]
+    arrived = [entry for number in range(sessions) for entry in _session(dice, f"s{seed}-{number}", number)]
+    arrived += _machine(dice, f"m{seed}")
+    arrived += [(dice.uniform(0, 9000), b'{"webhookType": broken'), (dice.uniform(0, 9000), b"not json")]
+    arrived.sort(key=lambda entry: entry[0])
+    for _ in range(len(arrived) // 10):
+        place = dice.randrange(len(arrived) - 1)
+        arrived[place : place + 2] = reversed(arrived[place : place + 2])
+    return [line(body, None if dice.random() < 0.05 else round(at, 1)) for at, body in arrived]
 
 
 def _session(dice, session, number):
-    """When (in seconds) and what is heard of one session, redeliveries and losses included."""
+    """When (in seconds) and what comes of one session, redeliveries and losses included."""
     begin = number * 400.0 + dice.uniform(0, 300)
     end = begin + dice.choice([300, 1800, 4000])
     one = {"meetingId": f"meeting-{number % 2}", "sessionId": session}

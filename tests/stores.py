@@ -48,7 +48,7 @@ def opened(data, *, create=False):
 
 
 def arguments(data, views=None):
-    """How a command is told of the store of a data directory; on a server its read models may be elsewhere."""
+    """How a command is given the store of a data directory; on a server its read models may be elsewhere."""
     url = address(data)
     if url is None:
         return ["--data", str(data)]

@@ -24,9 +24,9 @@ __all__ = [
     "judged",
     "moment",
     "readings",
+    "session_from",
     "standing",
     "states",
-    "told",
     "value",
 ]
 
@@ -35,7 +35,7 @@ OF_THE_LOG = {"T308", "X406", "L601", "L602", "L603"}
 RULES = Rules()
 
 
-def told(*lines: str, as_of: str | None = None, rules: Rules = RULES) -> Session:
+def session_from(*lines: str, as_of: str | None = None, rules: Rules = RULES) -> Session:
     """The session after these lines, as of the last one or of the moment given."""
     return given(*lines, rules=rules).as_of(as_of).session
 
@@ -55,10 +55,12 @@ def audited(
     """What an audit of a log finds in it, and its sessions as they stand when it ends. A line may name its own
     session (``sessionId=a``); ``sources`` are the files that the lines come from."""
     sessions: list[Session] = []
-    heard = deliveries(*lines)
-    for one, source in zip(heard, sources, strict=False):
+    received = deliveries(*lines)
+    for one, source in zip(received, sources, strict=False):
         one.received.source = f"{source}:{one.position}"
-    result = audit(heard, rules, moment(as_of) if as_of else None, lambda session, _: sessions.append(session))
+    result = audit(
+        received, rules, moment(as_of) if as_of else None, lambda session, _: sessions.append(session)
+    )
     return list(result.findings), sessions
 
 

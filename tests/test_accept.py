@@ -1,4 +1,4 @@
-"""What the user accepts is marked on what is told; no state and no other finding depends on it."""
+"""What the user accepts is marked on what is reported; no state and no other finding depends on it."""
 
 import json
 from contextlib import closing
@@ -8,7 +8,7 @@ import attrs
 import pytest
 from meetings import LONG_AGO, lines, read_into, write
 from sqlite_utils import Database
-from story import RULES, deliveries, moment, told, value
+from story import RULES, deliveries, moment, session_from, value
 
 from projections.audit.auditing import audit
 from projections.cli import main
@@ -89,7 +89,7 @@ def test_a_finding_without_a_date_is_accepted_whatever_the_end():
 
 
 def test_marking_leaves_the_session_and_the_findings_it_was_given_as_they_were():
-    session, entries = told(*STORY, as_of="2h"), [Acceptance(code, "known") for code in FOUND]
+    session, entries = session_from(*STORY, as_of="2h"), [Acceptance(code, "known") for code in FOUND]
     before = value(session)
     marked = accept_all(session.findings, entries)
     assert value(session) == before
@@ -193,17 +193,17 @@ def test_the_read_models_say_what_an_audit_says_accepted(tmp_path, page_size):
     rules = Rules(accept=entries)
     with closing(Tracker.open(tmp_path)) as store:
         rebuild(store, rules, page_size=page_size)
-        told = list(accepted(audit(store.deliveries(), rules, now=LONG_AGO).findings, entries))
+        reported = list(accepted(audit(store.deliveries(), rules, now=LONG_AGO).findings, entries))
     with closing(Database(tmp_path / "views.db")) as db:
         rows = db.query("SELECT code, position, verdict FROM findings")
         marked = sorted((row["code"], row["position"]) for row in rows if row["verdict"] == "accepted")
         counted = {
             row["session_id"]: (row["errors"], row["warnings"]) for row in db.query("SELECT * FROM sessions")
         }
-    assert marked == sorted((one.code, one.position) for one in told if one.verdict == "accepted") != []
+    assert marked == sorted((one.code, one.position) for one in reported if one.verdict == "accepted") != []
     for session_id, counts in counted.items():
-        blamed = [one for one in told if one.session_id == session_id and one.verdict != "accepted"]
-        assert counts == tuple(sum(one.severity == grave for one in blamed) for grave in SEVERITIES[:0:-1])
+        raised = [one for one in reported if one.session_id == session_id and one.verdict != "accepted"]
+        assert counts == tuple(sum(one.severity == grave for one in raised) for grave in SEVERITIES[:0:-1])
 
 
 @pytest.fixture
@@ -241,8 +241,10 @@ def test_an_audit_fails_by_what_is_not_accepted_and_only_by_that(tracker, capsys
 
 def test_programs_read_the_verdict(tracker, capsys):
     tracker("audit", "log", "--format", "ndjson", tracker=entry_of("S205"))
-    told = {found["code"]: found["verdict"] for found in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert [code for code, verdict in told.items() if verdict == "accepted"] == ["S205"]
+    verdicts = {
+        found["code"]: found["verdict"] for found in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert [code for code, verdict in verdicts.items() if verdict == "accepted"] == ["S205"]
 
 
 def test_a_status_says_that_nothing_is_wrong_where_all_is_accepted(tracker, capsys):
@@ -259,7 +261,7 @@ def test_a_timeline_shows_what_is_accepted(tracker, capsys):
     assert "S205 stopped-before-started  accepted" in capsys.readouterr().out
 
 
-def test_an_expired_entry_is_told_with_its_number(tracker, capsys):
+def test_an_expired_entry_is_reported_with_its_number(tracker, capsys):
     tracker("audit", "log", tracker=entry_of("S201") + entry_of("S205", until="2026-01-04"))
     assert (
         "note: tracker.toml: accept entry 2 (S205) expired at 2026-01-04 23:59 UTC\nhint: "
@@ -275,5 +277,5 @@ def test_a_file_of_rules_that_accepts_nothing_leaves_what_tracker_toml_accepts(t
 
 def test_a_lifecycle_that_nobody_knows_is_refused_with_the_nearest_name(tracker, capsys):
     code = tracker("audit", "log", tracker=entry_of("S201", lifecycle="recoding"))
-    told = "error: tracker.toml: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
-    assert (code, capsys.readouterr().err) == (2, told)
+    printed = "error: tracker.toml: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
+    assert (code, capsys.readouterr().err) == (2, printed)

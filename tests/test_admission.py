@@ -44,7 +44,7 @@ def ask(server, path, method="GET", body=None, **headers):
 
 
 @pytest.mark.parametrize("path", ASKED)
-def test_what_tells_of_people_is_not_told_under_the_name_of_another_site(verifying, path):
+def test_what_tells_of_people_is_not_reported_under_the_name_of_another_site(verifying, path):
     answer = ask(verifying, path, **REBOUND)
 
     assert (answer.status, answer.json["hint"]) == (
@@ -54,7 +54,7 @@ def test_what_tells_of_people_is_not_told_under_the_name_of_another_site(verifyi
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_what_no_browser_shows_is_told_under_any_name(verifying, path):
+def test_what_no_browser_shows_is_shown_under_any_name(verifying, path):
     assert ask(verifying, path, **REBOUND).status in (200, 503)
 
 
@@ -159,7 +159,7 @@ def test_what_stands_behind_a_request_with_two_lengths_is_never_read(verifying):
     assert b"connection: close" in answer.lower()
 
 
-# What browsers are told
+# What browsers are sent
 
 
 @pytest.mark.parametrize(

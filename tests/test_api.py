@@ -64,7 +64,7 @@ def test_the_past_of_a_session_is_what_the_command_prints(monday, past):
     assert expected != monday.get(f"/api/sessions/{RESTARTED}")
 
 
-def test_a_session_is_told_to_the_end_of_its_stream_also_while_the_read_models_lag(tmp_path):
+def test_a_session_is_reported_to_the_end_of_its_stream_also_while_the_read_models_lag(tmp_path):
     with served(tmp_path) as server, closing(sqlite3.connect(server.live.views_path)) as other:
         server.post("session-started", sessionId="s", meetingId="m")
         server.caught_up()
@@ -78,8 +78,8 @@ def test_a_session_is_told_to_the_end_of_its_stream_also_while_the_read_models_l
 @pytest.mark.parametrize("session", [RESTARTED, "unrouted"])
 def test_a_timeline_is_what_the_command_prints_also_in_pages(monday, session):
     store = monday.tracker
-    heard = store.unrouted() if session == "unrouted" else store.history(session)
-    moments, _ = timeline(heard, monday.live.rules, monday.live.as_of)
+    received = store.unrouted() if session == "unrouted" else store.history(session)
+    moments, _ = timeline(received, monday.live.rules, monday.live.as_of)
 
     assert everything(monday, f"/api/sessions/{session}/timeline") == [moment(one) for one in moments]
 
@@ -139,7 +139,9 @@ def test_the_list_is_filtered_as_the_command_does_it(monday, query, asked):
     assert sorted(ids(everything(monday, f"/api/sessions?{query}"))) == sorted(expected)
 
 
-def test_pages_stay_as_they_are_while_sessions_change_and_what_changed_is_told_behind_the_first_page(server):
+def test_pages_stay_as_they_are_while_sessions_change_and_what_changed_is_reported_behind_the_first_page(
+    server,
+):
     for number in range(7):
         server.post("session-started", sessionId=f"s{number}", meetingId="m")
     server.caught_up()
@@ -199,11 +201,13 @@ def test_what_a_later_delivery_explained_is_not_found(server):
 
 
 def test_a_delivery_is_read_with_hindsight_as_in_the_timeline(monday):
-    told = monday.get(f"/api/sessions/{RESTARTED}/timeline")["items"]
+    printed = monday.get(f"/api/sessions/{RESTARTED}/timeline")["items"]
     names = ("reading", "run", "state_before", "state_after")
-    events = [monday.get(f"/api/events/{one['position']}") for one in told]
+    events = [monday.get(f"/api/events/{one['position']}") for one in printed]
 
-    assert [[one[name] for name in names] for one in events] == [[one[name] for name in names] for one in told]
+    assert [[one[name] for name in names] for one in events] == [
+        [one[name] for name in names] for one in printed
+    ]
 
 
 def test_findings_about_the_log_are_on_the_pages_too(server):
@@ -233,7 +237,7 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do(monday):
 # Events
 
 
-def test_every_delivery_is_told_as_it_came_and_with_what_it_did(monday):
+def test_every_delivery_is_reported_as_it_came_and_with_what_it_did(monday):
     moments = {}
     for stream in {delivery.stream for delivery in monday.tracker.deliveries()}:
         for one in monday.get(f"/api/sessions/{stream}/timeline?limit=1000")["items"]:
@@ -241,10 +245,10 @@ def test_every_delivery_is_told_as_it_came_and_with_what_it_did(monday):
     for delivery in monday.tracker.deliveries():
         event = monday.get(f"/api/events/{delivery.position}")
         body = event["body"].encode() if event["body_base64"] is None else b64decode(event["body_base64"])
-        told = {name: event[name] for name in moments[delivery.position]}
+        printed = {name: event[name] for name in moments[delivery.position]}
 
         assert (body, event["source"]) == (delivery.body, delivery.received.source)
-        assert {**told, "findings": [one["code"] for one in event["findings"]]} == moments[delivery.position]
+        assert {**printed, "findings": [one["code"] for one in event["findings"]]} == moments[delivery.position]
 
 
 def test_a_body_that_is_no_text_comes_in_base64(server):
@@ -279,7 +283,7 @@ def test_who_waits_for_what_they_wrote_reads_it(server):
         assert server.get(f"/api/sessions?wait={position}&limit=1")["items"][0]["session_id"] == f"s{number}"
 
 
-def test_who_waits_for_read_models_that_do_not_come_is_told_so(server, monkeypatch):
+def test_who_waits_for_read_models_that_do_not_come_is_reported_so(server, monkeypatch):
     monkeypatch.setattr(api, "WAIT", 0.05)
     server.post("session-started", sessionId="s", meetingId="m")
     server.caught_up()
@@ -374,7 +378,7 @@ OPEN = ["/healthz", "/readyz"]
 @pytest.mark.parametrize(
     "shown", ["", "Bearer", "Bearer wrong", "Basic s\u00e9same", "s\u00e9same", "Bearer s\u00e9sam"]
 )
-def test_without_the_token_nothing_is_told(locked, path, shown):
+def test_without_the_token_nothing_is_reported(locked, path, shown):
     answer = locked.ask(path, authorization=shown.encode())
 
     assert (answer.status, answer.headers["www-authenticate"].partition(" ")[0]) == (401, "Bearer")
@@ -454,16 +458,16 @@ def events(stream, count):
     return found
 
 
-def test_a_change_is_told_with_the_state_of_its_session(server):
+def test_a_change_is_reported_with_the_state_of_its_session(server):
     with server.stream() as stream:
         stream.readline()
         server.post("session-started", sessionId="s", meetingId="m")
         position = server.post("participant-joined", sessionId="s", meetingId="other", participantId="p")
-        until_told = []
-        while not until_told or until_told[-1][0] < position:
-            until_told += events(stream, 1)
+        until_sent = []
+        while not until_sent or until_sent[-1][0] < position:
+            until_sent += events(stream, 1)
 
-    last, event = until_told[-1]
+    last, event = until_sent[-1]
     assert (last, event["session_id"], event["state"], event["last_position"]) == (
         position,
         "s",
@@ -473,7 +477,7 @@ def test_a_change_is_told_with_the_state_of_its_session(server):
     assert event["worst"] == {"code": "C501", "slug": "identity-conflict", "severity": "error"}
 
 
-def test_who_comes_back_is_told_what_they_missed_and_nothing_of_before(server):
+def test_who_comes_back_gets_what_they_missed_and_nothing_of_before(server):
     for number in range(4):
         server.post("session-started", sessionId=f"s{number}", meetingId="m")
     server.caught_up()
@@ -481,7 +485,7 @@ def test_who_comes_back_is_told_what_they_missed_and_nothing_of_before(server):
         assert [(last, event["session_id"]) for last, event in events(stream, 2)] == [(3, "s2"), (4, "s3")]
 
 
-def test_who_reads_slowly_from_the_first_change_on_is_told_all(server, monkeypatch):
+def test_who_reads_slowly_from_the_first_change_on_gets_all(server, monkeypatch):
     monkeypatch.setattr(changes, "BATCH", 3)
     for number in range(20):
         server.post("session-started", sessionId=f"s{number}", meetingId="m")
@@ -492,7 +496,7 @@ def test_who_reads_slowly_from_the_first_change_on_is_told_all(server, monkeypat
         assert [last for last, _ in events(slow, 20)] == list(range(1, 21))
 
 
-def test_what_time_alone_decides_is_told_also_to_who_was_away_meanwhile(server, monkeypatch):
+def test_what_time_alone_decides_reaches_also_who_was_away_meanwhile(server, monkeypatch):
     monkeypatch.setattr(changes, "TICK", 0.05)
     server.post("session-started", sessionId="s", meetingId="m")
     server.caught_up()

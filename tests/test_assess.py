@@ -1,4 +1,4 @@
-"""Judging, told as stories: which code is raised when, which is not, and what takes one back.
+"""Judging, case by case: which code is raised when, which is not, and what takes one back.
 
 ``RAISED`` holds a story for every code of the catalogue, ``NEARLY`` the nearest story that does not
 raise it, ``RETRACTED`` one in which a later delivery explains it. A story is its lines; a last one
@@ -21,9 +21,9 @@ from story import (
     judged,
     moment,
     readings,
+    session_from,
     standing,
     states,
-    told,
     value,
 )
 
@@ -224,15 +224,15 @@ def after(story):
     """The session after a story."""
     *lines, last = story
     if last.startswith("as of "):
-        return told(*lines, as_of=last.removeprefix("as of "))
-    return told(*story)
+        return session_from(*lines, as_of=last.removeprefix("as of "))
+    return session_from(*story)
 
 
 def before_the_last(story):
     """The session just before the last line came."""
     *lines, last = story
     at = moment(last.split(" ")[0]) - NOON
-    return told(*lines, as_of=str(at.total_seconds() - 0.5))
+    return session_from(*lines, as_of=str(at.total_seconds() - 0.5))
 
 
 def only(session, lifecycle):
@@ -241,7 +241,7 @@ def only(session, lifecycle):
 
 
 def test_every_finding_of_a_session_names_it_also_without_receive_times():
-    session = told(
+    session = session_from(
         "- session-started", "- participant-joined p", "- recording-starting", "- session-ended", as_of="1h"
     )
     assert {(found.session_id, found.meeting_id) for found in session.findings} == {("S", "M")}
@@ -340,14 +340,14 @@ def test_a_step_that_came_is_not_missing_however_late_it_came(code):
 )
 def test_what_a_later_delivery_may_explain_is_provisional_until_its_window_closes(code):
     lines = [line for line in RAISED[code] if not line.startswith("as of")]
-    assert findings(told(*lines))[code] == "provisional"
-    assert findings(told(*lines, as_of="48h"))[code] == "settled"
+    assert findings(session_from(*lines))[code] == "provisional"
+    assert findings(session_from(*lines, as_of="48h"))[code] == "settled"
 
 
 @pytest.mark.parametrize("code", ["S201", "S202", "S203", "S204", "S205", "S206", "S212", "X401"])
 def test_without_receive_times_such_a_finding_stays_undecided(code):
     lines = [f"- {line.split(' ', 1)[1]}" for line in RAISED[code] if not line.startswith("as of")]
-    assert findings(told(*lines, as_of="2h"))[code] == "undecided"
+    assert findings(session_from(*lines, as_of="2h"))[code] == "undecided"
 
 
 @pytest.mark.parametrize("code", ["T301", "T302", "T311"])
@@ -367,12 +367,12 @@ def test_what_was_stuck_and_moves_on_was_slow(code):
     ],
 )
 def test_what_comes_at_the_very_end_of_a_window_is_inside_it(lines, codes):
-    assert standing(told(BEGUN, *lines)) == codes
+    assert standing(session_from(BEGUN, *lines)) == codes
 
 
 def test_a_severity_is_the_one_of_the_rules():
     rules = Rules(severity={"S210": "error"})
-    assert standing(told(*RAISED["S210"], rules=rules), "error") == ["S210"]
+    assert standing(session_from(*RAISED["S210"], rules=rules), "error") == ["S210"]
 
 
 # The session itself.
@@ -390,37 +390,41 @@ def test_a_severity_is_the_one_of_the_rules():
         (("0 recording-paused",), "25h", "unknown", "inferred"),
     ],
 )
-def test_a_session_is_in_the_state_that_was_last_heard_of_it(lines, as_of, state, certainty):
-    session = told(*lines, as_of=as_of)
+def test_a_session_is_in_the_state_that_was_last_reported(lines, as_of, state, certainty):
+    session = session_from(*lines, as_of=as_of)
     assert (session.state, session.certainty) == (state, certainty)
 
 
 def test_an_ended_session_stays_ended_whatever_comes():
-    assert told(BEGUN, "1 session-ended", "2h session-started", "2h participant-joined p").state == "ended"
+    assert (
+        session_from(BEGUN, "1 session-ended", "2h session-started", "2h participant-joined p").state == "ended"
+    )
 
 
 def test_the_session_s_own_clock_goes_before_the_receive_times():
-    session = told("5 session-started start=2026-01-05T12:00:01Z", "60 session-ended " + TIMES.format(13))
+    session = session_from(
+        "5 session-started start=2026-01-05T12:00:01Z", "60 session-ended " + TIMES.format(13)
+    )
     assert (session.started_at, session.ended_at) == (moment("1"), moment("1h"))
 
 
 def test_where_the_clock_time_is_none_the_receive_time_is_taken():
-    session = told("5 session-started start=noon", "60 session-ended end=2022-07-05T15:60:35.047+00:00")
+    session = session_from("5 session-started start=noon", "60 session-ended end=2022-07-05T15:60:35.047+00:00")
     assert (session.started_at, session.ended_at) == (moment("5"), moment("60"))
 
 
 def test_the_start_that_only_the_end_tells_is_kept():
-    assert told("60 session-ended " + TIMES.format(13)).started_at == NOON
+    assert session_from("60 session-ended " + TIMES.format(13)).started_at == NOON
 
 
 def test_first_and_last_seen_are_the_earliest_and_the_latest_receive_times():
-    session = told("60 session-started", "30 participant-joined p", "- participant-left p")
+    session = session_from("60 session-started", "30 participant-joined p", "- participant-left p")
     assert (session.first_seen_at, session.last_seen_at) == (moment("30"), moment("60"))
     assert (session.deliveries, session.last_position) == (3, 3)
 
 
-def test_the_first_meeting_counts_and_each_other_one_is_told_once():
-    session = told(
+def test_the_first_meeting_counts_and_each_other_one_is_reported_once():
+    session = session_from(
         BEGUN,
         "1 participant-joined p meetingId=N",
         "2 participant-joined q meetingId=N",
@@ -431,39 +435,41 @@ def test_the_first_meeting_counts_and_each_other_one_is_told_once():
 
 
 def test_a_meeting_that_is_named_late_is_named_in_what_was_found_before():
-    session = told("0 participant-joined p -meetingId", "1 participant-left p", as_of="5m")
+    session = session_from("0 participant-joined p -meetingId", "1 participant-left p", as_of="5m")
     assert standing(session) == ["X401"]
     assert {found.meeting_id for found in session.findings} == {"M"}
 
 
-def test_a_session_without_a_start_is_told_once_with_what_it_lacks():
-    session = told("0 participant-joined p", "1 participant-joined q", as_of="5m")
+def test_a_session_without_a_start_is_reported_once_with_what_it_lacks():
+    session = session_from("0 participant-joined p", "1 participant-joined q", as_of="5m")
     (found,) = [found for found in session.findings if found.code == "X401"]
     assert (found.position, found.expected) == (1, ("session-started",))
 
 
 def test_a_self_stop_near_the_end_of_the_session_is_only_an_info():
     stopped = (BEGUN, *RECORDING[:2], f"60 recording-stopped {FILE}")
-    severity = {found.code: found.severity for found in told(*stopped, "120 session-ended").findings}
+    severity = {found.code: found.severity for found in session_from(*stopped, "120 session-ended").findings}
     assert severity == {"S203": "info"}
-    later = {found.code: found.severity for found in told(*stopped, "121 session-ended").findings}
+    later = {found.code: found.severity for found in session_from(*stopped, "121 session-ended").findings}
     assert later == {"S203": "warning"}
 
 
 @pytest.mark.parametrize("last", ["120 session-ended", f"90 recording-stopped {FILE}"])
 def test_the_severity_that_a_user_gives_a_self_stop_holds_near_the_end_too(last):
     middle = f"60 recording-stopped {FILE}" if "ended" in last else "60 session-ended"
-    session = told(BEGUN, *RECORDING[:2], middle, last, rules=Rules(severity={"S203": "error"}))
+    session = session_from(BEGUN, *RECORDING[:2], middle, last, rules=Rules(severity={"S203": "error"}))
     assert {found.severity for found in session.findings if found.code == "S203"} == {"error"}
 
 
 def test_a_self_stop_after_the_end_of_the_session_is_only_an_info():
-    session = told(BEGUN, *RECORDING[:2], "60 session-ended", f"90 recording-stopped {FILE}", as_of="1h")
+    session = session_from(
+        BEGUN, *RECORDING[:2], "60 session-ended", f"90 recording-stopped {FILE}", as_of="1h"
+    )
     assert standing(session, "warning") == []
 
 
 def test_a_person_who_is_inside_at_the_end_left_with_it():
-    session = told(*RAISED["X404"][:-1], as_of="15m")
+    session = session_from(*RAISED["X404"][:-1], as_of="15m")
     assert states(session, "participant") == ["out"]
     (run,) = only(session, "participant").runs
     assert (run.certainty, run.steps["left"].inferred) == ("inferred", True)
@@ -471,41 +477,41 @@ def test_a_person_who_is_inside_at_the_end_left_with_it():
 
 def test_what_is_open_at_the_end_is_lost_once_the_grace_has_passed():
     lines = RAISED["X403"][:-1]
-    assert states(told(*lines, as_of="602"), "recording") == ["started"]
-    session = told(*lines, as_of="603")
+    assert states(session_from(*lines, as_of="602"), "recording") == ["started"]
+    session = session_from(*lines, as_of="603")
     assert states(session, "recording") == ["lost"]
     assert [found.at for found in session.findings if found.code == "X403"] == [moment("603")]
 
 
 def test_a_realtime_transcription_must_end_with_the_session():
     lines = (BEGUN, "1 transcription-started t type=realtime", "3 session-ended")
-    assert standing(told(*lines, as_of="15m"), "warning") == ["X403"]
+    assert standing(session_from(*lines, as_of="15m"), "warning") == ["X403"]
 
 
-def test_what_was_stuck_is_not_reproached_again_when_the_session_ends():
-    session = told(BEGUN, "1 recording-starting", "5m session-ended", as_of="1h")
+def test_what_was_stuck_gets_no_second_finding_when_the_session_ends():
+    session = session_from(BEGUN, "1 recording-starting", "5m session-ended", as_of="1h")
     assert standing(session) == ["T301"]
     assert states(session, "recording") == ["lost"]
 
 
-def test_what_was_stuck_and_is_begun_again_is_not_reproached_for_that():
+def test_what_was_stuck_and_is_begun_again_gets_no_finding_for_that():
     again = ("30m recording-starting message=b", "1801 recording-started")
-    session = told(BEGUN, "1 recording-starting message=a", *again)
+    session = session_from(BEGUN, "1 recording-starting message=a", *again)
     assert standing(session, "warning") == ["T301"]
     assert states(session, "recording") == ["lost", "started"]
 
 
 def test_what_has_no_receive_time_takes_that_of_the_delivery_before():
-    session = told(BEGUN, "1 recording-starting", "- session-ended", as_of="1h")
+    session = session_from(BEGUN, "1 recording-starting", "- session-ended", as_of="1h")
     assert (findings(session), states(session, "recording")) == ({"T301": "settled"}, ["lost"])
 
 
-def test_what_began_after_the_end_is_not_reproached_again_for_being_open():
-    assert standing(told(*RAISED["X402"], as_of="1h"), "warning") == ["X402"]
+def test_what_began_after_the_end_gets_no_second_finding_for_being_open():
+    assert standing(session_from(*RAISED["X402"], as_of="1h"), "warning") == ["X402"]
 
 
 def test_an_end_that_comes_after_the_run_was_lost_closes_it_properly():
-    session = told(*EXPLAINED["X403"], as_of="3h")
+    session = session_from(*EXPLAINED["X403"], as_of="3h")
     assert states(session, "recording") == ["stopped"]
     assert standing(session) == ["D104", "S203"]
     assert standing(session, "warning") == []
@@ -513,21 +519,21 @@ def test_an_end_that_comes_after_the_run_was_lost_closes_it_properly():
 
 def test_after_the_end_a_run_that_is_stopping_is_processed_until_both_times_have_passed():
     lines = (BEGUN, IN, *RECORDING[:2], "500 recording-stopping", "550 participant-left p", "560 session-ended")
-    waiting = told(*lines, as_of="1159")
+    waiting = session_from(*lines, as_of="1159")
     assert (standing(waiting), states(waiting, "recording")) == ([], ["stopping"])
-    over = told(*lines, as_of="1160")
+    over = session_from(*lines, as_of="1160")
     assert (standing(over), states(over, "recording")) == (["X403"], ["lost"])
 
 
 def test_a_stop_that_comes_after_the_run_was_lost_was_slow():
     lines = (BEGUN, *RECORDING, "4 session-ended")
-    assert findings(told(*lines, as_of="30m")) == {"X403": "settled"}
-    session = told(*lines, f"1h recording-stopped {FILE}")
+    assert findings(session_from(*lines, as_of="30m")) == {"X403": "settled"}
+    session = session_from(*lines, f"1h recording-stopped {FILE}")
     assert findings(session) == {"D104": "settled", "T303": "settled"}
 
 
 def test_a_step_that_is_no_end_does_not_bring_a_lost_run_back():
-    session = told(BEGUN, "1 recording-starting", "2 session-ended", "1h recording-started")
+    session = session_from(BEGUN, "1 recording-starting", "2 session-ended", "1h recording-started")
     assert states(session, "recording") == ["lost"]
 
 
@@ -545,25 +551,25 @@ EMPTY = (BEGUN, IN, "2 recording-starting", "3 recording-started", "60 participa
 
 
 def test_an_empty_room_in_which_something_records_costs_money():
-    session = told(*EMPTY, as_of="2h")
+    session = session_from(*EMPTY, as_of="2h")
     assert weights(session) == [("T307", "error")]
     assert "recording went on in the empty room" in said(session, "T307")
 
 
 def test_an_end_that_comes_after_hours_settles_that_the_empty_room_was_recorded():
-    session = told(*EMPTY, "2h session-ended", f"7201 recording-stopped {FILE}", as_of="5h")
+    session = session_from(*EMPTY, "2h session-ended", f"7201 recording-stopped {FILE}", as_of="5h")
     assert weights(session) == [("T307", "warning"), ("D104", "info"), ("S203", "info")]
     assert "session-ended came 1 h 59 min later" in said(session, "T307")
 
 
 def test_an_end_that_comes_after_hours_in_an_empty_room_where_nothing_ran_is_not_worth_a_word():
-    assert standing(told(BEGUN, IN, "60 participant-left p", "2h session-ended", as_of="5h")) == []
+    assert standing(session_from(BEGUN, IN, "60 participant-left p", "2h session-ended", as_of="5h")) == []
 
 
 def test_where_people_are_inside_a_session_is_not_overdue_before_a_whole_day():
     lines = (BEGUN, IN, "9 participant-joined q participantName=Quinn", "60 participant-left p")
-    assert standing(told(*lines, as_of="24h"), "warning") == []
-    session = told(*lines, as_of="25h")
+    assert standing(session_from(*lines, as_of="24h"), "warning") == []
+    session = session_from(*lines, as_of="25h")
     assert (session.state, findings(session, "warning")) == (
         "presumed-ended",
         {"X404": "settled", "T304": "settled"},
@@ -572,29 +578,31 @@ def test_where_people_are_inside_a_session_is_not_overdue_before_a_whole_day():
 
 
 def test_a_lost_end_of_an_empty_room_is_found_once_also_when_a_day_has_passed():
-    session = told(BEGUN, IN, "60 participant-left p", as_of="48h")
+    session = session_from(BEGUN, IN, "60 participant-left p", as_of="48h")
     assert (session.state, standing(session)) == ("presumed-ended", ["T307"])
 
 
 def test_what_stops_by_itself_in_an_empty_room_is_only_an_info():
     lines = (BEGUN, IN, *RECORDING[:2])
-    inside = told(*lines, f"60 recording-stopped {FILE}", as_of="1h")
+    inside = session_from(*lines, f"60 recording-stopped {FILE}", as_of="1h")
     assert weights(inside) == [("S203", "warning")]
-    empty = told(*lines, "50 participant-left p", f"60 recording-stopped {FILE}", "70 participant-joined p")
+    empty = session_from(
+        *lines, "50 participant-left p", f"60 recording-stopped {FILE}", "70 participant-joined p"
+    )
     assert weights(empty) == [("S203", "info")]
 
 
 def test_a_failure_is_only_a_warning_where_a_later_run_brought_a_file():
     lines = (BEGUN, "0 recording-starting", "0 recording-failed message=quota", *RECORDING)
-    assert weights(told(*lines)) == [("S210", "error")]
-    session = told(*lines, f"4 recording-stopped {FILE}")
+    assert weights(session_from(*lines)) == [("S210", "error")]
+    session = session_from(*lines, f"4 recording-stopped {FILE}")
     assert weights(session) == [("S210", "warning")]
     assert said(session, "S210").endswith(": quota")
 
 
 @pytest.mark.parametrize(("later", "severity"), [("2", "info"), ("2m", "error")])
 def test_an_end_that_comes_at_once_with_another_reason_is_only_an_info(later, severity):
-    session = told(BEGUN, IN, "1 session-ended reason=a", f"{later} session-ended reason=b")
+    session = session_from(BEGUN, IN, "1 session-ended reason=a", f"{later} session-ended reason=b")
     assert [(code, weight) for code, weight in weights(session) if code == "C504"] == [("C504", severity)]
     assert said(session, "C504").endswith("reason a, then b")
 
@@ -603,12 +611,12 @@ def test_an_end_that_comes_at_once_with_another_reason_is_only_an_info(later, se
 def test_what_begins_after_the_end_is_found_once_a_run_at_any_age(later):
     begun = delivery(f"{later} recording-started").received_at + timedelta(seconds=5)
     started = f"{(begun - NOON).total_seconds()} recording-started"
-    session = told(BEGUN, IN, "1 session-ended", f"{later} recording-starting", started, as_of="72h")
+    session = session_from(BEGUN, IN, "1 session-ended", f"{later} recording-starting", started, as_of="72h")
     assert standing(session, "error") == ["X402"]
 
 
 def test_what_begins_after_the_end_says_how_long_after_it_came():
-    session = told(BEGUN, IN, "1 session-ended", "3601 recording-starting")
+    session = session_from(BEGUN, IN, "1 session-ended", "3601 recording-starting")
     assert said(session, "X402") == "recording-starting came 1 h after the session had ended"
 
 
@@ -630,7 +638,7 @@ def test_a_second_stopped_brings_the_file_that_the_first_one_had_not():
 def test_two_whole_runs_with_one_url_are_two_runs():
     again = ("20 hls-starting", f"21 hls-started {URL}", f"22 hls-playable {URL}", "30 hls-stopping")
     lines = (*HLS, f"3 hls-playable {URL}", "10 hls-stopping", "11 hls-stopped", *again, "31 hls-stopped")
-    session = told(BEGUN, *lines, as_of="1h")
+    session = session_from(BEGUN, *lines, as_of="1h")
     assert states(session, "hls") == ["stopped", "stopped"]
     assert weights(session) == [("C508", "info")]
 
@@ -638,43 +646,43 @@ def test_two_whole_runs_with_one_url_are_two_runs():
 def test_two_recordings_at_once_without_an_id_are_two_runs_with_two_files():
     begun = ("1 recording-starting", "2 recording-started", "3 recording-starting", "5 recording-started")
     stopped = ("60 recording-stopping", "61 recording-stopping", f"70 recording-stopped {FILE}")
-    session = told(BEGUN, *begun, *stopped, "75 recording-stopped filePath=/2.mp4", as_of="1h")
+    session = session_from(BEGUN, *begun, *stopped, "75 recording-stopped filePath=/2.mp4", as_of="1h")
     assert (states(session, "recording"), standing(session)) == (["stopped", "stopped"], [])
     assert [run.data["file_path"] for run in only(session, "recording").runs] == ["/1.mp4", "/2.mp4"]
 
 
 def test_an_id_decides_that_no_second_run_can_begin():
-    again = told(BEGUN, *with_id("a", "/1.mp4"), "40m recording-starting a", as_of="4h")
+    again = session_from(BEGUN, *with_id("a", "/1.mp4"), "40m recording-starting a", as_of="4h")
     assert (states(again, "recording"), standing(again)) == (["stopped"], ["D101"])
 
 
 def test_a_lost_left_weighs_the_same_whether_a_rejoin_or_the_end_shows_it():
-    rejoined = told(BEGUN, IN, "2h participant-joined p participantName=Ann", "7300 participant-left p")
-    ended = told(BEGUN, IN, "2h session-ended", as_of="4h")
+    rejoined = session_from(BEGUN, IN, "2h participant-joined p participantName=Ann", "7300 participant-left p")
+    ended = session_from(BEGUN, IN, "2h session-ended", as_of="4h")
     assert [weight for _, weight in weights(rejoined)][:1] == [weight for _, weight in weights(ended)][:1]
 
 
 def test_what_a_window_leaves_open_when_nothing_more_will_come_is_undecided():
-    heard = deliveries(BEGUN, IN, *RECORDING[:2], "30m participant-left p", "30m session-ended")
-    session = assess(observed_of(heard), over=True)
+    received = deliveries(BEGUN, IN, *RECORDING[:2], "30m participant-left p", "30m session-ended")
+    session = assess(observed_of(received), over=True)
     assert findings(session) == {"X403": "undecided"}
-    assert findings(assess(observed_of(heard))) == {}
+    assert findings(assess(observed_of(received))) == {}
 
 
-def test_a_confidence_is_a_share_and_the_rivals_are_named_with_theirs():
-    (found,) = told(BEGUN, IN, "10m participant-joined p", as_of="1h").findings
+def test_a_confidence_is_a_share_and_the_alternatives_are_named_with_theirs():
+    (found,) = session_from(BEGUN, IN, "10m participant-joined p", as_of="1h").findings
     assert 0.5 < found.confidence < 0.9
     assert found.alternatives
 
 
-def test_an_unknown_type_is_told_once_and_a_missing_key_each_time():
-    session = told(BEGUN, *["1 recording-paused"] * 3, *["2 participant-joined"] * 2)
+def test_an_unknown_type_is_reported_once_and_a_missing_key_each_time():
+    session = session_from(BEGUN, *["1 recording-paused"] * 3, *["2 participant-joined"] * 2)
     assert standing(session) == ["C509", "C511", "C511"]
 
 
 def test_what_cannot_be_routed_moves_nothing():
-    session = told(BEGUN, "1 recording-paused", "1 participant-joined")
-    assert states(session, "session") == states(told(BEGUN), "session")
+    session = session_from(BEGUN, "1 recording-paused", "1 participant-joined")
+    assert states(session, "session") == states(session_from(BEGUN), "session")
     assert list(session.aggregates) == [("session", ())]
     assert readings(BEGUN, "1 recording-paused", "1 participant-joined") == ["advanced", "unrouted", "unrouted"]
 
@@ -686,18 +694,18 @@ def test_the_reading_of_a_delivery_says_of_what_it_was_and_what_it_moved():
 
 
 def test_a_finding_of_a_run_is_with_the_run_too():
-    session = told(*RAISED["S203"][:-1], as_of="5m")
+    session = session_from(*RAISED["S203"][:-1], as_of="5m")
     assert [found.code for found in only(session, "recording").run.findings] == ["S203"]
 
 
 def test_sessions_know_nothing_of_each_other_s_deliveries():
-    one = told(BEGUN, IN, "2 participant-left p", "3 session-ended", as_of="1h")
+    one = session_from(BEGUN, IN, "2 participant-left p", "3 session-ended", as_of="1h")
     assert standing(one) == []
     assert {key[0] for key in one.aggregates} == {"session", "participant"}
 
 
 def test_a_resource_needs_no_session_and_is_acquired_and_released():
-    session = told(
+    session = session_from(
         "0 resource-acquired r type=hls", "1h resource-released r", "2h resource-acquired r", as_of="24h"
     )
     assert (session.session_id, standing(session)) == (None, [])
@@ -740,7 +748,7 @@ RESOURCES = ["resource-acquired r type=hls", "resource-acquired r", "resource-re
 GAPS = [0, 1, 5, 11, 59, 61, 89, 91, 119, 121, 299, 601, 1199, 1201, 3601, 43_201]
 
 
-def heard(gaps, pool=POOL):
+def received(gaps, pool=POOL):
     """Deliveries of one session with these gaps between them; ``None`` for one without receive time."""
 
     def positioned(drawn):
@@ -776,9 +784,9 @@ def apart_from_time(session):
     return {**facts, "as_of": None, "next_change": None}, *rest
 
 
-timely = heard(GAPS) | heard(GAPS, RESOURCES)
-timeless = heard([None])
-anyhow = timely | timeless | heard([*GAPS, None]) | heard([*GAPS, *(-gap for gap in GAPS)])
+timely = received(GAPS) | received(GAPS, RESOURCES)
+timeless = received([None])
+anyhow = timely | timeless | received([*GAPS, None]) | received([*GAPS, *(-gap for gap in GAPS)])
 moments = st.sampled_from(GAPS).flatmap(lambda gap: st.sampled_from([gap, gap * 2, 90_000])).map(moment)
 
 
@@ -860,10 +868,10 @@ def test_as_of_a_moment_is_as_if_the_log_had_ended_there(story):
     ],
 )
 def test_before_the_next_change_a_run_is_neither_lost_nor_surer(lines):
-    heard = deliveries(*lines)
-    session = assess_all(heard)
+    received = deliveries(*lines)
+    session = assess_all(received)
     later = session.next_change - timedelta.resolution if session.next_change else moment("30h")
-    assert apart_from_time(assess_all(heard, later)) == apart_from_time(session)
+    assert apart_from_time(assess_all(received, later)) == apart_from_time(session)
 
 
 @given(timely, moments)
@@ -920,7 +928,7 @@ WELL = [(20 * place, line) for place, line in enumerate(CLEAN)]
 def meeting(lines, *more):
     """The session in which these came, ``(second, line)``, long after it has ended."""
     ordered = sorted([*lines, *more], key=lambda line: line[0])
-    return told(*(f"{second} {line}" for second, line in ordered), as_of="72h")
+    return session_from(*(f"{second} {line}" for second, line in ordered), as_of="72h")
 
 
 def ends(session):
@@ -929,7 +937,7 @@ def ends(session):
 
 def visits(session):
     """From when to when each visit was."""
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     return {one.key: [tuple(step.at for step in run.steps.values()) for run in one.runs] for one in people}
 
 
@@ -959,7 +967,7 @@ def test_copies_that_come_within_seconds_raise_no_warning_and_move_nothing(twice
 @given(st.integers(1, len(CLEAN) - 2))
 def test_two_neighbours_in_the_wrong_order_raise_no_warning(place):
     lines = [*CLEAN[:place], CLEAN[place + 1], CLEAN[place], *CLEAN[place + 2 :]]
-    session = told(*(f"{second} {line}" for second, line in enumerate(lines)), as_of="24h")
+    session = session_from(*(f"{second} {line}" for second, line in enumerate(lines)), as_of="24h")
     assert standing(session, "warning") == []
 
 
@@ -1102,24 +1110,24 @@ MEETING = ("0 session-started", "1 participant-joined p", "5 recording-starting"
 @pytest.mark.parametrize("line", MEETING)
 @pytest.mark.parametrize("later", ["5m", "2h", "40h"])
 def test_an_ended_session_absorbs_a_copy_however_late_it_comes(line, later):
-    again = told(*MEETING, f"{later} {line.partition(' ')[2]}", as_of="72h")
-    assert unmoved(again, told(*MEETING, as_of="72h"))
+    again = session_from(*MEETING, f"{later} {line.partition(' ')[2]}", as_of="72h")
+    assert unmoved(again, session_from(*MEETING, as_of="72h"))
     assert len(standing(again)) == 1
 
 
 def test_a_stop_that_belongs_to_nothing_is_found_once_though_nothing_follows():
-    assert standing(told("0 session-started", "5 hls-stopping", as_of="1h")) == ["S205"]
+    assert standing(session_from("0 session-started", "5 hls-stopping", as_of="1h")) == ["S205"]
 
 
 def test_a_stop_that_belongs_to_nothing_is_found_once_with_the_end_that_follows():
-    followed = told("0 session-started", "5 hls-stopping", "20 hls-stopped", as_of="1h")
+    followed = session_from("0 session-started", "5 hls-stopping", "20 hls-stopped", as_of="1h")
     assert (standing(followed), states(followed, "hls")) == (["S205"], ["stopped"])
 
 
 def test_a_starting_that_comes_again_and_again_after_its_run_begins_none():
     lines = ("5 recording-starting", "6 recording-started", "7 recording-stopping", "8 recording-stopped fileUrl=u",
              "60 recording-starting", "70 recording-starting", "80 recording-starting")  # fmt: skip
-    session = told("0 session-started", *lines, as_of="1h")
+    session = session_from("0 session-started", *lines, as_of="1h")
     assert states(session, "recording") == ["stopped"]
     assert {(found.severity, found.position, found.run) for found in session.findings} == {
         ("info", 6, 1), ("info", 7, 1), ("info", 8, 1),
@@ -1139,7 +1147,7 @@ def test_a_copy_of_a_file_of_the_run_before_ends_no_later_run(place):
               "540 recording-stopped fileUrl=two")  # fmt: skip
     lines = ["0 session-started", *first, *second]
     lines.insert(place, f"{lines[place - 1].split()[0]} recording-stopped fileUrl=one")
-    session = told(*lines, as_of="1h")
+    session = session_from(*lines, as_of="1h")
     recording = only(session, "recording")
     assert [(run.state, run.data["file_url"]) for run in recording.runs] == [
         ("stopped", "one"),
@@ -1148,9 +1156,9 @@ def test_a_copy_of_a_file_of_the_run_before_ends_no_later_run(place):
     assert standing(session, "warning") == []
 
 
-def test_a_start_told_through_two_channels_at_once_is_no_restart():
+def test_a_start_that_comes_through_two_channels_at_once_is_no_restart():
     lines = ("5 recording-starting", "5.2 recording-started", "5.5 recording-starting", "5.7 recording-started")
-    session = told("0 session-started", *lines)
+    session = session_from("0 session-started", *lines)
     assert (states(session, "recording"), standing(session)) == (["started"], ["D101", "D101"])
 
 
@@ -1164,7 +1172,7 @@ RECORDED = (
 
 def test_a_second_recording_whose_start_was_lost_is_a_run_of_its_own_and_not_a_copy_of_the_first():
     again = ("303 recording-started", "360 recording-stopping", "370 recording-stopped fileUrl=two")
-    session = told("0 session-started", *RECORDED, *again, as_of="1h")
+    session = session_from("0 session-started", *RECORDED, *again, as_of="1h")
     recording = session.aggregates["recording", ()]
     assert [(run.state, run.data["file_url"]) for run in recording.runs] == [
         ("stopped", "one"),
@@ -1176,11 +1184,11 @@ def test_a_second_recording_whose_start_was_lost_is_a_run_of_its_own_and_not_a_c
 def test_a_second_recording_that_was_started_before_it_was_starting_is_only_late():
     again = ("303 recording-started", "304 recording-starting", "360 recording-stopping",
              "370 recording-stopped fileUrl=two")  # fmt: skip
-    session = told("0 session-started", *RECORDED, *again, as_of="1h")
+    session = session_from("0 session-started", *RECORDED, *again, as_of="1h")
     assert (states(session, "recording"), standing(session, "warning")) == (["stopped", "stopped"], [])
 
 
 def test_a_long_second_recording_whose_start_was_lost_is_a_run_too():
     again = ("303 recording-started", "1h recording-stopping", "3670 recording-stopped fileUrl=two")
-    session = told("0 session-started", *RECORDED, *again, as_of="2h")
+    session = session_from("0 session-started", *RECORDED, *again, as_of="2h")
     assert (states(session, "recording"), standing(session)) == (["stopped", "stopped"], ["S201"])

@@ -80,7 +80,7 @@ def test_what_belongs_to_no_session_stands_alone():
     assert [(found.code, found.meeting_id) for found in result.findings] == [("C511", "A"), ("C511", "B")]
 
 
-# What is put aside.
+# What is spilled.
 
 
 def meetings(count, *extra):
@@ -96,7 +96,7 @@ def meetings(count, *extra):
     return deliveries(*(f"{at} {line}" for at, line in sorted([*lines, *extra])))
 
 
-def told(given, sweep, monkeypatch):
+def outcome(given, sweep, monkeypatch):
     monkeypatch.setattr(auditing, "SWEEP", sweep)
     result = audit(given, Rules())
     findings = [attrs.astuple(one, recurse=False) for one in result.findings]
@@ -123,9 +123,9 @@ LATER = [
 
 
 @pytest.mark.parametrize("extra", LATER)
-def test_what_is_put_aside_and_comes_back_is_judged_as_if_it_had_stayed(extra, monkeypatch):
+def test_what_is_spilled_and_comes_back_is_judged_as_if_it_had_stayed(extra, monkeypatch):
     given = meetings(12, *extra)
-    assert told(given, 1, monkeypatch) == told(given, 10**9, monkeypatch)
+    assert outcome(given, 1, monkeypatch) == outcome(given, 10**9, monkeypatch)
 
 
 def test_sessions_that_are_over_leave_the_memory():
@@ -139,17 +139,17 @@ def test_sessions_that_are_over_leave_the_memory():
     assert max(kept) <= never_ended_within_idle_time + 3
 
 
-def test_a_session_whose_meeting_is_told_only_later_is_put_aside_like_any_other(monkeypatch):
+def test_a_session_whose_meeting_is_reported_only_later_is_spilled_like_any_other(monkeypatch):
     given = deliveries(
         *(
-            f"{at} session-{step} sessionId=a {told}"
-            for at, step, told in ((0, "started", "-meetingId"), (9, "ended", "meetingId=m"))
+            f"{at} session-{step} sessionId=a {outcome}"
+            for at, step, outcome in ((0, "started", "-meetingId"), (9, "ended", "meetingId=m"))
         ),
         *(f"{at} session-{step} sessionId=b -meetingId" for at, step in ((5000, "started"), (5009, "ended"))),
         "9900 session-started sessionId=c -meetingId",
         "30000 session-started sessionId=d meetingId=m",
     )
-    assert told(given, 1, monkeypatch) == told(given, 10**9, monkeypatch)
+    assert outcome(given, 1, monkeypatch) == outcome(given, 10**9, monkeypatch)
 
 
 def test_a_position_is_translated_back_to_file_and_line(tmp_path):
@@ -256,5 +256,5 @@ def test_an_acceptance_has_not_expired_because_all_is_judged_as_of_the_end(track
 def test_a_moment_that_is_none_is_refused_with_those_there_are(tracker, capsys, as_of):
     with pytest.raises(SystemExit) as ended:
         main(["audit", "--as-of", as_of])
-    told = capsys.readouterr().err
-    assert (ended.value.code, "now, end or -2h" in told) == (2, True)
+    outcome = capsys.readouterr().err
+    assert (ended.value.code, "now, end or -2h" in outcome) == (2, True)

@@ -73,7 +73,9 @@ def test_a_second_copy_brings_the_first_one_up(tmp_path):
         assert store.count() == 3
 
 
-def test_a_copy_of_the_file_alone_lacks_what_is_in_its_log_and_beside_the_read_models_that_is_told(tmp_path):
+def test_a_copy_of_the_file_alone_lacks_what_is_in_its_log_and_beside_the_read_models_that_is_reported(
+    tmp_path,
+):
     data, backup = tmp_path / "data", tmp_path / "backup"
     with served(data) as server:
         for number in range(30):
@@ -82,12 +84,14 @@ def test_a_copy_of_the_file_alone_lacks_what_is_in_its_log_and_beside_the_read_m
         shutil.copytree(data, backup, ignore=shutil.ignore_patterns("events.db-*"))
         lived = server.tracker.count()
     with Tracker.open(backup, create=True) as store:
-        there, told = store.count(), [one.text for one in verify(store, Rules()).problems]
+        there, printed = store.count(), [one.text for one in verify(store, Rules()).problems]
     assert there < lived
-    assert told == [f"the store ends at {there}, the read models had seen 30: {30 - there} deliveries are gone"]
+    assert printed == [
+        f"the store ends at position {there}, but the read models go up to 30: {30 - there} deliveries are gone"
+    ]
 
 
-def test_a_backup_that_is_put_back_beside_newer_read_models_is_told_and_goes_on_once_accepted(tmp_path):
+def test_a_backup_that_is_put_back_beside_newer_read_models_is_reported_and_goes_on_once_accepted(tmp_path):
     data, backup = tmp_path / "data", tmp_path / "backup"
     with served(data) as server:
         server.post("session-started", sessionId="before", meetingId="m")

@@ -72,7 +72,7 @@ PLAIN = """[...document.querySelectorAll("p a, td a, dd a, li a, h2 a")].filter(
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_a_link_among_words_is_told_from_them_by_more_than_its_colour(browser, monday, path, viewport):
+def test_a_link_among_words_differs_from_them_by_more_than_its_colour(browser, monday, path, viewport):
     with page(browser, monday, complaints=path != REFUSED, viewport=viewport) as opened:
         opened.goto(path)
 
@@ -238,7 +238,7 @@ def test_a_mark_says_what_it_is_when_the_pointer_is_on_it(browser, monday):
         assert tip.text_content() == "10:18:30  S207 restarted-without-stop"
 
 
-def test_a_time_is_told_in_utc_and_in_the_readers_own(browser, monday):
+def test_a_time_is_reported_in_utc_and_in_the_readers_own(browser, monday):
     with page(browser, monday, timezone_id="Asia/Kolkata", locale="en-GB") as opened:
         opened.goto(f"/sessions/{RESTARTED}")
         time = opened.locator("time", has_text="10:57:54").first
@@ -256,9 +256,12 @@ def test_without_scripts_a_page_says_the_same(browser, monday, path):
         with_scripts = opened.locator("main").inner_text()
     with page(browser, monday, complaints=False, java_script_enabled=False) as opened:
         opened.goto(path)
-        told = opened.locator("main").inner_text()
+        printed = opened.locator("main").inner_text()
 
-    assert [line for line in told.splitlines() if line not in with_scripts.splitlines()] in ([], ["Go there"])
+    assert [line for line in printed.splitlines() if line not in with_scripts.splitlines()] in (
+        [],
+        ["Go there"],
+    )
 
 
 def test_without_scripts_one_filters_and_travels_by_forms(browser, monday):

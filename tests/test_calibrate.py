@@ -154,10 +154,10 @@ def test_the_table_can_be_pasted_and_holds_what_has_enough_samples(tracker, caps
     table = capsys.readouterr().out
     (tmp_path / "rules.toml").write_text(table, "utf-8")
     assert tracker("calibrate", "log", "--format", "json") == 0
-    told = {one["rule"]: one["suggested"] for one in json.loads(capsys.readouterr().out)["rules"]}
+    printed = {one["rule"]: one["suggested"] for one in json.loads(capsys.readouterr().out)["rules"]}
     rules = load_config(tmp_path / "rules.toml").rules
     assert {name: getattr(rules, name).total_seconds() for name in tomllib.loads(table)["rules"]} == {
-        name: seconds for name, seconds in told.items() if seconds is not None
+        name: seconds for name, seconds in printed.items() if seconds is not None
     }
     assert "stuck_starting" in tomllib.loads(table)["rules"]
 

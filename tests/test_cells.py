@@ -49,20 +49,20 @@ def test_an_audit_as_csv_is_harmless(text):
     found = attrs.evolve(
         next(iter(audit(deliveries(*STORY), RULES).findings)), session_id=text, meeting_id=text, message=text
     )
-    printed, told = cells(data.write([status.finding(found)], "csv"))
+    printed, shown = cells(data.write([status.finding(found)], "csv"))
 
-    assert (text in told, cell(text) in told, "\x1b" in printed) == (False, True, False)
+    assert (text in shown, cell(text) in shown, "\x1b" in printed) == (False, True, False)
 
 
 @pytest.mark.parametrize("text", [*FORMULAS, ESCAPES])
 def test_an_export_as_csv_is_harmless(text):
-    heard = [
+    received = [
         parse(Received(webhook("participant-joined", sessionId=text, meetingId=text, participantId=text))),
         parse(Received(text.encode(), source=text)),
     ]
-    printed, told = cells(export.table(heard))
+    printed, shown = cells(export.table(received))
 
-    assert (text in told, told.count(cell(text)) >= 2, "\x1b" in printed) == (False, True, False)
+    assert (text in shown, shown.count(cell(text)) >= 2, "\x1b" in printed) == (False, True, False)
 
 
 def test_an_annotation_moves_no_cursor():

@@ -176,9 +176,9 @@ def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(mon
 def test_a_status_of_the_past_is_the_fold_of_the_prefix(monday, tmp_path):
     """For every delivery of a session, ``--at`` its position and ``--as-of`` its receive time."""
     with Tracker.open(tmp_path / "tracker-data") as store:
-        heard = list(store.history(RESTARTED))
-    for count in (1, len(heard) // 2, len(heard)):
-        prefix = heard[:count]
+        received = list(store.history(RESTARTED))
+    for count in (1, len(received) // 2, len(received)):
+        prefix = received[:count]
         expected = values_of(assess_all(prefix, prefix[-1].received_at))
         last = prefix[-1]
         at = json.loads(monday("status", RESTARTED, "--json", "--at", last.position).stdout)
@@ -189,13 +189,13 @@ def test_a_status_of_the_past_is_the_fold_of_the_prefix(monday, tmp_path):
 
 
 def test_an_explanation_says_what_is_held_and_what_else_may_have_happened(monday):
-    told = monday("explain", RESTARTED).stdout.decode()
+    report = monday("explain", RESTARTED).stdout.decode()
     explained = json.loads(monday("explain", RESTARTED, "--json").stdout)
     (one,) = [each for each in explained["aggregates"] if each["lifecycle"] == "recording"]
     assert [found["code"] for found in one["findings"]] == ["S207"]
     assert one["held"]["probability"] <= one["findings"][0]["confidence"] < 0.95
     assert (one["alternatives"][0]["price"] > one["held"]["price"], len(one["held"]["runs"])) == (True, 2)
-    assert one["counterfactual"] in told
+    assert one["counterfactual"] in report
     assert (
         monday("explain", RESTARTED, "--format", "json").stdout == monday("explain", RESTARTED, "--json").stdout
     )
@@ -303,22 +303,22 @@ def test_a_log_that_cannot_be_read_is_named_with_a_hint_and_the_others_are_read(
     (tmp_path / "directory").mkdir()
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
     done = run("ingest", "missing.jsonl", "directory", "binary", CLEAN)
-    code, told = complaint(done)
+    code, report = complaint(done)
     assert code == 2
-    assert [line.split(": ")[1] for line in told if line.startswith("error")] == [
+    assert [line.split(": ")[1] for line in report if line.startswith("error")] == [
         "missing.jsonl",
         "directory",
         "binary",
     ]
-    assert sum(line.startswith("hint: ") for line in told) == 3
+    assert sum(line.startswith("hint: ") for line in report) == 3
     assert f"{CLEAN}: 25 read, 25 stored" in done.stdout.decode()
 
 
 def test_a_truncated_log_is_stored_up_to_the_cut_and_the_next_run_goes_on(run, tmp_path):
     packed = gzip.compress(MONDAY.read_bytes())
     (tmp_path / "log.gz").write_bytes(packed[: len(packed) // 2])
-    code, told = complaint(run("ingest", "log.gz"))
-    stored = int(re.search(r"breaks off after line (\d+)", "".join(told))[1])
+    code, report = complaint(run("ingest", "log.gz"))
+    stored = int(re.search(r"breaks off after line (\d+)", "".join(report))[1])
     (tmp_path / "log.gz").write_bytes(packed)
     again = run("ingest", "log.gz").stdout.decode()
     assert (code, stored > 50, f"{stored} already there" in again) == (2, True, True)
@@ -329,8 +329,8 @@ def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_o
     lines = CLEAN.read_bytes().splitlines()
     (tmp_path / "log").write_bytes(b"\n".join([*lines[:3], b"x" * 50_000_000, *lines[3:], b""]))
     done = run("ingest", "log")
-    code, told = complaint(done)
-    assert (code, told[-2].startswith("error: log:4: "), told[-1].startswith("hint: ")) == (2, True, True)
+    code, report = complaint(done)
+    assert (code, report[-2].startswith("error: log:4: "), report[-1].startswith("hint: ")) == (2, True, True)
     assert "26 stored" in done.stdout.decode()
     asked = ("--format", "ndjson", "--fail-on", "never")
     assert run("audit", *asked).stdout == run("audit", "log", *asked).stdout
@@ -349,8 +349,8 @@ def test_a_line_that_is_too_long_is_named_and_its_beginning_is_stored_with_all_o
 def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content, expected):
     (tmp_path / "log").write_bytes(content)
     done = run("ingest", "--force", "log")
-    code, told = complaint(done)
-    assert (code, expected in told[0], told[1].startswith("hint: ")) == (0, True, True)
+    code, report = complaint(done)
+    assert (code, expected in report[0], report[1].startswith("hint: ")) == (0, True, True)
     assert run("export").stdout.count(b"\n") == content.count(b"\n")
 
 
@@ -365,8 +365,8 @@ def test_a_log_without_webhooks_is_kept_and_remarked_upon(run, tmp_path, content
 )
 def test_a_store_that_is_none_is_named_with_a_hint(run, tmp_path, make, code, words):
     make(tmp_path / "tracker-data")
-    answered, told = complaint(run("sessions"))
-    assert (answered, words in told[0], told[1].startswith("hint: "), len(told)) == (code, True, True, 2)
+    answered, report = complaint(run("sessions"))
+    assert (answered, words in report[0], report[1].startswith("hint: "), len(report)) == (code, True, True, 2)
 
 
 def _other_program(data):
@@ -389,9 +389,9 @@ def _other_program(data):
         (["status", "S", "--as-of", "yesterday"], "is not a valid time"),
     ],
 )
-def test_what_cannot_be_done_as_asked_is_told_in_one_line_with_a_hint(run, arguments, words):
-    code, told = complaint(run(*arguments))
-    assert (code, words in told[0], told[1].startswith("hint: "), len(told)) == (2, True, True, 2)
+def test_what_cannot_be_done_as_asked_is_reported_in_one_line_with_a_hint(run, arguments, words):
+    code, report = complaint(run(*arguments))
+    assert (code, words in report[0], report[1].startswith("hint: "), len(report)) == (2, True, True, 2)
 
 
 @pytest.mark.parametrize(
@@ -526,6 +526,6 @@ def test_the_choices_offered_are_the_severities_and_formats_there_are():
 
 
 def test_verify_says_what_keeps_the_events(monday):
-    told = monday("verify").stderr.decode()
-    assert f"SQLite {sqlite3.sqlite_version}" in told
-    assert ("WAL-reset" in told) == bool(fault_of(sqlite3.sqlite_version_info))
+    report = monday("verify").stderr.decode()
+    assert f"SQLite {sqlite3.sqlite_version}" in report
+    assert ("WAL-reset" in report) == bool(fault_of(sqlite3.sqlite_version_info))

@@ -162,10 +162,10 @@ def test_a_server_whose_clock_is_far_behind_says_so_until_the_times_are_taken_ba
         store.append([received(datetime.now(UTC) + YEAR)])
         with served(data) as server:
             server.receiver.clock.correct(store.latest_from(SOURCE))
-            ready, told = server.ask("/readyz"), server.ask("/metrics").body.decode()
+            ready, printed = server.ask("/readyz"), server.ask("/metrics").body.decode()
             assert run(data, "mend-clock").exit_code == 0
             until(lambda: server.ask("/readyz").status == 200)
             gauge = "tracker_clock_behind_seconds 0.0"
             assert gauge in server.ask("/metrics").body.decode()
-    assert (ready.status, len(ready.json["reasons"]), gauge in told) == (503, 1, False)
+    assert (ready.status, len(ready.json["reasons"]), gauge in printed) == (503, 1, False)
     assert "behind the newest receive time" in ready.json["reasons"][0]

@@ -98,7 +98,7 @@ def test_who_does_not_send_the_head_of_a_request_is_let_go(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("path", ["/login", "/webhooks"])
-def test_who_does_not_send_the_body_is_told_so_and_let_go(tmp_path, monkeypatch, path):
+def test_who_does_not_send_the_body_gets_a_408_and_is_let_go(tmp_path, monkeypatch, path):
     monkeypatch.setattr(tokens, "BODY_TIMEOUT", 0.1)
     monkeypatch.setattr(receiver, "BODY_TIMEOUT", 0.1)
     with serving(tmp_path) as served, sockets(served, 1, LOGIN.replace(b"/login", path.encode())) as (one,):
@@ -194,7 +194,7 @@ def test_those_who_were_waited_for_the_longest_go_first(tmp_path):
     assert (gone, answer.split()[1]) == ([b""] * 2, b"303")
 
 
-def test_where_all_are_at_work_one_more_is_refused_and_told_to_come_again(tmp_path):
+def test_where_all_are_at_work_one_more_is_refused_with_a_retry_after(tmp_path):
     streams = b"GET /api/changes HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with serving(tmp_path, most=2) as served:
         with sockets(served, 1, streams) as (one,):
@@ -212,7 +212,7 @@ def test_where_all_are_at_work_one_more_is_refused_and_told_to_come_again(tmp_pa
     assert (stored, again) == (204, 200)
 
 
-def test_a_connection_for_which_there_is_no_room_hears_so(tmp_path, monkeypatch):
+def test_a_connection_for_which_there_is_no_room_gets_a_503(tmp_path, monkeypatch):
     monkeypatch.setattr(connections.Patient, "waited_for", lambda *_: None)
     with serving(tmp_path, most=2) as served, sockets(served, 2):
         until(lambda: connected(served) == 2)

@@ -15,7 +15,7 @@ BODIES = [webhook("session-started", sessionId="s", meetingId="m"), b"no json", 
 ONE, TWO, THREE = (body for body, _ in islice(numbered(BODIES), 3))
 
 
-def told(data, stored, acknowledged, sent=(ONE, TWO, THREE)):
+def problems(data, stored, acknowledged, sent=(ONE, TWO, THREE)):
     """What is said of a store with these bodies, when these positions were answered."""
     with closing(opened(data, create=True)) as store:
         store.append([parse(Received(body), 0) for body in stored])
@@ -32,7 +32,7 @@ def test_no_two_bodies_are_alike():
 
 @pytest.mark.parametrize("stored", [[ONE, TWO], [ONE, TWO, THREE]])
 def test_what_was_acknowledged_is_there_and_what_was_not_may_be(tmp_path, stored):
-    assert told(tmp_path, stored, {1: ONE, 2: TWO}) == []
+    assert problems(tmp_path, stored, {1: ONE, 2: TWO}) == []
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_what_was_acknowledged_is_there_and_what_was_not_may_be(tmp_path, stored
         ([ONE, b"{}"], {1: ONE}, "1 were stored and not sent"),
     ],
 )
-def test_anything_else_is_told(tmp_path, stored, acknowledged, words):
-    assert told(tmp_path, stored, acknowledged) == [words]
+def test_anything_else_is_reported(tmp_path, stored, acknowledged, words):
+    assert problems(tmp_path, stored, acknowledged) == [words]
 
 
-def test_a_position_that_was_given_twice_is_told(tmp_path):
+def test_a_position_that_was_given_twice_is_reported(tmp_path):
     answers = Answers()
     for body in (ONE, TWO):
         answers.take(body, 204, 1)

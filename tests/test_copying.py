@@ -56,7 +56,7 @@ def nobody(_done, _total):
 
 
 def everything(store):
-    return copying._told(store.stored(0, 1_000_000, 1_000_000)), sorted(store.trackings("log:"))
+    return copying._compared(store.stored(0, 1_000_000, 1_000_000)), sorted(store.trackings("log:"))
 
 
 def test_a_copy_has_every_event_as_it_was_and_knows_the_logs_that_were_read(source, target, tmp_path):
@@ -170,7 +170,7 @@ def test_the_command_copies_to_a_server_and_back(source, postgres, monkeypatch, 
         (["--to", "there"], 2, "--from"),
     ],
 )
-def test_what_cannot_be_copied_is_told(tmp_path, monkeypatch, places, code, words):
+def test_what_cannot_be_copied_is_reported(tmp_path, monkeypatch, places, code, words):
     monkeypatch.chdir(tmp_path)
     found, out, err = command("copy", *places)
 

@@ -99,8 +99,8 @@ def test_a_finding_that_is_there_twice_is_counted_twice():
 
 
 def test_the_findings_of_the_store_are_compared(stored):
-    told = [one for one in of_store(stored, STRICT) if one.code is not None]
-    assert {(one.change, one.code, one.before, one.after) for one in told} == changes(
+    text = [one for one in of_store(stored, STRICT) if one.code is not None]
+    assert {(one.change, one.code, one.before, one.after) for one in text} == changes(
         found(RULES), found(STRICT)
     )
 
@@ -114,10 +114,10 @@ def test_the_states_of_sessions_people_and_runs_are_compared(store_of):
     )
     store = store_of(*story, "700 recording-starting", "3h x sessionId=T")
     others = Rules(session_idle=timedelta(hours=1), prices={"copy": 30})
-    told = {
+    text = {
         (one.lifecycle, one.run, one.before, one.after) for one in of_store(store, others) if one.code is None
     }
-    assert told == {
+    assert text == {
         ("session", None, "live", "presumed-ended"),
         ("participant", 1, "in", "out"),
         ("participant", 2, None, "out"),
@@ -132,11 +132,11 @@ def test_the_store_and_its_deliveries_differ_in_the_same_findings(tmp_path, seed
     with Tracker.open(tmp_path) as store:
         Views.open(store, RULES).close()
         in_store = [one for one in of_store(store, STRICT) if one.code is not None]
-        heard = list(store.deliveries())
-    in_lists = of_findings(*(audit(heard, rules, now=LONG_AGO).findings for rules in (RULES, STRICT)))
+        received = list(store.deliveries())
+    in_lists = of_findings(*(audit(received, rules, now=LONG_AGO).findings for rules in (RULES, STRICT)))
     names = ("change", "session_id", "code", "position", "before", "after")
     in_both = [
-        sorted(repr([getattr(one, name) for name in names]) for one in told) for told in (in_store, in_lists)
+        sorted(repr([getattr(one, name) for name in names]) for one in side) for side in (in_store, in_lists)
     ]
     assert in_both[0] == in_both[1] != []
 
@@ -150,16 +150,16 @@ def test_the_read_models_and_the_directory_stay_as_they_are(stored):
 
 def test_what_is_left_half_way_leaves_nothing_behind(stored):
     names = sorted(stored.data.iterdir())
-    told = of_store(stored, STRICT)
-    next(told)
-    told.close()
+    text = of_store(stored, STRICT)
+    next(text)
+    text.close()
     assert sorted(stored.data.iterdir()) == names
 
 
 def test_people_read_the_changes_session_by_session():
     total = Summary()
-    told = [one for one in total.count(of_findings(found(RULES), found(STRICT))) if one.at_least("warning")]
-    compare("diff.txt", printed(report.text, told) + printed(report.summary, total, "warning"))
+    text = [one for one in total.count(of_findings(found(RULES), found(STRICT))) if one.at_least("warning")]
+    compare("diff.txt", printed(report.text, text) + printed(report.summary, total, "warning"))
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ DIFF = ("rebuild", "--rules", "strict.toml", "--diff")
 
 def test_the_command_tells_programs_the_changes_and_people_the_sum(tracker, capsys):
     assert tracker(*DIFF, "--format", "ndjson") == 0
-    told = capsys.readouterr()
-    assert {json.loads(line)["code"] for line in told.out.splitlines()} == {
+    text = capsys.readouterr()
+    assert {json.loads(line)["code"] for line in text.out.splitlines()} == {
         "D101",
         "D102",
         "S201",
@@ -188,7 +188,7 @@ def test_the_command_tells_programs_the_changes_and_people_the_sum(tracker, caps
         "T303",
         None,
     }
-    assert "3 findings appear, 2 go" in told.err
+    assert "3 findings appear, 2 go" in text.err
     assert tracker(*DIFF, "--format", "json") == 0
     assert {one["change"] for one in json.loads(capsys.readouterr().out)} == {"state", "goes", "appears"}
 

@@ -237,7 +237,7 @@ def test_halves_of_surrogate_pairs_stay_different_from_each_other():
 
 
 @pytest.mark.parametrize("halves", [b"", rb"\ud800", rb"\ud800\udfff\udfff"])
-def test_where_json_is_broken_is_told_behind_halves_of_surrogate_pairs_too(halves):
+def test_where_json_is_broken_is_reported_behind_halves_of_surrogate_pairs_too(halves):
     body = b'{"x":"%s",}' % halves
     assert parse(body).problem == f"it is not JSON: trailing comma in object at column {len(body) - 1}"
 

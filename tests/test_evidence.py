@@ -1,6 +1,6 @@
 """What copies show of each other, and what the order in which steps come shows of the sender."""
 
-from story import states, told
+from story import session_from, states
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView
@@ -19,7 +19,7 @@ RUN = (
 def meeting(*lines):
     """The session in which these came, long after it has ended."""
     lines = sorted((*BEGUN, *lines, *OVER), key=lambda line: float(line.split()[0]))
-    return told(*lines, as_of="48h")
+    return session_from(*lines, as_of="48h")
 
 
 def wrong(session):
@@ -48,7 +48,7 @@ def test_a_stop_of_which_all_else_was_lost_is_a_run_of_its_own_beside_the_one_th
         *RUN[:2], "150 recording-stopped filePath=/0", "1400 recording-stopping", RUN[3].replace("420", "1420")
     )
     assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], ["S205"])
-    assert [run.heard("stopped").data.count(b"/1") for run in session.aggregates["recording", ()].runs] == [
+    assert [run.delivered("stopped").data.count(b"/1") for run in session.aggregates["recording", ()].runs] == [
         1,
         0,
     ]
@@ -73,7 +73,7 @@ def test_a_step_is_as_late_as_the_first_one_that_overtook_it_is_old():
 
 def test_what_comes_between_the_end_of_a_session_and_its_start_was_overtaken_and_is_no_activity_after_the_end():
     late = ("10 session-ended", "20 participant-joined p", "60 participant-left p", "90 session-started")
-    assert (wrong(told(*late)), wrong(told(*late, "100 livestream-starting"))) == ([], ["X402"])
+    assert (wrong(session_from(*late)), wrong(session_from(*late, "100 livestream-starting"))) == ([], ["X402"])
 
 
 def seen(late, in_order):

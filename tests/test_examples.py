@@ -170,13 +170,13 @@ def test_the_readme_names_every_log_and_every_program():
 
 
 def test_the_readme_tells_of_each_meeting_the_findings_that_it_has():
-    told = {row[2]: re.findall(r"[A-Z]\d{3}", row[4]) for row in readme_rows() if len(row) == 5}
-    told = {session: codes for session, codes in told.items() if session in LOGS[BAD_MONDAY]}
+    printed = {row[2]: re.findall(r"[A-Z]\d{3}", row[4]) for row in readme_rows() if len(row) == 5}
+    printed = {session: codes for session, codes in printed.items() if session in LOGS[BAD_MONDAY]}
     expected = dict(LOGS[BAD_MONDAY])
-    del expected["unrouted:malformed"]  # told in words below the table
-    assert expected == {session: grave(codes) for session, codes in told.items()}
+    del expected["unrouted:malformed"]  # given in words below the table
+    assert expected == {session: grave(codes) for session, codes in printed.items()}
     found = standing(BAD_MONDAY)
-    assert {session: codes for session, codes in told.items() if not set(codes) <= set(found[session])} == {}
+    assert {session: codes for session, codes in printed.items() if not set(codes) <= set(found[session])} == {}
 
 
 @every_log

@@ -27,8 +27,8 @@ TWO_READINGS = ("0 session-started", "1 participant-joined p", "60m participant-
 
 
 def explained(*lines, as_of="14h"):
-    heard = deliveries(*lines)
-    return explain(heard, RULES, moment(as_of) if heard[0].received_at else None)
+    received = deliveries(*lines)
+    return explain(received, RULES, moment(as_of) if received[0].received_at else None)
 
 
 def without(*left_out):
@@ -65,18 +65,20 @@ def test_what_had_to_be_assumed_is_named_with_its_deliveries(lines, expected):
     assert assumed(*lines) == expected
 
 
-def test_a_rival_says_what_it_takes_deliveries_for_and_what_it_would_find():
+def test_an_alternative_says_what_it_takes_deliveries_for_and_what_it_would_find():
     (one,) = explained(*TWO_READINGS, as_of="61m").aggregates
-    (rival,) = one.rivals
+    (alternative,) = one.alternatives
     assert [found.code for found in one.findings] == ["S213"]
-    assert [(each.positions, each.words) for each in rival.differs] == [((3,), "a copy: #3 of #2")]
-    assert (rival.finds, rival.price > one.held.price) == ((), True)
+    assert [(each.positions, each.words) for each in alternative.differs] == [((3,), "a copy: #3 of #2")]
+    assert (alternative.finds, alternative.price > one.held.price) == ((), True)
 
 
 def test_probabilities_are_those_that_the_findings_say():
     (one,) = explained(*TWO_READINGS, as_of="61m").aggregates
     assert one.held.probability == pytest.approx(one.findings[0].confidence, abs=0.001)
-    assert one.held.probability + sum(rival.probability for rival in one.rivals) == pytest.approx(1)
+    assert one.held.probability + sum(
+        alternative.probability for alternative in one.alternatives
+    ) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -135,24 +137,24 @@ def through_two_channels(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(troubled(), through_two_channels()))
-def test_what_is_assumed_adds_up_to_the_price(heard):
-    for one in explain(heard, RULES, heard[-1].received_at).aggregates:
-        for account in (one.held, *one.rivals):
+def test_what_is_assumed_adds_up_to_the_price(received):
+    for one in explain(received, RULES, received[-1].received_at).aggregates:
+        for account in (one.held, *one.alternatives):
             assert sum(each.price for each in account.assumed) == pytest.approx(account.price)
             assert all(each.price > -0.01 for each in account.assumed)
 
 
 @settings(max_examples=50, deadline=None)
 @given(troubled())
-def test_what_the_held_hypothesis_finds_is_found(heard):
-    for one in explain(heard, RULES, heard[-1].received_at).aggregates:
+def test_what_the_held_hypothesis_finds_is_found(received):
+    for one in explain(received, RULES, received[-1].received_at).aggregates:
         assert {code for code, _ in one.held.finds} <= {found.code for found in one.findings}
 
 
 @settings(max_examples=20, deadline=None)
 @given(troubled())
-def test_the_same_deliveries_give_the_same_explanation(heard):
-    assert values(explain(heard, RULES)) == values(explain(heard, RULES))
+def test_the_same_deliveries_give_the_same_explanation(received):
+    assert values(explain(received, RULES)) == values(explain(received, RULES))
 
 
 def test_the_values_name_every_delivery_of_a_run_and_every_copy():
@@ -186,7 +188,7 @@ def printed(show, *arguments):
     return out.file.getvalue()
 
 
-def test_an_explanation_is_told_in_words():
+def test_an_explanation_is_reported_in_words():
     out = printed(report.explanation, explained(*TWO_READINGS, as_of="61m"))
     for words in (
         "held    price 5.0, probability 66 %",
@@ -209,7 +211,7 @@ def test_where_something_is_still_open_nothing_is_said_to_be_right():
     assert ("not yet over: recording was stopping" in out, "nothing is wrong" in out) == (True, False)
 
 
-def test_the_price_table_is_told_with_what_is_assumed():
+def test_the_price_table_is_reported_with_what_is_assumed():
     out = " ".join(printed(report.prices, price_table(Rules(prices={"S207": 3.0}))).split())
     assert all(price.assumed.split("`")[0].split(",")[0] in out for price in PRICES.values())
     assert "(8 without tracker.toml)" in out

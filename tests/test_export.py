@@ -32,8 +32,8 @@ def test_a_line_of_jsonl_is_read_back_as_what_was_received():
 
 
 def test_csv_has_a_header_and_a_row_a_delivery():
-    told = deliveries("0 participant-joined p", "1 {broken,\n json")
-    rows = list(csv.reader(io.StringIO(b"".join(export.table(told)).decode(), newline="")))
+    printed = deliveries("0 participant-joined p", "1 {broken,\n json")
+    rows = list(csv.reader(io.StringIO(b"".join(export.table(printed)).decode(), newline="")))
     assert rows[0] == list(export.CSV_COLUMNS)
     assert [(row[0], row[2], row[6], row[8][:7]) for row in rows[1:]] == [
         ("1", "participant-joined", "p", '{"webho'),

@@ -90,7 +90,7 @@ CASES = {
         ),
         runs=("recording stopped", "participant out out", "participant out out"),
     ),
-    "04: the recorder ended unheard, and three later starts were refused": Case(
+    "04: the end of the recorder never came, and three later starts were refused": Case(
         (
             *BEGUN,
             *recorded(60, 0, 0)[:2],
@@ -404,7 +404,7 @@ def states(sessions):
         " ".join((one.lifecycle.name, *(run.state for run in one.runs)))
         for session in sessions
         for one in session.aggregates.values()
-        if not one.lifecycle.frame
+        if not one.lifecycle.is_session
     )
 
 
@@ -421,7 +421,9 @@ def test_what_must_be_found_is_found_and_nothing_that_may_not_be(case):
 
 
 def test_04_each_start_that_was_refused_is_found():
-    found, _ = audited(*CASES["04: the recorder ended unheard, and three later starts were refused"].lines)
+    found, _ = audited(
+        *CASES["04: the end of the recorder never came, and three later starts were refused"].lines
+    )
     assert [one.code for one in found if one.severity != "info"] == ["S210"] * 3
 
 

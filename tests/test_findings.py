@@ -114,7 +114,7 @@ def test_an_entry_bears_the_name_of_its_code(module):
     assert names == {code: code for code in names}
 
 
-def test_every_file_that_raises_findings_is_gathered_and_no_code_has_two_entries():
+def test_every_file_that_raises_findings_is_collected_and_no_code_has_two_entries():
     files = {path.stem for path in (ROOT / "tracker/judging/findings").glob("*.py")} - NO_FINDINGS
     assert {module.__name__.rpartition(".")[2] for module in MODULES} == files
     assert sum(len(codes_in(vars(module))) for module in MODULES) == len(CATALOGUE)

@@ -148,8 +148,8 @@ MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
 @pytest.fixture(params=HABITS.values(), ids=HABITS)
 def many(store, request):
     """A store that is longer than its first three milestones."""
-    heard = [parse(one.received) for one in simulate(60, seed=7, **request.param)]
-    store.append(heard[: MILESTONES[-1]])
+    received = [parse(one.received) for one in simulate(60, seed=7, **request.param)]
+    store.append(received[: MILESTONES[-1]])
     return store
 
 
@@ -165,7 +165,7 @@ def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many,
             rebuild(many, path=path, stop=stop, page_size=1_000_000)
 
             assert meetings.rows(path) == meetings.rows(live(many))
-            assert audited(many, stop=stop) == told(many)
+            assert audited(many, stop=stop) == contents(many)
 
 
 def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
@@ -181,7 +181,7 @@ def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):
             assert meetings.rows(store.data / "to-there.db") == meetings.rows(live(store))
 
 
-def test_a_machine_that_is_heard_of_twice_is_settled_when_its_window_closes(store, views):
+def test_a_machine_that_is_received_twice_is_settled_when_its_window_closes(store, views):
     """Deadlines pass in streams that are no session's too."""
     said = [("resource-acquired", 0), ("resource-released", 5), ("resource-acquired", 9)]
     store.append(deliveries(line(webhook(kind, id="r", type="hls"), at) for kind, at in said))
@@ -194,11 +194,11 @@ def test_a_machine_that_is_heard_of_twice_is_settled_when_its_window_closes(stor
 
 def test_catching_up_tells_how_far_it_is(store, views):
     store.append(deliveries(meetings.lines(1)))
-    told = []
-    views.catch_up(store, lambda *progress: told.append(progress), page_size=50)
+    contents = []
+    views.catch_up(store, lambda *progress: contents.append(progress), page_size=50)
     last = store.last_position()
 
-    assert [(min(position, last), last) for position in range(50, last + 50, 50)] == told
+    assert [(min(position, last), last) for position in range(50, last + 50, 50)] == contents
 
 
 def test_the_checkpoint_is_the_last_position_and_the_newest_receive_time(store, views):
@@ -527,7 +527,7 @@ def test_an_empty_store_has_empty_read_models(store, views):
 # What the rows are compared with
 
 
-def told(store):
+def contents(store):
     """The findings of the read models."""
     what = "verdict, code, session_id, meeting_id, position, message, severity, confidence"
     columns = f"{what}, at, evidence, cause, run, lifecycle"
@@ -579,7 +579,7 @@ def test_the_findings_are_those_of_an_audit_of_the_store(store, seed, rules):
     for page_size in (1, 13, 1000):
         rebuild(store, rules, page_size=page_size)
 
-        assert audited(store, rules) == told(store)
+        assert audited(store, rules) == contents(store)
 
 
 @pytest.mark.parametrize(
@@ -591,12 +591,14 @@ def test_the_findings_are_those_of_an_audit_of_the_store(store, seed, rules):
     ],
     ids=["malformed", "bad-data-first", "bad-data-between"],
 )
-def test_the_first_delivery_of_an_unknown_type_is_told_whatever_stands_before_it_in_the_stream(store, given):
+def test_the_first_delivery_of_an_unknown_type_is_reported_whatever_stands_before_it_in_the_stream(
+    store, given
+):
     store.append(map(parse, given))
     Views.open(store).close()
 
-    assert audited(store) == told(store)
-    assert [one[1] for one in told(store)].count("C509") == 1
+    assert audited(store) == contents(store)
+    assert [one[1] for one in contents(store)].count("C509") == 1
 
 
 def test_that_a_type_was_named_is_known_to_the_next_process_too(store):
@@ -604,7 +606,7 @@ def test_that_a_type_was_named_is_known_to_the_next_process_too(store):
         store.append([parse(webhook("new"))])
         Views.open(store).close()
 
-    assert audited(store) == told(store)
+    assert audited(store) == contents(store)
 
 
 @pytest.mark.parametrize("stream", ["s", "resource:r", "unrouted:untyped", "unrouted:other", "elsewhere"])
@@ -621,7 +623,7 @@ def test_an_event_that_was_moved_by_hand_is_judged_where_it_is_stored(store, str
     for page_size in (1, 3, 1000):
         rebuild(store, page_size=page_size)
 
-        assert audited(store) == told(store)
+        assert audited(store) == contents(store)
         assert at_once(store) == meetings.rows(live(store))
 
 
@@ -753,27 +755,27 @@ def test_whatever_bytes_of_the_read_models_are_flipped_it_is_a_damage_at_most(st
         content[dice.randrange(16, 4096 if seed % 2 else len(content))] ^= dice.randrange(1, 256)
     live(store).write_bytes(content)
     store.append(given[30:])
-    told = ""
+    contents = ""
     try:
         with Views.open(store) as opened:
             for table in database.TABLES:
                 list(opened.db.table(table.name).rows)
     except StoreDamagedError as error:
-        told = str(error)
+        contents = str(error)
 
-    assert told in ("", f"{live(store)}: is damaged")
+    assert contents in ("", f"{live(store)}: is damaged")
 
 
-def test_what_a_reader_finds_damaged_is_told_with_what_to_do(store, views):
+def test_what_a_reader_finds_damaged_is_reported_with_what_to_do(store, views):
     with pytest.raises(StoreDamagedError, match="is damaged") as caught, views:
         views.db.execute("SELECT * FROM gone")
 
-    assert caught.value.hint == "tracker rebuild makes it anew"
+    assert caught.value.hint == "tracker rebuild builds it again from the store"
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
 @pytest.mark.parametrize("name", [VIEWS_DB, f"{VIEWS_DB}-journal", f"{VIEWS_DB}.rebuild-{{}}"])
-def test_what_is_no_file_in_the_place_of_one_is_told(store, name, make):
+def test_what_is_no_file_in_the_place_of_one_is_reported(store, name, make):
     path = store.data / name.format(os.getpid())
     make(path)
     with pytest.raises(StoreError) as caught:
@@ -782,7 +784,7 @@ def test_what_is_no_file_in_the_place_of_one_is_told(store, name, make):
     assert (caught.value.place, caught.value.hint[:9]) == (str(path), "remove it")
 
 
-def test_a_directory_named_like_what_a_dead_rebuild_left_is_told(store):
+def test_a_directory_named_like_what_a_dead_rebuild_left_is_reported(store):
     path = store.data / f"{VIEWS_DB}.rebuild-0-none"
     path.mkdir()
     with pytest.raises(StoreError) as caught:

@@ -78,8 +78,8 @@ def test_memory_does_not_grow_with_the_findings(weeks, monkeypatch):
 
     def most(*weeks):
         watch = Watch(10)
-        heard = (parse(one, at) for at, one in enumerate(chain(*weeks), 1))
-        total = audit(heard, RULES, see=lambda session, _: watch.look(session)).findings.counted().total()
+        received = (parse(one, at) for at, one in enumerate(chain(*weeks), 1))
+        total = audit(received, RULES, see=lambda session, _: watch.look(session)).findings.counted().total()
         return watch.most, total
 
     each = max(most(week)[0] for week in weeks)
@@ -128,14 +128,14 @@ def test_what_is_revised_is_counted_as_it_is_then(monkeypatch):
     assert findings.sessions() == len({one.session_id for one in findings} - {None, "t"})
 
 
-def test_a_name_that_is_no_text_is_told_as_far_as_it_goes():
+def test_a_name_that_is_no_text_is_reported_as_far_as_it_goes():
     (one, *_) = audit(deliveries(*STORY), RULES).findings
     findings = Findings.none()
     findings.put([attrs.evolve(one, message="in log\udcff.jsonl")])
     assert [one.message for one in findings] == ["in log?.jsonl"]
 
 
-def test_a_full_disk_is_told_in_one_line_that_names_another(monkeypatch):
+def test_a_full_disk_is_reported_in_one_line_that_names_another(monkeypatch):
     def full(*_):
         raise sqlite3.OperationalError("database or disk is full")
 

@@ -4,10 +4,10 @@ import re
 from itertools import combinations, pairwise
 
 import pytest
-from story import told
+from story import session_from
 
 from projections.explain.status import finding
-from projections.web.pages.graph import Blame, blame_of, graph
+from projections.web.pages.graph import Highlight, graph, highlight_of
 from tracker.lifecycle import ABSENT
 from tracker.lifecycles import REGISTRY
 
@@ -16,10 +16,10 @@ every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=la
 
 
 def everything_refused(lifecycle):
-    """A blame on each way between two states that there could be."""
+    """A highlight on each way between two states that there could be."""
     states = [ABSENT, *lifecycle.states, "lost"]
     return [
-        Blame(before, after, "S207", "error", 12)
+        Highlight(before, after, "S207", "error", 12)
         for before in states
         for after in states[1:]
         if before != after
@@ -75,28 +75,28 @@ def test_a_way_says_how_often_it_was_gone():
     assert [way.number for way in drawing.ways if way.number] == ["1,234"]
 
 
-def test_what_was_reproached_to_a_legal_way_stands_beside_it_and_refuses_nothing():
-    drawing = graph(RECORDING, None, None, [Blame("started", "failed", "S210", "warning", 2)])
+def test_a_finding_on_a_legal_way_stands_beside_it_and_refuses_nothing():
+    drawing = graph(RECORDING, None, None, [Highlight("started", "failed", "S210", "warning", 2)])
 
     assert [(way.codes, way.refused) for way in drawing.ways if way.codes] == [("S210 ×2", False)]
 
 
-def blames(*lines, as_of="2h"):
-    rows = [{**finding(one), "type": one.type} for one in told(*lines, as_of=as_of).findings]
-    return [(one.before, one.after, one.code) for row in rows if (one := blame_of(RECORDING, row))]
+def highlights(*lines, as_of="2h"):
+    rows = [{**finding(one), "type": one.type} for one in session_from(*lines, as_of=as_of).findings]
+    return [(one.before, one.after, one.code) for row in rows if (one := highlight_of(RECORDING, row))]
 
 
 def test_a_restart_is_refused_where_it_came_and_not_where_it_led():
     lines = ("0 recording-starting", "1 recording-started", "20m recording-starting", "1210 recording-started")
 
-    assert ("started", "starting", "S207") in blames("0 session-started", *lines)
+    assert ("started", "starting", "S207") in highlights("0 session-started", *lines)
 
 
 def test_what_never_ended_is_lost_from_where_it_was():
     lines = ("0 session-started", "1 recording-starting", "2 recording-started", "3 session-ended")
 
-    assert blames(*lines) == [("started", "lost", "X403")]
+    assert highlights(*lines) == [("started", "lost", "X403")]
 
 
 def test_an_info_refuses_nothing():
-    assert blames("0 session-started", "1 recording-starting", "2 recording-starting", as_of="3") == []
+    assert highlights("0 session-started", "1 recording-starting", "2 recording-starting", as_of="3") == []

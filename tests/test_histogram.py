@@ -21,9 +21,9 @@ def of(*seconds):
 @given(SECONDS, st.sampled_from([0.5, 0.9, 0.99, 1.0]))
 def test_a_percentile_is_never_too_small_and_at_most_a_bin_too_large(seconds, share):
     exact = sorted(seconds)[max(0, -int(-share * len(seconds) // 1) - 1)]
-    told = of(*seconds).percentile(share)
-    assert exact - 1e-6 <= told
-    assert told <= max(exact * 1.17, 0.1) + 1e-6 or exact >= EDGES[-1]
+    printed = of(*seconds).percentile(share)
+    assert exact - 1e-6 <= printed
+    assert printed <= max(exact * 1.17, 0.1) + 1e-6 or exact >= EDGES[-1]
 
 
 @given(SECONDS)

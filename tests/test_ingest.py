@@ -143,7 +143,7 @@ def test_a_log_that_differs_early_is_another_log(tmp_path):
     assert counts(account) == (19, 19, 0)
 
 
-def test_blank_lines_are_told_and_of_too_long_ones_the_beginning_is_stored(tmp_path):
+def test_blank_lines_are_reported_and_of_too_long_ones_the_beginning_is_stored(tmp_path):
     lines = [*many(2), b"", b"x" * (MAX_LINE + 1), b"nonsense"]
 
     account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
@@ -243,8 +243,8 @@ def test_a_reader_killed_at_any_moment_leaves_a_store_where_the_next_goes_on(tmp
         process = meetings.start(TELLING, data, log, 10)
         meetings.go(process)
         commits = dice.randrange(25)
-        while commits and (told := process.stdout.readline()):
-            commits -= told != "0\n"
+        while commits and (printed := process.stdout.readline()):
+            commits -= printed != "0\n"
         time.sleep(dice.uniform(0, 0.01))
         process.kill()
         process.communicate()

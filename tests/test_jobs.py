@@ -1,4 +1,4 @@
-"""However many processes judge, what they find is the same, and it is told in the same order."""
+"""However many processes judge, what they find is the same, and it is reported in the same order."""
 
 import os
 import signal
@@ -36,10 +36,10 @@ OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" fo
 @pytest.fixture(scope="module")
 def made_up():
     """Meetings with every kind of fault, sessions of one meeting that overlap, and what belongs nowhere."""
-    lines = [line.received for line in simulate(300, seed=3, faults=0.6, unheard=["recording-starting"])]
+    lines = [line.received for line in simulate(300, seed=3, faults=0.6, unsubscribed=["recording-starting"])]
     alone = [parse(b"{"), parse(b'{"webhookType": "recording-paused"}')]
-    heard = [*map(parse, lines), *deliveries(*OVERLAPPING), *alone, *alone]
-    return [parse(one.received, position) for position, one in enumerate(heard, 1)]
+    received = [*map(parse, lines), *deliveries(*OVERLAPPING), *alone, *alone]
+    return [parse(one.received, position) for position, one in enumerate(received, 1)]
 
 
 @pytest.fixture

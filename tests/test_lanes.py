@@ -1,7 +1,7 @@
-"""A session as a drawing: what is drawn is what was heard, what was inferred looks so, and what is wrong is marked."""
+"""A session as a drawing: what is drawn is what was received, what was inferred looks so, and what is wrong is marked."""
 
 import pytest
-from story import deliveries, moment, told
+from story import deliveries, moment, session_from
 
 from projections.web.pages import lanes
 from projections.web.pages.lanes import MANY, OPENED, Crowd
@@ -11,7 +11,7 @@ RESTARTED = (*RECORDED[:3], "20m recording-starting", "1230 recording-started", 
 
 
 def draw(*lines, as_of="2h", **more):
-    session = told(*lines, as_of=as_of)
+    session = session_from(*lines, as_of=as_of)
     times, timeless = lanes.clockwork(deliveries(*lines))
     axis = lanes.scale(session, times, timeless=timeless, now=None if timeless else moment(as_of))
     return lanes.draw(session, axis, times, **more)
@@ -54,7 +54,7 @@ def test_what_nobody_delivered_is_hatched_in_between():
     assert bars(drawing, "recording")[0] == ("moving", "inferred")
 
 
-def test_what_must_have_begun_before_it_was_heard_of_begins_with_a_hatched_stub():
+def test_what_must_have_begun_before_its_first_delivery_begins_with_a_hatched_stub():
     drawing = draw("0 session-started", "10m participant-left p")
 
     assert bars(drawing, "p") == [("done", "inferred")]
@@ -84,13 +84,13 @@ def test_what_may_as_well_be_a_copy_is_dashed():
     assert {doubt for _, doubt in drawn} == {"contested"}
 
 
-def test_a_session_of_which_nothing_was_heard_for_long_is_dashed_from_then_on():
+def test_a_session_of_which_nothing_came_for_long_is_dashed_from_then_on():
     drawing = draw("0 session-started", "1m participant-joined p", as_of="25h")
 
     assert bars(drawing, "session") == [("active", ""), ("idle", "contested")]
 
 
-def test_a_session_that_never_told_of_its_start_has_a_lane():
+def test_a_session_whose_start_never_came_has_a_lane():
     assert bars(draw("0 participant-joined p", "1m participant-left p"), "session") == [("active", "inferred")]
 
 
@@ -115,11 +115,11 @@ def test_marks_at_one_place_are_one_that_names_the_gravest():
     assert all("more" in mark.label for mark in marks)
 
 
-def test_what_was_not_yet_heard_of_is_behind_a_line():
+def test_what_was_not_yet_received_is_behind_a_line():
     lines = (*RECORDED, "41m recording-stopped fileUrl=https://f")
-    past = told(*lines[:3])
+    past = session_from(*lines[:3])
     times, _ = lanes.clockwork(deliveries(*lines))
-    axis = lanes.scale(told(*lines, as_of="41m"), times, timeless=False)
+    axis = lanes.scale(session_from(*lines, as_of="41m"), times, timeless=False)
     drawing = lanes.draw(past, axis, times, known_until=moment(20))
 
     assert drawing.known_until == axis.x(moment(20))
@@ -131,7 +131,7 @@ def test_many_people_share_one_lane_until_it_is_opened():
     drawing, opened = draw(*lines), draw(*lines, opened="participant")
 
     assert [type(row) for row in drawing.rows][1:] == [Crowd]
-    assert (drawing.rows[1].most, drawing.rows[1].told) == (MANY + 1, f"{MANY + 1} inside")
+    assert (drawing.rows[1].most, drawing.rows[1].counts) == (MANY + 1, f"{MANY + 1} inside")
     assert [row.name for row in opened.rows[2:]] == [f"p{number}" for number in range(1, MANY + 2)]
 
 

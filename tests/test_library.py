@@ -29,7 +29,7 @@ OPEN = [
 ]  # fmt: skip
 
 
-def told(result):
+def contents(result):
     return [(one.code, one.position, one.message) for one in result.findings]
 
 
@@ -104,12 +104,12 @@ GIVEN = {
 
 @pytest.mark.parametrize("log", GIVEN.values(), ids=list(GIVEN))
 def test_the_same_log_gives_the_same_findings_however_it_is_given(log, monday):
-    assert told(audit(log)) == told(monday)
+    assert contents(audit(log)) == contents(monday)
 
 
 def test_an_open_file_is_a_log(monday):
     with MONDAY.open("rb") as binary, MONDAY.open(encoding="utf-8") as text:
-        assert told(audit(binary)) == told(audit(text)) == told(monday)
+        assert contents(audit(binary)) == contents(audit(text)) == contents(monday)
 
 
 def test_dictionaries_are_a_log():
@@ -202,9 +202,9 @@ def test_a_session_stands_as_the_fold_has_it(monday):
 
 def test_the_findings_of_a_session_are_those_of_the_audit(monday):
     for session_id, session in monday.sessions.items():
-        assert told(session) == [
+        assert contents(session) == [
             entry
-            for entry, one in zip(told(monday), monday.findings, strict=True)
+            for entry, one in zip(contents(monday), monday.findings, strict=True)
             if one.session_id == session_id
         ]
 

@@ -45,13 +45,13 @@ WRONG = {
     "no attrs class": ({"payload": dict}, "the payload <class 'dict'> is not an attrs class"),
     "visits of three steps": (
         {
-            "visits": True,
+            "is_presence": True,
             "steps": (OPENED, Step("ajar"), CLOSED),
             "table": {**rows(("opened", ("ajar",))), "ajar": ("closed",)},
         },
         "visits have two steps",
     ),
-    "visits of nobody": ({"visits": True}, "one key field, whose visits they are"),
+    "visits of nobody": ({"is_presence": True}, "one key field, whose visits they are"),
     "key": ({"key": ("uid",)}, "the key names 'uid', which Payload does not have"),
     "optional key": ({"optional_key": ("uid",)}, "the optional key names 'uid'"),
     "label": ({"label": "title"}, "the label names 'title'"),
@@ -138,7 +138,7 @@ def test_a_run_may_begin_again_only_where_the_row_of_its_end_has_a_start():
 
 
 def test_visits_follow_each_other_and_do_not_restart():
-    assert not door(visits=True, key=("id",)).restarts
+    assert not door(is_presence=True, key=("id",)).restarts
 
 
 def test_an_id_that_may_be_sent_names_one_run_where_it_was():

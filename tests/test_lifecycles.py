@@ -49,7 +49,7 @@ def walks_of(lifecycle: Lifecycle, state: str = ABSENT, walk: tuple[str, ...] = 
             yield from [(*walk, name)] if step.closes else walks_of(lifecycle, step.state, (*walk, name))
 
 
-def told_of(lifecycle: Lifecycle, step: Step) -> bytes:
+def webhook_of(lifecycle: Lifecycle, step: Step) -> bytes:
     """A webhook of this step that brings whatever it should."""
     data = {"meetingId": "M", "sessionId": "S"}
     data.update((camel_case(name), "k") for name in (*lifecycle.key, *step.brings[:1]))
@@ -93,10 +93,10 @@ def test_a_second_owner_of_a_type_is_refused():
         Registry([second, REGISTRY["participant-recording"]])
 
 
-def test_a_second_frame_is_refused():
-    frame = next(lifecycle for lifecycle in REGISTRY.values() if lifecycle.frame)
-    with pytest.raises(DeclarationError, match="only one lifecycle can be the frame"):
-        Registry([frame, attrs.evolve(frame, name="conference")])
+def test_a_second_lifecycle_of_the_session_is_refused():
+    session = next(lifecycle for lifecycle in REGISTRY.values() if lifecycle.is_session)
+    with pytest.raises(DeclarationError, match="only one lifecycle can be that of the session"):
+        Registry([session, attrs.evolve(session, name="conference")])
 
 
 @every_lifecycle
@@ -130,11 +130,11 @@ def test_every_payload_field_may_be_absent(lifecycle):
 
 
 def test_a_legal_path_only_advances_and_nothing_is_found_but_a_bad_outcome(lifecycle, walk):
-    frame = next(found for found in REGISTRY.values() if found.frame)
+    session = next(found for found in REGISTRY.values() if found.is_session)
     legal = [(lifecycle, lifecycle.by_name[name]) for name in walk]
-    before = [] if lifecycle.frame else [(frame, frame.by_name[name]) for name in frame.starts]
+    before = [] if lifecycle.is_session else [(session, session.by_name[name]) for name in session.starts]
     came = [
-        parse(Received(told_of(owner, step), NOON), position)
+        parse(Received(webhook_of(owner, step), NOON), position)
         for position, (owner, step) in enumerate(before + legal, 1)
         if owner is lifecycle or not lifecycle.stream
     ]

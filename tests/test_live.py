@@ -97,7 +97,7 @@ async def test_what_another_process_commits_is_found_without_a_word(store):
 
 
 @follows
-async def test_who_waits_for_what_does_not_come_is_told_so(store):
+async def test_who_waits_for_what_does_not_come_is_reported_so(store):
     async with following(store) as live:
         assert not await live.wait_for(1, 0.01)
 

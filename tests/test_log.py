@@ -75,14 +75,14 @@ def recorded(count, *types, **more):
     return in_order(*(meeting(number, 60 * number, *types, **more) for number in range(count)))
 
 
-def heard(lines):
+def arrived(lines):
     return [delivery(line, position) for position, line in enumerate(lines, 1)]
 
 
 def learned(lines):
     """What a log of these lines says."""
     sessions, traffic = Sessions(RULES, habits=Habits()), Traffic()
-    for each in heard(lines):
+    for each in arrived(lines):
         sessions.observe(each)
         traffic.observe(each, RULES)
     return view_of(sessions.habits, traffic)
@@ -91,7 +91,7 @@ def learned(lines):
 def held(log, *lines, as_of=AT_LAST):
     """A session of these lines, in such a log."""
     observed = Observed("S", "S")
-    for each in heard(lines):
+    for each in arrived(lines):
         observed.observe(each)
     return assess(observed, moment(as_of), RULES, log)
 
@@ -152,7 +152,7 @@ def test_one_session_of_a_room_says_nothing_of_what_the_room_subscribes_to():
     assert worse(*in_order(*rest, meeting(10, 0, "starting", "started", "stopped", room="less"))) == ["S203"]
 
 
-def test_a_room_that_does_not_subscribe_to_session_started_is_not_accused_of_it():
+def test_a_room_that_does_not_subscribe_to_session_started_gets_no_finding_for_it():
     rest = [meeting(number, 60 * number, *ALL) for number in range(5)]
     room = [
         [
@@ -175,7 +175,7 @@ def test_a_room_lacks_what_never_came_in_two_of_its_sessions_and_what_never_came
     assert NOTHING_KNOWN.lacking("less") == frozenset()
 
 
-def test_where_nobody_hears_of_lefts_no_room_is_empty_and_nobody_is_missed():
+def test_where_nobody_subscribes_to_lefts_no_room_is_empty_and_nobody_is_missed():
     sessions = [
         [line for line in meeting(number, 60 * number, *ALL) if "-left" not in line[1]] for number in range(5)
     ]
@@ -185,7 +185,7 @@ def test_where_nobody_hears_of_lefts_no_room_is_empty_and_nobody_is_missed():
     ]
 
 
-# -- habits are gathered in parts ------------------------------------------------------------------
+# -- habits are collected in parts ------------------------------------------------------------------
 
 TYPES = [
     "session-started start=2026-01-05T12:00:00Z",
@@ -207,7 +207,7 @@ def comparable(habits):
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 900), st.sampled_from(TYPES)), max_size=60),
     st.lists(st.integers(0, 2), min_size=4, max_size=4),
 )
-def test_habits_gathered_of_any_parts_of_the_sessions_add_up_to_those_of_the_whole(came, part_of):
+def test_habits_collected_from_any_parts_of_the_sessions_add_up_to_those_of_the_whole(came, part_of):
     now, whole, parts = 0, Habits(), [Habits() for _ in range(3)]
     together = Sessions(RULES, habits=whole)
     apart = [Sessions(RULES, habits=part) for part in parts]
@@ -366,7 +366,7 @@ def test_a_ladder_of_retries_is_learned(seconds):
     assert codes_of(session) == ["D101"]
 
 
-def test_a_ladder_of_retries_accuses_nobody():
+def test_a_ladder_of_retries_raises_nothing():
     found, _ = audited(*in_order(*with_copies(OFTEN, 0.1, [60, 360, 1560, 5160])), as_of="9999h")
     assert [one.code for one in found if one.severity != "info"] == []
 
@@ -499,7 +499,7 @@ def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found_whil
 def test_a_silence_that_lasts_is_the_same_however_long():
     lines = without(in_order(*dense(3)), 120, 1000)
     sessions, traffic = Sessions(RULES, habits=Habits()), Traffic()
-    for each in heard(lines):
+    for each in arrived(lines):
         sessions.observe(each)
         traffic.observe(each, RULES)
     early, late = (view_of(sessions.habits, traffic, moment(when), RULES) for when in ("4h", "90h"))
@@ -655,7 +655,7 @@ def test_sessions_of_a_meeting_do_not_overlap_when(lines):
     assert "X406" not in codes(*lines, *ends)
 
 
-def test_they_do_not_overlap_where_nobody_hears_of_any_left():
+def test_they_do_not_overlap_where_nobody_subscribes_to_any_left():
     rooms = [
         line
         for n in range(1, 6)

@@ -143,12 +143,12 @@ def test_who_shows_a_wrong_token_waits_and_keeps_nobody_else_waiting(locked, mon
         statuses = [log_in(locked).status, locked.ask("/").status, locked.ask("/", authorization="").status]
         answered = select.select([guesser], [], [], 0)[0]
         over.set()
-        told = guesser.recv(12)
+        printed = guesser.recv(12)
 
-    assert (statuses, answered, told) == ([303, 200, 401], [], b"HTTP/1.1 401")
+    assert (statuses, answered, printed) == ([303, 200, 401], [], b"HTTP/1.1 401")
 
 
-def test_who_shows_a_wrong_token_is_told_in_the_end(locked, monkeypatch):
+def test_who_shows_a_wrong_token_is_locked_out_in_the_end(locked, monkeypatch):
     monkeypatch.setattr(tokens, "DELAY", 0.01)
 
     assert [log_in(locked, "guess").status, locked.ask("/", authorization="Bearer guess").status] == [401, 401]

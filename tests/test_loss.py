@@ -1,4 +1,4 @@
-"""What the read models had seen and the store has no longer is told until somebody accepts it."""
+"""What the read models were built from and the store has no longer is reported until somebody accepts it."""
 
 import logging
 import shutil
@@ -26,7 +26,7 @@ from tracker.rules import Rules
 from tracker.store.application import Tracker
 
 KEPT, SEEN = 40, 50
-GONE = f"the store ends at {KEPT}, the read models had seen {SEEN}: 10 deliveries are gone"
+GONE = f"the store ends at position {KEPT}, but the read models go up to {SEEN}: 10 deliveries are gone"
 BODY = webhook("session-started", sessionId="new", meetingId="m")
 
 
@@ -53,7 +53,7 @@ def seen(store):
 
 @pytest.fixture
 def short(seen):
-    """A store that lacks what its read models had seen."""
+    """A store that lacks what its read models had read."""
     forget(seen, KEPT)
     return seen
 
@@ -65,7 +65,7 @@ def content(store):
 @pytest.mark.parametrize(
     "look", [Views.open, rebuild, lambda store: Views.open(store, Rules(severity={"S201": "info"}))]
 )
-def test_a_loss_is_told_with_its_counts_and_the_read_models_stay_as_they_are(short, look):
+def test_a_loss_is_reported_with_its_counts_and_the_read_models_stay_as_they_are(short, look):
     before = content(short)
     with pytest.raises(LossError, match=GONE):
         look(short)
@@ -81,7 +81,7 @@ def test_a_follower_does_not_go_on_over_a_loss(seen):
 
 def test_another_event_in_the_place_of_what_was_seen_is_a_loss(short):
     short.append([parse(BODY)] * 15)
-    with pytest.raises(LossError, match=f"another event at position {SEEN} .*: at least 10 deliv"):
+    with pytest.raises(LossError, match=f"event at position {SEEN} is not the one .*: at least 10 deliv"):
         Views.open(short)
     accept(short)
     Views.open(short).close()
@@ -104,11 +104,13 @@ def test_verify_names_a_loss(short):
 def test_verify_names_a_loss_that_only_the_mark_tells(seen):
     seen.append([parse(BODY)] * 2)
     forget(seen, SEEN)
-    told = [problem.text for problem in verify(seen, Rules()).problems]
-    assert told == [f"the store ends at {SEEN}, and went up to {SEEN + 2}: 2 deliveries are gone"]
+    printed = [problem.text for problem in verify(seen, Rules()).problems]
+    assert printed == [
+        f"the store ends at position {SEEN}, but it once went up to {SEEN + 2}: 2 deliveries are gone"
+    ]
 
 
-def test_what_is_accepted_is_recorded_and_the_old_read_models_are_put_aside(short):
+def test_what_is_accepted_is_recorded_and_the_old_read_models_are_spilled(short):
     before = content(short)
     accepted = accept(short)
     Views.open(short).close()
@@ -126,7 +128,7 @@ def test_a_position_that_is_lost_is_not_given_again(short):
     assert verify(short, Rules()).problems == []
 
 
-def test_a_loss_behind_one_that_was_accepted_is_told_as_well(short):
+def test_a_loss_behind_one_that_was_accepted_is_reported_as_well(short):
     accept(short)
     short.append([parse(BODY)] * 5)
     Views.open(short).close()
@@ -161,22 +163,22 @@ def test_a_store_with_an_accepted_loss_is_copied_with_its_positions(short, tmp_p
 
 
 @pytest.mark.sqlite
-def test_a_loss_is_told_also_without_read_models_and_of_what_was_not_judged(seen):
+def test_a_loss_is_reported_also_without_read_models_and_of_what_was_not_judged(seen):
     seen.append([parse(BODY)] * 5)
     (seen.data / VIEWS_DB).unlink()
     forget(seen, KEPT)
-    told = f"the store ends at {KEPT}, and went up to {SEEN + 5}: 15 deliveries are gone"
+    printed = f"the store ends at position {KEPT}, but it once went up to {SEEN + 5}: 15 deliveries are gone"
     for look in (Views.open, rebuild):
-        with pytest.raises(LossError, match=told):
+        with pytest.raises(LossError, match=printed):
             look(seen)
-    assert told in [problem.text for problem in verify(seen, Rules()).problems]
+    assert printed in [problem.text for problem in verify(seen, Rules()).problems]
     accept(seen)
     Views.open(seen).close()
     assert verify(seen, Rules()).problems == []
 
 
 @pytest.mark.sqlite
-def test_the_larger_loss_is_told_where_the_read_models_had_not_seen_all(seen):
+def test_the_larger_loss_is_reported_where_the_read_models_had_not_seen_all(seen):
     seen.append([parse(BODY)] * 5)
     forget(seen, KEPT)
     assert find(seen).gone == 15
@@ -263,7 +265,7 @@ def test_a_store_that_is_gone_altogether_is_a_loss(older):
         path.unlink()
     with served(older, caught_up=False) as server:
         assert server.ask("/readyz").json["reasons"] == [
-            f"the store ends at 0, the read models had seen {SEEN}: {SEEN} deliveries are gone"
+            f"the store ends at position 0, but the read models go up to {SEEN}: {SEEN} deliveries are gone"
         ]
         assert server.post("session-started", sessionId="new", meetingId="m") == SEEN + 1
 

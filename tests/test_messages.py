@@ -41,7 +41,7 @@ def run(tmp_path, *arguments):
     return CliRunner().invoke(tracker, ["--data", str(tmp_path / "data"), *arguments])
 
 
-def test_a_log_of_one_line_is_told_of_in_the_singular(tmp_path):
+def test_a_log_of_one_line_is_reported_in_the_singular(tmp_path):
     log = lines(tmp_path / "log", ["s"])
     done = run(tmp_path, "ingest", log)
     assert done.stdout.splitlines() == [
@@ -95,7 +95,7 @@ def test_an_error_of_the_system_names_the_file_and_the_reason_without_a_number()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-def test_a_full_disk_is_told_in_one_line_with_a_hint(capsys):
+def test_a_full_disk_is_reported_in_one_line_with_a_hint(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["simulate", "--meetings", "3", "--out", "/dev/full"])
     hint = "hint: check the disk and the permissions"

@@ -1,4 +1,4 @@
-"""What Prometheus is told, read back as Prometheus reads it; and the alert rules that rest on it."""
+"""What Prometheus is printed, read back as Prometheus reads it; and the alert rules that rest on it."""
 
 import os
 import re
@@ -118,7 +118,7 @@ def test_what_the_receiver_did_is_counted(tmp_path):
         assert samples(server, "tracker_webhooks_refused_total")[("signature",)] == 1
 
 
-def test_what_was_counted_is_told_also_where_there_are_no_read_models(server, monkeypatch):
+def test_what_was_counted_is_reported_also_where_there_are_no_read_models(server, monkeypatch):
     server.post("session-started", sessionId="s")
     server.caught_up()
     monkeypatch.setattr(server.live, "views_path", server.live.views_path.with_name("not-made-yet.db"))

@@ -163,7 +163,9 @@ def test_a_flag_comes_before_the_environment(data, store):
         ({"more": "?options=-csearch_path%3Dnowhere"}, "its search_path names no schema"),
     ],
 )
-def test_a_server_that_lets_nobody_in_is_told_with_a_hint_and_no_password(postgres, tmp_path, changed, message):
+def test_a_server_that_lets_nobody_in_is_reported_with_a_hint_and_no_password(
+    postgres, tmp_path, changed, message
+):
     assert failure(Tracker.open, tmp_path, postgres.url(**changed)) == (StoreError, message)
 
 
@@ -184,7 +186,7 @@ def test_a_command_tells_it_in_two_lines_and_by_its_exit_code(postgres, tmp_path
         ("local all all scram-sha-256", "it lets nobody in without TLS"),
     ],
 )
-def test_a_server_that_asks_for_tls_is_told(own, tmp_path, line, message):
+def test_a_server_that_asks_for_tls_is_reported(own, tmp_path, line, message):
     own.allow(line)
 
     assert failure(Tracker.open, tmp_path, own.url(more="?sslmode=disable")) == (StoreError, message)
@@ -204,7 +206,7 @@ def test_a_server_that_asks_for_tls_is_told(own, tmp_path, line, message):
         "",
     ],
 )
-def test_what_is_no_address_is_told_without_quoting_it(tmp_path, url):
+def test_what_is_no_address_is_reported_without_quoting_it(tmp_path, url):
     assert failure(Tracker.open, tmp_path, url)[0] is UsageError
 
 
@@ -230,7 +232,7 @@ def test_where_there_is_no_store_it_says_so_and_makes_none(data, postgres):
 
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.parametrize("table", ["theirs", "stored_events"])
-def test_a_schema_of_another_program_is_told_and_left_alone(data, postgres, create, table):
+def test_a_schema_of_another_program_is_reported_and_left_alone(data, postgres, create, table):
     with query(postgres.url()) as connection:
         connection.execute(f"CREATE SCHEMA {stores.schema(data)}")
         connection.execute(f"CREATE TABLE {stores.schema(data)}.{table} (a int)")
@@ -241,7 +243,7 @@ def test_a_schema_of_another_program_is_told_and_left_alone(data, postgres, crea
         assert found.fetchall() == [(table,)]
 
 
-def test_a_store_of_a_newer_version_is_told(store):
+def test_a_store_of_a_newer_version_is_reported(store):
     change(store, "COMMENT ON TABLE stored_events IS 'meeting-tracker format 2'")
 
     assert failure(opened, store.data) == (
@@ -250,16 +252,16 @@ def test_a_store_of_a_newer_version_is_told(store):
     )
 
 
-def test_a_database_in_another_encoding_is_told_before_anything_is_made(postgres, tmp_path):
+def test_a_database_in_another_encoding_is_reported_before_anything_is_made(postgres, tmp_path):
     with query(postgres.url()) as connection:
         connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
-        told = failure(Tracker.open, tmp_path, postgres.url("latin"), create=True)
+        printed = failure(Tracker.open, tmp_path, postgres.url("latin"), create=True)
     finally:
         with query(postgres.url()) as connection:
             connection.execute("DROP DATABASE latin")
 
-    assert told == (StoreError, "is a database in LATIN1, not in UTF8")
+    assert printed == (StoreError, "is a database in LATIN1, not in UTF8")
 
 
 @pytest.mark.slow
@@ -308,7 +310,7 @@ def test_a_receiver_needs_no_other_rights_than_the_readme_says(store, postgres):
         assert list(receiver.append([joined()], SourcePosition(Tracking("log:x", 1)))) == [2]
 
 
-def test_who_may_only_read_reads_all_and_is_told_that_nothing_can_be_stored(store, reader):
+def test_who_may_only_read_reads_all_and_is_reported_that_nothing_can_be_stored(store, reader):
     store.append([joined(), joined("t")])
     with closing(Tracker.open(store.data, reader)) as only:
         assert (only.count(), len(list(only.deliveries())), list(only.integrity())) == (2, 2, [])
@@ -316,24 +318,24 @@ def test_who_may_only_read_reads_all_and_is_told_that_nothing_can_be_stored(stor
         assert failure(only.try_to_write, 1) == (StoreError, "this user may not do that")
 
 
-def test_a_standby_is_told(store, data, postgres):
+def test_a_standby_is_reported(store, data, postgres):
     url = f"{address(data)}%20-cdefault_transaction_read_only%3Don"
     with closing(Tracker.open(data, url)) as only:
         assert failure(only.append, [joined()]) == (StoreError, "cannot be written")
 
 
-def test_who_may_make_no_tables_is_told(postgres, data):
+def test_who_may_make_no_tables_is_reported(postgres, data):
     schema = stores.schema(data)
     with query(postgres.url()) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
         connection.execute(f"CREATE ROLE poor_{schema} LOGIN PASSWORD '{PASSWORD}'")
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO poor_{schema}")
         url = postgres.url(user=f"poor_{schema}", more=f"?options=-csearch_path%3D{schema}")
-        told = failure(Tracker.open, data, url, create=True)
+        printed = failure(Tracker.open, data, url, create=True)
         connection.execute(f"DROP OWNED BY poor_{schema}")
         connection.execute(f"DROP ROLE poor_{schema}")
 
-    assert told == (StoreError, "this user may not do that")
+    assert printed == (StoreError, "this user may not do that")
 
 
 # A server that goes away
@@ -354,8 +356,8 @@ def test_a_transaction_that_the_server_ends_is_not_stored_and_not_tried_again(ow
         store.append([joined()])
         with query(own.url()) as other, other.transaction():
             other.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
-            told = []
-            waiting = Thread(target=lambda: told.append(failure(store.append, [joined()])))
+            printed = []
+            waiting = Thread(target=lambda: printed.append(failure(store.append, [joined()])))
             waiting.start()
             while not other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -363,16 +365,16 @@ def test_a_transaction_that_the_server_ends_is_not_stored_and_not_tried_again(ow
                 pass
             waiting.join()
 
-        assert told == [(StoreError, "the server ended the connection")]
+        assert printed == [(StoreError, "the server ended the connection")]
         assert (store.count(), list(store.append([joined()])), list(store.integrity())) == (1, [2], [])
 
 
-def test_a_time_limit_of_the_server_is_not_told_as_a_server_that_is_away(store):
+def test_a_time_limit_of_the_server_is_not_reported_as_a_server_that_is_away(store):
     limited = f"{address(store.data)}%20-cstatement_timeout%3D50"
     with closing(Tracker.open(store.data, limited)) as hurried, stores.locked(store.data):
-        told = failure(hurried.append, [joined()])
+        printed = failure(hurried.append, [joined()])
 
-    assert told == (StoreError, CANCELLED)
+    assert printed == (StoreError, CANCELLED)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +392,7 @@ def test_only_a_server_that_does_not_answer_cannot_be_reached(code, message):
     assert postgres_error("x", error).message == message
 
 
-def test_tables_that_are_gone_are_told(store):
+def test_tables_that_are_gone_are_reported(store):
     store.append([joined()])
     change(store, "DROP TABLE positions")
 

@@ -301,8 +301,8 @@ def test_what_another_process_has_judged_is_published_by_whoever_comes_first(sto
 
 
 def test_types_that_never_came_are_publications_of_their_own(store):
-    heard = [parse(one.received) for one in simulate(60, seed=7, habits=["usual", "fewer-types"])]
-    store.append(heard)
+    received = [parse(one.received) for one in simulate(60, seed=7, habits=["usual", "fewer-types"])]
+    store.append(received)
     Views.open(store).close()
     about = [row["about"] for row in rows(store) if row["code"] == "L603"]
 
@@ -403,7 +403,7 @@ def test_verifying_says_that_nothing_was_published(published):
 
 @pytest.fixture(scope="module")
 def taken_back(tmp_path_factory):
-    """A server that has reported that a recording never started, and heard of its start then."""
+    """A server that has reported that a recording never started, and received its start then."""
     data = tmp_path_factory.mktemp("taken-back") / "data"
     with served(data) as running:
         for kind in ("session-started", "recording-starting", "recording-stopping"):

@@ -124,8 +124,8 @@ def test_every_table_says_what_assessing_each_stream_says(views):
     for delivery in deliveries(LOG):
         streams.setdefault(delivery.stream, []).append(delivery)
     assessed = [
-        views.completed(assess_all(heard, as_of, log=log))
-        for stream, heard in streams.items()
+        views.completed(assess_all(received, as_of, log=log))
+        for stream, received in streams.items()
         if not stream.startswith("unrouted:")
     ]
     for table in TABLES:
@@ -239,21 +239,21 @@ def test_a_deadline_is_the_first_moment_at_which_time_changes_something(tmp_path
 
 
 def test_types_are_counted(views):
-    heard = deliveries(LOG)
+    received = deliveries(LOG)
 
-    assert Counter(delivery.topic for delivery in heard) == {
+    assert Counter(delivery.topic for delivery in received) == {
         row["type"]: row["deliveries"] for row in views.db.table("types").rows
     }
-    assert sum(delivery.lifecycle is None for delivery in heard) == sum(
+    assert sum(delivery.lifecycle is None for delivery in received) == sum(
         row["unrouted"] for row in views.db.table("types").rows
     )
 
 
 @given(cuts=st.lists(st.integers(0, len(LOG)), max_size=8))
 def test_types_are_counted_alike_in_whatever_portions(cuts):
-    heard, ends = deliveries(LOG), sorted([0, *cuts, len(LOG)])
+    received, ends = deliveries(LOG), sorted([0, *cuts, len(LOG)])
     found = []
-    for portions in ([heard], [heard[a:b] for a, b in pairwise(ends)]):
+    for portions in ([received], [received[a:b] for a, b in pairwise(ends)]):
         with closing(sqlite3.connect(":memory:")) as connection:
             db = sqlite_utils.Database(connection)
             types.TABLE.create(db)

@@ -103,11 +103,11 @@ def test_one_alone_is_stored_at_once_and_what_waits_meanwhile_in_few_transaction
 def test_a_transaction_that_fails_is_refused_as_a_whole_and_the_next_one_is_tried(error, caplog):
     stats = Stats()
     refused, *others = put(Store(error), 3, stats)
-    told = [(record.getMessage(), record.fields) for record in caplog.records]
+    printed = [(record.getMessage(), record.fields) for record in caplog.records]
 
     assert (refused.reason, others, stats.stored) == ("store", [1, 2], 2)
-    assert [words for words, _ in told] == ["not stored", "the store is back"]
-    assert "quotes" not in str(told)
+    assert [words for words, _ in printed] == ["not stored", "the store is back"]
+    assert "quotes" not in str(printed)
 
 
 def test_a_histogram_counts_each_value_at_the_first_bound_that_holds_it():

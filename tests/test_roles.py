@@ -71,7 +71,9 @@ def test_every_role_that_answers_has_every_page_and_operation(running, role):
 
 
 def test_every_role_that_answers_tells_on_a_page_what_is_wrong(running, role):
-    assert statuses(running[0], PROBLEMS) == {one: answering(role, told) for one, told in PROBLEMS.items()}
+    assert statuses(running[0], PROBLEMS) == {
+        one: answering(role, printed) for one, printed in PROBLEMS.items()
+    }
 
 
 def test_every_role_that_answers_asks_for_its_token_on_every_page(running, role):

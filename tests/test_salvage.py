@@ -88,9 +88,9 @@ def test_verify_names_and_counts_what_a_damaged_page_held(tmp_path, whole):
     data = damaged(tmp_path / "data", whole, leaves(whole)[40])
     with closing(Tracker.open(data)) as store:
         (hole,) = holes_of(store)
-        told = [(problem.place, problem.text) for problem in verify(store, Rules()).problems]
+        printed = [(problem.place, problem.text) for problem in verify(store, Rules()).problems]
     lost = f"cannot be read: {hole.count} deliveries are lost"
-    assert (f"positions {hole.first} to {hole.last}", lost) in told
+    assert (f"positions {hole.first} to {hole.last}", lost) in printed
 
 
 def test_export_writes_all_that_can_be_read_and_says_what_is_missing(tmp_path, whole):

@@ -30,7 +30,7 @@ def truths(*arguments, **options):
 @pytest.fixture
 def stuck():
     """A session in which one recording never went on, and what would be right to say of it."""
-    (truth,) = truths(1, 3, 1, ["stuck-stopping"], unheard=())
+    (truth,) = truths(1, 3, 1, ["stuck-stopping"], unsubscribed=())
     return truth, said(truth, "T302")
 
 
@@ -111,7 +111,7 @@ def test_a_legal_outcome_may_be_reported_as_often_as_it_was():
 
 
 def test_what_is_only_not_subscribed_leaves_a_meeting_clean():
-    kinds = {scoring.Meeting(truth).kind for truth in truths(60, 1, 0, unheard=(), habits=["fewer-types"])}
+    kinds = {scoring.Meeting(truth).kind for truth in truths(60, 1, 0, unsubscribed=(), habits=["fewer-types"])}
     assert kinds == {"clean"}
 
 
@@ -154,7 +154,7 @@ def missing_run(status):
     ],
 )
 def test_what_is_wrong_of_the_states_visits_and_times_is_counted(change, wrong):
-    (truth,) = truths(1, 3, 0, unheard=(), habits=["ids-2026", "quarter"])
+    (truth,) = truths(1, 3, 0, unsubscribed=(), habits=["ids-2026", "quarter"])
     truth["aggregates"] = truth["aggregates"][:1]
     status = status_of(truth)
     change(status)

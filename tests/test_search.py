@@ -1,4 +1,4 @@
-"""Finding hypotheses: the ordinary case equals the search, two runs are held as two, and long stays cheap."""
+"""Finding hypotheses: the ordinary case equals the search, two runs are held as two, and long stays take little time."""
 
 import sys
 from random import Random
@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story import deliveries, findings, moment, readings, standing, states, told
+from story import deliveries, findings, moment, readings, session_from, standing, states
 
 from tracker.delivery.webhook import same_data
 from tracker.judging import search
@@ -38,12 +38,12 @@ def in_order(*lines):
 
 def meeting(*lines):
     """The session in which these came, long after it has ended."""
-    return told(*in_order(*BEGUN, *lines, *OVER), as_of="48h")
+    return session_from(*in_order(*BEGUN, *lines, *OVER), as_of="48h")
 
 
 # -- the ordinary case is a shortcut of the search -------------------------------------------------
 
-NAMES = [name for name, lifecycle in REGISTRY.items() if not lifecycle.frame]
+NAMES = [name for name, lifecycle in REGISTRY.items() if not lifecycle.is_session]
 TIMES = [0, 1, 3, 5, 10, 11, 30, 61, 121, 299, 601, 1201, 4000]
 KEYS = {"participant": "p", "participant-recording": "p", "participant-track-recording": "p audio"}
 
@@ -96,7 +96,7 @@ def compared(lines, as_of, end=None):
     """For each aggregate that is ordinary: what the shortcut and what the search holds, with the prices."""
     observed = observe_all(deliveries(*lines))
     for one in observed.aggregates.values():
-        if one.lifecycle.frame:
+        if one.lifecycle.is_session:
             continue
         context = Context(RULES, end=end, as_of=as_of)
         rest, _ = separated(one.lifecycle, one.deliveries, once=one.is_once)
@@ -118,7 +118,7 @@ def is_equal_to_the_search(lines, later, end):
 
 
 @given(sessions(copies=False), moments, ends)
-def test_where_the_case_is_ordinary_the_search_finds_nothing_cheaper_and_the_same_runs(lines, later, end):
+def test_where_the_case_is_ordinary_the_search_finds_no_lower_price_and_the_same_runs(lines, later, end):
     is_equal_to_the_search(lines, later, end)
 
 
@@ -180,7 +180,7 @@ def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
     ],
 )
 def test_what_may_begin_a_run_of_its_own_at_once_is_no_copy_of_the_run_before(lines):
-    session = told("0 session-started", *lines)
+    session = session_from("0 session-started", *lines)
     assert standing(session) == [code for code in ("S210",) * 2 if "failed" in lines[1]]
     (key,) = [key for key in session.aggregates if key[0] != "session"]
     assert len(session.aggregates[key].runs) == 2
@@ -204,7 +204,7 @@ def test_a_resource_that_was_released_twice_at_once_is_held_alike_by_the_shortcu
 def test_a_copy_that_came_at_once_beside_another_is_a_copy_of_the_run_that_is_open():
     first = ("10 recording-starting", "20 recording-started", "30 recording-stopped filePath=/1.mp4")
     second = ("5000 recording-starting", "5003 recording-started")
-    session = told(*BEGUN, *first, *second, "5006 recording-starting", "5007 recording-started")
+    session = session_from(*BEGUN, *first, *second, "5006 recording-starting", "5007 recording-started")
     copies = [found for found in session.findings if found.code == "D101"]
     assert [(found.position, found.run) for found in copies] == [(8, 2), (9, 2)]
 
@@ -259,7 +259,7 @@ WELL = {
         ("livestream",),
         [*run("livestream", 100, 105, 258, 308), *run("livestream", 280, 286, 600, 604)],
     ),
-    "a stopping that comes after the next run began, of a run that was reproached for want of it": (
+    "a stopping that comes after the next run began, of a run that has a finding for want of it": (
         ("livestream",),
         [*run("livestream", 225, 243, 277, 265), *run("livestream", 270, 275, 285, 292)],
     ),
@@ -320,7 +320,7 @@ def test_a_second_run_without_start_and_file_is_found_when_three_steps_came_in_o
 def test_a_stop_that_was_taken_for_a_copy_ends_its_run_when_the_session_is_over():
     lines = [*run("livestream", 100, 105, 300, 305), *run("livestream", 320, 326, 0, 381)]
     lost = [line for line in lines if not line.startswith("0 ")]
-    until = told(*in_order(*BEGUN, *lost), as_of="400")
+    until = session_from(*in_order(*BEGUN, *lost), as_of="400")
     assert (states(until, "livestream"), standing(until, "warning")) == (["stopped", "started"], [])
     session = meeting(*lost)
     assert (states(session, "livestream"), standing(session, "warning")) == (["stopped", "stopped"], ["S203"])
@@ -329,13 +329,13 @@ def test_a_stop_that_was_taken_for_a_copy_ends_its_run_when_the_session_is_over(
 def test_what_only_the_hypothesis_held_before_found_is_found_no_more():
     lines = in_order(*BEGUN, *run("livestream", 100, 105, 258, 308), *run("livestream", 280, 286, 600, 604))
     before = [line for line in lines if float(line.split()[0]) < 308]
-    assert "S207" in findings(told(*before))
-    assert "S207" not in findings(told(*lines, as_of="2h"))
+    assert "S207" in findings(session_from(*before))
+    assert "S207" not in findings(session_from(*lines, as_of="2h"))
 
 
 def test_a_run_is_contested_while_another_hypothesis_is_as_good():
     lines = [*run("livestream", 100, 105, 300, 305), *run("livestream", 320, 326, 900, 905)]
-    session = told(*BEGUN, *lines[:-2], "381 livestream-stopped")
+    session = session_from(*BEGUN, *lines[:-2], "381 livestream-stopped")
     assert session.aggregates["livestream", ()].certainty == "contested"
     assert meeting(*lines, "381 livestream-stopped").aggregates["livestream", ()].certainty == "sure"
 
@@ -353,7 +353,7 @@ def test_in_a_session_in_which_all_comes_twice_a_pair_is_no_restart():
         *run("livestream", 100, 106, 900, 904),
     ]
     twice = [f"{int(line.split()[0]) + 31} {line.partition(' ')[2]}" for line in once]
-    session = told(*in_order(*once, *twice), as_of="1h")
+    session = session_from(*in_order(*once, *twice), as_of="1h")
     assert (states(session, "livestream"), standing(session, "warning")) == (["stopped"], [])
 
 
@@ -373,7 +373,7 @@ def test_a_pair_that_came_again_just_as_old_is_no_restart_also_where_a_run_began
 def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_has_stopped():
     once = run("recording", 30, 33, 600, 610, stopped=ONE)
     lines = in_order(*BEGUN, *once, "330 recording-starting", "333 recording-started", "700 participant-left p")
-    session = told(*lines, as_of="30m")
+    session = session_from(*lines, as_of="30m")
     assert states(session, "recording") == ["stopped"]
     assert standing(session, "error") == []
 
@@ -403,7 +403,7 @@ READ = {
         ["stopped"],
         ["S202"],
     ),
-    "the first that is heard is in the middle": (
+    "the first that arrives is in the middle": (
         ["1 recording-started"],
         "skipped-ahead",
         ["started"],
@@ -524,7 +524,7 @@ READ = {
 
 @pytest.mark.parametrize(("lines", "reading", "runs", "codes"), READ.values(), ids=READ)
 def test_a_delivery_is_read_and_its_runs_are_as_the_table_says(lines, reading, runs, codes):
-    session = told(BEGIN, *lines)
+    session = session_from(BEGIN, *lines)
     lifecycle = deliveries(lines[-1])[0].lifecycle.name
     assert readings(BEGIN, *lines)[-1] == reading
     assert states(session, lifecycle) == runs
@@ -532,11 +532,11 @@ def test_a_delivery_is_read_and_its_runs_are_as_the_table_says(lines, reading, r
 
 
 def recording(*lines, as_of=None):
-    return told(BEGIN, *lines, as_of=as_of).aggregates["recording", ()]
+    return session_from(BEGIN, *lines, as_of=as_of).aggregates["recording", ()]
 
 
 def test_a_skip_names_every_step_that_is_missing_and_rests_on_what_came():
-    (found,) = told(BEGIN, "1 recording-starting", f"2 recording-stopped {FILE}").findings
+    (found,) = session_from(BEGIN, "1 recording-starting", f"2 recording-stopped {FILE}").findings
     assert found.message == (
         "recording-stopped came, but recording-started and recording-stopping never did;"
         " its file came all the same"
@@ -554,8 +554,8 @@ def test_a_step_that_must_have_been_is_inferred_until_it_comes():
 
 def test_of_two_missing_steps_one_is_not_enough():
     lines = ("1 recording-starting", f"2 recording-stopped {FILE}", "3 recording-stopping")
-    assert sorted(standing(told(BEGIN, *lines))) == ["D102", "S202"]
-    assert standing(told(BEGIN, *lines, "4 recording-started")) == ["D102", "D102"]
+    assert sorted(standing(session_from(BEGIN, *lines))) == ["D102", "S202"]
+    assert standing(session_from(BEGIN, *lines, "4 recording-started")) == ["D102", "D102"]
 
 
 def test_a_stop_of_nothing_is_inferred_and_a_late_start_makes_it_sure():
@@ -565,7 +565,7 @@ def test_a_stop_of_nothing_is_inferred_and_a_late_start_makes_it_sure():
 
 def test_a_starting_that_nothing_followed_was_a_copy():
     assert [run.state for run in recording(*STOPPED, "120 recording-starting").runs] == ["stopped", "starting"]
-    session = told(BEGIN, *STOPPED, "120 recording-starting", as_of="30m")
+    session = session_from(BEGIN, *STOPPED, "120 recording-starting", as_of="30m")
     assert (states(session, "recording"), standing(session)) == (["stopped"], ["D105"])
 
 
@@ -573,7 +573,7 @@ def test_three_recordings_alike_are_three_though_two_began_as_long_after_the_one
     lines = [f"{place} recording-{step}" for place, step in ((0, "starting"), (3, "started"), (9, "stopping"))]
     thrice = [f"{900 * n + int(line.split()[0])} {line.split()[1]}" for n in range(3) for line in lines]
     ends = [f"{900 * n + 60} recording-stopped filePath=/{n}.mp4" for n in range(3)]
-    session = told(BEGIN, *in_order(*thrice, *ends), as_of="3h")
+    session = session_from(BEGIN, *in_order(*thrice, *ends), as_of="3h")
     assert (states(session, "recording"), standing(session)) == (["stopped"] * 3, [])
 
 
@@ -586,7 +586,7 @@ def test_copies_as_old_as_one_with_evidence_end_no_later_run():
     )
     second = ("250 recording-starting", "256 recording-started")
     copies = ("310 participant-joined p", "320 recording-stopping", f"325 recording-stopped {FILE}")
-    session = told(BEGIN, "10 participant-joined p", *first, *second, *copies, as_of="1h")
+    session = session_from(BEGIN, "10 participant-joined p", *first, *second, *copies, as_of="1h")
     assert (states(session, "recording"), states(session, "participant")) == (["stopped", "started"], ["in"])
     assert [code for code in standing(session) if code != "T310"] == ["D101", "D101", "D101"]
 
@@ -611,19 +611,21 @@ LEFT = {
 
 @pytest.mark.parametrize(("lines", "codes"), LEFT.values(), ids=LEFT)
 def test_when_the_session_has_ended_nobody_is_inside_who_left(lines, codes):
-    session = told(BEGIN, *lines, "30m session-ended", as_of="1h")
+    session = session_from(BEGIN, *lines, "30m session-ended", as_of="1h")
     assert (set(states(session, "participant")), standing(session)) == ({"out"}, codes)
 
 
 def test_a_rejoin_that_is_no_copy_is_missed_when_the_session_ends():
     rejoined = "90 participant-joined p participantName=Bo"
-    session = told(BEGIN, IN, OUT, rejoined, "30m session-ended", as_of="1h")
+    session = session_from(BEGIN, IN, OUT, rejoined, "30m session-ended", as_of="1h")
     assert (states(session, "participant"), standing(session)) == (["out", "out"], ["X404"])
 
 
 def test_a_restart_with_a_url_of_its_own_is_no_conflict():
     other = "61 hls-started playbackHlsUrl=https://x/2.m3u8"
-    session = told(BEGIN, "1 hls-starting", f"2 hls-started {URL}", "60 hls-starting", other, as_of="30m")
+    session = session_from(
+        BEGIN, "1 hls-starting", f"2 hls-started {URL}", "60 hls-starting", other, as_of="30m"
+    )
     assert (states(session, "hls"), standing(session, "error")) == (["lost", "started"], ["S207"])
 
 
@@ -635,19 +637,19 @@ def test_a_url_of_its_own_begins_a_run_though_its_start_was_lost():
         "60 hls-stopping",
         "61 hls-stopped",
     )
-    session = told(BEGIN, *first, "300 hls-started playbackHlsUrl=https://x/2.m3u8")
+    session = session_from(BEGIN, *first, "300 hls-started playbackHlsUrl=https://x/2.m3u8")
     assert (states(session, "hls"), standing(session)) == (["stopped", "started"], ["S201"])
 
 
 def test_where_two_deliveries_differ_the_first_counts_and_both_are_evidence():
     lines = ("1 hls-starting", f"2 hls-started {URL}", "3 hls-started playbackHlsUrl=https://x/2.m3u8")
-    session = told(BEGIN, *lines)
+    session = session_from(BEGIN, *lines)
     assert session.aggregates["hls", ()].run.data == {"playback_hls_url": "https://x/1.m3u8"}
     assert session.findings[0].evidence == (2, 3, 4)
 
 
-def test_what_carries_an_id_is_told_apart_by_it():
-    session = told(BEGIN, "1 recording-starting a", "2 recording-starting b", "3 recording-started b")
+def test_what_carries_an_id_is_distinguished_by_it():
+    session = session_from(BEGIN, "1 recording-starting a", "2 recording-starting b", "3 recording-started b")
     assert {dict(found.key)["id"]: found.state for found in session.aggregates.values() if found.key} == {
         "a": "starting",
         "b": "started",
@@ -707,7 +709,7 @@ def test_several_runs_in_order_are_as_many_and_nothing_is_found(lines):
     begun = [
         line.split()[1].removesuffix("-starting") for line in lines if line.split()[1].endswith("-starting")
     ]
-    session = told(*lines, as_of="48h")
+    session = session_from(*lines, as_of="48h")
     assert standing(session, "warning") == []
     assert {key[0]: len(ends) for key, ends in ends_of(session).items() if key[0] in begun} == {
         name: begun.count(name) for name in begun
@@ -718,10 +720,10 @@ def test_several_runs_in_order_are_as_many_and_nothing_is_found(lines):
 def test_any_copy_within_the_window_adds_nothing_above_info_and_moves_no_end(lines, data, later):
     line = data.draw(st.sampled_from(lines))
     at, rest = line.split(" ", 1)
-    session = told(*in_order(*lines, f"{float(at) + later} {rest}"), as_of="48h")
+    session = session_from(*in_order(*lines, f"{float(at) + later} {rest}"), as_of="48h")
     assert standing(session, "warning") == []
     ends = {key: found.state for key, found in session.aggregates.items()}
-    assert ends == {key: found.state for key, found in told(*lines, as_of="48h").aggregates.items()}
+    assert ends == {key: found.state for key, found in session_from(*lines, as_of="48h").aggregates.items()}
 
 
 @given(meetings(), st.data(), st.floats(0, 119))
@@ -729,8 +731,8 @@ def test_a_delivery_that_comes_late_within_the_lateness_changes_no_final_state(l
     line = data.draw(st.sampled_from(lines))
     at, rest = line.split(" ", 1)
     late = in_order(*(one for one in lines if one is not line), f"{float(at) + later} {rest}")
-    ends = {key: found.state for key, found in told(*late, as_of="48h").aggregates.items()}
-    assert ends == {key: found.state for key, found in told(*lines, as_of="48h").aggregates.items()}
+    ends = {key: found.state for key, found in session_from(*late, as_of="48h").aggregates.items()}
+    assert ends == {key: found.state for key, found in session_from(*lines, as_of="48h").aggregates.items()}
 
 
 def later(line, seconds):
@@ -792,12 +794,12 @@ FIRST_RUN = "in a burst all copies of a step go to the first run, so the others 
         in_one_burst,
     ],
 )
-def test_a_mere_fault_of_the_delivery_accuses_hardly_anybody_and_moves_hardly_anything(fault):
+def test_a_mere_fault_of_the_delivery_raises_hardly_any_finding_and_moves_hardly_anything(fault):
     chance, wrong = Random(5), 0
     for _ in range(80):
         lines = one_of_many(chance)
-        session = told(*in_order(*fault(lines, chance)), as_of="48h")
-        unmoved = ends_of(session) == ends_of(told(*lines, as_of="48h"))
+        session = session_from(*in_order(*fault(lines, chance)), as_of="48h")
+        unmoved = ends_of(session) == ends_of(session_from(*lines, as_of="48h"))
         wrong += bool(standing(session, "warning")) or not unmoved
     assert wrong <= 2
 
@@ -808,7 +810,7 @@ def test_three_runs_that_come_again_in_one_burst_are_three():
         *run("livestream", 438, 461, 1264, 1289),
         *run("livestream", 1386, 1400, 2234, 2262),
     ]
-    session = told(*in_one_burst(in_order(*BEGUN, *runs, *OVER), None), as_of="48h")
+    session = session_from(*in_one_burst(in_order(*BEGUN, *runs, *OVER), None), as_of="48h")
     assert states(session, "livestream") == ["stopped"] * 3
 
 
@@ -819,15 +821,15 @@ def test_short_runs_that_come_again_in_one_burst_are_as_they_were():
         *run("recording", 66, 67, 91, 92, stopped=TWO),
     ]
     lines = in_order(*BEGUN, *lines, "9000 participant-left p", "9001 session-ended")
-    session = told(*in_one_burst(lines, None), as_of="48h")
+    session = session_from(*in_one_burst(lines, None), as_of="48h")
     assert standing(session, "warning") == []
 
 
 @given(meetings(), st.data())
-def test_few_hypotheses_are_kept_and_the_held_one_is_the_cheapest(lines, data):
+def test_few_hypotheses_are_kept_and_the_held_one_has_the_lowest_price(lines, data):
     copies = data.draw(st.lists(st.tuples(st.sampled_from(lines), st.floats(11, 1199)), max_size=4))
     again = [f"{float(line.split()[0]) + later} {line.split(' ', 1)[1]}" for line, later in copies]
-    for aggregate in told(*in_order(*lines, *again)).aggregates.values():
+    for aggregate in session_from(*in_order(*lines, *again)).aggregates.values():
         prices = [aggregate.held.price, *(one.price for one in aggregate.alternatives)]
         assert len(prices) <= search.WIDTH
         assert prices == sorted(prices)
@@ -836,15 +838,17 @@ def test_few_hypotheses_are_kept_and_the_held_one_is_the_cheapest(lines, data):
 def test_what_is_held_does_not_hang_on_the_severities_of_the_user():
     lines = [*run("livestream", 100, 105, 258, 308), *run("livestream", 280, 286, 600, 604)]
     loud = Rules(severity={"D101": "error", "D102": "error", "S207": "info"})
-    heard = in_order(*BEGUN, *lines, *OVER)
-    assert ends_of(told(*heard, as_of="48h", rules=loud)) == ends_of(told(*heard, as_of="48h"))
+    received = in_order(*BEGUN, *lines, *OVER)
+    assert ends_of(session_from(*received, as_of="48h", rules=loud)) == ends_of(
+        session_from(*received, as_of="48h")
+    )
 
 
 def test_what_is_held_hangs_on_the_prices_of_the_user():
     lines = (*BEGUN, "10m participant-joined p")
-    dear = Rules(prices={"copy": 20})
-    assert states(told(*lines, as_of="1h"), "participant") == ["in"]
-    assert states(told(*lines, as_of="1h", rules=dear), "participant") == ["out", "in"]
+    expensive = Rules(prices={"copy": 20})
+    assert states(session_from(*lines, as_of="1h"), "participant") == ["in"]
+    assert states(session_from(*lines, as_of="1h", rules=expensive), "participant") == ["out", "in"]
 
 
 # -- long ------------------------------------------------------------------------------------------
@@ -913,7 +917,7 @@ def test_four_times_as_many_deliveries_cost_four_times_the_work(name):
 @pytest.mark.parametrize("times", [1200, 2400])
 def test_however_often_all_is_begun_again_and_comes_again_every_delivery_is_read(times):
     lines = [f"{11 * n} livestream-{STEPS[n % 2]}" for n in range(times)]
-    session = told(*BEGUN, *lines)
+    session = session_from(*BEGUN, *lines)
     assert len(session.readings()) == session.deliveries == times + len(BEGUN)
 
 

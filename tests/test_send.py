@@ -108,7 +108,7 @@ def one_request(handling, connection):
     assert connection.recv(1) == b""
 
 
-def test_a_handler_that_answers_nothing_on_a_new_connection_is_told():
+def test_a_handler_that_answers_nothing_on_a_new_connection_is_reported():
     with (
         handler("answer", "leave", "leave") as handling,
         pytest.raises(UsageError, match="no answer") as caught,

@@ -131,7 +131,7 @@ def test_a_body_in_chunks_is_stored_as_it_was_signed(server):
     assert server.exchange(signed(BODY, "transfer-encoding: chunked"), *parts).status == 204
 
 
-def test_who_asks_before_sending_a_body_is_told_to_go_on(server):
+def test_who_asks_before_sending_a_body_gets_a_100_continue(server):
     wanted = signed(BODY, f"content-length: {len(BODY)}", "expect: 100-continue")
     with closing(socket.create_connection(server.address, timeout=BOUND)) as connection:
         connection.sendall(wanted)
@@ -247,16 +247,16 @@ def test_those_who_send_nothing_or_not_all_keep_nobody_waiting(server):
 
 
 @pytest.mark.slow
-def test_who_says_nothing_is_let_go_and_who_sends_half_a_body_is_told(server):
+def test_who_says_nothing_is_let_go_and_who_sends_half_a_body_gets_a_408(server):
     half = request(BODY)
     with ExitStack() as slow:
         connections = [slow.enter_context(closing(socket.create_connection(server.address))) for _ in range(4)]
         for connection, sent in zip(connections, (b"", b"POST", half[:60], half[:-1]), strict=True):
             connection.settimeout(3 * BODY_TIMEOUT)
             connection.sendall(sent)
-        heard = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
+        arrived = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
 
-    assert heard == [b"", b"", b"", b"HTTP/1.1 408 Request Timeout"]
+    assert arrived == [b"", b"", b"", b"HTTP/1.1 408 Request Timeout"]
 
 
 def test_a_connection_sends_what_it_has_at_once():
@@ -290,13 +290,13 @@ def test_the_log_tells_each_failure_in_a_line_and_a_flood_in_few_and_nothing_of_
             server.ask("/webhooks", "POST", secret, videosdk_signature="c2VjcmV0")
         server.ask("/" + "x" * 5000 + "%0A%1b")
         server.stop()
-    told = "".join(server.told[1:])
+    printed = "".join(server.printed[1:])
 
-    assert [told.count(words) for words in ("Ruth", "c2VjcmV0", "\x1b", "x" * 100)] == [0] * 4
-    assert 'event="request failed" method=POST path=/webhooks status=401 reason=signature' in told
-    more = [int(text.split()[0]) for text in told.split("more=")[1:]]
-    assert sum(more) + told.count('event="request failed"') == 201
-    assert told.count("\n") < 50
+    assert [printed.count(words) for words in ("Ruth", "c2VjcmV0", "\x1b", "x" * 100)] == [0] * 4
+    assert 'event="request failed" method=POST path=/webhooks status=401 reason=signature' in printed
+    more = [int(text.split()[0]) for text in printed.split("more=")[1:]]
+    assert sum(more) + printed.count('event="request failed"') == 201
+    assert printed.count("\n") < 50
 
 
 # Bad days
@@ -311,13 +311,13 @@ def test_a_full_disk_is_answered_with_503_and_said_and_all_goes_on_when_there_is
         said = server.ask("/readyz").json
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
         again = server.post(BODY)
-        server.has_told("the store is back")
-        told = "".join(server.told)
+        server.has_printed("the store is back")
+        printed = "".join(server.printed)
         until(lambda: server.ask("/readyz").status == 200)
         server.stop()
 
     assert (refused.status, refused.headers["retry-after"]) == (503, str(RETRY_AFTER))
-    assert ('event="not stored" error="the disk is full"' in told, said["ready"]) == (True, False)
+    assert ('event="not stored" error="the disk is full"' in printed, said["ready"]) == (True, False)
     assert again.status == 204
     assert stored(small_disk / "data") == [body] * (len(statuses) - 1) + [BODY]
 
@@ -356,7 +356,7 @@ def test_receive_times_do_not_go_back_over_a_restart_when_the_clock_has(data, ke
         store.append([parse(envelope.Received(BODY, ahead, SOURCE), 0)])
     with serving(data, "--key", key) as server:
         server.post(BODY)
-        server.has_told("the clock is behind")
+        server.has_printed("the clock is behind")
     with closing(opened(data)) as store:
         assert [one.received_at for one in store.deliveries()] == [ahead, ahead]
 
@@ -392,7 +392,7 @@ def test_keys_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(data
         ):
             file.write_bytes(written)
             server.process.send_signal(signal.SIGHUP)
-            server.has_told(said)
+            server.has_printed(said)
             statuses.append([server.post(BODY, number).status for number in (0, 1)])
 
     assert statuses == [[204, 401], [401, 204], [401, 204], [204, 204]]
@@ -406,7 +406,7 @@ def test_rules_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(dat
         until(lambda: server.items("/api/sessions"))
         file.write_text("[rules]\nsession_idle = 'long'\n")
         server.process.send_signal(signal.SIGHUP)
-        server.has_told("the rules stay as they were")
+        server.has_printed("the rules stay as they were")
         assert server.items("/api/findings") == []
         file.write_text(SHORT)
         server.process.send_signal(signal.SIGHUP)
@@ -473,7 +473,7 @@ def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, ke
 
 def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
     with serving(data, "--insecure-no-verify") as server:
-        server.has_told("signatures are not verified")
+        server.has_printed("signatures are not verified")
         assert server.ask("/webhooks", "POST", BODY).status == 204
         assert server.metric("tracker_signatures_verified") == 0
 
@@ -494,19 +494,19 @@ def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
     ],
 )
 def test_what_cannot_be_served_is_refused_with_a_hint(data, key, arguments, words):
-    said = told_without_serving(data, *(str(key) if one == "KEY" else one for one in arguments))
+    said = printed_without_serving(data, *(str(key) if one == "KEY" else one for one in arguments))
 
     assert (said.returncode, words in said.stderr, "hint: " in said.stderr) == (2, True, True)
 
 
 def test_a_port_that_is_taken_is_named(server, data, key):
     host, port = server.address
-    said = told_without_serving(data, "--key", str(key), "--port", str(port))
+    said = printed_without_serving(data, "--key", str(key), "--port", str(port))
 
     assert (said.returncode, f"{host}:{port}: cannot listen" in said.stderr) == (2, True)
 
 
-def told_without_serving(data, *arguments):
+def printed_without_serving(data, *arguments):
     command = [sys.executable, "-m", "projections.cli", "serve", "--data", str(data), *arguments]
     return subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=BOUND, check=False, cwd=data.parent
@@ -546,11 +546,11 @@ def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, t
         bodies = [webhook("session-started", sessionId=f"s{number}", meetingId="m") for number in range(20)]
         for number, body in enumerate(bodies):
             assert started[number % 2].post(body).headers["tracker-position"] == str(number + 1)
-        heard = [one.ask("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
+        arrived = [one.ask("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
         until(lambda: [one.ask("/readyz").status for one in (*started, *readers)] == [200] * 4)
 
-        assert heard[0] == heard[1]
-        assert {one["session_id"] for one in heard[0]} == {f"s{number}" for number in range(20)}
+        assert arrived[0] == arrived[1]
+        assert {one["session_id"] for one in arrived[0]} == {f"s{number}" for number in range(20)}
         assert [one.metric("tracker_lag_deliveries") for one in readers] == [0, 0]
         assert [one.metric("tracker_webhooks_stored_total") for one in started] == [10, 10]
         assert (readers[0].post(BODY).status, started[0].ask("/api/sessions").status) == (404, 404)
@@ -558,8 +558,8 @@ def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, t
 
 
 def test_a_reader_makes_no_store_and_takes_no_key(data, key):
-    missing = told_without_serving(data, "--role", "reader")
-    given = told_without_serving(data, "--role", "reader", "--key", str(key))
+    missing = printed_without_serving(data, "--role", "reader")
+    given = printed_without_serving(data, "--role", "reader", "--key", str(key))
 
     assert (missing.returncode, "there is no store" in missing.stderr) == (3, True)
     assert (given.returncode, "--role reader receives no webhooks" in given.stderr) == (2, True)

@@ -8,7 +8,7 @@ from story import RULES, deliveries, moment, standing, value
 from tracker.judging import search
 from tracker.judging import sessions as sessions_module
 from tracker.judging.assess import assess_all
-from tracker.judging.findings.overlaps import overlaps, rival, span
+from tracker.judging.findings.overlaps import live_at_begin, overlaps, span
 from tracker.judging.log import Habits
 from tracker.judging.session import observe_all
 from tracker.judging.sessions import Sessions
@@ -91,18 +91,18 @@ came = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(GAPS), st.sam
 
 
 @given(came)
-def test_the_sessions_that_overlap_are_those_that_have_a_rival(drawn):
+def test_the_sessions_that_overlap_are_those_that_have_an_overlapping_one(drawn):
     now, lines = 0, []
     for name, gap, line in drawn:
         now += gap
         lines.append(f"{now} {line} sessionId={name}")
     spans = [span(session) for session in observed(*lines).all_assessed(moment(now))]
     found = {this.stream: one.evidence for this, one in overlaps(spans, RULES, moment(now))}
-    rivals = {this.stream: rival(this, spans, RULES) for this in spans}
+    overlapping = {this.stream: live_at_begin(this, spans, RULES) for this in spans}
     assert found == {
         this.stream: (other.first_position, this.first_position)
         for this in spans
-        if (other := rivals[this.stream]) is not None
+        if (other := overlapping[this.stream]) is not None
     }
 
 
@@ -131,19 +131,19 @@ def test_going_on_with_a_search_finds_what_searching_from_the_beginning_does(dra
         lines.append(f"{at} {line}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions_module, "LONG", long)
-        sessions, heard = Sessions(RULES), deliveries(*lines)
-        for number, (each, look) in enumerate(zip(heard, looked, strict=False), 1):
+        sessions, received = Sessions(RULES), deliveries(*lines)
+        for number, (each, look) in enumerate(zip(received, looked, strict=False), 1):
             sessions.observe(each)
-            if look or number == len(heard):
+            if look or number == len(received):
                 for later in (None, "1h", "30h"):
                     as_of = each.received_at if later is None else moment(later)
-                    alone = assess_all(heard[:number], as_of, RULES)
+                    alone = assess_all(received[:number], as_of, RULES)
                     assert value(sessions.assessed("S", as_of)) == value(alone)
 
 
 def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch):
     lines = [f"{200 * place} recording-starting" for place in range(200)]
-    sessions, heard, read = Sessions(RULES), deliveries("0 session-started", *lines), []
+    sessions, received, read = Sessions(RULES), deliveries("0 session-started", *lines), []
     extensions = search._extensions
 
     def counted(lifecycle, held, one, context, *, once):
@@ -151,11 +151,11 @@ def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch
         return extensions(lifecycle, held, one, context, once=once)
 
     monkeypatch.setattr(search, "_extensions", counted)
-    for each in heard[:-1]:
+    for each in received[:-1]:
         sessions.observe(each)
     sessions.assessed("S", None)
     assert set(read) == set(range(2, 201))
     read.clear()
-    sessions.observe(heard[-1])
+    sessions.observe(received[-1])
     sessions.assessed("S", None)
     assert set(read) == {201}

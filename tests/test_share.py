@@ -1,4 +1,4 @@
-"""A session that is put aside, in memory or on disk, goes on as if it had stayed."""
+"""A session that is spilled, in memory or on disk, goes on as if it had stayed."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import attrs
 import msgspec
 import pytest
 from meetings import deliveries, lines
-from story import deliveries as told
+from story import deliveries as received
 
 from projections.audit import auditing
 from projections.audit.auditing import audit
@@ -20,7 +20,7 @@ from tracker.simulate import simulate
 
 RULES = Rules()
 TWICE = [*simulate(4, seed=7, habits=["usual", "two-channels"])]
-"""Meetings of which everything is heard twice."""
+"""Meetings of which everything comes twice."""
 ODD = (
     "0 session-started forged",
     "1 recording-strated",
@@ -43,41 +43,41 @@ def written(observed):
     return unpacked_session(msgspec.msgpack.decode(msgspec.msgpack.encode(packed_session(observed))))
 
 
-def streams(heard):
+def streams(arrived):
     found = {}
-    for one in heard:
+    for one in arrived:
         found.setdefault(one.stream, []).append(one)
     return found
 
 
 GIVEN = {
-    "odd": told(*ODD),
-    "timeless": told("- session-started", "- participant-joined p"),
+    "odd": received(*ODD),
+    "timeless": received("- session-started", "- participant-joined p"),
     **{f"log {seed}": deliveries(lines(seed)) for seed in range(3)},
     "twice": [parse(one.received, at) for at, one in enumerate(TWICE, 1)],
 }
 
 
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
-def test_a_session_that_was_put_aside_equals_itself_and_goes_on_alike(given):
+def test_a_session_that_was_spilled_equals_itself_and_goes_on_alike(given):
     for stream, came in streams(given).items():
-        stayed, aside = Observed(stream, came[0].session_id), Observed(stream, came[0].session_id)
+        stayed, spilled = Observed(stream, came[0].session_id), Observed(stream, came[0].session_id)
         learned = Habits(), Habits()
         for one in came:
             stayed.observe(one, learned[0])
-            aside = written(aside)
-            aside.observe(one, learned[1])
+            spilled = written(spilled)
+            spilled.observe(one, learned[1])
 
-            assert values(aside) == values(stayed)
+            assert values(spilled) == values(stayed)
         assert learned[0] == learned[1]
 
 
-def test_every_field_of_an_observed_session_is_put_aside():
+def test_every_field_of_an_observed_session_is_spilled():
     assert {*_FACTS, "aggregates", "odd", "named"} == {field.name for field in attrs.fields(Observed)}
 
 
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
-def test_the_log_learns_the_same_whoever_is_put_aside(given, monkeypatch):
+def test_the_log_learns_the_same_whoever_is_spilled(given, monkeypatch):
     habits = []
     for sweep in (1, 10**9):
         monkeypatch.setattr(auditing, "SWEEP", sweep)
@@ -87,15 +87,15 @@ def test_the_log_learns_the_same_whoever_is_put_aside(given, monkeypatch):
     assert habits[0] == habits[1]
 
 
-def test_who_has_been_silent_for_long_and_is_over_is_put_aside_and_nobody_else():
+def test_who_has_been_silent_for_long_and_is_over_is_spilled_and_nobody_else():
     lasting = ("0 session-started sessionId=a", "0 participant-joined p sessionId=a")
     over = ("0 session-started sessionId=b", "9 session-ended sessionId=b")
     share = Share(RULES)
-    for one in told(*lasting, *over):
+    for one in received(*lasting, *over):
         share.observe(one)
     in_memory = []
     for hours in (1, 2, 25):
-        share.sweep(told(f"{hours}h x")[0].received_at + timedelta(seconds=5))
+        share.sweep(received(f"{hours}h x")[0].received_at + timedelta(seconds=5))
         in_memory.append(list(share._sessions.observed))
 
     assert in_memory == [["a", "b"], ["a"], []]

@@ -58,7 +58,7 @@ def deliveries(lines):
 
 
 def by_aggregate(lines):
-    """The deliveries of every aggregate; of what is told twice nothing."""
+    """The deliveries of every aggregate; of what comes twice nothing."""
     found = defaultdict(list)
     for delivery, truth in deliveries(lines):
         if truth is None or "two-channels" not in truth.oddities:
@@ -136,31 +136,31 @@ def test_an_unroutable_line_is_one_that_the_fault_touched(faulty):
 
 
 def test_without_faults_nothing_is_out_of_order_within_an_aggregate(clean):
-    for (_, name, _), heard in by_aggregate(clean).items():
+    for (_, name, _), received in by_aggregate(clean).items():
         lifecycle = REGISTRY[name]
-        if lifecycle.visits:
+        if lifecycle.is_presence:
             continue
-        for before, after in pairwise(heard):
+        for before, after in pairwise(received):
             ranks = [lifecycle.rank[one.step.name] for one in (before, after)]
             assert ranks[0] < ranks[1] or (before.step.closes and after.step.name in lifecycle.starts)
 
 
 def test_without_faults_a_step_is_left_out_only_where_that_is_legal(clean):
     missing = Counter()
-    for (_, name, _), heard in by_aggregate(clean).items():
+    for (_, name, _), received in by_aggregate(clean).items():
         state = ""
-        for delivery in heard:
-            if delivery.step.name not in REGISTRY[name].table[state] and not REGISTRY[name].visits:
+        for delivery in received:
+            if delivery.step.name not in REGISTRY[name].table[state] and not REGISTRY[name].is_presence:
                 missing.update(REGISTRY[name].between(state, delivery.step.name))
             state = delivery.step.state
     assert set(missing) == {"playable", "stopping"} or set(missing) == {"stopping"}
 
 
 def test_without_faults_nobody_leaves_who_is_not_inside_and_all_have_left_at_the_end(clean):
-    for (_, name, _), heard in by_aggregate(clean).items():
-        if REGISTRY[name].visits:
+    for (_, name, _), received in by_aggregate(clean).items():
+        if REGISTRY[name].is_presence:
             inside = 0
-            for delivery in heard:
+            for delivery in received:
                 inside += 1 if delivery.step.name == "joined" else -1
                 assert 0 <= inside <= 2
             assert inside == 0
@@ -185,7 +185,7 @@ def test_some_meetings_have_two_sessions_and_never_both_at_once(clean):
 
 def test_a_type_that_nobody_subscribed_to_never_comes():
     silent = "recording-stopping"
-    types = {one.type for one, _ in deliveries(simulate(60, 1, unheard=[silent]))}
+    types = {one.type for one, _ in deliveries(simulate(60, 1, unsubscribed=[silent]))}
     assert silent not in types
     assert "recording-stopped" in types
 
@@ -354,8 +354,8 @@ def test_a_copied_run_comes_in_order_and_within_twenty_minutes(fault):
 def test_by_two_channels_all_comes_twice(fault):
     lines = list(simulate(4, 1, 1, [fault]))
     for truth in truths(lines):
-        told = Counter(line.received.body for line in lines if line.truth is truth)
-        assert [body for body, times in told.items() if times % 2] == []
+        text = Counter(line.received.body for line in lines if line.truth is truth)
+        assert [body for body, times in text.items() if times % 2] == []
 
 
 def test_two_lefts_stand_side_by_side_when_one_was_late():
@@ -397,7 +397,7 @@ def test_one_receiver_never_goes_back_in_time(habit):
     times = defaultdict(list)
     for line in simulate(30, 4, 0.3, habits=[habit]):
         times[line.receiver].append(line.received.received_at)
-    assert [heard for heard in times.values() if heard != sorted(heard)] == []
+    assert [received for received in times.values() if received != sorted(received)] == []
     assert len(times) == HABITS[habit].receivers
 
 
@@ -425,31 +425,31 @@ def replayed(lines):
     return found
 
 
-def told_as_replayed(found):
+def as_replayed(found):
     """The same from the truth."""
-    told = {}
+    text = {}
     for truth in found:
         if truth.copies:
             continue
-        told[truth.session_id, "session", ()] = [{step.step: step.position for step in truth.session}]
+        text[truth.session_id, "session", ()] = [{step.step: step.position for step in truth.session}]
         for one in truth.aggregates:
-            told[truth.session_id, one.lifecycle, one.key] = [
+            text[truth.session_id, one.lifecycle, one.key] = [
                 {step.step: step.position for step in run.steps} for run in one.runs
             ]
-    return told
+    return text
 
 
 @of_meetings
 def test_a_log_without_faults_replays_to_exactly_the_truth(habit):
-    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
-    found, told = replayed(lines), told_as_replayed(truths(lines))
-    assert told
-    assert {key: runs for key, runs in found.items() if key[1] != "participant"} == told
+    lines = list(simulate(40, 5, 0, habits=[habit], unsubscribed=()))
+    found, text = replayed(lines), as_replayed(truths(lines))
+    assert text
+    assert {key: runs for key, runs in found.items() if key[1] != "participant"} == text
 
 
 @of_meetings
 def test_the_visits_of_a_log_without_faults_are_those_of_the_truth(habit):
-    lines = list(simulate(40, 5, 0, habits=[habit], unheard=()))
+    lines = list(simulate(40, 5, 0, habits=[habit], unsubscribed=()))
     at = {line.position: envelope.isoformat(line.received.received_at) for line in lines}
     visits = {
         (session, key[0][1]): [(at[run["joined"]], at[run["left"]]) for run in runs]
@@ -498,7 +498,7 @@ def test_a_habit_of_the_delivery_loses_nothing_and_makes_nothing_up(habit):
 
 
 @of_delivery
-def test_what_a_habit_of_the_delivery_touches_is_told_as_harmless(habit):
+def test_what_a_habit_of_the_delivery_touches_is_reported_as_harmless(habit):
     lines = list(simulate(150, 1, 0, habits=[habit]))
     wrong = [one for truth in truths(lines) for one in truth.faults]
     assert {one.name for one in wrong} == {"not-subscribed" if habit == "fewer-types" else habit}
@@ -518,8 +518,8 @@ def test_of_a_copy_the_body_came_before():
     assert copies
 
 
-def test_a_room_that_subscribes_to_fewer_types_never_hears_of_them():
-    lines = list(simulate(300, 1, 0.3, habits=["fewer-types"], unheard=()))
+def test_a_room_that_subscribes_to_fewer_types_never_gets_them():
+    lines = list(simulate(300, 1, 0.3, habits=["fewer-types"], unsubscribed=()))
     rooms = defaultdict(set)
     for delivery, _ in deliveries(lines):
         rooms[delivery.meeting_id].add(delivery.type)
@@ -557,7 +557,7 @@ def test_any_fault_can_be_tried_after_any_other(first):
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("dropped-")])
 def test_the_truth_says_what_a_lost_webhook_was_about(fault):
-    for truth in truths(simulate(6, 1, 1, [fault], unheard=())):
+    for truth in truths(simulate(6, 1, 1, [fault], unsubscribed=())):
         (wrong,) = truth.faults
         assert (wrong.name, wrong.kind, wrong.codes) == (fault, "real", FAULTS[fault].codes)
         assert wrong.type == f"{wrong.lifecycle}-{fault.rpartition('-')[2]}"
@@ -692,7 +692,7 @@ def test_the_habits_are_listed_one_in_a_line(run):
 
 def test_where_all_is_subscribed_to_a_long_log_lacks_no_type(run):
     _, out, _ = run("--meetings", 2000, "--subscribed")
-    assert out == log(2000, 1, unheard=())
+    assert out == log(2000, 1, unsubscribed=())
     assert [name for name in RARELY_SUBSCRIBED if f'"{name}"'.encode() not in out] == []
 
 
@@ -718,7 +718,7 @@ def test_the_list_tells_every_fault_in_one_line(run):
         ("--out", "/no/such/directory/log"),
     ],
 )
-def test_what_cannot_be_done_as_asked_is_told_with_a_hint(run, arguments):
+def test_what_cannot_be_done_as_asked_is_reported_with_a_hint(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out) == (2, b"")
     assert err.startswith("error: ")
@@ -793,7 +793,7 @@ def test_speed_makes_a_minute_of_an_hour(handler, key, monkeypatch):
     assert waited[-1] == pytest.approx(span.total_seconds() / 60, abs=1e-3)
 
 
-def test_a_handler_that_does_not_accept_is_told(run, handler, key):
+def test_a_handler_that_does_not_accept_is_reported(run, handler, key):
     handler.status = 500
     code, _, err = run("--meetings", 1, "--send", url_of(handler), "--key", key[0])
     assert code == 2
@@ -801,14 +801,14 @@ def test_a_handler_that_does_not_accept_is_told(run, handler, key):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://localhost/", "http:///x", "http://localhost:x/"])
-def test_a_handler_out_of_reach_is_told_with_a_hint(run, key, url):
+def test_a_handler_out_of_reach_is_reported_with_a_hint(run, key, url):
     code, _, err = run("--meetings", 1, "--send", url, "--key", key[0])
     assert (code, err.count("hint: ")) == (2, 1)
     assert url in err
 
 
 @pytest.mark.parametrize("content", [None, b"no key"])
-def test_a_key_that_is_none_is_told_with_a_hint(tmp_path, content):
+def test_a_key_that_is_none_is_reported_with_a_hint(tmp_path, content):
     if content is not None:
         (tmp_path / "key.pem").write_bytes(content)
     with pytest.raises(UsageError) as raised:

@@ -60,7 +60,7 @@ def on_spark(running, paths, as_of=None, rules=RULES, out=None):
     return spark.audit(running, list(map(str, paths)), rules, as_of, out)
 
 
-def told(result, logs=None):
+def contents(result, logs=None):
     """All that an audit tells."""
     of_logs = (logs.begins, logs.odd, [(str(error), error.hint) for error in logs.errors]) if logs else None
     return (
@@ -86,7 +86,7 @@ def made_up(count, seed=1, faults=0.4):
     return [envelope.encode(line.received) for line in simulate(count, seed, faults)]
 
 
-def test_logs_of_all_kinds_are_told_as_in_one_process_also_one_that_breaks_off(running, tmp_path):
+def test_logs_of_all_kinds_are_reported_as_in_one_process_also_one_that_breaks_off(running, tmp_path):
     lines = meetings.lines(1, sessions=40)
     plain = write(tmp_path / "a.jsonl", [*lines[:100], b"", b"   ", *lines[100:200]])
     packed, broken = tmp_path / "b.gz", tmp_path / "c.gz"
@@ -97,7 +97,7 @@ def test_logs_of_all_kinds_are_told_as_in_one_process_also_one_that_breaks_off(r
     paths = [plain, packed, broken, empty, last]
     expected, found = here(paths), on_spark(running, paths)
 
-    assert told(*found) == told(*expected)
+    assert contents(*found) == contents(*expected)
     assert {"X406", "C513"} <= codes(found[0])
     assert [error.place for error in found[1].errors] == [str(broken)]
     positions = [one.position for one in expected[0].findings if one.position is not None]
@@ -105,15 +105,15 @@ def test_logs_of_all_kinds_are_told_as_in_one_process_also_one_that_breaks_off(r
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
-def test_a_log_cut_at_a_moment_is_told_as_in_one_process(running, tmp_path, share):
+def test_a_log_cut_at_a_moment_is_reported_as_in_one_process(running, tmp_path, share):
     log = write(tmp_path / "log", made_up(200))
     times = sorted(one.received_at for one in Logs([Log(str(log))]).deliveries())
     moment = times[int(len(times) * share)]
 
-    assert told(*on_spark(running, [log], moment)) == told(*here([log], moment))
+    assert contents(*on_spark(running, [log], moment)) == contents(*here([log], moment))
 
 
-def test_what_only_the_whole_log_tells_is_told_and_explains_the_same(running, tmp_path):
+def test_what_only_the_whole_log_tells_is_reported_and_explains_the_same(running, tmp_path):
     """Nobody subscribed to recording-starting, an hour is missing, and a clock went back."""
     lines = [line for line in simulate(1500, 5, 0.1) if line.received.received_at is not None]
     times = sorted(line.received.received_at for line in lines)
@@ -128,18 +128,18 @@ def test_what_only_the_whole_log_tells_is_told_and_explains_the_same(running, tm
     log = write(tmp_path / "log", [*kept, late])
     expected, found = here([log]), on_spark(running, [log])
 
-    assert told(*found) == told(*expected)
+    assert contents(*found) == contents(*expected)
     assert {"T308", "L601", "L603"} <= codes(found[0])
     assert [one.cause for one in found[0].findings if one.cause] != []
 
 
-def test_an_archive_is_told_as_the_store_that_it_comes_from(running, tmp_path):
+def test_an_archive_is_reported_as_the_store_that_it_comes_from(running, tmp_path):
     with stored(tmp_path, [*made_up(100), b"junk", b'{"webhookType":"x"}']) as store:
         parquet.write(store.deliveries(), tmp_path / "archive")
         expected = auditing.audit(store.deliveries(), RULES)
     found, logs = on_spark(running, [tmp_path / "archive"])
 
-    assert told(found) == told(expected)
+    assert contents(found) == contents(expected)
     assert logs.errors == []
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_written_beside_what_is_there(tmp_path, make):
         ({"position": ["1"], "line": [b"{}"]}, "has a column position of string"),
     ],
 )
-def test_parquet_with_other_columns_is_told(running, tmp_path, columns, words):
+def test_parquet_with_other_columns_is_reported(running, tmp_path, columns, words):
     pq.write_table(pa.table(columns), tmp_path / "other.parquet")
 
     with pytest.raises(UsageError, match=words) as caught:
@@ -181,7 +181,7 @@ def test_parquet_with_other_columns_is_told(running, tmp_path, columns, words):
 
 
 @pytest.mark.parametrize("content", [b"", b"no parquet"])
-def test_what_is_no_parquet_is_told(running, tmp_path, content):
+def test_what_is_no_parquet_is_reported(running, tmp_path, content):
     (tmp_path / "other.parquet").write_bytes(content)
 
     with pytest.raises(UsageError, match="is no Parquet that can be read"):
@@ -253,7 +253,7 @@ def test_spark_submit_takes_the_example(tmp_path):
         (["export", "--out", "there"], "need each other"),
     ],
 )
-def test_what_cannot_be_done_as_asked_is_told_before_spark_is_started(tmp_path, monkeypatch, given, words):
+def test_what_cannot_be_done_as_asked_is_reported_before_spark_is_started(tmp_path, monkeypatch, given, words):
     monkeypatch.chdir(tmp_path)
     code, out, err = command(*given)
 

@@ -20,5 +20,5 @@ def test_the_benchmark_tells_of_every_goal():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| P")]
-    assert sorted(set(told)) == [f"P{number}" for number in range(1, 10)]
+    printed = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| P")]
+    assert sorted(set(printed)) == [f"P{number}" for number in range(1, 10)]

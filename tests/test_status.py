@@ -1,7 +1,7 @@
 """A session and its timeline as plain values."""
 
 import pytest
-from story import RULES, deliveries, told
+from story import RULES, deliveries, session_from
 
 from projections.explain.status import doubt, finding, moment, status, timeline
 from tracker.accept import Acceptance, accept_all
@@ -18,7 +18,7 @@ MEETING = (
 
 
 def test_a_person_is_shown_with_their_visits():
-    session = told(*MEETING, "100 participant-joined p participantName=Ann")
+    session = session_from(*MEETING, "100 participant-joined p participantName=Ann")
     assert status(session)["participants"] == [
         {
             "participant_id": "p",
@@ -34,7 +34,7 @@ def test_a_person_is_shown_with_their_visits():
 
 
 def test_an_aggregate_is_shown_with_its_runs_their_steps_in_order_and_what_they_left_behind():
-    recording = status(told(*MEETING))["aggregates"][2]
+    recording = status(session_from(*MEETING))["aggregates"][2]
     (run,) = recording["runs"]
     assert [(step["step"], step["position"], step["inferred"]) for step in run["steps"]] == [
         ("starting", 4, False),
@@ -46,18 +46,18 @@ def test_an_aggregate_is_shown_with_its_runs_their_steps_in_order_and_what_they_
 
 
 def test_a_step_that_was_never_delivered_is_shown_as_inferred():
-    (run,) = status(told("0 recording-started"))["aggregates"][0]["runs"]
+    (run,) = status(session_from("0 recording-started"))["aggregates"][0]["runs"]
     assert run["steps"][0] == {"step": "starting", "at": None, "position": None, "inferred": True}
 
 
 def test_a_run_is_shown_with_each_file_that_it_brought():
     lines = (*MEETING[:6], "80 recording-stopped fileUrl=https://files/b.mp4")
-    (run,) = status(told(*lines))["aggregates"][2]["runs"]
+    (run,) = status(session_from(*lines))["aggregates"][2]["runs"]
     assert run["files"] == [{"file_url": "https://files/a.mp4"}, {"file_url": "https://files/b.mp4"}]
 
 
 def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
-    session = told("0 session-started", "1 participant-joined p", "60m participant-joined p")
+    session = session_from("0 session-started", "1 participant-joined p", "60m participant-joined p")
     (found,) = [finding(one) for one in session.findings if one.code == "S213"]
     assert 0.5 < found["confidence"] < 0.95
     assert found["alternatives"]
@@ -67,7 +67,7 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
 @pytest.mark.parametrize(
     ("confidence", "words"), [(1.0, ""), (0.95, ""), (0.949, "confidence 94 %"), (0.5, "confidence 50 %")]
 )
-def test_how_sure_a_finding_is_is_told_where_it_is_not_sure(confidence, words):
+def test_how_sure_a_finding_is_is_reported_where_it_is_not_sure(confidence, words):
     assert doubt(confidence) == words
 
 
@@ -91,7 +91,7 @@ def test_what_is_accepted_is_marked_in_a_timeline():
 
 
 def test_what_a_later_delivery_explained_is_not_shown():
-    assert [found["code"] for found in status(told(*MEETING))["findings"]] == ["D102"]
+    assert [found["code"] for found in status(session_from(*MEETING))["findings"]] == ["D102"]
     moments, _ = timeline(deliveries(*MEETING), RULES)
     assert [moment(one)["findings"] for one in moments if one.findings] == [["D102"]]
 

@@ -235,9 +235,9 @@ def test_the_status_as_of_a_time_is_that_of_what_was_received_by_then(store, see
     times = sorted(delivery.received_at for delivery in history if delivery.received_at)
     between = [one + (other - one) / 2 for one, other in pairwise(times)]
     for time in [*times, *between, times[-1] + timedelta(days=2)]:
-        heard = [one for one in history if one.received_at is None or one.received_at <= time]
+        arrived = [one for one in history if one.received_at is None or one.received_at <= time]
 
-        assert value(assess_all(heard, time)) == value(store.status(stream, as_of=time))
+        assert value(assess_all(arrived, time)) == value(store.status(stream, as_of=time))
 
 
 def test_the_status_is_judged_by_the_rules_given(store):
@@ -249,7 +249,7 @@ def test_the_status_is_judged_by_the_rules_given(store):
 
 
 @pytest.mark.parametrize(
-    ("question", "told"),
+    ("question", "answer"),
     [
         ({"stream": "none"}, "no such session"),
         ({"stream": "a", "at": 1}, "no delivery of this session had come by then"),
@@ -259,12 +259,12 @@ def test_the_status_is_judged_by_the_rules_given(store):
         ),
     ],
 )
-def test_the_status_of_what_is_not_known_is_an_error_that_says_so(store, question, told):
+def test_the_status_of_what_is_not_known_is_an_error_that_says_so(store, question, answer):
     store.append([joined("b"), attrs.evolve(joined("a"), received=Received(joined("a").body, MORNING))])
 
     with pytest.raises(NotFoundError) as caught:
         store.status(**question)
-    assert told == caught.value.message
+    assert answer == caught.value.message
 
 
 # Opening
@@ -284,7 +284,7 @@ def test_an_empty_file_is_no_store_until_one_is_made_of_it(tmp_path):
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_what_is_no_database_is_told_and_left_alone(tmp_path, create):
+def test_what_is_no_database_is_reported_and_left_alone(tmp_path, create):
     (tmp_path / "events.db").write_bytes(b"hello world, " * 100)
 
     assert (StoreDamagedError, "is not a store of this program, or is damaged", True) == failure(
@@ -294,7 +294,7 @@ def test_what_is_no_database_is_told_and_left_alone(tmp_path, create):
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_database_of_another_program_is_told_and_left_alone(tmp_path, create):
+def test_a_database_of_another_program_is_reported_and_left_alone(tmp_path, create):
     with closing(sqlite3.connect(tmp_path / "events.db")) as db:
         db.execute("CREATE TABLE theirs (a)")
     before = (tmp_path / "events.db").read_bytes()
@@ -307,7 +307,7 @@ def test_a_database_of_another_program_is_told_and_left_alone(tmp_path, create):
 
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.sqlite
-def test_a_store_of_a_newer_version_is_told_and_left_alone(store, create):
+def test_a_store_of_a_newer_version_is_reported_and_left_alone(store, create):
     store.close()
     change(store, "PRAGMA user_version = 2")
 
@@ -317,7 +317,7 @@ def test_a_store_of_a_newer_version_is_told_and_left_alone(store, create):
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_data_directory_that_is_a_file_is_told(tmp_path, create):
+def test_a_data_directory_that_is_a_file_is_reported(tmp_path, create):
     (tmp_path / "data").write_text("hello")
 
     assert (StoreError, "is a file, not a directory", True) == failure(
@@ -325,7 +325,7 @@ def test_a_data_directory_that_is_a_file_is_told(tmp_path, create):
     )
 
 
-def test_a_data_directory_below_a_file_is_told(tmp_path):
+def test_a_data_directory_below_a_file_is_reported(tmp_path):
     (tmp_path / "file").write_text("hello")
 
     assert (StoreError, "cannot be made: Not a directory", True) == failure(
@@ -334,14 +334,14 @@ def test_a_data_directory_below_a_file_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_directory_in_the_place_of_the_file_is_told(tmp_path, create):
+def test_a_directory_in_the_place_of_the_file_is_reported(tmp_path, create):
     (tmp_path / "events.db").mkdir()
 
     assert (StoreError, "is a directory, not a file", True) == failure(Tracker.open, tmp_path, create=create)
 
 
 @pytest.mark.sqlite
-def test_a_store_damaged_in_the_middle_is_told(store):
+def test_a_store_damaged_in_the_middle_is_reported(store):
     store.append(joined("a", str(number)) for number in range(3000))
     store.close()
     content = bytearray(Path(store.place).read_bytes())
@@ -352,7 +352,7 @@ def test_a_store_damaged_in_the_middle_is_told(store):
         assert StoreDamagedError is failure(lambda: list(damaged.deliveries()))[0]
 
 
-def test_a_store_without_its_table_is_told(store):
+def test_a_store_without_its_table_is_reported(store):
     change(store, "DROP TABLE stored_events")
 
     assert StoreDamagedError is failure(store.count)[0]
@@ -380,19 +380,19 @@ def test_whether_it_can_be_written_is_tried_without_waiting_long_for_another(sto
     assert store.count() == 0
 
 
-def test_a_disk_that_is_full_is_told_and_what_was_committed_is_kept(small_disk):
+def test_a_disk_that_is_full_is_reported_and_what_was_committed_is_kept(small_disk):
     batch = [joined("a", str(number)) for number in range(500)]
     with closing(Tracker.open(small_disk / "data", create=True)) as store:
-        told = failure(lambda: [store.append(batch) for _ in range(1000)])
+        answer = failure(lambda: [store.append(batch) for _ in range(1000)])
         kept = store.count()
 
-        assert ((StoreError, "the disk is full", True), 0) == (told, kept % len(batch))
+        assert ((StoreError, "the disk is full", True), 0) == (answer, kept % len(batch))
         assert list(store.integrity()) == []
         subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
         assert [kept + 1] == list(store.append([joined("a")]))
 
 
-def test_a_file_system_that_is_read_only_is_told(small_disk):
+def test_a_file_system_that_is_read_only_is_reported(small_disk):
     with closing(Tracker.open(small_disk / "data", create=True)) as store:
         store.append([joined("a")])
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False, capture_output=True)
@@ -417,10 +417,15 @@ def test_a_file_system_that_is_read_only_is_told(small_disk):
         (sqlite3.OperationalError("disk I/O error"), "disk I/O error"),
     ],
 )
-def test_what_a_database_complains_of_is_told_with_its_place_and_a_hint(tmp_path, error, message):
-    told = sqlite_error(tmp_path, error)
+def test_what_a_database_complains_of_is_reported_with_its_place_and_a_hint(tmp_path, error, message):
+    answer = sqlite_error(tmp_path, error)
 
-    assert (message, str(tmp_path), 3, True) == (told.message, told.place, told.exit_code, bool(told.hint))
+    assert (message, str(tmp_path), 3, True) == (
+        answer.message,
+        answer.place,
+        answer.exit_code,
+        bool(answer.hint),
+    )
 
 
 # Integrity
@@ -557,7 +562,7 @@ def test_a_state_that_was_stored_as_text_is_read_as_its_bytes(store):
     "assignment", ["state = 7", "state = 1.5", "originator_version = 'text'", "originator_id = x'00'"]
 )
 @pytest.mark.sqlite
-def test_an_event_that_cannot_be_read_is_told_with_its_position(store, assignment):
+def test_an_event_that_cannot_be_read_is_reported_with_its_position(store, assignment):
     store.append([joined("a"), joined("a")])
     change(store, f"UPDATE stored_events SET {assignment} WHERE notification_id = 2")
     expected = (StoreDamagedError, "the event at position 2 is damaged", True)
@@ -579,7 +584,7 @@ def test_a_delivery_belongs_where_it_is_stored(store, stream):
 
 @pytest.mark.parametrize("format", [0, -1, -(2**31)])
 @pytest.mark.sqlite
-def test_a_format_that_there_never_was_is_told(store, format):
+def test_a_format_that_there_never_was_is_reported(store, format):
     store.close()
     change(store, f"PRAGMA user_version = {format}")
 
@@ -626,7 +631,7 @@ def test_a_directory_may_be_named_like_a_uri(tmp_path, monkeypatch):
             assert all((tmp_path / name / file).exists() for file in ("events.db", "views.db"))
 
 
-def test_a_pipe_in_the_place_of_the_file_is_told(tmp_path):
+def test_a_pipe_in_the_place_of_the_file_is_reported(tmp_path):
     os.mkfifo(tmp_path / "events.db")
 
     assert (StoreError, "is no file", True) == failure(Tracker.open, tmp_path)
@@ -642,7 +647,7 @@ def test_a_store_on_a_medium_that_is_read_only_is_read_after_a_clean_close(small
         assert failure(store.append, [joined("a")])[1] == "cannot be written"
 
 
-def test_read_models_that_are_not_current_on_a_medium_that_is_read_only_are_told(small_disk):
+def test_read_models_that_are_not_current_on_a_medium_that_is_read_only_are_reported(small_disk):
     with closing(Tracker.open(small_disk / "data", create=True)) as store:
         Views.open(store).close()
         store.append([joined("a")])
@@ -654,7 +659,7 @@ def test_read_models_that_are_not_current_on_a_medium_that_is_read_only_are_told
 
 
 @pytest.mark.sqlite
-def test_a_schema_that_is_garbled_is_told(store):
+def test_a_schema_that_is_garbled_is_reported(store):
     store.append([joined("a")])
     store.close()
     content = Path(store.place).read_bytes()

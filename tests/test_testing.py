@@ -57,7 +57,7 @@ def test_a_story_is_judged_as_of_a_moment():
         ({"states": {"hls": ["started"]}}, "the states of hls: expected ['started'], found []"),
     ],
 )
-def test_what_is_otherwise_is_told_with_the_lines(expected, words):
+def test_what_is_otherwise_is_reported_with_the_lines(expected, words):
     with pytest.raises(AssertionError) as raised:
         given(SESSION, START).when(STARTED).then(**expected)
     assert str(raised.value) == f"{words}\nafter\n  {SESSION}\n  {START}\n  {STARTED}"
@@ -71,7 +71,7 @@ def test_a_lifecycle_of_ones_own_is_tried():
     given(SESSION, "1 composite-recording-starting id=c1").then(findings=["C509"])
 
 
-def test_of_one_aggregate_the_states_of_its_runs_are_told():
+def test_of_one_aggregate_the_states_of_its_runs_are_reported():
     session = given(SESSION, START, STARTED, STOPPING, STOPPED, "5m recording-starting").session
     assert (states(session, "recording"), verdicts(session)) == (["stopped", "starting"], {})
 
@@ -152,7 +152,7 @@ def test_what_is_found_can_be_ignored_by_code_and_by_slug():
         log.add({"webhookType": kind, "data": data}, moment(when))
     with pytest.raises(AssertionError, match="S203"):
         assert_no_findings(log, at_least="info", as_of=None)
-    assert_no_findings(log, ["S203", "unheard-start"], as_of=None)
+    assert_no_findings(log, ["S203", "absent-start"], as_of=None)
 
 
 # -- the plugin --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from story import RULES, deliveries, told
+from story import RULES, deliveries, session_from
 
 from projections.audit.auditing import audit
 from projections.explain.status import timeline
@@ -45,22 +45,26 @@ def compare(name, output):
 
 
 def test_a_status_is_understood_at_a_glance():
-    compare("status.txt", printed(text.status, told(*STORY, as_of="3h")))
+    compare("status.txt", printed(text.status, session_from(*STORY, as_of="3h")))
 
 
 def test_what_was_running_when_the_session_ended_is_not_over_until_the_grace_is():
     lines = ("0 session-started", "1 recording-starting", "2 recording-started", "60m session-ended")
-    open_, late = (printed(text.status, told(*lines, as_of=as_of)) for as_of in ("60m", "71m"))
+    open_, late = (printed(text.status, session_from(*lines, as_of=as_of)) for as_of in ("60m", "71m"))
     assert ("not yet over: recording was started" in open_, "nothing is wrong" in open_) == (True, False)
     assert ("not yet over" in late, "X403" in late) == (False, True)
 
 
 def test_nothing_is_wrong_is_said_where_nothing_is_open_and_nothing_is_found():
-    assert "nothing is wrong" in printed(text.status, told("0 session-started", "5 participant-joined p"))
+    assert "nothing is wrong" in printed(
+        text.status, session_from("0 session-started", "5 participant-joined p")
+    )
 
 
 def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
-    out = printed(text.status, told("0 session-started", "1 participant-joined p", "60m participant-joined p"))
+    out = printed(
+        text.status, session_from("0 session-started", "1 participant-joined p", "60m participant-joined p")
+    )
     assert [words in out for words in ("confidence 65 %", "or: a redelivery", "do: ")] == [True, True, True]
 
 
@@ -74,8 +78,8 @@ def test_an_audit_tells_what_where_when_expected_and_evidence():
 
 
 def test_an_audit_says_what_is_still_open():
-    heard = deliveries("0 session-started", "1 recording-starting", "2 recording-started")
-    out = " ".join(printed(text.summary, audit(heard, RULES), "warning").split())
+    received = deliveries("0 session-started", "1 recording-starting", "2 recording-started")
+    out = " ".join(printed(text.summary, audit(received, RULES), "warning").split())
     assert "; still open: 1 live session, 1 run in progress" in out
 
 

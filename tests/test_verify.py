@@ -48,19 +48,21 @@ def test_a_store_and_its_read_models_contradict_nothing(store):
 @pytest.mark.parametrize("table", ["sessions", "participants", "runs", "findings", "types"])
 def test_a_row_that_is_gone_is_named(store, table):
     change((store.data / VIEWS_DB), f"DELETE FROM {table} WHERE rowid = (SELECT MIN(rowid) FROM {table})")
-    ((place, told),) = problems(store)
-    assert (place.split()[0], told) == (table, "the log makes such a row, and it is not there")
+    ((place, printed),) = problems(store)
+    assert (place.split()[0], printed) == (table, "the log makes such a row, and it is not there")
 
 
 def test_a_row_that_nothing_makes_is_named(store):
     change(store.data / VIEWS_DB, "INSERT INTO types (type, deliveries) VALUES ('made-up', 1)")
-    assert problems(store) == [("types made-up", "there is such a row, and nothing in the log makes it")]
+    assert problems(store) == [
+        ("types made-up", "this row follows from nothing in the store; tracker rebuild removes it")
+    ]
 
 
 def test_of_many_differences_some_are_named_and_the_rest_counted(store):
     change(store.data / VIEWS_DB, "UPDATE findings SET message = 'all is well'")
-    told = problems(store)
-    assert (len(told), "more rows differ" in told[-1][1]) == (21, True)
+    printed = problems(store)
+    assert (len(printed), "more rows differ" in printed[-1][1]) == (21, True)
 
 
 def test_read_models_that_lag_behind_are_compared_up_to_where_they_are(store):
@@ -83,7 +85,7 @@ def test_verifying_leaves_nothing_behind(store):
     assert sorted(path.name for path in store.data.iterdir()) == before
 
 
-def test_read_models_that_were_not_compared_are_told(store):
+def test_read_models_that_were_not_compared_are_reported(store):
     other = verify(store, Rules(severity={"S201": "error"}))
     (store.data / VIEWS_DB).unlink()
     missing = verify(store, Rules())
@@ -115,7 +117,7 @@ def test_read_models_of_another_log_are_named(store):
     stores.change(store, "UPDATE stored_events SET state = '[]' WHERE notification_id = 1")
     assert problems(store)[-1] == (
         VIEWS_DB,
-        "the store has another event at position 1 than the read models had seen there: at least 1 delivery is gone",
+        "the event at position 1 is not the one that the read models were built from: at least 1 delivery is gone",
     )
 
 
@@ -213,7 +215,7 @@ def test_what_a_killed_verification_left_behind_is_removed(store):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
-def test_what_is_no_file_in_the_place_of_the_read_models_is_told(store, make):
+def test_what_is_no_file_in_the_place_of_the_read_models_is_reported(store, make):
     path = store.data / VIEWS_DB
     path.unlink()
     make(path)

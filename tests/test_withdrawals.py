@@ -79,11 +79,11 @@ def test_the_read_models_are_those_of_a_store_without_the_log(two, tmp_path):
         withdraw(store, name, NOW)
         live.catch_up(store)
         assert live.checkpoint.position == 13
-        told = {table: found for table, found in rows(live.path).items() if table != "checkpoint"}
+        printed = {table: found for table, found in rows(live.path).items() if table != "checkpoint"}
     alone = tmp_path / "alone"
     read_into(alone, write(tmp_path / "right.jsonl", right))
     with meetings.opened(alone) as other, Views.open(other) as views:
-        assert told == {table: found for table, found in rows(views.path).items() if table != "checkpoint"}
+        assert printed == {table: found for table, found in rows(views.path).items() if table != "checkpoint"}
     assert verify(store, Rules()).problems == []
 
 
@@ -155,8 +155,8 @@ def test_an_audit_of_the_store_is_that_of_the_log_that_is_left(two):
     store, right, _, name = two
     withdraw(store, name, NOW)
     judged, expected = (audit(one, Rules()) for one in (store.deliveries(), deliveries(right)))
-    told, must = ([(one.code, one.evidence) for one in each.findings] for each in (judged, expected))
-    assert told == must
+    printed, must = ([(one.code, one.evidence) for one in each.findings] for each in (judged, expected))
+    assert printed == must
     assert (judged.deliveries, judged.sessions) == (expected.deliveries, expected.sessions)
 
 

@@ -1,10 +1,30 @@
-"""Times, durations and lists in sentences."""
+"""Times, durations and lists in sentences; and the words that the sources do not use."""
+
+import re
+from pathlib import Path
 
 import pytest
 from story import moment
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.words import clock, duration, listed
+
+ROOT = Path(__file__).parents[1]
+PRIVATE = re.compile(
+    r"(?i)(?<![a-z])(un)?(told|heard|hears?|hearing)(?![a-z])"
+    r"|reproach|blam(e|ing)|accus|witness|deserted|(?<![a-z])rival|doubled|dearer|cheap(er|est)"
+    r"|(?<![.a-z])echo(es|ed)?(?![a-z])|lifecycle\.(frame|visits)\b|(frame|visits)=True"
+)
+"""Words that had a meaning of their own in this program, and now have a standard term."""
+ALLOWED = {
+    "tracker/simulate/truth.py": {"told"},  # a key of the truth file
+}
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("tracker", "projections")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".html", ".svg", ".js", ".css"}
+]
 
 
 @pytest.mark.parametrize(
@@ -41,3 +61,16 @@ def test_a_time_of_day_has_its_date_where_the_other_one_in_the_sentence_is_of_an
 )
 def test_names_are_listed_as_one_says_them(names, words):
     assert listed(names) == words
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_uses_no_private_word(source):
+    found = {match[0].lower() for match in PRIVATE.finditer((ROOT / source).read_text(encoding="utf-8"))}
+    assert found - ALLOWED.get(source, set()) == set()
+
+
+def test_a_word_is_allowed_only_where_it_is_used():
+    texts = {source: (ROOT / source).read_text(encoding="utf-8") for source in ALLOWED}
+    assert {
+        source: words for source, words in ALLOWED.items() if not all(map(texts[source].count, words))
+    } == {}

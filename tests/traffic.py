@@ -31,7 +31,7 @@ class Served:
 
     url: str
     process: subprocess.Popen
-    told: list[str] = attrs.field(factory=list)
+    printed: list[str] = attrs.field(factory=list)
 
     @property
     def address(self):
@@ -79,9 +79,9 @@ class Served:
         lines = self.ask("/metrics").body.decode().splitlines()
         return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
-    def has_told(self, words):
+    def has_printed(self, words):
         """Waits until it has said this on stderr."""
-        until(lambda: any(words in line for line in self.told))
+        until(lambda: any(words in line for line in self.printed))
 
     def stop(self, sent=signal.SIGTERM):
         """The exit code after a signal."""
@@ -115,15 +115,15 @@ def serving(data, *arguments, cwd=None, views=None, **more):
     process = subprocess.Popen(
         list(map(str, command)), cwd=cwd, env={**environment(), **more}, stderr=subprocess.PIPE, text=True
     )
-    told = []
+    printed = []
     for line in process.stderr:
-        told.append(line)
+        printed.append(line)
         if "serving at" in line:
             break
     else:
-        raise RuntimeError("".join(told))
-    served = Served(told[-1].split()[-1], process, told)
-    reader = Thread(target=lambda: told.extend(process.stderr), daemon=True)
+        raise RuntimeError("".join(printed))
+    served = Served(printed[-1].split()[-1], process, printed)
+    reader = Thread(target=lambda: printed.extend(process.stderr), daemon=True)
     reader.start()
     try:
         yield served
@@ -237,10 +237,10 @@ def contradictions(data, before, answers):
     lost = [position for position, body in answers.stored.items() if found.get(position) != body]
     repeated = {body: times for body, times in Counter(found.values()).items() if times > 1}
     strange = set(found.values()) - answers.sent
-    told = {
+    printed = {
         "positions were given twice": answers.twice,
         "acknowledged webhooks are not where they were said to be": len(lost),
         "webhooks were stored more than once": len(repeated),
         "were stored and not sent": len(strange),
     }
-    return [f"{count} {words}" for words, count in told.items() if count] + problems
+    return [f"{count} {words}" for words, count in printed.items() if count] + problems

@@ -7,7 +7,7 @@
     until = 2026-12-31
 
 An accepted finding is still reported, and fails no audit. Judging knows nothing of this: what is
-accepted is marked on findings that are ready to be reported. A finding dated after ``until`` is not
+accepted is marked on findings that are ready to be reported. A finding whose moment is after ``until`` is not
 accepted, and an entry whose ``until`` has passed is reported as expired.
 """
 

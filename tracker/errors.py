@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class TrackerError(Exception):
-    """An error that is told in one line, with a hint about what to do.
+    """An error that is reported in one line, with a hint about what to do.
 
     ``place`` says where (a path, ``path:line``, a session's id), ``hint`` what to do next.
     """

@@ -87,7 +87,7 @@ class Step:
         *("C504", "S214", "S215"),
         when="it came again with other data",
         where="steps of anything but visits",
-        applies=lambda lifecycle, _: not lifecycle.visits,
+        applies=lambda lifecycle, _: not lifecycle.is_presence,
         usual="C504",
         may_be_silent=False,
     )
@@ -143,9 +143,9 @@ class Lifecycle:
     """Payload fields that do so where they are sent."""
     stream: str = ""
     """Prefix of the stream of what has no session: ``resource`` makes ``resource:<key>``."""
-    frame: bool = False
+    is_session: bool = False
     """Whether this is the lifecycle that the others must stay inside: the session's own."""
-    visits: bool = False
+    is_presence: bool = False
     """Whether runs are a person's visits: a rejoin may overtake the left of the visit before."""
     label: str = ""
     """The payload field that names the aggregate for people."""
@@ -181,11 +181,11 @@ class Lifecycle:
         where="lifecycles with a subject",
         applies=lambda lifecycle, _: bool(lifecycle.subject),
     )
-    deserted: str = code_field(
+    empty: str = code_field(
         "X407",
         when="it ended and nobody had ever been inside",
-        where="the frame",
-        applies=lambda lifecycle, _: lifecycle.frame,
+        where="the lifecycle of the session",
+        applies=lambda lifecycle, _: lifecycle.is_session,
     )
     deprecated: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field that is no longer to be used -> the field that took its place."""
@@ -245,12 +245,12 @@ class Lifecycle:
     @cached_property
     def in_a_session(self) -> bool:
         """Whether its runs belong to a session, and are not the session itself."""
-        return not (self.frame or self.stream)
+        return not (self.is_session or self.stream)
 
     @cached_property
     def begins_anew(self) -> bool:
         """Whether a run may begin after another."""
-        return self.visits or self.restarts
+        return self.is_presence or self.restarts
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
@@ -363,7 +363,7 @@ class Lifecycle:
     @cached_property
     def restarts(self) -> bool:
         """Whether a run may begin anew after another, and must not while one is open."""
-        return not self.visits and any(self.starts & set(self.table[end]) for end in self.ends)
+        return not self.is_presence and any(self.starts & set(self.table[end]) for end in self.ends)
 
     def between(self, state: str, step: str) -> tuple[str, ...]:
         """The steps that are missing when ``step`` comes in ``state``: the shortest legal way.
@@ -432,7 +432,7 @@ def _problems_of_table(lifecycle: Lifecycle, steps: Mapping[str, Step]) -> Itera
 def _problems_of_people(lifecycle: Lifecycle) -> Iterable[str]:
     if lifecycle.subject and lifecycle.subject not in lifecycle.key:
         yield f"the subject {lifecycle.subject!r} is no field of the key"
-    if lifecycle.visits and not (
+    if lifecycle.is_presence and not (
         len(lifecycle.steps) == 2
         and lifecycle.table[ABSENT] == (lifecycle.steps[0].name,)
         and lifecycle.steps[1].closes

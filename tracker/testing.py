@@ -46,7 +46,7 @@ __all__ = [
     "NOON",
     "Meeting",
     "MeetingLog",
-    "Story",
+    "Scenario",
     "assert_no_findings",
     "codes",
     "deliveries",
@@ -206,7 +206,7 @@ def _value(text: str) -> Any:
 
 
 @attrs.frozen
-class Story:
+class Scenario:
     """Deliveries of one session, and what they come to.
 
     Attributes:
@@ -221,12 +221,12 @@ class Story:
     since: int = 0
     at: str | None = None
 
-    def when(self, *lines: str) -> Story:
-        """The same story, with more lines; ``then`` looks at the readings of these."""
+    def when(self, *lines: str) -> Scenario:
+        """The same scenario, with more lines; ``then`` looks at the readings of these."""
         return attrs.evolve(self, lines=(*self.lines, *lines), since=len(self.lines))
 
-    def as_of(self, when: str | None) -> Story:
-        """The same story, judged as of a moment, which is written as in a line."""
+    def as_of(self, when: str | None) -> Scenario:
+        """The same scenario, judged as of a moment, which is written as in a line."""
         return attrs.evolve(self, at=when)
 
     @property
@@ -251,8 +251,8 @@ class Story:
         readings: Sequence[str] | None = None,
         findings: Sequence[str] | Mapping[str, str] | None = None,
         at_least: Severity = "info",
-    ) -> Story:
-        """Fails where it is otherwise; what is ``None`` is not looked at. Returns the story, to go on with.
+    ) -> Scenario:
+        """Fails where it is otherwise; what is ``None`` is not looked at. Returns the scenario, to go on with.
 
         ``states`` are, by lifecycle, those of its runs, ``readings`` those of the lines of ``when``, ``findings`` the
         codes of at least this severity in the order of the deliveries, or code -> verdict.
@@ -276,10 +276,10 @@ class Story:
         return self
 
 
-def given(*lines: str, rules: Rules = RULES, lifecycle: Lifecycle | None = None) -> Story:
-    """A story that begins with these lines. ``lifecycle`` is one to try that is not among those of this package."""
+def given(*lines: str, rules: Rules = RULES, lifecycle: Lifecycle | None = None) -> Scenario:
+    """A scenario that begins with these lines. ``lifecycle`` is one to try that is not among those of this package."""
     registry = REGISTRY if lifecycle is None else REGISTRY.adding(lifecycle)
-    return Story(lines, rules, registry)
+    return Scenario(lines, rules, registry)
 
 
 def codes(session: Session, at_least: Severity = "info") -> list[str]:

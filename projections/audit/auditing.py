@@ -1,7 +1,7 @@
 """From deliveries straight to findings, with no read model in between and no store needed.
 
 What is found of the sessions is ``projections.audit.share``'s; what is found of the log as a whole comes to
-it here, in the process that hears all of it.
+it here, in the process that sees all of it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tracker.judging.state import Session, SessionState
 from tracker.rules import Rules
 
 SWEEP = 10_000
-"""Deliveries after which is looked who can be put aside."""
+"""Deliveries after which is looked who can be spilled."""
 SLOTS = 100
 """In so many parts of equal size are the sessions, of which a process judges some."""
 READING = 25
 """Reading a log and handing it on takes as long as judging so many slots of it, as measured: from 10 to 30 the clock
-shows no difference, beyond it does. What is cheaper to judge wants more."""
+shows no difference, beyond it does. What takes less time to judge wants more."""
 
 
 @attrs.define
@@ -60,7 +60,7 @@ class Part(Protocol):
 
     def observe(self, delivery: Delivery, /) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
-        """Puts aside who is over; ``now`` is the newest receive time of the whole log."""
+        """Spills the sessions that are over to disk; ``now`` is the newest receive time of the whole log."""
 
     def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
         """Assesses all sessions; nothing more will come."""
@@ -110,9 +110,9 @@ def audit(
                 for part in parts:
                     part.sweep(traffic.newest)
             if growing and is_milestone(delivery.position):
-                known = _gathered(share, others)
+                known = _collected_habits(share, others)
         at = as_of or max(filter(None, (traffic.newest, now)), default=None)
-        log = view_of(known if known is not None else _gathered(share, others), traffic, at, rules)
+        log = view_of(known if known is not None else _collected_habits(share, others), traffic, at, rules)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
         for other in others:
@@ -126,7 +126,7 @@ def audit(
         )
 
 
-def _gathered(share: Share, others: Sequence[Elsewhere]) -> Habits:
+def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
     """What the log has learned of all sessions up to here."""
     for other in others:
         other.ask_habits()
@@ -227,7 +227,7 @@ _Found = tuple[str, str | None, SessionState, list[Finding]]
 """A stream, its meeting and its state, and what was found in it."""
 
 
-def gathered(
+def collected(
     log: LogView,
     traffic: Traffic,
     rules: Rules,

@@ -1,6 +1,6 @@
 """Findings on disk: a long log has more of them than memory should hold.
 
-They are written as they are found, and read back in the order in which they are told, as often as need be.
+They are written as they are found, and read back in the order in which they are reported, as often as need be.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class OfSession:
 
 @attrs.frozen
 class Findings:
-    """The findings from a severity on, in the order told: by position, session and number.
+    """The findings from a severity on, in the order of the report: by position, session and number.
 
     Each time they are gone through they are read anew, and none is kept.
     """

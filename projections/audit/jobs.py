@@ -115,18 +115,18 @@ class _Process:
         try:
             self.messages.send_bytes(message)
         except BrokenPipeError:
-            self.answer()  # raises: it ended, and nobody had told it to
+            self.answer()  # raises: it ended without being asked to
 
     def answer(self) -> object:
         """What it answers; waits for that."""
         try:
-            told = self.answers.recv()
+            outcome = self.answers.recv()
         except (EOFError, OSError) as error:
             hint = "see whether the memory was full"
             raise TrackerError("a process of the audit was ended before it was done", hint=hint) from error
-        if isinstance(told, Exception):
-            raise told
-        return told
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def _widen(pipe: Connection) -> None:
 
 @contextmanager
 def _not_interrupted() -> Iterator[None]:
-    """Who is started in it hears of no Ctrl-C: the first process does, and ends the others."""
+    """Whoever is started in it gets no Ctrl-C: the first process does, and ends the others."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -166,14 +166,14 @@ def _not_interrupted() -> Iterator[None]:
 
 def _work(messages: Connection, answer: Connection, rules: Rules, path: str) -> None:
     """What another process does. It ends as well when the first one is gone."""
-    told: object
+    outcome: object
     try:
-        told = judge_part(messages.recv_bytes, answer.send, rules, path)
+        outcome = judge_part(messages.recv_bytes, answer.send, rules, path)
     except EOFError:
         return
     except Exception as error:  # noqa: BLE001 - it is raised again where somebody can read it
         error.add_note("".join(format_exception(error)))
-        told = error
+        outcome = error
     messages.close()  # who is about to write to it need not wait any longer
     with suppress(BrokenPipeError):
-        answer.send(told)
+        answer.send(outcome)

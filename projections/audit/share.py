@@ -2,7 +2,7 @@
 
 What a session is judged by is known only at the end of the log: how old copies are in it, which types
 nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
-long is put aside, on disk; if something comes of it after all, it is fetched back.
+long is spilled to disk; if something comes of it after all, it is fetched back.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tracker.rules import Rules
 
 Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
 """A delivery as it is handed to another process: position, body, receive time, its text, refuted, size."""
-Heard = tuple[int, Received]
-ASIDE = 3600 * 1_000_000
-"""Microseconds of silence after which a session that has ended is put aside."""
+Numbered = tuple[int, Received]
+SPILL_AFTER = 3600 * 1_000_000
+"""Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
@@ -53,7 +53,7 @@ def unpacked(
     unread_time: str | None,
     refuted: bool,  # noqa: FBT001 - as it was packed
     cut_from: int | None,
-) -> Heard:
+) -> Numbered:
     """The position of a delivery, and what was received."""
     verified_by = UNVERIFIED if refuted else None
     return position, Received(body, at, "", verified_by, unread_time, cut_from)
@@ -79,7 +79,7 @@ class Share:
     habits: Habits = attrs.field(factory=Habits)
     findings: Findings = attrs.field(init=False)
     _sessions: Sessions = attrs.field(init=False)
-    _aside: sqlite3.Connection = attrs.field(init=False)
+    _spilled: sqlite3.Connection = attrs.field(init=False)
     _named: dict[str, set[str]] = attrs.field(factory=dict)
 
     @findings.default
@@ -93,10 +93,10 @@ class Share:
     def _no_sessions(self) -> Sessions:
         return Sessions(self.rules, self._fetch, self.habits)
 
-    @_aside.default
-    def _nothing_aside(self) -> sqlite3.Connection:
+    @_spilled.default
+    def _nothing_spilled(self) -> sqlite3.Connection:
         db = scratch()
-        db.execute("CREATE TABLE aside (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
+        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
         return db
 
     def observe(self, delivery: Delivery) -> None:
@@ -109,13 +109,13 @@ class Share:
             self.count += 1
 
     def sweep(self, now: datetime | None) -> None:
-        """Puts aside the sessions that are likely to be over. ``now`` is the newest receive time of the whole log."""
+        """Spills the sessions that are likely to be over to disk. ``now`` is the newest receive time of the whole log."""
         if now is None:
             return
         at = micros(now)
         over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
         rows = [(one.stream, _pack(packed_session(one))) for one in over]
-        self._aside.executemany("INSERT OR REPLACE INTO aside VALUES (?, ?)", rows)
+        self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?)", rows)
         for one in over:
             del self._sessions.observed[one.stream]
 
@@ -170,26 +170,26 @@ class Share:
         self.findings.put(assess(alone, None, self.rules).findings)
 
     def _fetch(self, stream: str, _before: int | None) -> Observed | None:
-        row = self._aside.execute("SELECT observed FROM aside WHERE stream = ?", (stream,)).fetchone()
+        row = self._spilled.execute("SELECT observed FROM spilled WHERE stream = ?", (stream,)).fetchone()
         if row is None:
             return None
-        self._aside.execute("DELETE FROM aside WHERE stream = ?", (stream,))
+        self._spilled.execute("DELETE FROM spilled WHERE stream = ?", (stream,))
         return unpacked_session(_unpack(row[0]))
 
     def _all(self) -> Iterator[Observed]:
         observed = self._sessions.observed
         while observed:
             yield observed.pop(next(iter(observed)))
-        for (blob,) in self._aside.execute("SELECT observed FROM aside ORDER BY stream"):
+        for (blob,) in self._spilled.execute("SELECT observed FROM spilled ORDER BY stream"):
             yield unpacked_session(_unpack(blob))
 
     def _is_silent(self, one: Observed, now: int) -> bool:
-        if one.last_at is None or now - one.last_at <= ASIDE:
+        if one.last_at is None or now - one.last_at <= SPILL_AFTER:
             return False
         ended = any(
             delivered.step.closes
             for aggregate in one.aggregates.values()
-            if aggregate.lifecycle.frame
+            if aggregate.lifecycle.is_session
             for delivered in aggregate.deliveries
         )
         return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle
@@ -257,5 +257,5 @@ _FACTS = (
     "active",
     "once",
     "ages",
-    "doubled",
+    "two_channels",
 )

@@ -3,12 +3,12 @@
 The functions that judge are those of an audit in one process. What is different is who calls them:
 
 1. Every log is read where a worker is free, and numbered there; of an archive in Parquet, the rows in the order
-   of their positions. What concerns the whole log is told in few bytes beside it.
+   of their positions. What concerns the whole log is summed up in few bytes beside it.
 2. The driver goes through these by receive time (``tracker.judging.log.Traffic``): each row of them holds those of
    many deliveries of one log, and rows that overlap in time are merged.
 3. The deliveries of a session come together in their order. What the log learns of its sessions is counted part
    by part and added up; with that, each session is assessed, one at a time.
-4. The sessions of a meeting come together, and those that overlap are told.
+4. The sessions of a meeting come together, and those that overlap are reported.
 
 The driver keeps what it tells on disk: the findings, and of each session nothing else.
 """
@@ -36,7 +36,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
 
-from projections.audit.auditing import Audit, Logs, gathered
+from projections.audit.auditing import Audit, Logs, collected
 from projections.explain import status
 from projections.exports.data import document
 from tracker.delivery import envelope
@@ -57,7 +57,7 @@ Batches = Iterator[pa.RecordBatch]
 LOCAL = "local[*]"
 BATCH = 10_000
 """Rows in one batch."""
-DELIVERY, HEARD, ACCOUNT = range(3)
+DELIVERY, OBSERVED, ACCOUNT = range(3)
 """Kinds of rows that the reading gives."""
 READ = pa.schema(
     [
@@ -67,7 +67,7 @@ READ = pa.schema(
         ("reached", pa.int64()),
         ("stream", pa.string()),
         ("line", pa.binary()),
-        ("told", pa.binary()),
+        ("summary", pa.binary()),
     ]
 )
 JUDGED = pa.schema(
@@ -96,7 +96,7 @@ STATES = (
     "last_seen_at",
 )
 
-_Heard = tuple[int, int, datetime | None, str, str, bool, str | None, bool, str | None]
+_Observed = tuple[int, int, datetime | None, str, str, bool, str | None, bool, str | None]
 """Number, the time that the log has reached there (in microseconds), receive time, source, stream, whether that is a
 session, type, whether a lifecycle knows it, and the time that the line gives where that is wrong."""
 
@@ -111,7 +111,7 @@ class _Account:
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_heard = msgspec.msgpack.Decoder(list[_Heard]).decode
+_unpack_observed = msgspec.msgpack.Decoder(list[_Observed]).decode
 _unpack_habits = msgspec.msgpack.Decoder(Habits).decode
 _unpack_account = msgspec.msgpack.Decoder(_Account).decode
 _unpack_findings = msgspec.msgpack.Decoder(list[Finding]).decode
@@ -139,9 +139,9 @@ def session(master: str | None) -> Iterator[SparkSession]:
     try:
         yield spark
     except (PySparkException, Py4JJavaError) as error:
-        told = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
         raise TrackerError(
-            f"Spark failed: {told[-1]}", hint="its log has more; give the whole error with a bug"
+            f"Spark failed: {lines[-1]}", hint="its log has more; give the whole error with a bug"
         ) from error
     finally:
         spark.stop()
@@ -194,7 +194,7 @@ def audit(
         _write_states(judged, out)
     counts = ("count_if(is_session)", "count_if(state = 'live')", "coalesce(sum(open_runs), 0)")
     ((sessions, live, open_runs),) = judged.selectExpr(*counts).collect()
-    result = gathered(
+    result = collected(
         log,
         traffic,
         rules,
@@ -251,7 +251,7 @@ def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None) 
     for batch in batches:
         for file in batch.column(0).to_pylist():
             log = Log(paths[file])
-            yield from _told(file, log.lines(), partial(_delivered, log), as_of, believed)
+            yield from _rows(file, log.lines(), partial(_delivered, log), as_of, believed)
 
 
 def _delivered(log: Log, line: Line) -> Delivery:
@@ -264,10 +264,10 @@ def _read_rows(batches: Batches, file: int, as_of: datetime | None) -> Batches:
         for batch in batches
         for position, line in zip(*(column.to_pylist() for column in batch.columns), strict=True)
     )
-    yield from _told(file, lines, lambda line: parse(envelope.decode(line.text), line.number), as_of)
+    yield from _rows(file, lines, lambda line: parse(envelope.decode(line.text), line.number), as_of)
 
 
-def _told(
+def _rows(
     file: int,
     lines: Iterable[Line],
     delivery: Callable[[Line], Delivery],
@@ -275,18 +275,18 @@ def _told(
     checked: Callable[[Iterable[Delivery]], Iterable[Delivery]] = iter,
 ) -> Batches:
     """The rows of lines, and the account of them."""
-    account, rows, heard, reached = _Account(), list[tuple[Any, ...]](), list[_Heard](), 0
+    account, rows, observed, reached = _Account(), list[tuple[Any, ...]](), list[_Observed](), 0
     for one in checked(_accounted(lines, delivery, account)):
         if one.received_at is not None:
             reached = max(reached, micros(one.received_at))
         if as_of is None or one.received_at is None or one.received_at <= as_of:
             line = envelope.encode(one.received)
             rows.append((DELIVERY, file, one.position, reached, one.stream, line, None))
-            heard.append(_heard(one, reached))
+            observed.append(_summarised(one, reached))
         if len(rows) >= BATCH:
-            yield _batch([*rows, _of_heard(file, heard)], READ)
-            rows, heard = [], []
-    yield _batch([*rows, _of_heard(file, heard)], READ)
+            yield _batch([*rows, _of_observed(file, observed)], READ)
+            rows, observed = [], []
+    yield _batch([*rows, _of_observed(file, observed)], READ)
     yield _batch([(ACCOUNT, file, account.last, 0, None, None, _pack(account))], READ)
 
 
@@ -305,13 +305,13 @@ def _accounted(
         account.error = error.message, error.place, error.hint
 
 
-def _of_heard(file: int, heard: list[_Heard]) -> tuple[Any, ...]:
+def _of_observed(file: int, observed: list[_Observed]) -> tuple[Any, ...]:
     """A row of what concerns the whole log, which stands where its first delivery does."""
-    number, reached = heard[0][:2] if heard else (0, 0)
-    return HEARD, file, number, reached, None, None, _pack(heard)
+    number, reached = observed[0][:2] if observed else (0, 0)
+    return OBSERVED, file, number, reached, None, None, _pack(observed)
 
 
-def _heard(one: Delivery, reached: int) -> _Heard:
+def _summarised(one: Delivery, reached: int) -> _Observed:
     source = one.received.source.encode(errors="replace").decode()
     is_session, is_known = one.session_id is not None, one.lifecycle is not None
     return (
@@ -326,8 +326,8 @@ def _heard(one: Delivery, reached: int) -> _Heard:
 def _add_accounts(read: DataFrame, paths: list[str], logs: Logs) -> None:
     """Tells ``logs`` what became of each log."""
     lasts = [0] * len(paths)
-    for row in read.where(f"kind = {ACCOUNT}").select("file", "told").sort("file").collect():
-        account = _unpack_account(bytes(row.told))
+    for row in read.where(f"kind = {ACCOUNT}").select("file", "summary").sort("file").collect():
+        account = _unpack_account(bytes(row.summary))
         lasts[row.file] = max(lasts[row.file], account.last)
         _add(logs.odd.setdefault(paths[row.file], Oddities()), account.odd)
         if account.error is not None:
@@ -348,7 +348,7 @@ def _ranked(read: DataFrame, paths: list[str], *, is_merged: bool) -> DataFrame:
         ranks = [ranks.index(file) for file in range(len(paths))]
     rank = f"element_at(array({', '.join(map(str, ranks))}), file + 1)"
     return read.selectExpr(
-        *("kind", "file", "number", "stream", "line", "told"),
+        *("kind", "file", "number", "stream", "line", "summary"),
         f"{'reached' if is_merged else 'CAST(0 AS BIGINT)'} AS reached",
         f"{rank} AS rank",
     )
@@ -357,21 +357,21 @@ def _ranked(read: DataFrame, paths: list[str], *, is_merged: bool) -> DataFrame:
 def _traffic(read: DataFrame, begins: list[int], rules: Rules) -> tuple[Traffic, int]:
     """The traffic of all logs in their order, and how many deliveries there were."""
     traffic, deliveries = Traffic(), 0
-    told = read.where(f"kind = {HEARD}").select(*ORDER, "file", "told").sort(*ORDER)
-    for file, heard in _merged(told.toLocalIterator(prefetchPartitions=True)):
-        traffic.observe(_of_traffic(begins[file], *heard), rules)
+    rows = read.where(f"kind = {OBSERVED}").select(*ORDER, "file", "summary").sort(*ORDER)
+    for file, observed in _merged(rows.toLocalIterator(prefetchPartitions=True)):
+        traffic.observe(_of_traffic(begins[file], *observed), rules)
         deliveries += 1
     return traffic, deliveries
 
 
-def _merged(rows: Iterable[Any]) -> Iterator[tuple[int, _Heard]]:
+def _merged(rows: Iterable[Any]) -> Iterator[tuple[int, _Observed]]:
     """What the rows hold, which come in the order of their first: each with its log."""
-    heap: list[tuple[tuple[int, int, int], int, Iterator[_Heard], _Heard]] = []
+    heap: list[tuple[tuple[int, int, int], int, Iterator[_Observed], _Observed]] = []
 
-    def up_to(key: tuple[int, int, int] | None) -> Iterator[tuple[int, _Heard]]:
+    def up_to(key: tuple[int, int, int] | None) -> Iterator[tuple[int, _Observed]]:
         while heap and (key is None or heap[0][0] < key):
-            (reached, rank, _), file, rest, heard = heap[0]
-            yield file, heard
+            (reached, rank, _), file, rest, observed = heap[0]
+            yield file, observed
             following = next(rest, None)
             if following is None:
                 heappop(heap)
@@ -380,7 +380,7 @@ def _merged(rows: Iterable[Any]) -> Iterator[tuple[int, _Heard]]:
                 heapreplace(heap, ((now, rank, following[0]), file, rest, following))
 
     for row in rows:
-        batch = iter(_unpack_heard(bytes(row.told)))
+        batch = iter(_unpack_observed(bytes(row.summary)))
         first = next(batch, None)
         if first is not None:
             key = row.reached, row.rank, row.number
@@ -493,9 +493,9 @@ def _one(
     observed: Observed, rules: Rules, as_of: datetime | None, log: LogView, *, states: bool
 ) -> tuple[Any, ...]:
     session = assess(observed, as_of, rules, log, over=True)
-    told = status.status(session) if states else None
-    if told is not None:
-        del told["findings"]  # they have a table of their own
+    state = status.status(session) if states else None
+    if state is not None:
+        del state["findings"]  # they have a table of their own
     return (
         session.stream,
         session.meeting_id,
@@ -504,7 +504,7 @@ def _one(
         sum(1 for _ in session.open_runs()),
         _pack(session.findings) if session.findings else None,
         _pack(span(session)),
-        document(told) if told is not None else None,
+        document(state) if state is not None else None,
     )
 
 
@@ -529,13 +529,13 @@ def _found(judged: DataFrame) -> Iterator[tuple[str, str | None, Any, list[Findi
 def _write_states(judged: DataFrame, out: Path) -> None:
     from pyspark.sql import functions as f
 
-    told = f.col("status").cast("string")
-    columns = [f.get_json_object(told, f"$.{name}").alias(name) for name in STATES]
+    state = f.col("status").cast("string")
+    columns = [f.get_json_object(state, f"$.{name}").alias(name) for name in STATES]
     columns += [
-        f.get_json_object(told, f"$.{name}").cast("bigint").alias(name)
+        f.get_json_object(state, f"$.{name}").cast("bigint").alias(name)
         for name in ("deliveries", "last_position")
     ]
-    judged.where("status IS NOT NULL").select(*columns, told.alias("status")).write.parquet(
+    judged.where("status IS NOT NULL").select(*columns, state.alias("status")).write.parquet(
         str(out / "sessions")
     )
 

@@ -61,7 +61,7 @@ def withdraw(
 def accept_loss(data: Path | None, config: Path | None) -> None:
     """Record that stored deliveries are lost, and go on.
 
-    This is for a store that lacks deliveries which the read models had seen. The store records what is lost
+    This is for a store that lacks deliveries which the read models were built from. The store records what is lost
     and when you accepted that, and never uses these positions again. The old read models are kept beside the
     new ones, because they still show what was known.
     """
@@ -71,12 +71,12 @@ def accept_loss(data: Path | None, config: Path | None) -> None:
     with settings.store(create=True) as store:
         loss = accept(store)
         if loss is None:
-            click.echo(f"{store.owner}: no delivery is lost that the read models had seen")
+            click.echo(f"{store.owner}: no delivery is lost that the read models were built from")
             return
         click.echo(f"{store.owner}: {loss.recorded}")
         with settings.views(store) as views:
-            aside = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
-        click.echo(f"the old read models are kept in {', '.join(aside)}")
+            renamed = sorted(path.name for path in views.path.parent.glob(f"{views.path.name}.lost-*"))
+        click.echo(f"the old read models are kept in {', '.join(renamed)}")
 
 
 @click.command("mend-clock")

@@ -92,8 +92,8 @@ def sessions(
     codes = [known_code(given).code for given in finding]
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        heard_since = stamp(settings.moment(since))
-        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=heard_since))
+        received_since = stamp(settings.moment(since))
+        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=received_since))
         refuse_no_meeting(views, meeting)
         if format == TEXT:
             text.sessions(text.console(sys.stdout), rows)

@@ -33,7 +33,7 @@ class GivenTime(NamedTuple):
     value: datetime | time | str
 
     def moment(self, now: datetime, zone: tzinfo, span: tuple[datetime, datetime] | None = None) -> datetime:
-        """The moment in UTC. ``span``: when the session that the command names was first and last heard from."""
+        """The moment in UTC. ``span``: when the session that the command names got its first and its last delivery."""
         value = self.value
         if isinstance(value, str):
             from projections import given

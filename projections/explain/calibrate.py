@@ -1,8 +1,8 @@
 """Which windows a log suggests, and what the judging learns of it by itself: its delay profile and its lateness.
 
-Each delivery is compared with what was heard of the same thing before. What a measure counts is chosen
+Each delivery is compared with what came of the same thing before. What a measure counts is chosen
 so that the judging cannot have decided it: a copy counts towards ``redelivery`` where it can be nothing
-else, because it is of the session itself or brings a file or url. Memory holds the sessions heard of
+else, because it is of the session itself or brings a file or url. Memory holds the sessions received
 last; everything else is counts.
 
 The delay profile is the judging's own (``tracker.judging.log``): how old the copies are that cannot be
@@ -30,7 +30,7 @@ from tracker.lifecycle import Lifecycle, Step
 from tracker.rules import Rules
 
 MEMORY = 20_000
-"""Sessions whose deliveries are compared; the one heard of last is forgotten last."""
+"""Sessions whose deliveries are compared; the one with the most recent delivery is forgotten last."""
 ENOUGH = 30
 """Samples without which nothing is suggested."""
 
@@ -104,9 +104,9 @@ class Suggestion:
 
 @attrs.define
 class _Thing:
-    """What was heard of one thing that has a state: in its run, and by step at any time."""
+    """What came of one thing that has a state: in its run, and by step at any time."""
 
-    heard: dict[str, datetime] = attrs.field(factory=dict)
+    came: dict[str, datetime] = attrs.field(factory=dict)
     last: dict[str, tuple[datetime, int]] = attrs.field(factory=dict)
     closed: bool = False
     outlives: bool = False
@@ -115,8 +115,8 @@ class _Thing:
 
 
 @attrs.define
-class _Heard:
-    """One session: when it was first heard of, when it ended, and its things."""
+class _Session:
+    """One session: when it first came, when it ended, and its things."""
 
     first: datetime
     ended: datetime | None = None
@@ -230,7 +230,7 @@ class Calibration:
     deliveries: int = 0
     timed: int = 0
     habits: Habits = attrs.field(factory=Habits)
-    _sessions: dict[str, _Heard] = attrs.field(factory=dict)
+    _sessions: dict[str, _Session] = attrs.field(factory=dict)
     _observed: Sessions = attrs.field(init=False)
 
     @_observed.default
@@ -248,27 +248,27 @@ class Calibration:
             if delivery.received_at is not None:
                 self.timed += 1
                 if delivery.lifecycle is not None and delivery.step is not None:
-                    self._hear(delivery, delivery.lifecycle, delivery.step, delivery.received_at)
+                    self._take(delivery, delivery.lifecycle, delivery.step, delivery.received_at)
 
-    def _hear(self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: datetime) -> None:
+    def _take(self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: datetime) -> None:
         session = self._session(delivery.stream, at)
         thing = session.things.setdefault((lifecycle.name, delivery.key), _Thing())
         gap = self._compared(thing, delivery, lifecycle, step, at)
         begins = step.name in lifecycle.starts
-        if lifecycle.visits and self._came_or_went(thing, step, at, begins=begins):
+        if lifecycle.is_presence and self._came_or_went(thing, step, at, begins=begins):
             return
         if begins and (thing.closed or (gap is not None and gap > self.rules.redelivery)):
-            thing.heard, thing.closed, thing.outlives = {}, False, False
-        if step.name in thing.heard:
+            thing.came, thing.closed, thing.outlives = {}, False, False
+        if step.name in thing.came:
             return
         self._time(session, thing, delivery, lifecycle, step, at)
-        thing.heard[step.name] = at
+        thing.came[step.name] = at
         thing.closed = thing.closed or step.closes
-        if lifecycle.frame and step.closes:
+        if lifecycle.is_session and step.closes:
             session.ended = session.ended or at
 
-    def _session(self, stream: str, at: datetime) -> _Heard:
-        session = self._sessions.pop(stream, None) or _Heard(at)
+    def _session(self, stream: str, at: datetime) -> _Session:
+        session = self._sessions.pop(stream, None) or _Session(at)
         self._sessions[stream] = session  # behind all others
         if len(self._sessions) > MEMORY:
             del self._sessions[next(iter(self._sessions))]
@@ -285,7 +285,7 @@ class Calibration:
             return None
         gap = at - before[0]
         self.measures[EQUAL].add(gap)
-        if lifecycle.frame or any(getattr(delivery.payload, name) for name in lifecycle.artefacts):
+        if lifecycle.is_session or any(getattr(delivery.payload, name) for name in lifecycle.artefacts):
             self.measures[COPIES].add(gap)
         else:
             thing.last[step.name] = (at, said)
@@ -293,18 +293,18 @@ class Calibration:
 
     def _came_or_went(self, thing: _Thing, step: Step, at: datetime, *, begins: bool) -> bool:
         """A person who joins while inside, or leaves twice after that. Whether that was all there is to it."""
-        if begins and thing.heard and not thing.closed:
-            again = at - max(thing.heard.values())
+        if begins and thing.came and not thing.closed:
+            again = at - max(thing.came.values())
             self.measures[JOINED_AGAIN].add(again)
             if again > self.rules.fast_redelivery:
                 thing.rejoined = at
-            thing.heard[step.name] = at
+            thing.came[step.name] = at
             return True
         if begins:
             thing.left_after = None
         elif thing.closed and thing.left_after is not None:
             if (
-                at - thing.heard[step.name] > self.rules.fast_redelivery
+                at - thing.came[step.name] > self.rules.fast_redelivery
             ):  # it left once more: that was the other visit
                 self.measures[OVERTAKEN].add(thing.left_after)
             thing.left_after = None
@@ -315,7 +315,7 @@ class Calibration:
 
     def _time(
         self,
-        session: _Heard,
+        session: _Session,
         thing: _Thing,
         delivery: Delivery,
         lifecycle: Lifecycle,
@@ -326,16 +326,16 @@ class Calibration:
         for name, value in lifecycle.outlives.items():
             thing.outlives = thing.outlives or getattr(delivery.payload, name) == value
         for before in lifecycle.steps:
-            if before.limit and before.name in thing.heard and step.name in lifecycle.table[before.state]:
+            if before.limit and before.name in thing.came and step.name in lifecycle.table[before.state]:
                 where = self.steps.setdefault((before.limit, f"{lifecycle.name} {before.state}"), Histogram())
-                where.add(at - thing.heard[before.name])
-        if lifecycle.frame and step.name in lifecycle.starts and at > session.first:
+                where.add(at - thing.came[before.name])
+        if lifecycle.is_session and step.name in lifecycle.starts and at > session.first:
             self.measures[LATE].add(at - session.first)
         elif not step.closes:
             later = [
-                thing.heard[other.name]
+                thing.came[other.name]
                 for other in lifecycle.steps[lifecycle.rank[step.name] + 1 :]
-                if other.name in thing.heard
+                if other.name in thing.came
             ]
             if later and at - later[0] <= self.rules.redelivery:  # after that it is another run's
                 self.measures[LATE].add(at - later[0])
@@ -367,7 +367,7 @@ class Calibration:
         enough = [(one.percentile(basis.share), name) for name, one in sources if one.total >= ENOUGH]
         if not enough:
             return Suggestion(basis.rule, now, None, samples)
-        measured, name = max(enough)  # the slowest: no other is to be blamed for it
+        measured, name = max(enough)  # the slowest, so that the window fits all
         seconds = min(max(measured * basis.margin, basis.least), basis.most)
         return Suggestion(basis.rule, now, _rounded_up(seconds), samples, basis.share, name, measured)
 

@@ -97,12 +97,12 @@ def _quoted(name: str) -> str:
 
 
 def _remarks(lifecycle: Lifecycle) -> Iterator[str]:
-    if lifecycle.frame:
+    if lifecycle.is_session:
         yield "The session itself, inside which the others take place."
     if lifecycle.stream:
         key = (f"<{name}>" for name in _sent(lifecycle.key))
         yield f"Belongs to no session; kept in {':'.join((lifecycle.stream, *key))}."
-    if lifecycle.visits:
+    if lifecycle.is_presence:
         yield "Each run is a person's visit."
 
 

@@ -1,4 +1,4 @@
-"""Why a session is judged as it is: the hypotheses that are held, what they assume, and their rivals.
+"""Why a session is judged as it is: the hypotheses that are held, what they assume, and their alternatives.
 
 Nothing is judged here. The assessment has the hypotheses of each aggregate with their prices; this module
 says of each in words which delivery is which step of which run, which are copies, and what had to be
@@ -33,8 +33,8 @@ from tracker.rules import Rules
 
 __all__ = ["Account", "Assumed", "Difference", "Explained", "Explanation", "explain", "price_table", "values"]
 
-MOST_RIVALS = 3
-"""Rivals that are shown,"""
+MOST_ALTERNATIVES = 3
+"""Alternatives that are shown,"""
 LEAST = 0.005
 """and how probable they must be."""
 MOST_CHECKED = 20_000
@@ -67,7 +67,7 @@ class Assumed:
 
 @attrs.frozen
 class Difference:
-    """What a rival says of deliveries, where that is not what the held hypothesis says."""
+    """What an alternative says of deliveries, where that is not what the held hypothesis says."""
 
     positions: tuple[int, ...]
     words: str
@@ -94,20 +94,20 @@ class Account:
 
 @attrs.frozen
 class Explained:
-    """One aggregate: its findings, the held hypothesis, its rivals.
+    """One aggregate: its findings, the held hypothesis, its alternatives.
 
     Attributes:
         aggregate: With its runs, as they are held.
         findings: All of its findings.
-        held: The cheapest hypothesis.
-        rivals: Others worth a word, the cheapest first.
+        held: The hypothesis of the lowest price.
+        alternatives: Others worth a word, the lowest price first.
         counterfactual: What would be found if what is missing had come; empty where that is not simple.
     """
 
     aggregate: Aggregate
     findings: tuple[Finding, ...]
     held: Account
-    rivals: tuple[Account, ...]
+    alternatives: tuple[Account, ...]
     counterfactual: str = ""
 
     @property
@@ -118,7 +118,7 @@ class Explained:
 
 @attrs.frozen
 class Explanation:
-    """A session, its aggregates with a finding or a rival, and the findings that are of no aggregate."""
+    """A session, its aggregates with a finding or an alternative, and the findings that are of no aggregate."""
 
     session: Session
     aggregates: tuple[Explained, ...]
@@ -136,12 +136,12 @@ def explain(
 
     ``log`` is what the whole log says; ``completed`` adds what sessions say of each other.
     """
-    heard = list(deliveries)
-    observed = observe_all(heard)
+    received = list(deliveries)
+    observed = observe_all(received)
     if observed is None:
         return None
     made = assessment_of(observed, as_of, rules, log)
-    session, checked = completed(made.session), _Checked(heard, rules, as_of, log)
+    session, checked = completed(made.session), _Checked(received, rules, as_of, log)
     by_aggregate: dict[tuple[str, frozenset[tuple[str, str]]], list[Finding]] = {}
     others: list[Finding] = []
     keys = {(name, frozenset(key)) for name, key in session.aggregates}
@@ -152,7 +152,7 @@ def explain(
     for (name, key), aggregate in session.aggregates.items():
         found = tuple(by_aggregate.get((name, frozenset(key)), ()))
         one = _explained(aggregate, found, made.context, checked)
-        if one.findings or one.rivals:
+        if one.findings or one.alternatives:
             explained.append(one)
     explained.sort(key=lambda one: -one.gravity)
     return Explanation(session, tuple(explained), tuple(others))
@@ -176,13 +176,13 @@ def _explained(
     every = (aggregate.held, *aggregate.alternatives)
     probable = shares([one.price for one in every])
     held = _account(aggregate.lifecycle, aggregate.held, probable[0], context)
-    rivals = [
+    alternatives = [
         _account(aggregate.lifecycle, one, share, context, aggregate.held)
-        for one, share in zip(every[1 : MOST_RIVALS + 1], probable[1:], strict=False)
+        for one, share in zip(every[1 : MOST_ALTERNATIVES + 1], probable[1:], strict=False)
         if share >= LEAST
     ]
     counterfactual = checked.without(aggregate, held) if found else ""
-    return Explained(aggregate, found, held, tuple(rivals), counterfactual)
+    return Explained(aggregate, found, held, tuple(alternatives), counterfactual)
 
 
 def _account(
@@ -191,7 +191,7 @@ def _account(
     assumed = tuple(_assumed(lifecycle, one, context))
     rest = one.price - sum(each.price for each in assumed)
     if rest > _ROUNDING:
-        price = PRICES["no copy" if context.doubled else "two steps again"]
+        price = PRICES["no copy" if context.two_channels else "two steps again"]
         assumed += (Assumed(price.name, "", rest, price.assumed),)
     finds = tuple((each.code, each.positions[-1]) for each in assumed if each.code and each.positions)
     differs = tuple(_differences(one, held)) if held is not None else ()
@@ -220,7 +220,7 @@ def _of_sequence(lifecycle: Lifecycle, one: Assumption) -> Assumed:
 def _of_copy(copy: Copy, context: Context) -> Assumed:
     """A copy, by the price that was paid for it."""
     prices, price = context.prices, copy.price
-    if context.doubled and price < 0:
+    if context.two_channels and price < 0:
         price += prices["no copy"]  # which its original had paid
     name = _name_of_copy(copy, price, context)
     words = PRICES[name].assumed
@@ -231,7 +231,7 @@ def _of_copy(copy: Copy, context: Context) -> Assumed:
 
 def _name_of_copy(copy: Copy, price: float, context: Context) -> str:
     names = ["copy at once", "copy with others"]
-    if context.doubled and copy.age > context.windows.fast_redelivery:
+    if context.two_channels and copy.age > context.windows.fast_redelivery:
         names.insert(0, "copy through two channels")
     same = (name for name in names if copy.certain and abs(price - context.prices[name]) < _ROUNDING)
     return next(same, "copy")
@@ -247,7 +247,7 @@ def _roles(one: Hypothesis) -> dict[int, tuple[str, int]]:
 
 
 def _differences(one: Hypothesis, held: Hypothesis) -> Iterator[Difference]:
-    """What a rival says otherwise, one run of equal words after the other."""
+    """What an alternative says otherwise, one run of equal words after the other."""
     ours, theirs = _roles(held), _roles(one)
     copies, steps = [], dict[tuple[str, int], list[int]]()
     for position in sorted(theirs):
@@ -396,8 +396,8 @@ def _aggregate(one: Explained) -> Values:
             ],
         },
         "alternatives": [
-            {**_values(rival), "differs": [attrs.asdict(each) for each in rival.differs]}
-            for rival in one.rivals
+            {**_values(alternative), "differs": [attrs.asdict(each) for each in alternative.differs]}
+            for alternative in one.alternatives
         ],
         "counterfactual": one.counterfactual or None,
     }

@@ -18,7 +18,7 @@ from tracker.rules import Rules
 
 Values = dict[str, Any]
 SURE = 0.95
-"""People are told how sure a finding is where it is less sure than this."""
+"""How sure a finding is, is shown where it is less sure than this."""
 
 
 def status(session: Session) -> Values:
@@ -71,7 +71,7 @@ def finding(found: Finding) -> Values:
 
 def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``findings`` are codes."""
-    started, stopped = run.heard("started"), run.end
+    started, stopped = run.delivered("started"), run.end
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -105,7 +105,7 @@ def not_over(session: Session) -> Iterator[str]:
         return
     for aggregate, run in session.open_runs():
         name = "" if aggregate.name == aggregate.lifecycle.name else f" {aggregate.name}"
-        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.visits else ""
+        number = f" run {run.number}" if len(aggregate.runs) > 1 and not aggregate.lifecycle.is_presence else ""
         yield f"{aggregate.lifecycle.name}{name}{number} was {run.state} when the session ended"
 
 
@@ -140,14 +140,14 @@ def timeline(
     ``log`` is what the whole log says of them; ``completed`` adds what sessions say of each other.
     """
     sessions = Sessions(rules)
-    heard = list(deliveries)
-    for one in heard:
+    received = list(deliveries)
+    for one in received:
         sessions.observe(one)
     assessed = {name: completed(sessions.assessed(name, as_of, log)) for name in sessions.observed}
-    return list(_moments(heard, assessed)), list(assessed.values())
+    return list(_moments(received, assessed)), list(assessed.values())
 
 
-def _moments(heard: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:
+def _moments(received: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:
     readings = {name: session.readings() for name, session in sessions.items()}
     places = {
         name: {key: place for place, key in enumerate(session.aggregates)} for name, session in sessions.items()
@@ -156,7 +156,7 @@ def _moments(heard: Iterable[Delivery], sessions: dict[str, Session]) -> Iterato
     for found in (found for session in sessions.values() for found in session.findings):
         raised.setdefault(found.position, []).append(found)
     latest: dict[tuple[str, int], tuple[int, bool]] = {}
-    for one in heard:
+    for one in received:
         judgement = readings[one.stream].get(one.position, Judgement("unrouted"))
         place = places[one.stream].get((judgement.lifecycle or "", judgement.key))
         under_way = False
@@ -189,8 +189,8 @@ def _person(aggregate: Aggregate) -> Values:
     lifecycle = aggregate.lifecycle
     visits = []
     for run in aggregate.runs:
-        heard = {step.name: run.heard(step.name) for step in lifecycle.steps}
-        visits.append({f"{name}_at": _time(step.at) if step else None for name, step in heard.items()})
+        taken = {step.name: run.delivered(step.name) for step in lifecycle.steps}
+        visits.append({f"{name}_at": _time(step.at) if step else None for name, step in taken.items()})
     return {
         **dict(aggregate.key),
         "name": aggregate.label or None,

@@ -18,9 +18,9 @@ def rows(session: Session) -> Iterator[Row]:
         return
     for aggregate in session.aggregates.values():
         lifecycle = aggregate.lifecycle
-        if lifecycle.visits:
+        if lifecycle.is_presence:
             for run in aggregate.runs:
-                came, went = (run.heard(step.name) for step in lifecycle.steps)
+                came, went = (run.delivered(step.name) for step in lifecycle.steps)
                 yield (
                     session.session_id,
                     aggregate.key[0][1],
@@ -56,7 +56,7 @@ TABLE = Table(
 
 
 def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
-    """The same as ``runs.paths`` for visits. What has no receive time is taken as heard of where nothing is inferred."""
+    """The same as ``runs.paths`` for visits. What has no receive time counts as received where nothing is inferred."""
     coming, going = (step.name for step in lifecycle.steps)
     rows = db.query(
         "SELECT before, came, went, COUNT(*) AS number FROM (SELECT LAG(state) OVER "
@@ -67,5 +67,5 @@ def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tupl
         {"out": lifecycle.by_name[going].state},
     )
     for row in rows:
-        steps = tuple(name for name, heard in ((coming, row["came"]), (going, row["went"])) if heard)
+        steps = tuple(name for name, at in ((coming, row["came"]), (going, row["went"])) if at)
         yield row["before"], steps, row["number"]

@@ -25,12 +25,12 @@ _json = msgspec.json.Encoder().encode
 def rows(session: Session) -> Iterator[Row]:
     for aggregate in session.aggregates.values():
         lifecycle = aggregate.lifecycle
-        if not lifecycle.visits and not lifecycle.frame:
+        if not lifecycle.is_presence and not lifecycle.is_session:
             key = _json(dict(aggregate.key)).decode()
             for run in aggregate.runs:
                 times = [one.received_at for one in run.candidate.originals.values() if one.timed]
                 artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
-                started, stopped = run.heard("started"), run.end
+                started, stopped = run.delivered("started"), run.end
                 yield (
                     session.stream,
                     session.session_id,

@@ -26,7 +26,7 @@ _NAMED = 5
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
-    visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     found = session.findings
     severities = [one.severity for one in found if one.verdict not in _NOT_COUNTED]
     yield (
@@ -90,10 +90,10 @@ def find(
     before: int | None = None,
     limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Sessions, the one heard of last first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``.
+    """Sessions, the most recent delivery first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``.
 
     With a ``limit``, a page of them by their last position, the newest first, from ``before`` on: a
-    session that is heard of between two pages comes to the front and moves none of the others.
+    session that gets a delivery between two pages comes to the front and moves none of the others.
     """
     conditions, values = _conditions(meeting, findings, since)
     order = "last_seen_at DESC, last_position DESC"
@@ -136,7 +136,7 @@ def overview(
         f"SELECT state, severity, COUNT(*) AS number FROM sessions WHERE {where} GROUP BY state, severity",
         values,
     )
-    told = list(numbers)
+    counts = list(numbers)
     values |= {"state": state, "severity": severity, "limit": limit}
     for column in ("state", "severity"):
         if values[column] is not None:
@@ -156,7 +156,7 @@ def overview(
                 "ORDER BY last_position DESC LIMIT :limit",
                 {**values, "limit": limit - len(rows)},
             )
-    return rows, told
+    return rows, counts
 
 
 _LIVE = "state IN ('live', 'unknown')"
@@ -228,8 +228,8 @@ def near(db: Database, given: str) -> str:
     return f"{given} is a meeting; its sessions: {some(ids)}" if ids else ""
 
 
-def heard(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
-    """Sessions that were heard of behind the position ``after``, by their last position."""
+def received(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
+    """Sessions that got a delivery behind the position ``after``, by their last position."""
     return db.query(
         "SELECT * FROM sessions WHERE last_position > ? ORDER BY last_position LIMIT ?", (after, limit)
     )
@@ -238,9 +238,9 @@ def heard(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
 def decided(
     db: Database, position: int, since: str, until: str | None, horizon: str
 ) -> Iterator[dict[str, Any]]:
-    """Sessions not heard of behind ``position`` of which time alone decided something in ``(since, until]``.
+    """Sessions without a delivery behind ``position`` of which time alone decided something in ``(since, until]``.
 
-    Whatever time decides leaves a finding. None of them was last heard of before ``horizon``.
+    Whatever time decides leaves a finding. None of them got its last delivery before ``horizon``.
     """
     return db.query(
         "SELECT * FROM sessions s WHERE last_seen_at >= :horizon AND last_position <= :position AND EXISTS ("
@@ -260,6 +260,6 @@ def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tupl
     for row in rows:
         yield (
             None,
-            tuple(name for name, heard in ((begin, row["began"]), (end, row["ended"])) if heard),
+            tuple(name for name, at in ((begin, row["began"]), (end, row["ended"])) if at),
             row["number"],
         )

@@ -12,7 +12,7 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
-from tracker.judging.findings.overlaps import Order, Span, rival, span
+from tracker.judging.findings.overlaps import Order, Span, live_at_begin, span
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
@@ -24,7 +24,7 @@ _times = msgspec.json.Decoder(tuple[tuple[datetime, datetime], ...]).decode
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is not None and session.meeting_id is not None:
         one = span(session)
-        times = (text(one.began), text(one.last_seen), text(one.end_heard))
+        times = (text(one.began), text(one.last_seen), text(one.end_received_at))
         known = (one.stream, one.meeting_id, one.first_position, one.end_position)
         yield (
             *known,
@@ -45,7 +45,7 @@ TABLE = Table(
         "end_position": int,
         "began": str,
         "last_seen": str,
-        "end_heard": str,
+        "end_received_at": str,
         "last_position": int,
         "occupied": str,
         "idle": str,
@@ -60,7 +60,7 @@ _MALFORMED = "malformed spans"
 _OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
 
 
-def rival_of(
+def overlapped_by(
     db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
 ) -> Span | None:
     """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
@@ -69,7 +69,7 @@ def rival_of(
         return None
     earliest = text(this.began - rules.session_idle) if this.began else ""
     found = (_span(row) for row in _select(db, (this.meeting_id, earliest)))
-    return rival(this, (_as_of(one, as_of) for one in found), rules)
+    return live_at_begin(this, (_as_of(one, as_of) for one in found), rules)
 
 
 def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
@@ -91,17 +91,18 @@ def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[st
 
 
 def _as_of(one: Span, as_of: datetime | None) -> Span:
-    """What was known of it at a moment: an end that came later had not been heard."""
-    if as_of is None or one.end_heard is None or one.end_heard <= as_of:
+    """What was known of it at a moment: an end that was received later was not known yet."""
+    if as_of is None or one.end_received_at is None or one.end_received_at <= as_of:
         return one
-    return attrs.evolve(one, end_position=None, end_heard=None)
+    return attrs.evolve(one, end_position=None, end_received_at=None)
 
 
 def _span(row: dict[str, Any]) -> Span:
     """The span of a row. Raises ``sqlite3.DatabaseError``."""
     try:
         times = {
-            name: parse_time(row[name]) if row[name] else None for name in ("began", "last_seen", "end_heard")
+            name: parse_time(row[name]) if row[name] else None
+            for name in ("began", "last_seen", "end_received_at")
         }
         laid = {"occupied": _occupied(row["occupied"]), "idle": _times(row["idle"])}
     except (TypeError, msgspec.DecodeError) as error:

@@ -33,7 +33,7 @@ def text(out: Console, found: Calibration, total: Summary) -> None:
     elif changed(found.suggestions()):
         out.print(Text("judged by these, the findings are the same"))
     else:
-        out.print(Text("no window need be another"))
+        out.print(Text("every window fits this log"))
     out.print()
     _profile(out, found)
     out.print(Text(f"{found.timed:,} of {found.deliveries:,} deliveries have a receive time", "dim"))
@@ -95,8 +95,8 @@ def _histogram(out: Console, name: str, histogram: Histogram) -> None:
     for bar in bars:
         drawn = "█" * round(LONGEST_BAR * bar.count / most) or ("▏" if bar.count else "")
         out.print(Text(f"  {_ends(bar):<17} {bar.count:>9,}  {drawn}".rstrip()))
-    told = ", ".join(f"p{share * 100:.0f} {duration(histogram.percentile(share))}" for share in SHARES)
-    out.print(Text(f"  {told}, longest {duration(histogram.largest)}", "dim"))
+    shares = ", ".join(f"p{share * 100:.0f} {duration(histogram.percentile(share))}" for share in SHARES)
+    out.print(Text(f"  {shares}, longest {duration(histogram.largest)}", "dim"))
     out.print()
 
 

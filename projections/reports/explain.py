@@ -80,10 +80,10 @@ def _aggregate(out: Console, one: Explained) -> None:
             _finding(out, found)
     rows = [("held", _cost(one.held)), *_runs(one), *_copies(one)]
     rows += [("assumed", _assumption(each)) for each in one.held.assumed if each.price >= 1 or each.code]
-    for rival in one.rivals:
-        rows.append(("or", _cost(rival)))
-        rows += [("", Text(text.shown(each.words))) for each in rival.differs]
-        finds = [f"{code} {CATALOGUE[code].slug} at #{position}" for code, position in rival.finds]
+    for alternative in one.alternatives:
+        rows.append(("or", _cost(alternative)))
+        rows += [("", Text(text.shown(each.words))) for each in alternative.differs]
+        finds = [f"{code} {CATALOGUE[code].slug} at #{position}" for code, position in alternative.finds]
         rows.append(("", Text(f"would find {listed(finds) or 'nothing'}", "dim")))
     if one.counterfactual:
         rows.append(("check", Text(text.shown(one.counterfactual))))

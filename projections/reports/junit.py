@@ -96,9 +96,9 @@ def _case(classname: str, case: Case, place: Place) -> Iterator[str]:
     if case.failures:
         more = f" (and {len(case.failures) - 1} more)" if len(case.failures) > 1 else ""
         named = _attributes(type=f"{first.severity} {first.code}", message=first.message + more)
-        yield f"      <failure{named}>{_told(case.failures, place)}</failure>\n"
+        yield f"      <failure{named}>{_lines(case.failures, place)}</failure>\n"
     if case.others:
-        yield f"      <system-out>{_told(case.others, place)}</system-out>\n"
+        yield f"      <system-out>{_lines(case.others, place)}</system-out>\n"
     yield "    </testcase>\n"
 
 
@@ -106,7 +106,7 @@ def _counts(cases: Sequence[Case]) -> dict[str, int]:
     return {"tests": len(cases), "failures": sum(bool(case.failures) for case in cases), "errors": 0}
 
 
-def _told(findings: Iterable[Finding], place: Place) -> str:
+def _lines(findings: Iterable[Finding], place: Place) -> str:
     lines = []
     for found in findings:
         what = " ".join(filter(None, (found.lifecycle, *found.key.values())))

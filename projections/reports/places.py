@@ -16,7 +16,7 @@ def nowhere(position: int) -> None:
     """For what was read from the store: a position there is in no file."""
 
 
-def told(position: int, place: Place) -> str:
+def at_place(position: int, place: Place) -> str:
     found = place(position)
     return f"#{position}" if found is None else f"{found[0]}:{found[1]}"
 
@@ -35,6 +35,6 @@ def reasons(found: Finding, place: Place) -> list[str]:
         lines.append(f"expected {' or '.join(found.expected)}")
     if found.evidence:
         more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
-        rests = " ".join(told(position, place) for position in found.evidence[-MOST_EVIDENCE:])
+        rests = " ".join(at_place(position, place) for position in found.evidence[-MOST_EVIDENCE:])
         lines.append(f"evidence {more}{rests}")
     return lines

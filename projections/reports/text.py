@@ -1,6 +1,6 @@
 """Text for people: what is the state, what happened, what is wrong.
 
-Everything is told in words first and may be coloured on top, so it reads the same without colour.
+Everything is said in words first and may be coloured on top, so it reads the same without colour.
 On a terminal a table gives way to its width; in a pipe nothing is shortened or wrapped. What came
 in from outside is shown with its control characters made visible, so that no name can write to the
 terminal.
@@ -73,7 +73,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
     wide = out.width >= WIDE
     table = _table(
-        "state", "session", "meeting", "started", *(("last heard", "people") if wide else ()), "findings"
+        "state", "session", "meeting", "started", *(("last seen", "people") if wide else ()), "findings"
     )
     count = 0
     for row in rows:
@@ -100,19 +100,23 @@ def status(
     for name, time in (
         ("started", session.started_at),
         ("ended", session.ended_at),
-        ("last heard", session.last_seen_at),
+        ("last seen", session.last_seen_at),
         ("seen as of", as_of),
     ):
         if time is not None:
-            guess = name == "ended" and time == session.end_heard
+            guess = name == "ended" and time == session.end_received_at
             line = Text.assemble((f"  {name:<11}", "dim"), _time(time, date=True))
-            out.print(line.append("  when we heard of it" if guess else "", "dim"))
-    heard = (
+            out.print(line.append("  when it was received" if guess else "", "dim"))
+    received = (
         f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
-    out.print(Text.assemble((f"  {'heard':<11}", "dim"), heard))
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
-    media = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    media = [
+        one
+        for one in session.aggregates.values()
+        if not one.lifecycle.is_presence and not one.lifecycle.is_session
+    ]
     if people:
         inside = sum(not one.runs[-1].closed for one in people)
         out.print()
@@ -282,7 +286,7 @@ def finding_head(out: Console, found: Finding) -> None:
     """The first line of a finding: how bad, what, where and when."""
     where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
     run = f" run {found.run}" if found.run and found.run > 1 else ""
-    aside = ", ".join(
+    certainty = ", ".join(
         filter(None, ("" if found.verdict == "settled" else found.verdict, doubt(found.confidence)))
     )
     out.print(
@@ -292,7 +296,7 @@ def finding_head(out: Console, found: Finding) -> None:
             (f"{found.code} {found.slug}", "dim" if found.verdict == "accepted" else "bold"),
             f"  {shown(where)}{run}" if where else "",
             (f"  {_time(found.at, date=True)}" if found.at else "", "dim"),
-            (f"  ({aside})" if aside else "", "dim"),
+            (f"  ({certainty})" if certainty else "", "dim"),
         ),
         soft_wrap=True,
     )
@@ -310,11 +314,11 @@ def code(
         Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
         soft_wrap=True,
     )
-    told = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
+    entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
-    told.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
-    told.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
-    for name, words in told:
+    entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
+    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
+    for name, words in entries:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=9)
         grid.add_column()
@@ -336,7 +340,7 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
         for run in one.runs:
-            came, went = (run.heard(step.name) for step in one.lifecycle.steps)
+            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
             left = _time(went.at) if went else ("?" if run.closed else "")
             visits.append(f"{_time(came.at) if came else '?'} – {left}".rstrip())
         line = Text.assemble(
@@ -377,7 +381,7 @@ def _span(run: Run) -> str:
     if not times:
         return ""
     if run.state == LOST:
-        return f"{_time(min(times))} – ?  last heard of at {_time(max(times))}"
+        return f"{_time(min(times))} – ?  last delivery at {_time(max(times))}"
     return f"{_time(min(times))} – {_time(max(times)) if run.closed else ''}".rstrip()
 
 
@@ -388,9 +392,9 @@ class _Lanes:
         self.aggregates = list(session.aggregates.values())
         self.lane_of = list(range(len(self.aggregates)))
         if len(self.aggregates) > LANES:
-            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.visits]
+            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.is_presence]
             self.lane_of = [
-                len(others) if one.lifecycle.visits else others.index(n)
+                len(others) if one.lifecycle.is_presence else others.index(n)
                 for n, one in enumerate(self.aggregates)
             ]
         self.lanes = max(self.lane_of, default=-1) + 1
@@ -407,8 +411,8 @@ class _Lanes:
             kind = "" if shared or name == first.lifecycle.name else f"{first.lifecycle.name} "
             state = sum(not one.runs[-1].closed for one in ones) if shared else first.state
             bars = "│" * lane + "┌" + "─" * (self.lanes - lane)
-            told = f"  {state} inside" if shared else f"  {state}"
-            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (told, "dim")))
+            inside = f"  {state} inside" if shared else f"  {state}"
+            lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (inside, "dim")))
         return lines
 
     def draw(self, one: Moment) -> Text:
@@ -457,8 +461,8 @@ def _severities(errors: int, warnings: int, provisional: int) -> Text:
         (warnings, counted(warnings, "warning"), STYLES["warning"]),
         (provisional, f"{provisional} provisional", "dim"),
     )
-    told = [Text(words, style) for number, words, style in numbers if number]
-    return Text(", ").join(told) if told else Text("none", "dim")
+    parts = [Text(words, style) for number, words, style in numbers if number]
+    return Text(", ").join(parts) if parts else Text("none", "dim")
 
 
 def counted(number: int, one: str, many: str = "") -> str:

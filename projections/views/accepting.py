@@ -17,7 +17,7 @@ def find(tracker: Tracker) -> Loss | None:
 
 
 def seen_loss(tracker: Tracker) -> Loss | None:
-    """What the read models in the data directory had seen and the store lacks, unless it is accepted."""
+    """What the read models in the data directory had read and the store lacks, unless it is accepted."""
     path = tracker.data / VIEWS_DB
     if not path.is_file():
         return None
@@ -36,7 +36,7 @@ def refuse_loss(tracker: Tracker) -> None:
 
 
 def accept(tracker: Tracker) -> Loss | None:
-    """Records the loss that there is. The read models are put aside by whoever makes them anew."""
+    """Records the loss that there is. Whoever builds the read models again renames the old ones."""
     largest = find(tracker)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     while (loss := find(tracker)) is not None:  # of the mark and of the read models

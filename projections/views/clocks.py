@@ -35,7 +35,7 @@ def named(tracker: Tracker, first: int | None, last: int | None) -> tuple[int, i
     end = tracker.last_position()
     if first is None or last is None or not first <= last <= end:
         raise UsageError(
-            "--from and --to name no positions", hint=f"give both, in this order, up to {end}, the last one"
+            f"--from and --to must be positions from 1 to {end}", hint="give both, the smaller one first"
         )
     return first, last
 

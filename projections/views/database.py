@@ -108,7 +108,9 @@ def views_errors(path: Path) -> Iterator[None]:
         innocent = any(words in str(error.__cause__) for words in _NOT_THE_FILE)
         if innocent or not of_the_file or error.place != str(path):
             raise
-        raise StoreDamagedError("is damaged", place=str(path), hint="tracker rebuild makes it anew") from error
+        raise StoreDamagedError(
+            "is damaged", place=str(path), hint="tracker rebuild builds it again from the store"
+        ) from error
 
 
 def checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
@@ -229,7 +231,7 @@ def _remove(path: Path) -> None:
 
 
 def fits(checkpoint: Checkpoint, tracker: Tracker, path: Path) -> bool:
-    """Whether the store still has what was judged; else they are put aside, or it raises ``LossError``."""
+    """Whether the store still has what was judged; else they are renamed, or it raises ``LossError``."""
     if not checkpoint.fits(tracker):
         pass_loss(tracker, path, checkpoint.position, checkpoint.digest)
         return False

@@ -31,7 +31,7 @@ ACCEPTED = "accepted"
 
 
 @attrs.frozen
-class Told:
+class Row:
     """A finding, or a state, as it is compared. ``value`` is the severity (or ``accepted``), or the state."""
 
     session_id: str
@@ -119,29 +119,29 @@ def of_store(tracker: Tracker, rules: Rules, progress: Progress | None = None) -
 
 def of_findings(before: Iterable[Finding], after: Iterable[Finding]) -> Iterator[Change]:
     """The same for two lists of findings."""
-    yield from _changes(*([sorted(map(_told, found), key=_session)] for found in (before, after)))
+    yield from _changes(*([sorted(map(_row_of, found), key=_session)] for found in (before, after)))
 
 
-def _changes(before: Iterable[Iterable[Told]], after: Iterable[Iterable[Told]]) -> Iterator[Change]:
+def _changes(before: Iterable[Iterable[Row]], after: Iterable[Iterable[Row]]) -> Iterator[Change]:
     """Compares two sides; each of their parts comes in the order of the sessions' ids."""
     sides = [_on_side(side, part) for side, parts in enumerate((before, after)) for part in parts]
     for _, rows in groupby(merge(*sides, key=lambda row: _session(row[0])), lambda row: _session(row[0])):
-        both: tuple[list[Told], list[Told]] = ([], [])
-        for told, side in rows:
-            both[side].append(told)
+        both: tuple[list[Row], list[Row]] = ([], [])
+        for row, side in rows:
+            both[side].append(row)
         yield from _of_session(*both)
 
 
-def _on_side(side: int, part: Iterable[Told]) -> Iterator[tuple[Told, int]]:
-    return ((told, side) for told in part)
+def _on_side(side: int, part: Iterable[Row]) -> Iterator[tuple[Row, int]]:
+    return ((row, side) for row in part)
 
 
-def _of_session(before: Iterable[Told], after: Iterable[Told]) -> Iterator[Change]:
+def _of_session(before: Iterable[Row], after: Iterable[Row]) -> Iterator[Change]:
     for is_there, would_be in _paired(before, after):
-        told = would_be or is_there
+        row = would_be or is_there
         if is_there and would_be and is_there.value == would_be.value:
             continue
-        if told and told.code is None:
+        if row and row.code is None:
             yield _change("state", is_there, would_be)
         elif is_there is None:
             yield _change("appears", None, would_be)
@@ -149,26 +149,26 @@ def _of_session(before: Iterable[Told], after: Iterable[Told]) -> Iterator[Chang
             yield _change("severity" if would_be else "goes", is_there, would_be)
 
 
-def _change(kind: Any, before: Told | None, after: Told | None) -> Change:
-    told = after or before
-    assert told is not None
+def _change(kind: Any, before: Row | None, after: Row | None) -> Change:
+    row = after or before
+    assert row is not None
     return Change(
         kind,
-        told.session_id or None,
-        told.meeting_id,
-        told.lifecycle,
-        json.loads(told.key),
-        told.run,
-        told.code,
-        told.slug,
-        told.position,
+        row.session_id or None,
+        row.meeting_id,
+        row.lifecycle,
+        json.loads(row.key),
+        row.run,
+        row.code,
+        row.slug,
+        row.position,
         before.value if before else None,
         after.value if after else None,
-        told.message,
+        row.message,
     )
 
 
-def _paired(before: Iterable[Told], after: Iterable[Told]) -> Iterator[tuple[Told | None, Told | None]]:
+def _paired(before: Iterable[Row], after: Iterable[Row]) -> Iterator[tuple[Row | None, Row | None]]:
     """What is there beside what would be there: states first, findings in the order of the deliveries."""
     one, other = _by_identity(before), _by_identity(after)
     whole = {**one, **other}
@@ -176,19 +176,19 @@ def _paired(before: Iterable[Told], after: Iterable[Told]) -> Iterator[tuple[Tol
         yield from zip_longest(one.get(identity, ()), other.get(identity, ()))
 
 
-def _by_identity(told: Iterable[Told]) -> dict[tuple[str, ...], list[Told]]:
-    found: dict[tuple[str, ...], list[Told]] = {}
-    for one in told:
+def _by_identity(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for one in rows:
         found.setdefault(one.identity, []).append(one)
     return found
 
 
-def _session(told: Told) -> str:
-    return told.session_id
+def _session(row: Row) -> str:
+    return row.session_id
 
 
-def _told(found: Finding) -> Told:
-    return Told(
+def _row_of(found: Finding) -> Row:
+    return Row(
         found.session_id or "",
         found.meeting_id,
         found.code,
@@ -221,5 +221,5 @@ _STATES = """
 """
 
 
-def _rows(side: sqlite3.Connection, query: str) -> Iterator[Told]:
-    return (Told(*row) for row in side.execute(query))
+def _rows(side: sqlite3.Connection, query: str) -> Iterator[Row]:
+    return (Row(*row) for row in side.execute(query))

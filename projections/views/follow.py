@@ -81,7 +81,7 @@ class Views(Pages):
         return views
 
     def bring_to(self, tracker: Tracker, now: datetime) -> None:
-        """Lets time pass up to ``now``; rows of a later moment, which a wrong clock told, are made anew."""
+        """Lets time pass up to ``now``; rows of a later moment, which a wrong clock gave, are computed again."""
         latest = max(filter(None, (now, self.traffic.newest)))
         if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
             rebuild(tracker, self.rules, as_of=latest)

@@ -2,11 +2,11 @@
 
 One thread follows. The writer of this process wakes it after each commit; what other processes append
 it finds by looking, every ``POLL``. A server tells of it too, and a second thread listens: then it is enough
-to look every ``POLL_HEARD``, for a word that is missed. It works at most every ``PAUSE``, so under load one page takes what
+to look every ``POLL_NOTIFIED``, for a notification that is missed. It works at most every ``PAUSE``, so under load one page takes what
 many commits brought, and a delivery is in the rows well within 200 ms. When nothing comes, what rests
 on absence is settled once in ``SETTLE``.
 
-What goes wrong keeps nobody from storing: it is told in ``problem`` and tried again, with the rules as
+What goes wrong keeps nobody from storing: it is reported in ``problem`` and tried again, with the rules as
 they are in their file by then. So where the rules were changed and a command has judged the past anew
 by them, the server follows; where a command came with rules of its own, the server makes them its own again.
 """
@@ -29,7 +29,7 @@ from tracker.rules import Rules
 from tracker.store.application import Tracker
 
 POLL = 0.1
-POLL_HEARD = 1.0
+POLL_NOTIFIED = 1.0
 PAUSE = 0.05
 SETTLE = 1.0
 RETRY = 1.0
@@ -58,7 +58,7 @@ class Live:
         self._moved = asyncio.Event()
         self._woken, self._reload = Event(), Event()
         self._settled, self._stored = 0.0, 0
-        self._poll = POLL_HEARD if tracker.hears else POLL
+        self._poll = POLL_NOTIFIED if tracker.notifies else POLL
         self._thread = Thread(target=self._run, name="follower", daemon=True)
         self._listener = Thread(target=self._listen, name="listener", daemon=True)
 
@@ -78,7 +78,7 @@ class Live:
         """Begins to follow; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        if self._tracker.hears:
+        if self._tracker.notifies:
             self._listener.start()
 
     def wake(self) -> None:
@@ -100,7 +100,7 @@ class Live:
         self.let_go()
         self._woken.set()
         await asyncio.to_thread(self._thread.join)
-        if self._tracker.hears:
+        if self._tracker.notifies:
             await asyncio.to_thread(self._listener.join)
 
     async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - part of what is asked
@@ -154,8 +154,8 @@ class Live:
         try:
             self.rules = self._load_rules()
         except TrackerError as error:
-            log.error(  # noqa: TRY400 - it is our own error, and told in one line
-                "the rules stay as they were", extra={"fields": _told(error)}
+            log.error(  # noqa: TRY400 - it is our own error, and one line says it
+                "the rules stay as they were", extra={"fields": _fields(error)}
             )
 
     def _settle(self, views: Views) -> None:
@@ -192,7 +192,7 @@ class Live:
             sleep(seconds)
 
     def _complain(self, what: str, error: Exception) -> None:
-        fields = _told(error)
+        fields = _fields(error)
         problem = error.message if isinstance(error, TrackerError) else fields["error"]  # without its place
         if problem != self.problem:
             log.error(what, extra={"fields": fields})
@@ -208,7 +208,7 @@ def _closed(views: Views | None) -> None:
         views.close()
 
 
-def _told(error: Exception) -> dict[str, str]:
+def _fields(error: Exception) -> dict[str, str]:
     """What may be said of an error: of one that is not ours, only its name, for it could quote a body."""
-    told = str(error) if isinstance(error, TrackerError) else type(error).__name__
-    return {"error": told, "hint": getattr(error, "hint", "")}
+    message = str(error) if isinstance(error, TrackerError) else type(error).__name__
+    return {"error": message, "hint": getattr(error, "hint", "")}

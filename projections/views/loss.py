@@ -1,9 +1,9 @@
-"""What the read models had seen and the store has no longer.
+"""What the read models were built from and the store has no longer.
 
 The checkpoint of the read models holds the digest of the last event judged. Where the store has no such
 event, deliveries that were acknowledged are gone: the log beside ``events.db`` was lost, or an older file was
 put in its place. The mark beside the store tells the same, also of what was not judged yet. Read models that were made anew would hide it. So they stay as they are, as evidence, and
-nothing goes on with them until the loss is recorded in the store. Then they are put aside, never overwritten.
+nothing goes on with them until the loss is recorded in the store. Then they are renamed, never overwritten.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Loss:
     def text(self) -> str:
         gone = "1 delivery is gone" if self.gone == 1 else f"{self.gone} deliveries are gone"
         if self.differs:
-            had = "the read models had seen" if self.judged else "was committed"
-            return f"the store has another event at position {self.seen} than {had} there: at least {gone}"
-        had = "the read models had seen" if self.judged else "and went up to"
-        return f"the store ends at {self.ends}, {had} {self.seen}: {gone}"
+            was = "that the read models were built from" if self.judged else "that was committed"
+            return f"the event at position {self.seen} is not the one {was}: at least {gone}"
+        reach = "the read models go up to" if self.judged else "it once went up to"
+        return f"the store ends at position {self.ends}, but {reach} {self.seen}: {gone}"
 
     @property
     def recorded(self) -> str:
@@ -59,7 +59,7 @@ class Loss:
 
 
 class LossError(StoreDamagedError):
-    """The store lacks what the read models had seen, and nobody has accepted that."""
+    """The store lacks what the read models were built from, and nobody has accepted that."""
 
     def __init__(self, loss: Loss, place: str) -> None:
         super().__init__(loss.text, place=place, hint=_HINT)
@@ -105,7 +105,7 @@ def refuse_marked_loss(tracker: Tracker) -> None:
 
 
 def pass_loss(tracker: Tracker, path: Path, position: int, digest: str) -> None:
-    """Puts read models of what is gone aside; raises ``LossError`` where nobody has accepted that it is."""
+    """Renames read models of what is gone; raises ``LossError`` where nobody has accepted that it is."""
     loss = larger(loss_of(tracker, path, position, digest), marked_loss(tracker))
     if loss is not None:
         raise LossError(loss, tracker.owner)
@@ -115,20 +115,20 @@ def pass_loss(tracker: Tracker, path: Path, position: int, digest: str) -> None:
 
 def put_aside(path: Path, ends: int, seen: int) -> Path:
     """Renames read models, under their write lock; never over a file that is there."""
-    aside, number = path.with_name(f"{path.name}.lost-{ends}-{seen}"), 1
-    while aside.exists():
+    renamed, number = path.with_name(f"{path.name}.lost-{ends}-{seen}"), 1
+    while renamed.exists():
         number += 1
-        aside = path.with_name(f"{path.name}.lost-{ends}-{seen}-{number}")
+        renamed = path.with_name(f"{path.name}.lost-{ends}-{seen}-{number}")
     uri = f"{path.resolve().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
         connection.execute("BEGIN IMMEDIATE")  # also undoes what a killed writer left in a journal
-        path.rename(aside)
-    return aside
+        path.rename(renamed)
+    return renamed
 
 
 @lru_cache(maxsize=8)
 def _counted(path: Path, digest: str) -> dict[str, int]:
-    """How many deliveries of each session the read models had seen. They do not change while there is a loss."""
+    """How many deliveries of each session the read models were built from. They do not change while there is a loss."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT)) as views:
@@ -139,6 +139,6 @@ def _counted(path: Path, digest: str) -> dict[str, int]:
 
 
 def _fewer(tracker: Tracker, path: Path, position: int, digest: str) -> int:
-    """How many deliveries of sessions the store has fewer than the read models had seen, at least one."""
+    """How many deliveries of sessions the store has fewer than the read models were built from, at least one."""
     there = tracker.streams(position)
     return max(1, sum(max(0, seen - there.get(name, 0)) for name, seen in _counted(path, digest).items()))

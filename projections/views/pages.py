@@ -434,7 +434,7 @@ def completed(
 
     ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
     """
-    other = spans.rival_of(db, session, rules, moment)
+    other = spans.overlapped_by(db, session, rules, moment)
     deadline = None
     if other is not None:
         found = overlapping(span(session), other, rules, as_of)

@@ -74,7 +74,7 @@ class Verification:
 def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> Verification:
     """Every contradiction in the events, then every one between the events and the read models, and the mark."""
     found = _verify(tracker, rules, progress)
-    with suppress(StoreError):  # which was told
+    with suppress(StoreError):  # which was reported
         marked = marked_loss(tracker)
         texts = {problem.text for problem in found.problems}
         if marked is not None and attrs.evolve(marked, judged=True).text not in texts:
@@ -103,7 +103,9 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
             if not found.problems:
                 found.problems.append(Problem(tracker.place, error.message))
         else:
-            found.problems.append(Problem(VIEWS_DB, "is damaged; tracker rebuild makes it anew"))
+            found.problems.append(
+                Problem(VIEWS_DB, "is damaged; tracker rebuild builds it again from the store")
+            )
     finally:
         discard(copy)
         discard(fresh)
@@ -113,7 +115,7 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
 
 def _records(tracker: Tracker) -> Iterator[str]:
     """What is no contradiction and worth a word."""
-    with suppress(StoreError):  # which was told
+    with suppress(StoreError):  # which was reported
         yield from (one.text for one in tracker.losses())
         for hole in tracker.without_digest():
             yield f"{hole.place} were stored without a digest, by an older version: a changed body is not seen there"
@@ -214,18 +216,20 @@ def _copied(path: Path, copy: Path) -> Path:
 def _differences(connection: sqlite3.Connection, table: Table) -> Iterator[Problem]:
     columns, keys = list(table.columns), len(table.pk)
     order = [columns.index(name) for name in table.pk]
-    there, told = "main." + table.name, "fresh." + table.name
-    is_there = {_key(row, order): row for row in connection.execute(_except(columns, there, told)).fetchall()}
-    told_rows = {_key(row, order): row for row in connection.execute(_except(columns, told, there)).fetchall()}
-    differing = sorted(is_there.keys() | told_rows.keys(), key=repr)
+    there, fresh = "main." + table.name, "fresh." + table.name
+    is_there = {_key(row, order): row for row in connection.execute(_except(columns, there, fresh)).fetchall()}
+    fresh_rows = {
+        _key(row, order): row for row in connection.execute(_except(columns, fresh, there)).fetchall()
+    }
+    differing = sorted(is_there.keys() | fresh_rows.keys(), key=repr)
     for key in differing[:MOST]:
         place = f"{table.name} {' '.join(map(str, key[:keys]))}"
-        if key not in told_rows:
-            yield Problem(place, "there is such a row, and nothing in the log makes it")
+        if key not in fresh_rows:
+            yield Problem(place, "this row follows from nothing in the store; tracker rebuild removes it")
         elif key not in is_there:
             yield Problem(place, "the log makes such a row, and it is not there")
         else:
-            for name, is_value, must in zip(columns, is_there[key], told_rows[key], strict=True):
+            for name, is_value, must in zip(columns, is_there[key], fresh_rows[key], strict=True):
                 if is_value != must:
                     yield Problem(place, f"{name} is {is_value!r}, the log says {must!r}")
     if len(differing) > MOST:

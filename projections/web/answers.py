@@ -31,7 +31,7 @@ from tracker.lifecycles import REGISTRY
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:
-    """The sessions, the one heard of last first."""
+    """The sessions, the most recent delivery first."""
     rows = sessions_model.find(
         of.db,
         live=asked["live"],
@@ -91,8 +91,8 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     `unrouted` stands for what belongs to no session, `resource:ID` for a resource.
     """
     name = asked["session"]
-    heard = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
-    moments, _ = shown.timeline(heard, of.rules, of.as_of, of.log, of.completed)
+    deliveries = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
+    moments, _ = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     if not moments and name != "unrouted":
         raise unknown(of, name, "no such session")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
@@ -122,15 +122,15 @@ def findings(of: Snapshot, asked: Values) -> Values:
 def event(of: Snapshot, asked: Values) -> Values:
     """One delivery as it came, and what it was, with hindsight."""
     position = asked["position"]
-    heard = of.tracker.page(position - 1, 1, position)
-    if not heard:
+    page = of.tracker.page(position - 1, 1, position)
+    if not page:
         ends = of.tracker.last_position()
         if position <= ends:
             hint = "tracker withdraw takes logs back, and --undo lets them count again"
             raise NotFoundError("it does not count: a log was withdrawn", place=str(position), hint=hint)
         hint = f"give one up to {ends}"
         raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint=hint)
-    delivery, _ = heard[0]
+    delivery, _ = page[0]
     # What is outside of any session stands alone, and its stream may be as long as the store.
     alone = delivery.stream.startswith(UNROUTED)
     around = [delivery] if alone else of.tracker.history(delivery.stream)
@@ -156,13 +156,13 @@ def lifecycles(_: Snapshot, __: Values) -> Values:
     return {"items": [_lifecycle(one) for one in REGISTRY.values()]}
 
 
-def heard(of: Snapshot, after: int, limit: int) -> Iterator[Values]:
-    """The sessions that were heard of behind a position, by their last one."""
-    return _changes(of, sessions_model.heard(of.db, after, limit))
+def received(of: Snapshot, after: int, limit: int) -> Iterator[Values]:
+    """The sessions that got a delivery behind a position, by their last one."""
+    return _changes(of, sessions_model.received(of.db, after, limit))
 
 
 def decided(of: Snapshot, position: int, since: datetime | None, horizon: str) -> Iterator[Values]:
-    """The sessions that were not heard of behind a position, and of which time alone has decided something since."""
+    """The sessions without a delivery behind a position of which time alone has decided something since."""
     since_text, until = text(since) or "", text(of.as_of)
     return _changes(of, sessions_model.decided(of.db, position, since_text, until, horizon))
 

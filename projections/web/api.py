@@ -38,7 +38,7 @@ AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(S
 SESSION = parameters.text("session", "The session's id.", place="path")
 OF_SESSION = parameters.text("session", "Only of this session.")
 OF_MEETING = parameters.text("meeting", "Only of this meeting.")
-SINCE = parameters.time("since", "Only what was heard of, or became true, since then.")
+SINCE = parameters.time("since", "Only what was received, or became true, since then.")
 LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
 WAIT_FOR = parameters.whole(
     "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."

@@ -18,7 +18,7 @@ What a route finds in ``request.app.state``:
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
-    watch     ``projections.web.watch.Watch``: ``loss`` (what the read models had seen and the store lacks, or
+    watch     ``projections.web.watch.Watch``: ``loss`` (what the read models were built from and the store lacks, or
               ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
     logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for

@@ -1,8 +1,8 @@
 """The stream of changes: one server-sent event for each session that changed, with what it is now.
 
-Nothing is queued for anybody. Each stream knows how far it has told, and asks the read models for what is newer when
+Nothing is queued for anybody. Each stream knows how far it has sent, and asks the read models for what is newer when
 they have moved. So a slow client delays only itself, and one that comes back goes on where it was: an event's id is a
-position, and what happened behind that is told again. What time alone decides has no position of its own; it is told
+position, and what happened behind that is sent again. What time alone decides has no position of its own; it is sent
 with the id of the delivery before it, and ahead of the deliveries after it, so that it is not lost either.
 """
 
@@ -33,7 +33,7 @@ HEARTBEAT = 15.0
 TICK = 1.0
 """Seconds after which to look for what time alone has changed."""
 PAUSE = 0.1
-"""Seconds between two looks, so that a session that changes often is told once."""
+"""Seconds between two looks, so that a session that changes often is sent once."""
 BATCH = 500
 MOST = 100
 """Streams at a time: each holds one of the server's connections."""
@@ -45,8 +45,8 @@ HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @attrs.frozen
-class Told:
-    """How far a stream has told: up to a position, and what time had decided up to a moment."""
+class Sent:
+    """How far a stream has sent: up to a position, and what time had decided up to a moment."""
 
     position: int
     as_of: datetime | None
@@ -55,8 +55,8 @@ class Told:
 class _Stream(StreamingResponse):
     """A stream that has been counted, until it is over, however it ends."""
 
-    def __init__(self, state: State, told: Told) -> None:
-        super().__init__(_said(state, told), headers=HEADERS, media_type="text/event-stream")
+    def __init__(self, state: State, sent: Sent) -> None:
+        super().__init__(_said(state, sent), headers=HEADERS, media_type="text/event-stream")
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,19 +76,19 @@ async def changes(request: Request) -> StreamingResponse:
         raise StoreError(f"{MOST} streams are open", hint="ask again later, or /api/sessions now and then")
     state.streams += 1  # before anything is waited for, while others come
     try:
-        told = await run_in_threadpool(_begin, state, after)
+        sent = await run_in_threadpool(_begin, state, after)
     except BaseException:
         state.streams -= 1
         raise
-    return _Stream(state, told)
+    return _Stream(state, sent)
 
 
-async def _said(state: State, told: Told) -> AsyncIterator[bytes]:
+async def _said(state: State, sent: Sent) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
     spoke = monotonic()
     while not state.live.stopping:
         try:
-            found, told = await run_in_threadpool(_look, state, told)
+            found, sent = await run_in_threadpool(_look, state, sent)
         except StoreError:
             found = []  # the next look finds them
             await asyncio.sleep(TICK)
@@ -97,21 +97,21 @@ async def _said(state: State, told: Told) -> AsyncIterator[bytes]:
         elif monotonic() - spoke >= HEARTBEAT:
             yield b": nothing new\n\n"
         else:
-            await state.live.wait_for(told.position + 1, TICK)
+            await state.live.wait_for(sent.position + 1, TICK)
             continue
         spoke = monotonic()
         await asyncio.sleep(PAUSE)
 
 
-def _begin(state: State, after: int | None) -> Told:
+def _begin(state: State, after: int | None) -> Sent:
     with snapshot(state) as of:
         if after is None:
-            return Told(of.checkpoint.position, of.as_of)
+            return Sent(of.checkpoint.position, of.as_of)
     ends = state.tracker.last_position()
     if after > ends:
         hint = "the store is another one now: read /api/sessions anew"
         raise ConflictError(f"the store ends at position {ends}", place=f"after {after}", hint=hint)
-    return Told(after, _received(state.tracker, after))
+    return Sent(after, _received(state.tracker, after))
 
 
 def _received(tracker: Tracker, position: int) -> datetime | None:
@@ -120,25 +120,25 @@ def _received(tracker: Tracker, position: int) -> datetime | None:
     return next((one.received_at for one, _ in reversed(page) if one.received_at is not None), None)
 
 
-def _look(state: State, told: Told) -> tuple[list[bytes], Told]:
-    """The events that bring a client from where it was told to what is there now, in portions."""
-    if told == Told(state.live.checkpoint_position, state.live.as_of):
-        return [], told
+def _look(state: State, sent: Sent) -> tuple[list[bytes], Sent]:
+    """The events that bring a client from what it was sent to what is there now, in portions."""
+    if sent == Sent(state.live.checkpoint_position, state.live.as_of):
+        return [], sent
     with snapshot(state) as of:
-        now = Told(of.checkpoint.position, of.as_of)
-        if now.position < told.position:
-            return [], told
-        decided = answers.decided(of, told.position, told.as_of, _horizon(told.as_of, of.rules))
-        events = [_event(change, told.position) for change in decided]
-        heard = list(answers.heard(of, told.position, BATCH))
-    events += [_event(change, change["last_position"]) for change in heard]
-    if len(heard) == BATCH:
-        now = attrs.evolve(now, position=heard[-1]["last_position"])
+        now = Sent(of.checkpoint.position, of.as_of)
+        if now.position < sent.position:
+            return [], sent
+        decided = answers.decided(of, sent.position, sent.as_of, _horizon(sent.as_of, of.rules))
+        events = [_event(change, sent.position) for change in decided]
+        changed = list(answers.received(of, sent.position, BATCH))
+    events += [_event(change, change["last_position"]) for change in changed]
+    if len(changed) == BATCH:
+        now = attrs.evolve(now, position=changed[-1]["last_position"])
     return events, now
 
 
 def _horizon(as_of: datetime | None, rules: Rules) -> str:
-    """What was last heard of earlier has no deadline after ``as_of``."""
+    """What got its last delivery earlier has no deadline after ``as_of``."""
     longest: timedelta = max(getattr(rules, name) for name in WINDOWS)
     return "" if as_of is None else text(as_of - longest) or ""
 

@@ -149,7 +149,7 @@ class Session:
 
 @contract
 class Sessions:
-    """A page of sessions, the one heard of last first."""
+    """A page of sessions, the most recent delivery first."""
 
     items: list[Session]
     next: Next

@@ -149,7 +149,7 @@ class Embedded:
             app = await self.start()
         except TrackerError as error:
             fields = {"error": str(error), "hint": error.hint}
-            log.error("it cannot start", extra={"fields": fields})  # noqa: TRY400 - told in one line
+            log.error("it cannot start", extra={"fields": fields})  # noqa: TRY400 - one line says it
             refused = problem(503, error.message, error.hint, {"retry-after": RETRY_AFTER})
             await refused(scope, receive, send)
             return

@@ -59,7 +59,7 @@ class Logins:
             self._write("".join(lines))
         except OSError as error:
             fields = {"error": error.strerror or "", "until": "the next start"}
-            log.error("a logout is not remembered", extra={"fields": fields})  # noqa: TRY400 - told in one line
+            log.error("a logout is not remembered", extra={"fields": fields})  # noqa: TRY400 - one line says it
 
     def _name(self, cookie: str) -> str | None:
         """The name of a cookie that is signed and has not expired."""

@@ -20,7 +20,7 @@ from typing import IO, Any
 APART = 1.0
 """Seconds between two lines that are alike."""
 KINDS = 1000
-"""Kinds of lines that are told apart."""
+"""Kinds of lines that are counted separately."""
 
 _BARE = re.compile(r"[\w./:+@-]+", re.ASCII)
 _Kind = tuple[Any, ...]
@@ -35,7 +35,7 @@ def start(stream: IO[str] | None = None) -> Handler:
 
 
 class Handler(logging.Handler):
-    """Writes lines. ``flush_floods`` tells, of those left out, what no later line has told."""
+    """Writes lines. ``flush_floods`` counts those left out that no later line has counted."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__()

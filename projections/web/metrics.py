@@ -169,15 +169,15 @@ _SESSIONS = "SELECT state, COUNT(*) FROM sessions"
 
 def _open(db: Database) -> Iterator[tuple[str, str, int, str | None]]:
     """Lifecycle, state, how many of them are open, and when the oldest began."""
-    frames, visits, runs = [], [], {}
+    sessions, visits, runs = [], [], {}
     for one in REGISTRY.values():
-        if one.frame:
-            frames.append(one.name)
-        elif one.visits:
+        if one.is_session:
+            sessions.append(one.name)
+        elif one.is_presence:
             visits.append((one.name, one.ends))
         else:
             runs[one.name] = {*one.ends, LOST}
-    for name in frames:
+    for name in sessions:
         for row in db.execute(
             "SELECT state, COUNT(*), MIN(first_seen_at) FROM sessions WHERE state IN ('live', 'unknown') GROUP BY 1"
         ):

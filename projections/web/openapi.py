@@ -65,7 +65,9 @@ def _path(operation: Operation) -> str:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     summary, _, description = (getdoc(operation.answer) or "").partition("\n")
-    refused = {str(status.value): {"$ref": f"{_COMPONENTS}responses/{status.name}"} for status in problems.TOLD}
+    refused = {
+        str(status.value): {"$ref": f"{_COMPONENTS}responses/{status.name}"} for status in problems.STATUSES
+    }
     schema: dict[str, Any] = {"$ref": f"{_COMPONENTS}schemas/{operation.body.__name__}"}
     if operation.media_type != JSON:
         schema = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}  # of each event
@@ -97,5 +99,5 @@ def _parameter(one: Parameter) -> dict[str, Any]:
 
 def _problems() -> Iterator[tuple[str, dict[str, Any]]]:
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}schemas/{problems.Problem.__name__}"}}}
-    for status in problems.TOLD:
+    for status in problems.STATUSES:
         yield status.name, {"description": HTTPStatus(status).phrase, "content": content}

@@ -26,7 +26,7 @@ HINTS = {
     HTTPStatus.NOT_FOUND: "{}/api/openapi.json tells what there is",
     HTTPStatus.METHOD_NOT_ALLOWED: "Allow tells which methods there are",
 }
-TOLD = (
+STATUSES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.NOT_FOUND,
@@ -70,7 +70,7 @@ def _of_http(_: Request, error: Exception) -> Response:
     return problem(error.status_code, error.detail, headers=error.headers)
 
 
-def told(error: TrackerError) -> Problem:
+def problem_of(error: TrackerError) -> Problem:
     """An error of ours as a problem."""
     status = HTTPStatus.CONFLICT
     if not isinstance(error, ConflictError):
@@ -81,7 +81,7 @@ def told(error: TrackerError) -> Problem:
 
 def _of_ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, TrackerError)
-    found = told(error)
+    found = problem_of(error)
     again = {"retry-after": RETRY_AFTER} if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(found.status, found.detail, found.hint, again)
 

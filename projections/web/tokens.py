@@ -149,9 +149,9 @@ def _token_in(file: Path) -> str:
     try:
         return file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "it is not text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
-            f"the token cannot be read: {told}", place=str(file), hint="give a file with it"
+            f"the token cannot be read: {reason}", place=str(file), hint="give a file with it"
         ) from error
 
 

@@ -32,13 +32,13 @@ class Watch:
 
     def __init__(self, tracker: Tracker, receiver: Any, live: Any) -> None:
         self.loss: Loss | None = None
-        """What the read models had seen and the store lacks, as long as nobody has accepted it."""
+        """What the read models were built from and the store lacks, as long as nobody has accepted it."""
         self._tracker, self._receiver, self._live = tracker, receiver, live
         self._marks: deque[tuple[float, int]] = deque()
         """When the store was first seen to end where; only ends that are not judged yet."""
         self._lock = Lock()
         self._task: asyncio.Task[None] | None = None
-        self._has_told_death = False
+        self._has_logged_death = False
         self._wrong: list[WrongTimes] = []
 
     def start(self) -> None:
@@ -111,6 +111,6 @@ class Watch:
             self._marks.popleft()
 
     def _tell_death(self) -> None:
-        if not self.is_following and not self._has_told_death and not self._live.stopping:
-            self._has_told_death = True
+        if not self.is_following and not self._has_logged_death and not self._live.stopping:
+            self._has_logged_death = True
             log.error("the follower has ended", extra={"fields": {"hint": "restart the server"}})

@@ -28,7 +28,7 @@ SAME_OUTCOME = {"T311": "S204"}
 
 
 ALIKE = 10
-"""Seconds: two lefts of one person that are nearer to each other cannot be told apart."""
+"""Seconds: two lefts of one person that are nearer to each other cannot be distinguished."""
 
 
 @attrs.define
@@ -94,7 +94,7 @@ class Meeting:
         self.truth, self.state = kept, None
         return self
 
-    def hears(self, found):
+    def is_found_by(self, found):
         """Takes one finding that counts; says whether it is right."""
         number = next((n for n, fault in enumerate(self.real) if self.answered(fault, found)), None)
         if number is not None:
@@ -314,8 +314,8 @@ def _hear(result, found, whose, by_meeting, right_codes):
     if found["code"] in OF_ANOTHER_SESSION:
         for other in by_meeting[whose.truth["meeting_id"]]:
             if any(other.answered(fault, found) for fault in other.real):
-                return other.hears(found)
-    return whose.hears(found)
+                return other.is_found_by(found)
+    return whose.is_found_by(found)
 
 
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -123,7 +123,7 @@ def process(*arguments: object) -> Spent:
 
 @cache
 def environment() -> dict[str, str]:
-    """As if installed: pip compiles what it installs, also where Python is told to write no bytecode."""
+    """As if installed: pip compiles what it installs, also where Python is set to write no bytecode."""
     compiled = tempfile.TemporaryDirectory()
     atexit.register(compiled.cleanup)
     spared = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -289,15 +289,15 @@ def meeting_class() -> Any:
 
     class Meeting(Aggregate):
         def __init__(self, name: str) -> None:
-            self.name, self.heard = name, 0
+            self.name, self.received = name, 0
 
         @staticmethod
         def create_id(name: str) -> Any:
             return uuid5(NAMESPACE_URL, name)
 
         @event("WebhookReceived")
-        def hear(self, body: str) -> None:
-            self.heard += bool(body)
+        def take(self, body: str) -> None:
+            self.received += bool(body)
 
     return Meeting
 
@@ -313,7 +313,7 @@ def ordinary_aggregates(lines: Iterable[bytes], data: Path) -> None:
             meeting = app.repository.get(meeting_class().create_id(delivery.stream))
         except AggregateNotFoundError:
             meeting = meeting_class()(delivery.stream)
-        meeting.hear(delivery.body.decode(errors="replace"))
+        meeting.take(delivery.body.decode(errors="replace"))
         app.save(meeting)
     app.close()
 
@@ -355,41 +355,47 @@ def p5_status(bench: Bench) -> Iterator[Row]:
                 len(again)
             ),
         )
-    told = [f"{spent.wall * 1000:.3f} ms" for spent in (ours, peer)]
+    printed = [f"{spent.wall * 1000:.3f} ms" for spent in (ours, peer)]
     ratio = ours.wall / peer.wall
     met = ratio <= 10 or ours.wall < 0.001
     work = f"status of one session, {deliveries} deliveries"
     yield Row(
-        "P5", work, told[0], f"its bare SELECT: {told[1]}", f"{ratio:.1f} × its time", "≤ 10 ×, or < 1 ms", met
+        "P5",
+        work,
+        printed[0],
+        f"its bare SELECT: {printed[1]}",
+        f"{ratio:.1f} × its time",
+        "≤ 10 ×, or < 1 ms",
+        met,
     )
 
 
 def p6_judging(bench: Bench) -> Iterator[Row]:
-    heard = bench.recordings()
+    received = bench.recordings()
     cases: dict[str, list[str]] = {}
-    for one in heard:
+    for one in received:
         cases.setdefault(one.stream, []).append(one.step.name)
     peers = [peer for peer in PEERS if find_spec(peer[0])]
     works = {name: lambda replay=replay: here(lambda: replay(cases)) for name, replay, _ in peers}
-    ours, *others = interleaved(bench.rounds, ours=lambda: here(lambda: judge_all(heard)), **works)
+    ours, *others = interleaved(bench.rounds, ours=lambda: here(lambda: judge_all(received)), **works)
     for (name, _, goal), other in zip(peers, others, strict=True):
-        yield times("P6", "judging, recordings, parsed", ours, other, name, len(heard), goal)
+        yield times("P6", "judging, recordings, parsed", ours, other, name, len(received), goal)
     for name, _, goal in PEERS:
         if not find_spec(name):
             yield Row(
                 "P6",
                 "judging, recordings, parsed",
-                rate(ours, len(heard)),
+                rate(ours, len(received)),
                 f"{name}: not installed",
                 "",
                 f"≥ {goal} ×",
             )
 
 
-def judge_all(heard: Iterable[Delivery]) -> None:
+def judge_all(received: Iterable[Delivery]) -> None:
     """Observes every delivery, and assesses every session once."""
     sessions = Sessions(RULES)
-    for one in heard:
+    for one in received:
         sessions.observe(one)
     for _ in sessions.all_assessed(None):
         pass
@@ -480,11 +486,11 @@ def p7_memory(bench: Bench) -> Iterator[Row]:
         idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.text"),
     )
     ratio = (many.memory - idle.memory) / max(1, few.memory - idle.memory)
-    told = f"{many.memory:.0f} MB, {many.memory - idle.memory:.0f} of them for the log"
+    printed = f"{many.memory:.0f} MB, {many.memory - idle.memory:.0f} of them for the log"
     yield Row(
         "P7",
         f"memory of audit, {bench.longer_lines:,} lines",
-        told,
+        printed,
         f"{len(bench.lines):,} lines: {few.memory:.0f} MB, {few.memory - idle.memory:.0f}",
         f"{ratio:.2f} ×",
         f"≤ {LONGER / 2:g} × for {LONGER} × the log, < 400 MB",
@@ -509,10 +515,10 @@ def p8_flat(bench: Bench) -> Iterator[Row]:
             },
         )
         ratio = many.cpu / few.cpu
-        told = [f"{spent.cpu * 1e6:.1f} µs an event" for spent in (many, few)]
+        printed = [f"{spent.cpu * 1e6:.1f} µs an event" for spent in (many, few)]
         sizes = f"{name}, {bench.longer_lines:,} events"
-        peer = f"{len(bench.lines):,} events: {told[1]}"
-        yield Row("P8", sizes, told[0], peer, f"{ratio:.2f} ×", "≤ 1.2 ×", ratio <= 1.2)
+        peer = f"{len(bench.lines):,} events: {printed[1]}"
+        yield Row("P8", sizes, printed[0], peer, f"{ratio:.2f} ×", "≤ 1.2 ×", ratio <= 1.2)
 
 
 def p9_start(bench: Bench) -> Iterator[Row]:
@@ -529,9 +535,15 @@ def p9_start(bench: Bench) -> Iterator[Row]:
     )
     for name, spent in (("tracker --help", help), ("tracker status", status)):
         ratio = spent.cpu / bare.cpu
-        told = [f"{one.wall * 1000:.0f} ms" for one in (spent, bare)]
+        printed = [f"{one.wall * 1000:.0f} ms" for one in (spent, bare)]
         yield Row(
-            "P9", name, told[0], f"import click: {told[1]}", f"{ratio:.2f} × its CPU", "< 2.5 ×", ratio < 2.5
+            "P9",
+            name,
+            printed[0],
+            f"import click: {printed[1]}",
+            f"{ratio:.2f} × its CPU",
+            "< 2.5 ×",
+            ratio < 2.5,
         )
 
 

@@ -81,7 +81,7 @@ def _logs(target: Tracker, read: dict[str, int]) -> None:
 def _compare(source: Tracker, target: Tracker, last: int, progress: Callable[[int], None]) -> None:
     after = 0
     while after < last:
-        one, other = (_told(store.stored(after, PAGE, last)) for store in (source, target))
+        one, other = (_compared(store.stored(after, PAGE, last)) for store in (source, target))
         if one != other:
             position = next(
                 (here[0] for here, there in zip(one, other, strict=False) if here != there),
@@ -94,5 +94,5 @@ def _compare(source: Tracker, target: Tracker, last: int, progress: Callable[[in
         progress(after)
 
 
-def _told(page: list[Notification]) -> list[tuple[Any, ...]]:
+def _compared(page: list[Notification]) -> list[tuple[Any, ...]]:
     return [(one.id, one.originator_id, one.originator_version, one.topic, one.state) for one in page]

@@ -168,7 +168,7 @@ def _rounds(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
 
 
 def _first_line(log: Log) -> bytes:
-    with suppress(LogError):  # where it cannot be read is told when it is read
+    with suppress(LogError):  # where it cannot be read is reported when it is read
         return next((line.text for line in Log(log.path).lines() if not line.blank), b"")
     return b""
 
@@ -408,7 +408,7 @@ def refuse_other_file(log: Log, known: Known) -> None:
     if not Path(log.path).is_file():  # what comes through a pipe cannot be looked at beforehand
         return
     looked, others, digest = 0, 0, blake2b(digest_size=16)
-    with suppress(LogError):  # where it cannot be read is told when it is read
+    with suppress(LogError):  # where it cannot be read is reported when it is read
         for line in islice(Log(log.path).lines(), PAGE):
             digest.update(_hashed(line))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):

@@ -1,6 +1,6 @@
 """Reading logs: where a line begins and ends, whatever the file is packed in.
 
-A log is JSON lines, plain, gzip or zstd (told by their first bytes, not by the name), or ``-`` for
+A log is JSON lines, plain, gzip or zstd (recognised by their first bytes, not by the name), or ``-`` for
 standard input. Lines are numbered from 1 and blank ones count, so a number is where an editor shows
 it. What makes a log unreadable raises ``LogError`` after every line before it has been given.
 

@@ -38,7 +38,7 @@ SOURCE = "webhooks"
 MAX_BODY = 256 << 10
 """Bytes of a body."""
 MAX_DISCARDED = 2 << 20
-"""Bytes of a longer body that are read and thrown away, so that its sender hears why it is refused."""
+"""Bytes of a longer body that are read and thrown away, so that its sender receives the reason for the refusal."""
 BATCH = 512
 """Deliveries in one transaction."""
 MAX_QUEUED = 4096

@@ -105,7 +105,7 @@ class Followed(Log):
                 self.consumed += len(chunk)
                 same = found[-SAME:]
                 waiting.begin()
-                rotated.heard()
+                rotated.restart()
                 yield chunk
                 continue
             if waiting.end():
@@ -123,7 +123,7 @@ class _Rotated:
         self._path, self._identity = path, _identity(os.fstat(descriptor))
         self._since: float | None = None
 
-    def heard(self) -> None:
+    def restart(self) -> None:
         self._since = None
 
     def for_good(self) -> bool:

@@ -46,7 +46,7 @@ def withdraw(
     """
     if source is None and (first is None or last is None):
         raise UsageError(
-            "a withdrawal names a log, or the first and the last position",
+            "nothing was withdrawn: give the name of a log, or the first and the last position",
             hint="tracker withdraw LOG, or tracker withdraw --from POSITION --to POSITION",
         )
     end = tracker.last_position()
@@ -93,5 +93,7 @@ def _nothing(source: str | None, undo: bool, names: Sequence[str]) -> NotFoundEr
     )
     if logs and source is not None:
         hint = f"there is something from {', '.join(logs[:_NAMED])}{', …' if len(logs) > _NAMED else ''}"
-    what = "nothing of it is withdrawn" if undo else "nothing that counts is stored from it"
+    what = (
+        "none of its deliveries is withdrawn" if undo else "no delivery from it is stored, or all are withdrawn"
+    )
     return NotFoundError(what, place=source or "", hint=hint)

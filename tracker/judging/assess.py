@@ -70,19 +70,19 @@ def assessment_of(
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     found: dict[AggregateKey, list[Hypothesis]] = {}
     for key, one in observed.aggregates.items():
-        if one.lifecycle.frame:
+        if one.lifecycle.is_session:
             found[key] = _hypotheses(one, order[key], context, memos.get(key))
     _set_end(made, found)
     set_evidence(observed, order, context)
     for presence in (True, False):
         for key, one in observed.aggregates.items():
-            if key not in found and (one.lifecycle.visits or not presence):
+            if key not in found and (one.lifecycle.is_presence or not presence):
                 found[key] = _hypotheses(one, order[key], context, memos.get(key))
         if presence:
             _set_occupied(observed, found, context)
     for key, one in observed.aggregates.items():
         session.aggregates[key] = _aggregate(one, order[key], found[key], made)
-        if one.lifecycle.visits and any(
+        if one.lifecycle.is_presence and any(
             context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps
         ):
             session.presence_known = False
@@ -144,7 +144,7 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
             start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
             if one.step.closes:
                 session.ended = True
-                session.end_heard, session.end_position = one.received_at, one.position
+                session.end_received_at, session.end_position = one.received_at, one.position
                 session.ended_at = end or one.received_at
                 session.started_at = session.started_at or start
                 context.end, context.end_position = one.at, one.position
@@ -165,7 +165,7 @@ def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]
     people = [
         _people_aggregate(one, found[key][0])
         for key, one in observed.aggregates.items()
-        if one.lifecycle.visits
+        if one.lifecycle.is_presence
     ]
     if people:
         end = context.end if not context.presumed else None
@@ -224,11 +224,11 @@ def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> list[Finding]
     held = aggregate.held
     is_ordinary = held.price == 0 and not aggregate.alternatives
     found: list[Finding] = []
-    if not (is_ordinary and aggregate.lifecycle.visits and held.runs[-1].closed):  # else there is nothing
+    if not (is_ordinary and aggregate.lifecycle.is_presence and held.runs[-1].closed):  # else there is nothing
         found += runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary)
         for run in aggregate.runs if aggregate.lifecycle.has_content else ():
             found += content.of_payloads(assessment, aggregate, run)
-    if aggregate.lifecycle.visits:
+    if aggregate.lifecycle.is_presence:
         found += content.renamed(assessment, aggregate)
     return found
 

@@ -41,7 +41,7 @@ class Context:
         ages: How old the copies of this session are that are certain, the youngest first.
         find_in_common: Finds the ages that several repeated steps have in common.
         resent: Positions of what came again in one burst with a copy that is certain.
-        doubled: Whether everything that can come only once came twice, so that the rest should have, too.
+        two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
     """
@@ -56,7 +56,7 @@ class Context:
     ages: Sequence[int] = ()
     find_in_common: Callable[[], Sequence[int]] = tuple
     resent: frozenset[int] = frozenset()
-    doubled: bool = False
+    two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
     windows: Windows = attrs.field(init=False)
@@ -80,7 +80,7 @@ class Context:
             tuple(self.ages),
             tuple(self.ages_in_common),
             self.resent,
-            self.doubled,
+            self.two_channels,
             occupied,
             self.lacking,
             self.log.silences,
@@ -104,9 +104,9 @@ class Context:
         """Whether a certain copy of this session is as old, or several repeated steps are."""
         return self.is_as_old(age) or any(abs(age - other) <= SAME_AGE for other in self.ages_in_common)
 
-    def is_doubled(self, age: int) -> bool:
+    def is_second_channel(self, age: int) -> bool:
         """Whether everything comes twice here, and the second time about so much later."""
-        if not self.doubled or not self.ages:
+        if not self.two_channels or not self.ages:
             return False
         return self.ages[0] // 2 <= age <= self.ages[-1] * 3 // 2 + self.windows.fast_redelivery
 

@@ -26,7 +26,7 @@ def separated(
 
     Where a step can come only once, or names a file, the same once more is the same event.
     """
-    unique = once or lifecycle.frame
+    unique = once or lifecycle.is_session
     if not unique and not (lifecycle.artefacts and not lifecycle.reusable):
         return deliveries, []
     if len(deliveries) == len({one.step.name for one in deliveries}):
@@ -69,9 +69,11 @@ def copy_price(
         return True, prices["copy at once"]
     if one.position in context.resent or any(context.is_as_old_as_others(one.at - at) for at in since):
         return True, prices["copy with others"]
-    if context.is_doubled(one.at - original.at):
+    if context.is_second_channel(one.at - original.at):
         return True, prices["copy through two channels"]
-    if as_old or (not context.doubled and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])):
+    if as_old or (
+        not context.two_channels and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])
+    ):
         return True, prices["copy with others"]
     if context.log.has_profile:
         return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
@@ -97,7 +99,7 @@ def _is_in_a_burst(copy: Copy, original: Delivered, one: Delivered) -> bool:
 
 def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
     """What it costs more that just the first two steps came again, not together: a restart is likelier."""
-    if len(recent) != 2 or lifecycle.visits or context.doubled:
+    if len(recent) != 2 or lifecycle.is_presence or context.two_channels:
         return 0.0
     one, other = recent
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:

@@ -18,7 +18,7 @@ from tracker.delivery.webhook import same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.copies import separated
 from tracker.judging.hypothesis import Delivered
-from tracker.judging.session import DOUBLED, AggregateKey, Observed
+from tracker.judging.session import TWO_CHANNELS, AggregateKey, Observed
 
 __all__ = ["set_evidence"]
 
@@ -36,7 +36,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     once = twice = 0
     for key, one in observed.aggregates.items():
         deliveries = in_order[key]
-        if len(deliveries) > 1 or one.lifecycle.frame:
+        if len(deliveries) > 1 or one.lifecycle.is_session:
             rest, copies = separated(one.lifecycle, deliveries, once=one.is_once)
             ages += _ages(copies)
             certain.update(copy.position for copy, _ in copies)
@@ -44,10 +44,10 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
             once += sum(one.is_once or (unique and each.evidence) for each in rest)
             twice += len({original.position for _, original in copies})
     context.ages = sorted(ages)
-    context.doubled = once >= 2 and twice >= DOUBLED * once
-    if not context.doubled:
+    context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
+    if not context.two_channels:
         context.find_in_common = partial(_common_ages, in_order)
-    if certain and not context.doubled:
+    if certain and not context.two_channels:
         context.resent = frozenset(_sent_with(certain, in_order.values()))
 
 

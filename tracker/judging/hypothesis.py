@@ -1,7 +1,7 @@
 """What most likely happened: the theory of the judging.
 
 THE PROBLEM. VideoSDK reports each step of a run once. On its way to us a webhook may be lost,
-repeated, delayed or overtaken. It has no id and, two types aside, no time of its own; and the second
+repeated, delayed or overtaken. It has no id and, except for two types, no time of its own; and the second
 recording of a session sends the same bytes as the first one did. So whether a step was allowed is
 the wrong question. The question is which run each delivery belongs to.
 
@@ -13,16 +13,16 @@ belongs, and whether it is there
 - a *contradiction* of an original: the same step of the same run with other data.
 
 What a hypothesis has to assume (a lost webhook, a copy without evidence, a run that hung) has a
-price, which says how unlikely it is (``prices``). Prices add up. The cheapest hypothesis is *held*;
-the others are kept while they are not much dearer, and how much dearer they are says how sure the
+price, which says how unlikely it is (``prices``). Prices add up. The hypothesis of the lowest price is *held*;
+the others are kept while they cost little more, and how much more they cost says how sure the
 held one is.
 
 WHAT FOLLOWS. States, readings and findings are functions of the hypothesis that is held (``assess``).
-Nothing is ever undone: when a later delivery makes another hypothesis the cheapest, the functions
+Nothing is ever undone: when a later delivery makes another hypothesis the best, the functions
 give other results. Nothing waits for a deadline either: time is an argument of the assessment.
 
 THE ORDINARY CASE needs no search. If each step may follow the one before it, or is an equal copy
-that came at once, then there is a hypothesis that assumes nothing, and none can be cheaper
+that came at once, then there is a hypothesis that assumes nothing, and none can have a lower price
 (``ordinary``). Nineteen of twenty aggregates are ordinary.
 
 Times are microseconds since 1970, as integers: exact, and quick to subtract.
@@ -283,5 +283,5 @@ class Hypothesis:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What of it decides how it goes on: of two of one shape, the cheaper is as good in all respects."""
+        """What of it decides how it goes on: of two of one shape, the one with the lower price is as good in all respects."""
         return tuple([run.shape for run in self.runs])

@@ -72,12 +72,12 @@ def ordinary(
 def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:
     """Whether the first step of a next run cannot be the copy of one that was sent again with others."""
     before = originals.get(one.step.name)
-    if before is None or not (context.doubled or context.ages):
+    if before is None or not (context.two_channels or context.ages):
         return True
     if one.position in context.resent:
         return False
     age = one.at - before.at
-    return not (context.is_as_old(age) or context.is_doubled(age))
+    return not (context.is_as_old(age) or context.is_second_channel(age))
 
 
 def _begins_beside(
@@ -92,7 +92,7 @@ def _begins_beside(
     before = originals.get(one.step.name)
     if before is None or not same_data(before.data, one.data):
         return True
-    return not context.doubled and copy_price((), before, one, context)[1] >= CLEAR
+    return not context.two_channels and copy_price((), before, one, context)[1] >= CLEAR
 
 
 def _ends(lifecycle: Lifecycle, waiting: Begun, one: Delivered, context: Context) -> bool:
@@ -106,10 +106,10 @@ def _hypothesis(
 ) -> Hypothesis | None:
     """The hypothesis of these runs, if it assumes nothing but late ends and copies that came at once."""
     runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
-    if context.end is not None and not lifecycle.frame and any(one.began >= context.end for one in runs):
+    if context.end is not None and not lifecycle.is_session and any(one.began >= context.end for one in runs):
         return None
     late = 0.0
-    if len(runs) > 1 and not lifecycle.visits:
+    if len(runs) > 1 and not lifecycle.is_presence:
         costs = [cost_beside(lifecycle, one, other, other, context) for one, other in pairwise(runs)]
         if max(costs) > context.prices["late"]:
             return None

@@ -17,7 +17,7 @@ import attrs
 __all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay", "shares"]
 
 HIGHEST = 9.0
-"""No copy costs more, and a hypothesis that costs as much more than the cheapest is dropped."""
+"""No copy costs more, and a hypothesis that costs as much more than the best is dropped."""
 
 
 @attrs.frozen
@@ -79,7 +79,7 @@ PRICES: dict[str, Price] = {
 
 
 def shares(prices: Sequence[float]) -> list[float]:
-    """How probable hypotheses of these prices are beside each other; the first is the cheapest."""
+    """How probable hypotheses of these prices are beside each other; the first has the lowest price."""
     weights = [exp(prices[0] - price) for price in prices]
     total = sum(weights)
     return [weight / total for weight in weights]

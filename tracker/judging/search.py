@@ -1,8 +1,8 @@
 """Finding the hypotheses of one aggregate: the ordinary case at a glance (``ordinary``), all else by search.
 
 The search takes one delivery after the other. Each hypothesis kept so far is extended by every way to
-read the next one, hypotheses that will go on alike are merged into the cheaper, and what is much dearer
-than the cheapest is dropped. Runs are shared between hypotheses and never changed, so extending one
+read the next one, hypotheses that will go on alike are merged into the one with the lower price, and what costs much
+more than the best is dropped. Runs are shared between hypotheses and never changed, so extending one
 copies next to nothing; runs out of reach are paid once, so a thousandth run costs what a second does.
 """
 
@@ -71,7 +71,7 @@ def hypotheses(
     once: bool,
     memo: Memo | None = None,
 ) -> list[Hypothesis]:
-    """The hypotheses worth keeping, the cheapest first. ``once``: the aggregate can have one run only."""
+    """The hypotheses worth keeping, the lowest price first. ``once``: the aggregate can have one run only."""
     rest, copies = separated(lifecycle, deliveries, once=once)
     held = ordinary(lifecycle, rest, context, once=once)
     found = [held] if held is not None else search(lifecycle, rest, context, once=once, memo=memo)
@@ -88,7 +88,7 @@ def search(
     once: bool,
     memo: Memo | None = None,
 ) -> list[Hypothesis]:
-    """The hypotheses that are not hopeless, the cheapest first as of ``context.as_of``.
+    """The hypotheses that are not hopeless, the lowest price first as of ``context.as_of``.
 
     With ``memo`` it goes on where it was, if it can; the result is the same.
     """
@@ -115,7 +115,7 @@ def search(
 
 
 def _rank(held: Hypothesis) -> float:
-    """Its price, without the errors of adding up: what is as cheap must not change places."""
+    """Its price, without the errors of adding up: hypotheses of equal price must not change places."""
     return round(held.price, 9)
 
 
@@ -170,7 +170,7 @@ def _extensions(
         elif same_data(original.data, one.data):
             equal.append((run, original))
             contradicts = False
-        elif contradicts and not lifecycle.visits:
+        elif contradicts and not lifecycle.is_presence:
             code = _contradiction(lifecycle, run, original, one, context, once=once)
             if code:
                 yield _replaced(held, place, run.contradicted(code, one), context)
@@ -204,7 +204,7 @@ def _may_be_of_another(runs: Sequence[Candidate], one: Delivered) -> bool:
 def _takes(lifecycle: Lifecycle, run: Candidate, one: Delivered, *, latest: bool) -> bool:
     """Whether a run that lacks a step may have it: next, behind, ahead, or as a second end."""
     if latest:
-        return not (lifecycle.visits and run.closed and one.step.closes)
+        return not (lifecycle.is_presence and run.closed and one.step.closes)
     behind = lifecycle.rank[one.step.name] < lifecycle.rank[run.state.name]
     return behind or (not run.closed and (one.step.closes or _is_next(lifecycle, run, one)))
 
@@ -215,7 +215,7 @@ def _contradiction(
     """By which code a delivery contradicts a step of a run; empty where it is of another run."""
     if lifecycle.adds(original.data, one.data):
         return "supplement"
-    files = one.step.closes and one.evidence and original.evidence and not lifecycle.frame
+    files = one.step.closes and one.evidence and original.evidence and not lifecycle.is_session
     if files and not once:
         return "C516" if one.at - original.at <= context.windows.self_stop else ""
     return one.step.conflict
@@ -224,9 +224,9 @@ def _contradiction(
 def _may_begin(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, *, once: bool) -> bool:
     if not runs:
         return True
-    if once or lifecycle.frame:
+    if once or lifecycle.is_session:
         return False
-    if lifecycle.visits:
+    if lifecycle.is_presence:
         return one.step.name in lifecycle.starts or runs[-1].closed
     return lifecycle.restarts
 
@@ -238,7 +238,7 @@ def _replaced(held: Hypothesis, place: int, run: Candidate, context: Context) ->
 
 def _alone(context: Context) -> float:
     """What an original pays until its copy comes, where everything comes twice."""
-    return context.prices["no copy"] if context.doubled else 0.0
+    return context.prices["no copy"] if context.two_channels else 0.0
 
 
 def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Context) -> Hypothesis:
@@ -259,9 +259,9 @@ def _copied(
 ) -> Hypothesis:
     """One more copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
     ages = tuple([one.at - original.at for _, original in equal])
-    as_old = not context.doubled and is_as_old_as_others(held.recent, ages)
+    as_old = not context.two_channels and is_as_old_as_others(held.recent, ages)
     prices = [copy_price(held.recent, original, one, context, as_old=as_old) for _, original in equal]
-    if context.doubled:  # what has no copy yet gets back what it paid for that
+    if context.two_channels:  # what has no copy yet gets back what it paid for that
         copied = {copy.original.position for copy in held.recent}
         refund = context.prices["no copy"]
         prices = [

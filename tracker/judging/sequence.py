@@ -131,7 +131,7 @@ def _beside(
     """What a run assumes because of the one that follows it, and of the next one that is seen to begin."""
     if begun is not None:
         yield from _order(lifecycle, run, begun, context)
-    if not lifecycle.visits:
+    if not lifecycle.is_presence:
         yield from _alike(lifecycle, run, following, context)
 
 
@@ -144,9 +144,9 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
         yield from _lost(lifecycle, run, begun, context)
     else:
         delay = run.since.at - begun.first.at
-        window = context.windows.overtaken if lifecycle.visits else context.windows.lateness
-        code = "D103" if lifecycle.visits else ""
-        paid = "overtaken" if lifecycle.visits else "late"
+        window = context.windows.overtaken if lifecycle.is_presence else context.windows.lateness
+        code = "D103" if lifecycle.is_presence else ""
+        paid = "overtaken" if lifecycle.is_presence else "late"
         price = by_delay(context.prices[paid], delay, window)
         yield Assumption(code, price, run.since, begun.first, paid=paid)
 
@@ -191,7 +191,7 @@ def cost_alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> float:
 
 def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> float:
     """The least that an open run can cost because of the next one, so long as its end may still come."""
-    price = context.prices["overtaken" if lifecycle.visits else "late"]
+    price = context.prices["overtaken" if lifecycle.is_presence else "late"]
     return price + sum([one.price for one in _at_once(run, begun, context)])
 
 
@@ -223,23 +223,23 @@ def is_orphan(lifecycle: Lifecycle, run: Candidate) -> bool:
 def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """S201 to S206 and S212: what never came, by the first of each gap."""
     for state, one, missing in run.gaps(lifecycle):
-        unheard = tuple([name for name in missing if not context.lacks(lifecycle, name)])
-        if not unheard:
+        absent = tuple([name for name in missing if not context.lacks(lifecycle, name)])
+        if not absent:
             continue
         before = _before(lifecycle, run, one)
         if state == ABSENT and one.step.orphan:
             price = context.prices[one.step.orphan]
             if one.step.closes and context.is_after_end(run.began, run.first.position - 1):
                 price += context.prices["X402"]  # it would have begun after the end as well
-            yield Assumption(one.step.orphan, price, one, None, unheard, ABSENT)
+            yield Assumption(one.step.orphan, price, one, None, absent, ABSENT)
             continue
-        codes = [code for name in unheard if (code := lifecycle.by_name[name].skipped)]
+        codes = [code for name in absent if (code := lifecycle.by_name[name].skipped)]
         if codes:
-            unasked = lifecycle.by_name[unheard[0]].unasked and context.needs_no_stop(one.at)
+            unasked = lifecycle.by_name[absent[0]].unasked and context.needs_no_stop(one.at)
             paid = "unasked" if unasked else codes[0]
-            yield Assumption(codes[0], context.prices[paid], one, before, unheard, state, paid)
+            yield Assumption(codes[0], context.prices[paid], one, before, absent, state, paid)
         else:
-            yield Assumption("", context.prices["unseen"], one, before, unheard, state, "unseen")
+            yield Assumption("", context.prices["unseen"], one, before, absent, state, "unseen")
 
 
 def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:

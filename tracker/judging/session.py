@@ -23,7 +23,7 @@ Key = tuple[tuple[str, str], ...]
 AggregateKey = tuple[str, Key]
 _LOOK_BACK = 64
 """Deliveries of an aggregate among which an equal one is looked for, for the habits of the log."""
-DOUBLED = 0.75
+TWO_CHANNELS = 0.75
 """The share of what can come only once that must have come twice for a session to have two channels."""
 _IDLE = 3600 * 1_000_000
 """Silences of a session that are remembered, in microseconds; the rules say which of them count."""
@@ -42,7 +42,7 @@ class ObservedAggregate:
     def is_once(self) -> bool:
         """Whether it can have one run only."""
         lifecycle = self.lifecycle
-        return not (lifecycle.restarts or lifecycle.visits) or lifecycle.is_identified(self.key)
+        return not (lifecycle.restarts or lifecycle.is_presence) or lifecycle.is_identified(self.key)
 
 
 @attrs.frozen
@@ -78,7 +78,7 @@ class Observed:
         named: What was found in this stream and is found once only.
         once: How many webhooks came that can come only once.
         ages: How old their copies were.
-        doubled: Whether the log left these out, because everything comes twice here.
+        two_channels: Whether the log left these out, because everything comes twice here, through two channels.
     """
 
     stream: str
@@ -99,7 +99,7 @@ class Observed:
     named: set[str] = attrs.field(factory=set)
     once: int = 0
     ages: list[int] = attrs.field(factory=list)
-    doubled: bool = False
+    two_channels: bool = False
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -185,10 +185,10 @@ class Observed:
             habits.saw_time(one.at)
         if not self.types & bit:
             habits.saw_type(webhook_type, self.meeting_id)
-            if aggregate.lifecycle.frame and one.step.closes:
+            if aggregate.lifecycle.is_session and one.step.closes:
                 habits.saw_end(self.types | bit)
         lifecycle = aggregate.lifecycle
-        unique = lifecycle.frame or not (lifecycle.restarts or lifecycle.visits or lifecycle.stream)
+        unique = lifecycle.is_session or not (lifecycle.restarts or lifecycle.is_presence or lifecycle.stream)
         evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
         rank = lifecycle.rank[one.step.name]
         if aggregate.steps >> rank & 1:
@@ -203,24 +203,24 @@ class Observed:
             habits.saw_step(one.at, late)
         habits.saw_body(evidence=evidence)
         self.once += evidence
-        if evidence and self.doubled:
-            self._see_whether_doubled(habits)
+        if evidence and self.two_channels:
+            self._see_whether_two_channels(habits)
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
         if evidence:
             self.ages.append(age)
-            if self.doubled:
+            if self.two_channels:
                 habits.leave_out([age])
             else:
-                self._see_whether_doubled(habits)
+                self._see_whether_two_channels(habits)
 
-    def _see_whether_doubled(self, habits: Habits) -> None:
+    def _see_whether_two_channels(self, habits: Habits) -> None:
         """Where everything comes twice, through two channels, the copies say nothing of other sessions."""
-        doubled = self.once >= 2 and len(self.ages) >= DOUBLED * self.once
-        if doubled != self.doubled:
-            self.doubled = doubled
-            change = habits.leave_out if doubled else habits.take_in
+        two_channels = self.once >= 2 and len(self.ages) >= TWO_CHANNELS * self.once
+        if two_channels != self.two_channels:
+            self.two_channels = two_channels
+            change = habits.leave_out if two_channels else habits.take_in
             change(self.ages)
 
 

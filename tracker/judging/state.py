@@ -108,7 +108,7 @@ class Run:
     def state(self) -> str:
         if not self.lost:
             return self.candidate.state.state
-        return self.lifecycle.by_name[self.lifecycle.endings[0]].state if self.lifecycle.visits else LOST
+        return self.lifecycle.by_name[self.lifecycle.endings[0]].state if self.lifecycle.is_presence else LOST
 
     @property
     def inferred(self) -> bool:
@@ -139,7 +139,7 @@ class Run:
         }
         for _, _, missing in self.candidate.gaps(self.lifecycle):
             steps.update((name, StepTaken(name)) for name in missing)
-        if self.lost and self.lifecycle.visits:
+        if self.lost and self.lifecycle.is_presence:
             steps.update((name, StepTaken(name)) for name in self.lifecycle.endings if name not in steps)
         return steps
 
@@ -171,9 +171,9 @@ class Run:
     @property
     def end(self) -> StepTaken | None:
         """Its end as it was delivered; ``None`` where none was."""
-        return self.heard(self.candidate.state.name) if self.candidate.closed else None
+        return self.delivered(self.candidate.state.name) if self.candidate.closed else None
 
-    def heard(self, step: str) -> StepTaken | None:
+    def delivered(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
         taken = self.steps.get(step)
         return None if taken is None or taken.inferred else taken
@@ -181,14 +181,14 @@ class Run:
 
 @attrs.define(eq=False, slots=False)
 class Aggregate:
-    """One instance of a lifecycle in one session, told apart from the others by ``key``.
+    """One instance of a lifecycle in one session, which ``key`` distinguishes from the others.
 
     Attributes:
         lifecycle, key: Which one it is.
         deliveries: All that came of it, in the order of arrival.
         runs: In the order in which they began.
         held: The hypothesis that is held.
-        alternatives: The others that were kept, the cheapest first; empty in the ordinary case.
+        alternatives: The others that were kept, the lowest price first; empty in the ordinary case.
     """
 
     lifecycle: Lifecycle
@@ -269,7 +269,7 @@ class Aggregate:
             return "conflict" if one.step.closes and highest.step.closes else "late"
         following = next((other for other in self.held.all_runs() if other.number == run.number + 1), None)
         if following is not None and following.first.position < one.position:
-            return "overtaken" if lifecycle.visits else "late"
+            return "overtaken" if lifecycle.is_presence else "late"
         return "advanced" if name in lifecycle.table[highest.step.state] else "skipped-ahead"
 
 
@@ -304,7 +304,7 @@ class Session:
         findings: Everything found, in the order of the deliveries.
         first_seen_at, last_seen_at: Receive times.
         started_at, ended_at: The session's own clock times where it sent valid ones, else receive times.
-        end_heard: When its session-ended was received.
+        end_received_at: When its session-ended was received.
         idle: Times in which nothing came for so long that it was presumed to have ended.
         as_of: The moment; ``None`` where no time is known.
         next_change: When time alone will change something, if nothing comes before.
@@ -329,7 +329,7 @@ class Session:
     active: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    end_heard: datetime | None = None
+    end_received_at: datetime | None = None
     idle: list[tuple[datetime, datetime]] = attrs.field(factory=list)
     as_of: datetime | None = None
     next_change: datetime | None = None
@@ -353,7 +353,7 @@ class Session:
     @property
     def participants(self) -> list[Aggregate]:
         """The people, in the order in which they appeared; their runs are their visits."""
-        return [one for one in self.aggregates.values() if one.lifecycle.visits]
+        return [one for one in self.aggregates.values() if one.lifecycle.is_presence]
 
     @property
     def recordings(self) -> list[Run]:

@@ -34,8 +34,8 @@ class Registry(Mapping[str, Lifecycle]):
                     raise DeclarationError(
                         f"lifecycle {lifecycle.name!r}: no limit {step.limit!r} in the rules"
                     )
-        if sum(lifecycle.frame for lifecycle in self.values()) > 1:
-            raise DeclarationError("only one lifecycle can be the frame of the others")
+        if sum(lifecycle.is_session for lifecycle in self.values()) > 1:
+            raise DeclarationError("only one lifecycle can be that of the session")
 
     def __getitem__(self, name: str) -> Lifecycle:
         return self._lifecycles[name]

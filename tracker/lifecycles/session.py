@@ -26,10 +26,10 @@ SAID_ONCE = NoFinding("X401 says once a session that its start never came")
 LIFECYCLE = Lifecycle(
     name="session",
     payload=Session,
-    frame=True,
+    is_session=True,
     times=("start", "end"),
     retimed="C503",
-    deserted="X407",
+    empty="X407",
     steps=(
         Step("started", state="live", skipped=SAID_ONCE, conflict="S214"),
         Step("ended", state="ended", closes=True, orphan=BEGINS_A_RUN, outcome=IN_GOOD_ORDER),

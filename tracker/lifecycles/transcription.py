@@ -1,4 +1,4 @@
-"""A transcription, told apart by its id. ``realtime`` ends with the session, ``post`` runs after it.
+"""A transcription, identified by its id. ``realtime`` ends with the session, ``post`` runs after it.
 
 ``failed`` may be the first and only webhook of one.
 """

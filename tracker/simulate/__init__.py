@@ -26,7 +26,7 @@ from tracker.simulate.meetings import draft
 from tracker.simulate.network import Way
 from tracker.simulate.parts import Draft, Plan, Webhook, hexes, room
 from tracker.simulate.rooms import one_at_a_time
-from tracker.simulate.truth import Truth, Witness, as_json, begun
+from tracker.simulate.truth import Observer, Truth, as_json, begun
 
 __all__ = ["HABITS", "START", "Line", "Truth", "as_json", "simulate"]
 
@@ -44,7 +44,7 @@ ENDLESS = ("never-ended", "dropped-session-ended")
 AGAIN = 0.04
 """How many sessions are followed by another one of the same meeting."""
 TWO_CHANNELS = 0.03
-"""How many rooms have two webhook urls, so that all is told twice."""
+"""How many rooms have two webhook urls, so that every webhook comes twice."""
 OVERNIGHT = 0.003
 """How many sessions somebody forgets to leave."""
 RARELY_SUBSCRIBED = (
@@ -105,7 +105,7 @@ def simulate(
     faults: float | None = None,
     names: Collection[str] = (),
     start: datetime = START,
-    unheard: Collection[str] | None = None,
+    unsubscribed: Collection[str] | None = None,
     *,
     stable_urls: bool = False,
     cut: float = 0,
@@ -116,7 +116,7 @@ def simulate(
     ``faults`` is the share of the sessions in which something goes wrong (as the habits have it, or one in
     twenty), ``names`` the faults to draw
     from, each as often as the others (all when empty, the
-    rare ones only with habits). ``unheard`` are webhook types that never come
+    rare ones only with habits). ``unsubscribed`` are webhook types that never come
     because nobody subscribed to them; ``None`` draws one in a log of many meetings. With ``stable_urls``
     all hls of a room is played back at one url. The first ``cut`` seconds are missing, as in a log that
     begins in the middle of the day: what began before then has no beginning, and what ended before then
@@ -130,7 +130,7 @@ def simulate(
         raise UsageError(f"a share of {share} is none", hint="give a number from 0 to 1, like 0.05")
     dice = Random(f"{seed}")
     drawn = [dice.choice(RARELY_SUBSCRIBED)] if meetings >= MANY else []
-    silent = frozenset(drawn if unheard is None else unheard)
+    silent = frozenset(drawn if unsubscribed is None else unsubscribed)
     usual = [fault.name for fault in FAULTS.values() if chosen or not fault.rare]
     asked = _Asked(meetings, share, list(names) or usual, silent, cut)
     plans = _plans_of(chosen, asked, dice) if chosen else _plans(asked, dice)
@@ -156,7 +156,7 @@ class _Asked:
     meetings: int
     share: float
     names: list[str]
-    unheard: frozenset[str]
+    unsubscribed: frozenset[str]
     cut: float
 
 
@@ -169,7 +169,7 @@ def _plans(asked: _Asked, dice: Random) -> list[Plan]:
     plans: list[Plan] = []
     for number in range(meetings):
         fault = FAULTS.get(faulty.get(number, ""))
-        plan = _plan(number, fault, dice, (cut, span), asked.unheard)
+        plan = _plan(number, fault, dice, (cut, span), asked.unsubscribed)
         before = plans[-1] if plans else None
         if before and not before.faults and not fault and dice.random() < AGAIN:
             # In a room that was used before, and after that session has ended.
@@ -245,17 +245,17 @@ def _dealt(dice: Random, names: list[str]) -> Iterator[str]:
 
 
 def _plan(
-    number: int, fault: Fault | None, dice: Random, within: tuple[float, float], unheard: frozenset[str]
+    number: int, fault: Fault | None, dice: Random, within: tuple[float, float], unsubscribed: frozenset[str]
 ) -> Plan:
-    """What goes wrong goes wrong in a session that is told from its beginning on."""
+    """What goes wrong goes wrong in a session that the log has from its beginning on."""
     cut, span = within
     length = min(7200.0, max(180.0, dice.lognormvariate(7.3, 0.9)))
     if fault is None:
         night = dice.uniform(8, 16) * 3600 if dice.random() < OVERNIGHT else 0
-        return Plan(number, room(dice), dice.uniform(0, span), length, unheard=unheard, night=night)
+        return Plan(number, room(dice), dice.uniform(0, span), length, unsubscribed=unsubscribed, night=night)
     latest = span - (ROOM_AFTER_ENDLESS if fault.name in ENDLESS else ROOM_AFTER)
     begin, length = dice.uniform(cut, latest), max(length, LASTING)
-    return Plan(number, room(dice), begin, length, (fault.name,), fault.must, fault.with_ids, unheard)
+    return Plan(number, room(dice), begin, length, (fault.name,), fault.must, fault.with_ids, unsubscribed)
 
 
 # -- the log ---------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ class _Entry:
     milliseconds: int
     order: tuple[int, int]
     webhook: Webhook
-    witness: Witness | None
+    observer: Observer | None
     by: tuple[str, ...] = ()
 
     def __lt__(self, other: _Entry) -> bool:
@@ -302,8 +302,8 @@ def _sent(entries: Iterator[_Entry], habits: list[Habit], seed: int) -> Iterator
             arrivals = [one for before in arrivals for one in _arriving(before, name, way, dice)]
         for arrival in arrivals:
             heappush(waiting, arrival)
-        if entry.witness:
-            entry.witness.left += len(arrivals) - 1
+        if entry.observer:
+            entry.observer.left += len(arrivals) - 1
     while waiting:
         yield heappop(waiting)
 
@@ -335,44 +335,44 @@ def _written(entries: Iterator[_Entry], habits: list[Habit], seed: int, start: d
 
 def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
     received = Received(entry.webhook.body, start + timedelta(milliseconds=entry.milliseconds))
-    if entry.witness is None:
+    if entry.observer is None:
         return Line(position, received, None, last=False, receiver=receiver)
-    last = entry.witness.see(entry.webhook, received, position, entry.by)
-    return Line(position, received, entry.witness.truth, last, receiver)
+    last = entry.observer.see(entry.webhook, received, position, entry.by)
+    return Line(position, received, entry.observer.truth, last, receiver)
 
 
 def _deliveries(plan: Plan, dice: Random, start: datetime, cut: float) -> Iterator[_Entry]:
     """All that is received because of one session, and who watches over what is true of it."""
     one = _with_fault(plan, dice, start)
-    heard = _heard(one, dice)
+    arriving = _in_order_of_arrival(one, dice)
     machines = list(_machines(one, dice))
-    if heard[0].at < cut:
-        heard = [webhook for webhook in heard if webhook.at >= cut]
+    if arriving[0].at < cut:
+        arriving = [webhook for webhook in arriving if webhook.at >= cut]
         machines = [webhook for webhook in machines if webhook.at >= cut]
-        _begun_before(one, heard)
-    witness = Witness(one, begun(one), len(heard))
-    for place, webhook in enumerate(heard):
-        yield _Entry(round(webhook.at * 1000), (plan.number, place), webhook, witness)
-    for place, webhook in enumerate(machines, len(heard)):
+        _begun_before(one, arriving)
+    observer = Observer(one, begun(one), len(arriving))
+    for place, webhook in enumerate(arriving):
+        yield _Entry(round(webhook.at * 1000), (plan.number, place), webhook, observer)
+    for place, webhook in enumerate(machines, len(arriving)):
         yield _Entry(round(webhook.at * 1000), (plan.number, place), webhook, None)
 
 
-def _heard(one: Draft, dice: Random) -> list[Webhook]:
-    """What is told of the session, in order; in some rooms all of it twice."""
-    heard = list(one.webhooks())
+def _in_order_of_arrival(one: Draft, dice: Random) -> list[Webhook]:
+    """What arrives of the session, in order; in some rooms all of it twice."""
+    arriving = list(one.webhooks())
     if dice.random() < TWO_CHANNELS and not one.plan.plain and "two-channels" not in one.oddities:
         one.oddities.add("two-channels")
-        sent = [webhook for webhook in heard if webhook not in one.extra]
-        heard += [webhook.again(webhook.at + dice.uniform(0.02, 0.9)) for webhook in sent]
-    return sorted(heard, key=lambda webhook: webhook.at)
+        sent = [webhook for webhook in arriving if webhook not in one.extra]
+        arriving += [webhook.again(webhook.at + dice.uniform(0.02, 0.9)) for webhook in sent]
+    return sorted(arriving, key=lambda webhook: webhook.at)
 
 
-def _begun_before(one: Draft, heard: list[Webhook]) -> None:
+def _begun_before(one: Draft, arriving: list[Webhook]) -> None:
     """The log lacks the beginning of the session, so what the session had been, nobody knows."""
     one.oddities.add("begun-before")
     one.two_readings = True
-    if all(webhook.type != "session-started" for webhook in heard):
-        one.told["X401"] += 1
+    if all(webhook.type != "session-started" for webhook in arriving):
+        one.outcomes["X401"] += 1
 
 
 def _with_fault(plan: Plan, dice: Random, start: datetime) -> Draft:

@@ -1,6 +1,6 @@
 """What the network does to the webhooks of a meeting: they come again, late, or in another order.
 
-Nothing is lost and nothing made up, so nothing of it may be reproached above info.
+Nothing is lost and nothing made up, so no finding above info may come of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Apply = Callable[[Draft, Random], bool]
 """Does one thing to a draft; says whether the draft allowed it."""
 
 
-def heard(one: Draft) -> list[Run]:
+def complete_runs(one: Draft) -> list[Run]:
     """The runs of which everything was subscribed to, that ended in good order and to which nothing was done."""
     wrong = {what.run.aggregate for what in one.injected if what.run}
     return [
@@ -70,7 +70,7 @@ def _neighbours(one: Draft, within: float) -> Iterator[tuple[Webhook, Webhook]]:
     Of a person only those of one visit: a left that comes after the next joined is a fault of its own.
     """
     groups: dict[object, list[Webhook]] = {}
-    for run in heard(one):
+    for run in complete_runs(one):
         group: object = id(run) if run.lifecycle == "participant" else run.aggregate
         groups.setdefault(group, []).extend(run.webhooks)
     for webhooks in groups.values():
@@ -92,7 +92,7 @@ def _exchange(first: Webhook, second: Webhook) -> None:
 
 def late(one: Draft, dice: Random) -> bool:
     """The session's own start can be late as well: then the first person is there before it."""
-    pairs = [*_neighbours(one, LATE - 8), (one.frame["started"], one.visits[0]["joined"])]
+    pairs = [*_neighbours(one, LATE - 8), (one.own_run["started"], one.visits[0]["joined"])]
     late, after = dice.choice(pairs)
     late.at = dice.uniform(after.at + 0.2, late.at + LATE)
     late.touched = True
@@ -134,7 +134,7 @@ def overtaken_near(one: Draft, dice: Random) -> bool:
 
 def followed(one: Draft) -> Iterator[tuple[Run, Run]]:
     """A run and the next of its aggregate, both of media and in good order."""
-    whole, before = heard(one), dict[tuple[str, Key], Run]()
+    whole, before = complete_runs(one), dict[tuple[str, Key], Run]()
     for run in one.runs:
         earlier = before.get(run.aggregate)
         if run.media and earlier in whole and run in whole:
@@ -213,7 +213,7 @@ def run_copied_burst(one: Draft, dice: Random) -> bool:
 
 
 def _media(one: Draft) -> list[Run]:
-    return [run for run in heard(one) if run.media]
+    return [run for run in complete_runs(one) if run.media]
 
 
 def _tells_itself_apart(one: Draft, run: Run) -> bool:
@@ -223,7 +223,7 @@ def _tells_itself_apart(one: Draft, run: Run) -> bool:
 
 
 def second_channel(jitter: float) -> Apply:
-    """All is told twice, the second time by a webhook url that is slower by about as much each time."""
+    """Every webhook comes twice, the second time by a webhook url that is slower by about as much each time."""
 
     def apply(one: Draft, dice: Random) -> bool:
         delay = dice.choice(CHANNELS)

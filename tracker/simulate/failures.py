@@ -8,7 +8,7 @@ from random import Random
 
 import attrs
 
-from tracker.simulate.delivery import RETRIES, Apply, followed, heard
+from tracker.simulate.delivery import RETRIES, Apply, complete_runs, followed
 from tracker.simulate.losses import media_runs, stoppable
 from tracker.simulate.parts import (
     KINDS,
@@ -37,7 +37,7 @@ UNKNOWN = ("recording-paused", "hls-strated", "whiteboard-started", "participant
 def _lasting(one: Draft) -> list[Run]:
     """The runs in good order after which their aggregate did nothing more."""
     last = one.last_runs()
-    return [run for run in heard(one) if run in last]
+    return [run for run in complete_runs(one) if run in last]
 
 
 def stuck(step: str) -> Apply:
@@ -49,7 +49,7 @@ def stuck(step: str) -> Apply:
         run[step].touched = True
         one.two_readings |= step == "starting" and _like_one_before(one, run[step])
         if "playable" not in run and run.lifecycle == "hls":
-            one.told["S204"] -= 1
+            one.outcomes["S204"] -= 1
         del run.webhooks[run.steps.index(step) + 1 :]
         return True
 
@@ -99,18 +99,18 @@ def _unused(one: Draft, dice: Random) -> tuple[str, Data]:
 
 
 def alone(*steps: str) -> Apply:
-    """Steps of something that had never begun, where its beginning would have been told."""
+    """Steps of something that had never begun, where its beginning would have come."""
 
     def apply(one: Draft, dice: Random) -> bool:
         lifecycle, whose = _unused(one, dice)
-        told = steps[dice.randrange(len(steps)) :]
+        reported = steps[dice.randrange(len(steps)) :]
         if (
             lifecycle in one.lifecycles
-            or {f"{lifecycle}-{step}" for step in ("starting", *told)} & one.plan.unheard
+            or {f"{lifecycle}-{step}" for step in ("starting", *reported)} & one.plan.unsubscribed
         ):
             return False
         at = dice.uniform(one.begin + 20, one.end - 150)
-        times = {step: at + place * dice.uniform(5, 120) for place, step in enumerate(told)}
+        times = {step: at + place * dice.uniform(5, 120) for place, step in enumerate(reported)}
         run = media_run(one, dice, lifecycle, whose, times)
         run.webhooks[0].touched = True
         one.runs.append(run)
@@ -157,9 +157,9 @@ def same_file(one: Draft, dice: Random) -> bool:
 
 
 def minute_sixty(one: Draft, dice: Random) -> bool:
-    if "ended" not in one.frame:
+    if "ended" not in one.own_run:
         return False
-    ended = one.frame["ended"]
+    ended = one.own_run["ended"]
     ended.data["end"] = ended.data["end"][:14] + "60" + ended.data["end"][16:]
     ended.touched = True
     return True
@@ -172,7 +172,7 @@ def unknown_type(one: Draft, dice: Random) -> bool:
 
 
 def other_meeting(one: Draft, dice: Random) -> bool:
-    """Neither the first nor the last that is heard, so that it is clear which meeting is the right one."""
+    """Neither the first nor the last that arrives, so that it is clear which meeting is the right one."""
     inner = [webhook for webhook in one.arrived()[2:] if webhook.type != "session-ended"]
     if not inner:
         return False
@@ -191,8 +191,8 @@ def after_end(one: Draft, dice: Random) -> bool:
     elif what == "transcription":
         data = one.base | {"id": uuid(dice), "type": "realtime"}
         stopped = at + dice.uniform(20, 300)
-        told = [said(what, "started", at, data), said(what, "stopped", stopped, data)]
-        run = Run(what, (("id", str(data["id"])),), told)
+        reported = [said(what, "started", at, data), said(what, "stopped", stopped, data)]
+        run = Run(what, (("id", str(data["id"])),), reported)
     elif lifecycle.startswith("participant") or lifecycle in one.lifecycles:
         return False
     else:
@@ -200,7 +200,7 @@ def after_end(one: Draft, dice: Random) -> bool:
         times["stopping"] = max(times.values()) + dice.uniform(20, 300)
         times["stopped"] = times["stopping"] + settling(dice, lifecycle)
         run = media_run(one, dice, lifecycle, whose, times)
-    if any(webhook.type in one.plan.unheard for webhook in run.webhooks):
+    if any(webhook.type in one.plan.unsubscribed for webhook in run.webhooks):
         return False
     run.webhooks[0].touched = True
     one.runs.append(run)
@@ -223,8 +223,8 @@ def malformed(one: Draft, dice: Random) -> bool:
 
 
 def _steps(one: Draft) -> Iterator[tuple[Webhook, Webhook]]:
-    for run in heard(one):
-        if run is not one.frame:
+    for run in complete_runs(one):
+        if run is not one.own_run:
             yield from pairwise(run.webhooks)
 
 
@@ -251,8 +251,8 @@ def never_ends(one: Draft, dice: Random) -> bool:
     """The room stays open for ever; in half of them somebody stays inside."""
     if one.stops_by_itself():
         return False
-    del one.frame.webhooks[1:]
+    del one.own_run.webhooks[1:]
     if dice.random() < 0.5:
         del one.visits[0].webhooks[1:]
-    one.frame["started"].touched = True
+    one.own_run["started"].touched = True
     return True

@@ -2,7 +2,7 @@
 
 Each has a name, the codes that would be a right answer, and a function that does it to a draft. That
 returns whether the draft allowed it; if not, another is drawn. A fault touches as little as it can,
-so that whatever else is found in its meeting is found wrongly. Where a fault could not be told from
+so that whatever else is found in its meeting is found wrongly. Where a fault could not be distinguished from
 what is legal by anybody (a lost request to stop just before a session ends), it is not made.
 """
 
@@ -27,7 +27,7 @@ BROKEN = {"C511", "C513", "T305"}
 class Fault:
     """One way in which a meeting goes wrong.
 
-    ``kind`` is ``delivery`` where only the network is to blame and nothing may be reported above
+    ``kind`` is ``delivery`` where only the network is at fault and nothing may be reported above
     info, else ``real``. ``codes`` are the right answers, any of them. ``arrived`` says whether every
     webhook came at last, so that every final state can be known. ``must`` is what a meeting needs
     for it, ``with_ids`` whether its runs carry ids (``None``: as drawn). ``also`` are codes that are right
@@ -193,7 +193,7 @@ FAULTS: dict[str, Fault] = {
             delivery.second_channel(60),
         ),
         _drop("session-started", ("X401",), "started", losses.the_frame),
-        _drop("session-ended", ENDLESS, "ended", losses.frame_of_what_was_stopped),
+        _drop("session-ended", ENDLESS, "ended", losses.own_run_where_none_stops_by_itself),
         _drop("joined", ("S212", "X405"), "joined", lambda one: one.visits),
         _drop("left", ("S213", "X404"), "left", lambda one: one.visits),
         _drop("starting", ("S201",), "starting", losses.media_runs, RECORDED),
@@ -213,14 +213,14 @@ FAULTS: dict[str, Fault] = {
         _real(
             "stuck-starting",
             ("T301", "X403"),
-            "it was starting and nothing more was heard",
+            "it was starting and nothing more came",
             failures.stuck("starting"),
             RECORDED,
         ),
         _real(
             "stuck-stopping",
             ("T302", "X403"),
-            "it was stopping and nothing more was heard",
+            "it was stopping and nothing more came",
             failures.stuck("stopping"),
             RECORDED,
         ),

@@ -1,11 +1,11 @@
-"""Webhooks that never came, and the runs of which that can be told."""
+"""Webhooks that never came, and the runs from which they can be taken so that it shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from random import Random
 
-from tracker.simulate.delivery import Apply, followed, heard
+from tracker.simulate.delivery import Apply, complete_runs, followed
 from tracker.simulate.parts import Draft, Run
 
 WHOSE = ("meetingId", "sessionId", "participantId", "kind", "id")
@@ -71,20 +71,20 @@ def only_failed(one: Draft, dice: Random) -> bool:
 
 
 def the_frame(one: Draft) -> list[Run]:
-    return [one.frame]
+    return [one.own_run]
 
 
-def frame_of_what_was_stopped(one: Draft) -> list[Run]:
-    """Where something stops by itself, that tells of the end that was not told."""
-    return [] if one.stops_by_itself() else [one.frame]
+def own_run_where_none_stops_by_itself(one: Draft) -> list[Run]:
+    """The run of the session; none where something stops by itself, for that shows the end although it was not reported."""
+    return [] if one.stops_by_itself() else [one.own_run]
 
 
 def media_runs(one: Draft) -> list[Run]:
-    return [run for run in heard(one) if run.media]
+    return [run for run in complete_runs(one) if run.media]
 
 
 def startable(one: Draft) -> list[Run]:
-    return [run for run in heard(one) if run.media or run.lifecycle == "transcription"]
+    return [run for run in complete_runs(one) if run.media or run.lifecycle == "transcription"]
 
 
 def stoppable(one: Draft) -> list[Run]:
@@ -99,4 +99,4 @@ def stopped_early(one: Draft) -> list[Run]:
 
 def playable(one: Draft) -> list[Run]:
     """With another that legally never became playable, the right answer would be there anyway."""
-    return [] if one.told["S204"] else media_runs(one)
+    return [] if one.outcomes["S204"] else media_runs(one)

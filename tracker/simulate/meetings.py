@@ -91,11 +91,11 @@ def _drawn(one: Draft, dice: Random, what: str) -> bool:
 
 def _frame(one: Draft) -> None:
     start, end = one.clock(one.begin), one.clock(one.end)
-    told = [
+    reported = [
         said("session", "started", one.begin, one.base | {"start": start}),
         said("session", "ended", one.end, one.base | {"start": start, "end": end}),
     ]
-    one.runs.append(Run("session", (), told))
+    one.runs.append(Run("session", (), reported))
 
 
 def _people(one: Draft, dice: Random) -> None:
@@ -149,7 +149,7 @@ def _pass(one: Draft, dice: Random, lifecycle: str, part: tuple[float, float], *
     whose = oddities.whose(one, dice, lifecycle)
     times = beginning(dice, lifecycle, begin + dice.uniform(0, (end - begin) * 0.3))
     if lifecycle == "hls" and dice.random() < 0.08:
-        one.told["S204"] += 1
+        one.outcomes["S204"] += 1
         one.oddities.add("not-playable")
         del times["playable"]
     _ending(one, dice, lifecycle, times, end, last=last)
@@ -175,7 +175,7 @@ def _ending(
 
 
 def _failing(one: Draft, dice: Random, times: dict[str, float], end: float) -> None:
-    one.told["S210"] += 1
+    one.outcomes["S210"] += 1
     one.oddities.add("failed")
     phase = dice.choice(("starting", "started", "stopping"))
     if phase == "starting":
@@ -220,16 +220,16 @@ def _transcription(one: Draft, dice: Random, kind: str) -> None:
     elif last < 2 * FAILS:
         one.oddities.add("failed")
         steps = {"started": begin, "failed": dice.uniform(begin + 5, end)}
-    one.told["S210"] += "failed" in steps
-    told = [said("transcription", step, at, data) for step, at in steps.items()]
-    one.runs.append(Run("transcription", (("id", str(data["id"])),), told))
+    one.outcomes["S210"] += "failed" in steps
+    reported = [said("transcription", step, at, data) for step, at in steps.items()]
+    one.runs.append(Run("transcription", (("id", str(data["id"])),), reported))
 
 
 def _unsubscribe(one: Draft) -> None:
     for run in one.runs:
         for webhook in run.webhooks:
-            if webhook.type in one.plan.unheard:
-                webhook.lost = webhook.unheard = True
+            if webhook.type in one.plan.unsubscribed:
+                webhook.lost = webhook.unsubscribed = True
                 one.oddities.add("unsubscribed")
 
 

@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 class Webhook:
     """One webhook on its way.
 
-    ``lost`` ones never arrive, those that are ``unheard`` because nobody subscribed to their type; ``whole`` is
+    ``lost`` ones never arrive, those that are ``unsubscribed`` because nobody subscribed to their type; ``whole`` is
     the body where type and data are not; ``first`` is what this one is a copy of, ``left`` when it was sent.
     """
 
@@ -45,7 +45,7 @@ class Webhook:
     touched: bool = False
     whole: bytes = b""
     first: Webhook | None = None
-    unheard: bool = False
+    unsubscribed: bool = False
     left: float | None = None
 
     @property
@@ -64,7 +64,7 @@ class Webhook:
 
 @attrs.define(eq=False)
 class Run:
-    """What is told of one pass of an aggregate, in order."""
+    """The webhooks of one pass of an aggregate, in order."""
 
     lifecycle: str
     key: Key
@@ -109,7 +109,7 @@ class Plan:
     faults: tuple[str, ...] = ()
     must: tuple[str, ...] = ()
     with_ids: bool | None = None
-    unheard: frozenset[str] = frozenset()
+    unsubscribed: frozenset[str] = frozenset()
     """Webhook types that nobody subscribed to."""
     partial: bool = False
     """Whether that is so in this room only."""
@@ -146,9 +146,9 @@ class Injected:
 
 @attrs.define(eq=False)
 class Draft:
-    """One session with all that is told of it. ``extra`` belongs to no run: copies, and what was never sent so.
+    """One session with all its webhooks. ``extra`` belongs to no run: copies, and what was never sent so.
 
-    ``told`` counts the codes that report a legal outcome, ``oddities`` names what is unusual here.
+    ``outcomes`` counts the codes that report a legal outcome, ``oddities`` names what is unusual here.
     ``two_readings`` says that another meeting would have sent the very same.
     """
 
@@ -159,7 +159,7 @@ class Draft:
     runs: list[Run] = attrs.field(factory=list)
     extra: list[Webhook] = attrs.field(factory=list)
     injected: list[Injected] = attrs.field(factory=list)
-    told: Counter[str] = attrs.field(factory=Counter)
+    outcomes: Counter[str] = attrs.field(factory=Counter)
     oddities: set[str] = attrs.field(factory=set)
     two_readings: bool = False
     slowest: float = 1.5
@@ -183,7 +183,7 @@ class Draft:
         return {"meetingId": self.plan.meeting_id, "sessionId": self.session_id}
 
     @property
-    def frame(self) -> Run:
+    def own_run(self) -> Run:
         """The session's own run."""
         return self.runs[0]
 
@@ -239,8 +239,8 @@ def said(lifecycle: str, step: str, at: float, data: Data) -> Webhook:
 
 def visit(one: Draft, whose: Data, came: float, left: float) -> Run:
     data = one.base | whose
-    told = [said("participant", "joined", came, data), said("participant", "left", left, data)]
-    return Run("participant", (("participant_id", whose["participantId"]),), told)
+    steps = [said("participant", "joined", came, data), said("participant", "left", left, data)]
+    return Run("participant", (("participant_id", whose["participantId"]),), steps)
 
 
 def person(dice: Random) -> Data:
@@ -272,12 +272,12 @@ def stream_url(dice: Random) -> str:
 def media_run(one: Draft, dice: Random, lifecycle: str, whose: Data, times: Mapping[str, float]) -> Run:
     """A run that tells its steps at these times. ``whose`` holds what tells the aggregate apart."""
     url = one.plan.url or stream_url(dice) if lifecycle == "hls" else ""
-    told = [
+    steps = [
         said(lifecycle, step, at, one.base | whose | payload(lifecycle, step, dice, url))
         for step, at in sorted(times.items(), key=lambda entry: entry[1])
     ]
     names = {"id": "id", "participantId": "participant_id", "kind": "kind"}
-    return Run(lifecycle, tuple((names[name], str(value)) for name, value in whose.items()), told)
+    return Run(lifecycle, tuple((names[name], str(value)) for name, value in whose.items()), steps)
 
 
 def beginning(dice: Random, lifecycle: str, begin: float) -> dict[str, float]:

@@ -140,7 +140,7 @@ def short_runs(plan: Plan, dice: Random) -> Plan:
 
 
 def quarter(plan: Plan, dice: Random) -> Plan:
-    """Without ids, so that all parts but their files are told in equal bodies."""
+    """Without ids, so that all parts but their files are reported in equal bodies."""
     length = max(plan.length, dice.uniform(3000, 7200))
     return attrs.evolve(plan, must=(*plan.must, "quarter"), length=length, with_ids=False)
 
@@ -154,4 +154,4 @@ def partial(plan: Plan, dice: Random) -> Plan:
     whose = Random(plan.meeting_id)
     if whose.random() >= PARTIAL:
         return plan
-    return attrs.evolve(plan, unheard=plan.unheard | whose.choice(FEWER), partial=True)
+    return attrs.evolve(plan, unsubscribed=plan.unsubscribed | whose.choice(FEWER), partial=True)

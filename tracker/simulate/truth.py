@@ -125,7 +125,7 @@ class Truth:
 
 
 @attrs.define(eq=False)
-class Witness:
+class Observer:
     """Watches the log being written, and completes the truth of one session with its last line."""
 
     one: Draft
@@ -158,10 +158,14 @@ class Witness:
         for lines in self.came.values():
             lines.sort()
         truth.copies = sorted(position for lines in self.came.values() for _, position in lines[1:])
-        truth.session = tuple(self._steps(one.frame))
+        truth.session = tuple(self._steps(one.own_run))
         truth.participants = tuple(self._people())
         truth.aggregates = tuple(self._states())
-        truth.faults = (*(self._injected(what) for what in one.injected), *self._harmless(), *self._unheard())
+        truth.faults = (
+            *(self._injected(what) for what in one.injected),
+            *self._harmless(),
+            *self._unsubscribed(),
+        )
         truth.positions = sorted({line for what in one.injected for line in self._lines(what)})
 
     def _steps(self, run: Run) -> Iterator[Step]:
@@ -237,10 +241,10 @@ class Witness:
         for (name, webhook), lines in self.harmed.items():
             yield self._about(name, HABITS[name].effect, webhook.type, run_of.get(webhook), tuple(lines))
 
-    def _unheard(self) -> Iterator[Wrong]:
+    def _unsubscribed(self) -> Iterator[Wrong]:
         for run in self.one.runs:
             for webhook in run.webhooks:
-                if webhook.unheard:
+                if webhook.unsubscribed:
                     yield self._about("not-subscribed", "not-subscribed", webhook.type, run, ())
 
     def _about(self, name: str, effect: str, type: str, run: Run | None, lines: tuple[int, ...]) -> Wrong:
@@ -274,10 +278,10 @@ def begun(one: Draft) -> Truth:
         fault=first.name if first else None,
         kind=first.kind if first else None,
         expected=first.codes if first else (),
-        told={code: count for code, count in one.told.items() if count > 0},
+        told={code: count for code, count in one.outcomes.items() if count > 0},
         oddities=tuple(sorted(one.oddities)),
         knowable=all(fault.arrived for fault in faults) and not one.two_readings and not one.plan.partial,
-        state="ended" if "ended" in one.frame else "presumed-ended",
+        state="ended" if "ended" in one.own_run else "presumed-ended",
         inside=tuple(sorted(inside)),
     )
 

@@ -270,12 +270,12 @@ class Tracker(Application[str]):
         ``NotFoundError`` if nothing of the session is stored, or was by then.
         """
         rules = rules or Rules()
-        heard = (
+        received = (
             delivery
             for delivery in self.history(stream, at=at)
             if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
         )
-        session = assess_all(heard, as_of, rules, log.known_by(at, as_of))
+        session = assess_all(received, as_of, rules, log.known_by(at, as_of))
         if session is None:
             raise self.not_there(stream)
         return session
@@ -289,7 +289,7 @@ class Tracker(Application[str]):
             return NotFoundError("no delivery of this session had come by then", place=stream, hint=hint)
         if self._is_stored(stream):
             hint = "tracker withdraw --undo LOG makes it count again"
-            return NotFoundError("all that was stored of it was withdrawn", place=stream, hint=hint)
+            return NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
         return NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
 
     def last_position(self, up_to: int | None = None) -> int:
@@ -413,17 +413,17 @@ class Tracker(Application[str]):
                 last = max(last, end)
 
     @property
-    def hears(self) -> bool:
-        """Whether ``listen`` hears of what other processes store."""
-        return self._recorder.hears
+    def notifies(self) -> bool:
+        """Whether ``listen`` reports the commits of other processes."""
+        return self._recorder.notifies
 
-    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
-        """Calls ``heard`` after each commit of any process, until it is ``stopping``. Raises ``StoreError``.
+    def listen(self, on_commit: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``on_commit`` after each commit of any process, until it is ``stopping``. Raises ``StoreError``.
 
         It is a hint: who follows has to look from time to time all the same.
         """
         with self._database.errors():
-            self._recorder.listen(heard, stopping)
+            self._recorder.listen(on_commit, stopping)
 
     def try_to_write(self, patience: float) -> None:
         """Raises ``StoreError`` where nothing could be stored now; waits so many seconds for another writer."""

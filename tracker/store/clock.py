@@ -3,7 +3,7 @@
 The order of the store is the order in which webhooks came, so a later receive time should not be an
 earlier one. Where a clock goes back by a moment, or that of another receiver is behind, the newest time is
 given again, for ``PIN`` at most. What lies further ahead was never true: a clock without a battery, a wrong time
-server. Then the clock is used as it is, and how far it is behind is told.
+server. Then the clock is used as it is, and how far it is behind is reported.
 
 A receive time that was stored stays in the store. That it is wrong is recorded beside it, among the
 positions of sources, and from then on the delivery is read as one without a receive time.

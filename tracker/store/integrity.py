@@ -48,20 +48,20 @@ class Integrity:
     end: int = 0
     """The last position that there is, or that had been given where that cannot be read."""
     lost: list[Hole] = attrs.field(factory=list)
-    """Positions that are missing or cannot be read, all of which were told."""
+    """Positions that are missing or cannot be read; each was reported."""
     losses: list[Accepted] = attrs.field(factory=list)
 
     def problems(self) -> Problems:
         """What is wrong; nothing if all is sound."""
-        told = set[str]()
+        reported = set[str]()
         for look in (self._damage, self._unreadable, self._out_of_order, self._digests, self._misread):
             try:
                 with self.errors():
                     yield from look()
             except StoreError as error:
-                if error.message not in told:
+                if error.message not in reported:
                     yield self.place, error.message
-                told.add(error.message)
+                reported.add(error.message)
 
     def _damage(self) -> Problems:
         found = self.recorder.damage()
@@ -112,7 +112,7 @@ class Integrity:
             yield name, f"the last position given is {last!r}, the last one there is {expected - 1}"
 
     def _digests(self) -> Problems:
-        """Of a block in which something is missing that was told, nothing more can be said."""
+        """A block with a hole that was already reported is skipped: its digest cannot match."""
         for block in blocks(self.recorder.trackings(DIGEST)):
             if any(hole.first <= block.last and block.first <= hole.last for hole in self.lost):
                 continue

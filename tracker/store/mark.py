@@ -1,6 +1,6 @@
 """How far a store went, kept beside it: ``events.mark``.
 
-Nothing inside a file can tell that its newest events are gone, for what told of them is gone with them: so it
+Nothing inside a file can show that its newest events are gone, for whatever counted them is gone too: so it
 is with a log that was lost and with an older file that was put back. After each commit the last position and the
 digest of the event there are written to a file of its own. It is not forced to the disk, because it may be behind
 the store, and never is ahead of it.

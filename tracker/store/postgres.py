@@ -268,7 +268,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
     holds = f"position(? IN substring(state FOR {SOURCE_ENDS} + 300)) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "notification_id IS NOT NULL"
     counter = ("positions", "SELECT last FROM positions")
-    hears = True
+    notifies = True
 
     def create_table(self) -> None:
         with self.datastore.transaction(commit=True) as c:
@@ -329,15 +329,15 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                 raise
             raise StoreError(f"another process has been writing for {patience:g} s") from error
 
-    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+    def listen(self, on_commit: Callable[[], None], stopping: Callable[[], bool]) -> None:
         with self.datastore.get_connection() as connection:
             try:
                 connection.execute("LISTEN stored_events")
                 while not stopping():
                     for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
-                        heard()
+                        on_commit()
             finally:
-                connection.close()  # the next one who gets it would be told, and has not asked
+                connection.close()  # whoever gets it from the pool next must not be notified
 
     def _select(self, c: Any, statement: str, values: Sequence[Any] = ()) -> Rows:
         with c.connection.cursor(row_factory=tuple_row) as cursor:
@@ -420,5 +420,5 @@ def postgres_error(place: str, error: Exception) -> StoreError:
             if re.search(words, str(cause)):
                 return StoreError(message, place=place, hint=hint)
         return StoreError("cannot be reached", place=place, hint=_ADDRESS)
-    told = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return StoreError(told or str(error), place=place, hint="tracker verify checks the store")
+    primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return StoreError(primary or str(error), place=place, hint="tracker verify checks the store")

@@ -91,8 +91,8 @@ class Recorder(ProcessRecorder):
     """Whether a row of ``tracking`` is one."""
     counter: ClassVar[tuple[str, str]]
     """The table that holds the last position given, and the SELECT that reads it."""
-    hears: ClassVar[bool]
-    """Whether ``listen`` hears of what other processes store."""
+    notifies: ClassVar[bool]
+    """Whether ``listen`` reports the commits of other processes."""
 
     @abstractmethod
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -114,8 +114,8 @@ class Recorder(ProcessRecorder):
     def skip_to(self, position: int) -> None:
         """Gives no position up to this one any more."""
 
-    def listen(self, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
-        """Calls ``heard`` after each commit of any process, until it is ``stopping``."""
+    def listen(self, on_commit: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        """Calls ``on_commit`` after each commit of any process, until it is ``stopping``."""
         raise NotImplementedError
 
     @abstractmethod

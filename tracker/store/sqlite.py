@@ -143,7 +143,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     holds = f"instr(state, ?) BETWEEN 1 AND {SOURCE_ENDS}"
     is_tracking = "typeof(application_name) = 'text' AND typeof(notification_id) = 'integer'"
     counter = ("sqlite_sequence", "SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
-    hears = False
+    notifies = False
 
     def __init__(self, datastore: Any, path: Path, file: Place) -> None:
         super().__init__(datastore)

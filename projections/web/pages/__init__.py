@@ -20,7 +20,7 @@ from projections.web import paths as paths
 from projections.web.mount import url
 from projections.web.pages import event, findings, html, lifecycles, listing, session
 from projections.web.parameters import Parameter, Values
-from projections.web.problems import told
+from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
 from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
 from tracker.errors import TrackerError
@@ -63,7 +63,7 @@ def _respond(page: Page, request: Request) -> Response:
         with snapshot(request.app.state) as of:
             values = page.fill(of, asked)
     except TrackerError as error:
-        problem = told(error)
+        problem = problem_of(error)
         return html.response(
             request, "problem.html", {"title": problem.title, "problem": problem}, status=problem.status
         )

@@ -33,7 +33,7 @@ class Bar:
     kind: Kind
     doubt: str
     label: str
-    told: str
+    title: str
 
 
 @attrs.frozen
@@ -43,11 +43,11 @@ class End:
     x: float
     kind: Kind
     doubt: str
-    told: str
+    title: str
 
 
 @attrs.frozen
-class Heard:
+class Known:
     """When a run came to be how far."""
 
     at: datetime
@@ -69,40 +69,42 @@ class Ruler:
     def clock(self, at: datetime | None) -> str:
         return "" if at is None or self.axis.timeless else clock(at)
 
-    def bar(self, begin: datetime, end: datetime, kind: Kind, doubt: str, label: str, told: str) -> Bar:
+    def bar(self, begin: datetime, end: datetime, kind: Kind, doubt: str, label: str, title: str) -> Bar:
         x = self.axis.x(begin)
         width = round(max(THIN, self.axis.x(end) - x), 2)
         if not self.axis.timeless:
-            told += f", {clock(begin)} – {clock(end)} ({span(end - begin)})"
+            title += f", {clock(begin)} – {clock(end)} ({span(end - begin)})"
         label = label if width > LETTER * len(label) + 1 else ""
-        return Bar(x, width, kind, doubt, label, ", ".join(filter(None, (told, doubt))))
+        return Bar(x, width, kind, doubt, label, ", ".join(filter(None, (title, doubt))))
 
 
 def bars(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) -> Iterator[Bar]:
     """The stays of a run: between its deliveries, before the first and behind the last where they lack."""
     lifecycle, name = one.lifecycle, _run_name(one, run, name)
-    taken = heard(ruler, lifecycle, run)
+    taken = known(ruler, lifecycle, run)
     supplied = [lifecycle.rank[step.step] for step in run.steps.values() if step.inferred]
     contested = "contested" if run.certainty == "contested" else ""
     if taken and any(rank < taken[0].rank for rank in supplied):
         yield _stub(ruler, lifecycle, taken[0], name)
     end = until(ruler, session, one, run)
     if taken and end is not None:
-        taken.append(Heard(max(end, taken[-1].at), _NO_STEP, ""))
+        taken.append(Known(max(end, taken[-1].at), _NO_STEP, ""))
     for stay, after in pairwise(taken):
         if after.at > stay.at:
             unsure = any(stay.rank < rank < after.rank for rank in supplied)
             unsure = unsure or (after.rank == _NO_STEP and run.closed)
             doubt = " ".join(filter(None, ("inferred" if unsure else "", contested)))
-            label = stay.state if lifecycle.visits or len(one.runs) == 1 else f"run {run.number} {stay.state}"
+            label = (
+                stay.state if lifecycle.is_presence or len(one.runs) == 1 else f"run {run.number} {stay.state}"
+            )
             yield ruler.bar(
                 stay.at, after.at, kind(lifecycle, stay.state), doubt, label, f"{name} {stay.state}"
             )
 
 
 def ends(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) -> Iterator[End]:
-    """The end of a run, if it is over: where it was heard of, else where it was given up."""
-    taken = heard(ruler, one.lifecycle, run)
+    """The end of a run, if it is over: where it was received, else where it was given up."""
+    taken = known(ruler, one.lifecycle, run)
     if not run.closed:
         return
     closed = next((stay.at for stay in taken if stay.state in one.lifecycle.ends), None)
@@ -113,14 +115,14 @@ def ends(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) ->
         yield End(ruler.axis.x(at), kind(one.lifecycle, run.state), doubt, ", ".join(filter(None, words)))
 
 
-def heard(ruler: Ruler, lifecycle: Lifecycle, run: Run) -> list[Heard]:
+def known(ruler: Ruler, lifecycle: Lifecycle, run: Run) -> list[Known]:
     """What was delivered of a run, in order. What came late moved it no further."""
     steps = [(ruler.when(step.position, step.at), step) for step in run.steps.values() if not step.inferred]
-    found: list[Heard] = []
+    found: list[Known] = []
     for at, name in sorted((at, step.step) for at, step in steps if at is not None):
         rank = lifecycle.rank[name]
         if not found or rank > found[-1].rank:
-            found.append(Heard(at, rank, lifecycle.by_name[name].state))
+            found.append(Known(at, rank, lifecycle.by_name[name].state))
     return found
 
 
@@ -128,28 +130,33 @@ def until(ruler: Ruler, session: Session, one: Aggregate, run: Run) -> datetime 
     """The end of the last bar of a run where no delivery says it; ``None`` where one does."""
     if not run.closed:
         return ruler.edge
-    if any(run.heard(step.name) for step in one.lifecycle.steps if step.closes):
+    if any(run.delivered(step.name) for step in one.lifecycle.steps if step.closes):
         return None
     after = next((later for later in one.runs if later.number > run.number), None)
-    begun = heard(ruler, one.lifecycle, after) if after else []
+    begun = known(ruler, one.lifecycle, after) if after else []
     if begun:
         return begun[0].at
-    if not one.lifecycle.visits:
+    if not one.lifecycle.is_presence:
         codes = {one.lifecycle.open_at_end, *(step.overdue for step in one.lifecycle.steps)}
         given_up = [found.at for found in run.findings if found.code in codes and found.at]
         if given_up:
             return min(max(given_up), ruler.edge)
-    return session.end_heard or ruler.edge
+    return session.end_received_at or ruler.edge
 
 
-def _stub(ruler: Ruler, lifecycle: Lifecycle, first: Heard, name: str) -> Bar:
-    """For what must have begun before the first that was heard of it."""
+def _stub(ruler: Ruler, lifecycle: Lifecycle, first: Known, name: str) -> Bar:
+    """For what must have begun before its first delivery."""
     before = " ".join(filter(None, ("before", ruler.clock(first.at) or first.state)))
     x = round(max(0.0, ruler.axis.x(first.at) - STUB), 2)
     return Bar(
-        x, STUB, kind(lifecycle, first.state), "inferred", "", f"{name} {before}: nothing told when it began"
+        x,
+        STUB,
+        kind(lifecycle, first.state),
+        "inferred",
+        "",
+        f"{name} {before}: no webhook reported when it began",
     )
 
 
 def _run_name(one: Aggregate, run: Run, name: str) -> str:
-    return name if one.lifecycle.visits or len(one.runs) == 1 else f"{name} run {run.number}"
+    return name if one.lifecycle.is_presence or len(one.runs) == 1 else f"{name} run {run.number}"

@@ -37,7 +37,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "title": f"#{position} {found['type'] or ''}".strip(),
         "received_at": moment(found["received_at"]),
         "name": " ".join(found["key"].values()),
-        "told": READINGS[found["reading"]],
+        "meaning": READINGS[found["reading"]],
         "raw": raw[:MOST],
         "cut": max(0, len(raw) - MOST),
         "pretty": _pretty(found["body"]),

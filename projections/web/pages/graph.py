@@ -34,7 +34,7 @@ class Node:
 
 
 @attrs.frozen
-class Blame:
+class Highlight:
     """What was found on the way from one state to another, and how often."""
 
     before: str
@@ -58,15 +58,15 @@ def graph(
     lifecycle: Lifecycle,
     lit: Mapping[str, str] | None = None,
     traffic: Mapping[tuple[str, str], int] | None = None,
-    blames: Iterable[Blame] = (),
+    highlights: Iterable[Highlight] = (),
 ) -> Graph:
     """The drawing. ``lit``: state -> what is there now. ``traffic``: (state, step) -> how often it went that way."""
-    lit, blames = lit or {}, list(blames)
+    lit, highlights = lit or {}, list(highlights)
     states = [*lifecycle.states]
-    if LOST in lit or any(LOST in (one.before, one.after) for one in blames):
+    if LOST in lit or any(LOST in (one.before, one.after) for one in highlights):
         states.append(LOST)
     known = {ABSENT, *states}
-    ways = [one for one in _ways(lifecycle, traffic, blames) if {one.before, one.after} <= known]
+    ways = [one for one in _ways(lifecycle, traffic, highlights) if {one.before, one.after} <= known]
     plan = Plan(*_rows(lifecycle, states), ways)
     nodes = tuple(
         Node(name, *plan.places[name], kind(lifecycle, name), name in lifecycle.ends, lit.get(name, ""))
@@ -85,35 +85,35 @@ def _rows(lifecycle: Lifecycle, states: list[str]) -> tuple[list[str], list[str]
 
 
 def _ways(
-    lifecycle: Lifecycle, traffic: Mapping[tuple[str, str], int] | None, blames: list[Blame]
+    lifecycle: Lifecycle, traffic: Mapping[tuple[str, str], int] | None, highlights: list[Highlight]
 ) -> Iterable[Way]:
     legal = {
         (before, lifecycle.by_name[name].state): name for before, row in lifecycle.table.items() for name in row
     }
     for (before, after), name in legal.items():
-        found = [one for one in blames if (one.before, one.after) == (before, after)]
-        told = f"{lifecycle.webhook_type(name)}: {before or 'nothing'} to {after}"
+        found = [one for one in highlights if (one.before, one.after) == (before, after)]
+        title = f"{lifecycle.webhook_type(name)}: {before or 'nothing'} to {after}"
         number = name if traffic is None and name != after and not name.startswith(after[:3]) else ""
         if traffic is not None:
             times = traffic.get((before, name), 0)
-            told += f", {times:,} times"
+            title += f", {times:,} times"
             number = f"{times:,}" if times else ""
-        yield _way(before, after, number, told, found, refused=False)
-    for before, after in sorted({(one.before, one.after) for one in blames} - legal.keys()):
-        found = [one for one in blames if (one.before, one.after) == (before, after)]
+        yield _way(before, after, number, title, found, refused=False)
+    for before, after in sorted({(one.before, one.after) for one in highlights} - legal.keys()):
+        found = [one for one in highlights if (one.before, one.after) == (before, after)]
         yield _way(before, after, "", f"refused: {before or 'nothing'} to {after}", found, refused=True)
 
 
-def _way(before: str, after: str, number: str, told: str, found: list[Blame], *, refused: bool) -> Way:
+def _way(before: str, after: str, number: str, title: str, found: list[Highlight], *, refused: bool) -> Way:
     codes: dict[str, int] = {}
     for one in found:
         codes[one.code] = codes.get(one.code, 0) + one.number
     words = ", ".join(f"{code} ×{times:,}" if times > 1 else code for code, times in sorted(codes.items()))
     worst = max((one.severity for one in found), key=SEVERITIES.index, default=None)
-    return Way(before, after, number, words, f"{told}{words and '; '}{words}", refused, worst)
+    return Way(before, after, number, words, f"{title}{words and '; '}{words}", refused, worst)
 
 
-def blame_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) -> Blame | None:
+def highlight_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) -> Highlight | None:
     """On which way a finding is; ``None`` where it is on none, or only an info."""
     if row["severity"] == "info" or row["state_after"] is None:
         return None
@@ -124,4 +124,4 @@ def blame_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) -> B
         after = step.state  # what came, and not what was made of it
     elif before == after:
         return None
-    return Blame(before, after, row["code"], row["severity"], number)
+    return Highlight(before, after, row["code"], row["severity"], number)

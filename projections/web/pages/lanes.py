@@ -14,7 +14,7 @@ from typing import Literal
 import attrs
 
 from projections.web.pages.axis import Axis, ordinal
-from projections.web.pages.bars import Bar, End, Ruler, bars, ends, heard, until
+from projections.web.pages.bars import Bar, End, Ruler, bars, ends, known, until
 from projections.web.pages.kinds import SESSION, Kind, kind
 from projections.web.pages.marks import Mark, marks
 from tracker.delivery.webhook import Delivery
@@ -31,7 +31,7 @@ OPENED = 40
 """Lanes on a page of what was opened."""
 MOST_NAME = 80
 """Characters of a name."""
-Role = Literal["frame", "visit", "media"]
+Role = Literal["session", "visit", "media"]
 
 
 @attrs.frozen
@@ -57,7 +57,7 @@ class Crowd:
     y: int
     lifecycle: str
     name: str
-    told: str
+    counts: str
     most: int
     area: str
     opened: bool
@@ -74,17 +74,17 @@ class Drawing:
     marks: tuple[Mark, ...]
     height: int
     known_until: float | None
-    """Where what was not yet heard begins, when it is the past that is shown."""
+    """Where what was not yet received begins, when it is the past that is shown."""
 
 
 def clockwork(deliveries: Iterable[Delivery]) -> tuple[dict[int, datetime], bool]:
     """A moment for each position, that of the delivery before where it has none; whether none has one."""
-    heard = [(one.position, one.received_at) for one in deliveries]
-    first = next((at for _, at in heard if at is not None), None)
+    received = [(one.position, one.received_at) for one in deliveries]
+    first = next((at for _, at in received if at is not None), None)
     if first is None:
-        return {position: ordinal(place) for place, (position, _) in enumerate(heard)}, True
+        return {position: ordinal(place) for place, (position, _) in enumerate(received)}, True
     found, last = {}, first
-    for position, at in heard:
+    for position, at in received:
         found[position] = last = at or last
     return found, False
 
@@ -113,7 +113,7 @@ def draw(
 ) -> Drawing:
     """The drawing of an assessed session. ``times`` are those of ``clockwork``, of all its deliveries.
 
-    ``known_until`` is the moment after which nothing had been heard. ``opened`` is the lifecycle of which all are to be
+    ``known_until`` is the moment after which nothing had been received. ``opened`` is the lifecycle of which all are to be
     drawn, ``page`` by page; ``who`` is a part of the names of those that are wanted.
     """
     ruler = Ruler(axis, times, known_until or axis.end)
@@ -126,7 +126,7 @@ def draw(
 
 def names_of(session: Session) -> dict[AggregateKey, str]:
     """What to call each aggregate: the person whom it is of, where that one has a name."""
-    visits = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     people = {person: one.name for one in visits for _, person in one.key}
     return {key: _short(_name(one, people)) for key, one in session.aggregates.items()}
 
@@ -168,10 +168,10 @@ class _Pen:
     def rows(self, opened: str | None, who: str, page: int) -> Iterator[Lane | Crowd]:
         """The session, then what is not a person, then the people."""
         ones = list(self.session.aggregates.values())
-        yield self._session([one for one in ones if one.lifecycle.frame])
+        yield self._session([one for one in ones if one.lifecycle.is_session])
         others = sorted(
-            (one for one in ones if not one.lifecycle.frame),
-            key=lambda one: (one.lifecycle.visits, one.lifecycle.name),
+            (one for one in ones if not one.lifecycle.is_session),
+            key=lambda one: (one.lifecycle.is_presence, one.lifecycle.name),
         )
         for lifecycle, group in groupby(others, key=lambda one: one.lifecycle):
             members = list(group)
@@ -185,22 +185,22 @@ class _Pen:
                 yield self._crowd(lifecycle, members, wanted, opened=True)
                 yield from map(self._lane, wanted[(page - 1) * OPENED : page * OPENED])
 
-    def _session(self, frames: list[Aggregate]) -> Lane:
+    def _session(self, ones: list[Aggregate]) -> Lane:
         """The first lane; a session of which neither the start nor the end came has one too."""
         session, ruler = self.session, self.ruler
-        drawn, ended = self._drawn(frames)
-        if not frames and session.first_seen_at and session.last_seen_at:
+        drawn, ended = self._drawn(ones)
+        if not ones and session.first_seen_at and session.last_seen_at:
             seen = (session.first_seen_at, session.last_seen_at)
             drawn = [ruler.bar(*seen, "active", "inferred", "live", "session live")]
         if session.presumed_ended and session.last_seen_at and drawn:
             last, silent_from = drawn[-1], ruler.axis.x(session.last_seen_at)
             drawn[-1] = attrs.evolve(last, width=round(max(0.3, silent_from - last.x), 2))
             silence = (session.last_seen_at, ruler.edge)
-            drawn.append(ruler.bar(*silence, "idle", "contested", "silent", "nothing heard of the session"))
-        found = [one for frame in frames for one in self._found(frame)]
+            drawn.append(ruler.bar(*silence, "idle", "contested", "silent", "nothing received of the session"))
+        found = [one for each in ones for one in self._found(each)]
         name = "session" if session.session_id else "outside any session"
         lane = Lane(
-            self.y, name, "", "frame", session.state, SESSION[session.state], session.certainty,
+            self.y, name, "", "session", session.state, SESSION[session.state], session.certainty,
             tuple(drawn), tuple(ended),
         )  # fmt: skip
         self._go_on(lane, [*self.found.get((None, frozenset()), []), *found], self.y + 7)
@@ -209,9 +209,9 @@ class _Pen:
     def _lane(self, one: Aggregate) -> Lane:
         lifecycle, name = one.lifecycle, self._name(one)
         drawn, ended = self._drawn([one])
-        about = "" if lifecycle.visits or name == lifecycle.name else lifecycle.name
+        about = "" if lifecycle.is_presence or name == lifecycle.name else lifecycle.name
         lane = Lane(
-            self.y, name, about, "visit" if lifecycle.visits else "media", one.state, kind(lifecycle, one.state),
+            self.y, name, about, "visit" if lifecycle.is_presence else "media", one.state, kind(lifecycle, one.state),
             one.certainty, tuple(drawn), tuple(ended),
         )  # fmt: skip
         self._go_on(lane, self._found(one), self.y + 7)
@@ -221,10 +221,10 @@ class _Pen:
         self, lifecycle: Lifecycle, members: list[Aggregate], wanted: list[Aggregate], *, opened: bool
     ) -> Crowd:
         inside = sum(not one.runs[-1].closed for one in members if one.runs)
-        noun, adjective = ("people", "inside") if lifecycle.visits else (lifecycle.name, "open")
+        noun, adjective = ("people", "inside") if lifecycle.is_presence else (lifecycle.name, "open")
         area, most = _area(sorted(change for one in members for change in self._changes(one)))
-        name, told, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)
-        crowd = Crowd(self.y, lifecycle.name, name, told, most, area, opened, pages)
+        name, counts, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)
+        crowd = Crowd(self.y, lifecycle.name, name, counts, most, area, opened, pages)
         found = [] if opened else [found for one in members for found in self._found(one)]
         self._go_on(crowd, found, self.y + CROWD - 12)
         return crowd
@@ -241,7 +241,7 @@ class _Pen:
     def _changes(self, one: Aggregate) -> Iterator[tuple[float, int]]:
         """Where one begins to be open, and where it ceases."""
         for run in one.runs:
-            taken = heard(self.ruler, one.lifecycle, run)
+            taken = known(self.ruler, one.lifecycle, run)
             if taken:
                 end = until(self.ruler, self.session, one, run) or taken[-1].at
                 yield self.ruler.axis.x(taken[0].at), 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from projections.read_models import findings, participants, runs, sessions, types
 from projections.web import parameters
-from projections.web.pages.graph import Graph, blame_of, graph
+from projections.web.pages.graph import Graph, graph, highlight_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.errors import NotFoundError
@@ -55,15 +55,15 @@ def fill(of: Snapshot, asked: Values) -> Values:
 
 
 def _graph(of: Snapshot, lifecycle: Lifecycle, rows: Iterable[Values]) -> Graph:
-    blames = (blame_of(lifecycle, row, row["number"]) for row in rows)
-    return graph(lifecycle, None, traffic(of, lifecycle), filter(None, blames))
+    highlights = (highlight_of(lifecycle, row, row["number"]) for row in rows)
+    return graph(lifecycle, None, traffic(of, lifecycle), filter(None, highlights))
 
 
 def traffic(of: Snapshot, lifecycle: Lifecycle) -> dict[tuple[str, str], int]:
     """(state, step) -> how often a run went that way, of those that the table allows."""
-    if lifecycle.frame:
+    if lifecycle.is_session:
         paths = sessions.paths(of.db, lifecycle)
-    elif lifecycle.visits:
+    elif lifecycle.is_presence:
         paths = participants.paths(of.db, lifecycle)
     else:
         paths = runs.paths(of.db, lifecycle.name)

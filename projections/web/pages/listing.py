@@ -28,7 +28,7 @@ PARAMETERS = (
     parameters.choice("state", "Only in this state.", parameters.words(STATES)),
     parameters.choice("severity", "Only where the gravest finding is so grave.", parameters.words(SEVERITIES)),
     parameters.choice("finding", "Only with this finding.", CODES),
-    parameters.time("since", "Only what was heard of since then."),
+    parameters.time("since", "Only what was received since then."),
     parameters.cursor("cursor", "Where the page begins.", r"[01]\.[0-9]{1,18}"),
     parameters.whole("limit", "At most so many.", most=100, default=50),
 )
@@ -116,9 +116,9 @@ def _chips(media: list[Values]) -> list[Values]:
     chips = []
     for lifecycle, ones in groupby(sorted(media, key=itemgetter("lifecycle")), itemgetter("lifecycle")):
         states = Counter(one["state"] for one in ones)
-        told = [
+        counts = [
             {"state": state, "number": number, "kind": kind_of(lifecycle, state)}
             for state, number in states.items()
         ]
-        chips.append({"lifecycle": lifecycle, "states": told, "many": states.total() > 1})
+        chips.append({"lifecycle": lifecycle, "states": counts, "many": states.total() > 1})
     return chips

@@ -16,13 +16,13 @@ NEAR = 0.9
 
 @attrs.frozen
 class Mark:
-    """Findings at one place: ``label`` is short, ``told`` is a sentence, ``numbers`` are theirs, the gravest first."""
+    """Findings at one place: ``label`` is short, ``sentence`` is one, ``numbers`` are theirs, the gravest first."""
 
     x: float
     y: int
     severity: Severity
     label: str
-    told: str
+    sentence: str
     numbers: tuple[int, ...]
 
 
@@ -45,10 +45,10 @@ def _mark(ruler: Ruler, group: list[Finding], x: float, y: int) -> Mark:
     worst, *others = sorted(group, key=lambda one: -SEVERITIES.index(one.severity))
     label = f"{worst.code} {worst.slug}" + (f" and {len(others)} more" if others else "")
     time = ruler.clock(_at(ruler, worst))
-    told = ", ".join(filter(None, (label, time, worst.message)))
+    sentence = ", ".join(filter(None, (label, time, worst.message)))
     numbers = tuple(one.number for one in (worst, *others))
     return Mark(
-        x, y, worst.severity, "  ".join(filter(None, (time, label))), f"{worst.severity}: {told}", numbers
+        x, y, worst.severity, "  ".join(filter(None, (time, label))), f"{worst.severity}: {sentence}", numbers
     )
 
 

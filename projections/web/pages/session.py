@@ -52,17 +52,17 @@ def fill(of: Snapshot, asked: Values) -> Values:
     if not deliveries:
         raise answers.unknown(of, name, "no such session")
     moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
-    heard, session = deliveries, whole
+    received, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
-        heard = _heard(deliveries, asked)
+        received = _received(deliveries, asked)
         then = asked["as_of"] if asked["at"] is None else None
         moments, (session,) = shown.timeline(
-            heard, of.rules, then, of.log.known_by(asked["at"], then), of.completed
+            received, of.rules, then, of.log.known_by(asked["at"], then), of.completed
         )
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
-        **_drawing(session, whole, deliveries, heard, asked, of.now),
+        **_drawing(session, whole, deliveries, received, asked, of.now),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
         "names": names,
@@ -81,19 +81,19 @@ def fill(of: Snapshot, asked: Values) -> Values:
     }
 
 
-def _heard(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
-    """What had been heard of at the moment that was asked for. Raises ``NotFoundError`` where that is nothing."""
+def _received(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
+    """What had been received at the moment that was asked for. Raises ``NotFoundError`` where that is nothing."""
     at, as_of = asked["at"], asked["as_of"]
     if at is not None:
-        heard = [one for one in deliveries if one.position <= at]
+        received = [one for one in deliveries if one.position <= at]
     else:
-        heard = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
-    if not heard:
-        hint = f"the first that was heard of it is at position {deliveries[0].position}"
+        received = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
+    if not received:
+        hint = f"its first delivery is at position {deliveries[0].position}"
         raise NotFoundError(
             "no delivery of this session had come by then", place=f"at {at or as_of}", hint=hint
         )
-    return heard
+    return received
 
 
 def _link(asked: Values, **changed: Any) -> str:
@@ -110,7 +110,7 @@ def _is_past(asked: Values) -> bool:
 
 
 def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
-    people = [one for one in session.aggregates.values() if one.lifecycle.visits]
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
     if session.state == "live" and not _is_past(asked):
@@ -129,13 +129,13 @@ def _drawing(
     session: Session,
     whole: Session,
     deliveries: list[Delivery],
-    heard: list[Delivery],
+    received: list[Delivery],
     asked: Values,
     now: datetime,
 ) -> Values:
     times, timeless = lanes.clockwork(deliveries)
     axis = lanes.scale(whole, times, timeless=timeless, now=now)
-    until = asked["as_of"] if asked["at"] is None else times[heard[-1].position]
+    until = asked["as_of"] if asked["at"] is None else times[received[-1].position]
     drawing = lanes.draw(
         session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]
     )
@@ -188,7 +188,11 @@ def _withdrawn(of: Snapshot, asked: Values) -> list[Values]:
 
 def _media(session: Session, names: Names) -> Values:
     """What was recorded, sent or transcribed: a row for each run, with its files."""
-    ones = [one for one in session.aggregates.values() if not one.lifecycle.visits and not one.lifecycle.frame]
+    ones = [
+        one
+        for one in session.aggregates.values()
+        if not one.lifecycle.is_presence and not one.lifecycle.is_session
+    ]
     rows = [_run(one, run, names[one.lifecycle.name, one.key]) for one in ones for run in one.runs]
     kinds = Counter(row["kind"] for row in rows)
     rows.sort(key=lambda row: row["kind"] not in ("failed", "lost", "moving", "active"))
@@ -231,10 +235,12 @@ def _diagram(session: Session, asked: Values) -> Values:
     if not states:
         return {"diagram": None, "diagrams": []}
     worst = next((one.lifecycle for one in _findings(session) if one.lifecycle in states), None)
-    media = next((name for name in states if not REGISTRY[name].visits and not REGISTRY[name].frame), None)
+    media = next(
+        (name for name in states if not REGISTRY[name].is_presence and not REGISTRY[name].is_session), None
+    )
     show = asked["show"] if asked["show"] in states else worst or media or next(iter(states))
     many = sum(states[show].values()) > 1
     lit = {state: f"{number:,}" if many else "now" for state, number in states[show].items()}
     rows = [{**shown.finding(one), "type": one.type} for one in session.findings if one.lifecycle == show]
-    blames = filter(None, (graph.blame_of(REGISTRY[show], row) for row in rows))
-    return {"diagram": graph.graph(REGISTRY[show], lit, None, blames), "diagrams": list(states)}
+    highlights = filter(None, (graph.highlight_of(REGISTRY[show], row) for row in rows))
+    return {"diagram": graph.graph(REGISTRY[show], lit, None, highlights), "diagrams": list(states)}

@@ -26,7 +26,7 @@ FIRST = 24
 TRACK = 23
 """From one track above the line to the next."""
 LABELS = 46
-"""Below the line, for what is told of the ways that lead down."""
+"""Below the line, for the words on the ways that lead down."""
 ROUND = 9
 """The radius of a bend."""
 
@@ -39,7 +39,7 @@ class Way:
     after: str
     number: str
     codes: str
-    told: str
+    title: str
     refused: bool
     severity: Severity | None
     path: str = ""
@@ -147,7 +147,7 @@ class Plan:
         )
 
     def _down(self, one: Way) -> Way:
-        """All that leads to one state shares the track above it; what is told stands where each leaves."""
+        """All that leads to one state shares the track above it; the words stand where each leaves."""
         place = self.bad.index(one.after)
         x, (to_x, to_y) = self.places[one.before][0] - 20 + 26 * place, self.places[one.after]
         track = self.foot + LABELS + 12 * (len(self.bad) - 1 - place)
@@ -179,9 +179,9 @@ class Plan:
                 (port, y + HALF_HIGH + 12),
                 (port, self.foot + 1),
             ]
-        aside = -6 if left else 6
+        offset = -6 if left else 6
         return attrs.evolve(
-            one, path=_bent(*points), x=port + aside, y=self.foot + 34, anchor="end" if left else "start"
+            one, path=_bent(*points), x=port + offset, y=self.foot + 34, anchor="end" if left else "start"
         )
 
 

@@ -104,7 +104,7 @@
       paused = !paused;
       settle();
     });
-    // A tab that nobody sees holds no connection; when it is seen again it is told what it missed.
+    // A tab that nobody sees holds no connection; when it is seen again it gets what it missed.
     document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
     window.addEventListener("pagehide", hush);
     window.addEventListener("pageshow", (event) => event.persisted && listen());

@@ -52,7 +52,7 @@ def _went(run: Candidate) -> int | None:
 
 
 def _people(assessment: Assessment) -> list[Aggregate]:
-    return [one for one in assessment.session.aggregates.values() if one.lifecycle.visits]
+    return [one for one in assessment.session.aggregates.values() if one.lifecycle.is_presence]
 
 
 X401 = Code(
@@ -165,13 +165,13 @@ def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
     """X407: a session ended, and nothing else was in it."""
     aggregates = list(assessment.session.aggregates.values())
     end = assessment.context.end
-    if end is None or any(not one.lifecycle.frame for one in aggregates):
+    if end is None or any(not one.lifecycle.is_session for one in aggregates):
         return
     at = end + assessment.context.windows.grace
     timeless = assessment.observed.first_at is None
     if timeless or assessment.passed(at):
         for aggregate in aggregates:
-            if not aggregate.lifecycle.deserted:
+            if not aggregate.lifecycle.empty:
                 continue
             run = aggregate.runs[-1]
             yield assessment.make(
@@ -237,7 +237,7 @@ def _running(assessment: Assessment, at: int) -> list[tuple[Aggregate, Run]]:
     found = []
     for aggregate, run in assessment.runs():
         lifecycle, candidate = aggregate.lifecycle, run.candidate
-        if lifecycle.frame or lifecycle.visits or not lifecycle.open_at_end or run.outlives:
+        if lifecycle.is_session or lifecycle.is_presence or not lifecycle.open_at_end or run.outlives:
             continue
         asked = [one.at for one in candidate.originals.values() if one.step.closes or one.step.unasked]
         if candidate.began <= at and min(asked, default=at + 1) > at:

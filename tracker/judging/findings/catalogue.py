@@ -1,4 +1,4 @@
-"""The catalogue: the entry of every code, gathered from the modules that raise them.
+"""The catalogue: the entry of every code, collected from the modules that raise them.
 
 A code is a name of one of these modules, beside the function that makes the finding. So a new one is
 in the catalogue by being there.
@@ -18,7 +18,7 @@ MODULES: tuple[ModuleType, ...] = (copies, runs, ending, between, content, overl
 _LETTERS = "DSTXCL"
 
 
-def _gathered() -> dict[str, Code]:
+def _collected() -> dict[str, Code]:
     """Code -> its entry, by letter and number."""
     found: dict[str, Code] = {}
     for module in MODULES:
@@ -26,5 +26,5 @@ def _gathered() -> dict[str, Code]:
     return {code: found[code] for code in sorted(found, key=lambda code: (_LETTERS.index(code[0]), code))}
 
 
-CATALOGUE = _gathered()
+CATALOGUE = _collected()
 """Code -> its entry, in the order in which they are listed."""

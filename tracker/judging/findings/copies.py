@@ -62,7 +62,7 @@ def of_copies(
     for copy in copies:
         confidence = 1.0 if copy.certain else shares.of_copy(copy.delivered.position)
         code = D101 if confidence >= SURE else D105
-        if not copy.certain and copy.age > OLD and not aggregate.lifecycle.frame:
+        if not copy.certain and copy.age > OLD and not aggregate.lifecycle.is_session:
             if old:
                 continue
             code, old = S208, True

@@ -189,7 +189,7 @@ class Assessment:
 def _named(aggregate: Aggregate, run: Run | None) -> str:
     """What a sentence is about: ``recording run 2``, ``transcription post``; of a person's visit, the name."""
     lifecycle = aggregate.lifecycle
-    if lifecycle.visits:
+    if lifecycle.is_presence:
         return aggregate.name
     words = [lifecycle.name.replace("-", " ")]
     if aggregate.name != lifecycle.name:

@@ -18,7 +18,7 @@ from tracker.judging.hypothesis import micros
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
-__all__ = ["Order", "Span", "overlapping", "overlaps", "rival", "span"]
+__all__ = ["Order", "Span", "live_at_begin", "overlapping", "overlaps", "span"]
 
 ENDED = ("session-ended",)
 Order = tuple[int, int]
@@ -42,7 +42,7 @@ class Span:
     began: datetime | None
     last_seen: datetime | None
     end_position: int | None
-    end_heard: datetime | None
+    end_received_at: datetime | None
     last_position: int = 0
     occupied: tuple[tuple[Order, Order | None], ...] = ()
     idle: tuple[tuple[datetime, datetime], ...] = ()
@@ -61,7 +61,7 @@ class Span:
     @property
     def end(self) -> Order | None:
         """When it ended; ``None`` where nobody said so."""
-        return None if self.end_position is None else _order(self.end_heard, self.end_position)
+        return None if self.end_position is None else _order(self.end_received_at, self.end_position)
 
 
 def _order(at: datetime | None, position: int) -> Order:
@@ -77,7 +77,7 @@ def span(session: Session) -> Span:
         session.first_seen_at,
         session.last_seen_at,
         session.end_position,
-        session.end_heard,
+        session.end_received_at,
         session.last_position or 0,
         tuple(_occupied(session)),
         tuple(session.idle),
@@ -88,10 +88,10 @@ def span(session: Session) -> Span:
 def _occupied(session: Session) -> Iterator[tuple[Order, Order | None]]:
     """The visits of a session laid over each other. One whose end was not reported lasts until the next begins."""
     visits: list[tuple[Order, Order | None]] = []
-    ended = None if session.end_position is None else _order(session.end_heard, session.end_position)
+    ended = None if session.end_position is None else _order(session.end_received_at, session.end_position)
     for aggregate in session.aggregates.values():
         until = ended
-        for visit in reversed(aggregate.runs if aggregate.lifecycle.visits else ()):
+        for visit in reversed(aggregate.runs if aggregate.lifecycle.is_presence else ()):
             came = [one.order for one in visit.candidate.originals.values()]
             visits.append((min(came), max(came) if visit.candidate.closed else until))
             until = min(came)
@@ -106,7 +106,7 @@ def _occupied(session: Session) -> Iterator[tuple[Order, Order | None]]:
         yield begin, end
 
 
-def rival(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
+def live_at_begin(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
     """The session of the same meeting that was live when this one began."""
     live = (other for other in others if _was_live(other, this, rules))
     return min(live, key=lambda other: other.first, default=None)
@@ -136,7 +136,11 @@ def _was_live(other: Span, this: Span, rules: Rules) -> bool:
     if end is not None:
         if end < here:
             return False
-        if this.began is None or other.end_heard is None or other.end_heard - this.began <= rules.lateness:
+        if (
+            this.began is None
+            or other.end_received_at is None
+            or other.end_received_at - this.began <= rules.lateness
+        ):
             return False
     ends = [left for came, left in other.occupied if came < here]
     if ends and not any(left is None or left > here for left in ends):

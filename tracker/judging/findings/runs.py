@@ -283,7 +283,7 @@ def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severi
     """How grave it is, where that is not what the entry says."""
     if one.code == S203.code and (context.needs_no_stop(one.where.at) or context.presumed):
         return "info"
-    if one.code == C504.code and lifecycle.frame and one.since is not None:
+    if one.code == C504.code and lifecycle.is_session and one.since is not None:
         return "info" if one.where.at - one.since.at <= _MINUTE else None
     return None
 

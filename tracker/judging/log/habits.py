@@ -163,7 +163,7 @@ class Habits:
             self.overtaken[place] = self.overtaken.get(place, 0) + 1
 
     def add(self, other: Habits) -> None:
-        """Adds what another part of the same log has gathered, of other sessions."""
+        """Adds the habits that another part of the same log shows, in other sessions."""
         for meeting_id, theirs in other.rooms.items():
             room = self.rooms.setdefault(meeting_id, Room())
             room.twice |= theirs.twice | (room.once & theirs.once)

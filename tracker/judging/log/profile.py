@@ -12,8 +12,8 @@ as old, the number of ages that only a single copy has says how often an age app
 nothing ever comes twice is the strongest evidence of all: then the share is next to nothing.
 
 Copies often come in bursts: after an outage many webhooks of many sessions come again, about equally old. So
-a certain copy of *another* session that came at the same time and is about as old is a witness. How much it
-weighs is learned too: from how many of the certain copies have such a witness, and how many have one by
+a certain copy of *another* session that came at the same time and is about as old is a companion. How much it
+weighs is learned too: from how many of the certain copies have such a companion, and how many have one by
 chance, an hour away.
 """
 
@@ -32,13 +32,13 @@ ENOUGH = 300
 ENOUGH_STEPS = 1000
 """and steps that came in order, before the learned lateness is."""
 AT_ONCE = 15 * SECOND
-"""So far from a copy at most comes a witness."""
+"""A companion comes at most so long before or after a copy."""
 ELSEWHERE = 3600 * SECOND
 """At a moment so far from a copy, another one there is chance."""
 SURE = 0.98
 """No age makes a copy likelier than this."""
 SAMPLE = 400
-"""Certain copies of which is counted whether they have a witness."""
+"""At most so many certain copies are examined for a companion."""
 
 
 class Profile:
@@ -68,7 +68,7 @@ class Profile:
 
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
-        return self.share_of_age(age, with_others=self._has_witness(at, age, None))
+        return self.share_of_age(age, with_others=self._has_companion(at, age, None))
 
     def share_of_age(self, age: int, *, with_others: bool) -> float:
         """The same by its age, and whether a certain copy that is as old came with it."""
@@ -80,21 +80,22 @@ class Profile:
         odds = share / (1 - share) * (self._with if with_others else self._without)
         return odds / (1 + odds)
 
-    def _has_witness(self, at: int, age: int, session: int | None) -> bool:
+    def _has_companion(self, at: int, age: int, session: int | None) -> bool:
         """Whether a certain copy of another session came at about the same time and was about as old."""
         first, last = bisect_left(self._times, at - AT_ONCE), bisect_right(self._times, at + AT_ONCE)
         within = max(75 * SECOND, 0.02 * age)
         return any(other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last])
 
     def _odds(self) -> tuple[float, float]:
-        """How much likelier a copy is with a witness, and without; learned from the certain copies."""
+        """How much likelier a copy is with a companion, and without; learned from the certain copies."""
         count = len(self._bursts)
         if not count:
             return 1.0, 1.0
         sample = [self._bursts[place] for place in range(0, count, max(1, count // SAMPLE))]
-        ours = sum(self._has_witness(*one) for one in sample)
+        ours = sum(self._has_companion(*one) for one in sample)
         chance = sum(
-            self._has_witness(at + ELSEWHERE, age, session) or self._has_witness(at - ELSEWHERE, age, session)
+            self._has_companion(at + ELSEWHERE, age, session)
+            or self._has_companion(at - ELSEWHERE, age, session)
             for at, age, session in sample
         )
         of = len(sample) + 1

@@ -64,7 +64,7 @@ def never_came(habits: Habits) -> Iterator[Unsubscribed]:
         if sessions.get(webhook_type):
             continue
         count = max((habits.ended.get(other, 0) for other in begun), default=0)
-        if lifecycle.frame and habits.oldest is not None and habits.newest is not None:
+        if lifecycle.is_session and habits.oldest is not None and habits.newest is not None:
             long = habits.newest - habits.oldest >= _DAY
             count = max(sessions.values(), default=0) if long else 0
         if count >= SESSIONS_OF_LOG:
@@ -79,7 +79,7 @@ def _expected() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
         each.webhook_type(step.name)
         for each in REGISTRY.values()
         for step in each.steps
-        if not (each.frame or each.stream)
+        if not (each.is_session or each.stream)
     ]
     for lifecycle in REGISTRY.values():
         if lifecycle.stream:
@@ -93,7 +93,11 @@ def _expected() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
                 if lifecycle.rank[other.name] > lifecycle.rank[step.name]
             ]
             found.append(
-                (lifecycle, lifecycle.webhook_type(step.name), (*behind, *(types if lifecycle.frame else ())))
+                (
+                    lifecycle,
+                    lifecycle.webhook_type(step.name),
+                    (*behind, *(types if lifecycle.is_session else ())),
+                )
             )
     return tuple(found)
 
@@ -106,6 +110,6 @@ def _ends() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
             lifecycle.webhook_type(step.name) for step in lifecycle.steps if not step.closes
         ))
         for lifecycle in REGISTRY.values()
-        if not lifecycle.stream and (lifecycle.frame or lifecycle.open_at_end)
+        if not lifecycle.stream and (lifecycle.is_session or lifecycle.open_at_end)
         for name in lifecycle.endings
     )  # fmt: skip

@@ -59,7 +59,7 @@ class Traffic:
     def _observe_session(self, delivery: Delivery, at: datetime) -> None:
         lifecycle, step = delivery.lifecycle, delivery.step
         _, live = self.recent.pop(delivery.stream, (at, True))
-        if lifecycle is not None and lifecycle.frame and step is not None and step.closes:
+        if lifecycle is not None and lifecycle.is_session and step is not None and step.closes:
             live, self.ends_come = False, True
         self.recent[delivery.stream] = at, live
         if len(self.recent) > 2 * MANY:
