@@ -202,46 +202,46 @@ def envelope() -> str:
 
 # -- what the code names and the page explains -----------------------------------------------------
 
-Told = dict[str, str]
+Meanings = dict[str, str]
 """First cell of a row -> last cell, as the page has them."""
 
 
-def acceptance(told: Told) -> str:
+def acceptance(meanings: Meanings) -> str:
     fields = {code(one.name): one.default is attrs.NOTHING for one in attrs.fields(Acceptance)}
-    rows = ((name, "yes" if required else "", told.get(name, "")) for name, required in fields.items())
+    rows = ((name, "yes" if required else "", meanings.get(name, "")) for name, required in fields.items())
     return table("field", "required", "meaning", rows=rows)
 
 
-def settings(told: Told) -> str:
-    return words(SETTINGS, told)
+def settings(meanings: Meanings) -> str:
+    return words(SETTINGS, meanings)
 
 
-def words(names: Iterable[str], told: Told) -> str:
-    return table("word", "meaning", rows=((code(name), told.get(code(name), "")) for name in names))
+def words(names: Iterable[str], meanings: Meanings) -> str:
+    return table("word", "meaning", rows=((code(name), meanings.get(code(name), "")) for name in names))
 
 
-def columns(told: Told) -> str:
+def columns(meanings: Meanings) -> str:
     """Each table of ``views.db`` with its columns, of which the page says what they hold."""
     types = {str: "text", int: "integer", float: "real"}
     parts = []
     for one in TABLES:
         rows = [
-            (code(f"{one.name}.{name}"), types[kind], "yes" if name in one.pk else "", told.get(code(f"{one.name}.{name}"), ""))
+            (code(f"{one.name}.{name}"), types[kind], "yes" if name in one.pk else "", meanings.get(code(f"{one.name}.{name}"), ""))
             for name, kind in one.columns.items()
         ]  # fmt: skip
         parts.append(f"### {one.name}\n\n" + table("column", "type", "key", "meaning", rows=rows))
     return "\n".join(parts)
 
 
-def sql_views(told: Told) -> str:
-    return words(SQL_VIEWS, told)
+def sql_views(meanings: Meanings) -> str:
+    return words(SQL_VIEWS, meanings)
 
 
-def routes(told: Told) -> str:
+def routes(meanings: Meanings) -> str:
     rows = []
     for method, path in server().routes:
         name = code(f"{method} {path}")
-        rows.append((name, told.get(name, "")))
+        rows.append((name, meanings.get(name, "")))
     return table("route", "answer", rows=rows)
 
 
@@ -255,8 +255,8 @@ def parameters() -> str:
     return table("route", "parameter", "in", "meaning", rows=rows)
 
 
-def environment(told: Told) -> str:
-    return words(environment_variables(), told)
+def environment(meanings: Meanings) -> str:
+    return words(environment_variables(), meanings)
 
 
 def metrics() -> str:
@@ -386,11 +386,11 @@ GENERATED: dict[str, Callable[..., str]] = {
     "how fast": how_fast,
 }
 """Name of a table -> what makes it from the code."""
-EXPLAINED: dict[str, Callable[[Told], str]] = {
-    "readings": lambda told: words(get_args(Reading), told),
-    "certainties": lambda told: words(get_args(Certainty), told),
-    "session states": lambda told: words(get_args(SessionState), told),
-    "verdicts": lambda told: words(get_args(Verdict), told),
+EXPLAINED: dict[str, Callable[[Meanings], str]] = {
+    "readings": lambda meanings: words(get_args(Reading), meanings),
+    "certainties": lambda meanings: words(get_args(Certainty), meanings),
+    "session states": lambda meanings: words(get_args(SessionState), meanings),
+    "verdicts": lambda meanings: words(get_args(Verdict), meanings),
     "columns": columns,
     "sql views": sql_views,
     "routes": routes,
@@ -404,7 +404,7 @@ EXPLAINED: dict[str, Callable[[Told], str]] = {
 # -- the pages -------------------------------------------------------------------------------------
 
 
-def told(text: str) -> Told:
+def meanings(text: str) -> Meanings:
     """First cell -> last cell of the rows of a table."""
     rows = [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in text.splitlines() if line.startswith("|")]
     return {row[0].strip(): row[-1].strip().replace("\\|", "|") for row in rows}
@@ -414,7 +414,7 @@ def made(name: str, present: str) -> str:
     """A table as it should be; ``present`` is what the page has."""
     if name in GENERATED:
         return GENERATED[name]()
-    return EXPLAINED[name](told(present))
+    return EXPLAINED[name](meanings(present))
 
 
 def tables_in(path: Path) -> list[tuple[str, str]]:

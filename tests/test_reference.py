@@ -40,7 +40,7 @@ def test_every_table_that_can_be_made_stands_on_a_page():
 
 @pytest.mark.parametrize(("page", "title", "text"), [one for one in TABLES_OF_PAGES if one[1] in EXPLAINED])
 def test_every_row_says_what_it_means(page, title, text):
-    assert [name for name, meaning in reference.told(text).items() if not meaning] == []
+    assert [name for name, meaning in reference.meanings(text).items() if not meaning] == []
 
 
 # -- nothing public is undocumented ----------------------------------------------------------------
