@@ -336,7 +336,7 @@ def test_many_sessions_are_a_small_page(server):
         ("severity=error&lifecycle=recording", ["X403", "S207"]),
         (f"session={RESTARTED}", ["S207"]),
         ("verdict=provisional", []),
-        ("severity=info&lifecycle=participant", ["D103", "D105"]),
+        ("severity=info&lifecycle=participant", ["D103", "D101"]),
     ],
 )
 def test_findings_can_be_narrowed(monday, query, codes):
