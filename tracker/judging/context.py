@@ -5,6 +5,7 @@ It does not change while a session is assessed, so what a run costs can be kept 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
@@ -102,7 +103,9 @@ class Context:
 
     def is_as_old_as_others(self, age: int) -> bool:
         """Whether a certain copy of this session is as old, or several repeated steps are."""
-        return self.is_as_old(age) or any(abs(age - other) <= SAME_AGE for other in self.ages_in_common)
+        ages = self.ages_in_common
+        place = bisect_left(ages, age - SAME_AGE)
+        return (place < len(ages) and ages[place] <= age + SAME_AGE) or self.is_as_old(age)
 
     def is_second_channel(self, age: int) -> bool:
         """Whether everything comes twice here, and the second time about so much later."""

@@ -24,6 +24,8 @@ __all__ = ["set_evidence"]
 
 IN_COMMON = 3
 """Repeated steps that must have an age in common."""
+MOST = 16
+"""Of very many that have, so many are looked at."""
 InOrder = Mapping[AggregateKey, Sequence[Delivered]]
 
 
@@ -62,20 +64,24 @@ def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
 
 
 def _common_ages(in_order: InOrder) -> list[int]:
-    """The ages that several repeated steps have in common, of more than one aggregate."""
+    """The ages that several repeated steps have in common, of more than one aggregate; the least first."""
     repeats = sorted(
         (age, place)
         for place, deliveries in enumerate(in_order.values())
         for age in _ages_of_repeats(deliveries)
     )
     found: list[int] = []
-    first = 0
+    first = noted = 0
     for last, (age, _) in enumerate(repeats):
         while age - repeats[first][0] > SAME_AGE:
             first += 1
-        alike = repeats[first : last + 1]
-        if len(alike) >= IN_COMMON and len({place for _, place in alike}) > 1:
-            found += [one for one, _ in alike]
+        if (
+            last - first + 1 >= IN_COMMON
+            and len({place for _, place in repeats[max(first, last - MOST) : last + 1]}) > 1
+        ):
+            noted = max(noted, first)
+            found += [one for one, _ in repeats[noted : last + 1]]
+            noted = last + 1
     return found
 
 
