@@ -171,7 +171,8 @@ def _ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue |
     if is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
-    if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
+    is_bound = lifecycle.open_at_end and not outlives(lifecycle, run)
+    if context.end is not None and is_bound and not _begins_after_end(lifecycle, run, context):
         end = max(context.end + windows.grace, run.since.at)
         if limit is not None and limit.at > context.end and lifecycle.is_stopping(run.state.state):
             end, limit = max(end, limit.at), None
@@ -304,7 +305,9 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     if not context.is_after_end(run.began, run.first.position) or context.log.is_catching_up(run.began):
         return False
     first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
-    return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
+    if run.first.step.closes or first.step.orphan:  # its end came first, so nobody knows when it began
+        return False
+    return not outlives(lifecycle, run)
 
 
 def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> Iterator[Assumption]:
