@@ -95,8 +95,3 @@ def test_a_recording_that_begins_after_the_end_is_no_copy_however_long_after():
     for begin in (2100, 2410, 5400):
         session = session_from(*over, f"{begin} recording-starting", f"{begin + 17} recording-started", as_of="48h")
         assert "X402" in wrong(session)
-
-
-def test_a_visit_of_which_the_left_came_first_began_at_no_known_time():
-    late = ("0 session-started", "1800 session-ended", "1802 participant-left p", "1830 participant-joined p")
-    assert wrong(session_from(*late, as_of="48h")) == []

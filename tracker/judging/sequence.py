@@ -305,9 +305,7 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     if not context.is_after_end(run.began, run.first.position) or context.log.is_catching_up(run.began):
         return False
     first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
-    if run.first.step.closes or first.step.orphan:  # its end came first, so nobody knows when it began
-        return False
-    return not outlives(lifecycle, run)
+    return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)
 
 
 def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context) -> Iterator[Assumption]:
