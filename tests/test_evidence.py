@@ -84,7 +84,14 @@ def seen(late, in_order):
     return LogView(habits)
 
 
-def test_the_sender_is_catching_up_where_a_fifth_of_the_steps_is_late():
+def test_the_sender_is_catching_up_where_a_tenth_of_the_steps_is_late():
     at = micros(moment("700"))
-    assert [seen(*steps).is_catching_up(at) for steps in ((5, 20), (4, 0), (5, 21))] == [True, False, False]
-    assert not seen(5, 20).is_catching_up(micros(moment("2h")))
+    assert [seen(*steps).is_catching_up(at) for steps in ((5, 45), (4, 0), (5, 46))] == [True, False, False]
+    assert not seen(5, 45).is_catching_up(micros(moment("2h")))
+
+
+def test_a_recording_that_begins_after_the_end_is_no_copy_however_long_after():
+    over = ("0 session-started", "1 participant-joined p", *RUN, "1795 participant-left p", "1800 session-ended")
+    for begin in (2100, 2410, 5400):
+        session = session_from(*over, f"{begin} recording-starting", f"{begin + 17} recording-started", as_of="48h")
+        assert "X402" in wrong(session)

@@ -171,7 +171,8 @@ def _ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue |
     if is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
-    if context.end is not None and lifecycle.open_at_end and not outlives(lifecycle, run):
+    is_bound = lifecycle.open_at_end and not outlives(lifecycle, run)
+    if context.end is not None and is_bound and not _begins_after_end(lifecycle, run, context):
         end = max(context.end + windows.grace, run.since.at)
         if limit is not None and limit.at > context.end and lifecycle.is_stopping(run.state.state):
             end, limit = max(end, limit.at), None

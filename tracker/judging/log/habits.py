@@ -38,7 +38,7 @@ SOME = 4
 MOST_STRETCHES = 4096
 SPELL = 300_000_000
 """Microseconds in which late steps are counted together. Of all steps that come in three such spells"""
-LATE, LATE_SHARE = 5, 5
+LATE, LATE_SHARE = 5, 10
 """at least so many, and one of so many, are late where the sender is catching up."""
 MOST_SPELLS = 4096
 
