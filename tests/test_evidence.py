@@ -91,7 +91,15 @@ def test_the_sender_is_catching_up_where_a_tenth_of_the_steps_is_late():
 
 
 def test_a_recording_that_begins_after_the_end_is_no_copy_however_long_after():
-    over = ("0 session-started", "1 participant-joined p", *RUN, "1795 participant-left p", "1800 session-ended")
+    over = (
+        "0 session-started",
+        "1 participant-joined p",
+        *RUN,
+        "1795 participant-left p",
+        "1800 session-ended",
+    )
     for begin in (2100, 2410, 5400):
-        session = session_from(*over, f"{begin} recording-starting", f"{begin + 17} recording-started", as_of="48h")
+        session = session_from(
+            *over, f"{begin} recording-starting", f"{begin + 17} recording-started", as_of="48h"
+        )
         assert "X402" in wrong(session)

@@ -830,7 +830,7 @@ def test_few_hypotheses_are_kept_and_the_held_one_has_the_lowest_price(lines, da
     copies = data.draw(st.lists(st.tuples(st.sampled_from(lines), st.floats(11, 1199)), max_size=4))
     again = [f"{float(line.split()[0]) + later} {line.split(' ', 1)[1]}" for line, later in copies]
     for aggregate in session_from(*in_order(*lines, *again)).aggregates.values():
-        prices = [aggregate.held.price, *(one.price for one in aggregate.alternatives)]
+        prices = [round(one.price, 9) for one in (aggregate.held, *aggregate.alternatives)]
         assert len(prices) <= search.WIDTH
         assert prices == sorted(prices)
 
