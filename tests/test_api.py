@@ -439,7 +439,8 @@ def test_a_machine_that_tries_all_that_the_description_allows_finds_nothing(mond
     )
 
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "6 passed" in done.stdout
+    tried = {*monday.get("/api/openapi.json")["paths"]} - {"/api/changes"}
+    assert f"{len(tried)} passed" in done.stdout
 
 
 # Changes
