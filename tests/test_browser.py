@@ -183,7 +183,7 @@ def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
 
         tab_to(opened, "S207")
         assert opened.locator(".mark .tip").is_visible()
-        assert "a new run while run 1 was started" in opened.evaluate("document.activeElement.ariaLabel")
+        assert "recording run 1 was started at 10:04:02" in opened.evaluate("document.activeElement.ariaLabel")
         opened.keyboard.press("Enter")
         opened.wait_for_url("**#f1")
         opened.go_back()
