@@ -245,7 +245,7 @@ def test_spark_submit_takes_the_example(tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["audit", "--engine", "spark"], "Spark reads logs and archives"),
+        (["audit", "--engine", "spark"], "needs a LOG"),
         (["audit", "log", "--master", "local"], "work only with --engine spark"),
         (["audit", "log", "--engine", "spark", "--key", "key.pem"], "it verifies no signatures"),
         (["audit", "nowhere", "--engine", "spark"], "there is no such file"),
