@@ -12,9 +12,9 @@ from projections.cli.messages import deliveries, not_installed, note, note_loss
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import session_named
+from projections.cli.subjects import no_such_session, session_named
 from projections.progress import counted, of_events
-from tracker.errors import NotFoundError, UsageError
+from tracker.errors import UsageError
 
 if TYPE_CHECKING:
     from tracker.delivery.webhook import Delivery
@@ -85,7 +85,7 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
         return _readable(store, holes)
     found = list(_of_session(store, session))
     if not found and session != "unrouted":
-        raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
+        raise no_such_session(session)
     return found
 
 

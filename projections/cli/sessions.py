@@ -13,13 +13,13 @@ from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
     known_code,
+    no_such_session,
     refuse_no_meeting,
     refuse_no_position,
     refuse_two_moments,
     session_named,
 )
 from projections.cli.times import AsOf, GivenTime, Time, with_tz
-from tracker.errors import NotFoundError
 
 
 @click.command()
@@ -125,7 +125,7 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
             deliveries = store.history(session)
         moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
         if not moments and session != "unrouted":
-            raise NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
+            raise no_such_session(session)
     if format == TEXT:
         text.timeline(text.console(sys.stdout), moments, settled)
     else:

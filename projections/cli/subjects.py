@@ -85,8 +85,11 @@ def refuse_no_meeting(views: Views, meeting: str | None) -> None:
 
 def refuse_no_session(views: Views, session: str) -> None:
     """Raises ``NotFoundError`` where nothing came of a session."""
-    from projections.read_models.sessions import is_there, near
+    from projections.read_models.sessions import is_there
 
     if not is_there(views.db, session):
-        hint = near(views.db, session) or "tracker sessions lists all sessions"
-        raise NotFoundError("no such session", place=session, hint=hint)
+        raise no_such_session(session)
+
+
+def no_such_session(session: str) -> NotFoundError:
+    return NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")

@@ -84,10 +84,7 @@ class Views(Pages):
         """Lets time pass up to ``now``; rows of a later moment, which a wrong clock gave, are computed again."""
         latest = max(filter(None, (now, self.traffic.newest)))
         if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
-            rebuild(tracker, self.rules, as_of=latest)
-            with views_errors(self.path):
-                self._reconnect()
-                self._reload()
+            self._rebuild(tracker, as_of=latest)
         super().bring_to(tracker, now)
         self._publish()
 
@@ -105,12 +102,18 @@ class Views(Pages):
                 self._reconnect()
             self._reload()
         if not (fits(self.checkpoint, tracker, self.path) and self.checkpoint.heeds(tracker)):
-            rebuild(tracker, self.rules, progress)
-            with views_errors(self.path):
-                self._reconnect()
-                self._reload()
+            self._rebuild(tracker, progress)
         self._publish()  # a process that was killed, or that has rebuilt, may have left something to publish
         self.follow(tracker, progress, page_size, stop=stop)
+
+    def _rebuild(
+        self, tracker: Tracker, progress: Progress | None = None, *, as_of: datetime | None = None
+    ) -> None:
+        """Puts a new file in the place of ours, and goes on with that."""
+        rebuild(tracker, self.rules, progress, as_of=as_of)
+        with views_errors(self.path):
+            self._reconnect()
+            self._reload()
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         super().settle(tracker, as_of)

@@ -101,7 +101,7 @@ class Context:
         """The ages that several repeated steps of this session have in common; sought when first asked for."""
         return self.find_in_common()
 
-    def is_as_old_as_others(self, age: int) -> bool:
+    def is_as_old_as_evidence(self, age: int) -> bool:
         """Whether a certain copy of this session is as old, or several repeated steps are."""
         ages = self.ages_in_common
         place = bisect_left(ages, age - SAME_AGE)

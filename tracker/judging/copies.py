@@ -67,7 +67,7 @@ def copy_price(
     prices, windows = context.prices, context.windows
     if age <= windows.fast_redelivery:
         return True, prices["copy at once"]
-    if one.position in context.resent or any(context.is_as_old_as_others(one.at - at) for at in since):
+    if one.position in context.resent or any(context.is_as_old_as_evidence(one.at - at) for at in since):
         return True, prices["copy with others"]
     if context.is_second_channel(one.at - original.at):
         return True, prices["copy through two channels"]
@@ -105,7 +105,7 @@ def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Conte
     if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
         return 0.0
     apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
-    at_once = one.age <= context.windows.fast_redelivery or context.is_as_old_as_others(one.age)
+    at_once = one.age <= context.windows.fast_redelivery or context.is_as_old_as_evidence(one.age)
     if not apart or at_once:
         return 0.0
     price = context.prices["two steps again"]
