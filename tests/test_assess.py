@@ -15,6 +15,7 @@ from story import (
     NOON,
     OF_THE_LOG,
     RULES,
+    audited,
     deliveries,
     delivery,
     findings,
@@ -618,6 +619,22 @@ def test_what_begins_after_the_end_is_found_once_a_run_at_any_age(later):
 def test_what_begins_after_the_end_says_how_long_after_it_came():
     session = session_from(BEGUN, IN, "1 session-ended", "3601 recording-starting")
     assert said(session, "X402") == "recording-starting came 1 h after the session had ended"
+
+
+def test_a_visit_whose_joined_was_overtaken_did_not_begin_after_the_end_when_its_left_came_shortly_after_it():
+    came = (BEGUN, "100 session-ended", "102 participant-left p", "130 participant-joined p")
+    assert standing(session_from(*came, as_of="1h"), "warning") == []
+    late = (BEGUN, "100 session-ended", "2h participant-left p", "7230 participant-joined p")
+    assert standing(session_from(*late, as_of="5h"), "warning") == ["X402"]
+
+
+def test_what_would_not_be_held_when_it_is_overdue_is_not_said_to_be_undecided():
+    first = ("60 recording-starting", "64 recording-started", "600 recording-stopping")
+    second = ("610 recording-starting", "614 recording-started", "1795 participant-left p")
+    lines = (BEGUN, IN, *first, *second, "1800 session-ended", f"1802 recording-stopped {FILE}")
+    found, (session,) = audited(*lines)
+    assert [one.code for one in found if one.verdict == "undecided"] == []
+    assert [run.closed for _, run in session.open_runs()] == [False]
 
 
 def test_both_files_of_a_run_are_shown_and_the_first_one_counts():

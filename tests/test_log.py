@@ -643,6 +643,11 @@ OTHERWISE = {
         "501 session-ended sessionId=a",
         BESIDE[2],
     ),
+    "its end came much later and says when it was": (
+        *BESIDE,
+        "601 participant-left p sessionId=a",
+        "1200 session-ended sessionId=a end=2026-01-05T12:09:59Z",
+    ),
     "its end came late": (*BESIDE, "601 participant-left p sessionId=a", "720 session-ended sessionId=a"),
     "all had left, and its end was lost": (*BESIDE[:2], "500 participant-left p sessionId=a", BESIDE[2]),
     "it had been idle for too long": (*BESIDE[:2], "25h session-started sessionId=b"),

@@ -4,7 +4,7 @@ import sys
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from story import deliveries, findings, moment, readings, session_from, standing, states
 
@@ -641,6 +641,16 @@ def test_a_url_of_its_own_begins_a_run_though_its_start_was_lost():
     assert (states(session, "hls"), standing(session)) == (["stopped", "started"], ["S201"])
 
 
+def test_a_late_playable_belongs_to_the_run_whose_url_it_names():
+    first = ("10 hls-starting", "14 hls-started playbackHlsUrl=a", "40 hls-stopping", "45 hls-stopped")
+    begun = ("60 hls-starting", "65 hls-started playbackHlsUrl=b", "75 hls-playable playbackHlsUrl=a")
+    ended = ("90 hls-playable playbackHlsUrl=b", "120 hls-stopping", "125 hls-stopped")
+    session = session_from(BEGIN, *first, *begun, *ended)
+    urls = [one.steps["playable"].position for one in session.aggregates["hls", ()].runs]
+    assert urls == [8, 9]
+    assert standing(session, "warning") == []
+
+
 def test_where_two_deliveries_differ_the_first_counts_and_both_are_evidence():
     lines = ("1 hls-starting", f"2 hls-started {URL}", "3 hls-started playbackHlsUrl=https://x/2.m3u8")
     session = session_from(BEGIN, *lines)
@@ -682,15 +692,22 @@ media = st.sampled_from(["recording", "livestream", "hls", "participant-recordin
 
 @st.composite
 def meetings(draw):
-    """The lines of a meeting: each of some media has several runs, short and long, and all came in order."""
+    """The lines of a meeting: each of some media has several runs, short and long, and all came in order.
+
+    No two of one medium take the same times to a second or two: those are as well copies that came together.
+    """
     lines = []
     for medium in sorted(draw(st.sets(media, min_size=1, max_size=3))):
         at = draw(st.integers(2, 60)) + 0.0
         name, _, key = medium.partition(" ")
+        taken = []
         for number in range(draw(st.integers(1, 3))):
             times = [at, at + draw(seconds)]
             times.append(times[1] + 3 + draw(st.sampled_from([20.0, 70.0, 300.0, 800.0])) + draw(seconds))
             times.append(times[2] + draw(seconds))
+            lasted = [time - at for time in times]
+            assume(all(max(abs(a - b) for a, b in zip(lasted, one, strict=True)) > 2 for one in taken))
+            taken.append(lasted)
             artefact = "" if name in ("livestream", "hls") else f"filePath=/{number}.mp4"
             lines += [f"{line} {key}".rstrip() if key else line for line in run(name, *times)[:-1]]
             lines.append(" ".join(filter(None, (f"{times[3]} {name}-stopped", key, artefact))))

@@ -341,6 +341,13 @@ class Lifecycle:
         names = map(camel_case, self.artefacts)
         return any(this.get(name) and this.get(name) == that.get(name) for name in names)
 
+    def differing(self, one: bytes, other: bytes) -> str:
+        """The first file or url, as it is sent, that the data of two steps name and that differs; empty: none."""
+        this, that = _decode(one), _decode(other)
+        names = map(camel_case, self.artefacts)
+        both = (name for name in names if this.get(name) is not None and that.get(name) is not None)
+        return next((name for name in both if this[name] != that[name]), "")
+
     def adds(self, before: bytes, after: bytes) -> bool:
         """Whether the data of a step says all that an earlier report of it said, and more."""
         one, other = _decode(before), _decode(after)

@@ -33,6 +33,8 @@ def rows(session: Session) -> Iterator[Row]:
             _json(one.occupied).decode(),
             _json(one.idle).decode(),
             int(one.presence_known),
+            text(one.started_at),
+            text(one.ended_at),
         )
 
 
@@ -50,6 +52,8 @@ TABLE = Table(
         "occupied": str,
         "idle": str,
         "presence_known": int,
+        "started_at": str,
+        "ended_at": str,
     },
     pk=("stream",),
     rows=rows,
@@ -94,7 +98,7 @@ def _as_of(one: Span, as_of: datetime | None) -> Span:
     """What was known of it at a moment: an end that was received later was not known yet."""
     if as_of is None or one.end_received_at is None or one.end_received_at <= as_of:
         return one
-    return attrs.evolve(one, end_position=None, end_received_at=None)
+    return attrs.evolve(one, end_position=None, end_received_at=None, ended_at=None)
 
 
 def _span(row: dict[str, Any]) -> Span:
@@ -102,7 +106,7 @@ def _span(row: dict[str, Any]) -> Span:
     try:
         times = {
             name: parse_time(row[name]) if row[name] else None
-            for name in ("began", "last_seen", "end_received_at")
+            for name in ("began", "last_seen", "end_received_at", "started_at", "ended_at")
         }
         laid = {"occupied": _occupied(row["occupied"]), "idle": _times(row["idle"])}
     except (TypeError, msgspec.DecodeError) as error:

@@ -17,7 +17,7 @@ from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.copies import copy_price
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
-from tracker.judging.sequence import cost_beside, ending
+from tracker.judging.sequence import cost_beside, ending, second_url
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["ordinary"]
@@ -107,6 +107,8 @@ def _hypothesis(
     """The hypothesis of these runs, if it assumes nothing but late ends and copies that came at once."""
     runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
     if context.end is not None and not lifecycle.is_session and any(one.began >= context.end for one in runs):
+        return None
+    if lifecycle.contradicted and any(second_url(lifecycle, one) for one in runs):
         return None
     late = 0.0
     if len(runs) > 1 and not lifecycle.is_presence:

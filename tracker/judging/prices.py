@@ -51,6 +51,7 @@ PRICES: dict[str, Price] = {
         Price("X402", 8, "something began after the session had ended"),
         Price("X403", 8, "the session ended, and the end of a run was lost"),
         Price("X404", 5, "the session ended, and the left of a person was lost"),
+        Price("C502", 8, "one run brought two urls"),
         Price("C504", 8, "one step was reported twice with different data"),
         Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),

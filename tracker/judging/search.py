@@ -18,10 +18,18 @@ from tracker.judging.copies import copy_price, is_as_old_as_others, put_back, se
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
-from tracker.judging.sequence import cost_alone, cost_beside, cost_waiting, ending, is_orphan, next_begun
+from tracker.judging.sequence import (
+    cost_alone,
+    cost_beside,
+    cost_waiting,
+    ending,
+    is_of_its_own,
+    is_orphan,
+    next_begun,
+)
 from tracker.lifecycle import Lifecycle
 
-__all__ = ["Memo", "hypotheses", "search"]
+__all__ = ["Memo", "hypotheses", "priced_as_of", "search"]
 
 WIDTH = 64
 """Hypotheses that are kept."""
@@ -107,10 +115,16 @@ def search(
         kept = _worth_keeping(found.values())
     if memo is not None:
         memo.keep(deliveries, context, kept)
+    result = priced_as_of(lifecycle, kept, context)
+    result.sort(key=_rank)
+    return result
+
+
+def priced_as_of(lifecycle: Lifecycle, kept: Iterable[Hypothesis], context: Context) -> list[Hypothesis]:
+    """The same hypotheses with what they cost at the context's moment."""
     result = [held.copy() for held in kept]
     for held in result:
         _price(lifecycle, held, context, context.as_of)
-    result.sort(key=_rank)
     return result
 
 
@@ -157,7 +171,7 @@ def _extensions(
     """Every way to read one more delivery."""
     runs, step = held.runs, one.step
     last = len(runs) - 1
-    if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(runs[:-1], one):
+    if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(lifecycle, runs[:-1], one):
         yield _replaced(held, last, runs[-1].plus(lifecycle, one), context)
         return
     contradicts, equal, lacking = True, [], []
@@ -188,13 +202,13 @@ def _is_next(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
     return not run.closed and name not in run.originals and name in lifecycle.table[run.state.state]
 
 
-def _may_be_of_another(runs: Sequence[Candidate], one: Delivered) -> bool:
-    """Whether it may as well be a copy of an earlier run's step, or the end of an earlier run."""
+def _may_be_of_another(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered) -> bool:
+    """Whether it may as well be a copy of an earlier run's step, the end of an earlier run, or names what that brought."""
     name = one.step.name
     for run in runs:
         original = run.originals.get(name)
         if original is None:
-            if not run.closed:
+            if not run.closed or is_of_its_own(lifecycle, run, one):
                 return True
         elif same_data(original.data, one.data):
             return True

@@ -30,9 +30,11 @@ __all__ = [
     "cost_waiting",
     "ending",
     "endings",
+    "is_of_its_own",
     "is_orphan",
     "next_begun",
     "outlives",
+    "second_url",
 ]
 
 
@@ -118,6 +120,9 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
         if len(run.originals) > 1:
             yield from _overtaken(lifecycle, run, context)
             yield from _two_ends(run, context)
+    url = second_url(lifecycle, run)
+    if url is not None:
+        yield Assumption(lifecycle.contradicted, prices["C502"], url[1], url[0], paid="C502")
     if context.end is None:
         return
     yield from _long_after_end(lifecycle, run, context)
@@ -263,12 +268,20 @@ def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterat
         if overtook:
             first = overtook[0]
             price = context.prices["late"]
-            if not _is_of_its_own(lifecycle, run, one):
+            if not is_of_its_own(lifecycle, run, one):
                 price = by_delay(price, one.at - first.at, window)
             yield Assumption("D102", price, one, first, paid="late")
 
 
-def _is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
+def second_url(lifecycle: Lifecycle, run: Candidate) -> tuple[Delivered, Delivered] | None:
+    """The first two steps of a run that bring two urls, where one run has one."""
+    if not lifecycle.contradicted:
+        return None
+    first, *others = [one for one in run.originals.values() if one.evidence] or [run.first]
+    return next(((first, one) for one in others if lifecycle.differing(first.data, one.data)), None)
+
+
+def is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
     """Whether it names the file or url of the run, so that it belongs to it however late it is."""
     if not one.evidence or not lifecycle.artefacts:
         return False
@@ -302,7 +315,10 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     """X402: whether something began after the session had ended."""
     if context.end is None or not lifecycle.after_end:
         return False
-    if not context.is_after_end(run.began, run.first.position) or context.log.is_catching_up(run.began):
+    began = run.began
+    if run.first.step.closes:  # what began it was overtaken, and an end may come so long after the session
+        began -= context.windows.grace
+    if not context.is_after_end(began, run.first.position) or context.log.is_catching_up(began):
         return False
     first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
     return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
 
 from tracker.findings import Code
 from tracker.judging import prices
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Hypothesis
+from tracker.judging.search import priced_as_of
 from tracker.judging.sequence import assumptions
-from tracker.judging.state import Aggregate
+from tracker.lifecycle import Lifecycle
 
 __all__ = ["Shares"]
 
@@ -20,16 +23,25 @@ _MOST_ALTERNATIVES = 3
 class Shares:
     """How probable what the held hypothesis says is, by the prices of those that were kept beside it.
 
-    ``codes`` are the entries of the codes that a hypothesis may find.
+    ``kept`` are the hypotheses, the held one first; ``codes`` are the entries of the codes that a hypothesis may find.
     """
 
-    def __init__(self, aggregate: Aggregate, context: Context, codes: Mapping[str, Code]) -> None:
-        self._lifecycle, self._context, self._codes = aggregate.lifecycle, context, codes
-        self._all = (aggregate.held, *aggregate.alternatives)
+    def __init__(
+        self, lifecycle: Lifecycle, kept: Sequence[Hypothesis], context: Context, codes: Mapping[str, Code]
+    ) -> None:
+        self._lifecycle, self._context, self._codes = lifecycle, context, codes
+        self._all = kept
         self._weights = prices.shares([one.price for one in self._all])
         self._found: list[set[tuple[str, int]]] | None = None
         self._instead: list[str] = []
         self._copies: list[set[int]] | None = None
+
+    def as_of(self, at: int) -> Shares:
+        """The same as of a later moment, if nothing comes until then; in microseconds."""
+        if len(self._all) == 1:
+            return self
+        context = attrs.evolve(self._context, as_of=at)
+        return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context, self._codes)
 
     def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
         """The share of those that find this there, and what the likeliest of the others find instead."""

@@ -85,10 +85,8 @@ def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
 
 
 def of_payloads(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """C502, C503, C507, C510, C515, T305, T306: what the payloads of one run say."""
+    """C503, C507, C510, C515, T305, T306: what the payloads of one run say."""
     lifecycle = aggregate.lifecycle
-    if lifecycle.contradicted:
-        yield from _two_urls(assessment, aggregate, run)
     for one in run.candidate.originals.values():
         yield from _missing_artefact(assessment, aggregate, run, one)
         yield from _deprecated(assessment, aggregate, run, one)
@@ -145,32 +143,6 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Del
             if not any(getattr(read_payload(aggregate.lifecycle, other.data), old) for other in before):
                 words = {"field": name, "value": camel_case(new)}
                 yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
-
-
-C502 = Code(
-    "C502",
-    "conflicting-url",
-    "error",
-    when="Two steps of one HLS run brought two playback urls. Both are in the log; the first one counts.",
-    message="{type} brought another {field} than the step before: {value}",
-    example="hls-started with one playbackHlsUrl, hls-playable with another",
-    advice="Try which of the two plays before you send viewers there.",
-    prices=NO_PRICE,
-)
-
-
-def _two_urls(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """C502: two steps of one run brought two urls."""
-    lifecycle, held = aggregate.lifecycle, dict[str, Any]()
-    bringing = [one for one in run.candidate.originals.values() if one.evidence]
-    for one in bringing if len(bringing) > 1 else ():
-        payload = read_payload(lifecycle, one.data)
-        for name in lifecycle.artefacts:
-            value = getattr(payload, name)
-            if value is not None and held.setdefault(name, value) != value:
-                words = {"field": camel_case(name), "value": str(value)}
-                yield assessment.make(C502, words=words, where=one, aggregate=aggregate, run=run)
-                return
 
 
 C503 = Code(

@@ -75,6 +75,8 @@ X404 = Code(
     advice="Take the session's end as the end of the visit.",
     prices=("X404",),
 )
+LIKELY = 0.5
+"""What may be found later is found as undecided if it is as likely as not."""
 OVERDUE = codes_in(globals())
 """The codes of which a declaration may name one for a run that is open for too long."""
 
@@ -93,9 +95,11 @@ def of_ending(
             assessment.over or assessment.observed.first_at is None
         ):
             return
-        undecided = True
+        undecided, shares = True, shares.as_of(overdue.at)
     last = run.candidate.since
     confidence, alternatives = shares.of(overdue.code, last.position)
+    if undecided and confidence < LIKELY:
+        return  # when it is overdue, it will rather be something else
     words = {
         "since": clock(last.at, overdue.at),
         "state": activity(run.candidate.state.state),

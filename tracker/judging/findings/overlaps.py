@@ -33,6 +33,7 @@ class Span:
         occupied: From and to when somebody was inside (``None``: still is).
         idle: Times in which nothing came for so long that it was presumed to have ended.
         presence_known: Whether it is known who is inside; if not, nobody can say that two sessions overlap.
+        started_at, ended_at: By its own clock where it says so, else by ours.
         others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
     """
 
@@ -47,6 +48,8 @@ class Span:
     occupied: tuple[tuple[Order, Order | None], ...] = ()
     idle: tuple[tuple[datetime, datetime], ...] = ()
     presence_known: bool = True
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
     def first(self) -> Order:
@@ -82,6 +85,8 @@ def span(session: Session) -> Span:
         tuple(_occupied(session)),
         tuple(session.idle),
         session.presence_known,
+        session.started_at,
+        session.ended_at,
     )
 
 
@@ -134,7 +139,7 @@ def _was_live(other: Span, this: Span, rules: Rules) -> bool:
     if other.stream == this.stream or other.first > here or not other.presence_known:
         return False
     if end is not None:
-        if end < here:
+        if end < here or _says_it_was_over(other, this):
             return False
         if (
             this.began is None
@@ -146,6 +151,12 @@ def _was_live(other: Span, this: Span, rules: Rules) -> bool:
     if ends and not any(left is None or left > here for left in ends):
         return False
     return not _was_idle(other, this.began, rules)
+
+
+def _says_it_was_over(other: Span, this: Span) -> bool:
+    """Whether a session had ended when this one began, whenever we heard of that."""
+    started = this.started_at or this.began
+    return other.ended_at is not None and started is not None and other.ended_at <= started
 
 
 def _was_idle(one: Span, at: datetime | None, rules: Rules) -> bool:

@@ -197,6 +197,16 @@ X402 = Code(
     ),
     prices=("X402",),
 )
+C502 = Code(
+    "C502",
+    "conflicting-url",
+    "error",
+    when="Two steps of one HLS run brought two playback urls. Both are in the log; the first one counts.",
+    message="{type} brought another {field} than the step before: {value}",
+    example="hls-started with one playbackHlsUrl, hls-playable with another",
+    advice="Try which of the two plays before you send viewers there.",
+    prices=("C502",),
+)
 C504 = Code(
     "C504",
     "conflicting-repeat",
@@ -225,7 +235,7 @@ ASSUMED = OVERDUE | codes_in(globals())
 def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: bool) -> Iterator[Finding]:
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
-    shares = Shares(aggregate, context, ASSUMED)
+    shares = Shares(lifecycle, [held, *aggregate.alternatives], context, ASSUMED)
     candidates = held.all_runs()
     assumed: dict[int, list[Assumption]] = {run.number: [] for run in aggregate.runs}
     for candidate, one in () if is_ordinary else assumptions(lifecycle, candidates, context):
@@ -319,6 +329,12 @@ def _shown(value: object) -> str:
 _LONGEST = 80
 
 
+def _which_url(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
+    """Which url differs, and what it is now."""
+    name = lifecycle.differing(one.since.data, one.where.data) if one.since is not None else ""
+    return {"field": name, "value": str(_decode(one.where.data).get(name))}
+
+
 def _what_it_had(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
     before = one.since.step.state if one.since is not None else run.candidate.state.state
     return {"state": before}
@@ -330,6 +346,7 @@ _WORDS: dict[str, Callable[[Lifecycle, Run, Assumption], dict[str, str]]] = {
     S205.code: _whether_its_file_came,
     S209.code: _what_it_had,
     S214.code: _which_fields,
+    C502.code: _which_url,
     C504.code: _which_fields,
     C516.code: _which_fields,
 }
