@@ -144,13 +144,13 @@ def test_going_on_with_a_search_finds_what_searching_from_the_beginning_does(dra
 def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch):
     lines = [f"{200 * place} recording-starting" for place in range(200)]
     sessions, received, read = Sessions(RULES), deliveries("0 session-started", *lines), []
-    extensions = search._extensions
 
-    def counted(lifecycle, held, one, context, *, once):
-        read.append(one.position)
-        return extensions(lifecycle, held, one, context, once=once)
+    class Counted(search.Reader):
+        def __init__(self, lifecycle, one, context, *, once):
+            read.append(one.position)
+            super().__init__(lifecycle, one, context, once=once)
 
-    monkeypatch.setattr(search, "_extensions", counted)
+    monkeypatch.setattr(search, "Reader", Counted)
     for each in received[:-1]:
         sessions.observe(each)
     sessions.assessed("S", None)

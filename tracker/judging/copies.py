@@ -9,6 +9,7 @@ likely a copy of that age is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from tracker.delivery.webhook import canonical
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
@@ -16,7 +17,7 @@ from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
 from tracker.judging.prices import by_age
 from tracker.lifecycle import Lifecycle
 
-__all__ = ["copy_price", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
+__all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
 
 def separated(
@@ -54,30 +55,60 @@ def put_back(held: Hypothesis, copies: list[tuple[Delivered, Delivered]], contex
         held.price += price
 
 
-def copy_price(
-    recent: Sequence[Copy], original: Delivered, one: Delivered, context: Context, *, as_old: bool = False
-) -> tuple[bool, float]:
-    """Whether something shows that a delivery is a copy, and what it costs that it is one.
+class CopyPrices:
+    """What it costs to take one delivery for a copy. Every hypothesis asks, so what is known of it alone is kept."""
 
-    What is sent again and again is as old as the time since it was first sent, or since it was sent last.
-    ``as_old``: it is as old as a recent copy.
-    """
-    since = [original.at, *[copy.delivered.at for copy in recent if copy.original is original]]
-    age = one.at - max(since)
-    prices, windows = context.prices, context.windows
-    if age <= windows.fast_redelivery:
-        return True, prices["copy at once"]
-    if one.position in context.resent or any(context.is_as_old_as_evidence(one.at - at) for at in since):
-        return True, prices["copy with others"]
-    if context.is_second_channel(one.at - original.at):
-        return True, prices["copy through two channels"]
-    if as_old or (
-        not context.two_channels and any(_is_in_a_burst(copy, original, one) for copy in recent[-3:])
-    ):
-        return True, prices["copy with others"]
-    if context.log.has_profile:
-        return min((context.log.copy_price(one.at, one.at - at) for at in since), key=lambda found: found[1])
-    return False, by_age(prices["copy"], age, windows.redelivery)
+    __slots__ = ("_context", "_found", "_one")
+
+    def __init__(self, one: Delivered, context: Context) -> None:
+        self._one, self._context = one, context
+        self._found: dict[tuple[int, ...], tuple[bool, float]] = {}
+
+    def of(
+        self, original: Delivered, recent: Sequence[Copy] = (), *, as_old: bool = False
+    ) -> tuple[bool, float]:
+        """Whether something shows that it is a copy of an original, and what it costs that it is one.
+
+        What is sent again and again is as old as the time since it was first sent, or since it was sent last.
+        ``recent`` are the last copies of the hypothesis; ``as_old``: it is as old as one of them.
+        """
+        since = [copy.delivered.at for copy in recent if copy.original is original] if recent else []
+        key = (original.position, original.at, *since)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._alone(original, key[1:])
+        if as_old or (recent and self._is_in_a_burst(original, recent)):
+            return True, min(found[1], self._context.prices["copy with others"])
+        return found
+
+    def _alone(self, original: Delivered, since: Sequence[int]) -> tuple[bool, float]:
+        """The same, whatever other copies there are in this aggregate."""
+        one, context = self._one, self._context
+        prices, windows = context.prices, context.windows
+        age = one.at - max(since)
+        if age <= windows.fast_redelivery:
+            return True, prices["copy at once"]
+        if one.position in context.resent or any(
+            map(context.is_as_old_as_evidence, [one.at - at for at in since])
+        ):
+            return True, prices["copy with others"]
+        if context.is_second_channel(one.at - original.at):
+            return True, prices["copy through two channels"]
+        if context.log.has_profile:
+            return min([context.log.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
+        return False, by_age(prices["copy"], age, windows.redelivery)
+
+    def _is_in_a_burst(self, original: Delivered, recent: Sequence[Copy]) -> bool:
+        """Whether it came at once with another copy, and their originals did not."""
+        if self._context.two_channels:
+            return False
+        for copy in recent[-3:]:
+            if (
+                self._one.at - copy.delivered.at <= AT_ONCE
+                and abs(original.at - copy.original.at) > 5 * AT_ONCE
+            ):
+                return True
+        return False
 
 
 def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
@@ -88,13 +119,6 @@ def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
                 if -SAME_AGE <= age - other <= SAME_AGE:
                     return True
     return False
-
-
-def _is_in_a_burst(copy: Copy, original: Delivered, one: Delivered) -> bool:
-    """Whether two copies came at once and their originals did not."""
-    if one.at - copy.delivered.at > AT_ONCE:
-        return False
-    return abs(original.at - copy.original.at) > 5 * AT_ONCE
 
 
 def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
-from tracker.judging.copies import copy_price
+from tracker.judging.copies import CopyPrices
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.sequence import cost_beside, ending, second_url
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -92,7 +92,7 @@ def _begins_beside(
     before = originals.get(one.step.name)
     if before is None or not same_data(before.data, one.data):
         return True
-    return not context.two_channels and copy_price((), before, one, context)[1] >= CLEAR
+    return not context.two_channels and CopyPrices(one, context).of(before)[1] >= CLEAR
 
 
 def _ends(lifecycle: Lifecycle, waiting: Begun, one: Delivered, context: Context) -> bool:

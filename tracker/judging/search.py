@@ -14,7 +14,7 @@ import attrs
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
-from tracker.judging.copies import copy_price, is_as_old_as_others, put_back, separated, two_steps_again
+from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
@@ -105,8 +105,9 @@ def search(
         kept, begin = memo.kept, memo.count
     for one in deliveries[begin:]:
         found: dict[tuple[object, ...], Hypothesis] = {}
+        reader = Reader(lifecycle, one, context, once=once)
         for held in kept:
-            for more in _extensions(lifecycle, held, one, context, once=once):
+            for more in reader.extensions(held):
                 _price(lifecycle, more, context, one.at, patience)
                 shape = more.shape
                 same = found.get(shape)
@@ -147,13 +148,19 @@ def _price(
     For so long after the next run began (microseconds), the end of an open run may still come, and then it is only
     late: that is its price, and at most it costs what it does if the end never comes.
     """
-    price, less = held.paid + two_steps_again(lifecycle, held.recent, context), 0.0
+    price, less = held.paid, 0.0
+    if len(held.recent) == 2:
+        price += two_steps_again(lifecycle, held.recent, context)
     following: Candidate | None = None
     begun: Candidate | None = None
     for run in reversed(held.runs):
-        price += cost_alone(lifecycle, run, context)
+        price += cost_alone(lifecycle, run, context) if run.cost is None else run.cost
         if following is not None:
-            cost = cost_beside(lifecycle, run, following, begun, context)
+            kept = run.beside
+            if kept is not None and kept[0] is following and kept[1] is begun:
+                cost = kept[2]
+            else:
+                cost = cost_beside(lifecycle, run, following, begun, context)
             price += cost
             if begun is not None and not run.closed and now is not None and now - begun.first.at < patience:
                 less += max(0.0, cost - cost_waiting(lifecycle, run, begun, context))
@@ -165,125 +172,134 @@ def _price(
     held.price, held.most = price - less, price
 
 
-def _extensions(
-    lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Context, *, once: bool
-) -> Iterator[Hypothesis]:
-    """Every way to read one more delivery."""
-    runs, step = held.runs, one.step
-    last = len(runs) - 1
-    if runs and _is_next(lifecycle, runs[-1], one) and not _may_be_of_another(lifecycle, runs[:-1], one):
-        yield _replaced(held, last, runs[-1].plus(lifecycle, one), context)
-        return
-    contradicts, equal, lacking = True, [], []
-    for place in range(last, -1, -1):
-        run = runs[place]
-        original = run.originals.get(step.name)
-        if original is None:
-            if _takes(lifecycle, run, one, latest=place == last):
-                lacking.append(place)
-        elif same_data(original.data, one.data):
-            equal.append((run, original))
-            contradicts = False
-        elif contradicts and not lifecycle.is_presence:
-            code = _contradiction(lifecycle, run, original, one, context, once=once)
-            if code:
-                yield _replaced(held, place, run.contradicted(code, one), context)
-            contradicts = False
-    for place in reversed(lacking):  # of two that are as good, the run that began first is held
-        yield _replaced(held, place, runs[place].plus(lifecycle, one), context)
-    if equal:
-        yield _copied(held, equal, one, context)
-    if _may_begin(lifecycle, runs, one, once=once):
-        yield _begun(lifecycle, held, one, context)
+class Reader:
+    """Every way to read one more delivery. What hypotheses have in common of that is made once."""
 
+    def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context, *, once: bool) -> None:
+        self._lifecycle, self._one, self._context, self._once = lifecycle, one, context, once
+        self._name = one.step.name
+        self._copies = CopyPrices(one, context)
+        self._begun: dict[int, Candidate] = {}
+        self._equal: dict[int, bool] = {}
+        # What an original pays until its copy comes, where everything comes twice.
+        self._unpaired = context.prices["no copy"] if context.two_channels else 0.0
 
-def _is_next(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
-    name = one.step.name
-    return not run.closed and name not in run.originals and name in lifecycle.table[run.state.state]
+    def extensions(self, held: Hypothesis) -> Iterator[Hypothesis]:
+        """The hypotheses that read it, each another way, and all else as this one does."""
+        lifecycle, one, runs, name = self._lifecycle, self._one, held.runs, self._name
+        last = len(runs) - 1
+        if runs and self._is_next(runs[-1]) and not self._may_be_of_another(runs[:-1]):
+            yield self._replaced(held, last, runs[-1].plus(lifecycle, one))
+            return
+        contradicts, equal, lacking = True, [], []
+        for place in range(last, -1, -1):
+            run = runs[place]
+            original = run.originals.get(name)
+            if original is None:
+                if self._takes(run, latest=place == last):
+                    lacking.append(place)
+            elif self._is_equal(original):
+                equal.append((run, original))
+                contradicts = False
+            elif contradicts and not lifecycle.is_presence:
+                code = self._contradiction(original)
+                if code:
+                    yield self._replaced(held, place, run.contradicted(code, one))
+                contradicts = False
+        for place in reversed(lacking):  # of two that are as good, the run that began first is held
+            yield self._replaced(held, place, runs[place].plus(lifecycle, one))
+        if equal:
+            yield self._copied(held, equal)
+        if self._may_begin(runs):
+            yield self._with_another(held)
 
+    def _is_equal(self, original: Delivered) -> bool:
+        """Whether it says what an original said."""
+        found = self._equal.get(original.position)
+        if found is None:
+            found = self._equal[original.position] = same_data(original.data, self._one.data)
+        return found
 
-def _may_be_of_another(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered) -> bool:
-    """Whether it may as well be a copy of an earlier run's step, the end of an earlier run, or names what that brought."""
-    name = one.step.name
-    for run in runs:
-        original = run.originals.get(name)
-        if original is None:
-            if not run.closed or is_of_its_own(lifecycle, run, one):
+    def _is_next(self, run: Candidate) -> bool:
+        name = self._name
+        return not run.closed and name not in run.originals and name in self._lifecycle.table[run.state.state]
+
+    def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
+        """Whether it may as well be a copy of an earlier run's step, the end of one, or names what that brought."""
+        for run in runs:
+            original = run.originals.get(self._name)
+            if original is None:
+                if not run.closed or is_of_its_own(self._lifecycle, run, self._one):
+                    return True
+            elif self._is_equal(original):
                 return True
-        elif same_data(original.data, one.data):
-            return True
-    return False
-
-
-def _takes(lifecycle: Lifecycle, run: Candidate, one: Delivered, *, latest: bool) -> bool:
-    """Whether a run that lacks a step may have it: next, behind, ahead, or as a second end."""
-    if latest:
-        return not (lifecycle.is_presence and run.closed and one.step.closes)
-    behind = lifecycle.rank[one.step.name] < lifecycle.rank[run.state.name]
-    return behind or (not run.closed and (one.step.closes or _is_next(lifecycle, run, one)))
-
-
-def _contradiction(
-    lifecycle: Lifecycle, run: Candidate, original: Delivered, one: Delivered, context: Context, *, once: bool
-) -> str:
-    """By which code a delivery contradicts a step of a run; empty where it is of another run."""
-    if lifecycle.adds(original.data, one.data):
-        return "supplement"
-    files = one.step.closes and one.evidence and original.evidence and not lifecycle.is_session
-    if files and not once:
-        return "C516" if one.at - original.at <= context.windows.self_stop else ""
-    return one.step.conflict
-
-
-def _may_begin(lifecycle: Lifecycle, runs: Sequence[Candidate], one: Delivered, *, once: bool) -> bool:
-    if not runs:
-        return True
-    if once or lifecycle.is_session:
         return False
-    if lifecycle.is_presence:
-        return one.step.name in lifecycle.starts or runs[-1].closed
-    return lifecycle.restarts
 
+    def _takes(self, run: Candidate, *, latest: bool) -> bool:
+        """Whether a run that lacks the step may have it: next, behind, ahead, or as a second end."""
+        lifecycle, step = self._lifecycle, self._one.step
+        if latest:
+            return not (lifecycle.is_presence and run.closed and step.closes)
+        behind = lifecycle.rank[self._name] < lifecycle.rank[run.state.name]
+        return behind or (not run.closed and (step.closes or self._is_next(run)))
 
-def _replaced(held: Hypothesis, place: int, run: Candidate, context: Context) -> Hypothesis:
-    runs = (*held.runs[:place], run, *held.runs[place + 1 :])
-    return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + _alone(context))
+    def _contradiction(self, original: Delivered) -> str:
+        """By which code it contradicts a step; empty where it is of another run."""
+        one, lifecycle = self._one, self._lifecycle
+        if lifecycle.adds(original.data, one.data):
+            return "supplement"
+        files = one.step.closes and one.evidence and original.evidence and not lifecycle.is_session
+        if files and not self._once:
+            return "C516" if one.at - original.at <= self._context.windows.self_stop else ""
+        return one.step.conflict
 
+    def _may_begin(self, runs: Sequence[Candidate]) -> bool:
+        if not runs:
+            return True
+        lifecycle = self._lifecycle
+        if self._once or lifecycle.is_session:
+            return False
+        if lifecycle.is_presence:
+            return self._name in lifecycle.starts or runs[-1].closed
+        return lifecycle.restarts
 
-def _alone(context: Context) -> float:
-    """What an original pays until its copy comes, where everything comes twice."""
-    return context.prices["no copy"] if context.two_channels else 0.0
+    def _replaced(self, held: Hypothesis, place: int, run: Candidate) -> Hypothesis:
+        """It is a step of one of the runs."""
+        runs = (*held.runs[:place], run, *held.runs[place + 1 :])
+        return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + self._unpaired)
 
+    def _with_another(self, held: Hypothesis) -> Hypothesis:
+        """It begins a run."""
+        lifecycle, context = self._lifecycle, self._context
+        runs, settled, paid = held.runs, held.settled, held.paid + self._unpaired
+        number = runs[-1].number + 1 if runs else 1
+        run = self._begun.get(number)
+        if run is None:
+            run = self._begun[number] = Candidate.begun(number, lifecycle, self._one)
+        runs = (*runs, run)
+        if len(runs) > REACH:
+            first, following = runs[:2]
+            begun = next_begun(lifecycle, runs, 0)
+            paid += cost_alone(lifecycle, first, context)
+            paid += cost_beside(lifecycle, first, following, begun, context)
+            settled, runs = (settled, first), runs[1:]
+        return Hypothesis(runs, settled, held.copies, held.recent, paid)
 
-def _begun(lifecycle: Lifecycle, held: Hypothesis, one: Delivered, context: Context) -> Hypothesis:
-    runs, settled, paid = held.runs, held.settled, held.paid + _alone(context)
-    number = runs[-1].number + 1 if runs else 1
-    runs = (*runs, Candidate.begun(number, lifecycle, one))
-    if len(runs) > REACH:
-        first, following = runs[:2]
-        begun = next_begun(lifecycle, runs, 0)
-        paid += cost_alone(lifecycle, first, context)
-        paid += cost_beside(lifecycle, first, following, begun, context)
-        settled, runs = (settled, first), runs[1:]
-    return Hypothesis(runs, settled, held.copies, held.recent, paid)
-
-
-def _copied(
-    held: Hypothesis, equal: Sequence[tuple[Candidate, Delivered]], one: Delivered, context: Context
-) -> Hypothesis:
-    """One more copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
-    ages = tuple([one.at - original.at for _, original in equal])
-    as_old = not context.two_channels and is_as_old_as_others(held.recent, ages)
-    prices = [copy_price(held.recent, original, one, context, as_old=as_old) for _, original in equal]
-    if context.two_channels:  # what has no copy yet gets back what it paid for that
-        copied = {copy.original.position for copy in held.recent}
-        refund = context.prices["no copy"]
-        prices = [
-            (certain, price if original.position in copied else price - refund)
-            for (certain, price), (_, original) in zip(prices, equal, strict=True)
-        ]
-    best = min(range(len(equal)), key=lambda place: prices[place][1])
-    (run, original), (certain, price) = equal[best], prices[best]
-    copy = Copy(one, original, certain, price, run.number, ages)
-    recent = (*held.recent[1 - MEMORY :], copy)
-    return Hypothesis(held.runs, held.settled, (held.copies, copy), recent, held.paid + price)
+    def _copied(self, held: Hypothesis, equal: Sequence[tuple[Candidate, Delivered]]) -> Hypothesis:
+        """It is a copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
+        one, context, recent = self._one, self._context, held.recent
+        ages = tuple([one.at - original.at for _, original in equal])
+        as_old = bool(recent) and not context.two_channels and is_as_old_as_others(recent, ages)
+        prices = [self._copies.of(original, recent, as_old=as_old) for _, original in equal]
+        if context.two_channels:  # what has no copy yet gets back what it paid for that
+            copied = {copy.original.position for copy in recent}
+            prices = [
+                (certain, price if original.position in copied else price - self._unpaired)
+                for (certain, price), (_, original) in zip(prices, equal, strict=True)
+            ]
+        best = min(range(len(equal)), key=lambda place: prices[place][1])
+        (run, original), (certain, price) = equal[best], prices[best]
+        copy = Copy(one, original, certain, price, run.number, ages)
+        return Hypothesis(
+            held.runs, held.settled, (held.copies, copy), (*recent[1 - MEMORY :], copy), held.paid + price
+        )
