@@ -29,6 +29,7 @@ LAYERS = {
     "tracker.accept": {"attrs"},
     "tracker.judging.prices": {"attrs"},
     "tracker.rules": {"attrs"},
+    "tracker.step": {"attrs"},
     "tracker.lifecycle": {"attrs", "msgspec"},
     "tracker.lifecycles": {"attrs"},
     "tracker.delivery.envelope": {"msgspec"},
@@ -116,11 +117,18 @@ LAYERS = {
 }
 
 OF_A_DECLARATION = {
-    *("attrs", "tracker.findings", "tracker.lifecycle", "tracker.lifecycles.recording", "tracker.values"),
+    *("attrs", "tracker.findings", "tracker.step", "tracker.lifecycle", "tracker.lifecycles.recording"),
+    "tracker.values",
 }
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
 
-OF_THE_SIMULATION = {"tracker.errors", "tracker.delivery.envelope", "tracker.lifecycle", "tracker.lifecycles"}
+OF_THE_SIMULATION = {
+    "tracker.errors",
+    "tracker.delivery.envelope",
+    "tracker.step",
+    "tracker.lifecycle",
+    "tracker.lifecycles",
+}
 """What ``tracker.simulate`` may import: what makes up the meetings must not lean on what judges them."""
 
 PACKAGES = ("tracker", "projections")
