@@ -42,7 +42,8 @@ from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 
 RULES = Rules()
 TRACKER = "from projections.cli import main; main()"
