@@ -229,6 +229,9 @@ IMPORTS = {
 
 LISTED = {module for module in SOURCES if layer_of(module) or layers_in(module)}
 
+MOST_LINES = 450
+"""Of a module. A longer one has more than one reason to be opened."""
+
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -238,6 +241,11 @@ def test_every_module_belongs_to_a_layer():
         for module in sorted(SOURCES.keys() - LISTED)
     ]
     assert homeless == []
+
+
+def test_no_module_is_longer_than_the_limit():
+    lengths = {module: path.read_text(encoding="utf-8").count("\n") for module, path in SOURCES.items()}
+    assert {module: lines for module, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 @every_layer

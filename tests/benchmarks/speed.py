@@ -484,7 +484,7 @@ def p7_memory(bench: Bench) -> Iterator[Row]:
         bench.rounds,
         few=lambda: command("audit", "--fail-on", "never", bench.log),
         many=lambda: command("audit", "--fail-on", "never", bench.longer),
-        idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.text"),
+        idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.findings"),
     )
     ratio = (many.memory - idle.memory) / max(1, few.memory - idle.memory)
     printed = f"{many.memory:.0f} MB, {many.memory - idle.memory:.0f} of them for the log"
