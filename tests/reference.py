@@ -40,9 +40,10 @@ from tracker.findings import Verdict, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.judging.state import Certainty, Reading, SessionState
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.rules import WINDOWS, Rules
+from tracker.step import Step
 
 Row = tuple[str, ...]
 LETTERS = {

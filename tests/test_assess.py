@@ -34,9 +34,10 @@ from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.sequence import assumptions
 from tracker.judging.session import Observed, observe_all
-from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
+from tracker.step import Step
 
 BEGUN = "0 session-started"
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"

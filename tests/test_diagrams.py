@@ -23,8 +23,9 @@ from waiting import BOUND
 
 from projections.explain.diagrams import WIDTH, dot, mermaid, payload_fields, text
 from tracker.findings import NoFinding
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles import REGISTRY
+from tracker.step import Step
 
 GOLDEN = Path(__file__).parent / "golden"
 DRAWINGS = {"mmd": mermaid, "dot": dot, "txt": text}

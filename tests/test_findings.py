@@ -15,7 +15,8 @@ import pytest
 from tracker.findings import SEVERITIES, Code, codes_in, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE, MODULES
 from tracker.judging.prices import PRICES
-from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycle import Lifecycle
+from tracker.step import Step
 
 ROOT = Path(__file__).parents[1]
 CODE = re.compile(r"[DSTXCL]\d{3}")

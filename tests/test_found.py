@@ -15,7 +15,8 @@ from projections.audit.auditing import audit
 from projections.audit.found import Findings
 from projections.explain import status
 from projections.exports import data
-from projections.reports import github, junit, text
+from projections.reports import findings as report
+from projections.reports import github, junit
 from projections.reports.places import nowhere
 from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError
@@ -93,7 +94,7 @@ def test_no_report_needs_all_findings_in_memory(weeks, format):
     result = audit((parse(one, at) for at, one in enumerate(chain(*weeks), 1)), RULES)
     watch = Watch(150)
     if format == "text":
-        text.audit(Console(file=watch), result, "info")
+        report.audit(Console(file=watch), result, "info")
     else:
         for piece in WRITERS[format](result.findings):
             watch.look(piece)

@@ -15,7 +15,7 @@ from stores import opened
 from tracker.errors import LogError
 from tracker.intake.ingest import ingest, known_logs
 from tracker.intake.logs import KEPT, MAX_LINE, Log
-from tracker.store.application import PAGE
+from tracker.store.reading import PAGE
 
 INGEST = """
 import sys

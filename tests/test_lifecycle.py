@@ -6,8 +6,9 @@ import pytest
 
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE
-from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, DeclarationError, Lifecycle, Step
+from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle
 from tracker.lifecycles import REGISTRY
+from tracker.step import IN_GOOD_ORDER, Step
 
 
 @attrs.frozen

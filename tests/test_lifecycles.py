@@ -12,9 +12,10 @@ from tracker.delivery.webhook import camel_case, parse
 from tracker.judging.assess import assess_all
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
-from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Step
+from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import WINDOWS
+from tracker.step import Step
 
 MEDIA = ("starting", "started", "stopping", "stopped", "failed")
 DOCUMENTED = [

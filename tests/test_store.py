@@ -17,7 +17,8 @@ from meetings import MORNING, deliveries, webhook
 from stores import change
 from story import value
 
-import tracker.store.application
+import tracker.store.mapper
+import tracker.store.reading
 from projections.views.follow import Views
 from projections.views.rebuild import rebuild
 from projections.views.verify import Verification, verify
@@ -27,7 +28,8 @@ from tracker.errors import NotFoundError, StoreDamagedError, StoreError, StoreMi
 from tracker.judging.assess import assess_all
 from tracker.rules import Rules
 from tracker.store import recorder
-from tracker.store.application import EnvelopeMapper, Tracker, WebhookReceived
+from tracker.store.application import Tracker
+from tracker.store.mapper import EnvelopeMapper, WebhookReceived
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
 from tracker.store.sqlite import fault_of, sqlite_error
 
@@ -526,14 +528,14 @@ def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_
         ).encode()
 
     upcasters = (renaming("origin", "from"), renaming("from", "source"))
-    monkeypatch.setattr(tracker.store.application, "UPCASTERS", upcasters)
+    monkeypatch.setattr(tracker.store.mapper, "UPCASTERS", upcasters)
     with closing(stores.opened(store.data)) as opened:
         assert [Received(b"{}", MORNING, "here")] * 3 == [one.received for one in opened.deliveries()]
         assert [Received(b"{}", MORNING, "here")] * 3 == [event.received for event in opened.events.get("a")]
 
 
 def test_every_format_before_ours_has_an_upcaster():
-    assert len(tracker.store.application.UPCASTERS) == recorder.FORMAT - 1
+    assert len(tracker.store.mapper.UPCASTERS) == recorder.FORMAT - 1
 
 
 def test_the_types_are_the_topics(store):
@@ -611,7 +613,7 @@ def test_an_event_has_a_digest_of_its_own(store):
 
 
 def test_a_stream_longer_than_a_page_is_read_to_its_end(store, monkeypatch):
-    monkeypatch.setattr(tracker.store.application, "PAGE", 3)
+    monkeypatch.setattr(tracker.store.reading, "PAGE", 3)
     store.append(parse(b"junk") for _ in range(9))
 
     assert list(range(1, 10)) == [one.position for one in store.unrouted()]

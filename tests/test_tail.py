@@ -16,7 +16,7 @@ from waiting import BOUND, until
 from tracker.errors import LogError
 from tracker.intake import tail
 from tracker.intake.ingest import ingest
-from tracker.store.application import PAGE
+from tracker.store.reading import PAGE
 
 pytestmark = pytest.mark.usefixtures("each_store")
 

@@ -10,7 +10,8 @@ from story import RULES, deliveries, session_from
 
 from projections.audit.auditing import audit
 from projections.explain.status import timeline
-from projections.reports import text
+from projections.reports import findings, sessions, text
+from projections.reports import timeline as timelines
 from tracker.judging.findings.catalogue import CATALOGUE
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -45,54 +46,54 @@ def compare(name, output):
 
 
 def test_a_status_is_understood_at_a_glance():
-    compare("status.txt", printed(text.status, session_from(*STORY, as_of="3h")))
+    compare("status.txt", printed(sessions.status, session_from(*STORY, as_of="3h")))
 
 
 def test_what_was_running_when_the_session_ended_is_not_over_until_the_grace_is():
     lines = ("0 session-started", "1 recording-starting", "2 recording-started", "60m session-ended")
-    open_, late = (printed(text.status, session_from(*lines, as_of=as_of)) for as_of in ("60m", "71m"))
+    open_, late = (printed(sessions.status, session_from(*lines, as_of=as_of)) for as_of in ("60m", "71m"))
     assert ("not yet over: recording was started" in open_, "nothing is wrong" in open_) == (True, False)
     assert ("not yet over" in late, "X403" in late) == (False, True)
 
 
 def test_nothing_is_wrong_is_said_where_nothing_is_open_and_nothing_is_found():
     assert "nothing is wrong" in printed(
-        text.status, session_from("0 session-started", "5 participant-joined p")
+        sessions.status, session_from("0 session-started", "5 participant-joined p")
     )
 
 
 def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
     out = printed(
-        text.status, session_from("0 session-started", "1 participant-joined p", "60m participant-joined p")
+        sessions.status, session_from("0 session-started", "1 participant-joined p", "60m participant-joined p")
     )
     assert [words in out for words in ("confidence 65 %", "or: a redelivery", "do: ")] == [True, True, True]
 
 
 def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
-    compare("timeline.txt", printed(text.timeline, *timeline(deliveries(*STORY), RULES)))
+    compare("timeline.txt", printed(timelines.timeline, *timeline(deliveries(*STORY), RULES)))
 
 
 def test_an_audit_tells_what_where_when_expected_and_evidence():
     result = audit(deliveries(*STORY), RULES)
-    compare("audit.txt", printed(text.audit, result, "warning"))
+    compare("audit.txt", printed(findings.audit, result, "warning"))
 
 
 def test_an_audit_says_what_is_still_open():
     received = deliveries("0 session-started", "1 recording-starting", "2 recording-started")
-    out = " ".join(printed(text.summary, audit(received, RULES), "warning").split())
+    out = " ".join(printed(findings.summary, audit(received, RULES), "warning").split())
     assert "; still open: 1 live session, 1 run in progress" in out
 
 
 def test_many_people_share_a_lane():
     joined = [f"{number} participant-joined p{number}" for number in range(40)]
-    moments, sessions = timeline(deliveries("0 session-started", *joined), RULES)
-    lines = printed(text.timeline, moments, sessions).splitlines()
+    moments, settled = timeline(deliveries("0 session-started", *joined), RULES)
+    lines = printed(timelines.timeline, moments, settled).splitlines()
     assert ("40 people" in lines[1], max(map(len, lines)) <= 80) == (True, True)
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_code_is_explained_within_eighty_columns(code):
-    lines = printed(text.code, CATALOGUE[code], "error", RULES.written(), RULES.price_list).splitlines()
+    lines = printed(findings.code, CATALOGUE[code], "error", RULES.written(), RULES.price_list).splitlines()
     assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True)
 
 

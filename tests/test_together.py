@@ -19,7 +19,7 @@ from projections.views.follow import Views
 from tracker.errors import LogError
 from tracker.intake.ingest import ingest_together, known_logs
 from tracker.intake.logs import Log
-from tracker.store.application import PAGE
+from tracker.store.reading import PAGE
 
 INGEST = """
 import sys

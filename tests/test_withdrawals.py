@@ -19,7 +19,7 @@ from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
 from tracker.intake.withdrawing import withdraw
 from tracker.rules import Rules
-from tracker.store.application import PAGE
+from tracker.store.reading import PAGE
 from tracker.store.withdrawals import Withdrawals
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)

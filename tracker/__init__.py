@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from tracker.delivery.webhook import parse
     from tracker.findings import Finding
     from tracker.judging.state import Session
-    from tracker.lifecycle import Lifecycle, Step
+    from tracker.lifecycle import Lifecycle
     from tracker.rules import Rules
+    from tracker.step import Step
     from tracker.store.application import Tracker
 
     __version__: str
@@ -50,7 +51,7 @@ _ORIGINS = {
     "Lifecycle": "tracker.lifecycle",
     "Rules": "tracker.rules",
     "Session": "tracker.judging.state",
-    "Step": "tracker.lifecycle",
+    "Step": "tracker.step",
     "Tracker": "tracker.store.application",
     "asgi_app": "projections.web.embedded",
     "audit": "projections.audit.library",

@@ -102,8 +102,9 @@ def audit(
     The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
     test report, and annotations at file and line.
     """
-    from projections.reports import text
+    from projections.reports import findings as report
     from projections.reports.places import nowhere
+    from projections.reports.text import console
 
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
@@ -130,11 +131,11 @@ def audit(
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:
-        text.audit(text.console(sys.stdout), result, least)
+        report.audit(console(sys.stdout), result, least)
     else:
         findings = result.findings.at_least(least)
         write(_written_findings(findings, format, result.deliveries, place, fails))
-        text.summary(text.console(sys.stderr), result, least)
+        report.summary(console(sys.stderr), result, least)
     raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)
@@ -198,7 +199,8 @@ def _on_spark(
 ) -> tuple[Audit, Logs, list[TrackerError]]:
     try:
         from projections.audit.spark import audit as judged
-        from projections.audit.spark import is_archive, session
+        from projections.audit.spark import session
+        from projections.audit.spark.reading import is_archive
         from projections.exports.parquet import refuse_what_is_there
     except ImportError as error:
         raise not_installed(error, "spark") from error

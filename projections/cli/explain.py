@@ -79,17 +79,18 @@ def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
     from attrs import asdict
 
     from projections.exports import data as machine
-    from projections.reports import text
+    from projections.reports import findings as report
+    from projections.reports.text import console
     from tracker.judging.findings.catalogue import CATALOGUE
 
-    out = text.console(sys.stdout)
+    out = console(sys.stdout)
     if format == "json":
         document = asdict(entry) if entry else [asdict(one) for one in CATALOGUE.values()]
         write([machine.document(document)])
     elif entry is None:
-        text.codes(out, CATALOGUE.values())
+        report.codes(out, CATALOGUE.values())
     else:
-        text.code(
+        report.code(
             out, entry, settings.rules.severity_of(entry), settings.rules.written(), settings.rules.price_list
         )
 
@@ -102,7 +103,7 @@ def _explain_session(
     from projections.exports import data as machine
     from projections.read_models.sessions import seen
     from projections.reports import explain as report
-    from projections.reports import text
+    from projections.reports.text import console
 
     refuse_two_moments(as_of, at)
     try:
@@ -126,20 +127,20 @@ def _explain_session(
     if format == "json":
         write([machine.document(values(found))])
     else:
-        report.explanation(text.console(sys.stdout), found)
+        report.explanation(console(sys.stdout), found)
 
 
 def _explain_prices(settings: Settings, format: str) -> None:
     from projections.explain.explanation import price_table
     from projections.exports import data as machine
     from projections.reports import explain as report
-    from projections.reports import text
+    from projections.reports.text import console
 
     table = price_table(settings.rules)
     if format == "json":
         write([machine.document(table)])
     else:
-        report.prices(text.console(sys.stdout), table)
+        report.prices(console(sys.stdout), table)
 
 
 def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:

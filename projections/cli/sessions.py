@@ -57,11 +57,12 @@ def status(
 
         write([machine.document(values(found))])
     else:
-        from projections.reports import text
+        from projections.reports import sessions as report
+        from projections.reports.text import console
 
         is_now = as_of is None and at is None
         gone = withdrawn(settings.data / PUBLISHED_DB, found.stream) if is_now else []
-        text.status(text.console(sys.stdout), found, asked, gone)
+        report.status(console(sys.stdout), found, asked, gone)
 
 
 @click.command()
@@ -87,7 +88,8 @@ def sessions(
     from projections.exports import data as machine
     from projections.read_models import text as stamp
     from projections.read_models.sessions import find
-    from projections.reports import text
+    from projections.reports import sessions as report
+    from projections.reports.text import console
 
     codes = [known_code(given).code for given in finding]
     settings = Settings(data, config)
@@ -96,7 +98,7 @@ def sessions(
         rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=received_since))
         refuse_no_meeting(views, meeting)
         if format == TEXT:
-            text.sessions(text.console(sys.stdout), rows)
+            report.sessions(console(sys.stdout), rows)
         else:
             write(machine.write(rows, format))
 
@@ -114,7 +116,8 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     from projections.explain.status import moment
     from projections.explain.status import timeline as moments_of
     from projections.exports import data as machine
-    from projections.reports import text
+    from projections.reports import timeline as report
+    from projections.reports.text import console
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
@@ -127,6 +130,6 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
         if not moments and session != "unrouted":
             raise no_such_session(session)
     if format == TEXT:
-        text.timeline(text.console(sys.stdout), moments, settled)
+        report.timeline(console(sys.stdout), moments, settled)
     else:
         write(machine.write(map(moment, moments), format))

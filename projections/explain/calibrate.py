@@ -26,8 +26,9 @@ from tracker.judging.log.habits import SECOND, bin_end
 from tracker.judging.log.profile import ENOUGH as ENOUGH_BODIES
 from tracker.judging.log.profile import ENOUGH_STEPS
 from tracker.judging.sessions import Sessions
-from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycle import Lifecycle
 from tracker.rules import Rules
+from tracker.step import Step
 
 MEMORY = 20_000
 """Sessions whose deliveries are compared; the one with the most recent delivery is forgotten last."""

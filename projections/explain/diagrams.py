@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from tracker.findings import NoFinding, roles_of
-from tracker.lifecycle import ABSENT, Lifecycle, Step, camel_case
+from tracker.lifecycle import ABSENT, Lifecycle, camel_case
+from tracker.step import Step
 
 WIDTH = 80
 """Columns of a terminal. A single name that is longer than its column is kept whole."""

@@ -18,7 +18,9 @@ from projections.explain.explanation import (
     run_in_words,
 )
 from projections.explain.status import not_over
-from projections.reports import text
+from projections.reports.findings import finding_head
+from projections.reports.sessions import head
+from projections.reports.text import shown
 from tracker.findings import Finding
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.words import listed
@@ -29,7 +31,7 @@ MOST_COPIES = 6
 
 def explanation(out: Console, found: Explanation) -> None:
     """What is wrong first, then what was only delivered badly."""
-    text.head(out, found.session)
+    head(out, found.session)
     for one in found.aggregates:
         out.print()
         _aggregate(out, one)
@@ -62,7 +64,7 @@ def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:
 def _fine(out: Console, found: Explanation) -> None:
     still = list(not_over(found.session))
     for words in still:
-        out.print(Text(f"not yet over: {text.shown(words)}"), soft_wrap=True)
+        out.print(Text(f"not yet over: {shown(words)}"), soft_wrap=True)
     if not still:
         words = (
             "nothing is wrong"
@@ -74,7 +76,7 @@ def _fine(out: Console, found: Explanation) -> None:
 
 def _aggregate(out: Console, one: Explained) -> None:
     lifecycle, name = one.aggregate.lifecycle.name, one.aggregate.name
-    out.print(Text.assemble((lifecycle, "bold"), "" if name == lifecycle else f" {text.shown(name)}"))
+    out.print(Text.assemble((lifecycle, "bold"), "" if name == lifecycle else f" {shown(name)}"))
     for found in one.findings:
         if found.severity != "info":
             _finding(out, found)
@@ -82,17 +84,17 @@ def _aggregate(out: Console, one: Explained) -> None:
     rows += [("assumed", _assumption(each)) for each in one.held.assumed if each.price >= 1 or each.code]
     for alternative in one.alternatives:
         rows.append(("or", _cost(alternative)))
-        rows += [("", Text(text.shown(each.words))) for each in alternative.differs]
+        rows += [("", Text(shown(each.words))) for each in alternative.differs]
         finds = [f"{code} {CATALOGUE[code].slug} at #{position}" for code, position in alternative.finds]
         rows.append(("", Text(f"would find {listed(finds) or 'nothing'}", "dim")))
     if one.counterfactual:
-        rows.append(("check", Text(text.shown(one.counterfactual))))
+        rows.append(("check", Text(shown(one.counterfactual))))
     _grid(out, rows)
 
 
 def _finding(out: Console, found: Finding) -> None:
-    text.finding_head(out, found)
-    out.print(Text(f"    {text.shown(found.message)}"), soft_wrap=True)
+    finding_head(out, found)
+    out.print(Text(f"    {shown(found.message)}"), soft_wrap=True)
     cause = f"because of {found.cause}; " if found.cause else ""
     out.print(Text(f"    {cause}do: {found.advice}", "dim"), soft_wrap=True)
 
@@ -113,13 +115,13 @@ def _runs(one: Explained) -> Iterable[tuple[str, Text]]:
         runs = [run for run in runs if run.findings]
     for run in runs:
         words = run_in_words(run.candidate, one.aggregate.lifecycle, lost=run.lost)
-        yield f"run {run.number}", Text(text.shown(words))
+        yield f"run {run.number}", Text(shown(words))
 
 
 def _copies(one: Explained) -> Iterable[tuple[str, Text]]:
     copies = one.aggregate.held.all_copies()
     for copy in copies[:MOST_COPIES]:
-        yield "copy", Text(text.shown(copy_in_words(copy)))
+        yield "copy", Text(shown(copy_in_words(copy)))
     if len(copies) > MOST_COPIES:
         yield "", Text(f"and {len(copies) - MOST_COPIES:,} more copies")
 

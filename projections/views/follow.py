@@ -27,8 +27,9 @@ from projections.views.rebuild import rebuild
 from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
 from tracker.store.clock import PIN
+from tracker.store.reading import PAGE
 
 Now = Callable[[], datetime]
 

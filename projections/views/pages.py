@@ -44,8 +44,9 @@ from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.rules import Rules
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
 from tracker.store.place import identity
+from tracker.store.reading import PAGE
 from tracker.store.recorder import LOCK_TIMEOUT
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it

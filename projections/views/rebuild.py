@@ -28,7 +28,8 @@ from projections.views.pages import Pages
 from tracker.bulk import bulk
 from tracker.errors import StoreError
 from tracker.rules import Rules
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.store.sqlite import sqlite_errors
 

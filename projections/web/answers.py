@@ -28,6 +28,7 @@ from tracker.errors import NotFoundError
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
+from tracker.step import Step
 
 
 def sessions(of: Snapshot, asked: Values) -> Values:
@@ -232,7 +233,7 @@ def _lifecycle(one: declaration.Lifecycle) -> Values:
     }
 
 
-def _step(of: declaration.Lifecycle, step: declaration.Step) -> Values:
+def _step(of: declaration.Lifecycle, step: Step) -> Values:
     roles = ("skipped", "missed", "orphan", "conflict", "restarted", "outcome", "overdue")
     codes = {role: getattr(step, role) for role in roles if getattr(step, role)}
     shared = {name: getattr(step, name) for name in ("state", "closes", "brings")}

@@ -26,7 +26,8 @@ from projections.web.problems import ConflictError
 from projections.web.snapshot import snapshot
 from tracker.errors import StoreError
 from tracker.rules import WINDOWS, Rules
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment says that the stream is alive."""

@@ -42,7 +42,8 @@ from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.simulate import simulate
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 
 RULES = Rules()
 TRACKER = "from projections.cli import main; main()"
@@ -483,7 +484,7 @@ def p7_memory(bench: Bench) -> Iterator[Row]:
         bench.rounds,
         few=lambda: command("audit", "--fail-on", "never", bench.log),
         many=lambda: command("audit", "--fail-on", "never", bench.longer),
-        idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.text"),
+        idle=lambda: process("-c", "import projections.audit.auditing, projections.reports.findings"),
     )
     ratio = (many.memory - idle.memory) / max(1, few.memory - idle.memory)
     printed = f"{many.memory:.0f} MB, {many.memory - idle.memory:.0f} of them for the log"

@@ -22,8 +22,9 @@ from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.msgspec import make_converter
 
 from tracker.delivery.envelope import UNREADABLE, Received, decode_json
-from tracker.lifecycle import Lifecycle, Step, camel_case
+from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
+from tracker.step import Step
 
 MALFORMED = "C513"
 MISSING_FIELD = "C511"

@@ -14,10 +14,11 @@ from eventsourcing.persistence import Notification, Tracking
 
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.intake.ingest import known_logs
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
 from tracker.store.clock import PREFIX as CLOCK
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import behind
+from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError
 
 _EMPTY = "copy into an empty database or directory, or go on with what this very copy made"

@@ -37,7 +37,8 @@ from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
 from tracker.store.withdrawals import Withdrawals
 

@@ -14,7 +14,8 @@ import attrs
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.errors import NotFoundError, UsageError
-from tracker.store.application import PAGE, Tracker
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE
 from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
 
 _NAMED = 5

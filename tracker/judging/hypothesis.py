@@ -36,7 +36,8 @@ from typing import Any
 
 import msgspec
 
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import Step
 
 __all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "micros", "moment"]
 

@@ -15,7 +15,8 @@ from tracker.delivery.envelope import UNVERIFIED
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, bit_of
-from tracker.lifecycle import Lifecycle, Step
+from tracker.lifecycle import Lifecycle
+from tracker.step import Step
 
 __all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
 

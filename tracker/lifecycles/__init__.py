@@ -9,8 +9,9 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 
-from tracker.lifecycle import DeclarationError, Lifecycle, Step
+from tracker.lifecycle import DeclarationError, Lifecycle
 from tracker.rules import WINDOWS
+from tracker.step import Step
 
 
 class Registry(Mapping[str, Lifecycle]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 URLS = ("playback_hls_url", "livestream_url", "downstream_url")

@@ -7,7 +7,8 @@ after the ``joined`` of the second: the person is inside all the while.
 from __future__ import annotations
 
 from tracker.findings import NoFinding
-from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 

@@ -7,7 +7,8 @@ files behind. ``stopped`` comes when the file is there, often after the session 
 from __future__ import annotations
 
 from tracker.findings import NoFinding
-from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 FILES = ("file_path", "file_url", "file_id", "file_details")

@@ -7,7 +7,8 @@ minute 60, so they are kept as the text that came.
 from __future__ import annotations
 
 from tracker.findings import NoFinding
-from tracker.lifecycle import ABSENT, BEGINS_A_RUN, IN_GOOD_ORDER, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 

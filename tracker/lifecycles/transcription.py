@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from tracker.lifecycle import ABSENT, IN_GOOD_ORDER, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import attrs
 import msgspec
 
-from tracker.lifecycle import Step
 from tracker.lifecycles import REGISTRY
+from tracker.step import Step
 
 Data = dict[str, Any]
 Key = tuple[tuple[str, str], ...]

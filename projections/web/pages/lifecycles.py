@@ -13,8 +13,9 @@ from projections.web.snapshot import Snapshot
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES
 from tracker.judging.findings.catalogue import CATALOGUE
-from tracker.lifecycle import ABSENT, Lifecycle, Step
+from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles import REGISTRY
+from tracker.step import Step
 
 PARAMETERS = (parameters.text("name", "The lifecycle.", place="path"),)
 ROLES = {

@@ -1,0 +1,142 @@
+"""Findings in words: one, those of an audit, and the entries of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projections.explain.status import doubt
+from tracker.findings import SEVERITIES, Code, Finding, Severity
+from tracker.judging.prices import PRICES
+
+if TYPE_CHECKING:  # who shows a session needs no audit
+    from projections.audit.auditing import Audit
+
+from projections.reports.text import STYLES, clock, counted, shown, table
+
+MOST_EVIDENCE = 6
+"""Positions named of one finding; the machine formats have all."""
+
+
+def audit(out: Console, result: Audit, least: Severity) -> None:
+    """Findings session by session, then the sum."""
+    for one in result.findings.at_least(least).by_session():
+        if one.session_id is None:
+            out.print(Text("outside any session", "bold"))
+        else:
+            out.print(
+                Text.assemble(
+                    ("session ", "dim"),
+                    (shown(one.session_id), "bold"),
+                    ("  meeting ", "dim"),
+                    shown(one.meeting_id or "unknown"),
+                    "  ",
+                    (one.state or "", STYLES.get(one.state or "", "")),
+                ),
+                soft_wrap=True,
+            )
+        for found in one.findings:
+            finding(out, found)
+        out.print()
+    summary(out, result, least)
+
+
+def summary(out: Console, result: Audit, least: Severity) -> None:
+    """The sum of an audit: what was read, and how much of it is wrong."""
+    meetings = counted(result.sessions, "session")
+    span = f", {clock(result.oldest, date=True)} to {clock(result.newest, date=True)}" if result.newest else ""
+    out.print(Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
+    line = Text()
+    numbers = result.findings.counted()
+    for severity in reversed(SEVERITIES):
+        number = numbers[severity, False]
+        line.append(counted(number, severity), STYLES[severity] if number else "dim")
+        line.append("; " if severity == "info" else ", ")
+    accepted = sum(number for (_, is_accepted), number in numbers.items() if is_accepted)
+    if accepted:
+        line.append(f"{accepted:,} accepted; ", "dim")
+    wrong = result.findings.at_least("warning").sessions()
+    line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
+    still = [counted(result.live, "live session")] if result.live else []
+    if result.open_runs:
+        still.append(counted(result.open_runs, "run in progress", "runs in progress"))
+    if still:
+        line.append(f"; still open: {', '.join(still)}")
+    slighter = SEVERITIES[: SEVERITIES.index(least)]
+    hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
+    if hidden:
+        line.append(f" ({hidden} below {least} not shown: --min-severity info)", "dim")
+    out.print(line, soft_wrap=True)
+
+
+def finding(out: Console, found: Finding) -> None:
+    """One finding: how bad, what, where and when, what else it may be, what to do, what it rests on."""
+    finding_head(out, found)
+    if found.accepted is not None:
+        out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
+    out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
+    for other in found.alternatives:
+        out.print(Text(f"    or: {shown(other)}"), soft_wrap=True)
+    if found.advice and found.severity != "info" and found.verdict != "accepted":
+        out.print(Text(f"    do: {shown(found.advice)}", "dim"), soft_wrap=True)
+    rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
+    more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
+    expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
+    cause = f"because of {found.cause}; " if found.cause else ""
+    out.print(Text(f"    {cause}{expected}evidence {more}{rests}", "dim"), soft_wrap=True)
+
+
+def finding_head(out: Console, found: Finding) -> None:
+    """The first line of a finding: how bad, what, where and when."""
+    where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
+    run = f" run {found.run}" if found.run and found.run > 1 else ""
+    certainty = ", ".join(
+        filter(None, ("" if found.verdict == "settled" else found.verdict, doubt(found.confidence)))
+    )
+    out.print(
+        Text.assemble(
+            "  ",
+            (f"{found.severity:<8}", style(found)),
+            (f"{found.code} {found.slug}", "dim" if found.verdict == "accepted" else "bold"),
+            f"  {shown(where)}{run}" if where else "",
+            (f"  {clock(found.at, date=True)}" if found.at else "", "dim"),
+            (f"  ({certainty})" if certainty else "", "dim"),
+        ),
+        soft_wrap=True,
+    )
+
+
+def style(found: Finding) -> str:
+    return "dim" if found.verdict == "accepted" else STYLES[found.severity]
+
+
+def code(
+    out: Console, entry: Code, severity: str, settings: Mapping[str, str], prices: Mapping[str, float]
+) -> None:
+    """One entry of the catalogue, with the windows and prices in force that it names."""
+    out.print(
+        Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
+        soft_wrap=True,
+    )
+    entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
+    named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
+    entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
+    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
+    for name, words in entries:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=9)
+        grid.add_column()
+        grid.add_row(Text(f"  {name}", "dim"), Text(words))
+        out.print(grid)
+
+
+def codes(out: Console, entries: Iterable[Code]) -> None:
+    """The catalogue, a line each."""
+    grid = table("code", "slug", "severity", "when")
+    for entry in entries:
+        grid.add_row(entry.code, entry.slug, Text(entry.severity, STYLES[entry.severity]), entry.when)
+    out.print(grid)

@@ -1,0 +1,199 @@
+"""Sessions in words: the list of them, and one with its people, media and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from projections.explain.status import Values, not_over
+from projections.read_models.runs import first_url
+from tracker.delivery.envelope import parse_time
+from tracker.judging.state import LOST, Aggregate, Run, Session
+
+if TYPE_CHECKING:  # who shows a session needs no audit
+    pass
+
+from projections.reports.findings import finding
+from projections.reports.text import STYLES, clock, counted, shown, stamp, table
+
+WIDE = 112
+"""Columns of a terminal from which a table shows all it has."""
+MOST_NAME = 24
+"""Columns for names; a longer one pushes what stands behind it."""
+
+
+def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+    """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
+    wide = out.width >= WIDE
+    grid = table(
+        "state", "session", "meeting", "started", *(("last seen", "people") if wide else ()), "findings"
+    )
+    count = 0
+    for row in rows:
+        count += 1
+        people = f"{row['inside']} of {row['participants']}" if row["participants"] else "–"
+        grid.add_row(
+            Text(row["state"], STYLES.get(row["state"], "")),
+            shown(row["session_id"]),
+            shown(row["meeting_id"] or "–"),
+            stamp(row["started_at"], wide=wide),
+            *((stamp(row["last_seen_at"]), people) if wide else ()),
+            _severities(row["errors"], row["warnings"], row["provisional"]),
+        )
+    if count:
+        out.print(grid)
+    out.print(Text(counted(count, "session"), "dim"))
+
+
+def status(
+    out: Console, session: Session, as_of: datetime | None = None, withdrawn: Iterable[Values] = ()
+) -> None:
+    """One session at a glance: people, media, findings, and those that were published and withdrawn."""
+    head(out, session)
+    for name, time in (
+        ("started", session.started_at),
+        ("ended", session.ended_at),
+        ("last seen", session.last_seen_at),
+        ("seen as of", as_of),
+    ):
+        if time is not None:
+            guess = name == "ended" and time == session.end_received_at
+            line = Text.assemble((f"  {name:<11}", "dim"), clock(time, date=True))
+            out.print(line.append("  when it was received" if guess else "", "dim"))
+    received = (
+        f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
+    )
+    out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
+    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    media = [
+        one
+        for one in session.aggregates.values()
+        if not one.lifecycle.is_presence and not one.lifecycle.is_session
+    ]
+    if people:
+        inside = sum(not one.runs[-1].closed for one in people)
+        out.print()
+        out.print(Text.assemble(("people", "bold"), (f"  {inside} inside, {len(people)} in all", "dim")))
+        _people(out, people)
+    if media:
+        out.print()
+        out.print(Text("media", "bold"))
+        _media(out, media)
+    out.print()
+    _findings(out, session)
+    _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])
+
+
+def _findings(out: Console, session: Session) -> None:
+    """What is wrong with a session, and what is not over yet."""
+    found = [one for one in session.findings if one.severity != "info"]
+    infos = len(session.findings) - len(found)
+    still = list(not_over(session))
+    title = Text("nothing is wrong", "green")
+    if any(one.verdict != "accepted" for one in found):
+        title = Text("findings", "bold")
+    elif still:
+        title = Text("nothing is found yet", "bold")
+    out.print(
+        title.append(f"  and {counted(infos, 'info')}: tracker timeline shows them" if infos else "", "dim")
+    )
+    for one in found:
+        finding(out, one)
+    for words in still:
+        out.print(Text(f"  not yet over: {shown(words)}"), soft_wrap=True)
+
+
+def _withdrawn(out: Console, found: Sequence[Values]) -> None:
+    """What was reported before, and is not held any more."""
+    if not found:
+        return
+    out.print()
+    out.print(Text("taken back", "bold"))
+    for one in found:
+        where = " ".join([one["lifecycle"] or "", *one["key"].values()]).strip()
+        verdict = "" if one["verdict"] == "settled" else f" ({one['verdict']})"
+        title = Text(f"  {one['severity']:<8}{one['code']} {one['slug']}{verdict}", "dim")
+        out.print(title.append(f"  {shown(where)}" if where else ""), soft_wrap=True)
+        out.print(Text(f"    {shown(one['message'])}", "dim"), soft_wrap=True)
+        times = (clock(parse_time(one[name]), date=True) for name in ("published_at", "withdrawn_at"))
+        out.print(Text("    was reported {}, withdrawn {}".format(*times), "dim"), soft_wrap=True)
+
+
+def head(out: Console, session: Session) -> None:
+    """Which session it is, and its state."""
+    line = Text.assemble(
+        (session.state if session.session_id else "no session", f"bold {STYLES.get(session.state, '')}"),
+        ("" if session.certainty == "sure" or not session.session_id else f" ({session.certainty})", "dim"),
+        "  ",
+        ("session " if session.session_id else "", "dim"),
+        (shown(session.session_id or session.stream), "bold"),
+        ("  meeting ", "dim") if session.meeting_id else "",
+        shown(session.meeting_id or ""),
+    )
+    out.print(line, soft_wrap=True)
+
+
+def _people(out: Console, people: Sequence[Aggregate]) -> None:
+    states = [one.state + ("" if one.certainty == "sure" else f" ({one.certainty})") for one in people]
+    names = [shown(one.label or one.key[0][1]) for one in people]
+    for one, state, name in zip(people, states, names, strict=True):
+        visits = []
+        for run in one.runs:
+            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
+            left = clock(went.at) if went else ("?" if run.closed else "")
+            visits.append(f"{clock(came.at) if came else '?'} – {left}".rstrip())
+        line = Text.assemble(
+            "  ○ " if one.runs[-1].closed else "  ● ",
+            (f"{state:<{max(map(len, states))}}", STYLES.get(one.state, "")),
+            f"  {name:<{min(MOST_NAME, max(map(cell_len, names)))}}  {', '.join(visits)}",
+        )
+        out.print(line, soft_wrap=True)
+
+
+def _media(out: Console, media: Iterable[Aggregate]) -> None:
+    rows = [(_run_name(one, run), run) for one in media for run in one.runs]
+    states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
+    for (name, run), state in zip(rows, states, strict=True):
+        line = Text.assemble(
+            (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
+            f"  {name:<{max(len(name) for name, _ in rows)}}  {_span(run)}",
+        )
+        out.print(line, soft_wrap=True)
+        for url in filter(None, map(first_url, run.files)):
+            out.print(Text(f"    {shown(url)}", "dim"), soft_wrap=True)
+
+
+def _run_name(one: Aggregate, run: Run) -> str:
+    which = one.label or " ".join(value for _, value in one.key)
+    number = f"run {run.number}" if len(one.runs) > 1 else ""
+    return " ".join(filter(None, (one.lifecycle.name, shown(which), number)))
+
+
+def _mark(run: Run) -> str:
+    if run.state in ("failed", "lost"):
+        return "  ✗"
+    return "  ■" if run.closed else "  ▶"
+
+
+def _span(run: Run) -> str:
+    times = [step.at for step in run.steps.values() if step.at is not None]
+    if not times:
+        return ""
+    if run.state == LOST:
+        return f"{clock(min(times))} – ?  last delivery at {clock(max(times))}"
+    return f"{clock(min(times))} – {clock(max(times)) if run.closed else ''}".rstrip()
+
+
+def _severities(errors: int, warnings: int, provisional: int) -> Text:
+    numbers = (
+        (errors, counted(errors, "error"), STYLES["error"]),
+        (warnings, counted(warnings, "warning"), STYLES["warning"]),
+        (provisional, f"{provisional} provisional", "dim"),
+    )
+    parts = [Text(words, style) for number, words, style in numbers if number]
+    return Text(", ").join(parts) if parts else Text("none", "dim")

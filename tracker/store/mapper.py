@@ -1,0 +1,61 @@
+"""Between a delivery and the stored event that holds it; knows the old formats so that nobody else must.
+
+A stored event's topic is the webhook type; its state is ``tracker.delivery.envelope``'s line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from eventsourcing.persistence import Mapper, StoredEvent
+
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received
+from tracker.values import frozen
+
+Upcaster = Callable[[bytes], bytes]
+UPCASTERS: tuple[Upcaster, ...] = ()
+"""The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
+for a store that a newer program goes on with holds states of several formats."""
+
+
+@frozen
+class WebhookReceived:
+    """The one domain event: a webhook was received. Everything else is derived from it."""
+
+    originator_id: str
+    originator_version: int
+    topic: str
+    received: Received
+
+
+class EnvelopeMapper(Mapper[str]):
+    """Between ``WebhookReceived`` and what is stored."""
+
+    def __init__(self) -> None:
+        """Needs neither transcoder nor cipher: the state is a line of text."""
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        event = domain_event
+        return self.stored(event.originator_id, event.originator_version, event.topic, event.received)
+
+    def stored(self, stream: str, version: int, topic: str, received: Received) -> StoredEvent:
+        return StoredEvent(stream, version, topic, envelope.encode(received))
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        received = self.to_received(stored_event.state)
+        return WebhookReceived(
+            str(stored_event.originator_id), stored_event.originator_version, stored_event.topic, received
+        )
+
+    def to_received(self, state: bytes) -> Received:
+        for upcast in UPCASTERS:
+            state = upcast(state)
+        return envelope.decode(state)
+
+
+def says_source(name: str) -> bytes:
+    """How the envelope of a delivery from a source says so."""
+    return b',"source":%s' % msgspec.json.encode(name)
