@@ -635,6 +635,21 @@ def test_a_second_live_session_of_a_meeting_is_found_in_the_second():
     )
 
 
+def test_one_lost_end_is_found_once_and_not_in_each_later_session_of_the_room():
+    later = [
+        line
+        for n in range(1, 5)
+        for line in (
+            f"{n}h session-started sessionId=x{n}",
+            f"{n}h participant-joined p sessionId=x{n}",
+            f"{n}.5h participant-left p sessionId=x{n}",
+            f"{n}.5h session-ended sessionId=x{n}",
+        )
+    ]
+    found, _ = audited(*BESIDE[:2], *later)
+    assert [one.session_id for one in found if one.code == "X406"] == ["x1"]
+
+
 OTHERWISE = {
     "another meeting": (*BESIDE[:2], "600 session-started sessionId=b meetingId=N"),
     "it had ended": (

@@ -7,8 +7,9 @@ one, and then positions are in no order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 import attrs
 
@@ -113,28 +114,41 @@ def _occupied(session: Session) -> Iterator[tuple[Order, Order | None]]:
 
 def live_at_begin(this: Span, others: Iterable[Span], rules: Rules) -> Span | None:
     """The session of the same meeting that was live when this one began."""
-    live = (other for other in others if _was_live(other, this, rules))
-    return min(live, key=lambda other: other.first, default=None)
+    earlier = sorted((one for one in others if one.first <= this.first), key=_first)
+    live = (other for other, following in _followed(earlier) if _was_live(other, following, this, rules))
+    return next(live, None)
 
 
 def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Iterator[tuple[Span, Finding]]:
     """The sessions of one meeting that began while another one of them was live, each with its X406."""
-    before: dict[str, Span] = {}
-    for this in sorted(spans, key=lambda one: one.first):
+    before: dict[str, tuple[Span, Span | None]] = {}
+    for this, next_one in _followed(sorted(spans, key=_first)):
         over = []
-        for other in before.values():
-            if _was_live(other, this, rules):
+        for other, following in before.values():
+            if _was_live(other, following, this, rules):
                 yield this, overlapping(this, other, rules, as_of)
                 break
             if other.last < this.first:
                 over.append(other.stream)  # nothing more comes of it, so it never will be again
         for stream in over:
             del before[stream]
-        before[this.stream] = this
+        before[this.stream] = this, next_one
 
 
-def _was_live(other: Span, this: Span, rules: Rules) -> bool:
-    """Whether a session was live when this one began. One that all had left is over, though nobody said so."""
+def _first(one: Span) -> Order:
+    return one.first
+
+
+def _followed(spans: Sequence[Span]) -> Iterator[tuple[Span, Span | None]]:
+    """Each session with the one that began next."""
+    return zip_longest(spans, spans[1:])
+
+
+def _was_live(other: Span, following: Span | None, this: Span, rules: Rules) -> bool:
+    """Whether a session was live when this one began. One that all had left is over, though nobody said so.
+
+    One lost end is found once: when the next session, ``following``, has been there for `grace`, it is over.
+    """
     here, end = this.first, other.end
     if other.stream == this.stream or other.first > here or not other.presence_known:
         return False
@@ -147,10 +161,19 @@ def _was_live(other: Span, this: Span, rules: Rules) -> bool:
             or other.end_received_at - this.began <= rules.lateness
         ):
             return False
+    elif other.last < here and _gave_way(following, this, rules):
+        return False
     ends = [left for came, left in other.occupied if came < here]
     if ends and not any(left is None or left > here for left in ends):
         return False
     return not _was_idle(other, this.began, rules)
+
+
+def _gave_way(following: Span | None, this: Span, rules: Rules) -> bool:
+    """Whether another session of the room had begun, for long enough, when this one did."""
+    if following is None or following.began is None or this.began is None:
+        return False
+    return following.began + rules.grace <= this.began
 
 
 def _says_it_was_over(other: Span, this: Span) -> bool:
