@@ -40,7 +40,7 @@ PRICES: dict[str, Price] = {
         Price("S205", 8, "all of a run was lost but its stop"),
         Price("S206", 8, "all of a run was lost but its failure"),
         Price("S207", 8, "the end of a run was lost, or it hung, and the next run began"),
-        Price("S209", 6, "one run had two ends within `lateness`; later it costs more than a run of its own"),
+        Price("S209", 6, "one run had two ends within `fast_redelivery`; more by how much later the second came"),
         Price("S212", 5, "the joined of a visit was lost"),
         Price("S213", 5, "the left of a visit was lost, and the person joined again"),
         Price("S214", 8, "a session started twice"),

@@ -294,10 +294,8 @@ def is_of_its_own(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> bool:
 def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
     """S209: a run that had ended ended otherwise."""
     ends = [one for one in run.originals.values() if one.step.closes]
-    for one in ends[1:]:
-        prices, price = context.prices, context.prices["S209"]
-        if one.at - ends[0].at > context.windows.lateness:  # then it is rather the end of a run of its own
-            price = max(price, prices.get(one.step.orphan, price) + 1)
+    for one in ends[1:]:  # two ends of one run come together; a later one is rather the end of another
+        price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.fast_redelivery)
         yield Assumption("S209", price, one, ends[0])
 
 
