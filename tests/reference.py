@@ -156,7 +156,7 @@ def roles() -> str:
 
 
 def prices() -> str:
-    rows = ((code(one.name), f"{one.value:g}", one.assumed) for one in PRICES.values())
+    rows = ((code(one.name), f"{one.value:g}", one.words) for one in PRICES.values())
     return table("name", "price", "what is assumed", rows=rows)
 
 

@@ -32,6 +32,7 @@ from tracker.delivery.webhook import parse
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.prices import PRICES
 from tracker.judging.sequence import assumptions
 from tracker.judging.session import Observed, observe_all
 from tracker.lifecycle import Lifecycle
@@ -690,7 +691,17 @@ def test_what_a_window_leaves_open_when_nothing_more_will_come_is_undecided():
 def test_a_confidence_is_a_share_and_the_alternatives_are_named_with_theirs():
     (found,) = session_from(BEGUN, IN, "10m participant-joined p", as_of="1h").findings
     assert 0.5 < found.confidence < 0.9
-    assert found.alternatives
+    (other,) = found.alternatives
+    assert (other.message, other.codes) == ("it is a step of another run, whose other webhooks were lost", ())
+    assert found.confidence + other.confidence == pytest.approx(1, abs=0.002)
+
+
+def test_an_alternative_is_said_in_the_words_of_what_it_assumes_with_the_codes_that_it_would_find():
+    story = (BEGUN, *RECORDING[:2], "20m recording-starting", "20m recording-started", "60m session-ended")
+    (found,) = (one for one in session_from(*story, as_of="3h").findings if one.code == "S207")
+    said = {(PRICES[code].assumed, code) for other in found.alternatives for code in other.codes}
+    assert {(other.message, *other.codes) for other in found.alternatives if len(other.codes) == 1} <= said
+    assert said
 
 
 def test_an_unknown_type_is_reported_once_and_a_missing_key_each_time():

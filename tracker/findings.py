@@ -56,6 +56,23 @@ def codes_in(names: Mapping[str, Any]) -> dict[str, Code]:
     return {value.code: value for value in names.values() if isinstance(value, Code)}
 
 
+@attrs.frozen
+class Alternative:
+    """What may have happened instead.
+
+    Attributes:
+        message: That, in words.
+        codes: What would be found then; none where nothing would.
+        positions: The delivery that would raise each of them.
+        confidence: How probable it is, from 0 to 1.
+    """
+
+    message: str
+    codes: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+    confidence: float = 0.0
+
+
 @attrs.define(eq=False)
 class Finding:
     """Something that is wrong, or worth knowing, with all that one needs to act on it.
@@ -101,7 +118,7 @@ class Finding:
     message: str
     confidence: float = 1.0
     advice: str = ""
-    alternatives: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
     cause: str | None = None
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()

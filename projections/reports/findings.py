@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.explain.status import doubt
+from projections.explain.status import doubt, instead
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.prices import PRICES
 
@@ -80,7 +80,7 @@ def finding(out: Console, found: Finding) -> None:
         out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
     out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
     for other in found.alternatives:
-        out.print(Text(f"    or: {shown(other)}"), soft_wrap=True)
+        out.print(Text(f"    or: {shown(instead(other))}"), soft_wrap=True)
     if found.advice and found.severity != "info" and found.verdict != "accepted":
         out.print(Text(f"    do: {shown(found.advice)}", "dim"), soft_wrap=True)
     rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
@@ -125,7 +125,7 @@ def code(
     entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
     entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
-    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
+    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].words}") for name in entry.prices)
     for name, words in entries:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=9)

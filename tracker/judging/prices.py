@@ -22,11 +22,23 @@ HIGHEST = 9.0
 
 @attrs.frozen
 class Price:
-    """One row of the table: what is assumed, and what that costs."""
+    """One row of the table: what is assumed, and what that costs.
+
+    Attributes:
+        value: What it costs, at least.
+        assumed: What happened then, in words.
+        more: When it costs more, or less.
+    """
 
     name: str
     value: float
     assumed: str
+    more: str = ""
+
+    @property
+    def words(self) -> str:
+        """What is assumed, with when it costs more."""
+        return "; ".join(filter(None, (self.assumed, self.more)))
 
 
 PRICES: dict[str, Price] = {
@@ -40,7 +52,7 @@ PRICES: dict[str, Price] = {
         Price("S205", 8, "all of a run was lost but its stop"),
         Price("S206", 8, "all of a run was lost but its failure"),
         Price("S207", 8, "the end of a run was lost, or it hung, and the next run began"),
-        Price("S209", 6, "one run had two ends within `lateness`; later it costs more than a run of its own"),
+        Price("S209", 6, "one run had two ends", "when later than `lateness`, more than a run of its own"),
         Price("S212", 5, "the joined of a visit was lost"),
         Price("S213", 5, "the left of a visit was lost, and the person joined again"),
         Price("S214", 8, "a session started twice"),
@@ -56,9 +68,11 @@ PRICES: dict[str, Price] = {
         Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
-        Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
         Price("two at once", 3.5, "two runs began at once, and the first went on"),
-        Price("overtaken", 1.3, "somebody joined a second time before leaving; more by how late the left came"),
+        Price(
+            "overtaken", 1.3, "somebody joined a second time before leaving", "more by how late the left came"
+        ),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
@@ -72,7 +86,10 @@ PRICES: dict[str, Price] = {
         ),
         Price("no copy", 2, "a webhook came once in a session in which everything comes twice"),
         Price(
-            "copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"
+            "copy",
+            4,
+            "a lone copy",
+            "where the log has shown too few copies; more when older than `redelivery`",
         ),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
     )
