@@ -28,6 +28,7 @@ from story import (
     value,
 )
 
+from tracker.codes import codes_for
 from tracker.delivery.webhook import parse
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.assess import assess, assess_all, assessment_of
@@ -38,7 +39,6 @@ from tracker.judging.session import Observed, observe_all
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
-from tracker.step import Step
 
 BEGUN = "0 session-started"
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"
@@ -293,8 +293,8 @@ def paid(made):
 
 
 SILENT = [
-    *((name, code) for name, role in roles_of(Lifecycle).items() for code in role.codes),
-    *((name, code) for name in ("skipped", "missed") for code in roles_of(Step)[name].codes),
+    *((name, code) for name in roles_of(Lifecycle) for code in codes_for(name)),
+    *((name, code) for name in ("skipped", "missed") for code in codes_for(name)),
 ]
 
 

@@ -3,8 +3,8 @@
 A price is the negative natural logarithm of how likely the assumption is, so prices of independent
 assumptions add up: 3 is one in 20, 5 one in 150, 8 one in 3,000. Only differences matter: the
 hypothesis that costs least is held. A price named like a code of the catalogue is paid where that
-code would be found; the others have names of their own. ``tracker.toml`` may change each of them
-in its table ``[prices]``.
+code would be found, and stands in its entry (``tracker.codes``); the others have names of their own.
+``tracker.toml`` may change each of them in its table ``[prices]``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from math import exp, log
 
 import attrs
+
+from tracker.codes import CODES
 
 __all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay", "shares"]
 
@@ -44,28 +46,12 @@ class Price:
 PRICES: dict[str, Price] = {
     price.name: price
     for price in (
-        Price("S201", 5, "the starting of a run was lost"),
-        Price("S202", 5, "the started of a run was lost"),
-        Price("S203", 5, "the stopping of a run was lost"),
+        *(
+            Price(entry.code, entry.price, entry.assumed, entry.more)
+            for entry in CODES.values()
+            if entry.price is not None
+        ),
         Price("unasked", 1, "nobody stopped it: the room was empty, or the session about to end"),
-        Price("S204", 0, "HLS ended in good order and never became playable"),
-        Price("S205", 8, "all of a run was lost but its stop"),
-        Price("S206", 8, "all of a run was lost but its failure"),
-        Price("S207", 8, "the end of a run was lost, or it hung, and the next run began"),
-        Price("S209", 6, "one run had two ends", "when later than `lateness`, more than a run of its own"),
-        Price("S212", 5, "the joined of a visit was lost"),
-        Price("S213", 5, "the left of a visit was lost, and the person joined again"),
-        Price("S214", 8, "a session started twice"),
-        Price("S215", 5, "a resource was acquired twice and not released in between"),
-        Price("T301", 5.5, "a run hung while it was starting"),
-        Price("T302", 5.5, "a run hung while it was stopping"),
-        Price("T311", 3, "HLS ran and did not become playable"),
-        Price("X402", 8, "something began after the session had ended"),
-        Price("X403", 8, "the session ended, and the end of a run was lost"),
-        Price("X404", 5, "the session ended, and the left of a person was lost"),
-        Price("C502", 8, "one run brought two urls"),
-        Price("C504", 8, "one step was reported twice with different data"),
-        Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
