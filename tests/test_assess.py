@@ -33,6 +33,7 @@ from tracker.delivery.webhook import parse
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.hypothesis import THE_END
 from tracker.judging.prices import PRICES
 from tracker.judging.sequence import assumptions
 from tracker.judging.session import Observed, observe_all
@@ -351,6 +352,14 @@ def test_what_a_later_delivery_may_explain_is_provisional_until_its_window_close
 def test_without_receive_times_such_a_finding_stays_undecided(code):
     lines = [f"- {line.split(' ', 1)[1]}" for line in RAISED[code] if not line.startswith("as of")]
     assert findings(session_from(*lines, as_of="2h"))[code] == "undecided"
+
+
+@pytest.mark.parametrize("code", ["S201", "S205", "S212", "T301", "T302", "X401", "X403", "X404"])
+def test_without_receive_times_it_is_settled_as_of_the_end_when_everything_has_passed(code):
+    lines = [f"- {line.split(' ', 1)[1]}" for line in RAISED[code] if not line.startswith("as of")]
+    session = assess(observed_of(deliveries(*lines)), THE_END)
+    (found,) = (one for one in session.findings if one.code == code)
+    assert (found.verdict, found.at, "00:00:00" in found.message) == ("settled", None, False)
 
 
 @pytest.mark.parametrize("code", ["T301", "T302", "T311"])

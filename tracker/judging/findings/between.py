@@ -153,7 +153,7 @@ def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
             run = aggregate.runs[-1]
             yield assessment.make(
                 codes.X407, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
-                undecided=timeless,
+                undecided=timeless and not assessment.passed(at),
             )  # fmt: skip
 
 

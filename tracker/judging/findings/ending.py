@@ -44,7 +44,7 @@ def of_ending(
     if undecided and confidence < LIKELY:
         return  # when it is overdue, it will rather be something else
     words = {
-        "since": clock(last.at, overdue.at),
+        "since": clock(last.at if last.timed else None, overdue.at),
         "state": activity(run.candidate.state.state),
         "delay": duration(overdue.at - last.at),
     }

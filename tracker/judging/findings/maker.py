@@ -159,7 +159,7 @@ class Assessment:
         if undecided:
             return "undecided", until
         if self.observed.first_at is None:
-            return ("undecided" if until is not None else "settled"), None
+            return ("settled" if until is None or self.passed(until) else "undecided"), None
         last = self.observed.last_at
         if until is None and confidence < SURE and last is not None:
             until = last + self.context.windows.redelivery
