@@ -9,11 +9,9 @@ from pathlib import Path
 from tracker.config import load_config, refuse_unknown_lifecycles
 from tracker.delivery.envelope import parse_time
 from tracker.errors import RulesError, UsageError
+from tracker.judging.hypothesis import THE_END
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules, seconds_of
-
-THE_END = datetime(8999, 1, 1, tzinfo=UTC)
-"""When everything has passed."""
 
 
 def moment(given: str | datetime, now: datetime) -> datetime:

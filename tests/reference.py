@@ -34,6 +34,7 @@ from projections.explain.diagrams import mermaid
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.web import api
 from tracker.accept import Acceptance
+from tracker.codes import codes_for
 from tracker.config import SETTINGS
 from tracker.delivery.envelope import BODY_NAMES, RECEIVE_TIME_NAMES
 from tracker.findings import Verdict, roles_of
@@ -147,7 +148,7 @@ def roles() -> str:
             declaration.__name__.lower(),
             role.when,
             role.where,
-            ", ".join(role.codes) + (f" (usual: {role.usual})" if role.usual else ""),
+            ", ".join(codes_for(name)) + (f" (usual: {role.usual})" if role.usual else ""),
         )
         for declaration in (Step, Lifecycle)
         for name, role in roles_of(declaration).items()
@@ -156,7 +157,7 @@ def roles() -> str:
 
 
 def prices() -> str:
-    rows = ((code(one.name), f"{one.value:g}", one.assumed) for one in PRICES.values())
+    rows = ((code(one.name), f"{one.value:g}", one.words) for one in PRICES.values())
     return table("name", "price", "what is assumed", rows=rows)
 
 

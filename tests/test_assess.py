@@ -28,16 +28,18 @@ from story import (
     value,
 )
 
+from tracker.codes import codes_for
 from tracker.delivery.webhook import parse
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.hypothesis import THE_END
+from tracker.judging.prices import PRICES
 from tracker.judging.sequence import assumptions
 from tracker.judging.session import Observed, observe_all
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.rules import Rules
-from tracker.step import Step
 
 BEGUN = "0 session-started"
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"
@@ -292,8 +294,8 @@ def paid(made):
 
 
 SILENT = [
-    *((name, code) for name, role in roles_of(Lifecycle).items() for code in role.codes),
-    *((name, code) for name in ("skipped", "missed") for code in roles_of(Step)[name].codes),
+    *((name, code) for name in roles_of(Lifecycle) for code in codes_for(name)),
+    *((name, code) for name in ("skipped", "missed") for code in codes_for(name)),
 ]
 
 
@@ -350,6 +352,14 @@ def test_what_a_later_delivery_may_explain_is_provisional_until_its_window_close
 def test_without_receive_times_such_a_finding_stays_undecided(code):
     lines = [f"- {line.split(' ', 1)[1]}" for line in RAISED[code] if not line.startswith("as of")]
     assert findings(session_from(*lines, as_of="2h"))[code] == "undecided"
+
+
+@pytest.mark.parametrize("code", ["S201", "S205", "S212", "T301", "T302", "X401", "X403", "X404"])
+def test_without_receive_times_it_is_settled_as_of_the_end_when_everything_has_passed(code):
+    lines = [f"- {line.split(' ', 1)[1]}" for line in RAISED[code] if not line.startswith("as of")]
+    session = assess(observed_of(deliveries(*lines)), THE_END)
+    (found,) = (one for one in session.findings if one.code == code)
+    assert (found.verdict, found.at, "00:00:00" in found.message) == ("settled", None, False)
 
 
 @pytest.mark.parametrize("code", ["T301", "T302", "T311"])
@@ -690,7 +700,17 @@ def test_what_a_window_leaves_open_when_nothing_more_will_come_is_undecided():
 def test_a_confidence_is_a_share_and_the_alternatives_are_named_with_theirs():
     (found,) = session_from(BEGUN, IN, "10m participant-joined p", as_of="1h").findings
     assert 0.5 < found.confidence < 0.9
-    assert found.alternatives
+    (other,) = found.alternatives
+    assert (other.message, other.codes) == ("it is a step of another run, whose other webhooks were lost", ())
+    assert found.confidence + other.confidence == pytest.approx(1, abs=0.002)
+
+
+def test_an_alternative_is_said_in_the_words_of_what_it_assumes_with_the_codes_that_it_would_find():
+    story = (BEGUN, *RECORDING[:2], "20m recording-starting", "20m recording-started", "60m session-ended")
+    (found,) = (one for one in session_from(*story, as_of="3h").findings if one.code == "S207")
+    said = {(PRICES[code].assumed, code) for other in found.alternatives for code in other.codes}
+    assert {(other.message, *other.codes) for other in found.alternatives if len(other.codes) == 1} <= said
+    assert said
 
 
 def test_an_unknown_type_is_reported_once_and_a_missing_key_each_time():

@@ -377,7 +377,7 @@ def _other_program(data):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["frobnicate"], "No such command"),
+        (["frobnicate"], "no such command 'frobnicate'"),
         (["ingest"], "Missing argument"),
         (["explain", "S27"], "no such code"),
         (["explain", "S207", "--prices"], "--prices always shows the whole table"),
@@ -391,6 +391,14 @@ def _other_program(data):
 def test_what_cannot_be_done_as_asked_is_reported_in_one_line_with_a_hint(run, arguments, words):
     code, report = complaint(run(*arguments))
     assert (code, words in report[0], report[1].startswith("hint: "), len(report)) == (2, True, True, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["sesions"], "sessions"), (["status", "--jsn"], "--json"), (["lifecycles", "recordin"], "recording")],
+)
+def test_what_is_mistyped_gets_the_nearest_as_a_hint(run, arguments, meant):
+    assert complaint(run(*arguments))[1][1] == f"hint: did you mean {meant}?"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from string import Formatter
 
 import pytest
 
+from tracker.codes import CODES
 from tracker.findings import SEVERITIES, Code, codes_in, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE, MODULES
 from tracker.judging.prices import PRICES
 from tracker.lifecycle import Lifecycle
+from tracker.lifecycles import REGISTRY
 from tracker.step import Step
 
 ROOT = Path(__file__).parents[1]
@@ -52,9 +54,8 @@ def used(path):
 
 def assumed_or_observed():
     """The codes that the judging may assume or a declaration may ask for, and those of single deliveries."""
-    roles = (role for declaration in (Lifecycle, Step) for role in roles_of(declaration).values())
     judging = (ROOT / "tracker/judging").glob("*.py")
-    return {code for role in roles for code in role.codes}.union(
+    return {code for code, entry in CODES.items() if entry.roles}.union(
         *map(named, [*judging, ROOT / "tracker/delivery/webhook.py"])
     )
 
@@ -90,6 +91,19 @@ def test_an_entry_names_prices_that_there_are_and_its_own_where_there_is_one(ent
     assert (entry.code in PRICES) == (entry.code in entry.prices)
 
 
+@pytest.mark.parametrize("entry", CODES.values(), ids=list(CODES))
+def test_a_code_with_roles_is_chosen_by_a_lifecycle_and_its_roles_are_fields_that_hold_a_code(entry):
+    chosen = {(role, code) for lifecycle in REGISTRY.values() for _, role, code in lifecycle.roles()}
+    assert {(role, entry.code) for role in entry.roles} <= chosen
+    assert set(entry.roles) <= roles_of(Step).keys() | roles_of(Lifecycle).keys()
+
+
+@pytest.mark.parametrize("entry", CODES.values(), ids=list(CODES))
+def test_a_code_that_has_a_price_says_what_is_assumed(entry):
+    assert bool(entry.assumed) == (entry.price is not None)
+    assert entry.roles or entry.price is not None
+
+
 def test_no_entry_can_be_made_without_one_of_its_texts_or_its_prices():
     texts = dict.fromkeys(("when", "message", "example", "advice"), "…")
     for name in (*texts, "prices"):
@@ -117,7 +131,7 @@ def test_an_entry_bears_the_name_of_its_code(module):
 
 def test_every_file_that_raises_findings_is_collected_and_no_code_has_two_entries():
     files = {path.stem for path in (ROOT / "tracker/judging/findings").glob("*.py")} - NO_FINDINGS
-    assert {module.__name__.rpartition(".")[2] for module in MODULES} == files
+    assert {module.__name__.rpartition(".")[2] for module in MODULES} == files | {"codes"}
     assert sum(len(codes_in(vars(module))) for module in MODULES) == len(CATALOGUE)
 
 

@@ -143,6 +143,13 @@ def test_a_log_that_differs_early_is_another_log(tmp_path):
     assert counts(account) == (19, 19, 0)
 
 
+def test_what_counts_as_unrouted_is_what_belongs_to_no_session(tmp_path):
+    lines = [*many(1), b'{"webhookType":"session-paused","data":{"sessionId":"a"}}', b"{}", b"nonsense"]
+    account = read_into(tmp_path / "data", write(tmp_path / "a.jsonl", lines))
+    with closing(opened(tmp_path / "data")) as store:
+        assert account.unrouted == len(list(store.unrouted())) == 2
+
+
 def test_blank_lines_are_reported_and_of_too_long_ones_the_beginning_is_stored(tmp_path):
     lines = [*many(2), b"", b"x" * (MAX_LINE + 1), b"nonsense"]
 

@@ -26,6 +26,7 @@ LAYERS = {
     "tracker.bulk": set(),
     "tracker.values": {"attrs"},
     "tracker.findings": {"attrs"},
+    "tracker.codes": set(),
     "tracker.accept": {"attrs"},
     "tracker.judging.prices": {"attrs"},
     "tracker.rules": {"attrs"},

@@ -4,6 +4,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tracker.codes import codes_for
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle
@@ -224,7 +225,7 @@ def test_a_code_that_applies_and_is_left_out_is_refused_with_the_lifecycle_the_f
         declared(lifecycle, owner, name, "")
     step = "" if owner is lifecycle else f"step '{owner.name}': "
     assert str(refused.value).startswith(f"lifecycle '{lifecycle.name}': ")
-    assert f'{step}{name} is left out, the code when {role.when}; write {name}="{role.codes[0]}"' in str(
+    assert f'{step}{name} is left out, the code when {role.when}; write {name}="{codes_for(name)[0]}"' in str(
         refused.value
     )
 
@@ -237,7 +238,7 @@ def test_a_code_that_could_never_be_found_is_refused(lifecycle, owner, name, rol
 
 @pytest.mark.parametrize(("lifecycle", "owner", "name", "role"), list(roles(applying=True)))
 def test_a_code_of_something_else_is_refused(lifecycle, owner, name, role):
-    other = next(code for code in CATALOGUE if code not in role.codes)
+    other = next(code for code in CATALOGUE if code not in codes_for(name))
     with pytest.raises(DeclarationError, match=f"{name}='{other}' is no code for that; write {name}="):
         declared(lifecycle, owner, name, other)
 

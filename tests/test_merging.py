@@ -1,7 +1,6 @@
 """Several logs are one: merged by receive time, whatever order they are named in."""
 
 import os
-import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -158,7 +157,7 @@ def found_in(*paths):
             repr(attrs.evolve(one, position=None, evidence=(), number=0, alternatives=())),
             texts[one.position - 1] if one.position else b"",
             sorted(texts[place - 1] for place in one.evidence),
-            sorted(re.findall(r"[a-z-]+ at|\d+%", " ".join(one.alternatives))),
+            sorted((*sorted(other.codes), f"{other.confidence:.0%}") for other in one.alternatives),
         )
         for one in result.findings
     )

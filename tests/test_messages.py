@@ -1,14 +1,16 @@
 """What the command says of one thing and of many, and of the system's errors."""
 
 import ast
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from projections import cli
-from projections.cli import main, tracker
+from projections.cli import main, messages, tracker
 from projections.cli.messages import deliveries, quantity, reason
 
 
@@ -116,3 +118,21 @@ def test_every_error_that_a_command_raises_has_a_hint():
         f"{name}:{call.lineno}" for name, call in calls if "hint" not in {one.arg for one in call.keywords}
     ]
     assert (len(calls) > 20, without) == (True, [])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_an_error_is_wrapped_at_words_on_a_terminal_and_stands_on_one_line_in_a_pipe(monkeypatch):
+    monkeypatch.setattr(messages.shutil, "get_terminal_size", lambda: os.terminal_size((30, 24)))
+    printed = []
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr("sys.stderr", stream)
+        messages.complain("no such session", "tracker sessions lists all sessions", 2)
+        printed.append(stream.getvalue().splitlines()[1:])
+    assert printed == [
+        ["hint: tracker sessions lists", "  all sessions"],
+        ["hint: tracker sessions lists all sessions"],
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 from story import RULES, deliveries, session_from
 
 from projections.audit.auditing import audit
@@ -66,7 +67,10 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
     out = printed(
         sessions.status, session_from("0 session-started", "1 participant-joined p", "60m participant-joined p")
     )
-    assert [words in out for words in ("confidence 65 %", "or: a redelivery", "do: ")] == [True, True, True]
+    assert [
+        words in out
+        for words in ("confidence 65 %", "or: a webhook was sent twice, and nothing is missing (", "do: ")
+    ] == [True, True, True]
 
 
 def test_a_timeline_has_a_lane_for_each_thing_that_has_a_state():
@@ -102,3 +106,18 @@ def test_every_code_is_explained_within_eighty_columns(code):
 )
 def test_control_characters_are_made_visible(char, expected):
     assert text.shown(char) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(30, "  all of a run was lost but\n    its stop\n"), (80, None)]
+)
+def test_a_sentence_is_wrapped_at_words_where_the_terminal_is_narrow(width, expected):
+    sentence = "  all of a run was lost but its stop"
+    assert printed(text.say, Text(sentence), width=width) == (expected or f"{sentence}\n")
+
+
+def test_what_is_wrapped_begins_in_the_column_that_is_asked_for():
+    out = printed(
+        text.say, Text("10:18:30   81  recording-starting  S207 restarted-without-stop"), 15, width=50
+    )
+    assert out.splitlines()[1] == " " * 15 + "restarted-without-stop"

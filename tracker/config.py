@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from tracker.accept import Acceptance
-from tracker.errors import RulesError
+from tracker.errors import RulesError, did_you_mean
 from tracker.findings import SEVERITIES, Severity
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
@@ -152,10 +152,7 @@ def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterabl
 def refuse_unknown(name: str, names: Sequence[str], what: str) -> None:
     """Raises ``RulesError`` with the nearest of the ``names`` where ``name`` is none of them."""
     if name not in names:
-        from difflib import get_close_matches  # who makes no mistake needs not wait for it
-
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+        hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
         raise RulesError(f"no {what} {name!r}", hint=hint)
 
 

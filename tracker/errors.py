@@ -16,6 +16,21 @@ A webhook is never the cause of an error: whatever came in is kept and judged.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def nearest(given: str, names: Iterable[str]) -> str:
+    """The name that is written most like it; empty where none is like it."""
+    from difflib import get_close_matches  # who makes no mistake needs not wait for it
+
+    return next(iter(get_close_matches(given, list(names), n=1)), "")
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """A hint that names the nearest one; empty where there is none."""
+    near = nearest(given, names)
+    return f"did you mean {near}?" if near else ""
+
 
 class TrackerError(Exception):
     """An error that is reported in one line, with a hint about what to do.

@@ -7,7 +7,8 @@ field of the finding and never part of its code.
 
 The entry of each code stands beside the function that raises it, in ``tracker.judging.findings``;
 ``catalogue`` there gathers them all. Where it depends on the lifecycle whether something is worth
-a finding, a field of the declaration holds the code: it has a *role*, which is described here.
+a finding, a field of the declaration holds the code: it has a *role*, which is described here. The entries of those codes, and
+of all that a hypothesis may assume, are in ``tracker.codes``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Code:
         message: What happened, with the words of the case in braces.
         example: Deliveries that raise it.
         advice: What to do about it.
-        prices: The names of the prices that a hypothesis may pay which finds it, or ``NO_PRICE``.
+        roles: The fields of a declaration in which a lifecycle may choose it.
+        price: What a hypothesis pays that assumes it, where there is a price of its own.
+        assumed, more: What happened then, in words, and when it costs more or less.
+        prices: The names of all prices that a hypothesis may pay which finds it, or ``NO_PRICE``.
     """
 
     code: str
@@ -48,12 +52,41 @@ class Code:
     message: str = attrs.field(kw_only=True)
     example: str = attrs.field(kw_only=True)
     advice: str = attrs.field(kw_only=True)
+    roles: tuple[str, ...] = attrs.field(kw_only=True, default=())
+    price: float | None = attrs.field(kw_only=True, default=None)
+    assumed: str = attrs.field(kw_only=True, default="")
+    more: str = attrs.field(kw_only=True, default="")
     prices: tuple[str, ...] = attrs.field(kw_only=True)
+
+    @prices.default
+    def _its_own(self) -> tuple[str, ...]:
+        if self.price is None:
+            raise TypeError(
+                f"{self.code} has no price of its own: say by prices which are paid for it, or NO_PRICE"
+            )
+        return (self.code,)
 
 
 def codes_in(names: Mapping[str, Any]) -> dict[str, Code]:
     """The entries among the names of a module, by their code."""
     return {value.code: value for value in names.values() if isinstance(value, Code)}
+
+
+@attrs.frozen
+class Alternative:
+    """What may have happened instead.
+
+    Attributes:
+        message: That, in words.
+        codes: What would be found then; none where nothing would.
+        positions: The delivery that would raise each of them.
+        confidence: How probable it is, from 0 to 1.
+    """
+
+    message: str
+    codes: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+    confidence: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -101,7 +134,7 @@ class Finding:
     message: str
     confidence: float = 1.0
     advice: str = ""
-    alternatives: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
     cause: str | None = None
     deadline: datetime | None = None
     missing: tuple[str, ...] = ()
@@ -134,7 +167,6 @@ class Role:
     """What a field of a declaration that holds a code is for. It stands in the metadata of the field.
 
     Attributes:
-        codes: The codes of the catalogue that may stand there.
         when: When the code is found, in words.
         where: To which steps, or lifecycles, the field applies, in words.
         applies: Whether it applies to this step of this lifecycle, or to this lifecycle.
@@ -142,7 +174,6 @@ class Role:
         may_be_silent: Whether ``NoFinding`` may stand there.
     """
 
-    codes: tuple[str, ...]
     when: str
     where: str
     applies: Callable[[Any, Any], bool]
@@ -151,7 +182,7 @@ class Role:
 
 
 def code_field(
-    *codes: str,
+    *,
     when: str,
     where: str,
     applies: Callable[[Any, Any], bool],
@@ -159,7 +190,7 @@ def code_field(
     may_be_silent: bool = True,
 ) -> Any:
     """A field of a declaration that holds a code, with its role. See ``Role`` for the words."""
-    role = Role(codes, when, where, applies, usual, may_be_silent)
+    role = Role(when, where, applies, usual, may_be_silent)
     return attrs.field(default=usual, metadata={"role": role})
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from tracker.codes import codes_for
 from tracker.findings import NoFinding, Role, code_field, roles_of
 from tracker.step import Step
 
@@ -74,13 +75,11 @@ class Lifecycle:
     reusable: bool = False
     """Whether two runs may well bring the same artefact, as a room that has one url."""
     contradicted: str = code_field(
-        "C502",
         when="two steps of one run brought different values for one artefact",
         where="lifecycles with artefacts",
         applies=lambda lifecycle, _: bool(lifecycle.artefacts),
     )
     shared: str = code_field(
-        "C508",
         when="two runs brought the same artefact",
         where="lifecycles with artefacts",
         applies=lambda lifecycle, _: bool(lifecycle.artefacts),
@@ -88,7 +87,6 @@ class Lifecycle:
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
     retimed: str = code_field(
-        "C503",
         when="two steps of one run brought different clock times for one field",
         where="lifecycles with times",
         applies=lambda lifecycle, _: bool(lifecycle.times),
@@ -96,13 +94,11 @@ class Lifecycle:
     subject: str = ""
     """The key field that names the person whom a run is of; who has visits by the same field."""
     subject_absent: str = code_field(
-        "X405",
         when="a run began while its subject was not inside",
         where="lifecycles with a subject",
         applies=lambda lifecycle, _: bool(lifecycle.subject),
     )
     empty: str = code_field(
-        "X407",
         when="it ended and nobody had ever been inside",
         where="the lifecycle of the session",
         applies=lambda lifecycle, _: lifecycle.is_session,
@@ -112,19 +108,16 @@ class Lifecycle:
     outlives: Mapping[str, str] = attrs.field(factory=dict)
     """Payload field -> value: a run with that value may go on after the session."""
     after_end: str = code_field(
-        "X402",
         when="a run began after the session had ended",
         where="what takes place in a session",
         applies=lambda lifecycle, _: lifecycle.in_a_session,
     )
     settled_after_end: str = code_field(
-        "D104",
         when="a run ended after the session had",
         where="what takes place in a session",
         applies=lambda lifecycle, _: lifecycle.in_a_session,
     )
     open_at_end: str = code_field(
-        *("X403", "X404"),
         when="a run was still open some time after the session had ended",
         where="what takes place in a session",
         applies=lambda lifecycle, _: lifecycle.in_a_session,
@@ -404,12 +397,12 @@ def _unsaid(lifecycle: Lifecycle) -> Iterator[str]:
 
 def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: str, role: Role) -> Iterator[str]:
     value, is_silent = getattr(declared, name), isinstance(getattr(declared, name), NoFinding)
-    choice = " or ".join(f'{name}="{code}"' for code in role.codes)
+    choice = " or ".join(f'{name}="{code}"' for code in codes_for(name))
     if not role.applies(lifecycle, declared):
         if is_silent or value != role.usual:
             yield f"{name} is given, and is only for {role.where}; leave it out"
     elif not value and not (is_silent and role.may_be_silent):
         choice += f' or {name}=NoFinding("why not")' if role.may_be_silent else ""
         yield f"{name} {'is silent' if is_silent else 'is left out'}, the code when {role.when}; write {choice}"
-    elif value and value not in role.codes:
+    elif value and value not in codes_for(name):
         yield f"{name}={value!r} is no code for that; write {choice}"

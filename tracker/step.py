@@ -31,25 +31,21 @@ class Step:
     closes: bool = False
     """Whether a run is over after it."""
     skipped: str = code_field(
-        *("S201", "S202", "S203"),
         when="a later step came and this one had not",
         where="steps that a run may turn out to lack before a later step",
         applies=lambda lifecycle, step: step.name in lifecycle.may_be_skipped,
     )
     missed: str = code_field(
-        "S204",
         when="a run ended in good order without this step",
         where="steps that the table lets a run leave out on its way to a good end",
         applies=lambda lifecycle, step: lifecycle.may_do_without(step),
     )
     orphan: str = code_field(
-        *("S205", "S206", "S212"),
         when="it came and there was no run that it could belong to",
         where="steps with which no run may begin",
         applies=lambda lifecycle, step: step.name not in lifecycle.starts,
     )
     conflict: str = code_field(
-        *("C504", "S214", "S215"),
         when="it came again with other data",
         where="steps of anything but visits",
         applies=lambda lifecycle, _: not lifecycle.is_presence,
@@ -57,13 +53,11 @@ class Step:
         may_be_silent=False,
     )
     restarted: str = code_field(
-        *("S207", "S213", "S215"),
         when="it began a run while one was open",
         where="steps with which a run may begin anew",
         applies=lambda lifecycle, step: step.name in lifecycle.starts and lifecycle.begins_anew,
     )
     outcome: str = code_field(
-        "S210",
         when="a run ended with it, as it may, and that is still bad news",
         where="steps that close a run",
         applies=lambda _, step: step.closes,
@@ -71,7 +65,6 @@ class Step:
     limit: str = ""
     """The rule (a field of ``Rules``) that limits the stay in its state; empty: no limit."""
     overdue: str = code_field(
-        *("T301", "T302", "T311"),
         when="a run stayed in its state for longer than the limit",
         where="steps that have a limit",
         applies=lambda _, step: bool(step.limit),

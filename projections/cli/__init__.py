@@ -22,7 +22,7 @@ import click
 from projections.cli.messages import complain, reason
 from projections.cli.options import with_store
 from projections.cli.streams import open_closed_streams, until_nobody_reads
-from tracker.errors import TrackerError
+from tracker.errors import TrackerError, UsageError, did_you_mean
 
 
 class Entry(NamedTuple):
@@ -76,6 +76,13 @@ class Tracker(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            raise UsageError(f"no such command {args[0]!r}", hint=did_you_mean(args[0], COMMANDS) or HELP)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
@@ -115,6 +122,13 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     ctx.obj = {"data": data, "config": config}
 
 
+HELP = "tracker --help shows what can be given"
+
+
+def _help(error: click.UsageError) -> str:
+    return f"{error.ctx.command_path} --help shows what can be given" if error.ctx else HELP
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     open_closed_streams()
@@ -125,9 +139,11 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 0
+    except click.NoSuchOption as error:
+        near = did_you_mean(error.option_name, error.possibilities or ())
+        code = complain(f"no such option {error.option_name}", near or _help(error), 2)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "tracker"
-        code = complain(error.format_message(), f"{command} --help shows what can be given", 2)
+        code = complain(error.format_message(), _help(error), 2)
     except click.Abort:
         code = complain("interrupted", "what was committed is kept; run it again to go on", 130)
     except TrackerError as error:

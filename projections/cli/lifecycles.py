@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from projections.cli.options import TEXT
-from tracker.errors import NotFoundError
+from tracker.errors import NotFoundError, did_you_mean
 
 
 @click.command()
@@ -22,7 +22,8 @@ def lifecycles(name: str | None, format: str) -> None:
     from tracker.lifecycles import REGISTRY
 
     if name is not None and name not in REGISTRY:
-        raise NotFoundError("no such lifecycle", place=name, hint=f"the lifecycles are {', '.join(REGISTRY)}")
+        hint = did_you_mean(name, REGISTRY) or f"the lifecycles are {', '.join(REGISTRY)}"
+        raise NotFoundError("no such lifecycle", place=name, hint=hint)
     draw = {TEXT: text, "mermaid": mermaid, "dot": dot}[format]
     chosen = [REGISTRY[name]] if name is not None else list(REGISTRY.values())
     drawn = [draw(lifecycle).rstrip("\n") + "\n" for lifecycle in chosen]

@@ -63,7 +63,7 @@ def note_oddities(name: str, odd: Oddities) -> None:
             odd.timeless,
             "has no receive time",
             "have no receive time",
-            "log one with each webhook, as received_at; without it, what rests on time stays undecided",
+            "log one with each webhook, as received_at; without it, what rests on time stays undecided unless you judge --as-of end",
         ),
     ):
         if oddity.count:

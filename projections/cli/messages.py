@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def complain(message: str, hint: str, code: int) -> int:
-    click.echo(f"error: {one_line(message)}", err=True)
+    say(f"error: {message}")
     if hint:
-        click.echo(f"hint: {one_line(hint)}", err=True)
+        say(f"hint: {hint}")
     return code
 
 
@@ -30,7 +33,19 @@ def raise_all(complaints: list[TrackerError]) -> None:
 
 
 def note(message: str, hint: str) -> None:
-    click.echo(f"note: {one_line(message)}\nhint: {one_line(hint)}", err=True)
+    say(f"note: {message}")
+    say(f"hint: {hint}")
+
+
+def say(sentence: str) -> None:
+    """Prints a sentence: wrapped at words on a terminal, on one line in a pipe."""
+    line = one_line(sentence)
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    click.echo(line, err=True)
 
 
 def one_line(message: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from projections.cli.messages import note, quantity
-from tracker.errors import NotFoundError, UsageError
+from tracker.errors import NotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
@@ -66,13 +66,10 @@ def known_code(given: str) -> Code:
 
 
 def near_code(given: str) -> str:
-    from difflib import get_close_matches
-
     from tracker.judging.findings.catalogue import CATALOGUE
 
     names = [*CATALOGUE, *(entry.slug for entry in CATALOGUE.values())]
-    near = get_close_matches(given, names, n=1)
-    return f"did you mean {near[0]}?" if near else ""
+    return did_you_mean(given, names)
 
 
 def refuse_no_meeting(views: Views, meeting: str | None) -> None:

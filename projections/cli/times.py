@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from tracker.errors import UsageError
+from tracker.errors import UsageError, nearest
 
 ZONE = "tracker.tz"
 """Where a context keeps --tz."""
@@ -126,7 +126,6 @@ def zone_named(name: str, place: str) -> tzinfo:
 
 
 def _near_zone(name: str) -> str:
-    from difflib import get_close_matches
     from zoneinfo import available_timezones
 
     known = available_timezones()
@@ -135,5 +134,5 @@ def _near_zone(name: str) -> str:
     by_part = {
         part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
     }
-    near = get_close_matches(name.lower(), by_part, n=1)
-    return f"did you mean {by_part[near[0]]}?" if near else "write an IANA name, such as Europe/Berlin"
+    near = nearest(name.lower(), by_part)
+    return f"did you mean {by_part[near]}?" if near else "write an IANA name, such as Europe/Berlin"

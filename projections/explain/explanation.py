@@ -162,7 +162,7 @@ def price_table(rules: Rules) -> list[Values]:
     """The price table in force: name, price and what is assumed; ``catalogue`` is the price without a rule."""
     prices = rules.price_list
     return [
-        {"name": one.name, "price": prices[one.name], "catalogue": one.value, "assumed": one.assumed}
+        {"name": one.name, "price": prices[one.name], "catalogue": one.value, "assumed": one.words}
         for one in PRICES.values()
     ]
 

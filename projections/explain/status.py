@@ -10,7 +10,7 @@ import attrs
 
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.webhook import Delivery, converter
-from tracker.findings import Finding
+from tracker.findings import Alternative, Finding
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Aggregate, Judgement, Run, Session
@@ -64,8 +64,17 @@ def finding(found: Finding) -> Values:
         "expected": list(found.expected),
         "message": found.message,
         "advice": found.advice,
-        "alternatives": list(found.alternatives),
+        "alternatives": [_alternative(one) for one in found.alternatives],
         "cause": found.cause,
+    }
+
+
+def _alternative(one: Alternative) -> Values:
+    return {
+        "message": one.message,
+        "codes": list(one.codes),
+        "positions": list(one.positions),
+        "confidence": one.confidence,
     }
 
 
@@ -97,6 +106,14 @@ def withdrawn(row: Values) -> Values:
 def doubt(confidence: float) -> str:
     """How sure a finding is, as ``"confidence 81 %"``; empty where that is not worth a word."""
     return "" if confidence >= SURE else f"confidence {int(100 * confidence)} %"
+
+
+def instead(other: Alternative, place: Callable[[int], str] = "#{}".format) -> str:
+    """What may have happened instead, how probable that is, and what would be found then."""
+    found = [
+        f"{code} at {place(position)}" for code, position in zip(other.codes, other.positions, strict=True)
+    ]
+    return f"{other.message} ({'; '.join([f'{100 * other.confidence:.0f} %', *found])})"
 
 
 def not_over(session: Session) -> Iterator[str]:

@@ -40,6 +40,14 @@ DELIVERIES = pa.schema(
         ("day", pa.string()),
     ]
 )
+ALTERNATIVE = pa.struct(
+    [
+        ("message", pa.string()),
+        ("codes", pa.list_(pa.string())),
+        ("positions", pa.list_(pa.int64())),
+        ("confidence", pa.float64()),
+    ]
+)
 FINDINGS = pa.schema(
     [
         ("position", pa.int64()),
@@ -52,7 +60,7 @@ FINDINGS = pa.schema(
         *((name, pa.string()) for name in ("state_before", "state_after")),
         ("expected", pa.list_(pa.string())),
         *((name, pa.string()) for name in ("message", "advice")),
-        ("alternatives", pa.list_(pa.string())),
+        ("alternatives", pa.list_(ALTERNATIVE)),
         ("cause", pa.string()),
     ]
 )

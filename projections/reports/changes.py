@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.reports.text import STYLES, counted, shown
+from projections.reports.text import STYLES, counted, say, shown
 from projections.views.diff import Change, Summary
 from tracker.judging.findings.catalogue import CATALOGUE
 
@@ -21,10 +21,10 @@ def text(out: Console, changes: Iterable[Change]) -> None:
     for session_id, ones in groupby(changes, lambda change: change.session_id):
         for number, change in enumerate(ones):
             if number == 0:
-                out.print(_head(session_id, change.meeting_id), soft_wrap=True)
-            out.print(_line(change), soft_wrap=True)
+                say(out, _head(session_id, change.meeting_id))
+            say(out, _line(change))
             if change.message:
-                out.print(Text(f"      {shown(change.message)}", "dim"), soft_wrap=True)
+                say(out, Text(f"      {shown(change.message)}", "dim"))
         out.print()
 
 
@@ -36,7 +36,7 @@ def summary(out: Console, total: Summary, least: str = "info") -> None:
     words = f"{states} state; {appear}, {counted(total.go.total(), 'goes', 'go')}"
     if total.weigh:
         words += f", {counted(total.weigh.total(), 'weighs', 'weigh')} differently"
-    out.print(Text(f"{words}; nothing was changed"), soft_wrap=True)
+    say(out, Text(f"{words}; nothing was changed"))
     if least != "info" and total.codes:
         out.print(Text(f"findings below {least} are counted and not shown: --min-severity info", "dim"))
 

@@ -20,7 +20,7 @@ from projections.explain.explanation import (
 from projections.explain.status import not_over
 from projections.reports.findings import finding_head
 from projections.reports.sessions import head
-from projections.reports.text import shown
+from projections.reports.text import say, shown
 from tracker.findings import Finding
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.words import listed
@@ -64,7 +64,7 @@ def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:
 def _fine(out: Console, found: Explanation) -> None:
     still = list(not_over(found.session))
     for words in still:
-        out.print(Text(f"not yet over: {shown(words)}"), soft_wrap=True)
+        say(out, Text(f"not yet over: {shown(words)}"))
     if not still:
         words = (
             "nothing is wrong"
@@ -94,9 +94,9 @@ def _aggregate(out: Console, one: Explained) -> None:
 
 def _finding(out: Console, found: Finding) -> None:
     finding_head(out, found)
-    out.print(Text(f"    {shown(found.message)}"), soft_wrap=True)
+    say(out, Text(f"    {shown(found.message)}"))
     cause = f"because of {found.cause}; " if found.cause else ""
-    out.print(Text(f"    {cause}do: {found.advice}", "dim"), soft_wrap=True)
+    say(out, Text(f"    {cause}do: {found.advice}", "dim"))
 
 
 def _cost(account: Account) -> Text:

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projections.explain.status import doubt
+from projections.explain.status import doubt, instead
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.prices import PRICES
 
 if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.audit.auditing import Audit
 
-from projections.reports.text import STYLES, clock, counted, shown, table
+from projections.reports.text import STYLES, clock, counted, say, shown, table
 
 MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
@@ -28,7 +28,8 @@ def audit(out: Console, result: Audit, least: Severity) -> None:
         if one.session_id is None:
             out.print(Text("outside any session", "bold"))
         else:
-            out.print(
+            say(
+                out,
                 Text.assemble(
                     ("session ", "dim"),
                     (shown(one.session_id), "bold"),
@@ -37,7 +38,6 @@ def audit(out: Console, result: Audit, least: Severity) -> None:
                     "  ",
                     (one.state or "", STYLES.get(one.state or "", "")),
                 ),
-                soft_wrap=True,
             )
         for found in one.findings:
             finding(out, found)
@@ -49,7 +49,7 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
     """The sum of an audit: what was read, and how much of it is wrong."""
     meetings = counted(result.sessions, "session")
     span = f", {clock(result.oldest, date=True)} to {clock(result.newest, date=True)}" if result.newest else ""
-    out.print(Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"), soft_wrap=True)
+    say(out, Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"))
     line = Text()
     numbers = result.findings.counted()
     for severity in reversed(SEVERITIES):
@@ -70,24 +70,24 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
     hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:
         line.append(f" ({hidden} below {least} not shown: --min-severity info)", "dim")
-    out.print(line, soft_wrap=True)
+    say(out, line)
 
 
 def finding(out: Console, found: Finding) -> None:
     """One finding: how bad, what, where and when, what else it may be, what to do, what it rests on."""
     finding_head(out, found)
     if found.accepted is not None:
-        out.print(Text(f"    accepted: {shown(found.accepted)}", "dim"), soft_wrap=True)
-    out.print(Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""), soft_wrap=True)
+        say(out, Text(f"    accepted: {shown(found.accepted)}", "dim"))
+    say(out, Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""))
     for other in found.alternatives:
-        out.print(Text(f"    or: {shown(other)}"), soft_wrap=True)
+        say(out, Text(f"    or: {shown(instead(other))}"))
     if found.advice and found.severity != "info" and found.verdict != "accepted":
-        out.print(Text(f"    do: {shown(found.advice)}", "dim"), soft_wrap=True)
+        say(out, Text(f"    do: {shown(found.advice)}", "dim"))
     rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])
     more = "… " if len(found.evidence) > MOST_EVIDENCE else ""
     expected = f"expected {shown(' or '.join(found.expected))}; " if found.expected else ""
     cause = f"because of {found.cause}; " if found.cause else ""
-    out.print(Text(f"    {cause}{expected}evidence {more}{rests}", "dim"), soft_wrap=True)
+    say(out, Text(f"    {cause}{expected}evidence {more}{rests}", "dim"))
 
 
 def finding_head(out: Console, found: Finding) -> None:
@@ -97,7 +97,8 @@ def finding_head(out: Console, found: Finding) -> None:
     certainty = ", ".join(
         filter(None, ("" if found.verdict == "settled" else found.verdict, doubt(found.confidence)))
     )
-    out.print(
+    say(
+        out,
         Text.assemble(
             "  ",
             (f"{found.severity:<8}", style(found)),
@@ -106,7 +107,6 @@ def finding_head(out: Console, found: Finding) -> None:
             (f"  {clock(found.at, date=True)}" if found.at else "", "dim"),
             (f"  ({certainty})" if certainty else "", "dim"),
         ),
-        soft_wrap=True,
     )
 
 
@@ -118,14 +118,11 @@ def code(
     out: Console, entry: Code, severity: str, settings: Mapping[str, str], prices: Mapping[str, float]
 ) -> None:
     """One entry of the catalogue, with the windows and prices in force that it names."""
-    out.print(
-        Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])),
-        soft_wrap=True,
-    )
+    say(out, Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])))
     entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
     entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
-    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].assumed}") for name in entry.prices)
+    entries.extend(("price", f"{prices[name]:g}  {PRICES[name].words}") for name in entry.prices)
     for name, words in entries:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=9)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from projections.explain.status import doubt
+from projections.explain.status import doubt, instead
 from tracker.findings import Finding
 
 Place = Callable[[int], tuple[str, int] | None]
@@ -27,7 +28,7 @@ def reasons(found: Finding, place: Place) -> list[str]:
     if found.accepted is not None:
         lines.insert(0, f"accepted: {found.accepted}")
     elif found.severity != "info":
-        lines.extend(f"or: {other}" for other in found.alternatives)
+        lines.extend(f"or: {instead(other, partial(at_place, place=place))}" for other in found.alternatives)
         lines.extend(
             filter(None, (doubt(found.confidence), f"do: {found.advice.rstrip('.')}" if found.advice else ""))
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # who shows a session needs no audit
     pass
 
 from projections.reports.findings import finding
-from projections.reports.text import STYLES, clock, counted, shown, stamp, table
+from projections.reports.text import STYLES, clock, counted, say, shown, stamp, table
 
 WIDE = 112
 """Columns of a terminal from which a table shows all it has."""
@@ -105,7 +105,7 @@ def _findings(out: Console, session: Session) -> None:
     for one in found:
         finding(out, one)
     for words in still:
-        out.print(Text(f"  not yet over: {shown(words)}"), soft_wrap=True)
+        say(out, Text(f"  not yet over: {shown(words)}"))
 
 
 def _withdrawn(out: Console, found: Sequence[Values]) -> None:
@@ -118,10 +118,10 @@ def _withdrawn(out: Console, found: Sequence[Values]) -> None:
         where = " ".join([one["lifecycle"] or "", *one["key"].values()]).strip()
         verdict = "" if one["verdict"] == "settled" else f" ({one['verdict']})"
         title = Text(f"  {one['severity']:<8}{one['code']} {one['slug']}{verdict}", "dim")
-        out.print(title.append(f"  {shown(where)}" if where else ""), soft_wrap=True)
-        out.print(Text(f"    {shown(one['message'])}", "dim"), soft_wrap=True)
+        say(out, title.append(f"  {shown(where)}" if where else ""))
+        say(out, Text(f"    {shown(one['message'])}", "dim"))
         times = (clock(parse_time(one[name]), date=True) for name in ("published_at", "withdrawn_at"))
-        out.print(Text("    was reported {}, withdrawn {}".format(*times), "dim"), soft_wrap=True)
+        say(out, Text("    was reported {}, withdrawn {}".format(*times), "dim"))
 
 
 def head(out: Console, session: Session) -> None:
@@ -135,7 +135,7 @@ def head(out: Console, session: Session) -> None:
         ("  meeting ", "dim") if session.meeting_id else "",
         shown(session.meeting_id or ""),
     )
-    out.print(line, soft_wrap=True)
+    say(out, line)
 
 
 def _people(out: Console, people: Sequence[Aggregate]) -> None:
@@ -152,7 +152,7 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
             (f"{state:<{max(map(len, states))}}", STYLES.get(one.state, "")),
             f"  {name:<{min(MOST_NAME, max(map(cell_len, names)))}}  {', '.join(visits)}",
         )
-        out.print(line, soft_wrap=True)
+        say(out, line)
 
 
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
@@ -163,7 +163,7 @@ def _media(out: Console, media: Iterable[Aggregate]) -> None:
             (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
             f"  {name:<{max(len(name) for name, _ in rows)}}  {_span(run)}",
         )
-        out.print(line, soft_wrap=True)
+        say(out, line)
         for url in filter(None, map(first_url, run.files)):
             out.print(Text(f"    {shown(url)}", "dim"), soft_wrap=True)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:  # who shows a session needs no audit
     pass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # who shows a session needs no audit
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""
+MOST_NARROW = 20
+"""Columns that a wrapped text has at least."""
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim", "live": "green", "in": "green"}
 
 
@@ -54,6 +57,23 @@ def table(*columns: str) -> Table:
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name not in ("findings", "when"))
     return table
+
+
+def say(out: Console, text: Text, hang: int | None = None) -> None:
+    """One line: in a pipe as it is, on a narrow terminal wrapped at words.
+
+    Args:
+        hang: In which column its further lines begin; by default two behind its own indentation.
+    """
+    if text.cell_len <= out.width:
+        out.print(text, soft_wrap=True)
+        return
+    indent = len(text.plain) - len(text.plain.lstrip()) if hang is None else hang
+    hang = indent + 2 if hang is None else hang
+    first, rest = text.divide([indent])
+    for number, line in enumerate(rest.wrap(out, max(MOST_NARROW, out.width - hang))):
+        line.rstrip()
+        out.print(Text.assemble(Text(" " * hang) if number else first, line), soft_wrap=True)
 
 
 def counted(number: int, one: str, many: str = "") -> str:

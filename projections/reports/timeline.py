@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.explain.status import Moment
 
 from projections.reports.findings import style
-from projections.reports.text import STYLES, counted, shown
+from projections.reports.text import STYLES, counted, say, shown
 
 MOST_BODY = 60
 """Bytes of an unrouted body that are shown; ``tracker export`` has all."""
@@ -28,7 +28,7 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
     lanes = _Lanes(sessions[0]) if len(sessions) == 1 else None
     if lanes:
         for line in lanes.legend():
-            out.print(line, soft_wrap=True)
+            say(out, line)
         out.print()
     day = None
     width = max((len(str(one.delivery.position)) for one in moments), default=1)
@@ -42,18 +42,19 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
             f"  {one.delivery.position:>{width}}  ",
             lanes.draw(one) if lanes else "",
             "  " if lanes else "",
-            shown(one.delivery.type or one.delivery.problem),
         )
+        hang = line.cell_len
+        line.append(shown(one.delivery.type or one.delivery.problem))
         reading = one.judgement.reading
         if reading not in ("advanced", "new-run") and reading not in (found.slug for found in one.findings):
             line.append(f"  {reading}", "dim")
         for found in one.findings:
             line.append(f"  {found.code} {found.slug}", style(found))
             line.append("  accepted" if found.verdict == "accepted" else "", "dim")
-        out.print(line, soft_wrap=True)
+        say(out, line, hang)
         if one.delivery.stream.startswith("unrouted:"):
             body = one.delivery.body[:MOST_BODY].decode(errors="replace")
-            out.print(Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"), soft_wrap=True)
+            say(out, Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"))
     out.print(Text(counted(len(moments), "delivery", "deliveries"), "dim"))
 
 

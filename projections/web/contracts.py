@@ -31,6 +31,16 @@ def encode(values: Any, of: type) -> bytes:
 
 
 @contract
+class Alternative:
+    """What may have happened instead, in words; which codes would be found then, each at which position."""
+
+    message: str
+    codes: list[str]
+    positions: list[int]
+    confidence: Confidence
+
+
+@contract
 class Finding:
     """One finding: what is wrong, where, how sure that is, what else may have happened, and what to do."""
 
@@ -52,7 +62,7 @@ class Finding:
     expected: list[str]
     message: str
     advice: str
-    alternatives: list[str]
+    alternatives: list[Alternative]
     cause: str | None
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import attrs
 
 from tracker.delivery.envelope import parse_time
-from tracker.errors import UsageError
+from tracker.errors import UsageError, did_you_mean
 
 Values = dict[str, Any]
 LAST = 2**63 - 1
@@ -134,5 +133,4 @@ def _moment(given: str) -> datetime:
 
 def _near(given: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = get_close_matches(given, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
+    return did_you_mean(given, names) or f"known: {', '.join(names) or 'none'}"

@@ -31,7 +31,7 @@ import attrs
 from eventsourcing.persistence import Tracking
 
 from tracker.bulk import bulk
-from tracker.delivery.webhook import Delivery
+from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
 from tracker.intake.merging import can_be_merged, merged
@@ -97,7 +97,7 @@ class Rehearsal:
 @attrs.define
 class Ingested:
     """What became of a log's lines. Of those ``too_long`` only the beginning is stored; the line
-    with the number ``cut`` is not finished and waits for the next run."""
+    with the number ``cut`` is not finished and waits for the next run. ``unrouted`` are those of no session."""
 
     log: Log
     read: int = 0
@@ -383,7 +383,7 @@ class _Page:
         new = [(source.account, one) for source, one in self.waiting if one.position > source.followed]
         for account, one in new:
             account.stored += 1
-            account.unrouted += one.lifecycle is None
+            account.unrouted += one.stream.startswith(UNROUTED)
             account.odd.look_at(one, one.position)
         for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position

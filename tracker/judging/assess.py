@@ -19,7 +19,7 @@ from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, runs
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import Delivered, Hypothesis, micros, moment
+from tracker.judging.hypothesis import THE_END, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, next_begun
@@ -63,7 +63,8 @@ def assessment_of(
 ) -> Assessment:
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
-    now = micros(as_of) if as_of is not None and observed.first_at is not None else observed.last_at
+    dated = as_of is not None and (observed.first_at is not None or as_of >= THE_END)
+    now = micros(as_of) if as_of is not None and dated else observed.last_at
     context = Context(rules, log, log.lacking(observed.meeting_id), as_of=now)
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)

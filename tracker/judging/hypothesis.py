@@ -44,6 +44,10 @@ __all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "micros", "moment"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+THE_END = datetime(8999, 1, 1, tzinfo=UTC)
+"""When everything has passed, also for what has no receive time."""
+
+
 def micros(time: datetime) -> int:
     """A time in UTC as microseconds since 1970."""
     since = time - EPOCH

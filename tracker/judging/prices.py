@@ -3,8 +3,8 @@
 A price is the negative natural logarithm of how likely the assumption is, so prices of independent
 assumptions add up: 3 is one in 20, 5 one in 150, 8 one in 3,000. Only differences matter: the
 hypothesis that costs least is held. A price named like a code of the catalogue is paid where that
-code would be found; the others have names of their own. ``tracker.toml`` may change each of them
-in its table ``[prices]``.
+code would be found, and stands in its entry (``tracker.codes``); the others have names of their own.
+``tracker.toml`` may change each of them in its table ``[prices]``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from math import exp, log
 
 import attrs
 
+from tracker.codes import CODES
+
 __all__ = ["HIGHEST", "PRICES", "Price", "by_age", "by_delay", "shares"]
 
 HIGHEST = 9.0
@@ -22,43 +24,41 @@ HIGHEST = 9.0
 
 @attrs.frozen
 class Price:
-    """One row of the table: what is assumed, and what that costs."""
+    """One row of the table: what is assumed, and what that costs.
+
+    Attributes:
+        value: What it costs, at least.
+        assumed: What happened then, in words.
+        more: When it costs more, or less.
+    """
 
     name: str
     value: float
     assumed: str
+    more: str = ""
+
+    @property
+    def words(self) -> str:
+        """What is assumed, with when it costs more."""
+        return "; ".join(filter(None, (self.assumed, self.more)))
 
 
 PRICES: dict[str, Price] = {
     price.name: price
     for price in (
-        Price("S201", 5, "the starting of a run was lost"),
-        Price("S202", 5, "the started of a run was lost"),
-        Price("S203", 5, "the stopping of a run was lost"),
+        *(
+            Price(entry.code, entry.price, entry.assumed, entry.more)
+            for entry in CODES.values()
+            if entry.price is not None
+        ),
         Price("unasked", 1, "nobody stopped it: the room was empty, or the session about to end"),
-        Price("S204", 0, "HLS ended in good order and never became playable"),
-        Price("S205", 8, "all of a run was lost but its stop"),
-        Price("S206", 8, "all of a run was lost but its failure"),
-        Price("S207", 8, "the end of a run was lost, or it hung, and the next run began"),
-        Price("S209", 6, "one run had two ends within `fast_redelivery`; more by how much later the second came"),
-        Price("S212", 5, "the joined of a visit was lost"),
-        Price("S213", 5, "the left of a visit was lost, and the person joined again"),
-        Price("S214", 8, "a session started twice"),
-        Price("S215", 5, "a resource was acquired twice and not released in between"),
-        Price("T301", 5.5, "a run hung while it was starting"),
-        Price("T302", 5.5, "a run hung while it was stopping"),
-        Price("T311", 3, "HLS ran and did not become playable"),
-        Price("X402", 8, "something began after the session had ended"),
-        Price("X403", 8, "the session ended, and the end of a run was lost"),
-        Price("X404", 5, "the session ended, and the left of a person was lost"),
-        Price("C502", 8, "one run brought two urls"),
-        Price("C504", 8, "one step was reported twice with different data"),
-        Price("C516", 4, "one run brought two files within a minute"),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
-        Price("late", 1, "a step was overtaken by one that follows it; more by how long"),
+        Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
         Price("two at once", 3.5, "two runs began at once, and the first went on"),
-        Price("overtaken", 1.3, "somebody joined a second time before leaving; more by how late the left came"),
+        Price(
+            "overtaken", 1.3, "somebody joined a second time before leaving", "more by how late the left came"
+        ),
         Price("shared file", 24, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
@@ -72,7 +72,10 @@ PRICES: dict[str, Price] = {
         ),
         Price("no copy", 2, "a webhook came once in a session in which everything comes twice"),
         Price(
-            "copy", 4, "a lone copy within `redelivery`, where the log has shown too little; more when older"
+            "copy",
+            4,
+            "a lone copy",
+            "where the log has shown too few copies; more when older than `redelivery`",
         ),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
     )

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Candidate
@@ -89,18 +90,6 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
     )
 
 
-X405 = Code(
-    "X405",
-    "subject-absent",
-    "warning",
-    when="The recording of a person began, and that person was not inside.",
-    message="{type} came for {name}, who was not inside",
-    example="participant-recording-starting for somebody who left ten minutes ago",
-    advice="A joined was lost, or the wrong person is recorded: check who is in the file.",
-    prices=NO_PRICE,
-)
-
-
 def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     """X405: the recording of a person began, and that person was not inside."""
     people = {person.key[0][1]: person for person in _people(assessment)}
@@ -121,7 +110,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         yield assessment.make(
-            X405,
+            codes.X405,
             words={"name": person.name if person else who},
             where=first,
             aggregate=aggregate,
@@ -149,18 +138,6 @@ class _Inside:
         return place >= 0 and at <= self._goes[place]
 
 
-X407 = Code(
-    "X407",
-    "empty-session",
-    "info",
-    when="The session ended, and nobody had ever joined.",
-    message="the session ended, and nobody had ever joined",
-    example="session-started, then session-ended",
-    advice="Nothing to do if rooms are opened ahead of time; otherwise find out who could not get in.",
-    prices=NO_PRICE,
-)
-
-
 def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
     """X407: a session ended, and nothing else was in it."""
     aggregates = list(assessment.session.aggregates.values())
@@ -175,8 +152,8 @@ def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
                 continue
             run = aggregate.runs[-1]
             yield assessment.make(
-                X407, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
-                undecided=timeless,
+                codes.X407, words={}, at=at, position=run.candidate.last.position, aggregate=aggregate, run=run,
+                undecided=timeless and not assessment.passed(at),
             )  # fmt: skip
 
 

@@ -1,20 +1,20 @@
-"""The catalogue: the entry of every code, collected from the modules that raise them.
+"""The catalogue: the entry of every code, collected from ``tracker.codes`` and the modules that raise them.
 
-A code is a name of one of these modules, beside the function that makes the finding. So a new one is
-in the catalogue by being there.
+A code is a name of one of these modules. So a new one is in the catalogue by being there.
 """
 
 from __future__ import annotations
 
 from types import ModuleType
 
+from tracker import codes
 from tracker.findings import Code, codes_in
 from tracker.judging.findings import between, content, copies, ending, of_log, overlaps, runs
 
 __all__ = ["CATALOGUE", "MODULES"]
 
-MODULES: tuple[ModuleType, ...] = (copies, runs, ending, between, content, overlaps, of_log)
-"""The modules whose functions raise findings."""
+MODULES: tuple[ModuleType, ...] = (codes, copies, runs, ending, between, content, overlaps, of_log)
+"""The modules that hold entries."""
 _LETTERS = "DSTXCL"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from tracker.findings import Code
+from tracker.findings import Alternative, Code
 from tracker.judging import prices
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Hypothesis
@@ -18,6 +18,10 @@ __all__ = ["Shares"]
 
 _WORTH_A_WORD = 0.02
 _MOST_ALTERNATIVES = 3
+NOTHING_MISSING = "a webhook was sent twice, and nothing is missing"
+"""What happened where a hypothesis finds nothing instead: there must be a copy in it."""
+_Found = tuple[str, int]
+"""A code, and the position of the delivery that raises it."""
 
 
 class Shares:
@@ -32,8 +36,8 @@ class Shares:
         self._lifecycle, self._context, self._codes = lifecycle, context, codes
         self._all = kept
         self._weights = prices.shares([one.price for one in self._all])
-        self._found: list[set[tuple[str, int]]] | None = None
-        self._instead: list[str] = []
+        self._found: list[dict[_Found, str]] | None = None
+        self._instead: list[tuple[_Found, ...]] = []
         self._copies: list[set[int]] | None = None
 
     def as_of(self, at: int) -> Shares:
@@ -43,14 +47,14 @@ class Shares:
         context = attrs.evolve(self._context, as_of=at)
         return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context, self._codes)
 
-    def of(self, code: str, position: int) -> tuple[float, tuple[str, ...]]:
+    def of(self, code: str, position: int) -> tuple[float, tuple[Alternative, ...]]:
         """The share of those that find this there, and what the likeliest of the others find instead."""
         if len(self._all) == 1:
             return 1.0, ()
         if self._found is None:
-            self._found = [set(self._findings_of(one)) for one in self._all]
-            self._instead = [self._other(found - self._found[0]) for found in self._found]
-        share, instead = 0.0, dict[str, float]()
+            self._found = [dict(self._findings_of(one)) for one in self._all]
+            self._instead = [self._other(found.keys() - self._found[0].keys()) for found in self._found]
+        share, instead = 0.0, dict[tuple[_Found, ...], float]()
         for found, other, weight in zip(self._found, self._instead, self._weights, strict=True):
             if (code, position) in found:
                 share += weight
@@ -58,7 +62,7 @@ class Shares:
                 instead[other] = instead.get(other, 0.0) + weight
         likeliest = sorted(instead.items(), key=lambda one: -one[1])[:_MOST_ALTERNATIVES]
         return share, tuple(
-            [f"{other} ({weight:.0%})" for other, weight in likeliest if weight >= _WORTH_A_WORD]
+            [self._in_words(other, weight) for other, weight in likeliest if weight >= _WORTH_A_WORD]
         )
 
     def of_copy(self, position: int) -> float:
@@ -68,15 +72,20 @@ class Shares:
         pairs = zip(self._weights, self._copies, strict=True)
         return sum(weight for weight, copies in pairs if position in copies)
 
-    def _other(self, found: set[tuple[str, int]]) -> str:
-        """What another hypothesis finds that the held one does not."""
-        first = sorted(found, key=lambda one: one[1])[:_MOST_ALTERNATIVES]
-        if not first:
-            return "a redelivery, and nothing is missing"
-        return " and ".join(f"{self._codes[code].slug} at #{position}" for code, position in first)
+    def _other(self, found: set[_Found]) -> tuple[_Found, ...]:
+        """What another hypothesis finds first that the held one does not."""
+        return tuple(sorted(found, key=lambda one: (one[1], one[0]))[:_MOST_ALTERNATIVES])
 
-    def _findings_of(self, held: Hypothesis) -> Iterator[tuple[str, int]]:
-        """The codes that a hypothesis would find, and where."""
+    def _in_words(self, found: tuple[_Found, ...], weight: float) -> Alternative:
+        """What happened where this is found, by what has to be assumed for it."""
+        names = {one: name for each in self._found or () for one, name in each.items()}
+        said = dict.fromkeys(prices.PRICES[names[one]].assumed for one in found)
+        message = "; and ".join(said) or NOTHING_MISSING
+        codes, positions = zip(*found, strict=True) if found else ((), ())
+        return Alternative(message, codes, positions, round(weight, 3))
+
+    def _findings_of(self, held: Hypothesis) -> Iterator[tuple[_Found, str]]:
+        """The codes that a hypothesis would find, and where, with the name of what is assumed there."""
         for _, one in assumptions(self._lifecycle, held.all_runs(), self._context):
             if one.code in self._codes:
-                yield one.code, one.where.position
+                yield (one.code, one.where.position), one.name

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from tracker import codes
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import read_payload
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
@@ -145,16 +146,6 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Del
                 yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
 
 
-C503 = Code(
-    "C503",
-    "conflicting-session-time",
-    "error",
-    when="session-ended names another start than session-started did.",
-    message="{type} names another {field} than session-started did: {value}",
-    example="session-started with start 10:00, session-ended with start 10:07",
-    advice="Take the start of session-started, and the receive times for the duration.",
-    prices=NO_PRICE,
-)
 T305 = Code(
     "T305",
     "invalid-time",
@@ -189,7 +180,7 @@ def _times(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[F
             if text is not None and time is None:
                 code = T305
             elif time is not None and lifecycle.retimed and known.setdefault(name, time) != time:
-                code = C503
+                code = codes.C503
             elif earlier is not None and time is not None and time < earlier:
                 code = T306
             if code is not None:
@@ -248,24 +239,6 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
             label = name or label
 
 
-C508 = Code(
-    "C508",
-    "shared-artefact",
-    "error",
-    when=(
-        "Two runs brought the same file or url. Only an info where that is usual, as with the url of an HLS"
-        " stream."
-    ),
-    message="{type} brought the same file or url as run {value}: {field}",
-    example="two recordings of one session with the same filePath",
-    advice=(
-        "Play it and see which of the two it is: one has overwritten the other, or a webhook names the"
-        " wrong file."
-    ),
-    prices=NO_PRICE,
-)
-
-
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
     owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
@@ -296,7 +269,7 @@ def _shared(
 ) -> Finding:
     whose = " ".join((str(owner[1].number), *(word for _, word in owner[0].key)))
     return assessment.make(
-        C508,
+        codes.C508,
         words={"field": text, "value": whose},
         where=one,
         aggregate=aggregate,

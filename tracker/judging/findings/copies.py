@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tracker.findings import Code, Finding
+from tracker.findings import Alternative, Code, Finding
 from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.maker import SURE, Assessment
 from tracker.judging.hypothesis import Copy
@@ -15,6 +15,8 @@ __all__ = ["of_copies"]
 
 COPIES = ("certain copy", "copy at once", "copy with others", "copy through two channels", "copy")
 """What a copy may cost."""
+
+OF_ANOTHER_RUN = "it is a step of another run, whose other webhooks were lost"
 
 D101 = Code(
     "D101",
@@ -75,5 +77,7 @@ def of_copies(
             run=run,
             evidence=(copy.original.position,),
             confidence=confidence,
-            alternatives=() if code is D101 else ("a step of its own, of a run whose other steps were lost",),
+            alternatives=()
+            if code is D101
+            else (Alternative(OF_ANOTHER_RUN, confidence=round(1 - confidence, 3)),),
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from tracker.findings import Code, Finding, Severity, Verdict
+from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, moment
 from tracker.judging.session import Observed
@@ -99,7 +99,7 @@ class Assessment:
         until: int | None = None,
         undecided: bool = False,
         confidence: float = 1.0,
-        alternatives: tuple[str, ...] = (),
+        alternatives: tuple[Alternative, ...] = (),
         severity: Severity | None = None,
         type: str | None = None,
     ) -> Finding:
@@ -159,7 +159,7 @@ class Assessment:
         if undecided:
             return "undecided", until
         if self.observed.first_at is None:
-            return ("undecided" if until is not None else "settled"), None
+            return ("settled" if until is None or self.passed(until) else "undecided"), None
         last = self.observed.last_at
         if until is None and confidence < SURE and last is not None:
             until = last + self.context.windows.redelivery
