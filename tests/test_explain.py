@@ -10,7 +10,7 @@ from story import RULES, deliveries, moment
 
 from projections.explain.explanation import explain, price_table, values
 from projections.reports import explain as report
-from tracker.judging.prices import PRICES
+from tracker.judging.prices import CONFIDENCE_IN_FAULTS, PRICES, calibrated
 from tracker.rules import Rules
 
 MEETING = (
@@ -73,9 +73,10 @@ def test_an_alternative_says_what_it_takes_deliveries_for_and_what_it_would_find
     assert (alternative.finds, alternative.price > one.held.price) == ((), True)
 
 
-def test_probabilities_are_those_that_the_findings_say():
+def test_the_confidence_of_a_finding_follows_from_the_probability_of_what_is_held():
     (one,) = explained(*TWO_READINGS, as_of="61m").aggregates
-    assert one.held.probability == pytest.approx(one.findings[0].confidence, abs=0.001)
+    confidence = calibrated(one.held.probability, CONFIDENCE_IN_FAULTS)
+    assert one.findings[0].confidence == pytest.approx(confidence, abs=0.001)
     assert one.held.probability + sum(
         alternative.probability for alternative in one.alternatives
     ) == pytest.approx(1)

@@ -15,6 +15,7 @@ from tracker.judging.context import Context
 from tracker.judging.copies import separated
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.ordinary import ordinary
+from tracker.judging.prices import CONFIDENCE_IN_COPIES, CONFIDENCE_IN_FAULTS, calibrated
 from tracker.judging.session import observe_all
 from tracker.judging.state import LOST
 from tracker.lifecycles import REGISTRY
@@ -859,6 +860,24 @@ def test_what_is_held_does_not_hang_on_the_severities_of_the_user():
     assert ends_of(session_from(*received, as_of="48h", rules=loud)) == ends_of(
         session_from(*received, as_of="48h")
     )
+
+
+@pytest.mark.parametrize("curve", [CONFIDENCE_IN_FAULTS, CONFIDENCE_IN_COPIES])
+def test_what_more_hypotheses_say_is_never_said_with_less_confidence(curve):
+    said = [calibrated(share / 200, curve) for share in range(201)]
+    assert said == sorted(said)
+    assert (said[0], said[-1]) == (curve[0][1], 1.0)
+
+
+@given(
+    lines=st.lists(
+        st.sampled_from(["recording-starting", "recording-started", "recording-stopped"]), max_size=8
+    )
+)
+def test_a_finding_and_what_else_may_have_happened_are_at_most_certain_together(lines):
+    session = session_from(BEGIN, *(f"{200 * place} {line}" for place, line in enumerate(lines, 1)), as_of="9h")
+    for one in session.findings:
+        assert one.confidence + sum(other.confidence for other in one.alternatives) <= 1.003
 
 
 def test_what_is_held_hangs_on_the_prices_of_the_user():

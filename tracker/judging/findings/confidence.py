@@ -1,8 +1,13 @@
-"""How probable a finding is: the share of the hypotheses that were kept which find it as well."""
+"""How probable a finding is, by the share of the hypotheses that were kept which find it as well.
+
+Shares are good at their ends and poor in the middle, so what is said is how often what such a share says has been
+right (``prices.calibrated``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import attrs
 
@@ -36,9 +41,6 @@ class Shares:
         self._lifecycle, self._context, self._codes = lifecycle, context, codes
         self._all = kept
         self._weights = prices.shares([one.price for one in self._all])
-        self._found: list[dict[_Found, str]] | None = None
-        self._instead: list[tuple[_Found, ...]] = []
-        self._copies: list[set[int]] | None = None
 
     def as_of(self, at: int) -> Shares:
         """The same as of a later moment, if nothing comes until then; in microseconds."""
@@ -48,29 +50,41 @@ class Shares:
         return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context, self._codes)
 
     def of(self, code: str, position: int) -> tuple[float, tuple[Alternative, ...]]:
-        """The share of those that find this there, and what the likeliest of the others find instead."""
-        if len(self._all) == 1:
-            return 1.0, ()
-        if self._found is None:
-            self._found = [dict(self._findings_of(one)) for one in self._all]
-            self._instead = [self._other(found.keys() - self._found[0].keys()) for found in self._found]
-        share, instead = 0.0, dict[tuple[_Found, ...], float]()
-        for found, other, weight in zip(self._found, self._instead, self._weights, strict=True):
-            if (code, position) in found:
-                share += weight
-            else:
-                instead[other] = instead.get(other, 0.0) + weight
+        """How probable this finding is, and what the likeliest of the other hypotheses find instead."""
+        share, instead = self.share_of(code, position), dict[tuple[_Found, ...], float]()
+        confidence = prices.calibrated(share, prices.CONFIDENCE_IN_FAULTS)
+        if share == 1:
+            return confidence, ()
+        scale = (1 - confidence) / (1 - share)
+        for found, weight in zip(self._findings, self._weights, strict=True):
+            if (code, position) not in found:
+                other = self._other(found.keys() - self._findings[0].keys())
+                instead[other] = instead.get(other, 0.0) + weight * scale
         likeliest = sorted(instead.items(), key=lambda one: -one[1])[:_MOST_ALTERNATIVES]
-        return share, tuple(
+        return confidence, tuple(
             [self._in_words(other, weight) for other, weight in likeliest if weight >= _WORTH_A_WORD]
         )
 
+    def share_of(self, code: str, position: int) -> float:
+        """The share of the hypotheses that find this there."""
+        if len(self._all) == 1:
+            return 1.0
+        pairs = zip(self._findings, self._weights, strict=True)
+        return min(1.0, sum([weight for found, weight in pairs if (code, position) in found]))
+
     def of_copy(self, position: int) -> float:
-        """The share of those that take this for a copy."""
-        if self._copies is None:
-            self._copies = [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
-        pairs = zip(self._weights, self._copies, strict=True)
-        return sum(weight for weight, copies in pairs if position in copies)
+        """How probable it is that this is a copy."""
+        pairs = zip(self._copies, self._weights, strict=True)
+        share = min(1.0, sum([weight for copies, weight in pairs if position in copies]))
+        return prices.calibrated(share, prices.CONFIDENCE_IN_COPIES)
+
+    @cached_property
+    def _findings(self) -> list[dict[_Found, str]]:
+        return [dict(self._findings_of(one)) for one in self._all]
+
+    @cached_property
+    def _copies(self) -> list[set[int]]:
+        return [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
 
     def _other(self, found: set[_Found]) -> tuple[_Found, ...]:
         """What another hypothesis finds first that the held one does not."""
@@ -78,7 +92,7 @@ class Shares:
 
     def _in_words(self, found: tuple[_Found, ...], weight: float) -> Alternative:
         """What happened where this is found, by what has to be assumed for it."""
-        names = {one: name for each in self._found or () for one, name in each.items()}
+        names = {one: name for each in self._findings for one, name in each.items()}
         said = dict.fromkeys(prices.PRICES[names[one]].assumed for one in found)
         message = "; and ".join(said) or NOTHING_MISSING
         codes, positions = zip(*found, strict=True) if found else ((), ())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tracker.findings import Alternative, Code, Finding
 from tracker.judging.findings.confidence import Shares
-from tracker.judging.findings.maker import SURE, Assessment
+from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Copy
 from tracker.judging.state import OLD, Aggregate
 from tracker.judging.words import duration
@@ -16,6 +16,8 @@ __all__ = ["of_copies"]
 COPIES = ("certain copy", "copy at once", "copy with others", "copy through two channels", "copy")
 """What a copy may cost."""
 
+FACT = 0.9
+"""What is less probable is not said as a fact."""
 OF_ANOTHER_RUN = "it is a step of another run, whose other webhooks were lost"
 
 D101 = Code(
@@ -63,7 +65,7 @@ def of_copies(
     old = False
     for copy in copies:
         confidence = 1.0 if copy.certain else shares.of_copy(copy.delivered.position)
-        code = D101 if confidence >= SURE else D105
+        code = D101 if confidence >= FACT else D105
         if not copy.certain and copy.age > OLD and not aggregate.lifecycle.is_session:
             if old:
                 continue

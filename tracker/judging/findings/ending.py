@@ -41,7 +41,7 @@ def of_ending(
         undecided, shares = True, shares.as_of(overdue.at)
     last = run.candidate.since
     confidence, alternatives = shares.of(overdue.code, last.position)
-    if undecided and confidence < LIKELY:
+    if undecided and shares.share_of(overdue.code, last.position) < LIKELY:
         return  # when it is overdue, it will rather be something else
     words = {
         "since": clock(last.at if last.timed else None, overdue.at),

@@ -15,7 +15,7 @@ from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
 from tracker.rules import Rules
 
-__all__ = ["SURE", "Assessment", "make"]
+__all__ = ["Assessment", "make"]
 
 
 def make(
@@ -161,7 +161,7 @@ class Assessment:
         if self.observed.first_at is None:
             return ("settled" if until is None or self.passed(until) else "undecided"), None
         last = self.observed.last_at
-        if until is None and confidence < SURE and last is not None:
+        if until is None and confidence < _SURE and last is not None:
             until = last + self.context.windows.redelivery
         if until is None or self.passed(until):
             return "settled", None
@@ -199,8 +199,8 @@ def _named(aggregate: Aggregate, run: Run | None) -> str:
     return " ".join(words)
 
 
-SURE = 0.9
-"""What is less probable may still change while evidence can come, and a copy is not said as a fact."""
+_SURE = 0.95
+"""What is less probable may still change while evidence can come."""
 _REACH = 2 * 3600 * 1_000_000
 """So long before its first webhook a session may have begun whose start is not known."""
 _MOST_EVIDENCE = 20
