@@ -11,9 +11,10 @@ import meetings
 import pytest
 import stores
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from served import MONDAY, served
+from tries import tries
 
 from projections.cli import tracker
 from projections.cli.settings import Settings
@@ -221,7 +222,7 @@ def test_what_is_not_settled_fails_an_audit_of_a_store_or_a_log_only_where_it_is
 
 
 @given(seed=st.integers(0, 40), cut=st.floats(0.1, 1), waited=st.floats(0, 2e5), share=st.floats(0, 1))
-@settings(max_examples=40)
+@tries(40)
 def test_between_two_moments_at_which_time_changes_something_every_finding_says_the_same(
     seed, cut, waited, share
 ):

@@ -10,6 +10,7 @@ from threading import Thread
 from urllib.parse import quote
 
 import attrs
+import commands
 import fleet
 import keys
 import meetings
@@ -19,7 +20,7 @@ import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
 from stores import PASSWORD, address, change, opened, query
-from traffic import bodies, environment
+from traffic import bodies
 from waiting import BOUND
 
 from tracker.delivery.envelope import Received
@@ -81,11 +82,7 @@ def failure(action, *arguments, **options):
 
 def command(*given, **more):
     """What a command says on both streams, and its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "projections.cli", *map(str, given)],
-        env={**environment(), **more}, capture_output=True, text=True, check=False, timeout=BOUND,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+    return attrs.astuple(commands.run(*given, text=True, **more))
 
 
 # That all is as in a file
