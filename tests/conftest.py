@@ -86,7 +86,7 @@ def each_store(request, monkeypatch):
     """What the stores of this test are on."""
     if request.param == "postgres":
         server = request.getfixturevalue("postgres")
-        monkeypatch.setenv(stores.ON_A_SERVER, server.url())
+        monkeypatch.setenv(stores.ON_A_SERVER, server.url(user=stores.UNASKED))
     return request.param
 
 
