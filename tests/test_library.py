@@ -63,6 +63,7 @@ def test_a_type_checker_sees_the_same_names_from_the_same_places():
     assert {*seen, "__version__"} == set(tracker.__all__)
 
 
+@pytest.mark.slow
 def test_a_strict_type_checker_knows_the_types(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(

@@ -84,7 +84,7 @@ def of_a_morning(data, seed):
 
 
 @pytest.mark.parametrize("later", AFTERWARDS, ids=str)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_status_sessions_audit_and_server_say_the_same_at_one_moment(tmp_path, at, seed, later):
     newest = of_a_morning(tmp_path / "a", seed)
     of_a_morning(tmp_path / "b", seed)
@@ -184,7 +184,7 @@ def test_a_store_that_cannot_be_written_is_read_as_it_is_now(small_disk, at):
 
 
 def test_readers_of_one_store_with_read_models_of_their_own_say_the_same(tmp_path, at, postgres, monkeypatch):
-    monkeypatch.setenv(stores.ON_A_SERVER, postgres.url())
+    monkeypatch.setenv(stores.ON_A_SERVER, postgres.url(user=stores.UNASKED))
     newest = of_a_morning(tmp_path / "data", 1)
 
     def rows(reader):
