@@ -10,9 +10,12 @@ import stores
 from hypothesis import HealthCheck, settings
 from meetings import read_into, write
 from served import EVENING, MONDAY, served
+from tries import THOROUGH
 
-settings.register_profile("ci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ci")
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", QUICK)
+settings.register_profile("thorough", QUICK, max_examples=THOROUGH)  # CI runs them all with it
+settings.load_profile("quick")
 
 
 @pytest.fixture
@@ -62,10 +65,20 @@ STORES = ("sqlite", "postgres")
 
 
 def pytest_generate_tests(metafunc):
-    """A test with ``each_store`` is run on each; one that looks into the file is marked ``sqlite``."""
+    """A test with ``each_store`` is run on each, if it is marked ``sqlite`` in a file alone.
+
+    What is marked ``slow_on_postgres`` is slow there: nothing in it depends on where the store is.
+    """
     if "each_store" in metafunc.fixturenames:
-        on = STORES[:1] if metafunc.definition.get_closest_marker("sqlite") else STORES
-        metafunc.parametrize("each_store", on, indirect=True)
+        metafunc.parametrize("each_store", stores_of(metafunc.definition), indirect=True)
+
+
+def stores_of(test):
+    if test.get_closest_marker("sqlite"):
+        return STORES[:1]
+    if test.get_closest_marker("slow_on_postgres"):
+        return [STORES[0], pytest.param(STORES[1], marks=pytest.mark.slow)]
+    return STORES
 
 
 @pytest.fixture
@@ -73,7 +86,7 @@ def each_store(request, monkeypatch):
     """What the stores of this test are on."""
     if request.param == "postgres":
         server = request.getfixturevalue("postgres")
-        monkeypatch.setenv(stores.ON_A_SERVER, server.url())
+        monkeypatch.setenv(stores.ON_A_SERVER, server.url(user=stores.UNASKED))
     return request.param
 
 

@@ -1009,12 +1009,11 @@ def test_two_neighbours_in_the_wrong_order_raise_no_warning(place):
     assert standing(session, "warning") == []
 
 
-COPIES = [(place, later) for place in range(len(CLEAN)) for later in (11, 29, 61, 119, 121, 305, 601, 1199)]
-
-
-@pytest.mark.parametrize(("place", "later"), COPIES)
-def test_a_copy_of_anything_within_the_window_of_a_redelivery_adds_nothing_above_info(place, later):
-    assert unmoved(meeting(WELL, (20 * place + later, CLEAN[place])), meeting(WELL))
+@pytest.mark.parametrize("later", [11, 29, 61, 119, 121, 305, 601, 1199])
+def test_a_copy_of_anything_within_the_window_of_a_redelivery_adds_nothing_above_info(later):
+    once = meeting(WELL)
+    copies = [(20 * place + later, line) for place, line in enumerate(CLEAN)]
+    assert [copy for copy in copies if not unmoved(meeting(WELL, copy), once)] == []
 
 
 EVIDENT = [line for line in CLEAN if line.startswith(("session", "transcription", f"recording-stopped {FILE}"))]

@@ -11,6 +11,7 @@ import pytest
 from meetings import webhook
 from served import served
 from traffic import environment
+from waiting import until
 
 from projections.views.follow import Views
 from projections.views.verify import verify
@@ -51,8 +52,7 @@ def test_a_backup_that_is_made_while_webhooks_come_has_all_that_were_acknowledge
 
         thread = Thread(target=post)
         thread.start()
-        while len(sent) < 50:
-            pass
+        until(lambda: len(sent) >= 50)
         acknowledged = list(sent)
         back_up(data, backup)
         over.set()

@@ -136,16 +136,21 @@ def test_how_late_steps_are_is_learned():
     assert timedelta(0) < learned.lateness < timedelta(minutes=1)
 
 
+@pytest.fixture(scope="module")
+def log():
+    """The bytes of a log of made-up meetings."""
+    return b"".join(encode(line.received) + b"\n" for line in simulate(150, 5))
+
+
 @pytest.fixture
-def tracker(tmp_path, monkeypatch):
+def tracker(log, tmp_path, monkeypatch):
     def call(*arguments):
         with pytest.raises(SystemExit) as ended:
             main([*map(str, arguments)])
         return ended.value.code
 
     monkeypatch.chdir(tmp_path)
-    made = (encode(line.received) for line in simulate(300, 5))
-    (tmp_path / "log").write_bytes(b"".join(line + b"\n" for line in made))
+    (tmp_path / "log").write_bytes(log)
     return call
 
 

@@ -1,6 +1,7 @@
-"""The command as its users have it: real processes, real files, what is printed and the exit code."""
+"""The command as its users have it: real files, what is printed and the exit code; a process where it matters."""
 
 import gzip
+import io
 import json
 import os
 import re
@@ -8,9 +9,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
+from traffic import environment
 
 from projections.explain.status import status as values_of
 from projections.views.follow import Views
@@ -21,6 +25,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.sqlite import fault_of
 
+TRACKER = [sys.executable, "-m", "projections.cli"]
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"
 CLEAN = ROOT / "examples" / "clean_meeting.jsonl"
@@ -31,24 +36,8 @@ RESTARTED = "6b040ea029e961d671985824"
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs ``tracker`` in an empty directory; gives the finished process."""
-
-    def call(*arguments, stdin=b"", **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "projections.cli", *map(str, arguments)],
-            cwd=tmp_path,
-            input=stdin,
-            env={**_clean_environment(), **environment},
-            capture_output=True,
-            check=False,
-        )
-
-    return call
-
-
-def _clean_environment():
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
-    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sys.path)), "PYTHONWARNINGS": "error"}
+    """Runs ``tracker`` in an empty directory; gives the exit code and what is printed."""
+    return partial(commands.run, cwd=tmp_path)
 
 
 @pytest.fixture
@@ -434,12 +423,22 @@ def test_a_reader_that_has_had_enough_is_no_error(monday_here, asked):
     """Its pipe is closed before the first byte comes."""
     reader, writer = os.pipe()
     os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        code = commands.ended(*asked, cwd=monday_here, stdout=closed, stderr=(complaints := io.StringIO()))
+    assert (code, "error" in complaints.getvalue()) == (0, False)
+
+
+@pytest.mark.parametrize("asked", [("export",), ("--help",)], ids=" ".join)
+def test_nor_is_it_when_the_process_ends(monday_here, asked):
+    """What was printed and not yet written would be written then."""
+    reader, writer = os.pipe()
+    os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "projections.cli", *asked],
-        cwd=monday_here, env=_clean_environment(), stdout=writer, stderr=subprocess.PIPE, check=False,
+        [*TRACKER, *asked],
+        cwd=monday_here, env=environment(), stdout=writer, stderr=subprocess.PIPE, check=False,
     )  # fmt: skip
     os.close(writer)
-    assert (done.returncode, b"error" in done.stderr) == (0, False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_verify_names_a_row_that_was_changed_by_hand(monday, tmp_path):
@@ -509,11 +508,12 @@ def test_names_that_are_no_text_do_no_harm(run, tmp_path):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 def test_a_closed_stream_does_not_keep_the_work_from_being_done(tmp_path, closed):
     command = f"{sys.executable} -m projections.cli ingest {CLEAN} {closed}"
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=_clean_environment(), check=False)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment(), check=False)
     with Tracker.open(tmp_path / "tracker-data") as store:
         assert (done.returncode, store.count()) == (0, 25)
 
 
+@pytest.mark.slow
 def test_a_meeting_of_thousands_is_drawn_in_time_that_grows_with_it(run, tmp_path):
     """Three thousand people come; drawn with a look at everybody for each, this would take minutes."""
     body = '{"webhookType":"participant-joined","data":{"sessionId":"S","participantId":"%d"}}\n'

@@ -3,10 +3,11 @@
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from story import RULES, deliveries, moment
+from tries import tries
 
 from projections.explain.explanation import explain, price_table, values
 from projections.reports import explain as report
@@ -136,7 +137,7 @@ def through_two_channels(draw):
     return deliveries(*sorted(lines, key=lambda one: float(one.split(" ")[0])))
 
 
-@settings(max_examples=150, deadline=None)
+@tries(150)
 @given(st.one_of(troubled(), through_two_channels()))
 def test_what_is_assumed_adds_up_to_the_price(received):
     for one in explain(received, RULES, received[-1].received_at).aggregates:
@@ -145,14 +146,14 @@ def test_what_is_assumed_adds_up_to_the_price(received):
             assert all(each.price > -0.01 for each in account.assumed)
 
 
-@settings(max_examples=50, deadline=None)
+@tries(50)
 @given(troubled())
 def test_what_the_held_hypothesis_finds_is_found(received):
     for one in explain(received, RULES, received[-1].received_at).aggregates:
         assert {code for code, _ in one.held.finds} <= {found.code for found in one.findings}
 
 
-@settings(max_examples=20, deadline=None)
+@tries(20)
 @given(troubled())
 def test_the_same_deliveries_give_the_same_explanation(received):
     assert values(explain(received, RULES)) == values(explain(received, RULES))

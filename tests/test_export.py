@@ -12,10 +12,11 @@ from pathlib import Path
 
 import meetings
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stores import opened
 from story import deliveries
+from tries import tries
 
 from projections.exports import lines as export
 from tracker.delivery.envelope import Received, decode
@@ -62,7 +63,7 @@ raw = held.map(lambda body: b'{"webhook":{"data":"' + body.replace(b'"', b"") + 
 
 
 @given(st.lists(st.one_of(bare, wrapped, enclosed, raw), min_size=1, max_size=3))
-@settings(max_examples=60)
+@tries(60)
 def test_what_was_ingested_comes_back_from_an_export(lines):
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr(logs, "MAX_LINE", LIMIT)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import meetings
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from meetings import LONG_AGO, deliveries, line, webhook
 from stores import address, change
+from tries import tries
 
 from projections.audit.auditing import audit
 from projections.read_models import spans, text
@@ -98,7 +99,7 @@ steps = st.lists(
 
 
 @given(steps=steps, seed=st.integers(0, 60), memory=st.sampled_from([0, 1, 10_000]), short=st.booleans())
-@settings(max_examples=40)
+@tries(40)
 def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, short):
     """Any mix of appending, catching up by pages of any size, opening anew and rebuilding."""
     rules, waiting = SHORT if short else Rules(), deliveries(meetings.lines(seed))
@@ -127,6 +128,7 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
 
 @pytest.mark.parametrize("rules", [Rules(), SHORT], ids=["usual", "short"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow_on_postgres
 def test_pages_of_one_delivery_give_the_rows_of_one_page(store, seed, rules):
     store.append(deliveries(meetings.lines(seed, sessions=6)))
     path = store.data / "by-one.db"
@@ -337,6 +339,7 @@ def test_other_tables_make_the_read_models_anew(store, views, monkeypatch):
     ],
     ids=["text", "empty", "cut", "no-checkpoint-table", "no-checkpoint", "gone"],
 )
+@pytest.mark.slow_on_postgres
 def test_read_models_that_are_damaged_are_made_anew(store, views, damage):
     store.append(deliveries(meetings.lines(1)))
     views.catch_up(store)
@@ -571,7 +574,8 @@ def outside(seed):
 
 
 @pytest.mark.parametrize("rules", [Rules(), SHORT], ids=["usual", "short"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
+@pytest.mark.slow_on_postgres
 def test_the_findings_are_those_of_an_audit_of_the_store(store, seed, rules):
     mixed = [*meetings.lines(seed, sessions=4), *outside(seed)]
     random.Random(seed).shuffle(mixed)
@@ -691,6 +695,7 @@ def test_a_follower_stands_still_once_the_store_was_restored_from_a_backup_until
 @pytest.mark.parametrize(
     "column", ["position", "as_of", "digest", "fingerprint", "traffic", "habits", "habits_then"]
 )
+@pytest.mark.slow_on_postgres
 def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, value):
     store.append(deliveries([line(webhook("session-started", sessionId="s"), 1)]))
     views.catch_up(store)
@@ -704,6 +709,7 @@ def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, 
 
 @pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
 @pytest.mark.parametrize("column", ["once", "twice", "once_then", "twice_then"])
+@pytest.mark.slow_on_postgres
 def test_rooms_that_were_tampered_with_are_made_anew(store, views, column, value):
     given = deliveries(meetings.lines(1, sessions=6))
     store.append(given[:-30])
@@ -718,6 +724,7 @@ def test_rooms_that_were_tampered_with_are_made_anew(store, views, column, value
 
 @pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
 @pytest.mark.parametrize("column", sorted(set(spans.TABLE.columns) - {"stream", "meeting_id"}))
+@pytest.mark.slow_on_postgres
 def test_spans_that_were_tampered_with_are_a_damage_at_most(store, views, column, value):
     """The span of a session that goes on is read when another one of its meeting begins."""
     one, other = ({"meetingId": "m", "sessionId": name} for name in "ab")
@@ -732,6 +739,7 @@ def test_spans_that_were_tampered_with_are_a_damage_at_most(store, views, column
 
 
 @pytest.mark.parametrize("where", ["deadlines", "sessions", "findings"])
+@pytest.mark.slow_on_postgres
 def test_read_models_without_a_table_are_made_anew(store, views, where):
     given = deliveries(meetings.lines(1))
     store.append(given[:30])
@@ -745,6 +753,7 @@ def test_read_models_without_a_table_are_made_anew(store, views, where):
 
 
 @pytest.mark.parametrize("seed", range(25))
+@pytest.mark.slow_on_postgres
 def test_whatever_bytes_of_the_read_models_are_flipped_it_is_a_damage_at_most(store, views, seed):
     dice, given = random.Random(seed), deliveries(meetings.lines(1))
     store.append(given[:30])
@@ -775,6 +784,7 @@ def test_what_a_reader_finds_damaged_is_reported_with_what_to_do(store, views):
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
 @pytest.mark.parametrize("name", [VIEWS_DB, f"{VIEWS_DB}-journal", f"{VIEWS_DB}.rebuild-{{}}"])
+@pytest.mark.slow_on_postgres
 def test_what_is_no_file_in_the_place_of_one_is_reported(store, name, make):
     path = store.data / name.format(os.getpid())
     make(path)
@@ -823,7 +833,7 @@ def test_what_rests_on_absence_is_found_when_time_passes_and_nothing_comes(store
     seed=st.integers(0, 30),
     memory=st.sampled_from([0, 10_000]),
 )
-@settings(max_examples=30)
+@tries(30)
 def test_rows_settled_between_deliveries_are_those_of_a_fold_settled_then(moments, sizes, seed, memory):
     """Whatever was settled before, what comes later is judged as if it had not been."""
     waiting = deliveries(meetings.lines(seed))

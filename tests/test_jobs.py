@@ -36,10 +36,16 @@ OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" fo
 @pytest.fixture(scope="module")
 def made_up():
     """Meetings with every kind of fault, sessions of one meeting that overlap, and what belongs nowhere."""
-    lines = [line.received for line in simulate(300, seed=3, faults=0.6, unsubscribed=["recording-starting"])]
+    lines = [line.received for line in simulate(100, seed=3, faults=0.6, unsubscribed=["recording-starting"])]
     alone = [parse(b"{"), parse(b'{"webhookType": "recording-paused"}')]
     received = [*map(parse, lines), *deliveries(*OVERLAPPING), *alone, *alone]
     return [parse(one.received, position) for position, one in enumerate(received, 1)]
+
+
+@pytest.fixture(scope="module")
+def whole(made_up):
+    """What an audit in one piece says of them."""
+    return said(audit(made_up, RULES))
 
 
 @pytest.fixture
@@ -81,8 +87,9 @@ def printed(capsys, *arguments):
 @pytest.mark.parametrize("batch", [1, 10**9])
 @pytest.mark.parametrize("sweep", [50, 10**9])
 @pytest.mark.parametrize("count", [2, 3, 9])
-def test_an_audit_in_parts_finds_what_one_in_a_piece_does(made_up, count, sweep, batch, monkeypatch, tmp_path):
-    whole = said(audit(made_up, RULES))
+def test_an_audit_in_parts_finds_what_one_in_a_piece_does(
+    made_up, whole, count, sweep, batch, monkeypatch, tmp_path
+):
     monkeypatch.setattr(auditing, "SWEEP", sweep)
     monkeypatch.setattr(jobs, "BATCH", batch)
     assert said(in_parts(made_up, count, tmp_path)) == whole

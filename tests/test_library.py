@@ -5,12 +5,12 @@ import inspect
 import json
 import os
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
+import commands
 import keys
 import pytest
 from served import MONDAY, RESTARTED
@@ -63,6 +63,7 @@ def test_a_type_checker_sees_the_same_names_from_the_same_places():
     assert {*seen, "__version__"} == set(tracker.__all__)
 
 
+@pytest.mark.slow
 def test_a_strict_type_checker_knows_the_types(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
@@ -83,10 +84,7 @@ def test_a_strict_type_checker_knows_the_types(tmp_path):
 
 
 def test_it_finds_what_the_command_finds(monday):
-    done = subprocess.run(
-        [sys.executable, "-m", "projections.cli", "audit", str(MONDAY), "--format", "ndjson", "--fail-on", "never"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = commands.run("audit", MONDAY, "--format", "ndjson", "--fail-on", "never")
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert found == [json.loads(json.dumps(status.finding(one))) for one in monday.findings]
 

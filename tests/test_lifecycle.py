@@ -196,6 +196,8 @@ def test_the_codes_of_a_lifecycle_are_all_that_its_declaration_names():
 
 # The roles: what is found, and where nothing is.
 
+every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=list(REGISTRY))
+
 
 def declared(lifecycle, owner, name, value):
     """The same lifecycle with another value for one role of its own, or of one of its steps."""
@@ -205,42 +207,47 @@ def declared(lifecycle, owner, name, value):
     return attrs.evolve(lifecycle, steps=tuple(steps))
 
 
-def roles(*, applying):
-    """Every role of every lifecycle and step that applies, or does not."""
-    for lifecycle in REGISTRY.values():
-        for owner in (lifecycle, *lifecycle.steps):
-            for name, role in roles_of(type(owner)).items():
-                if role.applies(lifecycle, owner) is applying:
-                    whose = f"{lifecycle.name} {'' if owner is lifecycle else owner.name} {name}"
-                    yield pytest.param(lifecycle, owner, name, role, id=whose)
+def roles(lifecycle, *, applying):
+    """Every role of a lifecycle and its steps that applies, or does not; there are some of each."""
+    found = [
+        (owner, name, role)
+        for owner in (lifecycle, *lifecycle.steps)
+        for name, role in roles_of(type(owner)).items()
+        if role.applies(lifecycle, owner) is applying
+    ]
+    assert found
+    return found
 
 
-@pytest.mark.parametrize(
-    ("lifecycle", "owner", "name", "role"), [case for case in roles(applying=True) if not case.values[3].usual]
-)
+@every_lifecycle
 def test_a_code_that_applies_and_is_left_out_is_refused_with_the_lifecycle_the_field_and_what_to_write(
-    lifecycle, owner, name, role
+    lifecycle,
 ):
-    with pytest.raises(DeclarationError) as refused:
-        declared(lifecycle, owner, name, "")
-    step = "" if owner is lifecycle else f"step '{owner.name}': "
-    assert str(refused.value).startswith(f"lifecycle '{lifecycle.name}': ")
-    assert f'{step}{name} is left out, the code when {role.when}; write {name}="{codes_for(name)[0]}"' in str(
-        refused.value
-    )
+    for owner, name, role in roles(lifecycle, applying=True):
+        if role.usual:
+            continue
+        with pytest.raises(DeclarationError) as refused:
+            declared(lifecycle, owner, name, "")
+        step = "" if owner is lifecycle else f"step '{owner.name}': "
+        assert str(refused.value).startswith(f"lifecycle '{lifecycle.name}': ")
+        words = f'{step}{name} is left out, the code when {role.when}; write {name}="{codes_for(name)[0]}"'
+        assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(("lifecycle", "owner", "name", "role"), list(roles(applying=False)))
-def test_a_code_that_could_never_be_found_is_refused(lifecycle, owner, name, role):
-    with pytest.raises(DeclarationError, match=f"{name} is given, and is only for {role.where}; leave it out"):
-        declared(lifecycle, owner, name, NoFinding("it cannot be"))
+@every_lifecycle
+def test_a_code_that_could_never_be_found_is_refused(lifecycle):
+    for owner, name, role in roles(lifecycle, applying=False):
+        words = f"{name} is given, and is only for {role.where}; leave it out"
+        with pytest.raises(DeclarationError, match=words):
+            declared(lifecycle, owner, name, NoFinding("it cannot be"))
 
 
-@pytest.mark.parametrize(("lifecycle", "owner", "name", "role"), list(roles(applying=True)))
-def test_a_code_of_something_else_is_refused(lifecycle, owner, name, role):
-    other = next(code for code in CATALOGUE if code not in codes_for(name))
-    with pytest.raises(DeclarationError, match=f"{name}='{other}' is no code for that; write {name}="):
-        declared(lifecycle, owner, name, other)
+@every_lifecycle
+def test_a_code_of_something_else_is_refused(lifecycle):
+    for owner, name, _ in roles(lifecycle, applying=True):
+        other = next(code for code in CATALOGUE if code not in codes_for(name))
+        with pytest.raises(DeclarationError, match=f"{name}='{other}' is no code for that; write {name}="):
+            declared(lifecycle, owner, name, other)
 
 
 @pytest.mark.parametrize(

@@ -63,14 +63,14 @@ def test_the_documented_types_are_thirty_four_and_all_are_routed():
     assert [name for name in DOCUMENTED if name not in REGISTRY.routes] == []
 
 
-@pytest.mark.parametrize("webhook", PAYLOADS, ids=lambda webhook: webhook.get("webhookType", "untyped"))
-def test_a_payload_seen_in_the_wild_goes_to_the_owner_of_its_type_with_no_field_lost(webhook):
-    delivery = parse(json.dumps(webhook).encode())
-    owner = REGISTRY.routes.get(webhook.get("webhookType"))
-    assert (delivery.lifecycle, delivery.step) == (owner or (None, None))
-    if owner:
-        known = {camel_case(field.name) for field in attrs.fields(owner[0].payload)}
-        assert delivery.extra.keys() == webhook["data"].keys() - known
+def test_a_payload_seen_in_the_wild_goes_to_the_owner_of_its_type_with_no_field_lost():
+    for webhook in PAYLOADS:
+        delivery = parse(json.dumps(webhook).encode())
+        owner = REGISTRY.routes.get(webhook.get("webhookType"))
+        assert (delivery.lifecycle, delivery.step) == (owner or (None, None)), webhook
+        if owner:
+            known = {camel_case(field.name) for field in attrs.fields(owner[0].payload)}
+            assert delivery.extra.keys() == webhook["data"].keys() - known, webhook
 
 
 @every_lifecycle

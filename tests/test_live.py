@@ -174,7 +174,7 @@ async def rebuilt_by_a_command(store):
 @follows
 async def test_a_rebuild_by_a_command_is_followed(store):
     async with following(store) as live:
-        for number in range(5):
+        for number in range(2):
             (position,) = store.append([started(f"s{number}")])
             await rebuilt_by_a_command(store)
             assert await live.wait_for(position, PATIENCE)

@@ -11,9 +11,10 @@ import meetings
 import pytest
 import stores
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from served import MONDAY, served
+from tries import tries
 
 from projections.cli import tracker
 from projections.cli.settings import Settings
@@ -83,7 +84,7 @@ def of_a_morning(data, seed):
 
 
 @pytest.mark.parametrize("later", AFTERWARDS, ids=str)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_status_sessions_audit_and_server_say_the_same_at_one_moment(tmp_path, at, seed, later):
     newest = of_a_morning(tmp_path / "a", seed)
     of_a_morning(tmp_path / "b", seed)
@@ -183,7 +184,7 @@ def test_a_store_that_cannot_be_written_is_read_as_it_is_now(small_disk, at):
 
 
 def test_readers_of_one_store_with_read_models_of_their_own_say_the_same(tmp_path, at, postgres, monkeypatch):
-    monkeypatch.setenv(stores.ON_A_SERVER, postgres.url())
+    monkeypatch.setenv(stores.ON_A_SERVER, postgres.url(user=stores.UNASKED))
     newest = of_a_morning(tmp_path / "data", 1)
 
     def rows(reader):
@@ -221,7 +222,7 @@ def test_what_is_not_settled_fails_an_audit_of_a_store_or_a_log_only_where_it_is
 
 
 @given(seed=st.integers(0, 40), cut=st.floats(0.1, 1), waited=st.floats(0, 2e5), share=st.floats(0, 1))
-@settings(max_examples=40)
+@tries(40)
 def test_between_two_moments_at_which_time_changes_something_every_finding_says_the_same(
     seed, cut, waited, share
 ):

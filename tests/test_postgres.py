@@ -10,6 +10,7 @@ from threading import Thread
 from urllib.parse import quote
 
 import attrs
+import commands
 import fleet
 import keys
 import meetings
@@ -19,8 +20,8 @@ import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
 from stores import PASSWORD, address, change, opened, query
-from traffic import bodies, environment
-from waiting import BOUND
+from traffic import bodies
+from waiting import BOUND, until
 
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
@@ -53,11 +54,18 @@ def store(data):
         yield made
 
 
-@pytest.fixture
-def own():
-    """A server that a test may stop and change."""
+@pytest.fixture(scope="module")
+def another():
     with stores.server() as running:
         yield running
+
+
+@pytest.fixture
+def own(another):
+    """A server that a test may stop, as long as it starts it again, and change."""
+    yield another
+    another.allow(another.rules)
+    until(another.lets_in)
 
 
 CANCELLED = "the server cancelled the statement: it took too long, or somebody stopped it"
@@ -81,11 +89,7 @@ def failure(action, *arguments, **options):
 
 def command(*given, **more):
     """What a command says on both streams, and its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "projections.cli", *map(str, given)],
-        env={**environment(), **more}, capture_output=True, text=True, check=False, timeout=BOUND,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+    return attrs.astuple(commands.run(*given, text=True, **more))
 
 
 # That all is as in a file
@@ -351,22 +355,18 @@ def test_after_a_restart_the_next_append_is_stored_and_nothing_is_missing(own, t
         assert (store.count(), list(store.integrity())) == (3, [])
 
 
-def test_a_transaction_that_the_server_ends_is_not_stored_and_not_tried_again(own, tmp_path):
-    with closing(Tracker.open(tmp_path, own.url(), create=True)) as store:
-        store.append([joined()])
-        with query(own.url()) as other, other.transaction():
-            other.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
-            printed = []
-            waiting = Thread(target=lambda: printed.append(failure(store.append, [joined()])))
-            waiting.start()
-            while not other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            ).fetchall():
-                pass
-            waiting.join()
+def test_a_transaction_that_the_server_ends_is_not_stored_and_not_tried_again(store):
+    store.append([joined()])
+    with query(address(store.data)) as other, stores.locked(store.data):
+        printed = []
+        waiting = Thread(target=lambda: printed.append(failure(store.append, [joined()])))
+        waiting.start()
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        until(lambda: other.execute(end).fetchall())
+        waiting.join()
 
-        assert printed == [(StoreError, "the server ended the connection")]
-        assert (store.count(), list(store.append([joined()])), list(store.integrity())) == (1, [2], [])
+    assert printed == [(StoreError, "the server ended the connection")]
+    assert (store.count(), list(store.append([joined()])), list(store.integrity())) == (1, [2], [])
 
 
 def test_a_time_limit_of_the_server_is_not_reported_as_a_server_that_is_away(store):

@@ -13,10 +13,11 @@ import attrs
 import meetings
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 from served import served
+from tries import tries
 from waiting import until
 
 from projections.cli import tracker as command
@@ -147,7 +148,7 @@ def crash(*_):
 
 
 @given(steps=steps, seed=st.integers(0, 60))
-@settings(max_examples=15)
+@tries(15)
 def test_whatever_the_pages_crashes_and_rebuilds_what_is_held_is_what_is_published(steps, seed):
     waiting = deliveries(meetings.lines(seed))
     with tempfile.TemporaryDirectory() as data, closing(Tracker.open(Path(data), create=True)) as store:
@@ -181,7 +182,7 @@ def stop_there(store, step, size):
 
 
 @given(at=st.lists(st.integers(1, 30), max_size=6), seed=st.integers(0, 60), size=st.integers(1, 9))
-@settings(max_examples=15)
+@tries(15)
 def test_crashes_between_the_two_files_change_no_publication(at, seed, size):
     given = deliveries(meetings.lines(seed))
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import NOON, delivery
 
-from tracker.intake.receive_times import FAR, WINDOW, believed, is_newest_first
+from tracker.intake.receive_times import FAR, LONGER_THAN_A_SESSION, WINDOW, believed, is_newest_first
 
 YEAR = 365 * 86_400
 
@@ -133,7 +133,11 @@ def test_a_line_is_given_when_few_lines_behind_it_are_known():
     assert len(taken) <= 3 * WINDOW
 
 
-@given(st.lists(st.integers(0, 10**6), max_size=30).map(sorted), st.data())
+WITHIN_A_SESSION = st.integers(0, LONGER_THAN_A_SESSION // timedelta(seconds=1))
+"""Seconds; a jump that is longer is a sign of a wrong time itself."""
+
+
+@given(st.lists(WITHIN_A_SESSION, max_size=30).map(sorted), st.data())
 def test_of_times_that_rise_one_wrong_line_changes_no_other(times, data):
     place = data.draw(st.integers(0, len(times)))
     given = [*times[:place], 10 * YEAR, *times[place:]]

@@ -39,6 +39,7 @@ def test_it_compares_three_servers():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["storing nothing", "one commit a request"])
 def test_a_server_that_is_not_what_it_says_ends_it(receiving, tmp_path, key, monkeypatch, name):
     holds = receiving.SERVERS[name][1]

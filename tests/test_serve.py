@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 
+import commands
 import keys
 import pytest
 import stores
@@ -267,6 +268,7 @@ def test_a_connection_sends_what_it_has_at_once():
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
+@pytest.mark.slow_on_postgres
 def test_types_that_nobody_knows_do_not_make_the_metrics_grow(data):
     def traffic(first, last):
         for number in range(first, last):
@@ -275,14 +277,15 @@ def test_types_that_nobody_knows_do_not_make_the_metrics_grow(data):
 
     with serving(data, "--insecure-no-verify") as server:
         sizes, answers = [], Answers()
-        for first, last in ((0, 1), (1, 3000)):
+        for first, last in ((0, 1), (1, 300)):
             asyncio.run(post(server.address, traffic(first, last), answers))
             server.ask(f"/api/sessions?wait={len(answers.stored)}")
             sizes.append(len(server.ask("/metrics").body.splitlines()))
 
-    assert (answers.statuses, sizes[1]) == ({204: 3000}, sizes[0])
+    assert (answers.statuses, sizes[1]) == ({204: 300}, sizes[0])
 
 
+@pytest.mark.slow_on_postgres
 def test_the_log_tells_each_failure_in_a_line_and_a_flood_in_few_and_nothing_of_what_was_sent(data, key):
     secret = webhook("participant-joined", participantName="Ruth-the-secret")
     with serving(data, "--key", key) as server:
@@ -361,6 +364,7 @@ def test_receive_times_do_not_go_back_over_a_restart_when_the_clock_has(data, ke
         assert [one.received_at for one in store.deliveries()] == [ahead, ahead]
 
 
+@pytest.mark.slow_on_postgres
 def test_what_rests_on_absence_is_settled_by_the_clock_when_nothing_comes(data, key, tmp_path):
     (tmp_path / "tracker.toml").write_text(SHORT)
     with serving(data, "--key", key, cwd=tmp_path) as server:
@@ -381,6 +385,7 @@ def test_the_state_is_there_for_who_waits_for_what_they_wrote(server):
 # Signals
 
 
+@pytest.mark.slow_on_postgres
 def test_keys_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(data, tmp_path):
     file = keys.write_public(tmp_path / "key.pem")
     with serving(data, "--key", file) as server:
@@ -398,6 +403,7 @@ def test_keys_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(data
     assert statuses == [[204, 401], [401, 204], [401, 204], [204, 204]]
 
 
+@pytest.mark.slow_on_postgres
 def test_rules_are_exchanged_by_sighup_and_a_broken_file_leaves_the_old_ones(data, key, tmp_path):
     file = tmp_path / "tracker.toml"
     file.write_text("")
@@ -471,6 +477,7 @@ def test_whatever_was_acknowledged_before_a_kill_is_stored_exactly_once(data, ke
 # How it is started
 
 
+@pytest.mark.slow_on_postgres
 def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
     with serving(data, "--insecure-no-verify") as server:
         server.has_printed("signatures are not verified")
@@ -507,12 +514,10 @@ def test_a_port_that_is_taken_is_named(server, data, key):
 
 
 def printed_without_serving(data, *arguments):
-    command = [sys.executable, "-m", "projections.cli", "serve", "--data", str(data), *arguments]
-    return subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=BOUND, check=False, cwd=data.parent
-    )
+    return commands.run("serve", "--data", data, *arguments, cwd=data.parent, text=True)
 
 
+@pytest.mark.slow_on_postgres
 def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, key):
     with serving(data, "--key", key, "--host", "0.0.0.0", TRACKER_TOKEN="a secret of some length") as server:
         statuses = [
@@ -524,6 +529,7 @@ def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, 
     assert statuses == [204, 401, 200]
 
 
+@pytest.mark.slow_on_postgres
 def test_keys_may_come_from_the_environment(data, key, tmp_path):
     other = keys.write_document(tmp_path / "other.json", 1)
     with serving(data, TRACKER_KEYS=f"{key}{os.pathsep}{other}") as server:

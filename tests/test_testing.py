@@ -168,6 +168,7 @@ def test_the_plugin_imports_nothing_before_a_fixture_is_asked_for():
     assert done.stdout == "[] ['tracker.pytest_plugin']\n"
 
 
+@pytest.mark.slow
 def test_the_tests_that_the_documentation_shows_hold_in_somebody_elses_project(tmp_path):
     (text,) = re.findall(
         r"^```python\n(import pytest.*?)^```$", LIBRARY.read_text("utf-8"), re.MULTILINE | re.DOTALL

@@ -95,10 +95,10 @@ def test_many_people_share_a_lane():
     assert ("40 people" in lines[1], max(map(len, lines)) <= 80) == (True, True)
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
-def test_every_code_is_explained_within_eighty_columns(code):
-    lines = printed(findings.code, CATALOGUE[code], "error", RULES.written(), RULES.price_list).splitlines()
-    assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True)
+def test_every_code_is_explained_within_eighty_columns():
+    for entry in CATALOGUE.values():
+        lines = printed(findings.code, entry, "error", RULES.written(), RULES.price_list).splitlines()
+        assert (len(lines) >= 4, max(map(len, lines)) <= 80) == (True, True), lines
 
 
 @pytest.mark.parametrize(

@@ -170,12 +170,14 @@ def test_whatever_was_tampered_with_in_the_store_is_named(store, statement, plac
         "DROP TABLE sessions",
     ],
 )
+@pytest.mark.slow_on_postgres
 def test_whatever_was_tampered_with_in_the_read_models_is_named(store, statement):
     change(store.data / VIEWS_DB, statement, least=-1)
     assert [place for place, _ in problems(store)] == [VIEWS_DB]
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.slow_on_postgres
 def test_whatever_bytes_are_flipped_verifying_names_it_and_does_not_die(store, seed):
     dice, path = random.Random(seed), store.data / VIEWS_DB
     content = bytearray(path.read_bytes())

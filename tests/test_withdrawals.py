@@ -1,9 +1,9 @@
 """A log that was stored by mistake is taken back: its deliveries stay where they are and count no longer."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
+from functools import partial
 
+import commands
 import meetings
 import pytest
 from meetings import bodies, deliveries, read_into, rows, write
@@ -209,13 +209,7 @@ def test_a_withdrawal_that_is_stored_is_read_for_ever():
 
 @pytest.fixture
 def run(tmp_path):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "projections.cli", *map(str, arguments)],
-            cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path), "PATH": ""}, capture_output=True, check=False, text=True,
-        )  # fmt: skip
-
-    return call
+    return partial(commands.run, cwd=tmp_path, text=True)
 
 
 def test_the_commands_know_what_was_withdrawn(run, tmp_path):

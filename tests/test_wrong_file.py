@@ -1,9 +1,8 @@
 """A file that is no log of webhooks is refused before anything of it is stored."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import meetings
 import pytest
 from meetings import read_into, stored, write
@@ -22,12 +21,8 @@ def webhooks(count):
 @pytest.fixture
 def run(tmp_path):
     def call(*arguments, stdin=b""):
-        done = subprocess.run(
-            [sys.executable, "-m", "projections.cli", *map(str, arguments)],
-            cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path), "PATH": ""}, capture_output=True, check=False,
-            input=stdin,
-        )  # fmt: skip
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        done = commands.run(*arguments, cwd=tmp_path, stdin=stdin, text=True)
+        return done.returncode, done.stdout, done.stderr
 
     return call
 

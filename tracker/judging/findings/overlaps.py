@@ -177,7 +177,7 @@ def _gave_way(following: Span | None, this: Span, rules: Rules) -> bool:
 
 
 def _says_it_was_over(other: Span, this: Span) -> bool:
-    """Whether a session had ended when this one began, whenever we heard of that."""
+    """Whether a session had ended when this one began, whenever that was reported."""
     started = this.started_at or this.began
     return other.ended_at is not None and started is not None and other.ended_at <= started
 
