@@ -106,7 +106,7 @@ def test_a_type_that_is_no_name_is_no_type(sent):
     [
         ({"participantId": None}, "its participantId is missing"),
         ({"participantId": ""}, "its participantId is empty"),
-        ({"participantId": 7}, "its participantId is not a string"),
+        ({"participantId": 7.5}, "its participantId is not a string"),
         ({"participantId": "p" * 256}, "its participantId is longer than 255 characters"),
         ({"participantId": "p\x00"}, "its participantId is text with a zero byte"),
     ],

@@ -40,6 +40,9 @@ def open_logs(
 
 def note_oddities(name: str, odd: Oddities) -> None:
     """Notes what its owner may not expect of a log that was read."""
+    for shape, count in odd.shapes.items():
+        lines = "" if count == odd.deliveries else f"{count:,} of {quantity(odd.deliveries, 'line')}: "
+        note(f"{name}: {lines}{shape}", "if that is wrong, say where they are: --webhook-field, --time-field")
     for oddity, one, many, hint in (
         (
             odd.malformed,
@@ -64,6 +67,18 @@ def note_oddities(name: str, odd: Oddities) -> None:
             "has no receive time",
             "have no receive time",
             "log one with each webhook, as received_at; without it, what rests on time stays undecided",
+        ),
+        (
+            odd.unclear,
+            "is not read as a webhook",
+            "are not read as webhooks",
+            "say which one it is by --webhook-field",
+        ),
+        (
+            odd.zoneless,
+            "has a receive time without a zone, taken as UTC",
+            "have a receive time without a zone, taken as UTC",
+            "if it is another zone, say so by --tz",
         ),
     ):
         if oddity.count:

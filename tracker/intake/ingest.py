@@ -170,7 +170,7 @@ def _rounds(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
 
 def _first_line(log: Log) -> bytes:
     with suppress(LogError):  # where it cannot be read is reported when it is read
-        return next((line.text for line in Log(log.path).lines() if not line.blank), b"")
+        return next((line.text for line in log.anew().lines() if not line.blank), b"")
     return b""
 
 
@@ -410,7 +410,7 @@ def refuse_other_file(log: Log, known: Known) -> None:
         return
     looked, others, digest = 0, 0, blake2b(digest_size=16)
     with suppress(LogError):  # where it cannot be read is reported when it is read
-        for line in islice(Log(log.path).lines(), PAGE):
+        for line in islice(log.anew().lines(), PAGE):
             digest.update(_hashed(line))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
                 return

@@ -17,6 +17,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -25,8 +26,10 @@ import attrs
 import msgspec
 
 from tracker.delivery import envelope
-from tracker.delivery.envelope import UNREADABLE, Received
-from tracker.delivery.webhook import MALFORMED, Delivery, parse
+from tracker.delivery.envelope import UNREADABLE, UNVERIFIED, Received
+from tracker.delivery.times import NO_ZONE, local
+from tracker.delivery.unwrap import Fields, find
+from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError
 
 if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
@@ -46,6 +49,9 @@ _STEP = 1 << 10
 """Packed bytes that are unpacked at once: zstd makes at most 32 MiB of them."""
 _TELLING = 8
 """Bytes that tell what a log is packed in."""
+MOST_BESIDE = 48
+"""Bytes that a webhook has beside its type and its data; where there are more, a time may be among them."""
+USUAL = Fields()
 _BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHERS = {
@@ -73,11 +79,11 @@ class Line:
     def blank(self) -> bool:
         return not self.text.strip() and not self.too_long
 
-    def received(self, source: str) -> Received:
+    def received(self, source: str, zone: tzinfo = UTC) -> Received:
         """What it holds, with where it stood."""
         if self.too_long:
             return Received(self.text, source=source, cut_from=self.too_long)
-        return envelope.decode(self.text, source)
+        return envelope.decode(self.text, source, zone)
 
     @property
     def cut(self) -> bool:
@@ -119,6 +125,10 @@ class Oddities:
     untyped: Oddity = attrs.field(factory=Oddity)
     timeless: Oddity = attrs.field(factory=Oddity)
     unread_time: Oddity = attrs.field(factory=Oddity)
+    zoneless: Oddity = attrs.field(factory=Oddity)
+    unclear: Oddity = attrs.field(factory=Oddity)
+    shapes: dict[str, int] = attrs.field(factory=dict)
+    """How many lines were read in each shape, in words."""
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
@@ -130,13 +140,26 @@ class Oddities:
             self.unread_time.add(line, delivery.received.unread_time)
         elif delivery.received_at is None and delivery.type is not None:
             self.timeless.add(line, "")
+        if delivery.read_as is not None:
+            self._look_at_shape(delivery.read_as, line)
+
+    def _look_at_shape(self, read_as: ReadAs, line: int) -> None:
+        if read_as.is_zoneless:
+            self.zoneless.add(line, "")
+        if read_as.problem:
+            self.unclear.add(line, read_as.problem)
+        if read_as.webhook:
+            time = f"time in {read_as.time}" if read_as.time else "no time"
+            shape = f"webhook in {read_as.webhook}, {time}" + (f" ({read_as.name})" if read_as.name else "")
+            self.shapes[shape] = self.shapes.get(shape, 0) + 1
 
 
 @attrs.define(eq=False)
 class Log:
     """One log to read. ``size`` and ``consumed`` are bytes of the file as it is on disk.
 
-    With ``keys``, the signatures that its lines have kept are verified.
+    With ``keys``, the signatures that its lines have kept are verified. Receive times that name no zone are in
+    ``zone``; ``fields`` says where webhook and time are, if they are not where they would be found.
     """
 
     grows: ClassVar[bool] = False
@@ -144,6 +167,8 @@ class Log:
 
     path: str
     keys: Keyring | None = None
+    zone: tzinfo = UTC
+    fields: Fields = USUAL
     size: int = 0
     consumed: int = 0
 
@@ -168,14 +193,47 @@ class Log:
     def name(self) -> str:
         return "stdin" if self.path == STDIN else self.path
 
+    def anew(self) -> Log:
+        """The same log, to look at what it holds before it is read."""
+        return Log(self.path, zone=self.zone, fields=self.fields)
+
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""
-        received = line.received(f"{self.name}:{line.number}")
-        if self.keys and received.body != line.text:
-            signature = envelope.signature(line.text)
-            if signature is not None:
-                received = attrs.evolve(received, verified_by=self.keys.verify(received.body, signature) or "")
-        return parse(received, position)
+        source = f"{self.name}:{line.number}"
+        delivery = parse(line.received(source, NO_ZONE), position)
+        if not _is_plain(delivery, line) or self.fields != USUAL:
+            delivery = self._unwrapped(delivery, line, source)
+        if delivery.received_at is not None and delivery.received_at.tzinfo is NO_ZONE:
+            self._give_zone(delivery, delivery.received_at)
+        received = delivery.received
+        if self.keys and received.signature is not None and received.body is not line.text:
+            verified_by = self.keys.verify(received.body, received.signature) or UNVERIFIED
+            delivery.received = attrs.evolve(received, verified_by=verified_by)
+        return delivery
+
+    def _unwrapped(self, plain: Delivery, line: Line, source: str) -> Delivery:
+        """What a line delivers that is no plain one; ``plain`` is what it delivers as one."""
+        received = plain.received
+        if line.too_long or (received.source != source and envelope.encode(received) == line.text):
+            return plain  # it was stored as it is
+        found = find(line.text, self.fields)
+        if found.problem:
+            plain.problem, plain.read_as = found.problem, ReadAs(problem=found.problem)
+        if found.body is None or (found.body == received.body and found.at == received.received_at):
+            return plain
+        received = Received(found.body, found.at, source, None, found.unread, signature=found.signature)
+        delivery = parse(received, plain.position)
+        delivery.read_as = ReadAs(found.webhook, found.time, found.name)
+        return delivery
+
+    def _give_zone(self, delivery: Delivery, time: datetime) -> None:
+        """Gives a receive time that names no zone that of the log."""
+        at, unread = local(time, self.zone), None
+        if at is None:
+            unread = f"{time.replace(tzinfo=None).isoformat(' ')}, which is no moment in {self.zone}, or two"
+        delivery.received = attrs.evolve(delivery.received, received_at=at, unread_time=unread)
+        delivery.received_at = at
+        delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), is_zoneless=True)
 
     def count(self) -> int:
         """How many lines a file has, as far as it can be read; where it has been read is not changed."""
@@ -258,6 +316,16 @@ class Log:
                 place=self.name,
                 hint="give JSON lines in UTF-8, plain, gzip or zstd",
             )
+
+
+def _is_plain(one: Delivery, line: Line) -> bool:
+    """Whether a line is a webhook or an envelope, with a receive time if it could have one."""
+    if one.lifecycle is None and (not one.said or b'"webhookType"' in one.data):
+        return False
+    if one.received_at is not None:
+        return True
+    others = len(line.text) - len(one.data) - len(one.type or "")
+    return one.received.body is line.text and others < MOST_BESIDE
 
 
 class _Reader:

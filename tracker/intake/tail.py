@@ -151,5 +151,5 @@ def files(log: Followed) -> Iterator[Followed]:
             sleep(TICK)
         if log.stopping():
             return
-        log = Followed(path=log.path, keys=log.keys, stopping=log.stopping)
+        log = Followed(path=log.path, keys=log.keys, zone=log.zone, fields=log.fields, stopping=log.stopping)
         yield log
