@@ -119,6 +119,8 @@ def audit(
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
+            if not odd.deliveries:
+                note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
             note_oddities(name, odd)
     else:
         result = _of_store(settings, until, jobs)

@@ -247,12 +247,12 @@ def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
 
 def _too_long(account: Ingested) -> TrackerError:
     from tracker.errors import LogError
-    from tracker.intake.logs import MAX_LINE
+    from tracker.intake.lines import MAX_LINE
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
         f"the line has {first.too_long:,} bytes, so only its beginning was stored"
         + (f"; the same holds for {quantity(more, 'more line')}" if more else ""),
-        place=f"{account.log.name}:{first.number}",
+        place=f"{account.log.name}:{first.at}",
         hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
     )

@@ -33,7 +33,8 @@ from eventsourcing.persistence import Tracking
 from tracker.bulk import bulk
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
-from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
+from tracker.intake.lines import PAUSE, Line
+from tracker.intake.logs import STDIN, Log, Oddities
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
@@ -249,7 +250,7 @@ class _Source:
                     page = []
                     yield line
                 elif not line.ended and line.cut and account.log.path != STDIN:
-                    account.cut = line.number
+                    account.cut = line.at
                 else:
                     account.read += 1
                     page.append(line)
@@ -384,7 +385,7 @@ class _Page:
         for account, one in new:
             account.stored += 1
             account.unrouted += one.lifecycle is None
-            account.odd.look_at(one, one.position)
+            account.odd.look_at(one, account.log.line_at(one.position))
         for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position
 

@@ -20,7 +20,9 @@ from typing import IO
 
 import attrs
 
-from tracker.intake.logs import CHUNK, STDIN, Line, Log
+from tracker.intake.lines import Line
+from tracker.intake.logs import STDIN, Log
+from tracker.intake.packing import CHUNK
 
 QUIET = 1.0
 """Seconds that a line waits for more lines, before it is stored without them."""

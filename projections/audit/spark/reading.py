@@ -29,7 +29,8 @@ from projections.audit.spark.rows import (
 from tracker.delivery import envelope
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import LogError, UsageError
-from tracker.intake.logs import Line, Log
+from tracker.intake.lines import Line
+from tracker.intake.logs import Log
 from tracker.intake.receive_times import believed
 from tracker.judging.hypothesis import micros
 
@@ -122,7 +123,7 @@ def _accounted(
             account.last = line.number
             if not line.blank:
                 one = delivery(line)
-                account.odd.look_at(one, line.number)
+                account.odd.look_at(one, line.at)
                 yield one
     except LogError as error:
         account.error = error.message, error.place, error.hint
