@@ -65,7 +65,7 @@ SHAPES = (
     Shape("CloudWatch Logs Insights", "@message", "@timestamp", "spaced", source="the export of a query"),
     Shape("Loki", "line", "timestamp", marks=("labels",), source="`logcli query -o jsonl`"),
     Shape("Loki API", "[1]", "[0]", "ns", batch="data.result.values", source="`/loki/api/v1/query_range`"),
-    Shape("Loki push", "[1]", "[0]", "ns", batch="streams.values", source="`/loki/api/v1/push`"),
+    Shape("Loki API", "[1]", "[0]", "ns", batch="streams.values", source="`/loki/api/v1/push`"),
     Shape(
         "Datadog",
         "attributes.message",

@@ -251,9 +251,9 @@ def _shape(one: _Value) -> Any:
 
 
 def _document(one: _Value) -> _Value:
-    """The document that a webhook is a part of; it may be one itself, in a text."""
+    """The document that a webhook is a part of; it may be one itself, in texts in each other."""
     here = one
-    while here.up is not None and (here is one or not here.is_document):
+    while here.up is not None and (here.way == one.way or not here.is_document):
         here = here.up
     return here
 

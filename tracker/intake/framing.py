@@ -16,7 +16,7 @@ is broken goes as far as the next line that begins as this one did; it is kept, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -44,8 +44,11 @@ class _Framing(Protocol):
         """What is left where the file ends. Raises ``LogError`` where it breaks off."""
 
 
-def framed(chunks: Iterator[bytes], name: str) -> Iterator[Line]:
-    """The lines of a text, however it is framed. Raises ``LogError`` where it breaks off."""
+def framed(chunks: Iterator[bytes], name: str, is_over: Callable[[], bool] = lambda: True) -> Iterator[Line]:
+    """The lines of a text, however it is framed. Raises ``LogError`` where it breaks off.
+
+    Where no chunk comes any more, but the text is not over, it may go on later: then what is not yet whole is left.
+    """
     framing, chunks = _recognised(chunks, name)
     if framing is None:
         yield from split(chunks)
@@ -55,7 +58,8 @@ def framed(chunks: Iterator[bytes], name: str) -> Iterator[Line]:
             yield from framing.feed(chunk)
         else:
             yield PAUSE
-    yield from framing.end()
+    if is_over():
+        yield from framing.end()
 
 
 def is_lines(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:

@@ -39,6 +39,7 @@ class Line:
         ended: Whether it is known to be whole.
         too_long: Its size where it is too long; ``text`` is then its beginning.
         begins_at: The line of the file in which it begins, where that is another number.
+        is_unfinished: Whether it is known to be only the beginning of one.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Line:
     ended: bool = True
     too_long: int = 0
     begins_at: int = 0
+    is_unfinished: bool = False
 
     @property
     def at(self) -> int:
@@ -65,9 +67,10 @@ class Line:
     @property
     def cut(self) -> bool:
         """Whether it breaks off inside JSON: its writer has not finished it, or never will."""
-        if self.ended or not self.text.lstrip().startswith(b"{"):
+        if self.ended:
             return False
-        return breaks_off(self.text)
+        begin = self.text.find(b"{")
+        return self.is_unfinished or (begin >= 0 and breaks_off(self.text[begin:]))
 
 
 PAUSE = Line(0, b"")

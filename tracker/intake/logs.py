@@ -208,7 +208,7 @@ class Log:
     def _lines(self, file: IO[bytes]) -> Iterator[Line]:
         line = Line(0, b"")
         try:
-            for line in framed(self.text(file), self.name):
+            for line in framed(self.text(file), self.name, self.is_over):
                 if line.begins_at:
                     self._note_place(line)
                 yield line
@@ -219,6 +219,10 @@ class Log:
                 place=self.name,
                 hint="all lines before that were read; fetch the whole file and run it again",
             ) from error
+
+    def is_over(self) -> bool:
+        """Whether nothing more will be written to it."""
+        return True
 
     def _note_place(self, line: Line) -> None:
         """Remembers where a line begins, if that does not follow from the one before."""

@@ -126,10 +126,30 @@ class Table:
             self.rest = self.rest[:KEPT]
 
     def end(self) -> Iterator[Line]:
-        """What is left where the file ends."""
-        if self.rest:
+        """What is left where the file ends. Its last row may not be all of it."""
+        is_ended = not self.rest
+        if self.dropped:
             yield from self._take(b"")
-        yield from self._rows(over=True)
+        elif self.rest:
+            self.waiting.append(self.rest.removesuffix(b"\r"))
+        while self.waiting:
+            cells, lines = self._first_row()
+            is_open = not lines and not self._are_rows(list(islice(self.waiting, 1, None)))
+            is_last = not is_ended and len(self.waiting) == max(lines, 1)
+            is_short = cells is not None and len(cells) < len(self.names)
+            if is_open or (is_last and is_short):
+                text = b"\n".join(self.waiting)
+                yield attrs.evolve(self._as_it_stands(text), ended=False, is_unfinished=True)
+                return
+            for line in self._next(cells, lines):
+                yield attrs.evolve(line, ended=not is_last)
+
+    def _are_rows(self, lines: list[bytes]) -> bool:
+        """Whether these are rows, so that a quote before them is not that of a row which goes on."""
+        try:
+            return bool(lines) and all(len(self.dialect.cells(one) or ()) == len(self.names) for one in lines)
+        except UnclosedError:
+            return False
 
     def _take(self, line: bytes) -> Iterator[Line]:
         whole, self.rest = self.rest + line, b""
@@ -145,16 +165,19 @@ class Table:
         """The rows of what waits; where it is ``over``, also of what is not yet whole."""
         while self.waiting:
             cells, lines = self._first_row()
-            if cells is None and not lines and not over:
+            if not lines and not over:
                 return
-            if cells is not None and len(cells) == len(self.names):
-                yield from self._row(cells, lines)
-                continue
-            row = self.waiting.popleft()
-            if row.strip():
-                yield self._as_it_stands(row)
-            else:
-                self.line += 1
+            yield from self._next(cells, lines)
+
+    def _next(self, cells: list[bytes] | None, lines: int) -> Iterator[Line]:
+        """The first row of what waits, or its first line."""
+        if cells is not None and len(cells) == len(self.names):
+            yield from self._row(cells, lines)
+        elif self.waiting[0].strip():
+            yield self._as_it_stands(self.waiting.popleft())
+        else:
+            self.waiting.popleft()
+            self.line += 1
 
     def _first_row(self) -> tuple[list[bytes] | None, int]:
         """The cells of the first row, and how many lines it has: none where its quotes are not closed."""

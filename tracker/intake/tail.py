@@ -89,6 +89,9 @@ class Followed(Log):
     over: bool = False
     """Whether nothing more will be read of it, because it was rotated."""
 
+    def is_over(self) -> bool:
+        return self.over
+
     def lines(self) -> Iterator[Line]:
         for line in super().lines():
             if line.ended or self.over:  # else it is still being written
