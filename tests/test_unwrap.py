@@ -114,11 +114,11 @@ def test_a_time_that_is_none_or_two_is_not_believed(fields, at, unread):
 @pytest.mark.parametrize(
     "text",
     [
-        '2026-11-23T10:00:00.123Z INFO webhook {} in 3 ms',
+        "2026-11-23T10:00:00.123Z INFO webhook {} in 3 ms",
         '10.0.0.1 - - [23/Nov/2026:10:00:00.123 +0000] "POST /hooks HTTP/1.1" 204 {}',
-        '[2026-11-23 10:00:00,123 +0000] hooks.INFO: received {}',
-        '<165>1 2026-11-23T10:00:00.123Z host app 7 - - {}',
-        '1795428000.123 {}',
+        "[2026-11-23 10:00:00,123 +0000] hooks.INFO: received {}",
+        "<165>1 2026-11-23T10:00:00.123Z host app 7 - - {}",
+        "1795428000.123 {}",
         "2026-11-23T10:00:00.123456789Z stdout F {}",
     ],
 )  # fmt: skip

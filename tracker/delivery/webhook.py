@@ -51,14 +51,14 @@ class ReadAs:
     Attributes:
         webhook, time: Where they are in the line, as ``.message``; empty where they are at their usual places.
         name: Of the shape, where it is a known one.
-        is_zoneless: Whether its time names no zone.
+        zone: In which its time was taken to be, where it names none.
         problem: Why it was not read, where it is none.
     """
 
     webhook: str = ""
     time: str = ""
     name: str = ""
-    is_zoneless: bool = False
+    zone: str = ""
     problem: str = ""
 
 

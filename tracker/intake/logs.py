@@ -82,8 +82,8 @@ class Oddities:
             self._look_at_shape(delivery.read_as, line)
 
     def _look_at_shape(self, read_as: ReadAs, line: int) -> None:
-        if read_as.is_zoneless:
-            self.zoneless.add(line, "")
+        if read_as.zone:
+            self.zoneless.add(line, f"taken as {read_as.zone}")
         if read_as.problem:
             self.unclear.add(line, read_as.problem)
         if read_as.webhook:
@@ -115,6 +115,8 @@ class Log:
     """and where each of them begins."""
 
     def __attrs_post_init__(self) -> None:
+        if self.fields == USUAL:
+            self.fields = USUAL  # each line is asked whether it is this one
         if self.path == STDIN:
             return
         file = Path(self.path)
@@ -175,7 +177,7 @@ class Log:
             unread = f"{time.replace(tzinfo=None).isoformat(' ')}, which is no moment in {self.zone}, or two"
         delivery.received = attrs.evolve(delivery.received, received_at=at, unread_time=unread)
         delivery.received_at = at
-        delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), is_zoneless=True)
+        delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), zone=str(self.zone))
 
     def count(self) -> int:
         """How many lines a file has, as far as it can be read; where it has been read is not changed."""
