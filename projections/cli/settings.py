@@ -76,13 +76,14 @@ class Settings:
     def fields(self) -> Fields:
         """Where logs have webhook and time. Raises ``UsageError`` where that is no field."""
         from tracker.delivery.unwrap import Fields
+        from tracker.intake.logs import USUAL
 
         ways = [given or stated for given, stated in zip(self._fields, self._stated.intake, strict=True)]
         for name, way in zip(("--webhook-field", "--time-field"), ways, strict=True):
             if way and "" in way.split("."):
                 raise UsageError(f"{name} {way!r} is no field", hint="write names with dots, as in detail.raw")
         webhook, time = (tuple(way.split(".")) if way else () for way in ways)
-        return Fields(webhook, time)
+        return Fields(webhook, time) if webhook or time else USUAL
 
     def moment(self, given: GivenTime | None, span: tuple[datetime, datetime] | None = None) -> datetime | None:
         """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""

@@ -79,7 +79,7 @@ class Received:
     signature: str | None = None
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
     webhookType: _Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the name that is sent
     type: _Raw | msgspec.UnsetType = msgspec.UNSET
     data: _Raw | msgspec.UnsetType = msgspec.UNSET
@@ -105,6 +105,8 @@ _line = msgspec.json.Decoder(_Line)
 _members = msgspec.json.Decoder(dict[str, _Raw])
 _text = msgspec.json.Decoder(str)
 _receive_times = attrgetter(*RECEIVE_TIME_NAMES)
+_others = attrgetter("source", "verified_by", "cut_from", "wrong_time", "signature", "headers")
+_NOTHING = (msgspec.UNSET,) * 6
 _any = msgspec.json.Decoder()
 _value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
@@ -127,6 +129,8 @@ def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
     if body is None:
         return Received(line, None, source)
     received_at, unread_time = _receive_time(found, zone)
+    if _others(found) == _NOTHING:  # as most are
+        return Received(body, received_at, source, None, unread_time)
     return Received(
         body,
         received_at,

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
-from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -36,6 +35,7 @@ UNROUTED = "unrouted:"
 """What the name of a stream begins with that holds deliveries without a session."""
 MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
+_NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
 
@@ -120,18 +120,21 @@ class Delivery:
         return (self.type or "").replace("\x00", "")[:MAX_ID] or self.stream.removeprefix("unrouted:")
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, gc=False):  # nothing in it can refer to it
     webhookType: Any = None  # noqa: N815 - the name that is sent
     type: Any = None
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Renamed(msgspec.Struct):
     event: Any = None
     eventType: Any = None  # noqa: N815 - as loggers rename it
     event_type: Any = None
     webhook_type: Any = None
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _body = msgspec.json.Decoder(_Body)
-_renamed = attrgetter(*TYPE_NAMES[2:])
+_renamed = msgspec.json.Decoder(_Renamed)
 _data = msgspec.json.Decoder(dict[str, Any])
 _any = msgspec.json.Decoder()
 _sorted = msgspec.json.Encoder(order="sorted").encode
@@ -150,9 +153,11 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         return Delivery(
             received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)
         )
-    webhook_type = body.webhookType if isinstance(body.webhookType, str) else body.type
-    if not isinstance(body.webhookType, str) and not is_known(webhook_type, registry):
-        webhook_type = next((one for one in _renamed(body) if is_known(one, registry)), webhook_type)
+    webhook_type = body.webhookType
+    if not isinstance(webhook_type, str):
+        webhook_type = (
+            body.type if is_known(body.type, registry) else _renamed_type(body.type, received, registry)
+        )
     if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
         problem = "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
@@ -169,6 +174,12 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
     return _route(Delivery(received, position, "", webhook_type, data=raw, said=data), registry)
+
+
+def _renamed_type(given: Any, received: Received, registry: Registry) -> Any:
+    """The type under a name that some loggers give it, where a lifecycle knows it; else the given one."""
+    renamed = msgspec.structs.astuple(decode_json(_renamed, received.body))
+    return next((one for one in renamed if is_known(one, registry)), given)
 
 
 def is_known(webhook_type: object, registry: Registry = REGISTRY) -> bool:
@@ -256,10 +267,9 @@ def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
 
 def _name(value: Any) -> str | None:
     """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index, or a whole number."""
-    if type(value) is int:
-        value = str(value)
-    usable = isinstance(value, str) and 0 < len(value) <= MAX_ID and "\x00" not in value
-    return value if usable else None
+    if isinstance(value, str):
+        return value if 0 < len(value) <= MAX_ID and "\x00" not in value else None
+    return str(value) if type(value) is int and abs(value) < _NO_ID else None
 
 
 def _shape(data: dict[str, Any], name: str) -> str:

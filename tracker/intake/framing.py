@@ -17,17 +17,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
 import msgspec
 
 from tracker.delivery.shapes import BATCHES
-from tracker.intake.lines import PAUSE, Line, breaks_off, split
+from tracker.errors import LogError
+from tracker.intake.lines import PAUSE, Line, breaks_off, broken_off, split
+from tracker.intake.packing import UNPACKING
 from tracker.intake.table import Table, header_of
 from tracker.intake.values import Values
 
-__all__ = ["framed", "is_lines"]
+__all__ = ["counted", "framed"]
 
 LOOK = 1 << 16
 """Bytes by which a file is known, if its first lines are longer."""
@@ -44,28 +47,48 @@ class _Framing(Protocol):
         """What is left where the file ends. Raises ``LogError`` where it breaks off."""
 
 
-def framed(chunks: Iterator[bytes], name: str, is_over: Callable[[], bool] = lambda: True) -> Iterator[Line]:
-    """The lines of a text, however it is framed. Raises ``LogError`` where it breaks off.
+def framed(
+    chunks: Iterator[bytes], name: str, is_over: Callable[[], bool] = lambda: True
+) -> tuple[bool, Iterator[Line]]:
+    """Whether a text is plain lines, and the lines of it, however it is framed.
 
     Where no chunk comes any more, but the text is not over, it may go on later: then what is not yet whole is left.
+    Raises ``LogError``, there and later, where the text cannot be unpacked or breaks off.
     """
-    framing, chunks = _recognised(chunks, name)
-    if framing is None:
-        yield from split(chunks)
-        return
-    for chunk in chunks:
-        if chunk:
-            yield from framing.feed(chunk)
-        else:
-            yield PAUSE
+    try:
+        framing, chunks = _recognised(chunks, name)
+    except UNPACKING as error:
+        raise broken_off(error, 0, name) from error
+    return framing is None, split(chunks, name) if framing is None else _fed(framing, chunks, name, is_over)
+
+
+def counted(chunks: Iterator[bytes], name: str) -> int:
+    """How many lines a text has, as far as it can be unpacked. Never raises."""
+    count, last = 0, b"\n"
+    with suppress(LogError, *UNPACKING):
+        framing, chunks = _recognised(chunks, name)
+        if framing is not None:
+            for _ in _fed(framing, chunks, name, lambda: True):
+                count += 1
+            return count
+        for chunk in chunks:
+            count, last = count + chunk.count(b"\n"), chunk[-1:]
+    return count + (last != b"\n")  # the last line has no end
+
+
+def _fed(framing: _Framing, chunks: Iterator[bytes], name: str, is_over: Callable[[], bool]) -> Iterator[Line]:
+    number = 0
+    try:
+        for chunk in chunks:
+            if not chunk:
+                yield PAUSE
+            for line in framing.feed(chunk):
+                number = line.number
+                yield line
+    except UNPACKING as error:
+        raise broken_off(error, number, name) from error
     if is_over():
         yield from framing.end()
-
-
-def is_lines(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
-    """Whether a text is plain lines, and the text."""
-    framing, chunks = _recognised(chunks, "")
-    return framing is None, chunks
 
 
 def _recognised(chunks: Iterator[bytes], name: str) -> tuple[_Framing | None, Iterator[bytes]]:

@@ -16,8 +16,21 @@ import msgspec
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNREADABLE, Received
+from tracker.errors import LogError
+from tracker.intake.packing import UNPACKING
 
-__all__ = ["KEPT", "MAX_ENVELOPE", "MAX_LINE", "PAUSE", "Line", "bounded", "split"]
+__all__ = [
+    "KEPT",
+    "MAX_ENVELOPE",
+    "MAX_LINE",
+    "PAUSE",
+    "Element",
+    "Line",
+    "bounded",
+    "breaks_off",
+    "broken_off",
+    "split",
+]
 
 MAX_LINE = 1 << 20
 """Bytes of a line; no webhook is longer."""
@@ -31,28 +44,24 @@ _json = msgspec.json.Decoder()
 
 @attrs.define
 class Line:
-    """One line, without its end; or what is as good as one: an element of an array, a row of a table.
+    """One line, without its end; or what is as good as one (``Element``).
 
     Attributes:
         number: Its place in the log, from 1.
         text: What it says.
         ended: Whether it is known to be whole.
         too_long: Its size where it is too long; ``text`` is then its beginning.
-        begins_at: The line of the file in which it begins, where that is another number.
-        is_unfinished: Whether it is known to be only the beginning of one.
     """
 
     number: int
     text: bytes
     ended: bool = True
     too_long: int = 0
-    begins_at: int = 0
-    is_unfinished: bool = False
 
     @property
     def at(self) -> int:
         """The line of the file in which it begins, from 1."""
-        return self.begins_at or self.number
+        return self.number
 
     @property
     def blank(self) -> bool:
@@ -70,7 +79,32 @@ class Line:
         if self.ended:
             return False
         begin = self.text.find(b"{")
-        return self.is_unfinished or (begin >= 0 and breaks_off(self.text[begin:]))
+        return begin >= 0 and breaks_off(self.text[begin:])
+
+
+@attrs.define
+class Element(Line):
+    """What is as good as a line: an element of an array, a row of a table, an object over several lines.
+
+    Attributes:
+        begins_at: The line of the file in which it begins.
+        is_unfinished: Whether it is known to be only the beginning of one.
+    """
+
+    begins_at: int = 0
+    is_unfinished: bool = False
+
+    @property
+    def at(self) -> int:
+        return self.begins_at
+
+    @property
+    def cut(self) -> bool:
+        return self.is_unfinished or super().cut
+
+    @classmethod
+    def of(cls, line: Line, begins_at: int) -> Element:
+        return cls(line.number, line.text, line.ended, line.too_long, begins_at)
 
 
 PAUSE = Line(0, b"")
@@ -87,27 +121,37 @@ def breaks_off(text: bytes) -> bool:
     return False
 
 
-def split(chunks: Iterator[bytes]) -> Iterator[Line]:
-    """The lines of a text. Where a chunk is empty there is a pause."""
+def broken_off(error: Exception, number: int, name: str) -> LogError:
+    """The error of a log that cannot be unpacked behind a line."""
+    reason = "breaks off" if isinstance(error, EOFError) else f"cannot be read any further: {error}"
+    hint = "all lines before that were read; fetch the whole file and run it again"
+    return LogError(f"{reason} after line {number}", place=name, hint=hint)
+
+
+def split(chunks: Iterator[bytes], name: str) -> Iterator[Line]:
+    """The lines of a text. Where a chunk is empty there is a pause. Raises ``LogError`` where it cannot be unpacked."""
     number, rest, dropped = 0, bytearray(), 0
-    for chunk in chunks:
-        if not chunk:
-            yield PAUSE
-            continue
-        first, *more = chunk.split(b"\n")
-        if dropped:
-            dropped += len(first)
-        else:
-            rest += first
-        if more:
-            number += 1
-            yield bounded(number, bytes(rest), dropped)
-            rest, dropped = bytearray(more.pop()), 0
-            for text in more:
+    try:
+        for chunk in chunks:
+            if not chunk:
+                yield PAUSE
+                continue
+            first, *more = chunk.split(b"\n")
+            if dropped:
+                dropped += len(first)
+            else:
+                rest += first
+            if more:
                 number += 1
-                yield bounded(number, text, 0)
-        if not dropped and len(rest) > MAX_ENVELOPE:
-            rest, dropped = rest[:KEPT], len(rest)
+                yield bounded(number, bytes(rest), dropped)
+                rest, dropped = bytearray(more.pop()), 0
+                for text in more:
+                    number += 1
+                    yield bounded(number, text, 0)
+            if not dropped and len(rest) > MAX_ENVELOPE:
+                rest, dropped = rest[:KEPT], len(rest)
+    except UNPACKING as error:
+        raise broken_off(error, number, name) from error
     if rest or dropped:
         yield attrs.evolve(bounded(number + 1, bytes(rest), dropped), ended=False)
 

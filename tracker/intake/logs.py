@@ -14,7 +14,6 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -27,15 +26,15 @@ from tracker.delivery.times import NO_ZONE, local
 from tracker.delivery.unwrap import Fields, find
 from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError
-from tracker.intake.framing import framed, is_lines
-from tracker.intake.lines import Line
-from tracker.intake.packing import CHUNK, UNPACKING, unpacked
+from tracker.intake.framing import counted, framed
+from tracker.intake.lines import PAUSE, Line
+from tracker.intake.packing import CHUNK, unpacked
 
 if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
     from tracker.delivery.signature import Keyring
 
 STDIN = "-"
-MOST_BESIDE = 48
+MOST_BESIDE = 34
 """Bytes that a webhook has beside its type and its data; where there are more, a time may be among them."""
 USUAL = Fields()
 
@@ -109,6 +108,8 @@ class Log:
     fields: Fields = USUAL
     size: int = 0
     consumed: int = 0
+    _prefix: str = attrs.field(init=False, default="")
+    """Of the sources of its lines."""
     _numbers: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
     """The numbers of the lines that do not begin in the line of the file behind that in which the one before does,"""
     _begins: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
@@ -117,6 +118,7 @@ class Log:
     def __attrs_post_init__(self) -> None:
         if self.fields == USUAL:
             self.fields = USUAL  # each line is asked whether it is this one
+        self._prefix = f"{self.name}:"
         if self.path == STDIN:
             return
         file = Path(self.path)
@@ -143,23 +145,35 @@ class Log:
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""
-        source = f"{self.name}:{line.at}"
+        source = self._prefix + str(line.at)
         delivery = parse(line.received(source, NO_ZONE), position)
-        if not _is_plain(delivery, line) or self.fields != USUAL:
-            delivery = self._unwrapped(delivery, line, source)
-        if delivery.received_at is not None and delivery.received_at.tzinfo is NO_ZONE:
-            self._give_zone(delivery, delivery.received_at)
-        received = delivery.received
-        if self.keys and received.signature is not None and received.body is not line.text:
-            verified_by = self.keys.verify(received.body, received.signature) or UNVERIFIED
-            delivery.received = attrs.evolve(received, verified_by=verified_by)
+        at = delivery.received_at
+        if at is None or delivery.lifecycle is None or self.fields is not USUAL:
+            beside = len(line.text) - len(delivery.data) - len(delivery.type or "")
+            is_bare = delivery.received.body is line.text and beside < MOST_BESIDE
+            if not is_bare or delivery.lifecycle is None or self.fields is not USUAL:
+                delivery = self._unwrapped(delivery, line, source)
+                at = delivery.received_at
+        if at is not None and at.tzinfo is NO_ZONE:
+            self._give_zone(delivery, at)
+        if self.keys:
+            self._verify(delivery, line, self.keys)
         return delivery
+
+    def _verify(self, delivery: Delivery, line: Line, keys: Keyring) -> None:
+        received = delivery.received
+        if received.signature is not None and received.body is not line.text:
+            verified_by = keys.verify(received.body, received.signature) or UNVERIFIED
+            delivery.received = attrs.evolve(received, verified_by=verified_by)
 
     def _unwrapped(self, plain: Delivery, line: Line, source: str) -> Delivery:
         """What a line delivers that is no plain one; ``plain`` is what it delivers as one."""
         received = plain.received
         if line.too_long or (received.source != source and envelope.encode(received) == line.text):
             return plain  # it was stored as it is
+        is_envelope = plain.received_at is not None and plain.said and b'"webhookType"' not in plain.data
+        if is_envelope and self.fields is USUAL:
+            return plain  # of a type that no lifecycle knows
         found = find(line.text, self.fields)
         if found.problem:
             plain.problem, plain.read_as = found.problem, ReadAs(problem=found.problem)
@@ -181,15 +195,11 @@ class Log:
 
     def count(self) -> int:
         """How many lines a file has, as far as it can be read; where it has been read is not changed."""
-        count, last = 0, b"\n"
-        with suppress(LogError, *UNPACKING), _open(self.path) as file:
-            plain, chunks = is_lines(self.anew().text(file))
-            if not plain:
-                return sum(1 for _ in framed(chunks, self.name))
-            for chunk in chunks:
-                count, last = count + chunk.count(b"\n"), chunk[-1:]
-            count += last != b"\n"  # the last line has no end
-        return count
+        try:
+            with _open(self.path) as file:
+                return counted(self.anew().text(file), self.name)
+        except OSError:
+            return 0
 
     def line_at(self, number: int) -> int:
         """In which line of the file a line begins that has been read."""
@@ -208,29 +218,20 @@ class Log:
             yield from self._lines(file)
 
     def _lines(self, file: IO[bytes]) -> Iterator[Line]:
-        line = Line(0, b"")
-        try:
-            for line in framed(self.text(file), self.name, self.is_over):
-                if line.begins_at:
-                    self._note_place(line)
-                yield line
-        except UNPACKING as error:
-            reason = "breaks off" if isinstance(error, EOFError) else f"cannot be read any further: {error}"
-            raise LogError(
-                f"{reason} after line {line.number}",
-                place=self.name,
-                hint="all lines before that were read; fetch the whole file and run it again",
-            ) from error
+        is_plain, lines = framed(self.text(file), self.name, self.is_over)
+        return lines if is_plain else self._placed(lines)
+
+    def _placed(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """The same lines; remembers where one begins, if that does not follow from the one before."""
+        for line in lines:
+            if line is not PAUSE and self.line_at(line.number) != line.at:
+                self._numbers.append(line.number)
+                self._begins.append(line.at)
+            yield line
 
     def is_over(self) -> bool:
         """Whether nothing more will be written to it."""
         return True
-
-    def _note_place(self, line: Line) -> None:
-        """Remembers where a line begins, if that does not follow from the one before."""
-        if self.line_at(line.number) != line.begins_at:
-            self._numbers.append(line.number)
-            self._begins.append(line.begins_at)
 
     def text(self, file: IO[bytes]) -> Iterator[bytes]:
         """What the file of it holds, unpacked."""
@@ -242,16 +243,6 @@ class Log:
         while chunk := file.read1(CHUNK):
             self.consumed += len(chunk)
             yield chunk
-
-
-def _is_plain(one: Delivery, line: Line) -> bool:
-    """Whether a line is a webhook or an envelope, with a receive time if it could have one."""
-    if one.lifecycle is None and (not one.said or b'"webhookType"' in one.data):
-        return False
-    if one.received_at is not None:
-        return True
-    others = len(line.text) - len(one.data) - len(one.type or "")
-    return one.received.body is line.text and others < MOST_BESIDE
 
 
 def _open(path: str) -> IO[bytes]:

@@ -16,7 +16,7 @@ from itertools import islice
 import attrs
 import msgspec
 
-from tracker.intake.lines import KEPT, MAX_LINE, Line, bounded
+from tracker.intake.lines import KEPT, MAX_LINE, Element, Line, bounded
 
 __all__ = ["Table", "header_of"]
 
@@ -206,10 +206,8 @@ class Table:
         ):  # the header again, of another table behind the first one
             return
         self.number += 1
-        found = bounded(self.number, _encode(named) if named else row)
-        found.begins_at = begins_at
-        yield found
+        yield Element.of(bounded(self.number, _encode(named) if named else row), begins_at)
 
-    def _as_it_stands(self, text: bytes, size: int = 0) -> Line:
+    def _as_it_stands(self, text: bytes, size: int = 0) -> Element:
         self.number, self.line = self.number + 1, self.line + 1
-        return attrs.evolve(bounded(self.number, text, size), begins_at=self.line - 1)
+        return Element.of(bounded(self.number, text, size), self.line - 1)

@@ -19,7 +19,7 @@ import attrs
 from tracker.delivery.envelope import BODY_NAMES
 from tracker.delivery.shapes import BATCHES
 from tracker.errors import LogError
-from tracker.intake.lines import KEPT, MAX_ENVELOPE, Line, bounded
+from tracker.intake.lines import KEPT, MAX_ENVELOPE, Element, Line, bounded
 
 __all__ = ["Values"]
 
@@ -307,8 +307,8 @@ class Values:
         self.number += 1
         text = self.data[self.start : end]
         size = self.dropped + len(text) if self.dropped else 0
-        found = bounded(self.number, self.head if size else text.rstrip(b", \t\r\n"), size)
-        found.begins_at = self.begins_at
+        line = bounded(self.number, self.head if size else text.rstrip(b", \t\r\n"), size)
+        found = Element.of(line, self.begins_at)
         self.start, self.head, self.dropped, self.depth = None, b"", 0, 0
         return found
 

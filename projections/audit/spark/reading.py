@@ -45,9 +45,7 @@ def is_archive(path: str) -> bool:
     return "://" in path or path.endswith(".parquet") or Path(path).is_dir()
 
 
-def read_all(
-    spark: SparkSession, paths: list[str], as_of: datetime | None, read_as: ReadAs
-) -> DataFrame:
+def read_all(spark: SparkSession, paths: list[str], as_of: datetime | None, read_as: ReadAs) -> DataFrame:
     """The rows of all logs and archives, each in its order, one after the other."""
     frames = []
     for is_parquet, ones in groupby(enumerate(paths), key=lambda one: is_archive(one[1])):
@@ -79,9 +77,7 @@ def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | N
     return rows.mapInArrow(partial(_read_rows, file=file, as_of=as_of), ddl(READ))
 
 
-def _read_logs(
-    batches: Batches, paths: dict[int, str], as_of: datetime | None, read_as: ReadAs
-) -> Batches:
+def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None, read_as: ReadAs) -> Batches:
     for batch in batches:
         for file in batch.column(0).to_pylist():
             log = Log(paths[file], None, *read_as)
