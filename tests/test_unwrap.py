@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wrapping import FORMS, HELD, ONLY_SECONDS
 
+from tracker.delivery.nearest import TIME_NAMES
 from tracker.delivery.times import NO_ZONE
-from tracker.delivery.unwrap import TIME_NAMES, Fields, find
+from tracker.delivery.unwrap import Fields, find
 
 AT = datetime(2026, 11, 23, 10, 0, 0, 123_000, tzinfo=UTC)
 WEBHOOK = {"webhookType": "session-started", "data": {"meetingId": "m", "sessionId": "s"}}
