@@ -11,6 +11,7 @@ import pytest
 from wrapping import FORMS
 
 from tracker import audit
+from tracker.delivery.webhook import parse
 from tracker.errors import LogError
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
@@ -158,3 +159,22 @@ def test_it_is_stored_once_also_when_it_was_cut_before_and_is_read_again(content
         types = [one.type for one in store.deliveries() if one.lifecycle]
 
     assert (types, accounts[-1].stored) == ([webhook["webhookType"] for _, webhook in WEBHOOKS], 0)
+
+
+PINGS = ({"webhook": {}}, {"webhook": {"test": "test"}}, {"body": ""}, {"body": "ping"})
+
+
+@pytest.mark.parametrize(("minutes", "severity"), [(-5, "info"), (70, "error")])
+def test_what_tries_out_the_endpoint_is_an_info_before_the_first_webhook(minutes, severity, tmp_path):
+    at = iso(BEGIN + timedelta(minutes=minutes))
+    pings = [{"received_at": at, **one} for one in PINGS]
+    meeting = [ours(at, one) for at, one in WEBHOOKS]
+    log = [*pings, *meeting] if minutes < 0 else [*meeting, *pings]
+
+    assert [one.severity for one in audit(log).findings] == [severity] * 4
+
+
+@pytest.mark.parametrize("name", ["SESSION_STARTED", "session.started", "Session-Started"])
+def test_a_type_in_another_case_or_with_other_dashes_is_that_type(name):
+    found = parse(json.dumps({"webhookType": name, "data": {"sessionId": 7, "meetingId": 12**20}}).encode())
+    assert (found.type, found.session_id, found.meeting_id) == ("session-started", "7", str(12**20))

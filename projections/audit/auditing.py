@@ -104,6 +104,8 @@ def audit(
         known = Habits() if growing else None
         for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
+            if not share.has_begun:
+                share.has_begun = delivery.session_id is not None
             part_of(delivery.stream).observe(delivery)
             count += 1
             if count % SWEEP == 0:

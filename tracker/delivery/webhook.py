@@ -35,6 +35,9 @@ UNROUTED = "unrouted:"
 """What the name of a stream begins with that holds deliveries without a session."""
 MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
+PING = "it is empty, or a test of the endpoint"
+"""The problem of what comes where somebody tries out an endpoint; before the first webhook that is none."""
+_PING = re.compile(rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*')
 _NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
@@ -150,16 +153,15 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
-        return Delivery(
-            received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)
-        )
+        problem = PING if _PING.fullmatch(received.body) else _why(received.body, error)
+        return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
     webhook_type = body.webhookType
     if not isinstance(webhook_type, str):
         webhook_type = (
             body.type if is_known(body.type, registry) else _renamed_type(body.type, received, registry)
         )
     if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
-        problem = "it has no webhookType"
+        problem = PING if _PING.fullmatch(received.body) else "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
     if raw == b"null":
