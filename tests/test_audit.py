@@ -14,7 +14,8 @@ from projections.cli import main
 from projections.cli.settings import Settings
 from tracker.delivery.envelope import Received, encode
 from tracker.delivery.webhook import parse
-from tracker.intake.logs import MAX_LINE, Log
+from tracker.intake.lines import MAX_LINE
+from tracker.intake.logs import Log
 from tracker.rules import Rules
 
 LOST_STOP = ("0 session-started", "5 recording-starting", "7 recording-started", "60 session-ended")

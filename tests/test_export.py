@@ -22,7 +22,7 @@ from projections.exports import lines as export
 from tracker.delivery.envelope import Received, decode
 from tracker.delivery.webhook import parse
 from tracker.intake import logs
-from tracker.intake.logs import KEPT, MAX_LINE
+from tracker.intake.lines import KEPT, MAX_LINE
 
 
 def test_a_line_of_jsonl_is_read_back_as_what_was_received():

@@ -14,7 +14,8 @@ from stores import opened
 
 from tracker.errors import LogError
 from tracker.intake.ingest import ingest, known_logs
-from tracker.intake.logs import KEPT, MAX_LINE, Log
+from tracker.intake.lines import KEPT, MAX_LINE
+from tracker.intake.logs import Log
 from tracker.store.reading import PAGE
 
 INGEST = """

@@ -10,7 +10,8 @@ import zstandard
 
 from tracker.delivery.envelope import Received, encode
 from tracker.errors import LogError
-from tracker.intake.logs import KEPT, MAX_LINE, Line, Log
+from tracker.intake.lines import KEPT, MAX_LINE, Line
+from tracker.intake.logs import Log
 
 THREE = b'{"a":1}\n{"b":2}\n{"c":3}\n'
 
@@ -137,12 +138,12 @@ def test_a_gzip_with_something_else_behind_it_gives_what_is_packed(tmp_path):
         (b"SQLite format 3\x00", "binary"),
         ('{"a":1}\n'.encode("utf-16"), "UTF-16"),
         ('{"a":1}\n'.encode("utf-16-be"), "binary"),
-        (b"PK\x03\x04....", "zip"),
+        (b"PAR1....", "Parquet"),
         (b"BZh91AY", "bzip2"),
         (b"\xfd7zXZ\x00", "xz"),
         (gzip.compress(b"a\x00b"), "binary"),
     ],
-    ids=["binary", "utf-16", "utf-16-be", "zip", "bzip2", "xz", "gzip-of-binary"],
+    ids=["binary", "utf-16", "utf-16-be", "parquet", "bzip2", "xz", "gzip-of-binary"],
 )
 def test_what_is_no_text_is_refused_by_what_it_is(tmp_path, content, kind):
     path = written(tmp_path, content)

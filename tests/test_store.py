@@ -140,7 +140,7 @@ def test_the_file_says_whose_it_is_and_in_which_format(store):
     with closing(sqlite3.connect(store.place)) as db:
         found = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
 
-    assert found == [0x4D545354, 1]
+    assert found == [0x4D545354, 2]
 
 
 @pytest.mark.slow
@@ -311,9 +311,9 @@ def test_a_database_of_another_program_is_reported_and_left_alone(tmp_path, crea
 @pytest.mark.sqlite
 def test_a_store_of_a_newer_version_is_reported_and_left_alone(store, create):
     store.close()
-    change(store, "PRAGMA user_version = 2")
+    change(store, "PRAGMA user_version = 3")
 
-    assert (StoreVersionError, "was written by a newer version (format 2, this one knows 1)", True) == failure(
+    assert (StoreVersionError, "was written by a newer version (format 3, this one knows 2)", True) == failure(
         Tracker.open, store.data, create=create
     )
 
@@ -501,8 +501,29 @@ def test_bytes_stored_in_format_1_are_read_as_they_were_meant():
     ] == [mapper.to_received(state) for state in states]
 
 
-def test_what_is_stored_today_are_the_bytes_of_format_1():
-    mapper, states = EnvelopeMapper(), (STORED / "format-1.jsonl").read_bytes().splitlines()
+def test_in_format_2_there_are_signatures():
+    mapper, states = EnvelopeMapper(), (STORED / "format-2.jsonl").read_bytes().splitlines()
+    found = [mapper.to_received(state) for state in states]
+
+    assert [one.signature for one in found if one.signature is not None] == ["c2lnbmVkc2lnbmVkc2lnbmVk", ""]
+    before = map(mapper.to_received, (STORED / "format-1.jsonl").read_bytes().splitlines())
+    assert [attrs.evolve(one, signature=None) for one in found][:-1] == list(before)
+
+
+@pytest.mark.sqlite
+def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
+    store.close()
+    change(store, "PRAGMA user_version = 1")
+    with closing(stores.opened(store.data)) as opened:
+        assert opened.last_position() == 0
+        opened.append([joined("a")])
+    with closing(sqlite3.connect(store.place)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (recorder.FORMAT,)
+
+
+@pytest.mark.parametrize("format", [1, 2])
+def test_what_is_stored_today_are_the_bytes_of_each_format(format):
+    mapper, states = EnvelopeMapper(), (STORED / f"format-{format}.jsonl").read_bytes().splitlines()
     events = [WebhookReceived("s", 1, "x", mapper.to_received(state)) for state in states]
 
     assert states == [mapper.to_stored_event(event).state for event in events]

@@ -23,8 +23,9 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "rules", "prices", "accept")
+SETTINGS = ("data", "store", "tz", "keys", "intake", "rules", "prices", "accept")
 """What a configuration file may hold."""
+INTAKE = ("webhook_field", "time_field")
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
 
@@ -32,13 +33,15 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 @attrs.frozen
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
-    ``keys``, files of public keys, ``tz``, the time zone of times that name none, ``[rules]`` and ``[[accept]]``."""
+    ``keys``, files of public keys, ``tz``, the time zone of times that name none, ``[rules]`` and ``[[accept]]``;
+    ``intake`` says where logs have webhook and time, dotted, as ``("detail.raw", "")``."""
 
     data: Path | None = None
     rules: Rules = Rules()
     keys: tuple[Path, ...] = ()
     store: str | None = None
     tz: str | None = None
+    intake: tuple[str, str] = ("", "")
 
 
 def load_config(path: Path) -> Config:
@@ -63,10 +66,11 @@ def load_config(path: Path) -> Config:
             raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
+        intake = _intake(document.get("intake", {}))
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        return Config(path.parent / data if data else None, rules, files, store, tz)
+        return Config(path.parent / data if data else None, rules, files, store, tz, intake)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -78,6 +82,18 @@ def load_config(path: Path) -> Config:
     except RulesError as error:
         error.place = str(path)
         raise
+
+
+def _intake(table: Any) -> tuple[str, str]:
+    hint = 'write [intake] and below it webhook_field = "detail.raw"'
+    if not isinstance(table, dict):
+        raise RulesError("intake is no table", hint=hint)
+    for name, value in table.items():
+        refuse_unknown(name, INTAKE, "setting of intake")
+        if not isinstance(value, str) or "" in value.split("."):
+            raise RulesError(f"{name} is no field", hint=hint)
+    webhook, time = (table.get(name, "") for name in INTAKE)
+    return webhook, time
 
 
 def _is_path(value: Any) -> bool:

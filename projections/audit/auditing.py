@@ -104,6 +104,8 @@ def audit(
         known = Habits() if growing else None
         for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
+            if not share.has_begun:
+                share.has_begun = delivery.session_id is not None
             part_of(delivery.stream).observe(delivery)
             count += 1
             if count % SWEEP == 0:
@@ -168,7 +170,7 @@ def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
 
 @attrs.define
 class Logs:
-    """Several logs as one: positions are line numbers, counted on from one file to the next as they are given.
+    """Several logs as one: positions are numbers of lines, counted on from one file to the next as they are given.
 
     The deliveries come by receive time; with ``as_given``, or where one of the logs is a pipe, one log after the
     other. After the reading, ``errors`` holds what kept a log from being read to its end, and ``odd`` what is
@@ -185,8 +187,10 @@ class Logs:
 
     def place(self, position: int) -> tuple[str, int] | None:
         """The file and the line in it of a position; ``None`` where that is no file."""
-        before, path = self.begins[bisect_left(self.begins, (position, "")) - 1]
-        return None if path == STDIN else (path, position - before)
+        which = bisect_left(self.begins, (position, "")) - 1
+        before, path = self.begins[which]
+        number = position - before
+        return None if path == STDIN else (path, self.logs[which].line_at(number) if self.logs else number)
 
     def deliveries(self) -> Iterator[Delivery]:
         """Everything that the logs deliver, each at its position."""
@@ -217,7 +221,7 @@ class Logs:
                     return
                 if not line.blank:
                     delivery = log.delivery(line, before + line.number)
-                    odd.look_at(delivery, line.number)
+                    odd.look_at(delivery, line.at)
                     yield delivery
         except LogError as error:
             self.errors.append(error)

@@ -27,7 +27,8 @@ from projections.audit.share import packed_session, unpacked_session
 from projections.explain import status as values
 from tracker.errors import UsageError
 from tracker.findings import SEVERITIES, Finding, Severity
-from tracker.intake.logs import STDIN, Line, Log, Oddities
+from tracker.intake.lines import Line
+from tracker.intake.logs import STDIN, Log, Oddities
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.judging.state import Session

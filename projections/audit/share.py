@@ -68,6 +68,7 @@ class Share:
         see: Is given each session when it has been assessed, and what came of it.
         path: Where findings are kept, if others shall read them.
         count: Sessions; streams without one are left out.
+        has_begun: Whether a webhook of a session has come in the log.
         habits: What the log learns of these sessions.
         findings: What is found of them.
     """
@@ -76,6 +77,7 @@ class Share:
     see: Callable[[Session, Observed], None] | None = None
     path: str = ""
     count: int = 0
+    has_begun: bool = False
     habits: Habits = attrs.field(factory=Habits)
     findings: Findings = attrs.field(init=False)
     _sessions: Sessions = attrs.field(init=False)
@@ -163,7 +165,7 @@ class Share:
     def _observe_alone(self, delivery: Delivery) -> None:
         """It belongs to no session and stands alone; only what its stream named is known."""
         named = self._named.setdefault(delivery.stream, set())
-        alone = Observed(delivery.stream)
+        alone = Observed(delivery.stream, is_before_all=not self.has_begun)
         alone.name_before(named)
         alone.observe(delivery)
         named |= alone.named

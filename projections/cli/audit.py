@@ -14,7 +14,7 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
-from projections.cli.options import LEVELS, MACHINE, TEXT, with_as_given, with_keys, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.times import AsOf, GivenTime, with_tz
@@ -73,6 +73,7 @@ OF_CI = ("junit", "github")
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
 )
 @with_as_given
+@with_fields
 @with_tz
 @with_keys
 @with_store
@@ -113,12 +114,14 @@ def audit(
     until = settings.moment(as_of)
     if logs:
         if engine == "spark":
-            result, read, complaints = _on_spark(logs, settings.rules, until, master, out, as_given=as_given)
+            result, read, complaints = _on_spark(logs, settings, until, master, out, as_given=as_given)
         else:
             result, read, complaints = _of_logs(logs, settings, keys, until, jobs, as_given=as_given)
         complaints.extend(read.errors)
         place = read.place
         for name, odd in read.odd.items():
+            if not odd.deliveries:
+                note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
             note_oddities(name, odd)
     else:
         result = _of_store(settings, until, jobs)
@@ -153,7 +156,7 @@ def _of_logs(
     from projections.audit.auditing import Logs
     from projections.audit.auditing import audit as judged
 
-    opened, complaints = open_logs(paths, settings.keyring(keys))
+    opened, complaints = open_logs(paths, settings, settings.keyring(keys))
     read = Logs(opened, as_given)
     with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
         return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
@@ -190,7 +193,7 @@ def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> N
 
 def _on_spark(
     paths: tuple[str, ...],
-    rules: Rules,
+    settings: Settings,
     as_of: datetime | None,
     master: str | None,
     out: Path | None,
@@ -205,15 +208,19 @@ def _on_spark(
     except ImportError as error:
         raise not_installed(error, "spark") from error
     complaints: list[TrackerError] = []
+    how = settings.zone, settings.fields
     logs = [path for path in paths if not is_archive(path)]
     if logs:
-        opened, complaints = open_logs(logs, None)
+        opened, complaints = open_logs(logs, settings, None)
         readable = {log.path for log in opened}
         paths = tuple(path for path in paths if is_archive(path) or path in readable)
     if out is not None:
         refuse_what_is_there(out)
     with session(master) as running:
-        return (*judged(running, list(paths), rules, as_of, out, as_given=as_given), complaints)
+        return (
+            *judged(running, list(paths), settings.rules, as_of, out, as_given=as_given, read_as=how),
+            complaints,
+        )
 
 
 @contextmanager

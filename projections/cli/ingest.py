@@ -11,8 +11,9 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
-from projections.cli.options import with_as_given, with_keys, with_store
+from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
+from projections.cli.times import with_tz
 from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Store a LOG even if most of its lines are not webhooks.")
 @click.option("--dry-run", "dry_run", is_flag=True, help="Only show what would be stored.")
 @with_as_given
+@with_fields
+@with_tz
 @with_keys
 @with_store
 def ingest(
@@ -65,7 +68,7 @@ def ingest(
     settings = Settings(data, config)
     ring = settings.keyring(keys)
     with _stopping(heed=follow or "-" in logs) as stopping:
-        opened, complaints = open_logs(logs, ring, stopping, follow=follow)
+        opened, complaints = open_logs(logs, settings, ring, stopping, follow=follow)
         if not force:
             opened = _without_other_files(settings, opened, complaints)
         if dry_run:
@@ -247,12 +250,12 @@ def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
 
 def _too_long(account: Ingested) -> TrackerError:
     from tracker.errors import LogError
-    from tracker.intake.logs import MAX_LINE
+    from tracker.intake.lines import MAX_LINE
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
         f"the line has {first.too_long:,} bytes, so only its beginning was stored"
         + (f"; the same holds for {quantity(more, 'more line')}" if more else ""),
-        place=f"{account.log.name}:{first.number}",
+        place=f"{account.log.name}:{first.at}",
         hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
     )

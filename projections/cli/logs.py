@@ -9,12 +9,14 @@ from projections.cli.messages import note, quantity, raise_all
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
+    from projections.cli.settings import Settings
     from tracker.delivery.signature import Keyring
     from tracker.intake.logs import Oddities
 
 
 def open_logs(
     paths: Iterable[str],
+    settings: Settings,
     keys: Keyring | None,
     stopping: Callable[[], bool] | None = None,
     *,
@@ -24,13 +26,16 @@ def open_logs(
     from tracker.intake.logs import STDIN, Log
     from tracker.intake.tail import Followed, Pipe
 
-    opened, complaints = [], list[TrackerError]()
+    zone, fields = settings.zone, settings.fields
+    opened, complaints = list[Log](), list[TrackerError]()
     for path in paths:
         try:
             if stopping is None or (path != STDIN and not follow):
-                opened.append(Log(path, keys))
+                opened.append(Log(path, keys, zone, fields))
             else:
-                opened.append((Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping))
+                log = (Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping)
+                log.zone, log.fields = zone, fields
+                opened.append(log)
         except TrackerError as error:
             complaints.append(error)
     if not opened:
@@ -40,6 +45,9 @@ def open_logs(
 
 def note_oddities(name: str, odd: Oddities) -> None:
     """Notes what its owner may not expect of a log that was read."""
+    for shape, count in odd.shapes.items():
+        lines = "" if count == odd.deliveries else f"{count:,} of {quantity(odd.deliveries, 'line')}: "
+        note(f"{name}: {lines}{shape}", "if that is wrong, say where they are: --webhook-field, --time-field")
     for oddity, one, many, hint in (
         (
             odd.malformed,
@@ -51,19 +59,31 @@ def note_oddities(name: str, odd: Oddities) -> None:
             odd.untyped,
             "has no webhookType",
             "have no webhookType",
-            "a line is a webhook, or has it in webhook, payload, body or event",
+            "check that it is the log you mean; if so, say where the webhook is by --webhook-field",
         ),
         (
             odd.unread_time,
             "has a receive time that cannot be read",
             "have a receive time that cannot be read",
-            "write ISO 8601 or an epoch; without a receive time, what rests on time stays undecided",
+            "write ISO 8601 or an epoch, or name another field by --time-field; without a time, what rests on it stays undecided",
         ),
         (
             odd.timeless,
             "has no receive time",
             "have no receive time",
             "log one with each webhook, as received_at; without it, what rests on time stays undecided unless you judge --as-of end",
+        ),
+        (
+            odd.unclear,
+            "is not read as a webhook",
+            "are not read as webhooks",
+            "say which one it is by --webhook-field",
+        ),
+        (
+            odd.zoneless,
+            "has a receive time that names no zone",
+            "have receive times that name no zone",
+            "if they are in another one, say so by --tz",
         ),
     ):
         if oddity.count:

@@ -10,7 +10,9 @@ import click
 
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
-"""Where a context keeps --store."""
+"""Where a context keeps --store,"""
+WEBHOOK_FIELD, TIME_FIELD = "tracker.webhook-field", "tracker.time-field"
+"""and the options of ``with_fields``."""
 TEXT = "text"
 MACHINE = ("json", "ndjson", "csv")
 LEVELS = ("info", "warning", "error")
@@ -47,7 +49,15 @@ def with_store(command: F) -> F:
 def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Keeps the option in the context, because only ``Settings`` reads it."""
     if value is not None:
-        ctx.meta[STORE] = value
+        ctx.meta[f"tracker.{(param.name or '').replace('_', '-')}"] = value
+
+
+def with_fields(command: F) -> F:
+    """Adds --webhook-field and --time-field: where logs have both, if they are not found."""
+    for name, what in (("--time-field", "receive time"), ("--webhook-field", "webhook")):
+        words = f"The field of a line with the {what}, such as detail.raw; by default it is searched for."
+        command = click.option(name, metavar="FIELD", expose_value=False, callback=_keep, help=words)(command)
+    return command
 
 
 def with_keys(command: F) -> F:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.options import DEFAULT_DATA, STORE
+from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIELD
 from projections.cli.times import ZONE, GivenTime, zone_named
 from projections.progress import of_events
-from tracker.errors import StoreMissingError, TrackerError
+from tracker.errors import StoreMissingError, TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
     from tracker.config import Config
     from tracker.delivery.signature import Keyring
+    from tracker.delivery.unwrap import Fields
     from tracker.rules import Rules
     from tracker.store.application import Tracker
 
@@ -40,6 +41,7 @@ class Settings:
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
         self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
         self._zone: tzinfo | None = context.meta.get(ZONE)
+        self._fields = context.meta.get(WEBHOOK_FIELD), context.meta.get(TIME_FIELD)
 
     @cached_property
     def _stated(self) -> Config:
@@ -69,6 +71,19 @@ class Settings:
         if name := os.environ.get("TRACKER_TZ"):
             return zone_named(name, "TRACKER_TZ")
         return zone_named(self._stated.tz, f"{self._config}: tz") if self._stated.tz else UTC
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Where logs have webhook and time. Raises ``UsageError`` where that is no field."""
+        from tracker.delivery.unwrap import Fields
+        from tracker.intake.logs import USUAL
+
+        ways = [given or stated for given, stated in zip(self._fields, self._stated.intake, strict=True)]
+        for name, way in zip(("--webhook-field", "--time-field"), ways, strict=True):
+            if way and "" in way.split("."):
+                raise UsageError(f"{name} {way!r} is no field", hint="write names with dots, as in detail.raw")
+        webhook, time = (tuple(way.split(".")) if way else () for way in ways)
+        return Fields(webhook, time) if webhook or time else USUAL
 
     def moment(self, given: GivenTime | None, span: tuple[datetime, datetime] | None = None) -> datetime | None:
         """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""

@@ -258,7 +258,7 @@ class Pages:
 
     def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
         """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
-        alone = Observed(delivery.stream)
+        alone = Observed(delivery.stream, is_before_all=self._habits.oldest is None)
         if delivery.unrouted == UNKNOWN_TYPE:
             if self._was_named(tracker, delivery):
                 alone.name_before([f"{UNKNOWN_TYPE} {delivery.topic}"])

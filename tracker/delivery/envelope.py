@@ -18,8 +18,8 @@ import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -66,7 +66,7 @@ class Received:
     did and ``None`` where none was asked. ``cut_from``
     is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     ``wrong_time`` is the receive time as the log has it where it cannot be true; ``received_at`` is then
-    what is believed instead.
+    what is believed instead. ``signature`` is that of whoever sent it, as it came; ``""`` where what came is no text.
     """
 
     body: bytes
@@ -76,9 +76,10 @@ class Received:
     unread_time: str | None = None
     cut_from: int | None = None
     wrong_time: str | None = None
+    signature: str | None = None
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
     webhookType: _Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the name that is sent
     type: _Raw | msgspec.UnsetType = msgspec.UNSET
     data: _Raw | msgspec.UnsetType = msgspec.UNSET
@@ -96,17 +97,16 @@ class _Line(msgspec.Struct):
     verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
     cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
     wrong_time: _Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Signed(msgspec.Struct):
     signature: _Raw | msgspec.UnsetType = msgspec.UNSET
     headers: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _line = msgspec.json.Decoder(_Line)
-_signed = msgspec.json.Decoder(_Signed)
+_members = msgspec.json.Decoder(dict[str, _Raw])
 _text = msgspec.json.Decoder(str)
 _receive_times = attrgetter(*RECEIVE_TIME_NAMES)
+_others = attrgetter("source", "verified_by", "cut_from", "wrong_time", "signature", "headers")
+_NOTHING = (msgspec.UNSET,) * 6
 _any = msgspec.json.Decoder()
 _value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
@@ -115,10 +115,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding bytes that are not JSON can raise."""
 
 
-def decode(line: bytes, source: str = "") -> Received:
+def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
     """One line of a log, or the state of a stored event. Never raises.
 
-    A line that is no envelope is the body itself. ``source`` is used where the line names none.
+    A line that is no envelope is the body itself. ``source`` is used where the line names none, ``zone`` where its
+    receive time names none.
     """
     try:
         found = decode_json(_line, line)
@@ -127,7 +128,9 @@ def decode(line: bytes, source: str = "") -> Received:
     body = None if _is_bare(found) else _body(found, line)
     if body is None:
         return Received(line, None, source)
-    received_at, unread_time = _receive_time(found)
+    received_at, unread_time = _receive_time(found, zone)
+    if _others(found) == _NOTHING:  # as most are
+        return Received(body, received_at, source, None, unread_time)
     return Received(
         body,
         received_at,
@@ -136,25 +139,28 @@ def decode(line: bytes, source: str = "") -> Received:
         unread_time,
         _whole_number(found.cut_from),
         _string(found.wrong_time),
+        _signature(found),
     )
 
 
-def signature(line: bytes) -> str | None:
-    """The signature that a log kept beside a webhook, as ``signature`` or among the ``headers``. Never raises.
-
-    Headers are an object, of texts or lists of them, or a list of pairs; their case does not matter.
-    """
-    try:
-        found = decode_json(_signed, line)
-    except UNREADABLE:
-        return None
+def _signature(found: _Line) -> str | None:
+    """The signature that is kept beside a webhook, as ``signature`` or among the ``headers``."""
     held = _string(found.signature)
-    return held if held is not None or found.headers is msgspec.UNSET else _among(_any.decode(found.headers))
+    if held is not None or found.headers is msgspec.UNSET:
+        return held
+    return signature_among(_any.decode(found.headers))
 
 
-def _among(headers: Any) -> str | None:
+def signature_among(headers: Any) -> str | None:
+    """The signature among the headers of a request, ``""`` where it is no text, ``None`` where there is none.
+
+    Headers are an object, of texts or lists of them, or a list of pairs or of objects with ``name`` and ``value``;
+    their case does not matter.
+    """
     pairs = headers.items() if isinstance(headers, dict) else headers if isinstance(headers, list) else ()
     for pair in pairs:
+        if isinstance(pair, dict):
+            pair = pair.get("name", pair.get("key")), pair.get("value")  # noqa: PLW2901 - the same pair
         if isinstance(pair, tuple | list) and len(pair) == 2 and str(pair[0]).lower() == SIGNATURE_HEADER:
             value = pair[1][0] if isinstance(pair[1], list) and pair[1] else pair[1]
             return value if isinstance(value, str) else ""
@@ -177,6 +183,8 @@ def encode(received: Received) -> bytes:
         parts.append(b'"cut_from":%d' % received.cut_from)
     if received.wrong_time is not None:
         parts.append(b'"wrong_time":' + _quoted(received.wrong_time))
+    if received.signature is not None:
+        parts.append(b'"signature":' + _quoted(received.signature))
     if _is_object_on_one_line(body):
         parts.append(b'"webhook":' + body)
     else:
@@ -270,14 +278,14 @@ def _quoted_time(time: datetime) -> bytes:
     return quoted[:-2].rstrip(b"0") + b'Z"' if time.microsecond else quoted
 
 
-def parse_time(text: str) -> datetime | None:
-    """ISO 8601 (UTC where it names no zone) or an epoch in s, ms, µs or ns; ``None`` if neither."""
+def parse_time(text: str, zone: tzinfo = UTC) -> datetime | None:
+    """ISO 8601 (in ``zone`` where it names none) or an epoch in s, ms, µs or ns; ``None`` if neither."""
     if "-" not in text and _NUMBER.fullmatch(text):
         return _from_epoch(text)
     try:
         time = datetime.fromisoformat(text)
         if time.tzinfo is not UTC:
-            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+            time = time.replace(tzinfo=zone) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return time if time.year in _YEARS else None
@@ -320,18 +328,28 @@ def _body(found: _Line, line: bytes) -> bytes | None:
         return None
 
 
+def members(raw: bytes) -> dict[str, bytes]:
+    """The fields of a JSON object, each as it stands there; raises ``UNREADABLE`` where it is none."""
+    found = decode_json(_members, raw)
+    if b"\\u" in raw and mended(raw) != raw:
+        return dict(_as_they_stand(raw))
+    return {name: bytes(value) for name, value in found.items()}
+
+
 def _as_it_stands(line: bytes, name: str) -> bytes:
     """The bytes of a field's value; of the last one, if an object has the field twice."""
-    text, found = line.decode(), b""
+    return dict(_as_they_stand(line))[name]
+
+
+def _as_they_stand(line: bytes) -> Iterator[tuple[str, bytes]]:
+    text = line.decode()
     place = text.index("{") + 1
     while (place := _skip_white(text, place)) < len(text) and text[place] == '"':
         key, place = _scan(text, place)
         begin = _skip_white(text, _skip_white(text, place) + 1)
         _, place = _scan(text, begin)
-        if key == name:
-            found = text[begin:place].encode()
+        yield key, text[begin:place].encode()
         place = _skip_white(text, place) + 1
-    return found
 
 
 def _skip_white(text: str, place: int) -> int:
@@ -340,13 +358,13 @@ def _skip_white(text: str, place: int) -> int:
     return place
 
 
-def _receive_time(found: _Line) -> tuple[datetime | None, str | None]:
+def _receive_time(found: _Line, zone: tzinfo) -> tuple[datetime | None, str | None]:
     for value in _receive_times(found):
         text = _string(value)
         if text is None and value is not msgspec.UNSET and bytes(value) != b"null":
             text = bytes(value).decode(errors="replace")
         if text is not None:
-            time = parse_time(text)
+            time = parse_time(text, zone)
             return (time, None) if time is not None else (None, text)
     return None, None
 

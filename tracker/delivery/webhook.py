@@ -25,6 +25,7 @@ from tracker.delivery.envelope import UNREADABLE, Received, decode_json
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.step import Step
+from tracker.values import frozen
 
 MALFORMED = "C513"
 MISSING_FIELD = "C511"
@@ -34,10 +35,34 @@ UNROUTED = "unrouted:"
 """What the name of a stream begins with that holds deliveries without a session."""
 MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
+PING = "it is empty, or a test of the endpoint"
+"""The problem of what comes where somebody tries out an endpoint; before the first webhook that is none."""
+_PING = re.compile(rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*')
+_NO_ID = 10**MAX_ID
+TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
+"""Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
 
 _NO_SESSION = re.compile(
     r"(?P<agent>(?i:session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})\Z)|resource:|unrouted:|unrouted$|log:"
 )
+
+
+@frozen
+class ReadAs:
+    """How a line was read that is neither a webhook nor an envelope of ours with a time that names its zone.
+
+    Attributes:
+        webhook, time: Where they are in the line, as ``.message``; empty where they are at their usual places.
+        name: Of the shape, where it is a known one.
+        zone: In which its time was taken to be, where it names none.
+        problem: Why it was not read, where it is none.
+    """
+
+    webhook: str = ""
+    time: str = ""
+    name: str = ""
+    zone: str = ""
+    problem: str = ""
 
 
 @attrs.define(eq=False)
@@ -47,7 +72,7 @@ class Delivery:
     Routed when ``lifecycle`` and ``step`` are set; otherwise ``unrouted`` is the code that says
     why and ``problem`` tells it in words. ``stream`` is where it belongs: the session's id,
     ``resource:<id>`` or ``unrouted:<type or reason>``. ``declared`` is the lifecycle of its type, routed
-    or not; ``said`` is ``data``, decoded.
+    or not; ``said`` is ``data``, decoded. ``read_as`` says where in a line it was, where that is no plain one.
     """
 
     received: Received
@@ -64,6 +89,7 @@ class Delivery:
     problem: str = ""
     declared: Lifecycle | None = None
     said: dict[str, Any] = attrs.field(factory=dict)
+    read_as: ReadAs | None = None
     received_at: datetime | None = attrs.field(init=False)
     _payload: Any = attrs.field(init=False, default=None)
 
@@ -97,13 +123,21 @@ class Delivery:
         return (self.type or "").replace("\x00", "")[:MAX_ID] or self.stream.removeprefix("unrouted:")
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, gc=False):  # nothing in it can refer to it
     webhookType: Any = None  # noqa: N815 - the name that is sent
     type: Any = None
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Renamed(msgspec.Struct):
+    event: Any = None
+    eventType: Any = None  # noqa: N815 - as loggers rename it
+    event_type: Any = None
+    webhook_type: Any = None
+
+
 _body = msgspec.json.Decoder(_Body)
+_renamed = msgspec.json.Decoder(_Renamed)
 _data = msgspec.json.Decoder(dict[str, Any])
 _any = msgspec.json.Decoder()
 _sorted = msgspec.json.Encoder(order="sorted").encode
@@ -119,12 +153,15 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
-        return Delivery(
-            received, position, "unrouted:malformed", unrouted=MALFORMED, problem=_why(received.body, error)
+        problem = PING if _PING.fullmatch(received.body) else _why(received.body, error)
+        return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
+    webhook_type = body.webhookType
+    if not isinstance(webhook_type, str):
+        webhook_type = (
+            body.type if is_known(body.type, registry) else _renamed_type(body.type, received, registry)
         )
-    webhook_type = body.webhookType if isinstance(body.webhookType, str) else body.type
     if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
-        problem = "it has no webhookType"
+        problem = PING if _PING.fullmatch(received.body) else "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
     if raw == b"null":
@@ -139,6 +176,22 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
     return _route(Delivery(received, position, "", webhook_type, data=raw, said=data), registry)
+
+
+def _renamed_type(given: Any, received: Received, registry: Registry) -> Any:
+    """The type under a name that some loggers give it, where a lifecycle knows it; else the given one."""
+    renamed = msgspec.structs.astuple(decode_json(_renamed, received.body))
+    return next((one for one in renamed if is_known(one, registry)), given)
+
+
+def is_known(webhook_type: object, registry: Registry = REGISTRY) -> bool:
+    """Whether a lifecycle knows a type; its case does not matter, nor that ``_`` and ``.`` stand for ``-``."""
+    return isinstance(webhook_type, str) and folded(webhook_type) in registry.routes
+
+
+def folded(webhook_type: str) -> str:
+    """A type as VideoSDK writes it."""
+    return webhook_type.lower().replace("_", "-").replace(".", "-")
 
 
 def same_data(one: bytes, other: bytes) -> bool:
@@ -158,6 +211,8 @@ def _route(delivery: Delivery, registry: Registry) -> Delivery:
     delivery.meeting_id = _name(data.get("meetingId")) or _name(data.get("roomId"))
     delivery.stream = session_id or _unrouted(webhook_type)
     route = registry.routes.get(webhook_type)
+    if route is None and (written := folded(webhook_type)) in registry.routes:
+        delivery.type, route = written, registry.routes[written]
     if route is None:
         delivery.unrouted = UNKNOWN_TYPE
         delivery.problem = _unknown(delivery.topic, tuple(registry.routes))
@@ -213,9 +268,10 @@ def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
 
 
 def _name(value: Any) -> str | None:
-    """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index."""
-    usable = isinstance(value, str) and 0 < len(value) <= MAX_ID and "\x00" not in value
-    return value if usable else None
+    """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index, or a whole number."""
+    if isinstance(value, str):
+        return value if 0 < len(value) <= MAX_ID and "\x00" not in value else None
+    return str(value) if type(value) is int and abs(value) < _NO_ID else None
 
 
 def _shape(data: dict[str, Any], name: str) -> str:

@@ -33,7 +33,8 @@ from eventsourcing.persistence import Tracking
 from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
-from tracker.intake.logs import PAUSE, STDIN, Line, Log, Oddities
+from tracker.intake.lines import PAUSE, Line
+from tracker.intake.logs import STDIN, Log, Oddities
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
@@ -170,7 +171,7 @@ def _rounds(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
 
 def _first_line(log: Log) -> bytes:
     with suppress(LogError):  # where it cannot be read is reported when it is read
-        return next((line.text for line in Log(log.path).lines() if not line.blank), b"")
+        return next((line.text for line in log.anew().lines() if not line.blank), b"")
     return b""
 
 
@@ -249,7 +250,7 @@ class _Source:
                     page = []
                     yield line
                 elif not line.ended and line.cut and account.log.path != STDIN:
-                    account.cut = line.number
+                    account.cut = line.at
                 else:
                     account.read += 1
                     page.append(line)
@@ -384,7 +385,7 @@ class _Page:
         for account, one in new:
             account.stored += 1
             account.unrouted += one.stream.startswith(UNROUTED)
-            account.odd.look_at(one, one.position)
+            account.odd.look_at(one, account.log.line_at(one.position))
         for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position
 
@@ -410,7 +411,7 @@ def refuse_other_file(log: Log, known: Known) -> None:
         return
     looked, others, digest = 0, 0, blake2b(digest_size=16)
     with suppress(LogError):  # where it cannot be read is reported when it is read
-        for line in islice(Log(log.path).lines(), PAGE):
+        for line in islice(log.anew().lines(), PAGE):
             digest.update(_hashed(line))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
                 return

@@ -42,7 +42,7 @@ def delivered(log: Log) -> Iterator[Delivery]:
 def begin_of(log: Log) -> datetime:
     """The first receive time of a file that is believed; the earliest there is, where it has none."""
     try:
-        for one in believed(delivered(Log(log.path))):
+        for one in believed(delivered(log.anew())):
             if one.received_at is not None:
                 return one.received_at
     except LogError:  # it is raised again when the log is read

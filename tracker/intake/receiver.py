@@ -41,6 +41,8 @@ MAX_DISCARDED = 2 << 20
 """Bytes of a longer body that are read and thrown away, so that its sender receives the reason for the refusal."""
 BATCH = 512
 """Deliveries in one transaction."""
+MAX_SIGNATURE = 1024
+"""Characters."""
 MAX_QUEUED = 4096
 MAX_QUEUED_BYTES = 64 << 20
 BODY_TIMEOUT = 10.0
@@ -270,13 +272,18 @@ class Receiver:
         if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
             raise Refused("encoding")
         body = await _body(request)
-        key = None
+        key, signature = None, request.headers.get(SIGNATURE_HEADER)
         if self._keys is not None:
-            key = self._keys.verify(body, request.headers.get(SIGNATURE_HEADER, "").encode("latin-1"))
+            key = self._keys.verify(body, (signature or "").encode("latin-1"))
             if key is None:
                 raise Refused("signature")
-        received = Received(body, self.clock.now(), SOURCE, key)
+        received = Received(body, self.clock.now(), SOURCE, key, signature=_bounded(signature))
         return await self._writer.put(parse(received, 0))
+
+
+def _bounded(signature: str | None) -> str | None:
+    """A signature to be kept; of a key of 4,096 bits it has 684 characters, and what is longer is none."""
+    return signature if signature is None or len(signature) <= MAX_SIGNATURE else ""
 
 
 async def _body(request: Request) -> bytes:

@@ -20,7 +20,9 @@ from typing import IO
 
 import attrs
 
-from tracker.intake.logs import CHUNK, STDIN, Line, Log
+from tracker.intake.lines import Line
+from tracker.intake.logs import STDIN, Log
+from tracker.intake.packing import CHUNK
 
 QUIET = 1.0
 """Seconds that a line waits for more lines, before it is stored without them."""
@@ -87,6 +89,9 @@ class Followed(Log):
     over: bool = False
     """Whether nothing more will be read of it, because it was rotated."""
 
+    def is_over(self) -> bool:
+        return self.over
+
     def lines(self) -> Iterator[Line]:
         for line in super().lines():
             if line.ended or self.over:  # else it is still being written
@@ -151,5 +156,5 @@ def files(log: Followed) -> Iterator[Followed]:
             sleep(TICK)
         if log.stopping():
             return
-        log = Followed(path=log.path, keys=log.keys, stopping=log.stopping)
+        log = Followed(path=log.path, keys=log.keys, zone=log.zone, fields=log.fields, stopping=log.stopping)
         yield log

@@ -80,6 +80,7 @@ class Observed:
         once: How many webhooks came that can come only once.
         ages: How old their copies were.
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
+        is_before_all: Whether no webhook of a session had come in the log before.
     """
 
     stream: str
@@ -101,6 +102,7 @@ class Observed:
     once: int = 0
     ages: list[int] = attrs.field(factory=list)
     two_channels: bool = False
+    is_before_all: bool = False
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""

@@ -16,7 +16,14 @@ from tracker.delivery.envelope import Received
 from tracker.values import frozen
 
 Upcaster = Callable[[bytes], bytes]
-UPCASTERS: tuple[Upcaster, ...] = ()
+
+
+def _without_signature(state: bytes) -> bytes:
+    """Format 2 has the signature of the sender; what is of format 1 has none, and is read as it is."""
+    return state
+
+
+UPCASTERS: tuple[Upcaster, ...] = (_without_signature,)
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
 

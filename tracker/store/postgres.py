@@ -61,8 +61,12 @@ _TABLES = (
     "CREATE INDEX tracking_position ON tracking (notification_id)",
     "CREATE TABLE positions (last bigint NOT NULL)",
     "INSERT INTO positions VALUES (0)",
-    f"COMMENT ON TABLE stored_events IS 'meeting-tracker format {FORMAT}'",
+    (_MARKED := f"COMMENT ON TABLE stored_events IS 'meeting-tracker format {FORMAT}'"),
 )
+_MARKS = """
+SELECT obj_description(oid, 'pg_class') AS mark, pg_has_role(relowner, 'USAGE') AS owned
+FROM pg_class WHERE oid = to_regclass('stored_events')
+"""
 _SESSION = f"""
 SET idle_in_transaction_session_timeout = '{STALLED_AFTER}s';
 SET jit = off;
@@ -282,6 +286,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         with self.datastore.transaction(commit=True) as c:
             self._lock_table(c)
+            self._raise_format(c)
             self._look(c, **kwargs)
             for one in kwargs.get("read", ()):
                 if not self._replaced(c, one):
@@ -300,6 +305,16 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
             assert row is not None
             self._add_digests(c, stored_events, row["last"] - len(stored_events) + 1)
         return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
+
+    def _raise_format(self, c: Any) -> None:
+        """Says in the database that states of the newest format may be in it, where that is ours to say."""
+        if self._has_format:
+            return
+        row = c.execute(_MARKS).fetchone()
+        found = _MARK.fullmatch(row["mark"] or "") if row and row["owned"] else None
+        if found is not None and int(found[1]) < FORMAT:
+            c.execute(_MARKED)
+        self._has_format = True
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
         with self.datastore.transaction(commit=False) as c:

@@ -30,8 +30,9 @@ from tracker.errors import StoreError
 from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
 
-FORMAT = 1
-"""The version of the tables; a higher one was written by a newer program."""
+FORMAT = 2
+"""The version of what is stored; a higher one was written by a newer program. Whoever appends to an older store
+raises it: that program would drop what it does not know. The second has the signatures of senders."""
 APPLICATION_ID = 0x4D545354
 """What marks a database as ours: "MTST"."""
 LOCK_TIMEOUT = 60
@@ -93,6 +94,8 @@ class Recorder(ProcessRecorder):
     """The table that holds the last position given, and the SELECT that reads it."""
     notifies: ClassVar[bool]
     """Whether ``listen`` reports the commits of other processes."""
+    _has_format = False
+    """Whether what keeps the events is known to say that they are of our format."""
 
     @abstractmethod
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:

@@ -204,6 +204,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         self._lock(c)
+        self._raise_format(c)
         self._look(c, **kwargs)
         for one in kwargs.get("read", ()):
             if not self._replaced(c, one):
@@ -233,6 +234,14 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
         self._check_before_commit(positions)
         return positions
+
+    def _raise_format(self, c: SQLiteCursor) -> None:
+        """Says in the file that states of the newest format may be in it."""
+        if not self._has_format:
+            c.execute("PRAGMA user_version")
+            if c.fetchone()[0] < FORMAT:
+                c.execute(f"PRAGMA user_version={FORMAT}")
+            self._has_format = True
 
     def _check_before_commit(self, positions: range) -> None:
         if positions and positions[0] <= self._newest:

@@ -31,7 +31,7 @@ from pyspark.storagelevel import StorageLevel
 
 from projections.audit.auditing import Audit, Logs, collected
 from projections.audit.spark.judging import findings_in, fold, learned, overlap, write_states
-from projections.audit.spark.reading import read_all
+from projections.audit.spark.reading import USUALLY, ReadAs, read_all
 from projections.audit.spark.rows import DELIVERY, JUDGED, ORDER, ddl
 from projections.audit.spark.traffic import add_accounts, ranked, traffic_of
 from tracker.errors import TrackerError, UsageError
@@ -85,13 +85,14 @@ def audit(
     out: Path | None = None,
     *,
     as_given: bool = False,
+    read_as: ReadAs = USUALLY,
 ) -> tuple[Audit, Logs]:
     """What ``projections.audit`` finds in these logs and archives, and where their lines are.
 
     Several are merged by receive time, unless they are to be read ``as_given``. With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
     """
     logs = Logs([])
-    read = read_all(spark, paths, as_of).persist(StorageLevel.DISK_ONLY)
+    read = read_all(spark, paths, as_of, read_as).persist(StorageLevel.DISK_ONLY)
     read.count()  # all of it at once: what follows goes through it part by part
     add_accounts(read, paths, logs)
     begins = [before for before, _ in logs.begins]

@@ -31,6 +31,7 @@ from tracker.delivery.webhook import UNROUTED, Delivery, parse
 from tracker.findings import Finding
 from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import overlaps, span
+from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView
 from tracker.judging.session import Observed
 from tracker.rules import Rules
@@ -85,7 +86,7 @@ def fold(
     rows = []
     for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
         if stream.startswith(UNROUTED):
-            rows.append(_alone(stream, came, rules))
+            rows.append(_alone(stream, came, rules, log.habits.oldest))
         else:
             rows.append(_one(_observed(stream, came), rules, as_of, log, states=states))
         if len(rows) >= BATCH:
@@ -101,11 +102,12 @@ def _deliveries(batches: Batches, begins: list[int]) -> Iterator[Delivery]:
             yield parse(envelope.decode(line), begins[file] + number)
 
 
-def _alone(stream: str, came: Iterable[Delivery], rules: Rules) -> tuple[Any, ...]:
-    """Each stands alone; only what its stream named is known."""
+def _alone(stream: str, came: Iterable[Delivery], rules: Rules, first: int | None) -> tuple[Any, ...]:
+    """Each stands alone; only what its stream named is known, and when the first webhook of the log came."""
     named, found = set[str](), list[Finding]()
     for delivery in came:
-        alone = Observed(stream)
+        at = delivery.received_at
+        alone = Observed(stream, is_before_all=first is None or (at is not None and micros(at) < first))
         alone.name_before(named)
         alone.observe(delivery)
         named |= alone.named

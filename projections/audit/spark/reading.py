@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -27,11 +27,17 @@ from projections.audit.spark.rows import (
     pack,
 )
 from tracker.delivery import envelope
+from tracker.delivery.unwrap import Fields
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import LogError, UsageError
-from tracker.intake.logs import Line, Log
+from tracker.intake.lines import Line
+from tracker.intake.logs import USUAL, Log
 from tracker.intake.receive_times import believed
 from tracker.judging.hypothesis import micros
+
+ReadAs = tuple[tzinfo, Fields]
+"""The zone of times that name none, and where lines have webhook and time."""
+USUALLY: ReadAs = (UTC, USUAL)
 
 
 def is_archive(path: str) -> bool:
@@ -39,7 +45,7 @@ def is_archive(path: str) -> bool:
     return "://" in path or path.endswith(".parquet") or Path(path).is_dir()
 
 
-def read_all(spark: SparkSession, paths: list[str], as_of: datetime | None) -> DataFrame:
+def read_all(spark: SparkSession, paths: list[str], as_of: datetime | None, read_as: ReadAs) -> DataFrame:
     """The rows of all logs and archives, each in its order, one after the other."""
     frames = []
     for is_parquet, ones in groupby(enumerate(paths), key=lambda one: is_archive(one[1])):
@@ -48,7 +54,8 @@ def read_all(spark: SparkSession, paths: list[str], as_of: datetime | None) -> D
             frames += [_read_archive(spark, number, path, as_of) for number, path in files]
         else:
             numbers = spark.range(files[0][0], files[-1][0] + 1, 1, len(files))
-            frames.append(numbers.mapInArrow(partial(_read_logs, paths=dict(files), as_of=as_of), ddl(READ)))
+            read = partial(_read_logs, paths=dict(files), as_of=as_of, read_as=read_as)
+            frames.append(numbers.mapInArrow(read, ddl(READ)))
     first, *others = frames
     for other in others:
         first = first.union(other)
@@ -70,10 +77,10 @@ def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | N
     return rows.mapInArrow(partial(_read_rows, file=file, as_of=as_of), ddl(READ))
 
 
-def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None) -> Batches:
+def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None, read_as: ReadAs) -> Batches:
     for batch in batches:
         for file in batch.column(0).to_pylist():
-            log = Log(paths[file])
+            log = Log(paths[file], None, *read_as)
             yield from _rows(file, log.lines(), partial(_delivered, log), as_of, believed)
 
 
@@ -122,7 +129,7 @@ def _accounted(
             account.last = line.number
             if not line.blank:
                 one = delivery(line)
-                account.odd.look_at(one, line.number)
+                account.odd.look_at(one, line.at)
                 yield one
     except LogError as error:
         account.error = error.message, error.place, error.hint

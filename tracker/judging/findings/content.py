@@ -9,7 +9,7 @@ import attrs
 
 from tracker import codes
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.webhook import read_payload
+from tracker.delivery.webhook import PING, read_payload
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered
@@ -46,7 +46,10 @@ C511 = Code(
     "C511",
     "missing-field",
     "error",
-    when="A webhook lacks a field that says what it belongs to. It is kept among the unrouted.",
+    when=(
+        "A webhook lacks a field that says what it belongs to. It is kept among the unrouted. An info where"
+        " somebody tried out the endpoint before the first webhook came."
+    ),
     message="it is not known what {type} belongs to: {value}",
     example="participant-joined without a participantId",
     advice="Look at it with `tracker timeline unrouted`, or in the timeline of its session.",
@@ -56,7 +59,10 @@ C513 = Code(
     "C513",
     "malformed-body",
     "error",
-    when="What came is not JSON, or not an object. The bytes are kept.",
+    when=(
+        "What came is not JSON, or not an object. The bytes are kept. An info where somebody tried out the"
+        " endpoint before the first webhook came."
+    ),
     message="this is not a webhook: {value}",
     example="a body that ends with a trailing comma",
     advice="Find out who wrote it: the writer of the log, or a proxy that cut it off.",
@@ -81,6 +87,8 @@ def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
     for odd in assessment.observed.odd:
         words = {"type": odd.type, "value": odd.value, "state": assessment.observed.meeting_id or ""}
         found = assessment.make(ODD[odd.code], words=words, at=odd.at, position=odd.position, type=odd.type)
+        if odd.value == PING and assessment.observed.is_before_all:
+            found.severity = "info"
         found.lifecycle, found.key = odd.lifecycle, dict(odd.key)
         yield found
 
