@@ -58,9 +58,11 @@ def walks(draw, name, copies):
         if not following:
             break
         any_step = lines and draw(st.integers(0, 9)) == 0
-        step = draw(st.sampled_from([one.name for one in lifecycle.steps] if any_step else list(following)))
+        step = draw(
+            st.sampled_from([one.name for one in lifecycle.steps if one.moves] if any_step else list(following))
+        )
         number += step in lifecycle.starts
-        words = [f"{name}-{step}", *KEYS.get(name, "k" if lifecycle.key else "").split()]
+        words = [lifecycle.webhook_type(step), *KEYS.get(name, "k" if lifecycle.key else "").split()]
         if step == "stopped" and "file_path" in lifecycle.artefacts:
             words.append(f"filePath=/{number}.mp4")
         if name == "hls" and step in ("started", "playable"):
