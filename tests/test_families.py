@@ -168,6 +168,10 @@ def test_a_transcription_may_be_completed():
     )
 
 
+def test_a_translation_may_fail_before_it_has_started():
+    given(*SESSION).when("5 translation-failed x1").then({"translation": ["failed"]}, findings=["S210"])
+
+
 def test_a_knowledge_base_is_processed_again():
     given(
         "0 knowledgebase-processing k1", "60 knowledgebase-activated k1", "2h knowledgebase-processing k1"

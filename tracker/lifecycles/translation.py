@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import IN_GOOD_ORDER, Step
 from tracker.values import frozen
@@ -16,8 +15,6 @@ class Translation:
     message: str | None = None
 
 
-ENDS_WHAT_RUNS = NoFinding("a failure while one is running is the end of that one")
-
 LIFECYCLE = Lifecycle(
     name="translation",
     payload=Translation,
@@ -27,14 +24,14 @@ LIFECYCLE = Lifecycle(
     settled_after_end="D104",
     open_at_end="X403",
     steps=(
-        Step("started", restarted="S207"),
+        Step("started"),
         Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),
-        Step("failed", closes=True, restarted=ENDS_WHAT_RUNS, outcome="S210"),
+        Step("failed", closes=True, outcome="S210"),
     ),
     table={
         ABSENT: ("started", "failed"),
         "started": ("stopped", "failed"),
-        "stopped": ("started",),
-        "failed": ("started",),
+        "stopped": (),
+        "failed": (),
     },
 )
