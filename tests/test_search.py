@@ -129,6 +129,12 @@ def test_that_holds_too_where_copies_came_at_once(lines, later, end):
     is_equal_to_the_search(lines, later, end)
 
 
+def test_a_step_that_comes_again_when_its_run_is_over_is_not_ordinary():
+    transfer = ("1 call-transfer-initiated k", "1 call-transferring k", "1 call-transferred k")
+    again = ("2 call-transferring k", "2 call-transferred k", "4 call-transfer-initiated k")
+    is_equal_to_the_search([*transfer, *again, again[-1]], 0, None)
+
+
 def found_in(session):
     return (
         session.state,
