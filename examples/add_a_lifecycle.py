@@ -1,8 +1,7 @@
-"""The composite recording, one of the types that came after the thirty-four of the first page.
+"""A lifecycle of one's own: the backup recording that an application makes itself, and reports to the same log.
 
-Nine lifecycles are declared; this is the tenth. Copied as it is to
-``tracker/lifecycles/composite_recording.py``, this file is all there is to do: routing, typing,
-judging, rows, listings and diagrams are derived from the declaration. Each composite recording is
+Copied as it is to ``tracker/lifecycles/backup_recording.py``, this file is all there is to do: routing,
+typing, judging, rows, listings and diagrams are derived from the declaration. Each backup recording is
 sent with an ``id``, so several may run at once; otherwise it goes the way of every recording, and
 steps and table are the recording's.
 
@@ -20,13 +19,13 @@ from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEP
 
 
 @attrs.frozen
-class CompositeRecording(Recorded):
+class BackupRecording(Recorded):
     id: str | None = None
 
 
 LIFECYCLE = Lifecycle(
-    name="composite-recording",
-    payload=CompositeRecording,
+    name="backup-recording",
+    payload=BackupRecording,
     key=("id",),
     artefacts=FILES,
     contradicted=ONLY_THE_STOP_BRINGS_FILES,

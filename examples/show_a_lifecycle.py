@@ -25,12 +25,12 @@ SESSION, FIRST, SECOND = "613731342f27f56e4fc4b6d0", "665fcf7f2abe9a2807e42701",
 FILE = f"/encoded/videos/{FIRST}.mp4"
 WEBHOOKS: tuple[tuple[str, dict[str, str | None]], ...] = (
     ("session-started", {"start": "2026-11-23T09:00:00.000+00:00"}),
-    ("composite-recording-starting", {"id": FIRST}),
-    ("composite-recording-started", {"id": FIRST}),
-    ("composite-recording-starting", {"id": SECOND}),
-    ("composite-recording-failed", {"id": SECOND, "message": "no source to compose"}),
-    ("composite-recording-stopping", {"id": FIRST}),
-    ("composite-recording-stopped", {"id": FIRST, "filePath": FILE, "fileUrl": None}),
+    ("backup-recording-starting", {"id": FIRST}),
+    ("backup-recording-started", {"id": FIRST}),
+    ("backup-recording-starting", {"id": SECOND}),
+    ("backup-recording-failed", {"id": SECOND, "message": "no space left"}),
+    ("backup-recording-stopping", {"id": FIRST}),
+    ("backup-recording-stopped", {"id": FIRST, "filePath": FILE, "fileUrl": None}),
 )
 
 

@@ -30,7 +30,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Mount
 
 from projections import cli
-from projections.explain.diagrams import mermaid
+from projections.explain.diagrams import mermaid, remarks
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.web import api
 from tracker.accept import Acceptance
@@ -118,14 +118,24 @@ def lifecycles() -> str:
 def steps() -> str:
     """The same, shorter: the lifecycles with the same steps in one row."""
     rows: dict[str, list[str]] = {}
+    others = [one.name for one in REGISTRY.values() if not one.is_documented]
     for one in REGISTRY.values():
-        rows.setdefault(", ".join(step.name for step in one.steps), []).append(one.name)
-    return table("lifecycles", "steps", rows=((", ".join(names), way) for way, names in rows.items()))
+        if one.is_documented:
+            rows.setdefault(", ".join(step.name for step in one.steps), []).append(one.name)
+    listed = [(", ".join(names), way) for way, names in rows.items()]
+    return table("lifecycles", "steps", rows=[*listed, (", ".join(others), "as far as they are known")])
 
 
 def declared() -> str:
     """Everything that a declaration says, for each lifecycle."""
-    return "\n".join(f"### {one.name}\n\n{_declared(one)}" for one in REGISTRY.values())
+    return "\n".join(f"### {one.name}\n\n{_said(one)}{_declared(one)}" for one in REGISTRY.values())
+
+
+def _said(lifecycle) -> str:
+    said = " ".join(
+        re.sub(r"\S*<\S+>", lambda found: code(found[0].rstrip(".")), one) for one in remarks(lifecycle)
+    )
+    return f"{said}\n\n" if said else ""
 
 
 def _declared(lifecycle) -> str:
@@ -135,6 +145,8 @@ def _declared(lifecycle) -> str:
         come_from = ", ".join("nothing" if state == ABSENT else state for state in before)
         named = sorted({one for one in attrs.astuple(step) if isinstance(one, str) and one in CATALOGUE})
         state = f"{step.state}, which ends the run" if step.closes else step.state
+        if not step.moves:
+            state, come_from = "moves nothing", "anything"
         rows.append((code(lifecycle.webhook_type(step.name)), state, come_from, ", ".join(named)))
     drawn = f"```mermaid\n{mermaid(lifecycle)}```\n"
     return table("webhook", "state", "may follow", "codes", rows=rows) + "\n" + drawn

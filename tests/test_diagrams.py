@@ -31,6 +31,7 @@ GOLDEN = Path(__file__).parent / "golden"
 DRAWINGS = {"mmd": mermaid, "dot": dot, "txt": text}
 
 MERMAID_STATE = re.compile(r'    state "([a-z-]+)" as (at_[a-z_]+)')
+MERMAID_FREE = re.compile(r'    state "[a-z-]+ moves nothing" as at_[a-z_]+')
 MERMAID_EDGE = re.compile(r"    (\[\*\]|at_[a-z_]+) --> (\[\*\]|at_[a-z_]+)(?: : ([a-z-]+))?")
 DOT_STATE = re.compile(r'    "([a-z-]*)"(?: \[(?:peripheries=2|shape=point, label="")\])?;')
 DOT_EDGE = re.compile(r'    "([a-z-]*)" -> "([a-z-]+)" \[label="([a-z-]+)"\];')
@@ -66,7 +67,7 @@ every_lifecycle = pytest.mark.parametrize(
 def edges(lifecycle):
     """The table of the declaration, entry by entry."""
     return Counter(
-        (state, lifecycle.by_name[step].state, f"{lifecycle.name}-{step}")
+        (state, lifecycle.by_name[step].state, lifecycle.webhook_type(step))
         for state, steps in lifecycle.table.items()
         for step in steps
     )
@@ -131,9 +132,9 @@ def test_mermaid_leads_to_the_end_from_every_state_in_which_a_run_is_over(lifecy
 
 @every_lifecycle
 def test_mermaid_declares_every_state_once_under_an_id_of_its_own(lifecycle):
-    states, names = zip(*matches(MERMAID_STATE, mermaid(lifecycle)), strict=True)
-    assert lifecycle.states == states
-    assert len(states) == len(set(names))
+    found = matches(MERMAID_STATE, mermaid(lifecycle))
+    assert lifecycle.states == tuple(state for state, _ in found)
+    assert len(found) == len({name for _, name in found})
 
 
 @every_lifecycle
@@ -142,7 +143,14 @@ def test_mermaid_holds_its_header_and_then_only_states_and_edges(lifecycle):
     lines = mermaid(lifecycle).splitlines()
     body = lines[len(header) + 1 :]
     assert [*header, direction] == lines[: len(header) + 1]
-    assert [line for line in body if not (MERMAID_STATE.fullmatch(line) or MERMAID_EDGE.fullmatch(line))] == []
+    known = MERMAID_STATE, MERMAID_FREE, MERMAID_EDGE
+    assert [line for line in body if not any(one.fullmatch(line) for one in known)] == []
+
+
+@pytest.mark.parametrize("drawn", [mermaid, dot, text])
+def test_what_moves_nothing_is_drawn_beside_the_states(drawn):
+    assert "call-update moves nothing" in drawn(REGISTRY["call"])
+    assert "moves nothing" not in drawn(REGISTRY["recording"])
 
 
 @every_lifecycle
@@ -174,19 +182,21 @@ def test_graphviz_reads_the_dot_and_finds_as_many_edges_as_the_table_has(lifecyc
         ["dot", "-Tplain"], input=dot(lifecycle), capture_output=True, text=True, check=True, timeout=BOUND
     )
     kinds = Counter(line.split()[0] for line in found.stdout.splitlines())
-    assert (edges(lifecycle).total(), len(lifecycle.states) + 1) == (kinds["edge"], kinds["node"])
+    free = sum(not step.moves for step in lifecycle.steps)
+    assert (edges(lifecycle).total(), len(lifecycle.states) + 1 + free) == (kinds["edge"], kinds["node"])
     assert found.stderr == ""
 
 
 @every_lifecycle
 def test_the_text_lists_every_edge_of_the_table_once_and_says_what_closes(lifecycle):
+    closing = {lifecycle.webhook_type(step.name) for step in lifecycle.steps if step.closes}
     expected = Counter(
-        (state or "(nothing)", label, f"{target} (closes)" if lifecycle.by_name[step].closes else target)
-        for (state, target, label), step in (
-            (edge, edge[2].removeprefix(f"{lifecycle.name}-")) for edge in edges(lifecycle)
-        )
+        (state or "(nothing)", label, f"{target} (closes)" if label in closing else target)
+        for state, target, label in edges(lifecycle)
     )
-    expected.update((state, "(nothing)", "") for state, steps in lifecycle.table.items() if not steps)
+    expected.update(
+        (state or "(nothing)", "(nothing)", "") for state, steps in lifecycle.table.items() if not steps
+    )
     assert expected == Counter(movements(text(lifecycle)))
 
 
@@ -200,6 +210,9 @@ def test_the_text_puts_every_code_of_a_step_beside_what_it_is_for(lifecycle):
             for owner, role, code in lifecycle.roles()
             if owner is step and code
         ]
+        expected += [f"beside {name} S209" for name in step.excludes]
+        if not step.moves:
+            expected = [f"{lifecycle.webhook_type(step.name)} moves nothing"]
         assert expected == [said for said in rows[step.name].split(", ") if not said.startswith("without ")]
 
 

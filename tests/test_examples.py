@@ -67,13 +67,13 @@ HARMLESS = {
     "6b046a08eba571e7b3ec5dec": [],
 }
 
-TENTH = (
-    "composite-recording-stopped       unrouted  - -> -\n",
-    "composite-recording-stopped   01  advanced  stopping -> stopped\n",
-    "composite-recording-failed    02  advanced  starting -> failed\n",
-    "S210 error: composite recording 665fcf7f2abe9a2807e42702 failed while\n     starting: no source to compose\n",
+ONE_MORE = (
+    "backup-recording-stopped          unrouted  - -> -\n",
+    "backup-recording-stopped      01  advanced  stopping -> stopped\n",
+    "backup-recording-failed       02  advanced  starting -> failed\n",
+    "S210 error: backup recording 665fcf7f2abe9a2807e42702 failed while starting:\n     no space left\n",
     "stateDiagram-v2",
-    "at_stopping --> at_stopped : composite-recording-stopped\n",
+    "at_stopping --> at_stopped : backup-recording-stopped\n",
 )
 
 # Program -> what its output must contain.
@@ -102,8 +102,8 @@ PROGRAMS = {
         "  14 09:48:05  new-run       - -> in              participant-joined Mei #2\n",
         "the session is ended (sure).\nNothing is found.\n",
     ),
-    "add_a_lifecycle.py": TENTH,
-    "show_a_lifecycle.py": TENTH,
+    "add_a_lifecycle.py": ONE_MORE,
+    "show_a_lifecycle.py": ONE_MORE,
 }
 
 HANDLER = "test_my_handler.py"
@@ -280,7 +280,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.delivery.webhook import parse
 
-bodies = [json.dumps({"webhookType": f"composite-recording-{step}", "data": {
+bodies = [json.dumps({"webhookType": f"backup-recording-{step}", "data": {
     "meetingId": "M", "sessionId": "S", "id": "c1", "filePath": "/c1.mp4"}}).encode()
     for step in ("starting", "started", "stopping", "stopped")]
 with Tracker.open(Path(sys.argv[1]), create=True) as store:
@@ -292,49 +292,49 @@ print(json.dumps({
     "lifecycles": sorted(REGISTRY),
     "routed": [parse(body).lifecycle.name for body in bodies],
     "payload": type(parse(bodies[0]).payload).__name__,
-    "judged": status.aggregates["composite-recording", (("id", "c1"),)].state,
+    "judged": status.aggregates["backup-recording", (("id", "c1"),)].state,
     "rows": rows,
 }))
 """
 
 
-def copy_with_the_tenth(directory: Path) -> str:
+def copy_with_one_more(directory: Path) -> str:
     """A copy of both packages, and of the example as one more lifecycle; returns where it is."""
     for package in (tracker, projections):
         source = Path(package.__path__[0])
         shutil.copytree(source, directory / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(EXAMPLES / "add_a_lifecycle.py", directory / "tracker/lifecycles/composite_recording.py")
+    shutil.copy(EXAMPLES / "add_a_lifecycle.py", directory / "tracker/lifecycles/backup_recording.py")
     return str(directory)
 
 
-def test_the_tenth_lifecycle_is_routed_typed_judged_and_projected_once_its_file_is_there(tmp_path):
-    path = copy_with_the_tenth(tmp_path / "copy")
+def test_one_more_lifecycle_is_routed_typed_judged_and_projected_once_its_file_is_there(tmp_path):
+    path = copy_with_one_more(tmp_path / "copy")
     assert json.loads(run("-c", INSTALLED, tmp_path / "data", PYTHONPATH=path)) == {
-        "lifecycles": sorted({*REGISTRY, "composite-recording"}),
-        "routed": ["composite-recording"] * 4,
-        "payload": "CompositeRecording",
+        "lifecycles": sorted({*REGISTRY, "backup-recording"}),
+        "routed": ["backup-recording"] * 4,
+        "payload": "BackupRecording",
         "judged": "stopped",
-        "rows": [["composite-recording", '{"id":"c1"}', "stopped"]],
+        "rows": [["backup-recording", '{"id":"c1"}', "stopped"]],
     }
 
 
-def test_the_command_lists_and_draws_the_tenth_lifecycle_once_its_file_is_there(tmp_path):
-    path = copy_with_the_tenth(tmp_path)
+def test_the_command_lists_and_draws_one_more_lifecycle_once_its_file_is_there(tmp_path):
+    path = copy_with_one_more(tmp_path)
     command = ("-m", "projections.cli", "lifecycles")
     listed = run(*command, PYTHONPATH=path)
-    drawn = run(*command, "composite-recording", "--format", "mermaid", PYTHONPATH=path)
-    assert "\ncomposite-recording\n===" in "\n" + listed
-    assert "at_stopping --> at_stopped : composite-recording-stopped\n" in drawn
+    drawn = run(*command, "backup-recording", "--format", "mermaid", PYTHONPATH=path)
+    assert "\nbackup-recording\n===" in "\n" + listed
+    assert "at_stopping --> at_stopped : backup-recording-stopped\n" in drawn
 
 
 @pytest.mark.slow
-def test_the_tests_of_lifecycles_layers_and_diagrams_hold_for_the_tenth_once_its_file_is_there(tmp_path):
-    path = copy_with_the_tenth(tmp_path)
+def test_the_tests_of_lifecycles_layers_and_diagrams_hold_for_one_more_once_its_file_is_there(tmp_path):
+    path = copy_with_one_more(tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     tests = [tmp_path / "tests" / f"test_{name}.py" for name in ("lifecycles", "layers", "diagrams")]
     output = run("-m", "pytest", "-v", "-c", tmp_path / "pyproject.toml", *tests, PYTHONPATH=path)
-    assert "composite-recording: starting started stopping stopped" in output
+    assert "backup-recording: starting started stopping stopped" in output
 
 
 def test_the_commands_of_the_compose_file_are_commands():

@@ -31,6 +31,7 @@ LAYERS = {
     "tracker.judging.prices": {"attrs"},
     "tracker.rules": {"attrs"},
     "tracker.step": {"attrs"},
+    "tracker.table": set(),
     "tracker.lifecycle": {"attrs", "msgspec"},
     "tracker.lifecycles": {"attrs"},
     "tracker.delivery.envelope": {"msgspec"},
@@ -131,7 +132,7 @@ LAYERS = {
 
 OF_A_DECLARATION = {
     *("attrs", "tracker.findings", "tracker.step", "tracker.lifecycle", "tracker.lifecycles.recording"),
-    "tracker.values",
+    *("tracker.lifecycles.call", "tracker.lifecycles.merge_recording", "tracker.values"),
 }
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
 

@@ -7,7 +7,7 @@ import pytest
 from tracker.codes import codes_for
 from tracker.findings import NoFinding, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE
-from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle
+from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Untyped
 from tracker.lifecycles import REGISTRY
 from tracker.step import IN_GOOD_ORDER, Step
 
@@ -87,6 +87,46 @@ WRONG = {
         },
         "no end can be reached from the start",
     ),
+    "a row that leads to what moves nothing": (
+        {"steps": (OPENED, Step("creaked", moves=False), CLOSED), "table": rows(("opened", ("creaked",)))},
+        "row 'opened' leads to the step 'creaked', which moves nothing",
+    ),
+    "excludes what is not there": (
+        {"steps": (OPENED, attrs.evolve(CLOSED, excludes=("slammed",)))},
+        "step 'closed' excludes 'slammed', which is not declared or moves nothing",
+    ),
+    "excludes what it follows": (
+        {"steps": (OPENED, attrs.evolve(CLOSED, excludes=("opened",)))},
+        "step 'closed' excludes 'opened', and a way leads from one to the other",
+    ),
+    "links": ({"linked_by": ("room_id",)}, "linked_by names 'room_id', which Payload does not have"),
+    "a link of what is in a session": (
+        {"linked_by": ("id",)},
+        "linked_by is for what has a stream of its own; what is in a session needs no link",
+    ),
+    "a link to something else": (
+        {"linked_by": ("kind",), "stream": "door", "key": ("id",)},
+        "linked_by names 'kind', which says neither which session nor which room it was for",
+    ),
+    "two streams": (
+        {"stream": "door", "stream_without_session": "gate", "key": ("id",)},
+        "it has a stream of its own in any case, so stream_without_session is never used",
+    ),
+    "a stream without a key": ({"stream": "door"}, "the stream 'door' needs a key"),
+    "a stream of the store": (
+        {"stream": "unrouted", "key": ("id",)},
+        "the stream 'unrouted' is one of the store's own",
+    ),
+    "a stream with a colon": ({"stream": "a:b", "key": ("id",)}, "the stream 'a:b' has a colon in its name"),
+    "its own name as a former one": ({"formerly": ("door",)}, "it is formerly 'door', which is its name today"),
+    "two steps without a type": (
+        {"untyped": Untyped("door", {"id": "door.id"})},
+        "a webhook without a type must be of the only step",
+    ),
+    "a field of what has no type": (
+        {"untyped": Untyped("door", {"uid": "door.id"})},
+        "untyped names 'uid', which Payload does not have",
+    ),
     "a step with no way to it": (
         {
             "steps": (OPENED, Step("ajar", restarted="S207"), CLOSED),
@@ -127,6 +167,32 @@ def test_in_a_state_that_no_row_declares_nothing_is_expected():
 def test_the_shortest_way_names_the_steps_that_are_missing():
     assert door().between(ABSENT, "closed") == ("opened",)
     assert door().between("opened", "closed") == ()
+
+
+def test_a_step_needs_no_way_from_what_it_excludes():
+    table = rows(("opened", ("used", "barred")), ("used", ("closed",)), ("barred", ()))
+    steps = (
+        OPENED,
+        Step("used", orphan="S205", skipped="S202"),
+        Step("barred", closes=True, excludes=("used",), orphan="S206", outcome="S210"),
+        CLOSED,
+    )
+    used, barred = steps[1:3]
+    declared = door(steps=steps, table=table)
+    assert declared.is_excluded("used", barred)
+    assert declared.is_excluded("barred", used)
+    assert not declared.is_excluded("opened", barred)
+
+
+def test_nobody_waits_for_an_end_that_is_not_awaited():
+    assert door().endings == ("closed",)
+    assert door(steps=(OPENED, attrs.evolve(CLOSED, awaited=False))).endings == ()
+
+
+def test_a_step_is_reported_by_the_types_of_today_and_of_before():
+    assert door(formerly=("gate",)).webhook_types("opened") == ("door-opened", "gate-opened")
+    named = door(steps=(attrs.evolve(OPENED, type="unlocked"), CLOSED), formerly=("gate",))
+    assert named.webhook_types("opened") == ("unlocked",)
 
 
 def test_no_way_leads_past_an_end():

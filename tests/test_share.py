@@ -52,6 +52,7 @@ def streams(arrived):
 
 GIVEN = {
     "odd": received(*ODD),
+    "a call": received("0 call-started c1 roomId=R", "2 call-update c1", "3 call-update", "9 call-hangup c1"),
     "timeless": received("- session-started", "- participant-joined p"),
     **{f"log {seed}": deliveries(lines(seed)) for seed in range(3)},
     "twice": [parse(one.received, at) for at, one in enumerate(TWICE, 1)],
@@ -73,7 +74,9 @@ def test_a_session_that_was_spilled_equals_itself_and_goes_on_alike(given):
 
 
 def test_every_field_of_an_observed_session_is_spilled():
-    assert {*_FACTS, "aggregates", "odd", "named"} == {field.name for field in attrs.fields(Observed)}
+    assert {*_FACTS, "aggregates", "odd", "named", "notes", "links"} == {
+        field.name for field in attrs.fields(Observed)
+    }
 
 
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)

@@ -21,7 +21,7 @@ START, STARTED, STOPPING = "1 recording-starting", "2 recording-started", "50 re
 STOPPED = "60 recording-stopped fileUrl=https://f/a.mp4"
 
 
-TENTH = runpy.run_path(str(LIBRARY.parents[1] / "add_a_lifecycle.py"))["LIFECYCLE"]
+ONE_MORE = runpy.run_path(str(LIBRARY.parents[1] / "add_a_lifecycle.py"))["LIFECYCLE"]
 """A lifecycle that is not installed."""
 
 
@@ -64,11 +64,11 @@ def test_what_is_otherwise_is_reported_with_the_lines(expected, words):
 
 
 def test_a_lifecycle_of_ones_own_is_tried():
-    begun = "1 composite-recording-starting c1", "2 composite-recording-started c1"
-    given(SESSION, *begun, lifecycle=TENTH).when("9 composite-recording-stopping c1").then(
-        {"composite-recording": ["stopping"]}, readings=["advanced"], findings=[]
+    begun = "1 backup-recording-starting c1", "2 backup-recording-started c1"
+    given(SESSION, *begun, lifecycle=ONE_MORE).when("9 backup-recording-stopping c1").then(
+        {"backup-recording": ["stopping"]}, readings=["advanced"], findings=[]
     )
-    given(SESSION, "1 composite-recording-starting id=c1").then(findings=["C509"])
+    given(SESSION, "1 backup-recording-starting id=c1").then(findings=["C509"])
 
 
 def test_of_one_aggregate_the_states_of_its_runs_are_reported():

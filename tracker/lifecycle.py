@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import msgspec
@@ -28,9 +28,9 @@ import msgspec
 from tracker.codes import codes_for
 from tracker.findings import NoFinding, Role, code_field, roles_of
 from tracker.step import Step
+from tracker.table import ABSENT, problems_of_table, reached, ways
 
-ABSENT = ""
-"""The state of an aggregate of which nothing has come yet."""
+__all__ = ["ABSENT", "DeclarationError", "Lifecycle", "Untyped", "camel_case"]
 
 _OF_THE_SESSION = ("meeting_id", "session_id")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -41,6 +41,20 @@ def camel_case(name: str) -> str:
     """The name VideoSDK sends for a field: ``participant_id`` -> ``participantId``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+_ROOM = ("meeting_id", "room_id")
+_LINKS = ("session_id", *_ROOM)
+
+
+@attrs.frozen
+class Untyped:
+    """How a webhook is known that comes without a type, and without ``data``."""
+
+    by: str
+    """A name at the top of its body that no other webhook has."""
+    fields: Mapping[str, str]
+    """Payload field -> where its value stands in the body, with dots: ``room-data.session-id``."""
 
 
 class DeclarationError(Exception):
@@ -62,8 +76,18 @@ class Lifecycle:
     """Payload fields that tell the aggregates of one session apart; each must be sent."""
     optional_key: tuple[str, ...] = ()
     """Payload fields that do so where they are sent."""
+    formerly: tuple[str, ...] = ()
+    """The names that it had before: what its webhook types began with."""
+    evidence: Literal["documented", "inferred"] = "documented"
+    """Where its steps are known from. Of what nobody has documented every finding is an info."""
     stream: str = ""
     """Prefix of the stream of what has no session: ``resource`` makes ``resource:<key>``."""
+    stream_without_session: str = ""
+    """The same for a lifecycle of sessions, of which a webhook may come without the session's id."""
+    linked_by: tuple[str, ...] = ()
+    """Payload fields that say which session, or which room, something with a stream of its own was for."""
+    untyped: Untyped | None = None
+    """How a webhook of it is known that has no type."""
     is_session: bool = False
     """Whether this is the lifecycle that the others must stay inside: the session's own."""
     is_presence: bool = False
@@ -152,8 +176,13 @@ class Lifecycle:
 
     def may_do_without(self, step: Step) -> bool:
         """Whether the table leads to a good end by a way without this step."""
-        rows = _reached(self, self.by_name, without=step.name)
+        rows = reached(self.table, self.by_name, without=step.name)
         return not step.closes and any(name in self.table[row] for row in rows for name in self.endings)
+
+    @cached_property
+    def is_documented(self) -> bool:
+        """Whether what is found of it may be graver than an info."""
+        return self.evidence == "documented"
 
     @cached_property
     def in_a_session(self) -> bool:
@@ -191,7 +220,7 @@ class Lifecycle:
     @cached_property
     def endings(self) -> tuple[str, ...]:
         """Names of the steps that end a run in good order."""
-        return tuple(step.name for step in self.steps if step.closes and not step.outcome)
+        return tuple(step.name for step in self.steps if step.closes and step.awaited and not step.outcome)
 
     @cached_property
     def limits(self) -> tuple[Step, ...]:
@@ -271,10 +300,17 @@ class Lifecycle:
     @cached_property
     def states(self) -> tuple[str, ...]:
         """Every state a webhook can report, in order, each once."""
-        return tuple(dict.fromkeys(step.state for step in self.steps))
+        return tuple(dict.fromkeys(step.state for step in self.steps if step.moves))
 
     def webhook_type(self, step: str) -> str:
-        return f"{self.name}-{step}"
+        """The webhook type that reports a step."""
+        declared = self.by_name.get(step)
+        return declared.type if declared is not None and declared.type else f"{self.name}-{step}"
+
+    def webhook_types(self, step: str) -> tuple[str, ...]:
+        """The webhook types that report a step: the one of today, and those that it had before."""
+        before = () if self.by_name[step].type else self.formerly
+        return (self.webhook_type(step), *(f"{name}-{step}" for name in before))
 
     def expected(self, state: str) -> tuple[str, ...]:
         """The webhook types that may come next; none in a state of ours, like ``lost``."""
@@ -295,22 +331,23 @@ class Lifecycle:
     def _gaps(self) -> Iterable[str]:
         """A step that comes too early makes judging supply those before it, so they must be known."""
         for state in (state for state in self.table if state not in self.ends):
-            for step in self.steps:
+            for step in (step for step in self.steps if step.moves and not self.is_excluded(state, step)):
                 if self.rank[step.name] > self.rank[state] and (state, step.name) not in self._ways:
                     yield f"no way leads from row {state!r} to the step {step.name!r}, which comes later"
+        for step in self.steps:
+            for name in step.excludes:
+                pairs = (self.by_name[name].state, step.name), (step.state, name)
+                if any(pair in self._ways for pair in pairs):
+                    yield f"step {step.name!r} excludes {name!r}, and a way leads from one to the other"
+
+    def is_excluded(self, state: str, step: Step) -> bool:
+        """Whether no run that was in a state has this step as well."""
+        beside = {self.by_name[name].state for name in step.excludes}
+        return state in beside or any(step.name in one.excludes for one in self.steps if one.state == state)
 
     @cached_property
     def _ways(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        ways: dict[tuple[str, str], tuple[str, ...]] = {}
-        for origin in self.table:
-            frontier: list[tuple[str, tuple[str, ...]]] = [(origin, ())]
-            for state, passed in frontier:
-                for name in self.table[state]:
-                    if (origin, name) not in ways:
-                        ways[origin, name] = passed
-                        if not self.by_name[name].closes:
-                            frontier.append((self.by_name[name].state, (*passed, name)))
-        return ways
+        return ways(self.table, self.by_name)
 
 
 def _problems(lifecycle: Lifecycle) -> Iterable[str]:
@@ -327,26 +364,9 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     if ABSENT not in lifecycle.table:
         yield "the table has no row ABSENT, so nothing can begin"
         return
-    yield from _problems_of_table(lifecycle, steps)
+    yield from problems_of_table(lifecycle.table, steps)
+    yield from _problems_of_streams(lifecycle)
     yield from _problems_of_people(lifecycle)
-
-
-def _problems_of_table(lifecycle: Lifecycle, steps: Mapping[str, Step]) -> Iterable[str]:
-    for state, names in lifecycle.table.items():
-        for name in names:
-            if name not in steps:
-                yield f"row {state!r} leads to the step {name!r}, which is not declared"
-            elif steps[name].state not in lifecycle.table:
-                yield f"step {name!r} reports {steps[name].state!r}, which has no row"
-    reached = _reached(lifecycle, steps)
-    for state in sorted(set(lifecycle.table) - reached):
-        yield f"row {state!r} is never reached"
-    for step in lifecycle.steps:
-        if not any(step.name in row for row in lifecycle.table.values()):
-            yield f"no row leads to the step {step.name!r}"
-    ends = {step.state for step in lifecycle.steps if step.closes or not lifecycle.table.get(step.state)}
-    if not ends & reached:
-        yield "no end can be reached from the start"
 
 
 def _problems_of_people(lifecycle: Lifecycle) -> Iterable[str]:
@@ -361,6 +381,30 @@ def _problems_of_people(lifecycle: Lifecycle) -> Iterable[str]:
         yield "visits have two steps, coming and going, and one key field, whose visits they are"
 
 
+def _problems_of_streams(lifecycle: Lifecycle) -> Iterable[str]:
+    """What is said of where its webhooks are kept, and how they are known, and cannot be."""
+    streams = [name for name in (lifecycle.stream, lifecycle.stream_without_session) if name]
+    if len(streams) > 1:
+        yield "it has a stream of its own in any case, so stream_without_session is never used"
+    if streams and not lifecycle.key:
+        yield f"the stream {streams[0]!r} needs a key, by which one is told from another"
+    yield from (f"the stream {name!r} is one of the store's own" for name in streams if name in _OWN_STREAMS)
+    yield from (f"the stream {name!r} has a colon in its name" for name in streams if ":" in name)
+    if lifecycle.linked_by and not streams:
+        yield "linked_by is for what has a stream of its own; what is in a session needs no link"
+    for name in lifecycle.linked_by:
+        if name not in _LINKS or name in lifecycle.key:
+            yield f"linked_by names {name!r}, which says neither which session nor which room it was for"
+    for name in lifecycle.formerly:
+        if name == lifecycle.name:
+            yield f"it is formerly {name!r}, which is its name today"
+    if lifecycle.untyped is not None and len(lifecycle.steps) != 1:
+        yield "a webhook without a type must be of the only step"
+
+
+_OWN_STREAMS = ("unrouted", "log")
+
+
 def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]:
     yield "the key", lifecycle.key
     yield "the optional key", lifecycle.optional_key
@@ -370,20 +414,10 @@ def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]
     yield "times", lifecycle.times
     yield "deprecated", [*lifecycle.deprecated, *lifecycle.deprecated.values()]
     yield "outlives", lifecycle.outlives
+    yield "linked_by", lifecycle.linked_by
+    yield "untyped", lifecycle.untyped.fields if lifecycle.untyped is not None else ()
     for step in lifecycle.steps:
         yield f"step {step.name!r} (brings)", step.brings
-
-
-def _reached(lifecycle: Lifecycle, steps: Mapping[str, Step], without: str = "") -> set[str]:
-    """The states that a run can come to, by ways on which one step does not stand."""
-    reached = {ABSENT}
-    frontier = [ABSENT]
-    while frontier:
-        for name in lifecycle.table.get(frontier.pop(), ()):
-            if name in steps and name != without and steps[name].state not in reached:
-                reached.add(steps[name].state)
-                frontier.append(steps[name].state)
-    return reached
 
 
 def _unsaid(lifecycle: Lifecycle) -> Iterator[str]:

@@ -28,27 +28,35 @@ class Step:
     """The suffix of the webhook type: ``starting`` in ``recording-starting``."""
     state: str = attrs.field()
     """The state it reports; by default the step's own name."""
+    type: str = ""
+    """The whole webhook type, where it is not made of the names of the lifecycle and of the step."""
     closes: bool = False
     """Whether a run is over after it."""
+    moves: bool = True
+    """Whether a run goes on by it. What does not stands in no row of the table: it may come whenever it likes."""
+    excludes: tuple[str, ...] = ()
+    """Steps that no run has beside it: a call that was missed was never answered (else S209)."""
+    awaited: bool = True
+    """Of an end: whether one waits for it. It is no sign of anything that one for which nobody waits did not come."""
     skipped: str = code_field(
         when="a later step came and this one had not",
         where="steps that a run may turn out to lack before a later step",
-        applies=lambda lifecycle, step: step.name in lifecycle.may_be_skipped,
+        applies=lambda lifecycle, step: step.moves and step.name in lifecycle.may_be_skipped,
     )
     missed: str = code_field(
         when="a run ended in good order without this step",
         where="steps that the table lets a run leave out on its way to a good end",
-        applies=lambda lifecycle, step: lifecycle.may_do_without(step),
+        applies=lambda lifecycle, step: step.moves and lifecycle.may_do_without(step),
     )
     orphan: str = code_field(
         when="it came and there was no run that it could belong to",
         where="steps with which no run may begin",
-        applies=lambda lifecycle, step: step.name not in lifecycle.starts,
+        applies=lambda lifecycle, step: step.moves and step.name not in lifecycle.starts,
     )
     conflict: str = code_field(
         when="it came again with other data",
         where="steps of anything but visits",
-        applies=lambda lifecycle, _: not lifecycle.is_presence,
+        applies=lambda lifecycle, step: step.moves and not lifecycle.is_presence,
         usual="C504",
         may_be_silent=False,
     )

@@ -8,7 +8,7 @@ long is spilled to disk; if something comes of it after all, it is fetched back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -24,7 +24,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
-from tracker.judging.session import Observed, ObservedAggregate, Oddity
+from tracker.judging.session import Key, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
@@ -220,18 +220,21 @@ def packed_session(one: Observed) -> tuple[Any, ...]:
     ]
     odd = [attrs.astuple(each) for each in one.odd]
     facts = [getattr(one, name) for name in _FACTS]
-    return facts, aggregates, odd, sorted(one.named)
+    notes = [attrs.astuple(each) for each in one.notes]
+    return facts, aggregates, odd, sorted(one.named), notes, one.links
 
 
 def unpacked_session(values: Any) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, aggregates, odd, named = values
+    facts, aggregates, odd, named, notes, links = values
     one = Observed(**dict(zip(_FACTS, facts, strict=True)))
     one.idle = [(since, until) for since, until in one.idle]
     one.name_before(named)
     one.odd = [_oddity(each) for each in odd]
+    one.notes = [Note(name, _key(key), *rest) for name, key, *rest in notes]
+    one.links = [(session_id, meeting_id) for session_id, meeting_id in links]
     for name, pairs, steps, deliveries in aggregates:
-        lifecycle, key = REGISTRY[name], tuple((field, value) for field, value in pairs)
+        lifecycle, key = REGISTRY[name], _key(pairs)
         by_name = lifecycle.by_name
         came = [Delivered(by_name[step], *rest) for step, *rest in deliveries]
         one.aggregates[name, key] = ObservedAggregate(lifecycle, key, came, steps)
@@ -239,8 +242,12 @@ def unpacked_session(values: Any) -> Observed:
 
 
 def _oddity(values: Any) -> Oddity:
-    code, position, at, webhook_type, value, lifecycle, key = values
-    return Oddity(code, position, at, webhook_type, value, lifecycle, tuple((name, part) for name, part in key))
+    code, position, at, webhook_type, value, lifecycle, key, is_mild = values
+    return Oddity(code, position, at, webhook_type, value, lifecycle, _key(key), is_mild)
+
+
+def _key(pairs: Iterable[tuple[str, str]]) -> Key:
+    return tuple((name, value) for name, value in pairs)
 
 
 _FACTS = (

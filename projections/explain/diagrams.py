@@ -39,6 +39,7 @@ def mermaid(lifecycle: Lifecycle) -> str:
     for origin, webhook_type, target in _edges(lifecycle):
         lines += [f"    {_mermaid_id(origin)} --> {_mermaid_id(target)} : {webhook_type}"]
     lines += [f"    {_mermaid_id(state)} --> [*]" for state in _ends(lifecycle)]
+    lines += [f'    state "{words}" as {_mermaid_id(name)}' for name, words in _free(lifecycle)]
     return _joined(lines)
 
 
@@ -50,12 +51,13 @@ def dot(lifecycle: Lifecycle) -> str:
     lines += [f"    {_quoted(state)}{' [peripheries=2]' * (state in ends)};" for state in lifecycle.states]
     for origin, webhook_type, target in _edges(lifecycle):
         lines += [f"    {_quoted(origin)} -> {_quoted(target)} [label={_quoted(webhook_type)}];"]
+    lines += [f"    {_quoted(words)} [shape=plaintext];" for _, words in _free(lifecycle)]
     return _joined([*lines, "}"])
 
 
 def text(lifecycle: Lifecycle) -> str:
     """The whole declaration for a terminal: what may follow what, the findings, the fields."""
-    parts = [[lifecycle.name, "=" * len(lifecycle.name), *_remarks(lifecycle)]]
+    parts = [[lifecycle.name, "=" * len(lifecycle.name), *remarks(lifecycle)]]
     parts.append(_table(("STATE", "MAY COME NEXT", "WHICH REPORTS"), _movements(lifecycle)))
     parts.append(
         _table(("STEP", "FINDINGS"), ((step.name, _findings(lifecycle, step)) for step in lifecycle.steps))
@@ -83,6 +85,13 @@ def _edges(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
             yield origin, lifecycle.webhook_type(name), lifecycle.by_name[name].state
 
 
+def _free(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
+    """The steps that move nothing, each with the words for it."""
+    for step in lifecycle.steps:
+        if not step.moves:
+            yield step.name, f"{lifecycle.webhook_type(step.name)} moves nothing"
+
+
 def _ends(lifecycle: Lifecycle) -> tuple[str, ...]:
     """The states in which a run is over."""
     return tuple(state for state in lifecycle.states if state in lifecycle.ends or not lifecycle.table[state])
@@ -97,12 +106,23 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _remarks(lifecycle: Lifecycle) -> Iterator[str]:
+def remarks(lifecycle: Lifecycle) -> Iterator[str]:
+    """What is said of the lifecycle as a whole, a sentence each."""
     if lifecycle.is_session:
         yield "The session itself, inside which the others take place."
+    if lifecycle.formerly:
+        yield f"Its types began with {' or '.join(lifecycle.formerly)} before."
+    if not lifecycle.is_documented:
+        yield "Documented nowhere, so each finding is an info."
+    key = [f"<{name}>" for name in _sent(lifecycle.key)]
     if lifecycle.stream:
-        key = (f"<{name}>" for name in _sent(lifecycle.key))
         yield f"Belongs to no session; kept in {':'.join((lifecycle.stream, *key))}."
+    if lifecycle.stream_without_session:
+        yield f"Without a sessionId, kept in {':'.join((lifecycle.stream_without_session, *key))}."
+    if lifecycle.linked_by:
+        yield f"Linked to a session by its {' and '.join(_sent(lifecycle.linked_by))}."
+    if lifecycle.untyped is not None:
+        yield f"Comes without a type, and is known by {lifecycle.untyped.by}."
     if lifecycle.is_presence:
         yield "Each run is a person's visit."
 
@@ -123,9 +143,10 @@ def _findings(lifecycle: Lifecycle, step: Step) -> str:
     found = [(name, code) for owner, name, code in lifecycle.roles() if owner is step and code]
     limit = {"overdue": f"overdue{_KEPT}({step.limit})"}
     codes = [f"{limit.get(name, name)}{_KEPT}{code}" for name, code in found]
+    codes += [f"beside{_KEPT}{name}{_KEPT}S209" for name in step.excludes]
     if step.brings:
         codes.append(f"without {' or '.join(_sent(step.brings))}{_KEPT}{_MISSING_ARTEFACT}")
-    return ", ".join(codes)
+    return ", ".join(codes) if step.moves else f"{lifecycle.webhook_type(step.name)} moves nothing"
 
 
 def _findings_of_runs(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
@@ -149,6 +170,8 @@ def _roles(lifecycle: Lifecycle, field: str) -> Iterator[str]:
         yield "artefact"
     if field in lifecycle.deprecated:
         yield f"deprecated for {camel_case(lifecycle.deprecated[field])}"
+    if field in lifecycle.linked_by:
+        yield "link"
     if field in lifecycle.outlives:
         yield f"{lifecycle.outlives[field]} may outlive the session"
 

@@ -43,7 +43,7 @@ TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhoo
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
 
 _NO_SESSION = re.compile(
-    r"(?P<agent>(?i:session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})\Z)|resource:|unrouted:|unrouted$|log:"
+    r"(?P<agent>(?i:session-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})\Z)|unrouted:|unrouted$|log:"
 )
 
 
@@ -72,7 +72,9 @@ class Delivery:
     Routed when ``lifecycle`` and ``step`` are set; otherwise ``unrouted`` is the code that says
     why and ``problem`` tells it in words. ``stream`` is where it belongs: the session's id,
     ``resource:<id>`` or ``unrouted:<type or reason>``. ``declared`` is the lifecycle of its type, routed
-    or not; ``said`` is ``data``, decoded. ``read_as`` says where in a line it was, where that is no plain one.
+    or not; ``said`` is ``data``, decoded. ``read_as`` says where in a line it was, where that is no plain one. What
+    is kept in a stream of its own may be linked: ``link`` holds the ids of the session and of the meeting that it was
+    for, as far as it says so.
     """
 
     received: Received
@@ -87,6 +89,7 @@ class Delivery:
     data: bytes = b"{}"
     unrouted: str = ""
     problem: str = ""
+    link: tuple[str | None, str | None] | None = None
     declared: Lifecycle | None = None
     said: dict[str, Any] = attrs.field(factory=dict)
     read_as: ReadAs | None = None
@@ -161,6 +164,9 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             body.type if is_known(body.type, registry) else _renamed_type(body.type, received, registry)
         )
     if not isinstance(webhook_type, str) or not webhook_type.strip("\x00"):
+        known = _untyped(received, position, registry)
+        if known is not None:
+            return known
         problem = PING if _PING.fullmatch(received.body) else "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
@@ -204,9 +210,29 @@ def canonical(data: bytes) -> bytes:
     return _sorted(_any.decode(data))
 
 
+def _untyped(received: Received, position: int, registry: Registry) -> Delivery | None:
+    """The delivery of a webhook that is known though it has no type; its data is the whole body."""
+    try:
+        body = decode_json(_data, received.body)
+    except UNREADABLE:  # in what nobody asked for
+        return None
+    lifecycle = next((one for name, one in registry.untyped.items() if name in body), None)
+    if lifecycle is None or lifecycle.untyped is None:
+        return None
+    said = dict(body)
+    for field, place in lifecycle.untyped.fields.items():
+        value: Any = body
+        for name in place.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            said[camel_case(field)] = value
+    webhook_type = lifecycle.webhook_type(lifecycle.steps[0].name)
+    return _route(Delivery(received, position, "", webhook_type, data=received.body, said=said), registry)
+
+
 def _route(delivery: Delivery, registry: Registry) -> Delivery:
     data, webhook_type = delivery.said, delivery.type or ""
-    session_id, wrong = _session_id(data)
+    session_id, wrong = _session_id(data, registry.prefixes)
     delivery.session_id = session_id
     delivery.meeting_id = _name(data.get("meetingId")) or _name(data.get("roomId"))
     delivery.stream = session_id or _unrouted(webhook_type)
@@ -219,7 +245,11 @@ def _route(delivery: Delivery, registry: Registry) -> Delivery:
         return delivery
     lifecycle, step = route
     delivery.declared = lifecycle
-    if lifecycle.stream:
+    stream = lifecycle.stream
+    if not stream and data.get("sessionId") is None:
+        stream = lifecycle.stream_without_session
+    if stream:
+        delivery.link = _link(lifecycle, delivery)
         delivery.session_id, delivery.meeting_id, wrong = None, None, ""
     key = []
     for field, sent, needed in _key_fields(lifecycle):
@@ -229,8 +259,8 @@ def _route(delivery: Delivery, registry: Registry) -> Delivery:
         elif needed:
             wrong = wrong or f"its {sent} is {_shape(data, sent)}"
     delivery.key = tuple(key)
-    if lifecycle.stream:
-        delivery.stream = ":".join((lifecycle.stream, *(value for _, value in delivery.key)))
+    if stream:
+        delivery.stream = ":".join((stream, *(value for _, value in delivery.key)))
     if wrong:
         delivery.stream = delivery.session_id or _unrouted(webhook_type)
         delivery.unrouted = MISSING_FIELD
@@ -238,6 +268,14 @@ def _route(delivery: Delivery, registry: Registry) -> Delivery:
         return delivery
     delivery.lifecycle, delivery.step = lifecycle, step
     return delivery
+
+
+def _link(lifecycle: Lifecycle, delivery: Delivery) -> tuple[str | None, str | None] | None:
+    """Which session, and which meeting, something was for that has a stream of its own."""
+    of_session = "session_id" in lifecycle.linked_by
+    of_room = len(lifecycle.linked_by) > of_session
+    link = delivery.session_id if of_session else None, delivery.meeting_id if of_room else None
+    return link if any(link) else None
 
 
 @cache
@@ -254,15 +292,15 @@ def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
     return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
 
 
-def _session_id(data: dict[str, Any]) -> tuple[str | None, str]:
-    """The id of the meeting's session, or why there is none."""
+def _session_id(data: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | None, str]:
+    """The id of the meeting's session, or why there is none. With ``prefixes`` begin the streams of other things."""
     value = _name(data.get("sessionId"))
     if value is None:
         return None, f"its sessionId is {_shape(data, 'sessionId')}"
     other = _NO_SESSION.match(value)
-    if other is None:
+    if other is None and not value.startswith(prefixes):
         return value, ""
-    if other["agent"]:
+    if other is not None and other["agent"]:
         return None, "its sessionId is an agent session's, not a meeting session's"
     return None, f"its sessionId, {value}, is a name of this program's own"
 

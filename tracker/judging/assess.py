@@ -116,6 +116,8 @@ def _begun(observed: Observed, now: int | None) -> Session:
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
         active=observed.active,
+        notes=observed.notes,
+        links=observed.links,
         as_of=moment(now) if now is not None else None,
     )
 

@@ -223,7 +223,8 @@ class Candidate:
         """Where steps never came: the state before, the delivery behind the gap, and what is missing."""
         state = ABSENT
         for one in self.in_order(lifecycle):
-            if one.step.name not in lifecycle.table[state] and state not in lifecycle.ends:
+            known = one.step.name in lifecycle.table[state] or lifecycle.is_excluded(state, one.step)
+            if not known and state not in lifecycle.ends:
                 missing = lifecycle.between(state, one.step.name)
                 if missing:
                     yield state, one, missing

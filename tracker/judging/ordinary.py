@@ -52,6 +52,8 @@ def ordinary(
             state, last = step.state, one
             continue
         before = originals.get(step.name)
+        if last is not None and last.step.closes and before is not last:
+            return None  # it may be of the next run
         if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
         elif waiting is not None:

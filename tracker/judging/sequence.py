@@ -120,6 +120,7 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
         if len(run.originals) > 1:
             yield from _overtaken(lifecycle, run, context)
             yield from _two_ends(run, context)
+            yield from _excluded(run, context)
     url = second_url(lifecycle, run)
     if url is not None:
         yield Assumption(lifecycle.contradicted, prices["C502"], url[1], url[0], paid="C502")
@@ -297,6 +298,16 @@ def _two_ends(run: Candidate, context: Context) -> Iterator[Assumption]:
     for one in ends[1:]:  # two ends of one run come together; a later one is rather the end of another
         price = by_delay(context.prices["S209"], one.at - ends[0].at, context.windows.fast_redelivery)
         yield Assumption("S209", price, one, ends[0])
+
+
+def _excluded(run: Candidate, context: Context) -> Iterator[Assumption]:
+    """S209: a step came beside one that no run has with it."""
+    for one in run.originals.values():
+        for name in one.step.excludes:
+            other = run.originals.get(name)
+            if other is not None:
+                first, last = sorted((one, other), key=lambda each: each.order)
+                yield Assumption("S209", context.prices["S209"], last, first)
 
 
 def _long_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:

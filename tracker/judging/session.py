@@ -18,7 +18,7 @@ from tracker.judging.log import Habits, bit_of
 from tracker.lifecycle import Lifecycle
 from tracker.step import Step
 
-__all__ = ["AggregateKey", "Key", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
+__all__ = ["AggregateKey", "Key", "Link", "Note", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
 
 Key = tuple[tuple[str, str], ...]
 AggregateKey = tuple[str, Key]
@@ -48,7 +48,7 @@ class ObservedAggregate:
 
 @attrs.frozen
 class Oddity:
-    """What a single delivery shows by itself: its code, and the words for it."""
+    """What a single delivery shows by itself: its code, and the words for it. ``is_mild``: it is no more than an info."""
 
     code: str
     position: int
@@ -57,6 +57,21 @@ class Oddity:
     value: str
     lifecycle: str | None = None
     key: Key = ()
+    is_mild: bool = False
+
+
+@attrs.frozen
+class Note:
+    """A delivery that moves nothing: of which lifecycle and key it tells, where it stands and when it came."""
+
+    lifecycle: str
+    key: Key
+    position: int
+    at: int
+
+
+Link = tuple[str | None, str | None]
+"""The ids of a session and of a meeting, as far as they are known."""
 
 
 @attrs.define(eq=False)
@@ -69,13 +84,15 @@ class Observed:
         meeting_id: The first meeting that a delivery named.
         aggregates: What came, by lifecycle and key.
         odd: What single deliveries show by themselves.
+        notes: Those that move nothing.
+        links: Which sessions and meetings it was for, where the stream is not a session's.
         deliveries: How many came.
         first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
         backwards: Whether the receive times are not in order.
         idle: Hours and longer in which nothing came: from when to when.
         types: The webhook types that came, as bits.
         repeated: Whether a step came twice of one aggregate, so that there may be copies.
-        active: Whether something of a lifecycle came.
+        active: Whether something of a lifecycle came that is documented.
         named: What was found in this stream and is found once only.
         once: How many webhooks came that can come only once.
         ages: How old their copies were.
@@ -88,6 +105,8 @@ class Observed:
     meeting_id: str | None = None
     aggregates: dict[AggregateKey, ObservedAggregate] = attrs.field(factory=dict)
     odd: list[Oddity] = attrs.field(factory=list)
+    notes: list[Note] = attrs.field(factory=list)
+    links: list[Link] = attrs.field(factory=list)
     deliveries: int = 0
     first_position: int | None = None
     last_position: int | None = None
@@ -146,10 +165,15 @@ class Observed:
     ) -> None:
         """Puts a delivery behind its aggregate."""
         if self.session_id is not None:
-            self.active = True
-            if delivery.meeting_id and delivery.meeting_id != self.meeting_id:
+            self.active = self.active or lifecycle.is_documented
+            if lifecycle.is_documented and delivery.meeting_id and delivery.meeting_id != self.meeting_id:
                 self._name("C501", delivery, at, delivery.meeting_id)
+        elif delivery.link is not None and delivery.link not in self.links:
+            self.links.append(delivery.link)
         key = lifecycle.name, delivery.key
+        if not step.moves:
+            self.notes.append(Note(*key, delivery.position, at))
+            return
         aggregate = self.aggregates.get(key)
         if aggregate is None:
             aggregate = self.aggregates[key] = ObservedAggregate(lifecycle, delivery.key)
@@ -238,4 +262,5 @@ def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
 
 def _oddity(code: str, delivery: Delivery, at: int, value: str) -> Oddity:
     lifecycle = delivery.lifecycle.name if delivery.lifecycle else None
-    return Oddity(code, delivery.position, at, delivery.topic, value, lifecycle, delivery.key)
+    is_mild = delivery.declared is not None and not delivery.declared.is_documented
+    return Oddity(code, delivery.position, at, delivery.topic, value, lifecycle, delivery.key, is_mild)

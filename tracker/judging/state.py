@@ -17,7 +17,7 @@ from tracker.delivery.webhook import read_payload
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.sequence import is_orphan, outlives
-from tracker.judging.session import AggregateKey, Key
+from tracker.judging.session import AggregateKey, Key, Link, Note
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.values import frozen
 
@@ -43,6 +43,7 @@ Reading = Literal[
     "new-run",
     "overtaken",
     "orphan",
+    "noted",
     "unrouted",
 ]
 Certainty = Literal["sure", "inferred", "contested"]
@@ -309,6 +310,8 @@ class Session:
         as_of: The moment; ``None`` where no time is known.
         next_change: When time alone will change something, if nothing comes before.
         presence_known: Whether it is known who is inside: both joined and left are subscribed to.
+        notes: Deliveries that move nothing.
+        links: Which sessions and meetings it was for, where the stream is not a session's.
         in_doubt: Whether what is held depends on what the log says of other sessions.
     """
 
@@ -335,6 +338,8 @@ class Session:
     next_change: datetime | None = None
     presence_known: bool = True
     in_doubt: bool = False
+    notes: Sequence[Note] = ()
+    links: Sequence[Link] = ()
 
     @property
     def state(self) -> SessionState:
@@ -363,7 +368,22 @@ class Session:
 
     def readings(self) -> dict[int, Judgement]:
         """Position -> what the delivery there was, with hindsight. What is unrouted is left out."""
-        return {place: one for aggregate in self.aggregates.values() for place, one in aggregate.readings()}
+        found = {place: one for aggregate in self.aggregates.values() for place, one in aggregate.readings()}
+        return found | {one.position: self._noted(one) for one in self.notes}
+
+    def _noted(self, note: Note) -> Judgement:
+        """What a delivery that moves nothing was: the run that it tells of, and its state."""
+        aggregate = self.aggregates.get((note.lifecycle, note.key))
+        before: tuple[Run, Delivered] | None = None
+        for run in aggregate.runs if aggregate is not None else ():
+            for one in run.candidate.originals.values():
+                if one.position < note.position and (before is None or one.position > before[1].position):
+                    before = run, one
+        if before is None:
+            return Judgement("noted", note.lifecycle, note.key)
+        run, one = before
+        state = _states(run.lifecycle, run.candidate)[one.position][1]
+        return Judgement("noted", note.lifecycle, note.key, run.number, state, state)
 
     def open_runs(self) -> Iterator[tuple[Aggregate, Run]]:
         """The runs that have not come to an end, of what should end with the session."""

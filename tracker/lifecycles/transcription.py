@@ -1,6 +1,7 @@
 """A transcription, identified by its id. ``realtime`` ends with the session, ``post`` runs after it.
 
-``failed`` may be the first and only webhook of one.
+``failed`` may be the first and only webhook of one. So may ``completed``, which comes when a recording was asked
+for with a transcription; it says which room it was in, and no session.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ class Transcription:
     session_id: str | None = None
     id: str | None = None
     type: str | None = None
+    room_id: str | None = None
 
 
 LIFECYCLE = Lifecycle(
     name="transcription",
     payload=Transcription,
     key=("id",),
+    stream_without_session="transcription",
+    linked_by=("room_id",),
     label="type",
     outlives={"type": "post"},
     after_end="X402",
@@ -30,12 +34,14 @@ LIFECYCLE = Lifecycle(
     steps=(
         Step("started"),
         Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),
+        Step("completed", closes=True, awaited=False, outcome=IN_GOOD_ORDER),
         Step("failed", closes=True, outcome="S210"),
     ),
     table={
-        ABSENT: ("started", "failed"),
-        "started": ("stopped", "failed"),
+        ABSENT: ("started", "completed", "failed"),
+        "started": ("stopped", "completed", "failed"),
         "stopped": (),
+        "completed": (),
         "failed": (),
     },
 )

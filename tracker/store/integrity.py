@@ -15,6 +15,7 @@ from eventsourcing.persistence import Notification
 from tracker.delivery.envelope import Received, replaced
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
+from tracker.lifecycles import Registry
 from tracker.store import withdrawals
 from tracker.store.digests import PREFIX as DIGEST
 from tracker.store.digests import Block, blocks, chained
@@ -24,6 +25,7 @@ from tracker.store.ranges import Hole, places, readable
 from tracker.store.recorder import Recorder
 
 PAGE = 1000
+_NOTHING_DECLARED = Registry([])
 Problems = Iterator[tuple[str, str]]
 """Place and problem."""
 
@@ -143,6 +145,9 @@ class Integrity:
                 continue
             delivery = parse(self.received(state), event.id)
             if event.originator_id not in (delivery.stream, replaced(delivery.stream)):
+                before = parse(delivery.received, event.id, _NOTHING_DECLARED)
+                if (event.originator_id, event.topic) == (replaced(before.stream), replaced(before.topic)):
+                    continue  # it was stored when its type was not known yet
                 yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
             if event.topic not in (delivery.topic, replaced(delivery.topic)):
                 yield place, f"stored as {event.topic}, is {delivery.topic}"

@@ -23,6 +23,7 @@ from tracker.errors import NotFoundError, StoreDamagedError
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
+from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.store import withdrawals
 from tracker.store.clock import WrongTimes, wrong_times
@@ -370,8 +371,9 @@ class StoreReader(Application[str]):
 
 def _put_back(delivery: Delivery, stream: str) -> None:
     """Makes a delivery one of the stream that it is stored in."""
-    is_session = not stream.startswith((UNROUTED, "resource:"))
+    is_session = not stream.startswith((UNROUTED, *REGISTRY.prefixes))
     delivery.stream, delivery.session_id = stream, stream if is_session else None
+    delivery.link = None if is_session else delivery.link
     if stream.startswith(UNROUTED) and delivery.lifecycle is not None:
         delivery.lifecycle, delivery.step, delivery.unrouted = None, None, UNKNOWN_TYPE
         delivery.problem = f"{delivery.topic} was not a known type when it was stored"

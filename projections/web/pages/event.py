@@ -22,6 +22,7 @@ READINGS = {
     "new-run": "The first step of a new run.",
     "overtaken": "The end of the visit before; it came after the person had returned.",
     "orphan": "The end of a run of which nothing came before.",
+    "noted": "It tells of a run and moves nothing; it may come as often as it likes.",
     "unrouted": "It belongs to no lifecycle; it is kept as it came.",
 }
 

@@ -62,7 +62,7 @@ def graph(
 ) -> Graph:
     """The drawing. ``lit``: state -> what is there now. ``traffic``: (state, step) -> how often it went that way."""
     lit, highlights = lit or {}, list(highlights)
-    states = [*lifecycle.states]
+    states = [*lifecycle.states] or [step.state for step in lifecycle.steps]
     if LOST in lit or any(LOST in (one.before, one.after) for one in highlights):
         states.append(LOST)
     known = {ABSENT, *states}

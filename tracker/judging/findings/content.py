@@ -86,9 +86,15 @@ def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
     """C501, C509, C511, C513, C514: what single deliveries show by themselves."""
     for odd in assessment.observed.odd:
         words = {"type": odd.type, "value": odd.value, "state": assessment.observed.meeting_id or ""}
-        found = assessment.make(ODD[odd.code], words=words, at=odd.at, position=odd.position, type=odd.type)
-        if odd.value == PING and assessment.observed.is_before_all:
-            found.severity = "info"
+        is_mild = odd.is_mild or (odd.value == PING and assessment.observed.is_before_all)
+        found = assessment.make(
+            ODD[odd.code],
+            words=words,
+            at=odd.at,
+            position=odd.position,
+            type=odd.type,
+            severity="info" if is_mild else None,
+        )
         found.lifecycle, found.key = odd.lifecycle, dict(odd.key)
         yield found
 

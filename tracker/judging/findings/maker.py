@@ -10,7 +10,7 @@ import attrs
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, moment
-from tracker.judging.session import Observed
+from tracker.judging.session import Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
 from tracker.rules import Rules
@@ -75,6 +75,12 @@ class Assessment:
     over: bool = False
     changes: list[int] = attrs.field(factory=list)
 
+    @property
+    def about(self) -> Link:
+        """The session and the meeting that a finding is about: of what has a stream of its own, those it was for."""
+        links = self.observed.links
+        return links[0] if links else (self.observed.session_id, self.observed.meeting_id)
+
     def passed(self, at: int) -> bool:
         """Whether a moment has passed; if it has not, it is noted as one at which something will change."""
         if self.context.as_of is not None and at <= self.context.as_of:
@@ -136,12 +142,14 @@ class Assessment:
             **words,
         }
         verdict, deadline = self._verdict(until, confidence, undecided=undecided)
+        if lifecycle is not None and not lifecycle.is_documented:
+            severity = "info"
         when = moment(at) if at is not None and self.observed.first_at is not None else None
         found = make(
             code, self.context.rules, filled, severity=severity, position=position, at=when, type=webhook_type
         )
         found.verdict = verdict
-        found.session_id, found.meeting_id = self.observed.session_id, self.observed.meeting_id
+        found.session_id, found.meeting_id = self.about
         if aggregate is not None:
             found.lifecycle, found.key = aggregate.lifecycle.name, dict(aggregate.key)
         if run is not None:

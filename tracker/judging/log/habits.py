@@ -45,8 +45,9 @@ MOST_SPELLS = 4096
 
 @cache
 def _bits() -> dict[str, int]:
-    """A bit for each webhook type of the declared lifecycles."""
-    return {webhook_type: 1 << place for place, webhook_type in enumerate(sorted(REGISTRY.routes))}
+    """A bit for each webhook type of the lifecycles that take place in a session."""
+    types = sorted(name for name, (lifecycle, _) in REGISTRY.routes.items() if not lifecycle.stream)
+    return {webhook_type: 1 << place for place, webhook_type in enumerate(types)}
 
 
 def bit_of(webhook_type: str) -> int:

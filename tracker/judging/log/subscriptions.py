@@ -110,6 +110,6 @@ def _ends() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
             lifecycle.webhook_type(step.name) for step in lifecycle.steps if not step.closes
         ))
         for lifecycle in REGISTRY.values()
-        if not lifecycle.stream and (lifecycle.is_session or lifecycle.open_at_end)
+        if lifecycle.is_documented and not lifecycle.stream and (lifecycle.is_session or lifecycle.open_at_end)
         for name in lifecycle.endings
     )  # fmt: skip

@@ -1,0 +1,37 @@
+"""Recordings of one session that are merged into one file, mostly after it. Only how that ended is reported, and no file."""
+
+from __future__ import annotations
+
+from tracker.findings import NoFinding
+from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import IN_GOOD_ORDER, Step
+from tracker.values import frozen
+
+AFTERWARDS = NoFinding("what is merged has been recorded, so it is merged when the session is over")
+
+
+@frozen
+class MergeRecording:
+    meeting_id: str | None = None
+    session_id: str | None = None
+    id: str | None = None
+    message: str | None = None
+
+
+LIFECYCLE = Lifecycle(
+    name="merge-recording",
+    payload=MergeRecording,
+    key=("id",),
+    after_end=AFTERWARDS,
+    settled_after_end=AFTERWARDS,
+    open_at_end=AFTERWARDS,
+    steps=(
+        Step("completed", closes=True, outcome=IN_GOOD_ORDER),
+        Step("failed", closes=True, outcome="S210"),
+    ),
+    table={
+        ABSENT: ("completed", "failed"),
+        "completed": (),
+        "failed": (),
+    },
+)
