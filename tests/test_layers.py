@@ -89,6 +89,7 @@ LAYERS = {
     "projections.views.verify": {"attrs"},
     "projections.views.diff": {"attrs"},
     "projections.views.live": set(),
+    "projections.answers": {"msgspec", "sqlite_utils"},
     "projections.explain.diagrams": {"attrs"},
     "projections.explain.status": {"attrs"},
     "projections.explain.explanation": {"attrs", "msgspec"},

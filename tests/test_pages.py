@@ -28,6 +28,8 @@ PATHS = [
     "/",
     f"/sessions/{RESTARTED}",
     f"/sessions/{RESTARTED}?at=82",
+    "/recordings",
+    "/recordings?missing=true&within=week",
     "/findings",
     "/events/82",
     "/lifecycles",

@@ -28,6 +28,7 @@ import msgspec
 from projections.read_models import (
     Table,
     deadlines,
+    files,
     findings,
     participants,
     rooms,
@@ -56,6 +57,7 @@ TABLES: tuple[Table, ...] = (
     sessions.TABLE,
     participants.TABLE,
     runs.TABLE,
+    files.TABLE,
     findings.TABLE,
     types.TABLE,
     deadlines.TABLE,

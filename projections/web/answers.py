@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from projections.answers.presence import with_people
 from projections.explain import diagrams
 from projections.explain import status as shown
 from projections.read_models import findings as findings_model
+from projections.read_models import runs as runs_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
 from projections.views import publications
@@ -42,7 +44,7 @@ def sessions(of: Snapshot, asked: Values) -> Values:
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,
     )
-    return _page([_session(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}")
+    return _page([_shortened(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}")
 
 
 def session(of: Snapshot, asked: Values) -> Values:
@@ -120,6 +122,41 @@ def findings(of: Snapshot, asked: Values) -> Values:
     return {**page, "items": [finding(row) for row in page["items"]]}
 
 
+def recordings(of: Snapshot, asked: Values) -> Values:
+    """What was recorded or streamed, the run that began last first."""
+    rows = recordings_of(of, asked)
+    page = _page(rows, asked["limit"], of, recording_cursor)
+    with_names = with_people(of.db, page["items"])
+    return {**page, "items": [_shortened(row) for row in with_names]}
+
+
+def recordings_of(of: Snapshot, asked: Values) -> list[Values]:
+    """The rows of a page of recordings, and one more where there is a next page."""
+    before = asked["cursor"]
+    narrowed = ("session", "meeting", "missing", "person", "file")
+    return list(
+        runs_model.recordings(
+            of.db,
+            **{name: asked[name] for name in narrowed},
+            states=asked["state"],
+            lifecycles=asked["lifecycle"],
+            since=text(asked["since"]),
+            until=text(asked["until"]),
+            before=before and (text(_EPOCH + before[0] * _MICROSECOND) if before[0] else None, before[1]),
+            limit=asked["limit"] + 1,
+        )
+    )
+
+
+def recording_cursor(last: Values) -> str:
+    """Where the page begins behind a row: when it began in microseconds, 0 where it has no time, and its position."""
+    began = parse_time(last["began_at"]) if last["began_at"] else None
+    return f"{(began - _EPOCH) // _MICROSECOND if began else 0}.{last['position']}"
+
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
 def event(of: Snapshot, asked: Values) -> Values:
     """One delivery as it came, and what it was, with hindsight."""
     position = asked["position"]
@@ -174,7 +211,8 @@ def _page(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values
     return {"items": rows[:limit], "next": more, "position": of.checkpoint.position}
 
 
-def _session(row: Values) -> Values:
+def _shortened(row: Values) -> Values:
+    """A row of the read models with its times as they are written everywhere else."""
     return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
 
 

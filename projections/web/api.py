@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projections.read_models.runs import MEDIA, STATES
 from projections.web import answers, contracts, parameters
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
@@ -42,6 +43,19 @@ SINCE = parameters.time("since", "Only what was received, or became true, since 
 LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
 WAIT_FOR = parameters.whole(
     "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."
+)
+RECORDINGS = (
+    OF_SESSION,
+    OF_MEETING,
+    parameters.choice("state", "Only in one of these states; repeatable.", parameters.words(STATES), many=True),
+    parameters.choice(
+        "lifecycle", "Only of one of these lifecycles; repeatable.", parameters.words(MEDIA), many=True
+    ),
+    parameters.flag("missing", "Only what is over and brought neither a file nor a url."),
+    parameters.text("person", "Only of this person, or with this person inside: an id, or a part of a name."),
+    parameters.text("file", "Only what brought this file: a url, path, id or name, or how one begins."),
+    parameters.time("since", "Only what a webhook came of since then."),
+    parameters.time("until", "Only what had begun by then."),
 )
 
 
@@ -101,6 +115,12 @@ OPERATIONS = (
             LIMIT,
             WAIT_FOR,
         ),
+    ),
+    Operation(
+        "/api/recordings",
+        answers.recordings,
+        contracts.Recordings,
+        (*RECORDINGS, _cursor(2), LIMIT, WAIT_FOR),
     ),
     Operation(
         "/api/events/{position}",

@@ -166,6 +166,42 @@ class Findings:
 
 
 @contract
+class Present:
+    """Somebody who was inside during a run. ``at_end`` is null where the run has no known end."""
+
+    participant_id: str
+    name: str | None
+    at_end: bool | None
+
+
+@contract
+class Recording:
+    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
+
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    certainty: Certainty
+    started_at: Time | None
+    stopped_at: Time | None
+    files: list[dict[str, Any]]
+    findings: list[str]
+    people: list[Present]
+
+
+@contract
+class Recordings:
+    """A page of recordings, the one that began last first."""
+
+    items: list[Recording]
+    next: Next
+    position: UpTo
+
+
+@contract
 class Withdrawn:
     """A finding that was published and is not held any more, as it was published last."""
 

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
-from projections.web.pages import event, findings, html, lifecycles, listing, session
+from projections.web.pages import event, findings, html, lifecycles, listing, recordings, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
@@ -39,6 +39,7 @@ class Page:
 PAGES = (
     Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
+    Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),

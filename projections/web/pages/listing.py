@@ -38,7 +38,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     limit = asked["limit"]
     rows, numbers = model.overview(
         of.db,
-        like=asked["q"],
+        part=asked["q"],
         state=asked["state"],
         severity=asked["severity"],
         findings=[asked["finding"]] if asked["finding"] else [],
