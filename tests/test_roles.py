@@ -23,7 +23,7 @@ PAGES = [path(one.path) for one in pages.PAGES]
 API = [path(one.path) for one in (*api.OPERATIONS,)] + ["/api/openapi.json"]
 OPEN = ["/healthz", *(one.path for one in health.routes)]
 REST = ["/static/pages.css", *(one.path for one in metrics.routes)]
-PROBLEMS = {"/sessions/nowhere": 404, "/?severity=grave": 400, "/events/x": 400}
+PROBLEMS = {"/sessions/nowhere": 404, "/sessions?severity=grave": 400, "/events/x": 400}
 """Pages that tell what is wrong with what was asked."""
 
 

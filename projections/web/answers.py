@@ -9,8 +9,12 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import msgspec
 
+from projections.answers.issues import GRAVE
+from projections.answers.issues import issues as issues_of
+from projections.answers.overview import overview as overview_of
 from projections.answers.presence import with_people
 from projections.explain import diagrams
 from projections.explain import status as shown
@@ -116,6 +120,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
         limit=asked["limit"] + 1,
         **{f"{name}_id": asked[name] for name in ("session", "meeting")},
         lifecycle=asked["lifecycle"],
+        cause=asked.get("cause"),
     )
     found = list(rows)
     page = _page(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
@@ -155,6 +160,38 @@ def recording_cursor(last: Values) -> str:
 
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+def overview(of: Snapshot, asked: Values) -> Values:
+    """How everything is now, and a day beside the day before."""
+    day = asked["day"]
+    found = overview_of(of.db, of.now, day and day.date())
+    return {**found, "health": attrs.asdict(of.health), "position": of.checkpoint.position}
+
+
+def issues(of: Snapshot, asked: Values) -> Values:
+    """What is wrong, grouped by code and cause."""
+    return {"items": issues_of_asked(of, asked), "position": of.checkpoint.position}
+
+
+def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
+    """The issues in the period that was asked for: ``since`` then, or in the last day, week or month (``within``)."""
+    within = asked["within"]
+    return issues_of(
+        of.db,
+        of.now,
+        since=asked["since"] or (of.now - WITHIN[within] if within else None),
+        severities=asked["severity"] or GRAVE,
+        codes=asked["code"],
+        lifecycles=[asked["lifecycle"]] if asked["lifecycle"] else [],
+        session=asked["session"],
+        meeting=asked["meeting"],
+        sort=asked["sort"],
+    )
+
+
+WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
+"""How far back one looks."""
 
 
 def event(of: Snapshot, asked: Values) -> Values:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projections.answers.issues import SORTS
 from projections.read_models.runs import MEDIA, STATES
 from projections.web import answers, contracts, parameters
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
@@ -44,6 +45,7 @@ LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=1
 WAIT_FOR = parameters.whole(
     "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."
 )
+DAY = parameters.time("day", "The day, in UTC; by default today.")
 RECORDINGS = (
     OF_SESSION,
     OF_MEETING,
@@ -122,6 +124,27 @@ OPERATIONS = (
         contracts.Recordings,
         (*RECORDINGS, _cursor(2), LIMIT, WAIT_FOR),
     ),
+    Operation(
+        "/api/issues",
+        answers.issues,
+        contracts.Issues,
+        (
+            parameters.choice("code", "Only this one, by code or slug; repeatable.", CODES, many=True),
+            parameters.choice(
+                "severity", "Only what is at least so grave; by default from warning on.", AT_LEAST
+            ),
+            parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
+            OF_SESSION,
+            OF_MEETING,
+            parameters.choice(
+                "within", "Only of the last day, week or month.", parameters.words(answers.WITHIN)
+            ),
+            parameters.time("since", "Only of the time since then."),
+            parameters.choice("sort", "The order.", parameters.words(SORTS), default="severity"),
+            WAIT_FOR,
+        ),
+    ),
+    Operation("/api/overview", answers.overview, contracts.Overview, (DAY, WAIT_FOR)),
     Operation(
         "/api/events/{position}",
         answers.event,

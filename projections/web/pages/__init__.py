@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
-from projections.web.pages import event, findings, html, lifecycles, listing, recordings, session
+from projections.web.pages import event, findings, html, lifecycles, listing, overview, recordings, session
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
@@ -37,7 +37,8 @@ class Page:
 
 
 PAGES = (
-    Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
+    Page("/", "overview.html", overview.fill, overview.PARAMETERS),
+    Page("/sessions", "sessions.html", listing.fill, listing.PARAMETERS),
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
@@ -82,17 +83,12 @@ async def _logout(request: Request) -> Response:
     return await run_in_threadpool(logout, request)
 
 
-async def _home(_: Request) -> Response:
-    return RedirectResponse(url())
-
-
 def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
     return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
 
 
 routes: list[BaseRoute] = [
     *(Route(page.path, _endpoint(page), name=page.template) for page in PAGES),
-    Route("/sessions", _home),
     Route(LOGIN, _login, methods=["GET", "POST"]),
     Route("/logout", _logout, methods=["POST"]),
     Mount("/static", StaticFiles(directory=html.STATIC)),

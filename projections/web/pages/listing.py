@@ -1,4 +1,4 @@
-"""``/``: the sessions, the live ones first."""
+"""``/sessions``: the sessions, the live ones first."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "asked": filters,
         "narrowed": any(filters.values()),
         "first": asked["cursor"] is None,
-        "next": more and url(**filters, cursor=more, limit=limit if limit != 50 else None),
-        "start": url(**filters),
+        "next": more and url("sessions", **filters, cursor=more, limit=limit if limit != 50 else None),
+        "start": url("sessions", **filters),
         "states": _facet("state", STATES, numbers, filters),
         "severities": _facet("severity", GRAVE, numbers, filters),
         "total": sum(row["number"] for row in numbers),
@@ -80,7 +80,7 @@ def _facet(name: str, options: tuple[str, ...], numbers: list[Values], filters: 
             "value": option or "all",
             "number": count[option],
             "chosen": filters[name] == (option or None),
-            "url": url(**{**filters, name: option or None}),
+            "url": url("sessions", **{**filters, name: option or None}),
         }
         for option in ("", *options)
     ]

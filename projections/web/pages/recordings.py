@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +10,7 @@ from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
 from projections.read_models.runs import MEDIA, OVER, STATES
 from projections.web import answers, parameters
+from projections.web.answers import WITHIN
 from projections.web.mount import url
 from projections.web.pages.html import moment, span
 from projections.web.pages.kinds import kind_of
@@ -18,8 +18,6 @@ from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.judging.findings.catalogue import CATALOGUE
 
-WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
-"""How far back one looks."""
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 LIMIT = 40
 NAMED = 5
