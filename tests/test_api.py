@@ -31,6 +31,8 @@ from tracker.store import sqlite
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]
 PATHS += [
+    "/api/meetings/h8sd-4kzo-y1fw",
+    "/api/people/sx2051",
     "/api/recordings",
     "/api/issues",
     "/api/overview",

@@ -31,6 +31,7 @@ PAGES = [
     "/findings?severity=all&view=each",
     "/findings?code=S207",
 ]
+PAGES += ["/meetings/zk4p-81nt-w6ya", "/people/sx2051"]
 PAGES += ["/recordings", "/recordings?missing=true"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
@@ -185,7 +186,7 @@ def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
         opened.keyboard.press("Enter")
         opened.wait_for_url(f"**/sessions/{RESTARTED}")
 
-        tab_to(opened, "S207")
+        tab_to(opened, "error: S207")
         assert opened.locator(".mark .tip").is_visible()
         assert "recording run 1 was started at 10:04:02" in opened.evaluate("document.activeElement.ariaLabel")
         opened.keyboard.press("Enter")

@@ -11,7 +11,13 @@ from traffic import serving
 from projections.web import api, health, metrics, pages
 
 ROLES = ("all", "reader", "receiver")
-FILLED = {"session": RESTARTED, "position": "82", "name": "recording"}
+FILLED = {
+    "session": RESTARTED,
+    "position": "82",
+    "name": "recording",
+    "meeting": "h8sd-4kzo-y1fw",
+    "person": "sx2051",
+}
 """What stands in a path for each of its parameters."""
 
 

@@ -80,11 +80,12 @@ def _outcomes(db: Database, begin: datetime) -> Values:
     )
     found = dict.fromkeys(OUTCOMES, 0)
     for row in rows:
-        found[_outcome(row["state"], bool(row["has_files"]))] += row["number"]
+        found[outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
     return found
 
 
-def _outcome(state: str, has_files: bool) -> str:  # noqa: FBT001 - a column
+def outcome(state: str, *, has_files: bool) -> str:
+    """What became of a run in this state: one of ``OUTCOMES``."""
     if has_files:
         return "with a file"
     if state in ("failed", "lost"):

@@ -261,3 +261,9 @@ def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tupl
             tuple(name for name, at in ((begin, row["began"]), (end, row["ended"])) if at),
             row["number"],
         )
+
+
+def meeting_of(db: Database, session_id: str) -> str | None:
+    """The meeting of a session; ``None`` where there is no such session, or it has none."""
+    rows = db.query("SELECT meeting_id FROM sessions WHERE session_id = ?", (session_id,))
+    return next((row["meeting_id"] for row in rows), None)

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-import attrs
 import msgspec
 
-from projections.answers.issues import GRAVE
-from projections.answers.issues import issues as issues_of
-from projections.answers.overview import overview as overview_of
-from projections.answers.presence import with_people
 from projections.explain import diagrams
 from projections.explain import status as shown
 from projections.read_models import findings as findings_model
-from projections.read_models import runs as runs_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import text
 from projections.views import publications
@@ -48,7 +42,9 @@ def sessions(of: Snapshot, asked: Values) -> Values:
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,
     )
-    return _page([_shortened(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}")
+    return page_of(
+        [shortened(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}"
+    )
 
 
 def session(of: Snapshot, asked: Values) -> Values:
@@ -123,75 +119,8 @@ def findings(of: Snapshot, asked: Values) -> Values:
         cause=asked.get("cause"),
     )
     found = list(rows)
-    page = _page(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
+    page = page_of(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
-
-
-def recordings(of: Snapshot, asked: Values) -> Values:
-    """What was recorded or streamed, the run that began last first."""
-    rows = recordings_of(of, asked)
-    page = _page(rows, asked["limit"], of, recording_cursor)
-    with_names = with_people(of.db, page["items"])
-    return {**page, "items": [_shortened(row) for row in with_names]}
-
-
-def recordings_of(of: Snapshot, asked: Values) -> list[Values]:
-    """The rows of a page of recordings, and one more where there is a next page."""
-    before = asked["cursor"]
-    narrowed = ("session", "meeting", "missing", "person", "file")
-    return list(
-        runs_model.recordings(
-            of.db,
-            **{name: asked[name] for name in narrowed},
-            states=asked["state"],
-            lifecycles=asked["lifecycle"],
-            since=text(asked["since"]),
-            until=text(asked["until"]),
-            before=before and (text(_EPOCH + before[0] * _MICROSECOND) if before[0] else None, before[1]),
-            limit=asked["limit"] + 1,
-        )
-    )
-
-
-def recording_cursor(last: Values) -> str:
-    """Where the page begins behind a row: when it began in microseconds, 0 where it has no time, and its position."""
-    began = parse_time(last["began_at"]) if last["began_at"] else None
-    return f"{(began - _EPOCH) // _MICROSECOND if began else 0}.{last['position']}"
-
-
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-
-
-def overview(of: Snapshot, asked: Values) -> Values:
-    """How everything is now, and a day beside the day before."""
-    day = asked["day"]
-    found = overview_of(of.db, of.now, day and day.date())
-    return {**found, "health": attrs.asdict(of.health), "position": of.checkpoint.position}
-
-
-def issues(of: Snapshot, asked: Values) -> Values:
-    """What is wrong, grouped by code and cause."""
-    return {"items": issues_of_asked(of, asked), "position": of.checkpoint.position}
-
-
-def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
-    """The issues in the period that was asked for: ``since`` then, or in the last day, week or month (``within``)."""
-    within = asked["within"]
-    return issues_of(
-        of.db,
-        of.now,
-        since=asked["since"] or (of.now - WITHIN[within] if within else None),
-        severities=asked["severity"] or GRAVE,
-        codes=asked["code"],
-        lifecycles=[asked["lifecycle"]] if asked["lifecycle"] else [],
-        session=asked["session"],
-        meeting=asked["meeting"],
-        sort=asked["sort"],
-    )
-
-
-WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
-"""How far back one looks."""
 
 
 def event(of: Snapshot, asked: Values) -> Values:
@@ -242,13 +171,13 @@ def decided(of: Snapshot, position: int, since: datetime | None, horizon: str) -
     return _changes(of, sessions_model.decided(of.db, position, since_text, until, horizon))
 
 
-def _page(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values], str]) -> Values:
+def page_of(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values], str]) -> Values:
     """At most ``limit`` of the rows; one more says that there is a next page."""
     more = cursor(rows[limit - 1]) if len(rows) > limit else None
     return {"items": rows[:limit], "next": more, "position": of.checkpoint.position}
 
 
-def _shortened(row: Values) -> Values:
+def shortened(row: Values) -> Values:
     """A row of the read models with its times as they are written everywhere else."""
     return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from projections.answers.issues import SORTS
 from projections.read_models.runs import MEDIA, STATES
-from projections.web import answers, contracts, parameters
+from projections.web import answers, answers_across, contracts, contracts_across, parameters
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
 from projections.web.openapi import JSON, Operation, document
@@ -38,6 +38,8 @@ CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.cod
 AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(SEVERITIES)}
 
 SESSION = parameters.text("session", "The session's id.", place="path")
+MEETING = parameters.text("meeting", "The meeting's id.", place="path")
+PERSON = parameters.text("person", "The participant's id.", place="path")
 OF_SESSION = parameters.text("session", "Only of this session.")
 OF_MEETING = parameters.text("meeting", "Only of this meeting.")
 SINCE = parameters.time("since", "Only what was received, or became true, since then.")
@@ -120,14 +122,14 @@ OPERATIONS = (
     ),
     Operation(
         "/api/recordings",
-        answers.recordings,
-        contracts.Recordings,
+        answers_across.recordings,
+        contracts_across.Recordings,
         (*RECORDINGS, _cursor(2), LIMIT, WAIT_FOR),
     ),
     Operation(
         "/api/issues",
-        answers.issues,
-        contracts.Issues,
+        answers_across.issues,
+        contracts_across.Issues,
         (
             parameters.choice("code", "Only this one, by code or slug; repeatable.", CODES, many=True),
             parameters.choice(
@@ -137,14 +139,16 @@ OPERATIONS = (
             OF_SESSION,
             OF_MEETING,
             parameters.choice(
-                "within", "Only of the last day, week or month.", parameters.words(answers.WITHIN)
+                "within", "Only of the last day, week or month.", parameters.words(answers_across.WITHIN)
             ),
             parameters.time("since", "Only of the time since then."),
             parameters.choice("sort", "The order.", parameters.words(SORTS), default="severity"),
             WAIT_FOR,
         ),
     ),
-    Operation("/api/overview", answers.overview, contracts.Overview, (DAY, WAIT_FOR)),
+    Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
+    Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
+    Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, WAIT_FOR)),
     Operation(
         "/api/events/{position}",
         answers.event,

@@ -5,7 +5,7 @@ Names are promises, those of ``tracker status --json``, ``audit`` and ``timeline
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import attrs
 import msgspec
@@ -108,7 +108,10 @@ class Aggregate:
 
 @contract
 class Status:
-    """The state of one session, now or at a moment before."""
+    """The state of one session, now or at a moment before.
+
+    ``minutes`` are those of all visits added up, ``peak`` how many people were inside at once at most, first at ``peak_at``.
+    """
 
     session_id: str | None
     meeting_id: str | None
@@ -120,6 +123,9 @@ class Status:
     last_seen_at: Time | None
     deliveries: int
     last_position: int | None
+    minutes: float
+    peak: int
+    peak_at: Time | None
     participants: list[Participant]
     aggregates: list[Aggregate]
     findings: list[Finding]
@@ -162,149 +168,6 @@ class Findings:
 
     items: list[Finding]
     next: Next
-    position: UpTo
-
-
-@contract
-class Present:
-    """Somebody who was inside during a run. ``at_end`` is null where the run has no known end."""
-
-    participant_id: str
-    name: str | None
-    at_end: bool | None
-
-
-@contract
-class Recording:
-    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
-
-    session_id: str
-    meeting_id: str | None
-    lifecycle: str
-    key: dict[str, str]
-    run: int
-    state: str
-    certainty: Certainty
-    started_at: Time | None
-    stopped_at: Time | None
-    files: list[dict[str, Any]]
-    findings: list[str]
-    people: list[Present]
-
-
-@contract
-class Recordings:
-    """A page of recordings, the one that began last first."""
-
-    items: list[Recording]
-    next: Next
-    position: UpTo
-
-
-@contract
-class Issue:
-    """One code with one cause: how often it was found, and where. ``buckets`` are equal parts of the period."""
-
-    code: str
-    slug: str
-    severity: Severity
-    cause: str | None
-    lifecycles: list[str]
-    count: int
-    before: int | None
-    sessions: int
-    rooms: int
-    first_at: Time | None
-    last_at: Time | None
-    trend: Literal["new", "back", "known"]
-    buckets: list[int]
-    when: str
-    advice: str
-
-
-@contract
-class Issues:
-    """What is wrong, grouped by code and cause."""
-
-    items: list[Issue]
-    position: UpTo
-
-
-@contract
-class Running:
-    """A recording or a stream that is under way; ``seconds`` for how long."""
-
-    session_id: str
-    meeting_id: str | None
-    lifecycle: str
-    key: dict[str, str]
-    run: int
-    state: str
-    certainty: Certainty
-    began_at: Time | None
-    seconds: int | None
-
-
-@contract
-class Live:
-    """What is there now: sessions, people inside, recordings under way, and those that run longest."""
-
-    sessions: int
-    people: int
-    running: int
-    longest: list[Running]
-
-
-@contract
-class Hour:
-    """Errors and warnings of an hour, and how many of both there were in the same hour the day before."""
-
-    hour: str
-    errors: int
-    warnings: int
-    day_before: int
-
-
-@contract
-class Received:
-    """How many deliveries came on a day, hour by hour, and which share of them came twice or late."""
-
-    number: int
-    twice: float | None
-    late: float | None
-    hours: list[int]
-
-
-@contract
-class Deliveries:
-    day: Received
-    day_before: Received
-
-
-@contract
-class Health:
-    """How the server does: what is not judged yet and for how many seconds, and what was not signed rightly."""
-
-    lag: int
-    waited: float
-    signature_failures: int | None
-    verifies: bool | None
-    problem: str
-
-
-@contract
-class Overview:
-    """How everything is now, and a day in UTC beside the day before. ``recordings`` are numbers by what became of them."""
-
-    now: Time
-    day: str
-    live: Live
-    recordings: dict[str, int]
-    hours: list[Hour]
-    issues: list[Issue]
-    deliveries: Deliveries
-    last_at: Time | None
-    health: Health
     position: UpTo
 
 

@@ -18,7 +18,17 @@ from starlette.staticfiles import StaticFiles
 from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
-from projections.web.pages import event, findings, html, lifecycles, listing, overview, recordings, session
+from projections.web.pages import (
+    event,
+    findings,
+    html,
+    lifecycles,
+    listing,
+    overview,
+    people,
+    recordings,
+    session,
+)
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
@@ -42,6 +52,8 @@ PAGES = (
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
+    Page("/meetings/{meeting:id}", "room.html", people.fill_room, people.OF_ROOM),
+    Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),

@@ -9,7 +9,7 @@ from typing import get_args
 from projections.answers.issues import SORTS
 from projections.read_models import findings as model
 from projections.read_models import text
-from projections.web import answers, parameters
+from projections.web import answers, answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import columns
 from projections.web.parameters import Values
@@ -41,7 +41,9 @@ PARAMETERS = (
     parameters.text("cause", "Only what this explains."),
     parameters.choice("view", "Grouped, or one by one.", parameters.words(VIEWS)),
     parameters.choice("sort", "The order of the groups.", parameters.words(SORTS), default="severity"),
-    parameters.choice("within", "Only of the last day, week or month.", parameters.words(answers.WITHIN)),
+    parameters.choice(
+        "within", "Only of the last day, week or month.", parameters.words(answers_across.WITHIN)
+    ),
     parameters.time("since", "Only what became true since then."),
     parameters.cursor("cursor", "Where the page begins.", r"[0-9]{1,18}\.-?[0-9]{1,18}"),
 )
@@ -55,7 +57,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     filters["since"] = asked["since"] and f"{asked['since']:%Y-%m-%dT%H:%M:%SZ}"
     filters["sort"] = None if asked["sort"] == "severity" else asked["sort"]
     within = asked["within"]
-    since = asked["since"] or (of.now - answers.WITHIN[within] if within else None)
+    since = asked["since"] or (of.now - answers_across.WITHIN[within] if within else None)
     codes = [asked["code"]] if asked["code"] else []
     one_by_one = any(asked[name] for name in ("code", "session", "meeting", "verdict", "cause", "cursor"))
     view = asked["view"] or ("each" if one_by_one else "grouped")
@@ -90,7 +92,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     }
     if view == "grouped" or asked["code"]:
         kept = {name: filters[name] for name in ("within", "since", "lifecycle", "meeting", "session")}
-        shown["issues"] = [issue(one, kept) for one in answers.issues_of_asked(of, narrowed)]
+        shown["issues"] = [issue(one, kept) for one in answers_across.issues_of_asked(of, narrowed)]
     else:
         shown["issues"] = []
     page = answers.findings(of, {**narrowed, "limit": LIMIT}) if view == "each" else {"items": [], "next": None}

@@ -112,7 +112,10 @@ def _row(of: Snapshot, row: Values, media: list[Values]) -> Values:
 
 
 def _chips(media: list[Values]) -> list[Values]:
-    """A chip for each lifecycle: its states, and how many there are of each where there are several."""
+    """A chip for each lifecycle: its states, and how many there are of each where there are several.
+
+    What is over in good order comes last, and is quiet.
+    """
     chips = []
     for lifecycle, ones in groupby(sorted(media, key=itemgetter("lifecycle")), itemgetter("lifecycle")):
         states = Counter(one["state"] for one in ones)
@@ -120,5 +123,6 @@ def _chips(media: list[Values]) -> list[Values]:
             {"state": state, "number": number, "kind": kind_of(lifecycle, state)}
             for state, number in states.items()
         ]
-        chips.append({"lifecycle": lifecycle, "states": counts, "many": states.total() > 1})
-    return chips
+        kind = "done" if all(one["kind"] == "done" for one in counts) else "open"
+        chips.append({"lifecycle": lifecycle, "states": counts, "many": states.total() > 1, "kind": kind})
+    return sorted(chips, key=lambda chip: chip["kind"] == "done")

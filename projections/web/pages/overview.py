@@ -5,23 +5,21 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from projections.answers.overview import OUTCOMES
-from projections.web import answers, parameters
+from projections.web import answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import bar, columns
 from projections.web.pages.findings import issue
 from projections.web.pages.html import counted, moment, span
-from projections.web.pages.kinds import kind_of
+from projections.web.pages.kinds import OUTCOME_KINDS, kind_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
 
-KINDS = ("done", "active", "without", "failed", "lost")
-"""What the outcomes look like, in their order."""
 PARAMETERS = (parameters.time("day", "The day, in UTC; by default today."),)
 
 
 def fill(of: Snapshot, asked: Values) -> Values:
-    found = answers.overview(of, asked)
+    found = answers_across.overview(of, asked)
     today = of.now.astimezone(UTC).date()
     day = date.fromisoformat(found["day"])
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -67,13 +65,13 @@ def _recordings(numbers: dict[str, int], begin: datetime) -> Values:
             "number": numbers[name],
             "url": url("recordings", **narrowed.get(name, {}), **period),
         }
-        for name, kind in zip(OUTCOMES, KINDS, strict=True)
+        for name, kind in zip(OUTCOMES, OUTCOME_KINDS, strict=True)
     ]
     return {
         "number": sum(numbers.values()),
         "bad": sum(numbers[name] for name in OUTCOMES[2:]),
         "outcomes": outcomes,
-        "bar": bar([numbers[name] for name in OUTCOMES], KINDS),
+        "bar": bar([numbers[name] for name in OUTCOMES], OUTCOME_KINDS),
         "words": ", ".join(f"{numbers[name]} {name}" for name in OUTCOMES if numbers[name]) or "none",
         "missing_url": url("recordings", missing="true", **period),
     }

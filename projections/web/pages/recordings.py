@@ -9,8 +9,8 @@ from typing import Any
 from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
 from projections.read_models.runs import MEDIA, OVER, STATES
-from projections.web import answers, parameters
-from projections.web.answers import WITHIN
+from projections.web import answers_across, parameters
+from projections.web.answers_across import WITHIN
 from projections.web.mount import url
 from projections.web.pages.html import moment, span
 from projections.web.pages.kinds import kind_of
@@ -44,8 +44,8 @@ def fill(of: Snapshot, asked: Values) -> Values:
     within = asked["within"]
     since = asked["since"] or (of.now - WITHIN[within] if within else None)
     many = {name: [asked[name]] if asked[name] else [] for name in ("state", "lifecycle")}
-    rows = answers.recordings_of(of, {**asked, **many, "since": since, "limit": LIMIT})
-    more = answers.recording_cursor(rows[LIMIT - 1]) if len(rows) > LIMIT else None
+    rows = answers_across.recordings_of(of, {**asked, **many, "since": since, "limit": LIMIT})
+    more = answers_across.recording_cursor(rows[LIMIT - 1]) if len(rows) > LIMIT else None
     names = ("state", "lifecycle", "person", "file", "session", "meeting", "within")
     filters: Values = {name: asked[name] for name in names}
     filters["missing"] = "true" if asked["missing"] else None
@@ -106,7 +106,7 @@ def _row(row: Values) -> Values:
         "codes": codes,
         "inside": _inside(row["people"]),
         "session_url": url("sessions", row["session_id"]),
-        "room_url": row["meeting_id"] and url("recordings", meeting=row["meeting_id"]),
+        "room_url": row["meeting_id"] and url("meetings", row["meeting_id"]),
     }
 
 
