@@ -30,7 +30,16 @@ from tracker.store import sqlite
 
 ROOT = Path(__file__).parents[1]
 PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTARTED}/timeline", "/api/findings"]
-PATHS += ["/api/events/1", "/api/lifecycles", "/api/openapi.json"]
+PATHS += [
+    "/api/meetings/h8sd-4kzo-y1fw",
+    "/api/people/sx2051",
+    "/api/recordings",
+    "/api/issues",
+    "/api/overview",
+    "/api/events/1",
+    "/api/lifecycles",
+    "/api/openapi.json",
+]
 
 
 def everything(server, path):

@@ -18,16 +18,21 @@ pytestmark = pytest.mark.browser
 AT = f"/sessions/{RESTARTED}?at=82"
 TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
 
-REFUSED = "/?severity=grave"
+REFUSED = "/sessions?severity=grave"
 PAGES = [
     "/",
-    "/?q=nobody",
+    "/?day=2026-11-25",
+    "/sessions",
+    "/sessions?q=nobody",
     REFUSED,
     f"/sessions/{RESTARTED}",
     AT,
     "/findings",
+    "/findings?severity=all&view=each",
     "/findings?code=S207",
 ]
+PAGES += ["/meetings/zk4p-81nt-w6ya", "/people/sx2051"]
+PAGES += ["/recordings", "/recordings?missing=true"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
 
@@ -62,12 +67,12 @@ def test_a_meeting_of_five_hundred_is_accessible_too(browser, town_hall, path, v
 
 
 PLAIN = """[...document.querySelectorAll("p a, td a, dd a, li a, h2 a")].filter(link => {
-  const block = link.closest("p, td, dd, li, h2").cloneNode(true);
+  const block = link.closest("p, td, dd, li, li > div, h2").cloneNode(true);
   block.querySelectorAll("a, .hush").forEach(one => one.remove());
   return /\\p{L}/u.test(block.textContent) && !link.matches(".button") && link.checkVisibility()
     && !getComputedStyle(link).textDecorationLine.includes("underline");
 }).map(link => link.outerHTML)"""
-"""The links that stand among words of their paragraph, cell or item and are not underlined."""
+"""The links that stand among words of their paragraph, cell, item or part of one and are not underlined."""
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -84,7 +89,7 @@ def test_a_link_among_words_differs_from_them_by_more_than_its_colour(browser, m
 
 def test_a_session_shows_up_by_itself_and_updates_can_be_paused(browser, server):
     with page(browser, server) as opened:
-        opened.goto("/")
+        opened.goto("/sessions")
         opened.get_by_text("Live", exact=True).wait_for()
         server.post("session-started", sessionId="one", meetingId="first")
         opened.get_by_role("link", name="first").wait_for()
@@ -118,7 +123,7 @@ def test_a_session_that_is_looked_at_follows_what_happens_in_it(browser, server)
 
 def test_the_list_keeps_its_filter_when_it_changes_by_itself(browser, server):
     with page(browser, server) as opened:
-        opened.goto("/?q=wanted")
+        opened.goto("/sessions?q=wanted")
         opened.get_by_text("Live", exact=True).wait_for()
         server.post("session-started", sessionId="one", meetingId="other")
         server.post("session-started", sessionId="two", meetingId="wanted")
@@ -129,14 +134,14 @@ def test_the_list_keeps_its_filter_when_it_changes_by_itself(browser, server):
 
 def test_a_page_stays_when_the_server_cannot_answer_and_goes_on_when_it_can(browser, server):
     with page(browser, server, complaints=False) as opened:
-        opened.goto("/")
+        opened.goto("/sessions")
         opened.get_by_text("Live", exact=True).wait_for()
-        opened.route("**/", lambda route: route.fulfill(status=503, body="not now"))
+        opened.route("**/sessions", lambda route: route.fulfill(status=503, body="not now"))
         server.post("session-started", sessionId="one", meetingId="first")
         opened.get_by_text("Reconnecting", exact=True).wait_for()
         assert opened.get_by_text("Nothing has come in yet").count() == 1
 
-        opened.unroute("**/")
+        opened.unroute("**/sessions")
         opened.get_by_role("link", name="first").wait_for()
         opened.get_by_text("Live", exact=True).wait_for()
 
@@ -161,9 +166,9 @@ def test_the_slider_shows_where_it_was_left_however_fast_it_was(browser, monday)
 
 def test_what_is_typed_narrows_the_list_and_stands_in_its_address(browser, monday):
     with page(browser, monday) as opened:
-        opened.goto("/")
+        opened.goto("/sessions")
         opened.get_by_role("searchbox").fill("kenji")
-        opened.wait_for_url("**/?q=kenji")
+        opened.wait_for_url("**/sessions?q=kenji")
         opened.locator("tbody tr").nth(13).wait_for(state="detached")
         narrowed = opened.locator("tbody tr").count()
         opened.reload()
@@ -174,21 +179,21 @@ def test_what_is_typed_narrows_the_list_and_stands_in_its_address(browser, monda
 
 def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
     with page(browser, monday) as opened:
-        opened.goto("/?finding=S207")
+        opened.goto("/sessions?finding=S207")
         opened.keyboard.press("Tab")
         assert opened.evaluate("document.activeElement.textContent") == "Skip to the content"
         tab_to(opened, "h8sd-4kzo-y1fw")
         opened.keyboard.press("Enter")
         opened.wait_for_url(f"**/sessions/{RESTARTED}")
 
-        tab_to(opened, "S207")
+        tab_to(opened, "error: S207")
         assert opened.locator(".mark .tip").is_visible()
         assert "recording run 1 was started at 10:04:02" in opened.evaluate("document.activeElement.ariaLabel")
         opened.keyboard.press("Enter")
         opened.wait_for_url("**#f1")
         opened.go_back()
         opened.go_back()
-        opened.wait_for_url("**/?finding=S207")
+        opened.wait_for_url("**/sessions?finding=S207")
 
 
 def tab_to(opened, words, most=60):
@@ -266,7 +271,7 @@ def test_without_scripts_a_page_says_the_same(browser, monday, path):
 
 def test_without_scripts_one_filters_and_travels_by_forms(browser, monday):
     with page(browser, monday, java_script_enabled=False) as opened:
-        opened.goto("/")
+        opened.goto("/sessions")
         opened.get_by_role("searchbox").fill("h8sd")
         opened.get_by_role("button", name="Filter").click()
         opened.get_by_role("link", name="h8sd-4kzo-y1fw").click()
@@ -280,7 +285,7 @@ def test_without_scripts_one_filters_and_travels_by_forms(browser, monday):
 
 def test_who_wants_no_motion_gets_none(browser, server):
     with page(browser, server, reduced_motion="reduce") as opened:
-        opened.goto("/")
+        opened.goto("/sessions")
         opened.get_by_text("Live", exact=True).wait_for()
         server.post("session-started", sessionId="one", meetingId="first")
         opened.get_by_role("link", name="first").wait_for()
@@ -289,7 +294,8 @@ def test_who_wants_no_motion_gets_none(browser, server):
 
 
 @pytest.mark.parametrize(
-    "path", ["/?q=all", f"{TOWN_HALL}?open=participant", "/events/4", "/findings?severity=all"]
+    "path",
+    ["/sessions?q=all", f"{TOWN_HALL}?open=participant", "/events/4", "/findings?severity=all&view=each"],
 )
 def test_markup_in_a_name_is_text(browser, town_hall, path):
     with page(browser, town_hall) as opened:
@@ -328,19 +334,19 @@ def test_a_person_logs_in_once_with_the_token(browser, tmp_path):
         served(tmp_path, token="sésame", now=EVENING) as locked,
         page(browser, locked, complaints=False) as opened,
     ):
-        opened.goto("/?finding=S207")
+        opened.goto("/sessions?finding=S207")
         opened.get_by_label("Token").fill("wrong")
         opened.keyboard.press("Enter")
         opened.get_by_text("This is not the token").wait_for()
         assert violations(opened) == []
         opened.get_by_label("Token").fill("sésame")
         opened.keyboard.press("Enter")
-        opened.wait_for_url("**/?finding=S207")
+        opened.wait_for_url("**/sessions?finding=S207")
 
         assert opened.locator("tbody tr").count() == 1
         opened.get_by_text("Live", exact=True).wait_for()
         assert violations(opened) == []
         opened.get_by_role("button", name="Log out").click()
         opened.get_by_label("Token").wait_for()
-        opened.goto("/?finding=S207")
+        opened.goto("/sessions?finding=S207")
         assert opened.get_by_label("Token").count() == 1

@@ -101,6 +101,7 @@ LAYERS = {
     "projections.views.verify": {"attrs"},
     "projections.views.diff": {"attrs"},
     "projections.views.live": set(),
+    "projections.answers": {"attrs", "msgspec", "sqlite_utils"},
     "projections.explain.diagrams": {"attrs"},
     "projections.explain.status": {"attrs"},
     "projections.explain.explanation": {"attrs", "msgspec"},
@@ -127,7 +128,7 @@ LAYERS = {
         "starlette",
         "uvicorn",
     },
-    "projections.cli": {"attrs", "click"},
+    "projections.cli": {"attrs", "click", "sqlite_utils"},
 }
 
 OF_A_DECLARATION = {

@@ -11,7 +11,6 @@ import pytest
 from meetings import lines, read_into, webhook, write
 from served import EVENING, MONDAY, RESTARTED, served
 from sqlite_utils import Database
-from starlette.datastructures import State
 
 from projections.explain.status import status
 from projections.read_models import sessions as model
@@ -26,9 +25,17 @@ from tracker.lifecycles import REGISTRY
 TOWN_HALL = f"/sessions/{quote(crowd.SESSION, safe='')}"
 PATHS = [
     "/",
+    "/?day=2026-11-25",
+    "/sessions",
     f"/sessions/{RESTARTED}",
     f"/sessions/{RESTARTED}?at=82",
+    "/meetings/h8sd-4kzo-y1fw",
+    "/people/sx2051",
+    "/recordings",
+    "/recordings?missing=true&within=week",
     "/findings",
+    "/findings?severity=all&view=each",
+    "/findings?code=S207&within=month",
     "/events/82",
     "/lifecycles",
 ]
@@ -100,8 +107,8 @@ def test_every_id_of_a_page_is_there_once_and_every_jump_has_a_place(monday, pat
         ("/events/9999", 404),
         ("/events/x", 400),
         ("/lifecycles/unknown", 404),
-        ("/?severity=grave", 400),
-        ("/?meting=x", 400),
+        ("/sessions?severity=grave", 400),
+        ("/sessions?meting=x", 400),
     ],
 )
 def test_what_cannot_be_shown_is_reported_on_a_page_with_a_hint(monday, path, status):
@@ -112,7 +119,7 @@ def test_what_cannot_be_shown_is_reported_on_a_page_with_a_hint(monday, path, st
 
 
 def test_what_a_form_leaves_empty_is_not_asked_for(monday):
-    assert shown_sessions(monday, "/?q=&finding=&state=") == shown_sessions(monday, "/")
+    assert shown_sessions(monday, "/sessions?q=&finding=&state=") == shown_sessions(monday, "/sessions")
 
 
 @pytest.mark.parametrize("name", ["pages.css", "pages.js", "htmx.min.js", "htmx.LICENSE", "icon.svg"])
@@ -131,18 +138,18 @@ def test_the_list_has_every_session_the_live_ones_first(tmp_path):
         rows = list(find(Database(server.live.views_path)))
         expected = sorted(rows, key=lambda row: (row["state"] in ("live", "unknown"), row["last_position"]))
 
-        assert shown_sessions(server, "/") == [row["session_id"] for row in reversed(expected)]
+        assert shown_sessions(server, "/sessions") == [row["session_id"] for row in reversed(expected)]
 
 
 @pytest.mark.parametrize("limit", [1, 4, 14])
 def test_the_pages_of_the_list_have_each_session_once(monday, limit):
-    path, found = f"/?limit={limit}", []
+    path, found = f"/sessions?limit={limit}", []
     while path:
         printed = body(monday, path)
         found += shown_sessions(monday, path)
         path = next(iter(unescape(url) for url in re.findall(r'rel="next" href="([^"]+)"', printed)), None)
 
-    assert found == shown_sessions(monday, "/")
+    assert found == shown_sessions(monday, "/sessions")
 
 
 def test_live_sessions_and_others_are_paged_as_one_list(server):
@@ -177,20 +184,20 @@ def test_live_sessions_and_others_are_paged_as_one_list(server):
     ],
 )
 def test_the_list_can_be_narrowed(monday, query, expected):
-    assert shown_sessions(monday, f"/?{query}") == expected
+    assert shown_sessions(monday, f"/sessions?{query}") == expected
 
 
 def test_what_may_be_chosen_says_how_many_there_are(monday):
-    printed = words(monday, "/?severity=error")
+    printed = words(monday, "/sessions?severity=error")
 
     assert "all 4 ended 4" in printed
     assert "error 4 warning 5" in printed
 
 
-def test_the_list_says_of_each_session_what_is_wrong_and_what_was_recorded(monday):
-    printed = words(monday, "/?finding=S207")
+def test_the_list_says_what_is_wrong_and_what_was_recorded_and_is_quiet_of_what_is_over(monday):
+    printed = words(monday, "/sessions?finding=S207")
 
-    assert "recording stopped transcription stopped S207 restarted-without-stop" in printed
+    assert "recording transcription S207 restarted-without-stop" in printed
 
 
 # One session
@@ -251,9 +258,9 @@ def test_the_file_of_a_recording_is_a_link_and_what_is_no_address_is_not(server)
 def test_any_id_has_a_page_that_the_list_leads_to(server, name):
     server.post("session-started", sessionId=name, meetingId="m")
     server.caught_up()
-    (link,) = re.findall(r'<a id="row-[^"]*" href="([^"]+)"', body(server, "/"))
+    (link,) = re.findall(r'<a id="row-[^"]*" href="([^"]+)"', body(server, "/sessions"))
 
-    assert shown_sessions(server, "/") == [name]
+    assert shown_sessions(server, "/sessions") == [name]
     assert " ".join(name.split()) in words(server, unescape(link))
     assert server.get(f"/api/sessions/{quote(name, safe='')}")["session_id"] == name
     assert len(server.get(f"/api/sessions/{quote(name, safe='')}/timeline")["items"]) == 1
@@ -310,7 +317,15 @@ def test_who_has_a_finding_comes_first(town_hall):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", TOWN_HALL, f"{TOWN_HALL}?open=participant", "/events/4", "/findings?severity=all"]
+    "path",
+    [
+        "/",
+        "/sessions",
+        TOWN_HALL,
+        f"{TOWN_HALL}?open=participant",
+        "/events/4",
+        "/findings?severity=all&view=each",
+    ],
 )
 def test_markup_in_a_name_is_shown_as_text(town_hall, path):
     printed = body(town_hall, path)
@@ -327,8 +342,8 @@ def test_many_sessions_are_a_small_page(server):
         server.post("hls-stopped", **one)
     server.caught_up()
 
-    assert len(shown_sessions(server, "/")) == 50
-    assert len(server.ask("/").body) < MOST
+    assert len(shown_sessions(server, "/sessions")) == 50
+    assert len(server.ask("/sessions").body) < MOST
 
 
 # Findings, deliveries, lifecycles
@@ -338,11 +353,11 @@ def test_many_sessions_are_a_small_page(server):
     ("query", "codes"),
     [
         ("code=S207", ["S207"]),
-        ("severity=error", ["S210", "C513", "X403", "S205", "C513", "S207"]),
-        ("severity=error&lifecycle=recording", ["X403", "S207"]),
+        ("severity=error&view=each", ["S210", "C513", "X403", "S205", "C513", "S207"]),
+        ("severity=error&lifecycle=recording&view=each", ["X403", "S207"]),
         (f"session={RESTARTED}", ["S207"]),
         ("verdict=provisional", []),
-        ("severity=info&lifecycle=participant", ["D103", "D101"]),
+        ("severity=info&lifecycle=participant&view=each", ["D103", "D101"]),
     ],
 )
 def test_findings_can_be_narrowed(monday, query, codes):
@@ -354,7 +369,7 @@ def test_findings_can_be_narrowed(monday, query, codes):
 def test_the_findings_that_may_be_chosen_are_counted(monday):
     found = monday.get("/api/findings?limit=1000")["items"]
     count = Counter(one["severity"] for one in found)
-    printed = words(monday, "/findings")
+    printed = words(monday, "/findings?view=each")
 
     assert f"error {count['error']} warning {count['warning']} info {count['info']} all {len(found)}" in printed
     for code, number in Counter(one["code"] for one in found if one["severity"] != "info").items():
@@ -442,7 +457,7 @@ def test_the_traffic_of_a_way_is_what_the_sessions_went(monday, lifecycle):
         for aggregate in session.aggregates.values():
             if aggregate.lifecycle is lifecycle:
                 expected += Counter(ways(aggregate))
-    with snapshot(State({"tracker": monday.tracker, "live": monday.live})) as of:
+    with snapshot(monday.server.config.app.state) as of:
         assert traffic(of, lifecycle) == expected
 
 

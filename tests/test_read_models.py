@@ -70,7 +70,7 @@ def test_columns_are_those_declared_and_have_their_types(views):
 
 
 def test_rows_of_a_session_refer_to_the_session(views):
-    assert {name: [("session_id", "sessions")] for name in ("participants", "runs", "findings")} == {
+    assert {name: [("session_id", "sessions")] for name in ("participants", "runs", "files", "findings")} == {
         table.name: [(key.column, key.other_table) for key in views.db.table(table.name).foreign_keys]
         for table in TABLES
         if table.foreign_keys
@@ -97,6 +97,8 @@ def test_every_view_can_be_asked(views, name):
         ("SELECT * FROM findings WHERE code = ? AND verdict = 'settled'", "idx_findings_code_verdict"),
         ("SELECT * FROM participants WHERE participant_id = ?", "idx_participants_participant_id"),
         ("SELECT stream FROM deadlines WHERE at <= ?", "idx_deadlines_at"),
+        ("SELECT * FROM files WHERE name = ?", "idx_files_name"),
+        ("DELETE FROM files WHERE session_id = ?", "sqlite_autoindex_files_1"),
         ("DELETE FROM runs WHERE stream = ?", "sqlite_autoindex_runs_1"),
         ("DELETE FROM participants WHERE session_id = ?", "sqlite_autoindex_participants_1"),
     ],

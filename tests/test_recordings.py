@@ -1,4 +1,4 @@
-"""``tracker recordings``: what was recorded, where its files are, and what has none."""
+"""Recordings: what was recorded, where its files are, who was inside, and what has no file."""
 
 import json
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 from meetings import lines, read_into, write
 
+from projections.answers.presence import people_during
 from projections.cli import main
 from projections.explain.status import recording
 from projections.views.follow import Views
@@ -74,3 +75,102 @@ def test_what_is_not_there_is_an_error_and_no_empty_list(listed, option):
     with pytest.raises(SystemExit) as ended:
         main(["--data", str(listed.data), "recordings", option, "nobody"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("option", ["--state", "--lifecycle"])
+def test_a_word_that_is_none_of_the_declarations_is_refused(listed, option):
+    with pytest.raises(SystemExit) as ended:
+        main(["--data", str(listed.data), "recordings", option, "recordng"])
+    assert ended.value.code == 2
+
+
+def test_until_and_limit_leave_out_the_rest(listed):
+    rows = listed()
+    began = rows[5]["started_at"]
+    assert listed("--limit", "2") == rows[:2]
+    assert all(row["started_at"] is None or row["started_at"] <= began for row in listed("--until", began))
+
+
+def test_a_person_chooses_what_ran_while_they_were_inside(listed):
+    rows = listed("--people")
+    with_ada = [row for row in rows if any(one["participant_id"] == "ada" for one in row["people"])]
+    found = listed("--person", "ada", "--people")
+    assert (found, bool(found)) == (with_ada, True)
+    assert listed("--person", "Ad", "--people") == found
+
+
+# Who was inside
+
+RUN = {"began_at": "10", "stopping_at": "20", "stopped_at": "30"}
+
+
+def visit(person, joined_at, left_at):
+    return {"participant_id": person, "name": None, "joined_at": joined_at, "left_at": left_at}
+
+
+@pytest.mark.parametrize(
+    ("joined_at", "left_at", "at_end"),
+    [("05", "15", False), ("05", "25", True), ("15", None, True), (None, "15", False), (None, None, True)],
+)
+def test_who_was_inside_is_still_there_at_the_stop_or_not(joined_at, left_at, at_end):
+    assert [one["at_end"] for one in people_during(RUN, [visit("a", joined_at, left_at)])] == [at_end]
+
+
+@pytest.mark.parametrize(("joined_at", "left_at"), [("01", "09"), ("21", "40")])
+def test_who_came_after_it_or_left_before_it_was_not_inside(joined_at, left_at):
+    assert people_during(RUN, [visit("a", joined_at, left_at)]) == []
+
+
+def test_a_person_who_came_back_counts_once():
+    people = people_during(RUN, [visit("a", "05", "12"), visit("a", "14", None)])
+    assert [(one["participant_id"], one["at_end"]) for one in people] == [("a", True)]
+
+
+def test_of_what_still_runs_nobody_knows_who_is_there_at_the_end():
+    (person,) = people_during({**RUN, "stopping_at": None, "stopped_at": None}, [visit("a", "05", None)])
+    assert person["at_end"] is None
+
+
+# The API and the page
+
+
+def every(server, query=""):
+    """The items of all pages."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = server.get(f"/api/recordings?limit=4{query}{f'&cursor={cursor}' if cursor else ''}")
+        found, cursor = found + page["items"], page["next"]
+    return found
+
+
+def test_the_api_has_each_run_once_in_pages_and_the_one_that_began_last_first(monday):
+    rows = every(monday)
+    assert rows == monday.get("/api/recordings?limit=1000")["items"]
+    assert len({(row["session_id"], row["lifecycle"], str(row["key"]), row["run"]) for row in rows}) == len(
+        rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "holds"),
+    [
+        ("&missing=true", lambda row: not row["files"]),
+        ("&state=lost", lambda row: row["state"] == "lost"),
+        ("&lifecycle=hls", lambda row: row["lifecycle"] == "hls"),
+        ("&meeting=h8sd-4kzo-y1fw", lambda row: row["meeting_id"] == "h8sd-4kzo-y1fw"),
+        ("&person=kenji", lambda row: "Kenji" in [one["name"] for one in row["people"]]),
+        ("&file=5036e7f61d69e94a9ec18e6a.mp4", lambda row: "5036e7f61d69e94a9ec18e6a" in str(row["files"])),
+        ("&until=2026-11-23T10:18:00Z", lambda row: (row["started_at"] or row["stopped_at"] or "9") < "2026-11-23T10:18"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_chooses_the_rows_of_the_api(monday, query, holds):
+    rows = every(monday, query)
+    assert ([row for row in every(monday) if holds(row)], bool(rows)) == (rows, True)
+
+
+def test_the_page_names_the_file_the_room_and_who_was_there_at_the_end(monday):
+    shown = monday.ask("/recordings?file=5036e7f61d69e94a9ec18e6a.mp4").body.decode()
+    for words in ("https://cdn.videosdk.live/encoded/videos/5036e7f61d69e94a9ec18e6a.mp4", "h8sd-4kzo-y1fw"):
+        assert words in shown
+    assert "4 of 4 inside at its end" in shown
+    assert "Ruth, Kenji, Marta, Ali" in shown

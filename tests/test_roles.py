@@ -11,7 +11,13 @@ from traffic import serving
 from projections.web import api, health, metrics, pages
 
 ROLES = ("all", "reader", "receiver")
-FILLED = {"session": RESTARTED, "position": "82", "name": "recording"}
+FILLED = {
+    "session": RESTARTED,
+    "position": "82",
+    "name": "recording",
+    "meeting": "h8sd-4kzo-y1fw",
+    "person": "sx2051",
+}
 """What stands in a path for each of its parameters."""
 
 
@@ -23,7 +29,7 @@ PAGES = [path(one.path) for one in pages.PAGES]
 API = [path(one.path) for one in (*api.OPERATIONS,)] + ["/api/openapi.json"]
 OPEN = ["/healthz", *(one.path for one in health.routes)]
 REST = ["/static/pages.css", *(one.path for one in metrics.routes)]
-PROBLEMS = {"/sessions/nowhere": 404, "/?severity=grave": 400, "/events/x": 400}
+PROBLEMS = {"/sessions/nowhere": 404, "/sessions?severity=grave": 400, "/events/x": 400}
 """Pages that tell what is wrong with what was asked."""
 
 

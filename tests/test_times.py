@@ -37,6 +37,9 @@ def moment(text, zone=UTC, span=None):
         ("2026-07-01T10:18:00+02:00", NEW_YORK, "2026-07-01T08:18:00"),
         ("1764061200", NEW_YORK, "2025-11-25T09:00:00"),
         ("now", NEW_YORK, "2026-11-26T01:30:00"),
+        ("today", UTC, "2026-11-26T00:00:00"),
+        ("yesterday", UTC, "2026-11-25T00:00:00"),
+        ("yesterday", NEW_YORK, "2026-11-24T05:00:00"),
         ("-2h", NEW_YORK, "2026-11-25T23:30:00"),
         ("end", NEW_YORK, THE_END.isoformat().removesuffix("+00:00")),
     ],
@@ -64,9 +67,11 @@ def test_a_time_of_day_is_of_the_day_of_the_session_or_of_the_next_one_where_it_
     assert moment(text, zone, OVER_MIDNIGHT) == expected
 
 
-@pytest.mark.parametrize("text", ["24:00", "10:78", "10:1", "yesterday", "", "2026-13-01", "-2", "-99999999h"])
+@pytest.mark.parametrize("text", ["24:00", "10:78", "10:1", "tomorrow", "", "2026-13-01", "-2", "-99999999h"])
 def test_what_is_no_time_is_refused_with_what_could_be_written(text):
-    with pytest.raises(BadParameter, match=r"write 2026-11-23T09:00:00Z, 10:18, now, end or -2h") as refused:
+    with pytest.raises(
+        BadParameter, match=r"write 2026-11-23T09:00:00Z, 10:18, yesterday, now, end or -2h"
+    ) as refused:
         AsOf().convert(text, None, None)
     assert refused.value.exit_code == 2
 

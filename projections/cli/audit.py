@@ -35,7 +35,9 @@ OF_CI = ("junit", "github")
 @click.argument("logs", nargs=-1, metavar="[LOG...]")
 @click.option("--rules", type=click.Path(path_type=Path), help="Judge by the [rules] of this TOML file.")
 @click.option(
-    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+    "--as-of",
+    type=AsOf(),
+    help="Judge what was known then: a time, yesterday, now, -2h, or end (nothing more will come).",
 )
 @click.option(
     "--strict", is_flag=True, help="Findings that are not settled (undecided or provisional) fail too."

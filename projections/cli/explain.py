@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
 @click.option(
-    "--as-of", type=AsOf(), help="Judge what was known then: a time, now, -2h, or end (nothing more will come)."
+    "--as-of",
+    type=AsOf(),
+    help="Judge what was known then: a time, yesterday, now, -2h, or end (nothing more will come).",
 )
 @click.option("--at", type=click.IntRange(min=1), help="Judge what was known right after this position.")
 @click.option("--prices", is_flag=True, help="Show what each assumption costs.")

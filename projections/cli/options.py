@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 DEFAULT_DATA = "./tracker-data"
 STORE = "tracker.store"
@@ -70,6 +71,24 @@ def with_as_given(command: F) -> F:
     """Adds --as-given, which keeps the order of logs."""
     words = "Read LOGs one after the other in this order, not merged by receive time."
     return click.option("--as-given", is_flag=True, help=words)(command)
+
+
+class OneOf(click.ParamType[str]):
+    """One of several words, which are asked for only when one is given: the help of a command imports no lifecycle."""
+
+    def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
+        self.name, self._words = name, words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        words = tuple(self._words())
+        if value not in words:
+            self.fail(f"{value!r} is not one of {', '.join(words)}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
 class Name(click.ParamType[str]):

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, with_store
+from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
-from projections.cli.times import GivenTime, Time, with_tz
+from projections.cli.times import GivenTime, Moment, with_tz
 
-STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "lost")
+
+def _states() -> Iterable[str]:
+    from projections.read_models.runs import STATES
+
+    return STATES
+
+
+def _media() -> Iterable[str]:
+    from projections.read_models.runs import MEDIA
+
+    return MEDIA
 
 
 @click.command()
@@ -26,10 +37,40 @@ STATES = ("starting", "started", "playable", "stopping", "stopped", "failed", "l
 )
 @click.option("--meeting", type=Name(), metavar="ID", help="Only of sessions of this meeting.")
 @click.option(
-    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only in this state; may be repeated."
+    "--state",
+    "states",
+    type=OneOf("state", _states),
+    multiple=True,
+    help="Only in this state; may be repeated.",
+)
+@click.option(
+    "--lifecycle",
+    "lifecycles",
+    type=OneOf("lifecycle", _media),
+    multiple=True,
+    help="Only of this lifecycle; may be repeated.",
 )
 @click.option("--missing", is_flag=True, help="Only what is over and brought neither a file nor a url.")
-@click.option("--since", type=Time(), help="Only what a webhook came of since this time.")
+@click.option(
+    "--person",
+    type=Name(),
+    metavar="ID|NAME",
+    help="Only of this person, or with this person inside: an id, or a part of a name.",
+)
+@click.option(
+    "--file",
+    type=Name(),
+    metavar="FILE",
+    help="Only what brought this file: its url, path or id, or how one of them or the file's name begins.",
+)
+@click.option(
+    "--since", type=Moment(), help="Only what a webhook came of since this time: 10:18, yesterday, -2h."
+)
+@click.option("--until", type=Moment(), help="Only what had begun by this time.")
+@click.option(
+    "--people", is_flag=True, help="Also say who was inside while it ran, and who still was at its end."
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_tz
 @with_store
@@ -37,8 +78,14 @@ def recordings(
     session: str | None,
     meeting: str | None,
     states: tuple[str, ...],
+    lifecycles: tuple[str, ...],
     missing: bool,
+    person: str | None,
+    file: str | None,
     since: GivenTime | None,
+    until: GivenTime | None,
+    people: bool,
+    limit: int | None,
     format: Any,
     data: Path | None,
     config: Path | None,
@@ -48,6 +95,7 @@ def recordings(
     One line a run of a recording, a recording of a person, an HLS stream, a transcription and the like; the one
     that began last comes first.
     """
+    from projections.answers.presence import with_people
     from projections.exports import data as machine
     from projections.read_models import runs
     from projections.read_models import text as stamp
@@ -60,17 +108,27 @@ def recordings(
             session = session_named(views, store, session)
             refuse_no_session(views, session)
         refuse_no_meeting(views, meeting)
-        rows = runs.recordings(
+        rows: Iterable[dict[str, Any]] = runs.recordings(
             views.db,
             session=session,
             meeting=meeting,
             states=states,
+            lifecycles=lifecycles,
             missing=missing,
+            person=person,
+            file=file,
             since=stamp(settings.moment(since)),
+            until=stamp(settings.moment(until)),
+            limit=-1 if limit is None else limit,
         )
+        if people:
+            rows = with_people(views.db, list(rows))
         if format == TEXT:
             listed(console(sys.stdout), rows)
         else:
-            write(
-                machine.write(({name: row[name] for name in row if name != "began_at"} for row in rows), format)
-            )
+            write(machine.write(map(_published, rows), format))
+
+
+def _published(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without what only the reports need."""
+    return {name: row[name] for name in row if name not in ("began_at", "stopping_at", "position")}

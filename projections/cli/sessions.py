@@ -19,13 +19,15 @@ from projections.cli.subjects import (
     refuse_two_moments,
     session_named,
 )
-from projections.cli.times import AsOf, GivenTime, Time, with_tz
+from projections.cli.times import AsOf, GivenTime, Moment, with_tz
 
 
 @click.command()
 @click.argument("session", type=Name())
 @click.option(
-    "--as-of", type=AsOf(), help="Show what was known then: a time, now, -2h, or end (nothing more will come)."
+    "--as-of",
+    type=AsOf(),
+    help="Show what was known then: a time, yesterday, now, -2h, or end (nothing more will come).",
 )
 @click.option("--at", type=click.IntRange(min=1), help="Show the state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole status as one JSON document.")
@@ -71,7 +73,9 @@ def status(
 @click.option(
     "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
 )
-@click.option("--since", type=Time(), help="Only sessions with a delivery since this time.")
+@click.option(
+    "--since", type=Moment(), help="Only sessions with a delivery since this time: 10:18, yesterday, -2h."
+)
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_tz
 @with_store

@@ -18,6 +18,8 @@ from tracker.errors import UsageError, nearest
 
 ZONE = "tracker.tz"
 """Where a context keeps --tz."""
+DAYS = {"today": 0, "yesterday": 1}
+"""Words for the midnight at which a day began -> how many days ago that was."""
 _OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +29,7 @@ class GivenTime(NamedTuple):
 
     Attributes:
         value: A moment (without a zone: in that of ``--tz``), a time of day, or text of which
-            ``projections.given.moment`` knows the moment.
+            ``projections.given.moment`` knows the moment, or one of ``DAYS``.
     """
 
     value: datetime | time | str
@@ -36,6 +38,9 @@ class GivenTime(NamedTuple):
         """The moment in UTC. ``span``: when the session that the command names got its first and its last delivery."""
         value = self.value
         if isinstance(value, str):
+            if value in DAYS:
+                day = now.astimezone(zone).date() - timedelta(days=DAYS[value])
+                return datetime.combine(day, time(), zone).astimezone(UTC)
             from projections import given
 
             return given.moment(value, now)
@@ -81,22 +86,32 @@ class Time(click.ParamType[GivenTime]):
         return as_written if as_written.tzinfo is None else moment
 
 
-class AsOf(Time):
-    """A moment to judge as of: a time, ``now``, ``end`` (everything has passed), or an age like ``-2h``."""
+class Moment(Time):
+    """A time, or one that is known only when the command runs: ``now``, ``today``, ``yesterday``, or an age like ``-2h``."""
 
-    examples = "2026-11-23T09:00:00Z, 10:18, now, end or -2h"
+    examples = "2026-11-23T09:00:00Z, 10:18, yesterday, now or -2h"
+    refused: tuple[str, ...] = ("end",)
 
     def _read(self, text: str) -> datetime | time | str | None:
         from projections import given
 
         found = super()._read(text)
-        if found is not None:
-            return found
+        if found is not None or text in DAYS:
+            return found or text
+        if text in self.refused:
+            return None
         try:
             given.moment(text, datetime.now(UTC))
         except UsageError:
             return None
         return text
+
+
+class AsOf(Moment):
+    """A moment to judge as of: also ``end``, when everything has passed."""
+
+    examples = "2026-11-23T09:00:00Z, 10:18, yesterday, now, end or -2h"
+    refused = ()
 
 
 def with_tz(command: F) -> F:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from projections.answers.presence import of_session
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.webhook import Delivery, converter
 from tracker.findings import Alternative, Finding
@@ -34,6 +35,7 @@ def status(session: Session) -> Values:
         "last_seen_at": _time(session.last_seen_at),
         "deliveries": session.deliveries,
         "last_position": session.last_position,
+        **of_session(session).values(),
         "participants": [_person(one) for one in session.participants],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
         "findings": [finding(found) for found in session.findings],

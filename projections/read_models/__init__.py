@@ -6,6 +6,7 @@ more of one session folds its stream. All of ``views.db`` can be thrown away at 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -57,3 +58,13 @@ def text(time: datetime | None) -> str | None:
         return None
     written = isoformat(time).removesuffix("Z")
     return f"{written:0<26}Z" if time.microsecond else f"{written}.000000Z"
+
+
+def like(part: str) -> str:
+    """The pattern of ``LIKE … ESCAPE '\\'`` for what contains a text."""
+    return f"%{escaped(part)}%"
+
+
+def escaped(part: str) -> str:
+    """A text in such a pattern, where it stands for itself."""
+    return re.sub(r"([%_\\])", r"\\\1", part)

@@ -84,7 +84,13 @@ TABLE = Table(
     pk=("stream", "number"),
     rows=rows,
     foreign_keys=(("session_id", "sessions", "session_id"),),
-    indexes=(("session_id",), ("code", "verdict"), ("position",)),
+    indexes=(
+        ("session_id",),
+        ("code", "verdict"),
+        ("position",),
+        ("at", "severity", "code", "verdict"),
+        ("code", "cause", "at"),
+    ),
 )
 
 LACKING_SINCE = "SELECT DISTINCT stream FROM findings WHERE missing IS NOT NULL AND at > ?"

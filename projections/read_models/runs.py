@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, files, like, text
 from tracker.delivery.webhook import converter
-from tracker.judging.state import Session
+from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -30,7 +31,7 @@ def rows(session: Session) -> Iterator[Row]:
             for run in aggregate.runs:
                 times = [one.received_at for one in run.candidate.originals.values() if one.timed]
                 artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
-                started, stopped = run.delivered("started"), run.end
+                started, stopping, stopped = run.delivered("started"), run.delivered("stopping"), run.end
                 yield (
                     session.stream,
                     session.session_id,
@@ -42,7 +43,9 @@ def rows(session: Session) -> Iterator[Row]:
                     text(min(filter(None, times), default=None)),
                     text(max(filter(None, times), default=None)),
                     text(started.at) if started else None,
+                    text(stopping.at) if stopping else None,
                     text(stopped.at) if stopped else None,
+                    run.candidate.first.position,
                     " ".join(name for name, step in run.steps.items() if not step.inferred),
                     first_url(artefacts),
                     _json(converter.unstructure(artefacts)).decode() if artefacts else None,
@@ -73,7 +76,9 @@ TABLE = Table(
         "first_step_at": str,
         "last_step_at": str,
         "started_at": str,
+        "stopping_at": str,
         "stopped_at": str,
+        "position": int,
         "steps": str,
         "url": str,
         "artefacts": str,
@@ -82,7 +87,7 @@ TABLE = Table(
     pk=("stream", "lifecycle", "key", "run"),
     rows=rows,
     foreign_keys=(("session_id", "sessions", "session_id"),),
-    indexes=(("session_id",), ("lifecycle", "state")),
+    indexes=(("session_id",), ("lifecycle", "state"), ("first_step_at", "position")),
 )
 
 VIEWS = {
@@ -93,6 +98,8 @@ VIEWS = {
 
 MEDIA = tuple(name for name, lifecycle in REGISTRY.items() if lifecycle.artefacts)
 """The lifecycles that leave files or urls behind."""
+STATES = tuple(dict.fromkeys(state for name in MEDIA for state in (*REGISTRY[name].states, LOST)))
+"""The states of their runs."""
 OVER = ("stopped", "failed", "lost")
 """The states in which no file is still to come."""
 
@@ -103,44 +110,92 @@ def recordings(
     session: str | None = None,
     meeting: str | None = None,
     states: Sequence[str] = (),
+    lifecycles: Sequence[str] = (),
     missing: bool = False,
+    person: str | None = None,
+    file: str | None = None,
     since: str | None = None,
+    until: str | None = None,
+    before: tuple[str | None, int] | None = None,
+    limit: int = -1,
 ) -> Iterator[dict[str, Any]]:
-    """The runs of what leaves files behind, the one that began last first.
+    """The runs of what leaves files behind, the one that began last first; what has no time comes last.
 
     Args:
-        states: Only runs in one of these states.
+        states, lifecycles: Only runs in one of these states, of one of these lifecycles.
         missing: Only runs that are over and brought neither a file nor a url.
-        since: Only runs of which a step came since then, as ISO 8601 in UTC.
+        person: Only runs of somebody, or during which somebody was inside: an id, or a part of a name.
+        file: Only runs that brought this file: a url, a path or an id, or how one or its last part begins.
+        since, until: Only runs of which a step came since then, and that had begun by then, as ISO 8601 in UTC.
+        before: When the last one of a page began, and its position.
     """
-    conditions = [_in("r.lifecycle", MEDIA), "r.session_id IS NOT NULL"]
-    values = {"session": session, "meeting": meeting, "since": since}
-    conditions += [f"{column} = :{name}" for name, column in _EQUAL.items() if values[name] is not None]
+    values: dict[str, Any] = {
+        "session": session,
+        "meeting": meeting,
+        "since": since,
+        "until": until,
+        "person": person,
+    }
+    conditions = [_in("+r.lifecycle", lifecycles or MEDIA), "r.session_id IS NOT NULL"]
+    conditions += [condition for name, condition in _EQUAL.items() if values[name] is not None]
+    if person is not None:
+        values["part"] = like(person)
     if states:
-        conditions.append(_in("r.state", states))
+        conditions.append(_in("+r.state", states))
     if missing:
-        conditions += ["r.files IS NULL", _in("r.state", OVER)]
-    if since is not None:
-        conditions.append("r.last_step_at >= :since")
-    where = " AND ".join(conditions)
-    rows = db.query(f"{_RECORDINGS} WHERE {where} ORDER BY r.first_step_at DESC, r.rowid DESC", values)
-    for row in rows:
+        conditions += ["r.files IS NULL", _in("+r.state", OVER)]
+    if file is not None:
+        values |= files.asked(file)
+        conditions.append(f"(r.session_id, r.lifecycle, r.key, r.run) IN ({files.BEGINS})")
+    if before is not None:
+        values |= {"began": before[0], "position": before[1]}
+    rows = (
+        row
+        for part in _behind(before)
+        for row in db.query(
+            f"{_RECORDINGS} WHERE {' AND '.join([*conditions, part])}"
+            " ORDER BY r.first_step_at DESC, r.position DESC LIMIT :limit",
+            {**values, "limit": limit},
+        )
+    )
+    for row in rows if limit < 0 else islice(rows, limit):
         nested = {name: msgspec.json.decode(row[name] or "[]") for name in ("key", "files", "findings")}
         yield {**row, **nested}
 
 
-_EQUAL = {"session": "r.session_id", "meeting": "s.meeting_id"}
+def _behind(before: tuple[str | None, int] | None) -> tuple[str, ...]:
+    """Conditions for what comes behind a row, in order; each can be read off the index."""
+    timed, timeless = "r.first_step_at IS NOT NULL", "r.first_step_at IS NULL"
+    if before is None:
+        return timed, timeless
+    if before[0] is None:
+        return (f"{timeless} AND r.position < :position",)
+    return "(r.first_step_at, r.position) < (:began, :position)", timeless
+
+
+_INSIDE = (
+    "EXISTS (SELECT 1 FROM participants p WHERE p.session_id = r.session_id"
+    " AND (p.participant_id = :person OR p.name LIKE :part ESCAPE '\\')"
+    " AND COALESCE(p.joined_at <= COALESCE(r.stopping_at, r.stopped_at), TRUE) AND COALESCE(p.left_at >= r.first_step_at, TRUE))"
+)
+_EQUAL = {
+    "session": "r.session_id = :session",
+    "meeting": "s.meeting_id = :meeting",
+    "since": "r.last_step_at >= :since",
+    "until": "r.first_step_at <= :until",
+    "person": f"(json_extract(r.key, '$.participant_id') = :person OR {_INSIDE})",
+}
 _RECORDINGS = (
     "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty,"
-    " r.first_step_at AS began_at, r.started_at, r.stopped_at,"
+    " r.first_step_at AS began_at, r.started_at, r.stopping_at, r.stopped_at, r.position,"
     " r.files, (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream"
     " AND f.run = r.run AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
-    " FROM runs r LEFT JOIN sessions s USING (session_id)"
+    " FROM runs r JOIN sessions s USING (session_id)"
 )
 
 
 def _in(column: str, words: Sequence[str]) -> str:
-    """A condition for words of the declarations."""
+    """A condition for words of the declarations; a ``+`` before the column keeps SQLite from its index."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, escaped, like, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
@@ -114,7 +113,7 @@ def overview(
     *,
     state: str | None = None,
     severity: str | None = None,
-    like: str | None = None,
+    part: str | None = None,
     findings: Sequence[str] = (),
     since: str | None = None,
     before: tuple[int, int] | None = None,
@@ -122,15 +121,14 @@ def overview(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A page of sessions, the live ones first, and how many there are by ``state`` and ``severity``.
 
-    ``like`` is how an id of the session or its meeting begins, or a part of a person's name. ``before`` is whether the
+    ``part`` is how an id of the session or its meeting begins, or a part of a person's name. ``before`` is whether the
     last one of a page was live (1 or 0) and its last position. Each row has ``is_live``. The numbers are of all that
     there is, whatever its state and severity.
     """
     conditions, values = _conditions(None, findings, since)
-    if like is not None:
+    if part is not None:
         conditions.append(_LIKE)
-        part = re.sub(r"([%_\\])", r"\\\1", like)
-        values |= {"begins": f"{part}%", "part": f"%{part}%"}
+        values |= {"begins": f"{escaped(part)}%", "part": like(part)}
     where = " AND ".join(conditions)
     numbers = db.query(
         f"SELECT state, severity, COUNT(*) AS number FROM sessions WHERE {where} GROUP BY state, severity",
@@ -263,3 +261,9 @@ def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tupl
             tuple(name for name, at in ((begin, row["began"]), (end, row["ended"])) if at),
             row["number"],
         )
+
+
+def meeting_of(db: Database, session_id: str) -> str | None:
+    """The meeting of a session; ``None`` where there is no such session, or it has none."""
+    rows = db.query("SELECT meeting_id FROM sessions WHERE session_id = ?", (session_id,))
+    return next((row["meeting_id"] for row in rows), None)

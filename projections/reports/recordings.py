@@ -13,6 +13,9 @@ from projections.reports.text import STYLES, counted, shown, stamp
 
 __all__ = ["listed"]
 
+MOST_NAMED = 12
+"""People named of one run; the machine formats have all."""
+
 
 def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     """What was recorded, a line each, and under it where its files are; no id and no file is ever cut."""
@@ -27,6 +30,8 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         out.print(line, soft_wrap=True)
         for place in dict.fromkeys(_places(row["files"])):
             out.print(Text(f"          {shown(place)}"), soft_wrap=True)
+        if "people" in row:
+            out.print(Text(f"          {_inside(row['people'])}"), soft_wrap=True)
         if not row["files"]:
             out.print(Text("          no file" if row["state"] in OVER else "          no file yet", "dim"))
     if not runs:
@@ -38,9 +43,29 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
 
 def _from_to(began: str | None, ended: str | None) -> str:
     """From when to when, with the day once where it is the same."""
+    if began == ended:
+        began = None  # only its end came
     if began and ended and began[:10] == ended[:10]:
         return f"{stamp(began)} – {ended[11:19]}"
     return f"{stamp(began) if began else '?'} – {stamp(ended) if ended else '?'}"
+
+
+def _inside(people: list[dict[str, Any]]) -> str:
+    """Who was inside while it ran; at its end, where that is known."""
+    if not people:
+        return "nobody was inside"
+    still = [one for one in people if one["at_end"]]
+    if all(one["at_end"] is None for one in people):
+        return f"inside: {_names(people)}"
+    gone = [one for one in people if not one["at_end"]]
+    words = f"inside at its end: {_names(still)}" if still else "nobody was inside at its end"
+    return f"{words}; had left: {_names(gone)}" if gone else words
+
+
+def _names(people: list[dict[str, Any]]) -> str:
+    names = [shown(one["name"] or one["participant_id"]) for one in people[:MOST_NAMED]]
+    more = len(people) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
 def _places(value: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from projections.answers.presence import of_session
 from projections.explain.status import Values, not_over
 from projections.read_models.runs import first_url
 from tracker.delivery.envelope import parse_time
@@ -78,7 +79,11 @@ def status(
     if people:
         inside = sum(not one.runs[-1].closed for one in people)
         out.print()
-        out.print(Text.assemble(("people", "bold"), (f"  {inside} inside, {len(people)} in all", "dim")))
+        out.print(
+            Text.assemble(
+                ("people", "bold"), (f"  {inside} inside, {len(people)} in all; {_presence(session)}", "dim")
+            )
+        )
         _people(out, people)
     if media:
         out.print()
@@ -87,6 +92,13 @@ def status(
     out.print()
     _findings(out, session)
     _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])
+
+
+def _presence(session: Session) -> str:
+    """How much people were inside: ``125 participant-minutes, at most 3 at once (10:02:11)``."""
+    found = of_session(session)
+    at = f" ({found.peak_at:%H:%M:%S})" if found.peak_at else ""
+    return f"{found.minutes:,.0f} participant-minutes, at most {found.peak:,} at once{at}"
 
 
 def _findings(out: Console, session: Session) -> None:

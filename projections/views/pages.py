@@ -23,7 +23,7 @@ import attrs
 import msgspec
 
 from projections.progress import Progress
-from projections.read_models import Table, deadlines, findings, rooms, spans, text, types
+from projections.read_models import Table, deadlines, findings, hours, rooms, spans, text, types
 from projections.views.database import (
     TABLES,
     Checkpoint,
@@ -52,6 +52,8 @@ from tracker.store.recorder import LOCK_TIMEOUT
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
 
+COUNTED = (types.TABLE, hours.TABLE)
+"""The tables to which each page adds; their rows are of no stream."""
 CACHE = 64 << 10
 """KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
 MEMORY = 10_000
@@ -198,7 +200,9 @@ class Pages:
             readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
             if milestone is not None or self.log != said:
                 self._write_log()
-            self._executemany(types.COUNT, types.rows(delivery for delivery, _ in page))
+            received = [delivery for delivery, _ in page]
+            self._executemany(types.COUNT, types.rows(received))
+            self._executemany(hours.COUNT, hours.rows(received))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
             self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
@@ -316,7 +320,7 @@ class Pages:
                 if table.rows and table is not spans.TABLE:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
-            if table not in (types.TABLE, spans.TABLE, rooms.TABLE):
+            if table not in (*COUNTED, spans.TABLE, rooms.TABLE):
                 self._replace(table, settled, rows[table.name])
         return readings
 

@@ -42,7 +42,9 @@ def sessions(of: Snapshot, asked: Values) -> Values:
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,
     )
-    return _page([_session(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}")
+    return page_of(
+        [shortened(row) for row in rows], asked["limit"], of, lambda last: f"{last['last_position']}"
+    )
 
 
 def session(of: Snapshot, asked: Values) -> Values:
@@ -114,9 +116,10 @@ def findings(of: Snapshot, asked: Values) -> Values:
         limit=asked["limit"] + 1,
         **{f"{name}_id": asked[name] for name in ("session", "meeting")},
         lifecycle=asked["lifecycle"],
+        cause=asked.get("cause"),
     )
     found = list(rows)
-    page = _page(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
+    page = page_of(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
 
 
@@ -168,13 +171,14 @@ def decided(of: Snapshot, position: int, since: datetime | None, horizon: str) -
     return _changes(of, sessions_model.decided(of.db, position, since_text, until, horizon))
 
 
-def _page(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values], str]) -> Values:
+def page_of(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Values], str]) -> Values:
     """At most ``limit`` of the rows; one more says that there is a next page."""
     more = cursor(rows[limit - 1]) if len(rows) > limit else None
     return {"items": rows[:limit], "next": more, "position": of.checkpoint.position}
 
 
-def _session(row: Values) -> Values:
+def shortened(row: Values) -> Values:
+    """A row of the read models with its times as they are written everywhere else."""
     return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
 
 

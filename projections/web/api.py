@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projections.web import answers, contracts, parameters
+from projections.answers.issues import SORTS
+from projections.read_models.runs import MEDIA, STATES
+from projections.web import answers, answers_across, contracts, contracts_across, parameters
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
 from projections.web.openapi import JSON, Operation, document
@@ -36,12 +38,28 @@ CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.cod
 AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(SEVERITIES)}
 
 SESSION = parameters.text("session", "The session's id.", place="path")
+MEETING = parameters.text("meeting", "The meeting's id.", place="path")
+PERSON = parameters.text("person", "The participant's id.", place="path")
 OF_SESSION = parameters.text("session", "Only of this session.")
 OF_MEETING = parameters.text("meeting", "Only of this meeting.")
 SINCE = parameters.time("since", "Only what was received, or became true, since then.")
 LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
 WAIT_FOR = parameters.whole(
     "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."
+)
+DAY = parameters.time("day", "The day, in UTC; by default today.")
+RECORDINGS = (
+    OF_SESSION,
+    OF_MEETING,
+    parameters.choice("state", "Only in one of these states; repeatable.", parameters.words(STATES), many=True),
+    parameters.choice(
+        "lifecycle", "Only of one of these lifecycles; repeatable.", parameters.words(MEDIA), many=True
+    ),
+    parameters.flag("missing", "Only what is over and brought neither a file nor a url."),
+    parameters.text("person", "Only of this person, or with this person inside: an id, or a part of a name."),
+    parameters.text("file", "Only what brought this file: a url, path, id or name, or how one begins."),
+    parameters.time("since", "Only what a webhook came of since then."),
+    parameters.time("until", "Only what had begun by then."),
 )
 
 
@@ -102,6 +120,35 @@ OPERATIONS = (
             WAIT_FOR,
         ),
     ),
+    Operation(
+        "/api/recordings",
+        answers_across.recordings,
+        contracts_across.Recordings,
+        (*RECORDINGS, _cursor(2), LIMIT, WAIT_FOR),
+    ),
+    Operation(
+        "/api/issues",
+        answers_across.issues,
+        contracts_across.Issues,
+        (
+            parameters.choice("code", "Only this one, by code or slug; repeatable.", CODES, many=True),
+            parameters.choice(
+                "severity", "Only what is at least so grave; by default from warning on.", AT_LEAST
+            ),
+            parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
+            OF_SESSION,
+            OF_MEETING,
+            parameters.choice(
+                "within", "Only of the last day, week or month.", parameters.words(answers_across.WITHIN)
+            ),
+            parameters.time("since", "Only of the time since then."),
+            parameters.choice("sort", "The order.", parameters.words(SORTS), default="severity"),
+            WAIT_FOR,
+        ),
+    ),
+    Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
+    Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
+    Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, WAIT_FOR)),
     Operation(
         "/api/events/{position}",
         answers.event,

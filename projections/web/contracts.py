@@ -118,7 +118,10 @@ class Aggregate:
 
 @contract
 class Status:
-    """The state of one session, now or at a moment before."""
+    """The state of one session, now or at a moment before.
+
+    ``minutes`` are those of all visits added up, ``peak`` how many people were inside at once at most, first at ``peak_at``.
+    """
 
     session_id: str | None
     meeting_id: str | None
@@ -130,6 +133,9 @@ class Status:
     last_seen_at: Time | None
     deliveries: int
     last_position: int | None
+    minutes: float
+    peak: int
+    peak_at: Time | None
     participants: list[Participant]
     aggregates: list[Aggregate]
     findings: list[Finding]

@@ -64,6 +64,25 @@ class Live(Protocol):
 
 
 @attrs.frozen
+class Health:
+    """How the server does.
+
+    Attributes:
+        lag: Deliveries that are stored and not yet judged.
+        waited: Seconds that the oldest of them has waited.
+        signature_failures: Webhooks whose signature was not right, since the start; ``None`` where nothing is received.
+        verifies: Whether signatures are verified; ``None`` where nothing is received.
+        problem: Why the store cannot be written or followed, or ``""``.
+    """
+
+    lag: int = 0
+    waited: float = 0.0
+    signature_failures: int | None = None
+    verifies: bool | None = None
+    problem: str = ""
+
+
+@attrs.frozen
 class Snapshot:
     """The store, and the read models as they are at one moment. ``log`` is what the whole log says by then."""
 
@@ -74,6 +93,7 @@ class Snapshot:
     log: LogView
     now: datetime
     """By the clock of the server; ``as_of`` stands still where time changes nothing."""
+    health: Health = Health()
 
     @property
     def as_of(self) -> datetime | None:
@@ -99,11 +119,23 @@ def snapshot(state: State) -> Iterator[Snapshot]:
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
                 _, _, log = read_log(connection)
-                yield Snapshot(state.tracker, live.rules, Database(connection), checkpoint, log, live.now())
+                health = _health(state)
+                yield Snapshot(
+                    state.tracker, live.rules, Database(connection), checkpoint, log, live.now(), health
+                )
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
             raise StoreError("the read models are being written", hint="ask again") from error
+
+
+def _health(state: State) -> Health:
+    receiver, live = state.receiver, state.live
+    problem = live.problem or (receiver.problem if receiver is not None else "")
+    if receiver is None:
+        return Health(live.lag, state.watch.waited, problem=problem)
+    failures = receiver.stats.refused["signature"]
+    return Health(live.lag, state.watch.waited, failures, not receiver.insecure, problem)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -18,7 +18,17 @@ from starlette.staticfiles import StaticFiles
 from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
-from projections.web.pages import event, findings, html, lifecycles, listing, session
+from projections.web.pages import (
+    event,
+    findings,
+    html,
+    lifecycles,
+    listing,
+    overview,
+    people,
+    recordings,
+    session,
+)
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
@@ -37,9 +47,13 @@ class Page:
 
 
 PAGES = (
-    Page("/", "sessions.html", listing.fill, listing.PARAMETERS),
+    Page("/", "overview.html", overview.fill, overview.PARAMETERS),
+    Page("/sessions", "sessions.html", listing.fill, listing.PARAMETERS),
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
+    Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
+    Page("/meetings/{meeting:id}", "room.html", people.fill_room, people.OF_ROOM),
+    Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),
@@ -81,17 +95,12 @@ async def _logout(request: Request) -> Response:
     return await run_in_threadpool(logout, request)
 
 
-async def _home(_: Request) -> Response:
-    return RedirectResponse(url())
-
-
 def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
     return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
 
 
 routes: list[BaseRoute] = [
     *(Route(page.path, _endpoint(page), name=page.template) for page in PAGES),
-    Route("/sessions", _home),
     Route(LOGIN, _login, methods=["GET", "POST"]),
     Route("/logout", _logout, methods=["POST"]),
     Mount("/static", StaticFiles(directory=html.STATIC)),

@@ -25,6 +25,8 @@ HEADERS = {
     ),
     "referrer-policy": "same-origin",
 }
+MONTH = 30 * 86400
+"""Seconds after which a date says more than how long ago it was."""
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -37,7 +39,8 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
         "problem": state.live.problem or (receiver is not None and receiver.problem),
         "entered": state.token is not None and status != 401,
     }
-    body = ENVIRONMENT.get_template(template).render(server=server, path=own_path(request.scope), **values)
+    given = {"server": server, "path": own_path(request.scope), "now": state.live.now(), **values}
+    body = ENVIRONMENT.get_template(template).render(given)
     return HTMLResponse(body, status, HEADERS)
 
 
@@ -72,6 +75,18 @@ def span(length: timedelta | float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in found[:2] if number)
 
 
+def ago(time: datetime, now: datetime) -> str:
+    """How long ago a time was, in the one unit that matters: ``5 min ago``; its date where that is a month or more."""
+    seconds = (now - time).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    if abs(seconds) >= MONTH:
+        return date(time)
+    length = span(abs(seconds)).split(" ")
+    words = " ".join(length[:2])
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
@@ -86,6 +101,8 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals.update(url=url, static=static, counted=counted)
-ENVIRONMENT.filters.update(moment=moment, iso=isoformat, clock=clock, date=date, span=span, doubt=doubt)
+ENVIRONMENT.filters.update(
+    moment=moment, iso=isoformat, clock=clock, date=date, span=span, doubt=doubt, ago=ago
+)
 for _name in ENVIRONMENT.list_templates():
     ENVIRONMENT.get_template(_name)  # so that the first page does not wait for it

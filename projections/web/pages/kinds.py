@@ -40,3 +40,6 @@ def kind_of(lifecycle: str, state: str | None) -> Kind:
 
 SESSION: dict[str, Kind] = {"live": "active", "ended": "done", "presumed-ended": "idle", "unknown": "idle"}
 """The kinds of a session's own states, some of which no webhook reports."""
+
+OUTCOME_KINDS = ("done", "active", "without", "failed", "lost")
+"""What the outcomes of recordings look like, in the order of ``projections.answers.overview.OUTCOMES``."""

@@ -1,4 +1,4 @@
-"""``/``: the sessions, the live ones first."""
+"""``/sessions``: the sessions, the live ones first."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     limit = asked["limit"]
     rows, numbers = model.overview(
         of.db,
-        like=asked["q"],
+        part=asked["q"],
         state=asked["state"],
         severity=asked["severity"],
         findings=[asked["finding"]] if asked["finding"] else [],
@@ -58,8 +58,8 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "asked": filters,
         "narrowed": any(filters.values()),
         "first": asked["cursor"] is None,
-        "next": more and url(**filters, cursor=more, limit=limit if limit != 50 else None),
-        "start": url(**filters),
+        "next": more and url("sessions", **filters, cursor=more, limit=limit if limit != 50 else None),
+        "start": url("sessions", **filters),
         "states": _facet("state", STATES, numbers, filters),
         "severities": _facet("severity", GRAVE, numbers, filters),
         "total": sum(row["number"] for row in numbers),
@@ -80,7 +80,7 @@ def _facet(name: str, options: tuple[str, ...], numbers: list[Values], filters: 
             "value": option or "all",
             "number": count[option],
             "chosen": filters[name] == (option or None),
-            "url": url(**{**filters, name: option or None}),
+            "url": url("sessions", **{**filters, name: option or None}),
         }
         for option in ("", *options)
     ]
@@ -112,7 +112,10 @@ def _row(of: Snapshot, row: Values, media: list[Values]) -> Values:
 
 
 def _chips(media: list[Values]) -> list[Values]:
-    """A chip for each lifecycle: its states, and how many there are of each where there are several."""
+    """A chip for each lifecycle: its states, and how many there are of each where there are several.
+
+    What is over in good order comes last, and is quiet.
+    """
     chips = []
     for lifecycle, ones in groupby(sorted(media, key=itemgetter("lifecycle")), itemgetter("lifecycle")):
         states = Counter(one["state"] for one in ones)
@@ -120,5 +123,6 @@ def _chips(media: list[Values]) -> list[Values]:
             {"state": state, "number": number, "kind": kind_of(lifecycle, state)}
             for state, number in states.items()
         ]
-        chips.append({"lifecycle": lifecycle, "states": counts, "many": states.total() > 1})
-    return chips
+        kind = "done" if all(one["kind"] == "done" for one in counts) else "open"
+        chips.append({"lifecycle": lifecycle, "states": counts, "many": states.total() > 1, "kind": kind})
+    return sorted(chips, key=lambda chip: chip["kind"] == "done")

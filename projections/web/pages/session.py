@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from projections.answers.presence import of_session
 from projections.explain import status as shown
 from projections.explain.status import Moment
 from projections.web import answers, parameters
@@ -28,6 +29,8 @@ from tracker.lifecycles import REGISTRY
 
 MOST_RUNS = 24
 MOST_FINDINGS = 20
+MOST_VISITS = 40
+"""Visits in the table of people."""
 MOST_STOPS = 600
 """Places at which the journey through time may stop."""
 ROWS = 50
@@ -73,9 +76,11 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "findings": found,
         "jumps": {one.number for one in found},
         "still": list(shown.not_over(session)),
+        "grave": any(one.severity != "info" for one in found),
+        **_visitors(session),
         "more_findings": len(session.findings) - len(found),
         "withdrawn": [] if _is_past(asked) else _withdrawn(of, asked),
-        "media": _media(session, names),
+        "media": _media(session, names, {one.number for one in found}),
         **_diagram(session, asked),
         "link": partial(_link, asked),
     }
@@ -186,20 +191,49 @@ def _withdrawn(of: Snapshot, asked: Values) -> list[Values]:
     return list(islice(found, MOST_FINDINGS))
 
 
-def _media(session: Session, names: Names) -> Values:
+def _visitors(session: Session) -> Values:
+    """A row for each visit, in the order in which people came, and what they come to."""
+    rows = []
+    for one in session.participants:
+        for run in one.runs:
+            came, left = (
+                step and step.at for step in (run.delivered(name.name) for name in one.lifecycle.steps)
+            )
+            rows.append(
+                {
+                    "name": one.name,
+                    "url": url("people", one.key[0][1]),
+                    "visit": run.number,
+                    "state": run.state,
+                    "came": came,
+                    "left": left,
+                    "length": span(left - came) if came and left and left >= came else "",
+                }
+            )
+    rows.sort(key=lambda row: (row["came"] is None, row["came"]))
+    return {
+        "visitors": rows[:MOST_VISITS],
+        "more_visitors": max(0, len(rows) - MOST_VISITS),
+        "presence": of_session(session),
+    }
+
+
+def _media(session: Session, names: Names, shown_findings: set[int]) -> Values:
     """What was recorded, sent or transcribed: a row for each run, with its files."""
     ones = [
         one
         for one in session.aggregates.values()
         if not one.lifecycle.is_presence and not one.lifecycle.is_session
     ]
-    rows = [_run(one, run, names[one.lifecycle.name, one.key]) for one in ones for run in one.runs]
+    rows = [
+        _run(one, run, names[one.lifecycle.name, one.key], shown_findings) for one in ones for run in one.runs
+    ]
     kinds = Counter(row["kind"] for row in rows)
     rows.sort(key=lambda row: row["kind"] not in ("failed", "lost", "moving", "active"))
     return {"rows": rows[:MOST_RUNS], "more": max(0, len(rows) - MOST_RUNS), "kinds": kinds}
 
 
-def _run(one: Aggregate, run: Run, name: str) -> Values:
+def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Values:
     times = [step.at for step in run.steps.values() if step.at is not None]
     return {
         "lifecycle": one.lifecycle.name,
@@ -211,6 +245,7 @@ def _run(one: Aggregate, run: Run, name: str) -> Values:
         "begin": min(times, default=None),
         "end": max(times, default=None) if run.closed and run.state != LOST else None,
         "brings": bool(one.lifecycle.artefacts),
+        "findings": [(found.number, found.code) for found in run.findings if found.number in shown_findings],
         "files": list(_files(converter.unstructure(run.files))),
     }
 

@@ -1,0 +1,154 @@
+"""What is wrong, grouped: one issue is one code with one cause.
+
+Of each it says how often it was found, in how many sessions and rooms, when first and last, how the findings lie in the
+period that was asked for, and how many there were in the period of the same length before. ``trend`` says what that means:
+``new`` (never found before), ``back`` (found earlier, but not in the period before) or ``known``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from projections.read_models import text
+from tracker.delivery.envelope import isoformat, parse_time
+from tracker.findings import SEVERITIES
+from tracker.judging.findings.catalogue import CATALOGUE
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+Values = dict[str, Any]
+Sort = Literal["severity", "count", "sessions", "last", "first"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+BUCKETS = 24
+"""Parts of the period, of which each has its number."""
+GRAVE = ("error", "warning")
+
+_COLUMNS = {"severities": "severity", "lifecycles": "lifecycle", "codes": "code"}
+
+
+def issues(
+    db: Database,
+    until: datetime,
+    *,
+    since: datetime | None = None,
+    severities: Sequence[str] = GRAVE,
+    codes: Sequence[str] = (),
+    lifecycles: Sequence[str] = (),
+    session: str | None = None,
+    meeting: str | None = None,
+    sort: Sort = "severity",
+) -> list[Values]:
+    """The issues with a finding in ``[since, until]``; all that there are, where ``since`` is ``None``.
+
+    What is accepted does not count. Numbers are of that period; ``first_at`` and ``last_at`` are of all time, of what else
+    was asked for. ``before`` is the number in the period of the same length before, ``None`` where there is no such.
+    """
+    chosen = {"severities": severities, "lifecycles": lifecycles, "codes": codes}
+    where, values = _conditions(chosen, session, meeting)
+    begin = since or _first(db, where, values) or until
+    width = max(until - begin, timedelta(seconds=1))
+    values |= {"since": text(begin), "until": text(until), "earlier": text(begin - width)}
+    values |= {"width": width.total_seconds() / BUCKETS, "last_bucket": BUCKETS - 1}
+    grouped = _GROUPED if since else _GROUPED_EVER
+    found = {_identity(row): _issue(row, since) for row in db.query(grouped.format(where), values)}
+    for row in db.query(_BUCKETS.format(where), values):
+        found[_identity(row)]["buckets"][row["bucket"]] += row["number"]
+    for row in db.query(_ALL_TIME.format(where), values):
+        if (issue := found.get(_identity(row))) is not None:
+            issue["first_at"], issue["last_at"] = (_time(row[name]) for name in ("first_at", "last_at"))
+            issue["trend"] = _trend(issue, row["first_at"], values["since"], since)
+    return sorted(found.values(), key=_ORDERS[sort])
+
+
+_PERIOD = "at >= :since AND at <= :until"
+_NUMBERS = (
+    "SELECT code, cause, MAX(CASE severity WHEN 'error' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END) AS gravity,"
+    " group_concat(DISTINCT lifecycle) AS lifecycles,"
+)
+_GROUPED = (
+    f"{_NUMBERS} SUM({_PERIOD}) AS number, COUNT(DISTINCT CASE WHEN {_PERIOD} THEN session_id END) AS sessions,"
+    f" COUNT(DISTINCT CASE WHEN {_PERIOD} THEN meeting_id END) AS rooms, SUM(at < :since) AS before FROM findings"
+    f" WHERE {{}} AND at >= :earlier AND at <= :until GROUP BY code, cause HAVING SUM({_PERIOD})"
+)
+_GROUPED_EVER = (
+    f"{_NUMBERS} COUNT(*) AS number, COUNT(DISTINCT session_id) AS sessions, COUNT(DISTINCT meeting_id) AS rooms"
+    " FROM findings WHERE {} GROUP BY code, cause"
+)
+_BUCKETS = (
+    "SELECT code, cause, MIN(:last_bucket, CAST((julianday(at) - julianday(:since)) * 86400 / :width AS INT)) AS bucket,"
+    f" COUNT(*) AS number FROM findings WHERE {{}} AND {_PERIOD} GROUP BY code, cause, bucket"
+)
+_ALL_TIME = (
+    "SELECT code, cause, MIN(at) AS first_at, MAX(at) AS last_at FROM findings WHERE {} GROUP BY code, cause"
+)
+
+
+def _conditions(
+    chosen: dict[str, Sequence[str]], session: str | None, meeting: str | None
+) -> tuple[str, Values]:
+    conditions, values = ["verdict != 'accepted'"], {"session": session, "meeting": meeting}
+    for name, words in chosen.items():
+        named = {f"{name}{place}": word for place, word in enumerate(words)}
+        if named:
+            conditions.append(f"{_COLUMNS[name]} IN ({', '.join(f':{one}' for one in named)})")
+            values |= named
+    conditions += [f"{name}_id = :{name}" for name in ("session", "meeting") if values[name] is not None]
+    return " AND ".join(conditions), values
+
+
+def _first(db: Database, where: str, values: Values) -> datetime | None:
+    (row,) = db.query(f"SELECT MIN(at) AS first_at FROM findings WHERE {where}", values)
+    return parse_time(row["first_at"]) if row["first_at"] else None
+
+
+def _identity(row: Values) -> tuple[str, str | None]:
+    return row["code"], row["cause"]
+
+
+def _issue(row: Values, since: datetime | None) -> Values:
+    entry = CATALOGUE.get(row["code"])
+    return {
+        "code": row["code"],
+        "slug": entry.slug if entry else "",
+        "severity": SEVERITIES[row["gravity"]],
+        "cause": row["cause"],
+        "lifecycles": sorted((row["lifecycles"] or "").split(",")) if row["lifecycles"] else [],
+        "count": row["number"],
+        "before": None if since is None else row["before"],
+        "sessions": row["sessions"],
+        "rooms": row["rooms"],
+        "first_at": None,
+        "last_at": None,
+        "trend": "known",
+        "buckets": [0] * BUCKETS,
+        "when": entry.when if entry else "",
+        "advice": entry.advice if entry else "",
+    }
+
+
+def _trend(issue: Values, first_at: str | None, begin: str, since: datetime | None) -> str:
+    if since is None or first_at is None:
+        return "known"
+    return "new" if first_at >= begin else "back" if not issue["before"] else "known"
+
+
+def _time(time: str | None) -> str | None:
+    parsed = parse_time(time) if time else None
+    return None if parsed is None else isoformat(parsed)
+
+
+def _latest_first(time: str | None) -> tuple[int, ...]:
+    """Sorts a later time before an earlier one."""
+    return tuple(-ord(char) for char in time or "")
+
+
+_ORDERS: dict[Sort, Any] = {
+    "severity": lambda one: (-SEVERITIES.index(one["severity"]), -one["count"], one["code"]),
+    "count": lambda one: (-one["count"], one["code"]),
+    "sessions": lambda one: (-one["sessions"], -one["count"], one["code"]),
+    "last": lambda one: (_latest_first(one["last_at"]), one["code"]),
+    "first": lambda one: (_latest_first(one["first_at"]), one["code"]),
+}

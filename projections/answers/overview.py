@@ -1,0 +1,150 @@
+"""How things are: what is live, what became of the recordings of a day, what was found in its hours, how it comes in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from projections.answers.issues import issues
+from projections.read_models import hours, text
+from projections.read_models.hours import HOUR
+from projections.read_models.runs import MEDIA, OVER
+from tracker.delivery.envelope import isoformat, parse_time
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from datetime import date
+
+    from sqlite_utils import Database
+
+Values = dict[str, Any]
+TWICE = ("D101", "D105", "S208")
+"""The codes of a delivery that is a copy."""
+LATE = ("D102", "D103")
+"""The codes of a delivery that came after one that should follow it."""
+OUTCOMES = ("with a file", "under way", "without a file", "failed", "lost")
+"""What became of a recording, in the order in which it is shown."""
+MOST_RUNNING = 8
+DAY = timedelta(days=1)
+
+
+def overview(db: Database, now: datetime, day: date | None = None) -> Values:
+    """The state of everything at ``now``, and the numbers of a day in UTC (by default today) beside the day before it."""
+    this = day or now.astimezone(UTC).date()
+    begin = datetime(this.year, this.month, this.day, tzinfo=UTC)
+    return {
+        "now": isoformat(now),
+        "day": this.isoformat(),
+        "live": _live(db, now),
+        "recordings": _outcomes(db, begin),
+        "hours": _hours(db, begin),
+        "issues": issues(db, begin + DAY, since=begin)[:6],
+        "deliveries": _deliveries(db, begin),
+        "last_at": _last(db),
+    }
+
+
+def _live(db: Database, now: datetime) -> Values:
+    """Sessions, people and recordings that are there now; those that run longest first."""
+    (row,) = db.query(
+        "SELECT COUNT(*) AS sessions, COALESCE(SUM(inside), 0) AS people FROM sessions WHERE state = 'live'"
+    )
+    lifecycles = ", ".join(repr(name) for name in MEDIA)
+    open_states = f"r.state NOT IN ({', '.join(map(repr, OVER))})"
+    running = list(
+        db.query(
+            "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.first_step_at AS began_at"
+            f" FROM sessions s JOIN runs r USING (session_id) WHERE s.state = 'live' AND r.lifecycle IN ({lifecycles})"
+            f" AND {open_states} ORDER BY r.first_step_at, r.position"
+        )
+    )
+    return {**row, "running": len(running), "longest": [_since(one, now) for one in running[:MOST_RUNNING]]}
+
+
+def _since(run: Values, now: datetime) -> Values:
+    began = parse_time(run["began_at"]) if run["began_at"] else None
+    seconds = None if began is None else max(0, int((now - began).total_seconds()))
+    key = msgspec.json.decode(run["key"])
+    return {**run, "key": key, "began_at": began and isoformat(began), "seconds": seconds}
+
+
+def _outcomes(db: Database, begin: datetime) -> Values:
+    """What became of the runs that began on the day."""
+    lifecycles = ", ".join(repr(name) for name in MEDIA)
+    rows = db.query(
+        f"SELECT state, files IS NOT NULL AS has_files, COUNT(*) AS number FROM runs WHERE +lifecycle IN ({lifecycles})"
+        " AND session_id IS NOT NULL AND first_step_at >= ? AND first_step_at < ? GROUP BY state, has_files",
+        _period(begin),
+    )
+    found = dict.fromkeys(OUTCOMES, 0)
+    for row in rows:
+        found[outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
+    return found
+
+
+def outcome(state: str, *, has_files: bool) -> str:
+    """What became of a run in this state: one of ``OUTCOMES``."""
+    if has_files:
+        return "with a file"
+    if state in ("failed", "lost"):
+        return state
+    return "without a file" if state in OVER else "under way"
+
+
+def _hours(db: Database, begin: datetime) -> list[Values]:
+    """Errors and warnings of each hour of the day, and of the same hour the day before."""
+    counts: Counter[tuple[str, str]] = Counter()
+    rows = db.query(
+        f"SELECT substr(at, 1, {HOUR}) AS hour, severity, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
+        " AND severity IN ('error', 'warning') AND verdict != 'accepted' GROUP BY hour, severity",
+        (_period(begin - DAY)[0], _period(begin)[1]),
+    )
+    counts.update({(row["hour"], row["severity"]): row["number"] for row in rows})
+    found = []
+    for number in range(24):
+        hour, before = (f"{begin + timedelta(hours=number) - back:%Y-%m-%dT%H}" for back in (timedelta(0), DAY))
+        found.append(
+            {
+                "hour": hour,
+                "errors": counts[hour, "error"],
+                "warnings": counts[hour, "warning"],
+                "day_before": counts[before, "error"] + counts[before, "warning"],
+            }
+        )
+    return found
+
+
+def _deliveries(db: Database, begin: datetime) -> Values:
+    """How many came on the day and the day before, hour by hour, and which share of them came twice or late."""
+    return {"day": _received(db, begin), "day_before": _received(db, begin - DAY)}
+
+
+def _received(db: Database, begin: datetime) -> Values:
+    since, until = _period(begin)
+    by_hour = hours.between(db, since, until)
+    codes = ", ".join(repr(code) for code in (*TWICE, *LATE))
+    rows = db.query(
+        f"SELECT code, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ? AND code IN ({codes}) GROUP BY code",
+        (since, until),
+    )
+    found = {row["code"]: row["number"] for row in rows}
+    number = sum(by_hour.values())
+    shares = {
+        name: sum(found.get(code, 0) for code in codes) / number if number else None
+        for name, codes in (("twice", TWICE), ("late", LATE))
+    }
+    every = [f"{begin + timedelta(hours=hour):%Y-%m-%dT%H}" for hour in range(24)]
+    return {"number": number, **shares, "hours": [by_hour.get(hour, 0) for hour in every]}
+
+
+def _period(begin: datetime) -> tuple[str, str]:
+    return text(begin) or "", text(begin + DAY) or ""
+
+
+def _last(db: Database) -> str | None:
+    """The newest receive time."""
+    (row,) = db.query("SELECT MAX(last_seen_at) AS last_at FROM types")
+    time = parse_time(row["last_at"]) if row["last_at"] else None
+    return None if time is None else isoformat(time)

@@ -1,0 +1,99 @@
+"""One person: their visits and how long they were, the sessions and rooms, what was recorded meanwhile, and what was wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from projections.answers.presence import VISITS, presence, visit_of
+from projections.read_models.runs import recordings
+from tracker.delivery.envelope import isoformat, parse_time
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+Values = dict[str, Any]
+MOST = 200
+"""Visits, recordings and findings that are listed; the newest ones."""
+
+
+def person(db: Database, participant_id: str, now: datetime) -> Values | None:
+    """What is known of a person of this id; ``None`` where nothing is. An open visit lasts up to ``now``."""
+    rows = list(
+        db.query(
+            f"{VISITS} WHERE p.participant_id = ? ORDER BY joined_at DESC, p.session_id, p.visit",
+            (participant_id,),
+        )
+    )
+    if not rows:
+        return None
+    inside = [row["session_id"] for row in rows if row["session_state"] == "live" and row["state"] == "in"]
+    runs = list(recordings(db, person=participant_id, limit=MOST))
+    names = {row["name"] for row in rows if row["name"]}
+    return {
+        "participant_id": participant_id,
+        "names": sorted(names),
+        "sessions": len({row["session_id"] for row in rows}),
+        "rooms": len({row["meeting_id"] for row in rows if row["meeting_id"]}),
+        "visits": len(rows),
+        "minutes": presence(visit_of(row, now) for row in rows).minutes,
+        "first_at": _short(min(filter(None, (row["joined_at"] for row in rows)), default=None)),
+        "last_at": _short(max((row["left_at"] or row["joined_at"] or "" for row in rows), default=None)),
+        "inside": inside,
+        "items": [_visit(row, now) for row in rows[:MOST]],
+        "recordings": [_recording(row, participant_id) for row in runs],
+        "findings": [_finding(row) for row in db.query(_FINDINGS, (participant_id, participant_id, MOST))],
+    }
+
+
+_FINDINGS = (
+    "SELECT f.code, f.slug, f.severity, f.verdict, f.session_id, f.meeting_id, f.lifecycle, f.at, f.message, f.advice"
+    " FROM findings f WHERE f.session_id IN (SELECT session_id FROM participants WHERE participant_id = ?)"
+    " AND json_extract(f.key, '$.participant_id') = ? ORDER BY f.at DESC, f.number DESC LIMIT ?"
+)
+
+
+def _visit(row: Values, now: datetime) -> Values:
+    _, begin, end = visit_of(row, now)
+    known = row["joined_at"] is not None and (row["left_at"] is not None or row["state"] == "in")
+    same = ("session_id", "meeting_id", "visit", "name", "state", "certainty", "reason")
+    return {
+        **{name: row[name] for name in same},
+        "joined_at": _short(row["joined_at"]),
+        "left_at": _short(row["left_at"]),
+        "seconds": None if begin is None or end is None else max(0, int((end - begin).total_seconds())),
+        "is_known": known,
+    }
+
+
+def _recording(row: Values, participant_id: str) -> Values:
+    """A run, and whether it is one of the person or one during which they were inside."""
+    same = ("session_id", "meeting_id", "lifecycle", "key", "run", "state", "certainty", "files", "findings")
+    times = {name: _short(row[name]) for name in ("started_at", "stopped_at")}
+    return {
+        **{name: row[name] for name in same},
+        **times,
+        "own": row["key"].get("participant_id") == participant_id,
+    }
+
+
+def _finding(row: Values) -> Values:
+    return {**row, "at": _short(row["at"])}
+
+
+def named(db: Database, name: str, limit: int = 20) -> list[Values]:
+    """The people of whom this is the name, or a part of it: their ids, with the name and in how many sessions they were."""
+    from projections.read_models import like
+
+    return list(
+        db.query(
+            "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
+            " WHERE name LIKE ? ESCAPE '\\' GROUP BY participant_id ORDER BY sessions DESC, participant_id LIMIT ?",
+            (like(name), limit),
+        )
+    )
+
+
+def _short(time: str | None) -> str | None:
+    parsed = parse_time(time) if time else None
+    return None if parsed is None else isoformat(parsed)

@@ -1,0 +1,98 @@
+"""One room: its sessions, who was there and for how long, what was recorded, and what was wrong, day by day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from projections.answers.issues import issues
+from projections.answers.overview import OUTCOMES, outcome
+from projections.answers.presence import VISITS, Visit, presence, visit_of
+from projections.read_models.runs import MEDIA
+from tracker.delivery.envelope import isoformat, parse_time
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+Values = dict[str, Any]
+MOST_SESSIONS = 50
+"""Sessions of a room that are listed; the newest ones."""
+
+
+def room(db: Database, meeting_id: str, now: datetime) -> Values | None:
+    """What is known of a room; ``None`` where nothing came of it."""
+    sessions = list(db.query(_SESSIONS, (meeting_id,)))
+    if not sessions:
+        return None
+    visits = list(db.query(f"{VISITS} WHERE s.meeting_id = ?", (meeting_id,)))
+    by_session: dict[str, list[Visit]] = {}
+    for row in visits:
+        by_session.setdefault(row["session_id"], []).append(visit_of(row, now))
+    listed = [{**one, **presence(by_session.get(one["session_id"], [])).values()} for one in sessions]
+    return {
+        "meeting_id": meeting_id,
+        "sessions": len(sessions),
+        "live": sum(one["state"] == "live" for one in sessions),
+        "first_at": _short(min(filter(None, (one["began_at"] for one in sessions)), default=None)),
+        "last_at": _short(max(filter(None, (one["last_seen_at"] for one in sessions)), default=None)),
+        "people": len({row["participant_id"] for row in visits}),
+        **presence(visit for some in by_session.values() for visit in some).values(),
+        "recordings": _recordings(db, meeting_id),
+        "issues": issues(db, now, meeting=meeting_id),
+        "days": _days(listed),
+        "items": [_listed(one) for one in listed[:MOST_SESSIONS]],
+    }
+
+
+_SESSIONS = (
+    "SELECT *, COALESCE(started_at, first_seen_at) AS began_at FROM sessions WHERE meeting_id = ?"
+    " ORDER BY began_at DESC, last_position DESC"
+)
+
+
+def _recordings(db: Database, meeting_id: str) -> dict[str, int]:
+    """Outcome -> how many of the room's recordings and streams came to it."""
+    lifecycles = ", ".join(repr(name) for name in MEDIA)
+    rows = db.query(
+        "SELECT r.state, r.files IS NOT NULL AS has_files, COUNT(*) AS number FROM sessions s JOIN runs r USING (session_id)"
+        f" WHERE s.meeting_id = ? AND r.lifecycle IN ({lifecycles}) GROUP BY r.state, has_files",
+        (meeting_id,),
+    )
+    found = dict.fromkeys(OUTCOMES, 0)
+    for row in rows:
+        found[outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
+    return found
+
+
+def _days(sessions: Iterable[Values]) -> list[Values]:
+    """Each day on which a session began, the newest first: how many, their minutes and peak, and what was wrong with them."""
+    found: dict[str, Counter[str]] = {}
+    for one in sessions:
+        day = found.setdefault((one["began_at"] or "")[:10], Counter())
+        day["peak"] = max(day["peak"], one["peak"])
+        day["sessions"] += 1
+        for name in ("minutes", "errors", "warnings"):
+            day[name] += one[name]
+    names = ("sessions", "minutes", "peak", "errors", "warnings")
+    return [
+        {"day": day or None, **{name: _number(numbers[name]) for name in names}}
+        for day, numbers in found.items()
+    ]
+
+
+def _number(number: float) -> float:
+    return number if isinstance(number, int) else round(number, 1)
+
+
+def _listed(row: Values) -> Values:
+    times = ("started_at", "ended_at", "first_seen_at", "last_seen_at")
+    return {
+        name: _short(value) if name in times else value for name, value in row.items() if name != "began_at"
+    }
+
+
+def _short(time: str | None) -> str | None:
+    parsed = parse_time(time) if time else None
+    return None if parsed is None else isoformat(parsed)

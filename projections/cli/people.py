@@ -1,0 +1,91 @@
+"""Commands about a room and about a person, across their sessions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.messages import note, quantity
+from projections.cli.options import TEXT, Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from tracker.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+FORMATS = (TEXT, "json")
+
+
+@click.command()
+@click.argument("meeting", type=Name(), metavar="ID")
+@click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
+@with_store
+def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -> None:
+    """Show a room: its sessions, people, recordings and findings.
+
+    ID is the id of a meeting, or of one of its sessions. Minutes are those of all visits added up; the peak is how many
+    people were inside at once at most.
+    """
+    from projections.answers.rooms import room
+    from projections.read_models import sessions
+    from projections.reports import people as report
+
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views_now(store) as views:
+        found = room(views.db, meeting, settings.now)
+        if found is None and (of := sessions.meeting_of(views.db, meeting)):
+            found = room(views.db, of, settings.now)
+        if found is None:
+            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+    _print(found, format, report.room)
+
+
+@click.command()
+@click.argument("person", type=Name(), metavar="ID|NAME")
+@click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
+@with_store
+def person(person: str, format: str, data: Path | None, config: Path | None) -> None:
+    """Show a person: visits, minutes, recordings and findings.
+
+    A person is known by the participant's id. A name will do, or a part of one, where only one id has it.
+    """
+    from projections.answers.people import person as person_of
+    from projections.reports import people as report
+
+    settings = Settings(data, config)
+    with settings.store() as store, settings.views_now(store) as views:
+        found = person_of(views.db, person, settings.now)
+        if found is None:
+            found = person_of(views.db, _id_of(views.db, person), settings.now)
+    assert found is not None
+    _print(found, format, report.person)
+
+
+def _id_of(db: Database, name: str) -> str:
+    """The id of the only person of a name. Raises ``NotFoundError`` where there is none, ``UsageError`` where several."""
+    from projections.answers.people import named
+
+    people = named(db, name)
+    if not people:
+        raise NotFoundError("no such person", place=name, hint="give a participant's id, or a part of a name")
+    if len(people) > 1:
+        ids = ", ".join(f"{one['participant_id']} ({one['name']})" for one in people[:5])
+        what = f"{quantity(len(people), 'person has', 'people have')} such a name"
+        raise UsageError(what, place=name, hint=f"give one of the ids: {ids}")
+    found = people[0]
+    note(f"{name} is {found['name']}", f"their id is {found['participant_id']}")
+    return str(found["participant_id"])
+
+
+def _print(found: dict[str, Any], format: str, report: Any) -> None:
+    from projections.exports import data as machine
+    from projections.reports.text import console
+
+    if format == "json":
+        write([machine.document(found)])
+    else:
+        report(console(sys.stdout), found)

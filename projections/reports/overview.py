@@ -1,0 +1,97 @@
+"""How everything is, and what is wrong grouped by code and cause, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.reports.text import STYLES, counted, shown, stamp
+
+__all__ = ["issues", "overview", "sparkline"]
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(numbers: Sequence[int]) -> str:
+    """One character a number; a blank for none, and the highest fills its character."""
+    most = max([*numbers, 1])
+    return "".join(BLOCKS[(number * len(BLOCKS) - 1) // most] if number else " " for number in numbers)
+
+
+def overview(out: Console, found: dict[str, Any]) -> None:
+    """The overview at a glance: a line for each thing that is asked of it, then what is wrong."""
+    live, received = found["live"], found["deliveries"]
+    errors, warnings, before = (
+        sum(hour[name] for hour in found["hours"]) for name in ("errors", "warnings", "day_before")
+    )
+    outcomes = ", ".join(f"{number:,} {name}" for name, number in found["recordings"].items() if number)
+    wrong = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}; the day before {before:,} of both"
+    day, day_before = received["day"], received["day_before"]
+    came = f"{counted(day['number'], 'delivery', 'deliveries')}; the day before {day_before['number']:,}"
+    lines = (
+        ("day", f"{found['day']}, in UTC"),
+        (
+            "live now",
+            f"{counted(live['sessions'], 'session')}, {counted(live['people'], 'person', 'people')} inside",
+        ),
+        ("running", counted(live["running"], "recording or stream", "recordings and streams")),
+        (
+            "recorded",
+            f"{counted(sum(found['recordings'].values()), 'run')} began"
+            + (f": {outcomes}" if outcomes else ""),
+        ),
+        ("found", wrong),
+        ("by hour", sparkline([hour["errors"] + hour["warnings"] for hour in found["hours"]])),
+        ("received", came),
+        ("by hour", sparkline(day["hours"])),
+        ("twice", f"{_percent(day['twice'])}; the day before {_percent(day_before['twice'])}"),
+        ("late", f"{_percent(day['late'])}; the day before {_percent(day_before['late'])}"),
+        ("last", stamp(found["last_at"]) if found["last_at"] else "nothing has come in yet"),
+    )
+    for name, words in lines:
+        line = Text.assemble((f"{name:<10}", "dim"), words)
+        line.rstrip()
+        out.print(line, soft_wrap=True)
+    for run in live["longest"]:
+        length = f"{run['seconds'] // 60:,} min" if run["seconds"] is not None else "?"
+        words = f"  {run['state']:<9} {run['lifecycle']}  {length}  session {shown(run['session_id'])}"
+        out.print(Text(words), soft_wrap=True)
+    if found["issues"]:
+        out.print()
+        issues(out, found["issues"])
+
+
+def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
+    """What is wrong: a line an issue with how often and where, then when, and what to do."""
+    count = 0
+    for one in found:
+        count += 1
+        trend = "" if one["trend"] == "known" else f"  {one['trend']}"
+        cause = f"  because of {shown(one['cause'])}" if one["cause"] else ""
+        of = f"  {', '.join(one['lifecycles'])}" if one["lifecycles"] else ""
+        line = Text.assemble(
+            (f"{one['severity']:<8}", STYLES.get(one["severity"], "")),
+            f"{one['code']} {one['slug']}{of}{cause}",
+            (trend, "bold"),
+        )
+        out.print(line, soft_wrap=True)
+        before = "" if one["before"] is None else f" ({one['before']:,} in the period before)"
+        where = (
+            f" in {counted(one['sessions'], 'session')} and {counted(one['rooms'], 'room')}"
+            if one["sessions"]
+            else ""
+        )
+        out.print(Text(f"        {one['count']:,} ×{where}{before}"), soft_wrap=True)
+        if one["first_at"]:
+            times = f"        {stamp(one['first_at'])} to {stamp(one['last_at'])}  {sparkline(one['buckets'])}"
+            out.print(Text(times.rstrip(), "dim"), soft_wrap=True)
+        out.print(Text(f"        do: {one['advice']}"), soft_wrap=True)
+    if not count:
+        out.print(Text("nothing is wrong"))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,132 @@
+"""A room and a person across their sessions, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.reports.overview import issues
+from projections.reports.text import STYLES, counted, shown, stamp
+
+__all__ = ["person", "room"]
+
+MOST = 20
+"""Lines of each kind; the JSON has more."""
+
+
+def room(out: Console, found: dict[str, Any]) -> None:
+    """A room: its numbers, its newest sessions, what is wrong in it."""
+    recorded = ", ".join(f"{number:,} {name}" for name, number in found["recordings"].items() if number)
+    peak = f"{found['peak']:,} at once, at {stamp(found['peak_at'])}" if found["peak_at"] else "nobody"
+    _facts(
+        out,
+        f"meeting {shown(found['meeting_id'])}",
+        (
+            ("sessions", f"{found['sessions']:,}, {found['live']:,} of them live"),
+            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}"),
+            ("people", f"{found['people']:,}; {found['minutes']:,.0f} participant-minutes"),
+            ("peak", peak),
+            ("recorded", recorded or "nothing"),
+        ),
+    )
+    out.print()
+    for one in found["items"][:MOST]:
+        line = Text.assemble(("  ", ""), (f"{one['state']:<15}", STYLES.get(one["state"], "")))
+        line.append(f"{_time(one['started_at'] or one['first_seen_at'])}  {shown(one['session_id'])}")
+        line.append(
+            f"  {counted(one['participants'], 'person', 'people')}, {one['minutes']:,.0f} min, peak {one['peak']:,}"
+        )
+        out.print(line.append(_wrong(one), "yellow"), soft_wrap=True)
+    _more(out, len(found["items"]), found["sessions"])
+    out.print()
+    issues(out, found["issues"])
+
+
+def person(out: Console, found: dict[str, Any]) -> None:
+    """A person: their numbers, visits, recordings and findings, the newest first."""
+    names = " ".join(map(shown, found["names"]))
+    inside = f"; inside now in {', '.join(map(shown, found['inside']))}" if found["inside"] else ""
+    _facts(
+        out,
+        f"person {shown(found['participant_id'])}  {names}".rstrip(),
+        (
+            ("sessions", f"{found['sessions']:,} in {counted(found['rooms'], 'room')}{inside}"),
+            ("visits", f"{found['visits']:,}; {found['minutes']:,.0f} minutes"),
+            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}"),
+        ),
+    )
+    out.print()
+    for one in found["items"][:MOST]:
+        length = (
+            ""
+            if one["seconds"] is None
+            else f"  {'' if one['is_known'] else 'about '}{one['seconds'] // 60:,} min"
+        )
+        times = f"{_time(one['joined_at'])} – {_time(one['left_at'])}"
+        room = f"  meeting {shown(one['meeting_id'])}" if one["meeting_id"] else ""
+        out.print(
+            Text(f"  {one['state']:<4} {times}{length}{room}  session {shown(one['session_id'])}"),
+            soft_wrap=True,
+        )
+    _more(out, min(len(found["items"]), MOST), found["visits"])
+    _recordings(out, found["recordings"])
+    _findings(out, found["findings"])
+
+
+def _recordings(out: Console, runs: list[dict[str, Any]]) -> None:
+    own = [one for one in runs if one["own"]]
+    if not runs:
+        return
+    out.print()
+    out.print(
+        Text.assemble(
+            ("recordings", "bold"),
+            (f"  {len(own)} of the person, {len(runs) - len(own)} with them inside", "dim"),
+        )
+    )
+    for one in runs[:MOST]:
+        files = "with a file" if one["files"] else "no file"
+        time = _time(one["started_at"] or one["stopped_at"])
+        out.print(
+            Text(
+                f"  {one['state']:<9} {one['lifecycle']}  {time}  {files}  session {shown(one['session_id'])}"
+            ),
+            soft_wrap=True,
+        )
+
+
+def _findings(out: Console, found: list[dict[str, Any]]) -> None:
+    out.print()
+    if not found:
+        out.print(Text("nothing is wrong that is about this person"))
+        return
+    out.print(Text("findings", "bold"))
+    for one in found[:MOST]:
+        line = Text.assemble(
+            "  ", (f"{one['severity']:<8}", STYLES.get(one["severity"], "")), f"{one['code']} {one['slug']}"
+        )
+        out.print(line.append(f"  {_time(one['at'])}  session {shown(one['session_id'])}"), soft_wrap=True)
+        out.print(Text(f"          {shown(one['message'])}"), soft_wrap=True)
+
+
+def _facts(out: Console, head: str, facts: Iterable[tuple[str, str]]) -> None:
+    out.print(Text(head, "bold"), soft_wrap=True)
+    for name, words in facts:
+        out.print(Text.assemble((f"  {name:<11}", "dim"), words), soft_wrap=True)
+
+
+def _more(out: Console, shown_: int, number: int) -> None:
+    if number > shown_:
+        out.print(Text(f"  and {number - shown_:,} more", "dim"))
+
+
+def _wrong(one: dict[str, Any]) -> str:
+    counts = ((one["errors"], "error"), (one["warnings"], "warning"))
+    return "".join(f"  {counted(number, word)}" for number, word in counts if number)
+
+
+def _time(time: str | None) -> str:
+    return stamp(time) if time else "?"

@@ -1,0 +1,277 @@
+"""What the API answers of many sessions at once; as ``projections.web.contracts``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from projections.web.contracts import Next, Time, UpTo, contract
+from tracker.findings import Severity, Verdict
+from tracker.judging.state import Certainty, SessionState
+
+
+@contract
+class Present:
+    """Somebody who was inside during a run. ``at_end`` is null where the run has no known end."""
+
+    participant_id: str
+    name: str | None
+    at_end: bool | None
+
+
+@contract
+class Recording:
+    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
+
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    certainty: Certainty
+    started_at: Time | None
+    stopped_at: Time | None
+    files: list[dict[str, Any]]
+    findings: list[str]
+    people: list[Present]
+
+
+@contract
+class Recordings:
+    """A page of recordings, the one that began last first."""
+
+    items: list[Recording]
+    next: Next
+    position: UpTo
+
+
+@contract
+class Issue:
+    """One code with one cause: how often it was found, and where. ``buckets`` are equal parts of the period."""
+
+    code: str
+    slug: str
+    severity: Severity
+    cause: str | None
+    lifecycles: list[str]
+    count: int
+    before: int | None
+    sessions: int
+    rooms: int
+    first_at: Time | None
+    last_at: Time | None
+    trend: Literal["new", "back", "known"]
+    buckets: list[int]
+    when: str
+    advice: str
+
+
+@contract
+class Issues:
+    """What is wrong, grouped by code and cause."""
+
+    items: list[Issue]
+    position: UpTo
+
+
+@contract
+class Running:
+    """A recording or a stream that is under way; ``seconds`` for how long."""
+
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    certainty: Certainty
+    began_at: Time | None
+    seconds: int | None
+
+
+@contract
+class Live:
+    """What is there now: sessions, people inside, recordings under way, and those that run longest."""
+
+    sessions: int
+    people: int
+    running: int
+    longest: list[Running]
+
+
+@contract
+class Hour:
+    """Errors and warnings of an hour, and how many of both there were in the same hour the day before."""
+
+    hour: str
+    errors: int
+    warnings: int
+    day_before: int
+
+
+@contract
+class Received:
+    """How many deliveries came on a day, hour by hour, and which share of them came twice or late."""
+
+    number: int
+    twice: float | None
+    late: float | None
+    hours: list[int]
+
+
+@contract
+class Deliveries:
+    day: Received
+    day_before: Received
+
+
+@contract
+class Health:
+    """How the server does: what is not judged yet and for how many seconds, and what was not signed rightly."""
+
+    lag: int
+    waited: float
+    signature_failures: int | None
+    verifies: bool | None
+    problem: str
+
+
+@contract
+class Overview:
+    """How everything is now, and a day in UTC beside the day before. ``recordings`` are numbers by what became of them."""
+
+    now: Time
+    day: str
+    live: Live
+    recordings: dict[str, int]
+    hours: list[Hour]
+    issues: list[Issue]
+    deliveries: Deliveries
+    last_at: Time | None
+    health: Health
+    position: UpTo
+
+
+@contract
+class RoomDay:
+    """A day in UTC on which a session of the room began; null for those without a time."""
+
+    day: str | None
+    sessions: int
+    minutes: float
+    peak: int
+    errors: int
+    warnings: int
+
+
+@contract
+class RoomSession:
+    """A session of the room, as in the list of sessions, with its minutes and its peak."""
+
+    session_id: str
+    meeting_id: str | None
+    state: SessionState
+    certainty: Certainty
+    started_at: Time | None
+    ended_at: Time | None
+    first_seen_at: Time | None
+    last_seen_at: Time | None
+    deliveries: int
+    last_position: int
+    participants: int
+    inside: int
+    severity: Severity | None
+    errors: int
+    warnings: int
+    provisional: int
+    minutes: float
+    peak: int
+    peak_at: Time | None
+
+
+@contract
+class Room:
+    """One room (meeting id): numbers of all its sessions, its days, and its newest sessions."""
+
+    meeting_id: str
+    sessions: int
+    live: int
+    first_at: Time | None
+    last_at: Time | None
+    people: int
+    minutes: float
+    peak: int
+    peak_at: Time | None
+    recordings: dict[str, int]
+    issues: list[Issue]
+    days: list[RoomDay]
+    items: list[RoomSession]
+
+
+@contract
+class PersonVisit:
+    """One visit; ``seconds`` are an estimate where ``is_known`` is false, because one end of it was not reported."""
+
+    session_id: str
+    meeting_id: str | None
+    visit: int
+    name: str | None
+    state: str
+    certainty: Certainty
+    reason: str | None
+    joined_at: Time | None
+    left_at: Time | None
+    seconds: int | None
+    is_known: bool
+
+
+@contract
+class PersonRecording:
+    """A recording of the person (``own``), or one during which they were inside."""
+
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    certainty: Certainty
+    files: list[dict[str, Any]]
+    findings: list[str]
+    started_at: Time | None
+    stopped_at: Time | None
+    own: bool
+
+
+@contract
+class PersonFinding:
+    """A finding that is about the person."""
+
+    code: str
+    slug: str
+    severity: Severity
+    verdict: Verdict
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str | None
+    at: Time | None
+    message: str
+    advice: str
+
+
+@contract
+class Person:
+    """One person by id. ``inside`` are the sessions in which they are now; the lists have the newest first."""
+
+    participant_id: str
+    names: list[str]
+    sessions: int
+    rooms: int
+    visits: int
+    minutes: float
+    first_at: Time | None
+    last_at: Time | None
+    inside: list[str]
+    items: list[PersonVisit]
+    recordings: list[PersonRecording]
+    findings: list[PersonFinding]

@@ -1,0 +1,133 @@
+"""``/``: how everything is now, and a day beside the day before."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from projections.answers.overview import OUTCOMES
+from projections.web import answers_across, parameters
+from projections.web.mount import url
+from projections.web.pages.charts import bar, columns
+from projections.web.pages.findings import issue
+from projections.web.pages.html import counted, moment, span
+from projections.web.pages.kinds import OUTCOME_KINDS, kind_of
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.delivery.envelope import isoformat
+
+PARAMETERS = (parameters.time("day", "The day, in UTC; by default today."),)
+
+
+def fill(of: Snapshot, asked: Values) -> Values:
+    found = answers_across.overview(of, asked)
+    today = of.now.astimezone(UTC).date()
+    day = date.fromisoformat(found["day"])
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    last = moment(found["last_at"])
+    return {
+        "title": "Overview",
+        "position": found["position"],
+        "is_today": day == today,
+        "day": day,
+        "earlier": url(day=day - timedelta(days=1)),
+        "later": url(day=day + timedelta(days=1)) if day < today else None,
+        "empty": not found["position"],
+        "last_at": last,
+        "last_day": last and last.date() != day and (url(day=last.date()) if last.date() != today else url()),
+        "live": {**found["live"], "longest": [_running(one) for one in found["live"]["longest"]]},
+        "recordings": _recordings(found["recordings"], begin),
+        "found": _findings(found["hours"], day=day),
+        "issues": [issue(one, {"since": isoformat(begin)}) for one in found["issues"]],
+        "findings_url": url("findings", since=isoformat(begin)),
+        "received": _received(found["deliveries"]),
+        "health": found["health"],
+    }
+
+
+def _running(run: Values) -> Values:
+    return {
+        **run,
+        "kind": kind_of(run["lifecycle"], run["state"]),
+        "name": run["meeting_id"] or run["session_id"],
+        "length": span(run["seconds"]) if run["seconds"] is not None else "",
+        "url": url("sessions", run["session_id"]),
+    }
+
+
+def _recordings(numbers: dict[str, int], begin: datetime) -> Values:
+    """What became of the recordings of the day, as a bar and in words that lead to them."""
+    period = {"since": isoformat(begin), "until": isoformat(begin + timedelta(days=1))}
+    narrowed = {"lost": {"state": "lost"}, "failed": {"state": "failed"}, "without a file": {"missing": "true"}}
+    outcomes = [
+        {
+            "name": name,
+            "kind": kind,
+            "number": numbers[name],
+            "url": url("recordings", **narrowed.get(name, {}), **period),
+        }
+        for name, kind in zip(OUTCOMES, OUTCOME_KINDS, strict=True)
+    ]
+    return {
+        "number": sum(numbers.values()),
+        "bad": sum(numbers[name] for name in OUTCOMES[2:]),
+        "outcomes": outcomes,
+        "bar": bar([numbers[name] for name in OUTCOMES], OUTCOME_KINDS),
+        "words": ", ".join(f"{numbers[name]} {name}" for name in OUTCOMES if numbers[name]) or "none",
+        "missing_url": url("recordings", missing="true", **period),
+    }
+
+
+def _findings(hours: list[Values], *, day: date) -> Values:
+    errors, warnings, before = (
+        sum(hour[name] for hour in hours) for name in ("errors", "warnings", "day_before")
+    )
+    titles = [
+        f"{hour['hour'][-2:]}:00  {counted(hour['errors'], 'error')}, {counted(hour['warnings'], 'warning')};"
+        f" the day before {hour['day_before']}"
+        for hour in hours
+    ]
+    return {
+        "errors": errors,
+        "warnings": warnings,
+        "before": before,
+        "chart": columns(
+            [(hour["errors"], hour["warnings"]) for hour in hours],
+            ("error", "warning"),
+            [hour["day_before"] for hour in hours],
+            titles,
+        ),
+        "words": f"Per hour of {day:%-d %B}: {counted(errors, 'error')} and {counted(warnings, 'warning')} in all,"
+        f" {before} the day before",
+    }
+
+
+def _received(deliveries: Values) -> Values:
+    """How many came, and which share twice or late, each beside the day before."""
+    now, before = deliveries["day"], deliveries["day_before"]
+    titles = [
+        f"{hour:02}:00  {counted(number, 'delivery', 'deliveries')}" for hour, number in enumerate(now["hours"])
+    ]
+    return {
+        "number": now["number"],
+        "before": before["number"],
+        "shares": [
+            {
+                "name": name,
+                "now": _percent(now[name]),
+                "before": _percent(before[name]),
+                "worse": _worse(now[name], before[name]),
+            }
+            for name in ("twice", "late")
+        ],
+        "chart": columns([(number,) for number in now["hours"]], ("deliveries",), before["hours"], titles),
+        "words": f"Deliveries per hour: {now['number']:,} in all, {before['number']:,} the day before",
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _worse(now: float | None, before: float | None) -> bool:
+    """Whether a share has grown by half, and by more than one in a hundred."""
+    return now is not None and before is not None and now > 1.5 * before and now - before > 0.01

@@ -1,0 +1,139 @@
+"""The overview: what is live, a day beside the day before, and how it comes in."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from meetings import MORNING, lines, read_into, write
+from served import served
+
+from projections.answers.overview import OUTCOMES, overview
+from projections.cli import tracker
+from projections.read_models import hours
+from projections.views.follow import Views
+from projections.web.pages.charts import SIDE, bar, columns
+from projections.web.pages.html import ago
+from tracker.rules import Rules
+from tracker.store.application import Tracker
+
+AT_NOON = MORNING + timedelta(hours=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The store of a morning with a dozen meetings."""
+    path = tmp_path_factory.mktemp("morning")
+    read_into(path, write(path / "log.jsonl", lines(3, 12)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def db(data):
+    with Tracker.open(data) as store, Views.open(store, Rules()) as views:
+        yield views.db
+
+
+def test_every_run_of_the_day_has_one_outcome(db):
+    found = overview(db, AT_NOON)
+    (row,) = db.query("SELECT COUNT(*) AS number FROM runs WHERE files IS NOT NULL")
+    began = [row for row in db["runs"].rows if row["lifecycle"] in ("recording", "hls", "transcription")]
+    began = [row for row in began if row["first_step_at"] and row["first_step_at"].startswith("2026-03-02")]
+    assert (tuple(found["recordings"]), sum(found["recordings"].values())) == (OUTCOMES, len(began))
+    assert found["recordings"]["with a file"] == sum(row["files"] is not None for row in began)
+    assert row["number"]
+
+
+def test_what_is_live_is_what_the_sessions_say(db):
+    live = [row for row in db["sessions"].rows if row["state"] == "live"]
+    found = overview(db, AT_NOON)["live"]
+    assert (found["sessions"], found["people"]) == (len(live), sum(row["inside"] for row in live))
+    assert found["running"] >= len(found["longest"])
+
+
+def test_the_hours_of_a_day_have_all_its_errors_and_warnings(db):
+    of_the_day = [
+        row["severity"]
+        for row in db["findings"].rows
+        if row["severity"] != "info" and (row["at"] or "") > "2026-03-02"
+    ]
+    found = overview(db, AT_NOON)["hours"]
+    assert len(found) == 24
+    assert sum(hour["errors"] for hour in found) == of_the_day.count("error")
+    assert sum(hour["warnings"] for hour in found) == of_the_day.count("warning")
+
+
+def test_beside_a_day_stands_the_day_before(db):
+    today, tomorrow = overview(db, AT_NOON), overview(db, AT_NOON + timedelta(days=1))
+    assert tomorrow["deliveries"]["day_before"] == today["deliveries"]["day"]
+    assert [hour["day_before"] for hour in tomorrow["hours"]] == [
+        hour["errors"] + hour["warnings"] for hour in today["hours"]
+    ]
+    assert overview(db, AT_NOON + timedelta(days=9), date(2026, 3, 2))["hours"] == today["hours"]
+
+
+def test_every_delivery_with_a_receive_time_is_in_its_hour(data, db):
+    with Tracker.open(data) as store:
+        timed = [one for one in store.deliveries() if one.received_at is not None]
+    assert sum(row["deliveries"] for row in db["hours"].rows) == len(timed)
+    assert hours.between(db, "2026-03-02T09", "2026-03-02T10") == {
+        "2026-03-02T09": sum(one.received_at.hour == 9 for one in timed)
+    }
+
+
+def test_before_anything_came_there_is_nothing_and_no_error(tmp_path):
+    with Tracker.open(tmp_path, create=True) as store, Views.open(store, Rules()) as views:
+        found = overview(views.db, AT_NOON)
+    assert (found["last_at"], found["issues"], found["deliveries"]["day"]["twice"]) == (None, [], None)
+
+
+def test_the_command_prints_what_the_api_says(monday):
+    asked = ["--data", str(monday.tracker.data), "overview", "--day", "2026-11-23", "--format", "json"]
+    printed = json.loads(CliRunner().invoke(tracker, asked).stdout)
+    answer = monday.get("/api/overview")
+    assert {name: printed[name] for name in ("hours", "recordings", "deliveries", "day")} == {
+        name: answer[name] for name in ("hours", "recordings", "deliveries", "day")
+    }
+
+
+# The page
+
+
+def test_the_first_day_says_how_to_begin(server):
+    shown = server.ask("/").body.decode()
+    assert "Nothing has come in yet" in shown
+    assert "tracker ingest" in shown
+
+
+def test_a_day_without_deliveries_leads_to_the_last_one_with_some(monday):
+    assert 'href="/">Show that day' in monday.ask("/?day=2026-11-20").body.decode()
+
+
+def test_what_runs_is_shown_with_how_long_it_has_been_running(tmp_path):
+    with served(tmp_path, now=datetime.now(UTC) + timedelta(minutes=5)) as server:
+        for kind in ("session-started", "recording-starting", "recording-started"):
+            server.post(kind, sessionId="s", meetingId="the-room")
+        server.caught_up()
+        shown = server.ask("/").body.decode()
+        answer = server.get("/api/overview")["live"]
+    assert (answer["sessions"], answer["running"], "the-room" in shown) == (1, 1, True)
+    assert 0 < answer["longest"][0]["seconds"] <= 300
+
+
+def test_a_column_is_a_pile_and_the_highest_reaches_the_top():
+    low, high, more = columns([(1, 0), (2, 2)], ("error", "warning"))
+    assert (low.height, high.height, more.y) == (SIDE / 4, SIDE / 2, 0)
+    assert columns([(0, 0)], ("error", "warning")) == []
+
+
+def test_a_bar_is_cut_into_its_parts():
+    assert [(one.name, one.x, one.width) for one in bar([3, 0, 1], "abc")] == [("a", 0, 75), ("c", 75, 25)]
+    assert bar([0, 0], "ab") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "now"), (59, "59 s ago"), (3700, "1 h ago"), (-120, "in 2 min"), (40 * 86400, "2026-01-21")],
+)
+def test_how_long_ago_a_time_was_is_said_in_one_unit(seconds, words):
+    assert ago(MORNING - timedelta(seconds=seconds), MORNING) == words
