@@ -21,7 +21,7 @@ from tries import tries
 from projections.exports import lines as export
 from tracker.delivery.envelope import Received, decode
 from tracker.delivery.webhook import parse
-from tracker.intake import logs
+from tracker.intake import lines as limits
 from tracker.intake.lines import KEPT, MAX_LINE
 
 
@@ -66,8 +66,8 @@ raw = held.map(lambda body: b'{"webhook":{"data":"' + body.replace(b'"', b"") + 
 @tries(60)
 def test_what_was_ingested_comes_back_from_an_export(lines):
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "MAX_LINE", LIMIT)
-        patch.setattr(logs, "MAX_ENVELOPE", 8 * LIMIT)
+        patch.setattr(limits, "MAX_LINE", LIMIT)
+        patch.setattr(limits, "MAX_ENVELOPE", 8 * LIMIT)
         there = Path(place)
         first = b"{}" + b" " * 1024  # what begins with a zero byte is no log
         meetings.read_into(there / "one", meetings.write(there / "given", [first, *lines]))

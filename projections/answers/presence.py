@@ -72,9 +72,9 @@ def presence(visits: Iterable[Visit]) -> Presence:
 
 
 def of_session(session: Session) -> Presence:
-    """The presence in an assessed session, up to its end or to the moment of which it is."""
+    """The presence in an assessed session, up to its end or, while it is live, to its last webhook."""
     begin = session.started_at or session.first_seen_at
-    end = (session.ended_at if session.state != "live" else session.as_of) or session.last_seen_at
+    end = session.ended_at or session.last_seen_at
     visits: list[Visit] = []
     for one in session.participants:
         for run in one.runs:

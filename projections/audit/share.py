@@ -254,6 +254,7 @@ _FACTS = (
     "stream",
     "session_id",
     "meeting_id",
+    "is_before_all",
     "deliveries",
     "first_position",
     "last_position",

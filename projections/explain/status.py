@@ -18,7 +18,7 @@ from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
 
 Values = dict[str, Any]
-SURE = 0.95
+SURE = 0.98
 """How sure a finding is, is shown where it is less sure than this."""
 
 
