@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from projections.read_models.runs import OVER
+from projections.read_models.runs import is_missing
 from projections.reports.text import STYLES, counted, shown, stamp
 
 __all__ = ["listed"]
@@ -33,11 +33,11 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         if "people" in row:
             out.print(Text(f"          {_inside(row['people'])}"), soft_wrap=True)
         if not row["files"]:
-            out.print(Text("          no file" if row["state"] in OVER else "          no file yet", "dim"))
+            out.print(Text("          no file" if is_missing(row) else "          no file yet", "dim"))
     if not runs:
         out.print(Text("nothing was recorded or streamed"))
         return
-    missing = sum(not row["files"] and row["state"] in OVER for row in runs)
+    missing = sum(map(is_missing, runs))
     out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
 
 
