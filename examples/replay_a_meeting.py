@@ -45,12 +45,12 @@ def main(log: str = str(CLEAN), session_id: str = "") -> None:
     print(f"\nAt the end of the log the session is {session.state} ({session.certainty}).")
     print("Its findings:" if session.findings else "Nothing is found.")
     for finding in session.findings:
-        print(wrapped(told(finding), "  "))
+        print(wrapped(in_words(finding), "  "))
 
 
 def show_changes(before: dict[str, str], session: Session) -> dict[str, str]:
     """Prints what is found now and was not, and the other way round; returns what is found now."""
-    now = {f"{one.code} {one.position}": told(one) for one in session.findings}
+    now = {f"{one.code} {one.position}": in_words(one) for one in session.findings}
     for name, text in before.items():
         if name not in now:
             print(wrapped(f"- {text}", " " * 6))
@@ -77,7 +77,7 @@ def columns(line: str, received: str, reading: str, state: str, what: str) -> st
     return f"{line:>4} {received:<8}  {reading:<13} {state:<20} {what}"
 
 
-def told(finding: Finding) -> str:
+def in_words(finding: Finding) -> str:
     return f"{finding.code} {finding.severity}, {finding.verdict}: {finding.message}"
 
 

@@ -33,6 +33,15 @@ def monday(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory):
+    """The same server, which asks for a token."""
+    data = tmp_path_factory.mktemp("locked")
+    read_into(data, MONDAY)
+    with served(data, token="sésame", now=EVENING) as running:
+        yield running
+
+
 @pytest.fixture
 def server(tmp_path):
     """A server with an empty store."""

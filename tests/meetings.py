@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -137,6 +139,18 @@ def go(*processes):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
+
+
+def kill_somewhere(process, dice):
+    """Lets a process run that prints a line a commit, and kills it after some of them."""
+    go(process)
+    commits = dice.randrange(25)
+    while commits and (printed := process.stdout.readline()):
+        commits -= printed != "0\n"
+    time.sleep(dice.uniform(0, 0.01))
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 def finish(*processes):

@@ -12,8 +12,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from meetings import read_into, webhook
-from served import EVENING, MONDAY, RESTARTED, served
+from meetings import webhook
+from served import RESTARTED, served
 from waiting import BOUND, until
 
 from projections.explain.status import moment, status, timeline
@@ -370,14 +370,6 @@ def test_an_error_of_ours_is_a_problem_that_tells_nothing(server, monkeypatch):
 
 
 # Tokens
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory):
-    data = tmp_path_factory.mktemp("locked")
-    read_into(data, MONDAY)
-    with served(data, token="sésame", now=EVENING) as running:
-        yield running
 
 
 OPEN = ["/healthz", "/readyz"]

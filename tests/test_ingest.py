@@ -1,9 +1,7 @@
 import gzip
 import random
-import signal
 import sqlite3
 import sys
-import time
 from contextlib import closing
 from itertools import zip_longest
 
@@ -248,15 +246,7 @@ def test_a_reader_killed_at_any_moment_leaves_a_store_where_the_next_goes_on(tmp
     dice = random.Random(20)
     log, data = write(tmp_path / "a.jsonl", many(6000)), tmp_path / "data"
     for _ in range(20):
-        process = meetings.start(TELLING, data, log, 10)
-        meetings.go(process)
-        commits = dice.randrange(25)
-        while commits and (printed := process.stdout.readline()):
-            commits -= printed != "0\n"
-        time.sleep(dice.uniform(0, 0.01))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        meetings.kill_somewhere(meetings.start(TELLING, data, log, 10), dice)
     process = meetings.start(INGEST, data, log, 10)
     meetings.go(process)
 

@@ -124,6 +124,17 @@ async def test_what_rests_on_absence_is_settled_by_the_clock_when_nothing_comes(
 
 
 @follows
+async def test_what_a_clock_that_was_ahead_has_settled_is_taken_back(store):
+    store.append([started(), joined()])
+    async with following(store, World(now=NOON + timedelta(days=3))) as live:
+        assert await live.wait_for(store.last_position(), PATIENCE)
+        await come_true(lambda: "T304" in found(store))
+    async with following(store, World(now=NOON + timedelta(minutes=1))) as live:
+        await come_true(lambda: live.as_of and live.as_of < NOON + timedelta(days=1))
+        assert "T304" not in found(store)
+
+
+@follows
 async def test_read_models_that_another_holds_are_a_problem_until_they_are_free(store):
     async with following(store) as live:
         await come_true(live.views_path.exists)

@@ -71,6 +71,20 @@ def test_a_meeting_stands_for_its_latest_session_and_a_note_says_how_many_it_has
     ]
 
 
+@pytest.mark.parametrize("past", [("--at", "3"), ("--as-of", "2026-11-23T09:02:30Z")])
+def test_in_the_past_a_meeting_stands_for_its_latest_session_that_had_begun_by_then(tmp_path, past):
+    log = tmp_path / "log"
+    bare = Path(lines(log, [f"s{number}" for number in range(5)])).read_text("utf-8").splitlines()
+    timed = (
+        f'{{"received_at":"2026-11-23T09:0{number}:00Z","webhook":{line}}}' for number, line in enumerate(bare)
+    )
+    log.write_text("\n".join(timed), "utf-8")
+    run(tmp_path, "ingest", str(log))
+    done = run(tmp_path, "status", "meeting", "--json", *past)
+    assert json.loads(done.stdout)["session_id"] == "s2"
+    assert "s2 is the latest of its 5 sessions that had begun by then" in done.stderr
+
+
 def test_the_beginning_of_several_ids_is_refused_with_five_of_them_and_the_number_of_the_others(tmp_path):
     run(tmp_path, "ingest", lines(tmp_path / "log", [f"s{number}" for number in range(7)]))
     error = run(tmp_path, "status", "s").exception

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import crowd
 import pytest
 from meetings import lines, read_into, webhook, write
-from served import EVENING, MONDAY, RESTARTED, served
+from served import RESTARTED, served
 from sqlite_utils import Database
 
 from projections.explain.status import status
@@ -477,14 +477,6 @@ def test_a_state_that_no_declaration_has_is_reported_nevertheless():
 
 
 # The token
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory):
-    data = tmp_path_factory.mktemp("locked")
-    read_into(data, MONDAY)
-    with served(data, token="sésame", now=EVENING) as running:
-        yield running
 
 
 def log_in(server, token="sésame", to="/findings?code=S207"):

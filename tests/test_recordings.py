@@ -4,11 +4,12 @@ import json
 from datetime import datetime
 
 import pytest
-from meetings import lines, read_into, write
+from meetings import lines, read_into, webhook, write
 
 from projections.answers.presence import people_during
 from projections.cli import main
 from projections.explain.status import recording
+from projections.read_models.runs import is_missing, recordings
 from projections.views.follow import Views
 from tracker.rules import Rules
 from tracker.store.application import Tracker
@@ -34,7 +35,7 @@ def listed(tmp_path, capsysbinary):
 
 def in_any_order(rows):
     """The rows as text, with their times as numbers."""
-    times = ("started_at", "stopped_at")
+    times = ("began_at", "started_at", "stopped_at")
     rows = [
         {**row, **{name: row[name] and datetime.fromisoformat(row[name]).timestamp() for name in times}}
         for row in rows
@@ -54,6 +55,15 @@ def test_a_row_is_what_the_status_of_its_session_says_of_the_run(listed):
 def test_missing_is_what_is_over_and_brought_no_file(listed):
     over = [row for row in listed() if row["state"] in ("stopped", "failed", "lost") and not row["files"]]
     assert (listed("--missing"), bool(over)) == (over, True)
+
+
+def test_missing_is_also_what_a_log_without_times_leaves_open_at_the_end_of_its_session(tmp_path):
+    kinds = ("session-started", "recording-started", "session-ended")
+    log = write(tmp_path / "log", [webhook(kind, sessionId="S", meetingId="M") for kind in kinds])
+    read_into(tmp_path / "data", log)
+    with Tracker.open(tmp_path / "data") as store, Views.open(store, RULES) as views:
+        (row,) = recordings(views.db, missing=True)
+    assert (row["state"], row["findings"], is_missing(row)) == ("started", ["S201", "X403"], True)
 
 
 def test_states_and_sessions_choose_rows(listed):

@@ -2,8 +2,6 @@
 
 import gzip
 import random
-import signal
-import time
 from contextlib import closing
 
 import meetings
@@ -189,15 +187,7 @@ def test_readers_killed_at_any_moment_leave_a_store_where_the_next_one_goes_on(t
     logs, whole = dealt(6000, 3)
     paths, data = room(*logs), tmp_path / "data"
     for _ in range(20):
-        process = meetings.start(TELLING, data, size, *paths)
-        meetings.go(process)
-        commits = dice.randrange(25)
-        while commits and (said := process.stdout.readline()):
-            commits -= said != "0\n"
-        time.sleep(dice.uniform(0, 0.01))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        meetings.kill_somewhere(meetings.start(TELLING, data, size, *paths), dice)
     process = meetings.start(INGEST, data, size, *paths)
     meetings.go(process)
 

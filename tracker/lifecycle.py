@@ -387,7 +387,7 @@ def _problems_of_streams(lifecycle: Lifecycle) -> Iterable[str]:
     if len(streams) > 1:
         yield "it has a stream of its own in any case, so stream_without_session is never used"
     if streams and not lifecycle.key:
-        yield f"the stream {streams[0]!r} needs a key, by which they differ"
+        yield f"the stream {streams[0]!r} needs a key, by which one is distinguished from another"
     yield from (f"the stream {name!r} is one of the store's own" for name in streams if name in _OWN_STREAMS)
     yield from (f"the stream {name!r} has a colon in its name" for name in streams if ":" in name)
     if lifecycle.linked_by and not streams:

@@ -273,6 +273,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
             "run",
             "state",
             "certainty",
+            "began_at",
             "started_at",
             "stopped_at",
         ),

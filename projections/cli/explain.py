@@ -111,7 +111,7 @@ def _explain_session(
     try:
         with settings.store() as store, settings.views_now(store) as views:
             refuse_no_position(store, at)
-            session = session_named(views, store, session)
+            session = session_named(views, store, session, partial(settings.moment, as_of), at)
             asked = settings.moment(as_of, seen(views.db, session))
             until = asked if as_of is not None or at is not None else views.as_of
             deliveries = _known_deliveries(store, session, until, at)

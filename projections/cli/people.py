@@ -77,7 +77,10 @@ def _id_of(db: Database, name: str) -> str:
         what = f"{quantity(len(people), 'person has', 'people have')} such a name"
         raise UsageError(what, place=name, hint=f"give one of the ids: {ids}")
     found = people[0]
-    note(f"{name} is {found['name']}", f"their id is {found['participant_id']}")
+    note(
+        f"{name} is the name of one person, {found['name']}",
+        f"the participant's id is {found['participant_id']}",
+    )
     return str(found["participant_id"])
 
 

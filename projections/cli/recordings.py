@@ -50,7 +50,9 @@ def _media() -> Iterable[str]:
     multiple=True,
     help="Only of this lifecycle; may be repeated.",
 )
-@click.option("--missing", is_flag=True, help="Only what is over and brought neither a file nor a url.")
+@click.option(
+    "--missing", is_flag=True, help="Only what is over, or should be, and brought neither a file nor a url."
+)
 @click.option(
     "--person",
     type=Name(),
@@ -131,4 +133,4 @@ def recordings(
 
 def _published(row: dict[str, Any]) -> dict[str, Any]:
     """The row without what only the reports need."""
-    return {name: row[name] for name in row if name not in ("began_at", "stopping_at", "position")}
+    return {name: row[name] for name in row if name not in ("stopping_at", "position")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def status(
     """Show the state of one session, now or in the past.
 
     SESSION is the id of a session, the beginning of one, or the id of a meeting, which stands for its latest
-    session. A time of day, such as 10:18, is of the day of the session.
+    session (of those that had begun by then). A time of day, such as 10:18, is of the day of the session.
     """
     from projections.explain.status import status as values
     from projections.read_models.sessions import seen
@@ -49,7 +50,7 @@ def status(
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         refuse_no_position(store, at)
-        session = session_named(views, store, session)
+        session = session_named(views, store, session, partial(settings.moment, as_of), at)
         asked = settings.moment(as_of, seen(views.db, session))
         until = asked if as_of is not None or at is not None else views.as_of
         found = store.status(session, as_of=until, at=at, rules=settings.rules, log=views.log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from projections.cli.messages import note, quantity
@@ -13,11 +15,18 @@ if TYPE_CHECKING:
     from tracker.store.application import Tracker
 
 
-def session_named(views: Views, store: Tracker, given: str) -> str:
+Past = Callable[[tuple[datetime, datetime] | None], datetime | None]
+"""The moment that is asked about, by when a session got its first and its last delivery; ``None``: now."""
+
+
+def session_named(
+    views: Views, store: Tracker, given: str, past: Past | None = None, at: int | None = None
+) -> str:
     """The session that is meant by its id, by the beginning of its id, or by the id of its meeting.
 
-    Of a meeting that is the session that began last, with a note. What is none of these is given back as it is, since
-    a stream that is no session may have that name. Raises ``UsageError`` where several ids begin so.
+    Of a meeting that is the session that began last, with a note; where a moment of the ``past`` or the position ``at``
+    is asked about, the one that had begun last by then. What is none of these is given back as it is, since a stream
+    that is no session may have that name. Raises ``UsageError`` where several ids begin so.
     """
     from projections.read_models import sessions
 
@@ -25,8 +34,11 @@ def session_named(views: Views, store: Tracker, given: str) -> str:
     if sessions.is_there(db, given) or any(True for _ in store.history(given)):
         return given
     if of_meeting := sessions.of_meeting(db, given):
-        latest, count = of_meeting[0], len(of_meeting)
+        begun = (one for one in of_meeting if _had_begun(views, store, one, past, at))
+        latest, count = next(begun, of_meeting[-1]), len(of_meeting)
         which = "its only session" if count == 1 else f"the latest of its {count:,} sessions"
+        if latest != of_meeting[0]:
+            which = f"the latest of its {count:,} sessions that had begun by then"
         note(f"{given} is a meeting, and {latest} is {which}", f"tracker sessions --meeting {given} lists all")
         return latest
     found = sessions.beginning_with(db, given)
@@ -34,6 +46,17 @@ def session_named(views: Views, store: Tracker, given: str) -> str:
         what = f"{quantity(len(found), 'session')} have an id that begins so"
         raise UsageError(what, place=given, hint=f"give more of it: {sessions.some(found)}")
     return found[0] if found else given
+
+
+def _had_begun(views: Views, store: Tracker, session: str, past: Past | None, at: int | None) -> bool:
+    """Whether something had come of a session by then."""
+    from projections.read_models.sessions import seen
+
+    first = next(store.history(session), None)
+    if first is None or (at is not None and first.position > at):
+        return False
+    moment = past(seen(views.db, session)) if past is not None else None
+    return moment is None or first.received_at is None or first.received_at <= moment
 
 
 def refuse_two_moments(as_of: object, at: int | None) -> None:

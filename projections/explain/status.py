@@ -81,8 +81,9 @@ def _alternative(one: Alternative) -> Values:
 
 
 def recording(session: Session, run: Run) -> Values:
-    """One run of what leaves files behind; ``findings`` are codes."""
+    """One run of what leaves files behind; ``began_at`` is when its first webhook came, ``findings`` are codes."""
     started, stopped = run.delivered("started"), run.end
+    times = [step.at for step in run.steps.values() if step.at is not None]
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -91,6 +92,7 @@ def recording(session: Session, run: Run) -> Values:
         "run": run.number,
         "state": run.state,
         "certainty": run.certainty,
+        "began_at": _time(min(times, default=None)),
         "started_at": _time(started.at) if started else None,
         "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from projections.read_models import Row, Table, files, like, text
+from tracker.codes import codes_for
 from tracker.delivery.webhook import converter
 from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
@@ -102,6 +103,13 @@ STATES = tuple(dict.fromkeys(state for name in MEDIA for state in (*REGISTRY[nam
 """The states of their runs."""
 OVER = ("stopped", "failed", "lost")
 """The states in which no file is still to come."""
+_OPEN_AT_END = codes_for("open_at_end")
+"""What is found of a run that was open when its session ended. A log without receive times cannot say that it is over."""
+
+
+def is_missing(row: dict[str, Any]) -> bool:
+    """Whether a row of ``recordings`` has no file and should have one."""
+    return not row["files"] and (row["state"] in OVER or any(code in _OPEN_AT_END for code in row["findings"]))
 
 
 def recordings(
@@ -123,7 +131,7 @@ def recordings(
 
     Args:
         states, lifecycles: Only runs in one of these states, of one of these lifecycles.
-        missing: Only runs that are over and brought neither a file nor a url.
+        missing: Only runs that are over, or were open when their session ended, and brought neither a file nor a url.
         person: Only runs of somebody, or during which somebody was inside: an id, or a part of a name.
         file: Only runs that brought this file: a url, a path or an id, or how one or its last part begins.
         since, until: Only runs of which a step came since then, and that had begun by then, as ISO 8601 in UTC.
@@ -143,7 +151,7 @@ def recordings(
     if states:
         conditions.append(_in("+r.state", states))
     if missing:
-        conditions += ["r.files IS NULL", _in("+r.state", OVER)]
+        conditions += ["r.files IS NULL", f"({_in('+r.state', OVER)} OR {_UNFINISHED})"]
     if file is not None:
         values |= files.asked(file)
         conditions.append(f"(r.session_id, r.lifecycle, r.key, r.run) IN ({files.BEGINS})")
@@ -185,11 +193,11 @@ _EQUAL = {
     "until": "r.first_step_at <= :until",
     "person": f"(json_extract(r.key, '$.participant_id') = :person OR {_INSIDE})",
 }
+_FINDINGS = "FROM findings f WHERE f.stream = r.stream AND f.run = r.run AND f.lifecycle = r.lifecycle AND f.key = r.key"
 _RECORDINGS = (
     "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty,"
     " r.first_step_at AS began_at, r.started_at, r.stopping_at, r.stopped_at, r.position,"
-    " r.files, (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream"
-    " AND f.run = r.run AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
+    f" r.files, (SELECT json_group_array(code) FROM (SELECT f.code {_FINDINGS} ORDER BY f.number)) AS findings"
     " FROM runs r JOIN sessions s USING (session_id)"
 )
 
@@ -197,6 +205,9 @@ _RECORDINGS = (
 def _in(column: str, words: Sequence[str]) -> str:
     """A condition for words of the declarations; a ``+`` before the column keeps SQLite from its index."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
+
+
+_UNFINISHED = f"EXISTS (SELECT 1 {_FINDINGS} AND {_in('f.code', _OPEN_AT_END)})"
 
 
 def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from projections.reports.text import STYLES, counted, shown, stamp
+from projections.reports.text import STYLES, counted, say, shown, stamp
 
 __all__ = ["issues", "overview", "sparkline"]
 
@@ -54,11 +54,11 @@ def overview(out: Console, found: dict[str, Any]) -> None:
     for name, words in lines:
         line = Text.assemble((f"{name:<10}", "dim"), words)
         line.rstrip()
-        out.print(line, soft_wrap=True)
+        say(out, line)
     for run in live["longest"]:
         length = f"{run['seconds'] // 60:,} min" if run["seconds"] is not None else "?"
         words = f"  {run['state']:<9} {run['lifecycle']}  {length}  session {shown(run['session_id'])}"
-        out.print(Text(words), soft_wrap=True)
+        say(out, Text(words))
     if found["issues"]:
         out.print()
         issues(out, found["issues"])
@@ -77,18 +77,18 @@ def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
             f"{one['code']} {one['slug']}{of}{cause}",
             (trend, "bold"),
         )
-        out.print(line, soft_wrap=True)
+        say(out, line)
         before = "" if one["before"] is None else f" ({one['before']:,} in the period before)"
         where = (
             f" in {counted(one['sessions'], 'session')} and {counted(one['rooms'], 'room')}"
             if one["sessions"]
             else ""
         )
-        out.print(Text(f"        {one['count']:,} ×{where}{before}"), soft_wrap=True)
+        say(out, Text(f"        {one['count']:,} ×{where}{before}"))
         if one["first_at"]:
             times = f"        {stamp(one['first_at'])} to {stamp(one['last_at'])}  {sparkline(one['buckets'])}"
-            out.print(Text(times.rstrip(), "dim"), soft_wrap=True)
-        out.print(Text(f"        do: {one['advice']}"), soft_wrap=True)
+            say(out, Text(times.rstrip(), "dim"))
+        say(out, Text(f"        do: {one['advice']}"))
     if not count:
         out.print(Text("nothing is wrong"))
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from projections.reports.overview import issues
-from projections.reports.text import STYLES, counted, shown, stamp
+from projections.reports.text import STYLES, counted, say, shown, stamp
 
 __all__ = ["person", "room"]
 
@@ -39,7 +39,7 @@ def room(out: Console, found: dict[str, Any]) -> None:
         line.append(
             f"  {counted(one['participants'], 'person', 'people')}, {one['minutes']:,.0f} min, peak {one['peak']:,}"
         )
-        out.print(line.append(_wrong(one), "yellow"), soft_wrap=True)
+        say(out, line.append(_wrong(one), "yellow"))
     _more(out, len(found["items"]), found["sessions"])
     out.print()
     issues(out, found["issues"])
@@ -67,10 +67,7 @@ def person(out: Console, found: dict[str, Any]) -> None:
         )
         times = f"{_time(one['joined_at'])} – {_time(one['left_at'])}"
         room = f"  meeting {shown(one['meeting_id'])}" if one["meeting_id"] else ""
-        out.print(
-            Text(f"  {one['state']:<4} {times}{length}{room}  session {shown(one['session_id'])}"),
-            soft_wrap=True,
-        )
+        say(out, Text(f"  {one['state']:<4} {times}{length}{room}  session {shown(one['session_id'])}"))
     _more(out, min(len(found["items"]), MOST), found["visits"])
     _recordings(out, found["recordings"])
     _findings(out, found["findings"])
@@ -90,11 +87,11 @@ def _recordings(out: Console, runs: list[dict[str, Any]]) -> None:
     for one in runs[:MOST]:
         files = "with a file" if one["files"] else "no file"
         time = _time(one["started_at"] or one["stopped_at"])
-        out.print(
+        say(
+            out,
             Text(
                 f"  {one['state']:<9} {one['lifecycle']}  {time}  {files}  session {shown(one['session_id'])}"
             ),
-            soft_wrap=True,
         )
 
 
@@ -108,14 +105,14 @@ def _findings(out: Console, found: list[dict[str, Any]]) -> None:
         line = Text.assemble(
             "  ", (f"{one['severity']:<8}", STYLES.get(one["severity"], "")), f"{one['code']} {one['slug']}"
         )
-        out.print(line.append(f"  {_time(one['at'])}  session {shown(one['session_id'])}"), soft_wrap=True)
-        out.print(Text(f"          {shown(one['message'])}"), soft_wrap=True)
+        say(out, line.append(f"  {_time(one['at'])}  session {shown(one['session_id'])}"))
+        say(out, Text(f"          {shown(one['message'])}"))
 
 
 def _facts(out: Console, head: str, facts: Iterable[tuple[str, str]]) -> None:
-    out.print(Text(head, "bold"), soft_wrap=True)
+    say(out, Text(head, "bold"))
     for name, words in facts:
-        out.print(Text.assemble((f"  {name:<11}", "dim"), words), soft_wrap=True)
+        say(out, Text.assemble((f"  {name:<11}", "dim"), words))
 
 
 def _more(out: Console, shown_: int, number: int) -> None:

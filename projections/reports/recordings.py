@@ -8,11 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from projections.read_models.runs import OVER
-from projections.reports.text import STYLES, counted, shown, stamp
+from projections.read_models.runs import is_missing
+from projections.reports.text import STYLES, counted, say, shown, stamp
 
 __all__ = ["listed"]
 
+HANG = 10
+"""Columns of a state, behind which everything else stands."""
 MOST_NAMED = 12
 """People named of one run; the machine formats have all."""
 
@@ -27,17 +29,17 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         line.append(f"{_from_to(row['began_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
         line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
         line.rstrip()
-        out.print(line, soft_wrap=True)
+        say(out, line, HANG)
         for place in dict.fromkeys(_places(row["files"])):
             out.print(Text(f"          {shown(place)}"), soft_wrap=True)
         if "people" in row:
-            out.print(Text(f"          {_inside(row['people'])}"), soft_wrap=True)
+            say(out, Text(f"          {_inside(row['people'])}"))
         if not row["files"]:
-            out.print(Text("          no file" if row["state"] in OVER else "          no file yet", "dim"))
+            out.print(Text("          no file" if is_missing(row) else "          no file yet", "dim"))
     if not runs:
         out.print(Text("nothing was recorded or streamed"))
         return
-    missing = sum(not row["files"] and row["state"] in OVER for row in runs)
+    missing = sum(map(is_missing, runs))
     out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
 
 

@@ -83,11 +83,16 @@ class Views(Pages):
 
     def bring_to(self, tracker: Tracker, now: datetime) -> None:
         """Lets time pass up to ``now``; rows of a later moment, which a wrong clock gave, are computed again."""
-        latest = max(filter(None, (now, self.traffic.newest)))
-        if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN and self.can_be_written:
-            self._rebuild(tracker, as_of=latest)
+        if self.can_be_written:
+            self.go_back_to(tracker, now)
         super().bring_to(tracker, now)
-        self._publish()
+
+    def go_back_to(self, tracker: Tracker, now: datetime, progress: Progress | None = None) -> None:
+        """Computes the rows again if they are of a moment later than ``now``: a clock was ahead."""
+        latest = max(filter(None, (now, self.traffic.newest)))
+        if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN:
+            self._rebuild(tracker, progress, as_of=latest)
+            self._publish()
 
     def catch_up(
         self,

@@ -162,6 +162,7 @@ class Live:
         if monotonic() - self._settled < SETTLE:
             return
         self._settled, now = monotonic(), self.now()
+        views.go_back_to(self._tracker, now, self._go_on)
         if views.has_due(now):
             views.settle(self._tracker, now)
 

@@ -29,6 +29,7 @@ class Recording:
     run: int
     state: str
     certainty: Certainty
+    began_at: Time | None
     started_at: Time | None
     stopped_at: Time | None
     files: list[dict[str, Any]]

@@ -75,7 +75,7 @@ def find(line: bytes, fields: Fields = Fields()) -> Found:
     """The webhook in a line, and its time. Never raises."""
     root = Value(line, is_document=True)
     if fields.webhook:
-        named = _named(root, fields)
+        named = _where_it_is_named(root, fields)
         if named is not None:
             return named
     found = _webhooks(root)
@@ -91,7 +91,7 @@ def find(line: bytes, fields: Fields = Fields()) -> Found:
     return _found(one, root, fields)
 
 
-def _named(root: Value, fields: Fields) -> Found | None:
+def _where_it_is_named(root: Value, fields: Fields) -> Found | None:
     at = root.follow(fields.webhook)
     if at is None:
         return None

@@ -19,7 +19,7 @@ class CompositeMerge:
     message: str | None = None
 
 
-NOT_ALWAYS_SENT = NoFinding("that a merge began is not always sent")
+NOT_ALWAYS_REPORTED = NoFinding("that a merge began is not always reported")
 
 LIFECYCLE = Lifecycle(
     name="composite-merge",
@@ -32,7 +32,7 @@ LIFECYCLE = Lifecycle(
     settled_after_end=AFTERWARDS,
     open_at_end=AFTERWARDS,
     steps=(
-        Step("started", skipped=NOT_ALWAYS_SENT),
+        Step("started", skipped=NOT_ALWAYS_REPORTED),
         Step("completed", closes=True, orphan=BEGINS_A_RUN, outcome=IN_GOOD_ORDER),
         Step("failed", closes=True, orphan="S206", outcome="S210"),
         Step("cancelled", closes=True, awaited=False, orphan=BEGINS_A_RUN, outcome=IN_GOOD_ORDER),

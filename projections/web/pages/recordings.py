@@ -8,7 +8,7 @@ from typing import Any
 
 from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
-from projections.read_models.runs import MEDIA, OVER, STATES
+from projections.read_models.runs import MEDIA, STATES, is_missing
 from projections.web import answers_across, parameters
 from projections.web.answers_across import WITHIN
 from projections.web.mount import url
@@ -102,7 +102,7 @@ def _row(row: Values) -> Values:
         "kind": kind_of(row["lifecycle"], row["state"]),
         "who": " ".join(row["key"].values()),
         "files": files,
-        "missing": not files and row["state"] in OVER,
+        "missing": is_missing(row),
         "codes": codes,
         "inside": _inside(row["people"]),
         "session_url": url("sessions", row["session_id"]),
