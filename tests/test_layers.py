@@ -78,6 +78,8 @@ LAYERS = {
     "tracker.intake.table": {"attrs", "msgspec"},
     "tracker.intake.framing": {"msgspec"},
     "tracker.intake.logs": {"attrs"},
+    "tracker.intake.archive": {"attrs", "pyarrow"},
+    "tracker.intake.sources": set(),
     "tracker.intake.tail": {"attrs"},
     "tracker.intake.receive_times": {"attrs"},
     "tracker.intake.merging": set(),

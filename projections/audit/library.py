@@ -29,6 +29,7 @@ from tracker.errors import UsageError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.intake.lines import Line
 from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.intake.sources import source
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.judging.state import Session
@@ -287,7 +288,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 def _logs(log: Given | Iterable[Given]) -> list[Log]:
     if isinstance(log, str | os.PathLike):
-        return [Log(os.fspath(log))]
+        return [source(os.fspath(log))]
     if isinstance(log, bytes | Mapping):
         return [_Lines([log])]
     items = iter(log)
@@ -296,7 +297,7 @@ def _logs(log: Given | Iterable[Given]) -> list[Log]:
         return []
     rest = chain([first], items)
     if _is_path(first):
-        return [Log(os.fspath(_path(one))) for one in rest]
+        return [source(os.fspath(_path(one))) for one in rest]
     return [_Lines(rest)]
 
 

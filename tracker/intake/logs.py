@@ -115,10 +115,13 @@ class Log:
     _begins: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
     """and where each of them begins."""
 
-    def __attrs_post_init__(self) -> None:
+    def _set_up(self) -> None:
         if self.fields == USUAL:
             self.fields = USUAL  # each line is asked whether it is this one
         self._prefix = f"{self.name}:"
+
+    def __attrs_post_init__(self) -> None:
+        self._set_up()
         if self.path == STDIN:
             return
         file = Path(self.path)
@@ -138,6 +141,11 @@ class Log:
     @property
     def name(self) -> str:
         return "stdin" if self.path == STDIN else self.path
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be read again."""
+        return Path(self.path).is_file()
 
     def anew(self) -> Log:
         """The same log, to look at what it holds before it is read."""
