@@ -1,8 +1,8 @@
 """Times as programs write them into logs, beyond ISO 8601 and epochs (``envelope.parse_time``).
 
 A form is read only where it has one meaning. ``05/06/2026`` is two days, ``PST`` is several zones, and
-``Nov 23 10:00:00`` has no year: none of them is a time here, and whoever reads the log is told. A time
-without a zone has the zone that the reader says (``--tz``, else UTC), and that is told too; so such a time
+``Nov 23 10:00:00`` has no year: none of them is a time here, and whoever reads the log gets a note. A time
+without a zone has the zone that the reader says (``--tz``, else UTC), and that is noted too; so such a time
 carries ``NO_ZONE`` until ``local`` gives it one.
 """
 

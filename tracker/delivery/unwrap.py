@@ -75,9 +75,9 @@ def find(line: bytes, fields: Fields = Fields()) -> Found:
     """The webhook in a line, and its time. Never raises."""
     root = Value(line, is_document=True)
     if fields.webhook:
-        told = _told(root, fields)
-        if told is not None:
-            return told
+        named = _named(root, fields)
+        if named is not None:
+            return named
     found = _webhooks(root)
     if not found:
         return Found()
@@ -91,7 +91,7 @@ def find(line: bytes, fields: Fields = Fields()) -> Found:
     return _found(one, root, fields)
 
 
-def _told(root: Value, fields: Fields) -> Found | None:
+def _named(root: Value, fields: Fields) -> Found | None:
     at = root.follow(fields.webhook)
     if at is None:
         return None
