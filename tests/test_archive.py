@@ -12,7 +12,7 @@ from tracker.errors import LogError
 from tracker.intake.archive import Archive
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
-from tracker.intake.sources import source
+from tracker.intake.sources import sources
 
 BEGIN = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
 SCHEMA = pa.schema([("position", pa.int64()), ("line", pa.binary())])
@@ -38,14 +38,19 @@ def archive(tmp_path):
     return tmp_path / "archive"
 
 
+def one(path):
+    (found,) = sources(path)
+    return found
+
+
 def texts(path):
-    return [line.text for line in source(str(path)).lines()]
+    return [line.text for line in one(str(path)).lines()]
 
 
 def test_an_archive_is_read_in_the_order_of_its_positions_over_all_days(archive):
     assert len(list(archive.glob("day=*"))) == 2
     assert texts(archive) == list(lines())
-    assert (source(str(archive)).count(), type(source(str(archive)))) == (6, Archive)
+    assert (one(str(archive)).count(), type(one(str(archive)))) == (6, Archive)
 
 
 def test_one_file_of_it_is_an_archive_too(archive):
@@ -56,9 +61,9 @@ def test_one_file_of_it_is_an_archive_too(archive):
 def test_it_is_recognised_as_the_log_that_it_was_made_of_and_read_like_it(archive, tmp_path):
     with opened(tmp_path / "other", create=True) as store:
         for path, stored in ((archive, 6), (tmp_path / "log.jsonl", 0), (archive, 0)):
-            *_, account = ingest(store, source(str(path)))
+            *_, account = ingest(store, one(str(path)))
             assert (account.stored, account.already_there) == (stored, 6 - stored)
-        assert [encode(one.received) for one in store.deliveries()] == list(lines())
+        assert [encode(each.received) for each in store.deliveries()] == list(lines())
     assert len(audit(archive).findings) == len(audit(tmp_path / "log.jsonl").findings)
 
 
@@ -87,4 +92,4 @@ def test_a_file_that_breaks_off_is_refused_and_a_directory_without_parquet_is_no
     with pytest.raises(LogError, match="cannot be read"):
         texts(tmp_path / "half")
     with pytest.raises(LogError, match="is a directory"):
-        source(str(tmp_path))
+        one(str(tmp_path))

@@ -201,10 +201,14 @@ class Log:
         delivery.received_at = at
         delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), zone=str(self.zone))
 
+    def open(self) -> IO[bytes]:
+        """The file of it. Raises ``OSError``."""
+        return sys.stdin.buffer if self.path == STDIN else Path(self.path).open("rb")
+
     def count(self) -> int:
         """How many lines a file has, as far as it can be read; where it has been read is not changed."""
         try:
-            with _open(self.path) as file:
+            with self.open() as file:
                 return counted(self.anew().text(file), self.name)
         except OSError:
             return 0
@@ -217,7 +221,7 @@ class Log:
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""
         try:
-            file = _open(self.path)
+            file = self.open()
         except OSError as error:
             raise LogError(
                 f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions"
@@ -251,7 +255,3 @@ class Log:
         while chunk := file.read1(CHUNK):
             self.consumed += len(chunk)
             yield chunk
-
-
-def _open(path: str) -> IO[bytes]:
-    return sys.stdin.buffer if path == STDIN else Path(path).open("rb")
