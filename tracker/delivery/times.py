@@ -28,7 +28,7 @@ _FORMS = tuple(
     re.compile(form)
     for form in (
         # 2026-11-23 10:00:00 UTC (Ruby, BigQuery), 2026-11-23 10:00:00.5 +0000 UTC (Go), 2026/11/23 10:00:00
-        rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?(?: UTC)?",
+        rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE}(?: [A-Z]{{3,5}})?)?",
         # Mon, 23 Nov 2026 10:00:00 GMT (RFC 1123)
         rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_NAME} (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?",
         # 23/Nov/2026:10:00:00 +0000 (Common Log Format)

@@ -22,7 +22,7 @@ import attrs
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNVERIFIED, Received
-from tracker.delivery.times import NO_ZONE, local
+from tracker.delivery.times import NO_ZONE, is_ambiguous, local
 from tracker.delivery.unwrap import Fields, find
 from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError
@@ -53,6 +53,14 @@ class Oddity:
         self.count += 1
 
 
+def _said_of(unread: str, read_as: ReadAs | None) -> str:
+    """A time that could not be read, and why, where it looks like one."""
+    if is_ambiguous(unread):
+        return f"{unread}, which may be two days"
+    zone = read_as.zone if read_as is not None else ""
+    return f"{unread}, which {zone} has twice or never" if zone else unread
+
+
 @attrs.define
 class Oddities:
     """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
@@ -74,7 +82,7 @@ class Oddities:
         elif delivery.type is None:
             self.untyped.add(line, delivery.problem)
         if delivery.received.unread_time is not None:
-            self.unread_time.add(line, delivery.received.unread_time)
+            self.unread_time.add(line, _said_of(delivery.received.unread_time, delivery.read_as))
         elif delivery.received_at is None and delivery.type is not None:
             self.timeless.add(line, "")
         if delivery.read_as is not None:
@@ -194,9 +202,8 @@ class Log:
 
     def _give_zone(self, delivery: Delivery, time: datetime) -> None:
         """Gives a receive time that names no zone that of the log."""
-        at, unread = local(time, self.zone), None
-        if at is None:
-            unread = f"{time.replace(tzinfo=None).isoformat(' ')}, which is no moment in {self.zone}, or two"
+        at = local(time, self.zone)
+        unread = time.replace(tzinfo=None).isoformat(" ") if at is None else None
         delivery.received = attrs.evolve(delivery.received, received_at=at, unread_time=unread)
         delivery.received_at = at
         delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), zone=str(self.zone))
