@@ -37,6 +37,8 @@ from tracker.accept import Acceptance
 from tracker.codes import codes_for
 from tracker.config import SETTINGS
 from tracker.delivery.envelope import BODY_NAMES, RECEIVE_TIME_NAMES
+from tracker.delivery.nearest import TIME_NAMES
+from tracker.delivery.shapes import SHAPES
 from tracker.findings import Verdict, roles_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
@@ -212,6 +214,22 @@ def shared_options() -> str:
 def envelope() -> str:
     rows = (("the webhook", BODY_NAMES), ("the receive time", RECEIVE_TIME_NAMES))
     return table("holds", "names", rows=((what, ", ".join(map(code, names))) for what, names in rows))
+
+
+def shapes() -> str:
+    """How others hold webhooks, where it is read, and what gives it."""
+    rows = []
+    for one in SHAPES:
+        webhook = code(one.webhook) + (" of each of " + code(one.batch) if one.batch else "")
+        held = "" if one.held in ("object", "text") else f", {one.held}"
+        rows.append(
+            (one.name, webhook + held, code(one.time), code(one.headers) if one.headers else "", one.source)
+        )
+    return table("shape", "webhook", "time", "headers", "what gives it", rows=rows)
+
+
+def time_names() -> str:
+    return ", ".join(map(code, TIME_NAMES)) + "\n"
 
 
 # -- what the code names and the page explains -----------------------------------------------------
@@ -394,6 +412,8 @@ GENERATED: dict[str, Callable[..., str]] = {
     "commands": commands,
     "shared options": shared_options,
     "envelope": envelope,
+    "shapes": shapes,
+    "time names": time_names,
     "parameters": parameters,
     "metrics": metrics,
     "how well": how_well,

@@ -78,6 +78,9 @@ LAYERS = {
     "tracker.intake.table": {"attrs", "msgspec"},
     "tracker.intake.framing": {"msgspec"},
     "tracker.intake.logs": {"attrs"},
+    "tracker.intake.archive": {"attrs", "pyarrow"},
+    "tracker.intake.remote": {"attrs", "obstore"},
+    "tracker.intake.sources": set(),
     "tracker.intake.tail": {"attrs"},
     "tracker.intake.receive_times": {"attrs"},
     "tracker.intake.merging": set(),
@@ -152,7 +155,7 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"pandas", "parquet", "postgres", "spark"}
+OPTIONAL = {"objects", "pandas", "parquet", "postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

@@ -29,6 +29,7 @@ from tracker.errors import UsageError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.intake.lines import Line
 from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.intake.sources import sources
 from tracker.judging.assess import assess
 from tracker.judging.session import Observed
 from tracker.judging.state import Session
@@ -288,7 +289,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 def _logs(log: Given | Iterable[Given]) -> list[Log]:
     if isinstance(log, str | os.PathLike):
-        return [Log(os.fspath(log))]
+        return sources(os.fspath(log))
     if isinstance(log, bytes | Mapping):
         return [_Lines([log])]
     items = iter(log)
@@ -297,7 +298,7 @@ def _logs(log: Given | Iterable[Given]) -> list[Log]:
         return []
     rest = chain([first], items)
     if _is_path(first):
-        return [Log(os.fspath(_path(one))) for one in rest]
+        return [log for one in rest for log in sources(os.fspath(_path(one)))]
     return [_Lines(rest)]
 
 

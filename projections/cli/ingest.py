@@ -47,7 +47,9 @@ def ingest(
 ) -> None:
     """Store what is new in logs, then judge it.
 
-    A LOG has one JSON object on each line. It may be compressed (.gz, .zst), and - is stdin.
+    A LOG is lines of JSON, an array, CSV, or an archive in Parquet. It may be compressed (gzip, zstd, zip) and in an
+    object store (s3://, gs://, az://), and - is stdin. A webhook is found wherever a line has it, and what was
+    recognised is said once.
 
     You may give the same log again at any time: lines that were read before are recognised, even if the file
     has grown, was renamed or was compressed since. Several LOGs are merged by receive time; if one of them is

@@ -24,6 +24,7 @@ def open_logs(
 ) -> tuple[list[Any], list[TrackerError]]:
     """The logs, and an error for each one that cannot be opened. With ``stopping``, a pipe may pause."""
     from tracker.intake.logs import STDIN, Log
+    from tracker.intake.sources import sources
     from tracker.intake.tail import Followed, Pipe
 
     zone, fields = settings.zone, settings.fields
@@ -31,7 +32,7 @@ def open_logs(
     for path in paths:
         try:
             if stopping is None or (path != STDIN and not follow):
-                opened.append(Log(path, keys, zone, fields))
+                opened.extend(sources(path, keys, zone, fields))
             else:
                 log = (Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping)
                 log.zone, log.fields = zone, fields

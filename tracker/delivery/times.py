@@ -1,8 +1,8 @@
 """Times as programs write them into logs, beyond ISO 8601 and epochs (``envelope.parse_time``).
 
 A form is read only where it has one meaning. ``05/06/2026`` is two days, ``PST`` is several zones, and
-``Nov 23 10:00:00`` has no year: none of them is a time here, and a note says so. A time
-without a zone has the zone that the reader says (``--tz``, else UTC), and a note says that too; so such a time
+``Nov 23 10:00:00`` has no year: none of them is a time here, and whoever reads the log gets a note. A time
+without a zone has the zone that the reader says (``--tz``, else UTC), and that is noted too; so such a time
 carries ``NO_ZONE`` until ``local`` gives it one.
 """
 
@@ -28,7 +28,7 @@ _FORMS = tuple(
     re.compile(form)
     for form in (
         # 2026-11-23 10:00:00 UTC (Ruby, BigQuery), 2026-11-23 10:00:00.5 +0000 UTC (Go), 2026/11/23 10:00:00
-        rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK} ?{_ZONE}?(?: UTC)?",
+        rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE}(?: [A-Z]{{3,5}})?)?",
         # Mon, 23 Nov 2026 10:00:00 GMT (RFC 1123)
         rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_NAME} (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?",
         # 23/Nov/2026:10:00:00 +0000 (Common Log Format)

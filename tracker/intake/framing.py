@@ -4,7 +4,7 @@ objects without a line end between them, rows of a table.
 THE PROBLEM. Whoever exports from a log store gets one document with an array in it, pretty or not, which may be
 larger than memory; whoever exports from a database gets a table. ``Line`` is what everything behind this knows.
 
-THE IDEA. The beginning of a file shows how it is framed, once, and never changes in it: so the lines of a file that
+THE IDEA. How a file is framed is decided by its beginning, once, and never changes in it: so the lines of a file that
 has grown are the same lines. A stream of JSON is cut where brackets close, without being parsed. An array at its top is
 unrolled, and the arrays in which exports hold their lines (``shapes.BATCHES``). A row becomes an object with the
 names of the header.

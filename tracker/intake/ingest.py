@@ -24,7 +24,6 @@ from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -407,7 +406,7 @@ def known_logs(tracker: Target) -> Known:
 
 def refuse_other_file(log: Log, known: Known) -> None:
     """Raises ``LogError`` where most of the first lines of a file are no webhooks, unless they are stored already."""
-    if not Path(log.path).is_file():  # what comes through a pipe cannot be looked at beforehand
+    if not log.is_repeatable:  # what comes through a pipe cannot be looked at beforehand
         return
     looked, others, digest = 0, 0, blake2b(digest_size=16)
     with suppress(LogError):  # where it cannot be read is reported when it is read

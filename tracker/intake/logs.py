@@ -22,7 +22,7 @@ import attrs
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNVERIFIED, Received
-from tracker.delivery.times import NO_ZONE, local
+from tracker.delivery.times import NO_ZONE, is_ambiguous, local
 from tracker.delivery.unwrap import Fields, find
 from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError
@@ -53,6 +53,14 @@ class Oddity:
         self.count += 1
 
 
+def _said_of(unread: str, read_as: ReadAs | None) -> str:
+    """A time that could not be read, and why, where it looks like one."""
+    if is_ambiguous(unread):
+        return f"{unread}, which may be two days"
+    zone = read_as.zone if read_as is not None else ""
+    return f"{unread}, which {zone} has twice or never" if zone else unread
+
+
 @attrs.define
 class Oddities:
     """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
@@ -74,7 +82,7 @@ class Oddities:
         elif delivery.type is None:
             self.untyped.add(line, delivery.problem)
         if delivery.received.unread_time is not None:
-            self.unread_time.add(line, delivery.received.unread_time)
+            self.unread_time.add(line, _said_of(delivery.received.unread_time, delivery.read_as))
         elif delivery.received_at is None and delivery.type is not None:
             self.timeless.add(line, "")
         if delivery.read_as is not None:
@@ -115,10 +123,13 @@ class Log:
     _begins: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
     """and where each of them begins."""
 
-    def __attrs_post_init__(self) -> None:
+    def _set_up(self) -> None:
         if self.fields == USUAL:
             self.fields = USUAL  # each line is asked whether it is this one
         self._prefix = f"{self.name}:"
+
+    def __attrs_post_init__(self) -> None:
+        self._set_up()
         if self.path == STDIN:
             return
         file = Path(self.path)
@@ -138,6 +149,11 @@ class Log:
     @property
     def name(self) -> str:
         return "stdin" if self.path == STDIN else self.path
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be read again."""
+        return Path(self.path).is_file()
 
     def anew(self) -> Log:
         """The same log, to look at what it holds before it is read."""
@@ -186,17 +202,20 @@ class Log:
 
     def _give_zone(self, delivery: Delivery, time: datetime) -> None:
         """Gives a receive time that names no zone that of the log."""
-        at, unread = local(time, self.zone), None
-        if at is None:
-            unread = f"{time.replace(tzinfo=None).isoformat(' ')}, which is no moment in {self.zone}, or two"
+        at = local(time, self.zone)
+        unread = time.replace(tzinfo=None).isoformat(" ") if at is None else None
         delivery.received = attrs.evolve(delivery.received, received_at=at, unread_time=unread)
         delivery.received_at = at
         delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), zone=str(self.zone))
 
+    def open(self) -> IO[bytes]:
+        """The file of it. Raises ``OSError``."""
+        return sys.stdin.buffer if self.path == STDIN else Path(self.path).open("rb")
+
     def count(self) -> int:
         """How many lines a file has, as far as it can be read; where it has been read is not changed."""
         try:
-            with _open(self.path) as file:
+            with self.open() as file:
                 return counted(self.anew().text(file), self.name)
         except OSError:
             return 0
@@ -209,7 +228,7 @@ class Log:
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""
         try:
-            file = _open(self.path)
+            file = self.open()
         except OSError as error:
             raise LogError(
                 f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions"
@@ -243,7 +262,3 @@ class Log:
         while chunk := file.read1(CHUNK):
             self.consumed += len(chunk)
             yield chunk
-
-
-def _open(path: str) -> IO[bytes]:
-    return sys.stdin.buffer if path == STDIN else Path(path).open("rb")

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import heappop, heappush, heapreplace
-from pathlib import Path
 
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
@@ -31,7 +30,7 @@ _Open = tuple[datetime, int, Delivery, Iterator[Delivery]]
 
 def can_be_merged(logs: Sequence[Log]) -> bool:
     """Whether there are several, all of which can be read twice."""
-    return len(logs) > 1 and all(Path(log.path).is_file() for log in logs)
+    return len(logs) > 1 and all(log.is_repeatable for log in logs)
 
 
 def delivered(log: Log) -> Iterator[Delivery]:

@@ -23,10 +23,10 @@ from tracker.intake.lines import KEPT, MAX_ENVELOPE, Element, Line, bounded
 
 __all__ = ["Values"]
 
-_STRING = rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+_STRING = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
 _TOKEN = re.compile(_STRING + rb'|[{}\[\],:"]|[^\s"{}\[\],:]+')
 _BRACKET = re.compile(_STRING + rb'|[{}\[\]"]')
-_REST_OF_STRING = re.compile(rb'[^"\\\n]*(?:\\.[^"\\\n]*)*')
+_REST_OF_STRING = re.compile(rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+')
 _ELEMENT = re.compile(rb'[{\[]|"[{\[]')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _INDENT = re.compile(rb"[ \t]*")
@@ -92,6 +92,7 @@ class Values:
         head: Its beginning, where so much of it was let go of as
         dropped: says.
         in_string: Whether ``data`` begins in a string.
+        waits_for_quote: Whether it ends in one.
         unrolled: Whether a document with its lines in an array was found.
     """
 
@@ -111,12 +112,14 @@ class Values:
     head: bytes = b""
     dropped: int = 0
     in_string: bool = False
+    waits_for_quote: bool = False
     unrolled: bool = False
 
     def feed(self, chunk: bytes, *, over: bool = False) -> Iterator[Line]:
         """The lines that are whole with this chunk."""
         self.data += chunk
-        while True:
+        while over or not self.waits_for_quote or b'"' in chunk or b"\n" in chunk:
+            self.waits_for_quote = False
             found = self._step(over=over)
             if found is None:
                 break
@@ -151,7 +154,7 @@ class Values:
         token = found[0]
         if token == b'"':
             if b"\n" not in self.data[found.start() :]:
-                self.pos = found.start()
+                self.pos, self.waits_for_quote = found.start(), True
                 return None
             self._begin(found.start())
             self.is_broken, self.depth = True, 0

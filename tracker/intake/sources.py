@@ -1,0 +1,25 @@
+"""What a path that somebody names is: a log, an archive, or one or several logs in an object store."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
+
+from tracker.delivery.unwrap import Fields
+from tracker.intake.archive import Archive, is_archive
+from tracker.intake.logs import STDIN, USUAL, Log
+from tracker.intake.remote import Remote, is_remote, objects
+
+if TYPE_CHECKING:
+    from tracker.delivery.signature import Keyring
+
+__all__ = ["sources"]
+
+
+def sources(path: str, keys: Keyring | None = None, zone: tzinfo = UTC, fields: Fields = USUAL) -> list[Log]:
+    """What is read there. Raises ``LogError`` where nothing can be."""
+    if is_remote(path):
+        return [Remote(one, keys, zone, fields) for one in objects(path)]
+    if path != STDIN and is_archive(path):
+        return [Archive(path, keys, zone, fields)]
+    return [Log(path, keys, zone, fields)]
