@@ -19,10 +19,10 @@ def session_named(views: Views, store: Tracker, given: str) -> str:
     Of a meeting that is the session that began last, with a note. What is none of these is given back as it is, since
     a stream that is no session may have that name. Raises ``UsageError`` where several ids begin so.
     """
-    from projections.read_models import sessions
+    from projections.read_models import links, sessions
 
     db = views.db
-    if sessions.is_there(db, given) or any(True for _ in store.history(given)):
+    if sessions.is_there(db, given) or any(True for _ in store.history(given)) or links.beside(db, given):
         return given
     if of_meeting := sessions.of_meeting(db, given):
         latest, count = of_meeting[0], len(of_meeting)

@@ -1,0 +1,51 @@
+"""``links``: what has a stream of its own, and which session or which room it was for: calls, agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from projections.read_models import Row, Table, text
+from tracker.judging.state import Session
+from tracker.lifecycles import REGISTRY
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+
+def rows(session: Session) -> Iterator[Row]:
+    seen = text(session.first_seen_at), text(session.last_seen_at)
+    for session_id, meeting_id in session.links:
+        yield session.stream, session_id, meeting_id, *seen
+
+
+TABLE = Table(
+    name="links",
+    columns={"stream": str, "session_id": str, "meeting_id": str, "first_seen_at": str, "last_seen_at": str},
+    pk=("stream", "session_id", "meeting_id"),
+    rows=rows,
+    indexes=(("session_id",), ("meeting_id",)),
+)
+
+_BY_KEY = tuple(name for name, lifecycle in REGISTRY.items() if lifecycle.stream_without_session)
+_BESIDE = f"""
+SELECT stream, MIN(first_seen_at) AS since FROM (
+    SELECT stream, first_seen_at FROM links WHERE session_id = :session
+    UNION ALL
+    SELECT l.stream, l.first_seen_at FROM sessions s JOIN links l ON l.meeting_id = s.meeting_id
+    WHERE s.session_id = :session AND l.session_id IS NULL
+        AND l.first_seen_at <= s.last_seen_at AND l.last_seen_at >= s.first_seen_at
+    UNION ALL
+    SELECT r.stream, r.first_step_at FROM runs s JOIN runs r ON r.lifecycle = s.lifecycle AND r.key = s.key
+    WHERE s.session_id = :session AND r.session_id IS NULL
+        AND s.lifecycle IN ({", ".join(map(repr, _BY_KEY))})
+) GROUP BY stream ORDER BY since, stream
+"""
+
+
+def beside(db: Database, session_id: str) -> list[str]:
+    """The streams of what a session had beside it, the one that began first first.
+
+    They name the session; or they name none, but its room while it was on; or they have the key of a thing in it.
+    """
+    return [row["stream"] for row in db.query(_BESIDE, {"session": session_id})]
