@@ -52,6 +52,17 @@ def test_beside_a_session_is_what_names_it_or_its_room_while_it_was_on_or_a_thin
     assert beside(views.db, "S") == ["call:c1", f"agent:{AGENT}", "transcription:t1"]
 
 
+@pytest.mark.parametrize(("began", "is_beside"), [("-11m", False), ("-9m", True), ("61", True), ("2m", False)])
+def test_what_names_only_the_room_is_beside_the_session_that_was_on_when_it_began(tmp_path, began, is_beside):
+    lines = "0 session-started", f"{began} call-started c1 roomId=M -meetingId -sessionId"
+    end = '61 session-ended end="2026-01-05T12:01:01Z"'
+    again = "3h call-hangup c1 roomId=M -meetingId -sessionId", "2h session-started"
+    with Tracker.open(tmp_path, create=True) as store:
+        store.append(deliveries(*lines, end, *again))
+        with Views.open(store) as views:
+            assert beside(views.db, "S") == ["call:c1"] * is_beside
+
+
 def test_its_things_are_among_those_of_the_session(store, views):
     things = [(one.lifecycle.name, one.state) for one in shown(store, views).aggregates.values()]
     assert things == [
