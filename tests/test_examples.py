@@ -55,6 +55,11 @@ LOGS = {
         "6b046a08eba571e7b3ec5dec": [],  # clean
         "unrouted:malformed": ["C513", "C513"],
     },
+    "telephone_meeting.jsonl": {
+        "call:call_7f3a": [],
+        "6b1a6f20c3d94e5b8a7f0164": [],
+        "agent:session-9b1f6c2e-4d07-4f3a-8f52-6a1c0de7b344": [],
+    },
     "page_examples.jsonl": {"613731342f27f56e4fc4b6d0": [*["S210"] * 6, "T305"]},
 }
 

@@ -131,6 +131,14 @@ def test_a_call_goes_on_while_it_is_transferred_twice():
     )
 
 
+def test_a_transfer_that_came_again_an_hour_later_is_the_same_as_it_says_when_it_was():
+    steps = [f"{line} timestamp=2026-01-05T12:00:1{place}Z" for place, line in enumerate(TRANSFER)]
+    again = [f"{3600 + place} {line.split(' ', 1)[1]}" for place, line in enumerate(steps)]
+    given("0 call-started c1", *steps, "20 call-transferred c1").when(*again).then(
+        {"call-transfer": ["transferred"]}, readings=["redelivered"] * 3, findings=["D101"] * 3
+    )
+
+
 def test_a_call_may_change_its_room_more_than_once():
     given(
         "0 switch-room-initiated c1",

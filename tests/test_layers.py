@@ -107,6 +107,7 @@ LAYERS = {
     "projections.answers": {"attrs", "msgspec", "sqlite_utils"},
     "projections.explain.diagrams": {"attrs"},
     "projections.explain.status": {"attrs"},
+    "projections.explain.together": {"attrs", "sqlite_utils"},
     "projections.explain.explanation": {"attrs", "msgspec"},
     "projections.explain.histogram": {"attrs"},
     "projections.explain.calibrate": {"attrs"},

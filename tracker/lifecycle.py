@@ -244,6 +244,11 @@ class Lifecycle:
         return {step.name for step in self.steps[:2]}
 
     @cached_property
+    def tells_copies(self) -> bool:
+        """Whether the same data once more, with such a field, can only be the same event."""
+        return bool(self.times or (self.artefacts and not self.reusable))
+
+    @cached_property
     def evident(self) -> tuple[str, ...]:
         """The sent names of the fields that can have their value only once: files, urls, clock times."""
         return tuple(map(camel_case, (*self.artefacts, *self.times)))

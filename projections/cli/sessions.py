@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from projections.cli.subjects import (
     session_named,
 )
 from projections.cli.times import AsOf, GivenTime, Moment, with_tz
+
+if TYPE_CHECKING:
+    from tracker.judging.state import Session
 
 
 @click.command()
@@ -42,6 +45,7 @@ def status(
     SESSION is the id of a session, the beginning of one, or the id of a meeting, which stands for its latest
     session (of those that had begun by then). A time of day, such as 10:18, is of the day of the session.
     """
+    from projections.explain import together
     from projections.explain.status import status as values
     from projections.read_models.sessions import seen
     from projections.views.publications import PUBLISHED_DB, withdrawn
@@ -53,8 +57,12 @@ def status(
         session = session_named(views, store, session, partial(settings.moment, as_of), at)
         asked = settings.moment(as_of, seen(views.db, session))
         until = asked if as_of is not None or at is not None else views.as_of
-        found = store.status(session, as_of=until, at=at, rules=settings.rules, log=views.log)
-        views.completed(found, asked if at is None else found.last_seen_at)
+
+        def status_of(stream: str) -> Session:
+            found = store.status(stream, as_of=until, at=at, rules=settings.rules, log=views.log)
+            return views.completed(found, asked if at is None else found.last_seen_at)
+
+        found = together.found(views.db, session, status_of)
     if as_json:
         from projections.exports import data as machine
 
@@ -116,8 +124,9 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
     """List every delivery of a session, and how it was read.
 
     SESSION is the id of a session, the beginning of one, the id of a meeting, which stands for its latest
-    session, `unrouted` (what belongs to no session), or `resource:ID`.
+    session, `unrouted` (what belongs to no session), or a stream of something else, as `call:ID` or `resource:ID`.
     """
+    from projections.explain import together
     from projections.explain.status import moment
     from projections.explain.status import timeline as moments_of
     from projections.exports import data as machine
@@ -130,10 +139,12 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
             deliveries = store.unrouted()
         else:
             session = session_named(views, store, session)
-            deliveries = store.history(session)
+            deliveries = together.deliveries(store, views.db, session)
         moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
         if not moments and session != "unrouted":
             raise no_such_session(session)
+        if session != "unrouted":
+            settled = [together.together(session, settled)]
     if format == TEXT:
         report.timeline(console(sys.stdout), moments, settled)
     else:

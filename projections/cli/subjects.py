@@ -28,10 +28,10 @@ def session_named(
     is asked about, the one that had begun last by then. What is none of these is given back as it is, since a stream
     that is no session may have that name. Raises ``UsageError`` where several ids begin so.
     """
-    from projections.read_models import sessions
+    from projections.read_models import links, sessions
 
     db = views.db
-    if sessions.is_there(db, given) or any(True for _ in store.history(given)):
+    if sessions.is_there(db, given) or any(True for _ in store.history(given)) or links.beside(db, given):
         return given
     if of_meeting := sessions.of_meeting(db, given):
         begun = (one for one in of_meeting if _had_begun(views, store, one, past, at))

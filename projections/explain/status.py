@@ -13,6 +13,7 @@ from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.webhook import Delivery, converter
 from tracker.findings import Alternative, Finding
 from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.session import AggregateKey
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
@@ -39,6 +40,7 @@ def status(session: Session) -> Values:
         "participants": [_person(one) for one in session.participants],
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
         "findings": [finding(found) for found in session.findings],
+        "links": [{"session_id": one, "meeting_id": room} for one, room in session.links],
     }
 
 
@@ -138,7 +140,8 @@ class Moment:
         delivery: What came.
         judgement: What it was, with hindsight.
         findings: Those that it raised.
-        place: The place of its aggregate, in the order in which they appeared; ``None`` where it has none.
+        place: The place of its aggregate, in the order in which they appeared, those of one stream after those of
+            another; ``None`` where it has none.
         under_way: Whether the latest run of that aggregate is open after it.
     """
 
@@ -170,9 +173,11 @@ def timeline(
 
 def _moments(received: Iterable[Delivery], sessions: dict[str, Session]) -> Iterator[Moment]:
     readings = {name: session.readings() for name, session in sessions.items()}
-    places = {
-        name: {key: place for place, key in enumerate(session.aggregates)} for name, session in sessions.items()
-    }
+    places: dict[str, dict[AggregateKey, int]] = {}
+    begin = 0
+    for name, session in sessions.items():
+        places[name] = {key: begin + place for place, key in enumerate(session.aggregates)}
+        begin += len(session.aggregates)
     raised: dict[int | None, list[Finding]] = {}
     for found in (found for session in sessions.values() for found in session.findings):
         raised.setdefault(found.position, []).append(found)

@@ -66,16 +66,17 @@ def status(
             guess = name == "ended" and time == session.end_received_at
             line = Text.assemble((f"  {name:<11}", "dim"), clock(time, date=True))
             out.print(line.append("  when it was received" if guess else "", "dim"))
+    for session_id, room in session.links:
+        was_for = " ".join(filter(None, (session_id and f"session {session_id}", room and f"meeting {room}")))
+        out.print(Text.assemble((f"  {'was for':<11}", "dim"), shown(was_for)))
     received = (
         f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
     )
     out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
     people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
-    media = [
-        one
-        for one in session.aggregates.values()
-        if not one.lifecycle.is_presence and not one.lifecycle.is_session
-    ]
+    others = [one for one in session.aggregates.values() if one not in people and not one.lifecycle.is_session]
+    media = [one for one in others if one.lifecycle.in_a_session]
+    beside = [one for one in others if one not in media]
     if people:
         inside = sum(not one.runs[-1].closed for one in people)
         out.print()
@@ -85,10 +86,11 @@ def status(
             )
         )
         _people(out, people)
-    if media:
-        out.print()
-        out.print(Text("media", "bold"))
-        _media(out, media)
+    for title, ones in (("media", media), ("beside it" if session.session_id else "runs", beside)):
+        if ones:
+            out.print()
+            out.print(Text(title, "bold"))
+            _media(out, ones)
     out.print()
     _findings(out, session)
     _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])

@@ -105,7 +105,7 @@ class _Lanes:
 
 def _glyph(one: Moment) -> str:
     reading, after = one.judgement.reading, one.judgement.state_after
-    if reading in ("redelivered", "repeated"):
+    if reading in ("redelivered", "repeated", "noted"):
         return "·"
     if reading in ("orphan", "conflict"):
         return "!"

@@ -31,6 +31,7 @@ from projections.read_models import (
     files,
     findings,
     hours,
+    links,
     participants,
     rooms,
     runs,
@@ -60,6 +61,7 @@ TABLES: tuple[Table, ...] = (
     runs.TABLE,
     files.TABLE,
     findings.TABLE,
+    links.TABLE,
     types.TABLE,
     hours.TABLE,
     deadlines.TABLE,
@@ -68,7 +70,7 @@ TABLES: tuple[Table, ...] = (
 )
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 SOURCES: dict[str, tuple[str, ...]] = {
-    "tracker": ("lifecycle", "findings", "accept", "rules"),
+    "tracker": ("step", "table", "lifecycle", "findings", "accept", "rules"),
     "tracker.delivery": ("envelope", "webhook"),
     "tracker.judging": (),
     "tracker.judging.findings": (),

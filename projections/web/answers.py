@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from projections.explain import diagrams
+from projections.explain import diagrams, together
 from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
@@ -55,16 +55,21 @@ def session(of: Snapshot, asked: Values) -> Values:
         raise NotFoundError(
             f"the store ends at position {ends}", place=f"at {at}", hint=f"give one up to {ends}"
         )
-    found = (
-        _now(of, asked["session"]) if as_of is None and at is None else _then(of, asked["session"], as_of, at)
-    )
-    return shown.status(of.completed(found, as_of if at is None else found.last_seen_at))
+
+    def status_of(stream: str) -> Session:
+        found = _now(of, stream) if as_of is None and at is None else _then(of, stream, as_of, at)
+        return of.completed(found, as_of if at is None else found.last_seen_at)
+
+    try:
+        return shown.status(together.found(of.db, asked["session"], status_of))
+    except NotFoundError as error:
+        raise unknown(of, asked["session"], error.message) from error
 
 
 def withdrawn(of: Snapshot, asked: Values) -> Values:
     """What was published of a session and is not held any more, the one withdrawn last first.
 
-    `resource:ID` stands for a resource.
+    `resource:ID` stands for a resource, `call:ID` for a call.
     """
     name = asked["session"]
     rows = publications.withdrawn(of.tracker.data / PUBLISHED_DB, name)
@@ -77,15 +82,12 @@ def _now(of: Snapshot, name: str) -> Session:
     """With all that is stored, and as late as it is."""
     found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
     if found is None:
-        raise unknown(of, name, "no such session")
+        raise NotFoundError("no such session", place=name)
     return found
 
 
 def _then(of: Snapshot, name: str, as_of: datetime | None, at: int | None) -> Session:
-    try:
-        return of.tracker.status(name, as_of=as_of, at=at, rules=of.rules, log=of.log)
-    except NotFoundError as error:
-        raise unknown(of, name, error.message) from error
+    return of.tracker.status(name, as_of=as_of, at=at, rules=of.rules, log=of.log)
 
 
 def timeline(of: Snapshot, asked: Values) -> Values:
@@ -94,9 +96,10 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     `unrouted` stands for what belongs to no session, `resource:ID` for a resource.
     """
     name = asked["session"]
-    deliveries = of.tracker.unrouted() if name == "unrouted" else of.tracker.history(name)
+    is_session = name != "unrouted"
+    deliveries = together.deliveries(of.tracker, of.db, name) if is_session else of.tracker.unrouted()
     moments, _ = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
-    if not moments and name != "unrouted":
+    if not moments and is_session:
         raise unknown(of, name, "no such session")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     rest = [one for one in moments if one.delivery.position > after]

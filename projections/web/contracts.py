@@ -117,8 +117,16 @@ class Aggregate:
 
 
 @contract
+class Link:
+    """Which session or which room something was for that has a stream of its own, as far as it says so."""
+
+    session_id: str | None
+    meeting_id: str | None
+
+
+@contract
 class Status:
-    """The state of one session, now or at a moment before.
+    """The state of one session with what it had beside it, now or at a moment before.
 
     ``minutes`` are those of all visits added up, ``peak`` how many people were inside at once at most, first at ``peak_at``.
     """
@@ -139,6 +147,7 @@ class Status:
     participants: list[Participant]
     aggregates: list[Aggregate]
     findings: list[Finding]
+    links: list[Link]
 
 
 @contract

@@ -25,10 +25,10 @@ def separated(
 ) -> tuple[Sequence[Delivered], list[tuple[Delivered, Delivered]]]:
     """The deliveries without those that are copies at any age, and these, each with its original.
 
-    Where a step can come only once, or names a file, the same once more is the same event.
+    Where a step can come only once, or names a file or a clock time, the same once more is the same event.
     """
     unique = once or lifecycle.is_session
-    if not unique and not (lifecycle.artefacts and not lifecycle.reusable):
+    if not unique and not lifecycle.tells_copies:
         return deliveries, []
     if len(deliveries) == len({one.step.name for one in deliveries}):
         return deliveries, []

@@ -26,6 +26,7 @@ class Call:
     timestamp: str | None = None
 
 
+EACH_ITS_OWN = NoFinding("each webhook of a call says when it was sent")
 NOT_EACH = NoFinding("not each call rings before somebody answers, and who calls may hang up before that")
 
 LIFECYCLE = Lifecycle(
@@ -35,6 +36,8 @@ LIFECYCLE = Lifecycle(
     key=("call_id",),
     stream="call",
     linked_by=OF_A_CALL,
+    times=("timestamp",),
+    retimed=EACH_ITS_OWN,
     steps=(
         Step("started", skipped="S201", missed=NOT_EACH),
         Step("ringing", missed=NOT_EACH),

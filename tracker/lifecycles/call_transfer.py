@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.lifecycles.call import OF_A_CALL, Call
+from tracker.lifecycles.call import EACH_ITS_OWN, OF_A_CALL, Call
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 
 NOT_EACH = NoFinding("which of these are reported depends on who carries the call")
@@ -19,6 +19,8 @@ LIFECYCLE = Lifecycle(
     key=("call_id",),
     stream="call",
     linked_by=OF_A_CALL,
+    times=("timestamp",),
+    retimed=EACH_ITS_OWN,
     steps=(
         Step("initiated", skipped="S201", restarted="S207"),
         Step("accepted", missed=NOT_EACH, orphan=BEGINS_A_RUN),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.lifecycles.call import OF_A_CALL, Call
+from tracker.lifecycles.call import EACH_ITS_OWN, OF_A_CALL, Call
 from tracker.step import IN_GOOD_ORDER, Step
 
 LIFECYCLE = Lifecycle(
@@ -13,6 +13,8 @@ LIFECYCLE = Lifecycle(
     key=("call_id",),
     stream="call",
     linked_by=OF_A_CALL,
+    times=("timestamp",),
+    retimed=EACH_ITS_OWN,
     steps=(
         Step("initiated", restarted="S207"),
         Step("completed", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),

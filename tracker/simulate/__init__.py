@@ -26,6 +26,7 @@ from tracker.simulate.meetings import draft
 from tracker.simulate.network import Way
 from tracker.simulate.parts import Draft, Plan, Webhook, hexes, room
 from tracker.simulate.rooms import one_at_a_time
+from tracker.simulate.telephony import TELEPHONE, ring
 from tracker.simulate.truth import Observer, Truth, as_json, begun
 
 __all__ = ["HABITS", "START", "Line", "Truth", "as_json", "simulate"]
@@ -344,6 +345,8 @@ def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
 def _deliveries(plan: Plan, dice: Random, start: datetime, cut: float) -> Iterator[_Entry]:
     """All that is received because of one session, and who watches over what is true of it."""
     one = _with_fault(plan, dice, start)
+    if TELEPHONE in plan.must:
+        ring(one, dice)
     arriving = _in_order_of_arrival(one, dice)
     machines = list(_machines(one, dice))
     if arriving[0].at < cut:

@@ -72,6 +72,12 @@ HABITS: dict[str, Habit] = {
             "payloads of 2026: ids of runs, reasons, no url in own storage",
             ask=rooms.of_2026,
         ),
+        Habit(
+            "telephone",
+            "meetings",
+            "people call in, agents answer, calls are missed and transferred",
+            ask=rooms.by_telephone,
+        ),
         Habit("two-faults", "meetings", "what goes wrong goes wrong in two ways", faults=2),
         Habit("three-faults", "meetings", "what goes wrong goes wrong in three ways", faults=3),
         Habit(

@@ -234,7 +234,7 @@ def room(dice: Random) -> str:
 
 
 def said(lifecycle: str, step: str, at: float, data: Data) -> Webhook:
-    return Webhook(at, f"{lifecycle}-{step}", data, step)
+    return Webhook(at, REGISTRY[lifecycle].webhook_type(step), data, step)
 
 
 def visit(one: Draft, whose: Data, came: float, left: float) -> Run:

@@ -12,6 +12,7 @@ from random import Random
 import attrs
 
 from tracker.simulate.parts import NAMES, Plan, room
+from tracker.simulate.telephony import TELEPHONE
 
 Arrange = Callable[[list[Plan], Random], list[Plan]]
 """Gives the sessions anew, in any order."""
@@ -143,6 +144,10 @@ def quarter(plan: Plan, dice: Random) -> Plan:
     """Without ids, so that all parts but their files are reported in equal bodies."""
     length = max(plan.length, dice.uniform(3000, 7200))
     return attrs.evolve(plan, must=(*plan.must, "quarter"), length=length, with_ids=False)
+
+
+def by_telephone(plan: Plan, dice: Random) -> Plan:
+    return attrs.evolve(plan, must=(*plan.must, TELEPHONE), night=0)
 
 
 def of_2026(plan: Plan, dice: Random) -> Plan:

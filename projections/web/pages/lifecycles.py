@@ -33,7 +33,7 @@ ROLES = {
 def fill_all(of: Snapshot, _: Values) -> Values:
     came = types.deliveries(of.db)
     ones = [
-        {"graph": graph(one), "number": sum(came.get(one.webhook_type(step.name), 0) for step in one.steps)}
+        {"graph": graph(one), "number": sum(_came(one, step, came) for step in one.steps)}
         for one in REGISTRY.values()
     ]
     return {"title": "Lifecycles", "ones": ones}
@@ -87,12 +87,17 @@ def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) 
     ]
     return {
         "type": lifecycle.webhook_type(step.name),
-        "state": step.state,
+        "state": step.state if step.moves else "nothing",
         "closes": step.closes,
-        "number": came.get(lifecycle.webhook_type(step.name), 0),
+        "number": _came(lifecycle, step, came),
         "limit": of.rules.written()[step.limit] if step.limit else None,
         "finds": finds,
     }
+
+
+def _came(lifecycle: Lifecycle, step: Step, came: dict[str, int]) -> int:
+    """How often a step was reported, by the type of today or one of before."""
+    return sum(came.get(webhook_type, 0) for webhook_type in lifecycle.webhook_types(step.name))
 
 
 def _codes(rows: Iterable[Values]) -> Iterator[Values]:

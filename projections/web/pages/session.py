@@ -11,6 +11,7 @@ from typing import Any
 
 from projections.answers.presence import of_session
 from projections.explain import status as shown
+from projections.explain import together
 from projections.explain.status import Moment
 from projections.web import answers, parameters
 from projections.web.mount import url
@@ -51,17 +52,19 @@ PARAMETERS = (
 
 def fill(of: Snapshot, asked: Values) -> Values:
     name = asked["session"]
-    deliveries = list(of.tracker.history(name))
+    deliveries = list(together.deliveries(of.tracker, of.db, name))
     if not deliveries:
         raise answers.unknown(of, name, "no such session")
-    moments, (whole,) = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
+    moments, sessions = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
+    whole = together.together(name, sessions)
     received, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
         received = _received(deliveries, asked)
         then = asked["as_of"] if asked["at"] is None else None
-        moments, (session,) = shown.timeline(
+        moments, sessions = shown.timeline(
             received, of.rules, then, of.log.known_by(asked["at"], then), of.completed
         )
+        session = together.together(name, sessions)
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
