@@ -33,6 +33,8 @@ PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTART
 PATHS += [
     "/api/meetings/h8sd-4kzo-y1fw",
     "/api/people/sx2051",
+    "/api/search?q=re",
+    f"/api/sessions/{RESTARTED}/explain",
     "/api/recordings",
     "/api/issues",
     "/api/overview",
