@@ -28,6 +28,7 @@ from projections.web.tokens import GUARDED
 from tracker.errors import StoreError
 from tracker.findings import SEVERITIES, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.state import SessionState
 from tracker.lifecycles import REGISTRY
 
 WAIT = 5.0
@@ -76,6 +77,14 @@ OPERATIONS = (
         contracts.Sessions,
         (
             parameters.flag("live", "Only sessions that have not ended."),
+            parameters.choice(
+                "state",
+                "Only in one of these states; repeatable.",
+                parameters.words(get_args(SessionState)),
+                many=True,
+            ),
+            parameters.choice("severity", "Only where the gravest finding is at least so grave.", AT_LEAST),
+            parameters.text("person", "Only with this person: an id, or a part of a name."),
             OF_MEETING,
             parameters.choice("finding", "Only with one of these findings; repeatable.", CODES, many=True),
             SINCE,
