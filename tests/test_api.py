@@ -33,6 +33,8 @@ PATHS = ["/api/sessions", f"/api/sessions/{RESTARTED}", f"/api/sessions/{RESTART
 PATHS += [
     "/api/meetings/h8sd-4kzo-y1fw",
     "/api/people/sx2051",
+    "/api/search?q=re",
+    f"/api/sessions/{RESTARTED}/explain",
     "/api/recordings",
     "/api/issues",
     "/api/overview",
@@ -111,7 +113,7 @@ def test_a_session_is_found_whatever_its_id_looks_like(server, name):
 
 def test_the_list_has_the_rows_of_the_read_model_the_one_stored_last_first(monday):
     with Views.open(monday.tracker, monday.live.rules) as views:
-        rows = list(find(views.db, limit=100))
+        rows = list(find(views.db, sort="position", limit=100))
     found = monday.get("/api/sessions")["items"]
 
     assert [{name: exact(name, value) for name, value in one.items()} for one in found] == rows

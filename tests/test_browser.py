@@ -31,7 +31,7 @@ PAGES = [
     "/findings?severity=all&view=each",
     "/findings?code=S207",
 ]
-PAGES += ["/meetings/zk4p-81nt-w6ya", "/people/sx2051"]
+PAGES += ["/meetings/zk4p-81nt-w6ya", "/people/sx2051", "/search?q=re", f"/why?session={RESTARTED}"]
 PAGES += ["/recordings", "/recordings?missing=true"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
@@ -167,14 +167,14 @@ def test_the_slider_shows_where_it_was_left_however_fast_it_was(browser, monday)
 def test_what_is_typed_narrows_the_list_and_stands_in_its_address(browser, monday):
     with page(browser, monday) as opened:
         opened.goto("/sessions")
-        opened.get_by_role("searchbox").fill("kenji")
+        opened.locator("main").get_by_role("searchbox").fill("kenji")
         opened.wait_for_url("**/sessions?q=kenji")
         opened.locator("tbody tr").nth(13).wait_for(state="detached")
         narrowed = opened.locator("tbody tr").count()
         opened.reload()
 
         assert opened.locator("tbody tr").count() == narrowed > 0
-        assert opened.get_by_role("searchbox").input_value() == "kenji"
+        assert opened.locator("main").get_by_role("searchbox").input_value() == "kenji"
 
 
 def test_a_session_is_reached_and_left_by_keyboard_alone(browser, monday):
@@ -204,6 +204,72 @@ def tab_to(opened, words, most=60):
         if words in said and opened.evaluate("document.activeElement.matches('a, button')"):
             return
     raise AssertionError(f"{words} is not reached by Tab")
+
+
+# Searching everything, and keys
+
+
+def test_a_slash_goes_to_the_search_which_finds_what_begins_so(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/lifecycles")
+        opened.keyboard.press("/")
+        opened.keyboard.type("h8sd")
+        opened.keyboard.press("Enter")
+        opened.wait_for_url("**/search?q=h8sd")
+        opened.keyboard.press("j")
+        opened.keyboard.press("Enter")
+        opened.wait_for_url("**/meetings/h8sd-4kzo-y1fw")
+
+
+def test_j_and_k_go_from_row_to_row(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/sessions")
+        rows = opened.locator("tbody th a").all_inner_texts()
+        for keys, row in (("jj", 1), ("k", 0), ("k", 0)):
+            for key in keys:
+                opened.keyboard.press(key)
+            assert opened.evaluate("document.activeElement.textContent") == rows[row]
+
+
+def test_g_and_a_letter_go_to_a_page_and_a_question_mark_lists_the_keys(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/")
+        opened.keyboard.press("?")
+        opened.get_by_role("heading", name="Keyboard shortcuts").wait_for()
+        assert violations(opened) == []
+        opened.keyboard.press("Escape")
+        opened.keyboard.press("g")
+        opened.keyboard.press("r")
+        opened.wait_for_url("**/recordings")
+
+
+def test_what_is_typed_into_a_field_is_no_shortcut(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/sessions")
+        field = opened.locator("main").get_by_role("searchbox")
+        field.press_sequentially("gr/?j")
+
+        assert field.input_value() == "gr/?j"
+        assert opened.locator("dialog[open]").count() == 0
+
+
+def test_an_id_is_copied_by_its_button(browser, monday):
+    with page(browser, monday, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        opened.goto(f"/sessions/{RESTARTED}")
+        opened.get_by_role("button", name="Copy the session's id").click()
+
+        assert opened.evaluate("navigator.clipboard.readText()") == RESTARTED
+
+
+def test_how_long_ago_says_the_exact_time_to_who_points_at_it_or_goes_there(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/findings")
+        ago = opened.locator(".ago").first
+        exact = ago.get_attribute("data-exact")
+        shown = "getComputedStyle(document.querySelector('.ago'), '::after').content"
+        assert opened.evaluate(shown) == "none"
+        ago.focus()
+        assert opened.evaluate(shown) == f'"{exact}"'
 
 
 # Travelling in time
@@ -272,7 +338,7 @@ def test_without_scripts_a_page_says_the_same(browser, monday, path):
 def test_without_scripts_one_filters_and_travels_by_forms(browser, monday):
     with page(browser, monday, java_script_enabled=False) as opened:
         opened.goto("/sessions")
-        opened.get_by_role("searchbox").fill("h8sd")
+        opened.locator("main").get_by_role("searchbox").fill("h8sd")
         opened.get_by_role("button", name="Filter").click()
         opened.get_by_role("link", name="h8sd-4kzo-y1fw").click()
         opened.get_by_role("link", name="One delivery earlier").click()
@@ -318,7 +384,7 @@ def test_of_many_people_each_can_be_found(browser, town_hall):
         opened.goto(TOWN_HALL)
         assert opened.locator(".names li").count() == 3
         opened.get_by_role("link", name="show each").click()
-        opened.get_by_role("searchbox").fill("guest 499")
+        opened.locator("main").get_by_role("searchbox").fill("guest 499")
         opened.get_by_role("button", name="Find").click()
 
         assert opened.locator(".names .name").last.text_content() == "Guest 499"

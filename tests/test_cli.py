@@ -372,9 +372,9 @@ def _other_program(data):
         (["explain", "S207", "--prices"], "--prices always shows the whole table"),
         (["lifecycles", "recordings"], "no such lifecycle"),
         (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
-        (["sessions", "--since", "one day"], "is not a valid time"),
+        (["sessions", "--since", "tomorrow"], "is not a valid time"),
         (["status", "S", "--at", "1", "--as-of", "1"], "cannot be used together"),
-        (["status", "S", "--as-of", "one day"], "is not a valid time"),
+        (["status", "S", "--as-of", "tomorrow"], "is not a valid time"),
     ],
 )
 def test_what_cannot_be_done_as_asked_is_reported_in_one_line_with_a_hint(run, arguments, words):

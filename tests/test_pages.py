@@ -31,6 +31,8 @@ PATHS = [
     f"/sessions/{RESTARTED}?at=82",
     "/meetings/h8sd-4kzo-y1fw",
     "/people/sx2051",
+    "/search?q=re",
+    f"/why?session={RESTARTED}&at=82",
     "/recordings",
     "/recordings?missing=true&within=week",
     "/findings",

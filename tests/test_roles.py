@@ -25,7 +25,7 @@ def path(template):
     return re.sub(r"{(\w+)[^}]*}", lambda found: FILLED[found[1]], template)
 
 
-PAGES = [path(one.path) for one in pages.PAGES]
+PAGES = [path(one.path) for one in pages.PAGES if one.path != "/why"] + [f"/why?session={RESTARTED}"]
 API = [path(one.path) for one in (*api.OPERATIONS,)] + ["/api/openapi.json"]
 OPEN = ["/healthz", *(one.path for one in health.routes)]
 REST = ["/static/pages.css", *(one.path for one in metrics.routes)]

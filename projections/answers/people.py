@@ -28,7 +28,7 @@ def person(db: Database, participant_id: str, now: datetime) -> Values | None:
     if not rows:
         return None
     inside = [row["session_id"] for row in rows if row["session_state"] == "live" and row["state"] == "in"]
-    runs = list(recordings(db, person=participant_id, limit=MOST))
+    runs = list(recordings(db, person=participant_id, by_id=True, limit=MOST))
     names = {row["name"] for row in rows if row["name"]}
     return {
         "participant_id": participant_id,

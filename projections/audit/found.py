@@ -102,6 +102,14 @@ class Findings:
                     update = "UPDATE found SET severity = ?, accepted = ?, finding = ? WHERE id = ?"
                     self.db.execute(update, (*_judged(after), last))
 
+    def keep(self, wanted: Callable[[Finding], bool]) -> None:
+        """Forgets those that are not wanted."""
+        select, last = "SELECT id, finding FROM found WHERE id > ? ORDER BY id LIMIT ?", 0
+        while rows := self.db.execute(select, (last, PAGE)).fetchall():
+            last = rows[-1][0]
+            gone = [(number,) for number, packed in rows if not wanted(_unpack(packed))]
+            self.db.executemany("DELETE FROM found WHERE id = ?", gone)
+
     def accept(self, entries: Sequence[Acceptance]) -> None:
         """Marks what these entries cover."""
         if entries:

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """A command in the table.
 
     Attributes:
-        module: the file of this package that has it, as a function of its name (``-`` becomes ``_``).
+        module: the file of this package that has it, as a function of its name (``-`` becomes ``_``; else ``NAMES``).
         help: the line of ``tracker --help``, which is the first sentence of the command's own help.
     """
 
@@ -41,15 +41,19 @@ COMMANDS = {
     "accept-loss": Entry("corrections", "Record that stored deliveries are lost, and go on."),
     "audit": Entry("audit", "Report what is wrong, in the store or in logs."),
     "calibrate": Entry("calibrate", "Suggest time windows for the rules, measured on a log."),
+    "config": Entry("doctor", "Show which settings are in force, and where each comes from."),
     "copy": Entry("stores", "Copy a store into another one."),
+    "doctor": Entry("doctor", "Check how the store, its surroundings and the settings do."),
     "explain": Entry("explain", "Explain a code, or how a session was judged."),
     "export": Entry("export", "Write the deliveries to stdout, or as an archive."),
+    "find": Entry("find", "Find a room, session, person, file or code by how it begins."),
     "ingest": Entry("ingest", "Store what is new in logs, then judge it."),
     "init-store": Entry("stores", "Create the store where there is none."),
     "issues": Entry("overview", "List what is wrong, grouped by code and cause."),
     "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
     "meeting": Entry("people", "Show a room: its sessions, people, recordings and findings."),
     "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
+    "open": Entry("watch", "Open the page of a session in the browser."),
     "overview": Entry("overview", "Show what is live, and how a day went."),
     "person": Entry("people", "Show a person: visits, minutes, recordings and findings."),
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
@@ -60,9 +64,14 @@ COMMANDS = {
     "status": Entry("sessions", "Show the state of one session, now or in the past."),
     "timeline": Entry("sessions", "List every delivery of a session, and how it was read."),
     "verify": Entry("views", "Check the store and the read models."),
+    "watch": Entry("watch", "Watch a session, or all that is live, as it happens."),
     "withdraw": Entry("corrections", "Take back a log that was stored by mistake."),
 }
 """Every command by its name, in the order of ``tracker --help``."""
+
+
+NAMES = {"open": "open_page"}
+"""A command that is named as what Python has -> its function."""
 
 
 class Tracker(click.Group):
@@ -76,7 +85,9 @@ class Tracker(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command = getattr(import_module(f"{__name__}.{entry.module}"), cmd_name.replace("-", "_"))
+        command = getattr(
+            import_module(f"{__name__}.{entry.module}"), NAMES.get(cmd_name, cmd_name.replace("-", "_"))
+        )
         assert isinstance(command, click.Command)
         return command
 

@@ -14,10 +14,19 @@ import click
 
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
-from projections.cli.options import LEVELS, MACHINE, TEXT, with_as_given, with_fields, with_keys, with_store
+from projections.cli.options import (
+    LEVELS,
+    MACHINE,
+    TEXT,
+    with_as_given,
+    with_fields,
+    with_keys,
+    with_store,
+)
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.times import AsOf, GivenTime, with_tz
+from projections.cli.wanted import wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
 from tracker.errors import TrackerError, UsageError
 
@@ -48,6 +57,7 @@ OF_CI = ("junit", "github")
     show_default="warning in text, else info",
     help="Leave out findings below this severity.",
 )
+@with_wanted
 @click.option(
     "--fail-on",
     type=click.Choice([*LEVELS, "never"]),
@@ -84,6 +94,10 @@ def audit(
     rules: Path | None,
     as_of: GivenTime | None,
     min_severity: str | None,
+    session: str | None,
+    meeting: str | None,
+    codes: tuple[str, ...],
+    since: GivenTime | None,
     fail_on: str,
     format: Any,
     engine: str,
@@ -102,6 +116,8 @@ def audit(
     LOGs are merged by receive time; if one of them is a pipe, they are read one after the other. The store is
     judged as of now, LOGs as of their newest receive time.
 
+    Everything is judged, whatever is asked for; --session, --meeting, --code and --since choose what is reported.
+
     The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
     test report, and annotations at file and line.
     """
@@ -114,6 +130,7 @@ def audit(
     place: Place = nowhere
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     until = settings.moment(as_of)
+    wanted = wanted_by(session, meeting, codes, settings.moment(since))
     if logs:
         if engine == "spark":
             result, read, complaints = _on_spark(logs, settings, until, master, out, as_given=as_given)
@@ -128,6 +145,8 @@ def audit(
     else:
         result = _of_store(settings, until, jobs)
     result.findings.accept(settings.rules.accept)
+    if wanted is not None:
+        result.findings.keep(wanted)
     if out is not None:
         from projections.exports.parquet import write_findings
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("subject", type=Name(), required=False, metavar="[CODE|SESSION]")
+@click.argument("subject", type=Name("session"), required=False, metavar="[CODE|SESSION]")
 @click.option(
     "--as-of",
     type=AsOf(),

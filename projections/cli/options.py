@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,12 +94,55 @@ class OneOf(click.ParamType[str]):
 
 
 class Name(click.ParamType[str]):
-    """An id, as text."""
+    """An id, as text. ``of`` says which ids the shell may complete: those of ``COMPLETED``."""
 
     name = "id"
+
+    def __init__(self, of: str = "") -> None:
+        self.of = of
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if any("\ud800" <= char <= "\udfff" for char in text):
             self.fail("the id is not valid UTF-8", param, ctx)
         return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        if self.of == "code":
+            from tracker.judging.findings.catalogue import CATALOGUE
+
+            found: Iterable[str] = CATALOGUE
+            return [CompletionItem(code) for code in found if code.lower().startswith(incomplete.lower())]
+        return [CompletionItem(one) for one in _known_ids(ctx, self.of, incomplete)]
+
+
+COMPLETED = {
+    "session": ("SELECT session_id FROM sessions WHERE {} UNION SELECT meeting_id FROM sessions WHERE {}", 2),
+    "meeting": ("SELECT DISTINCT meeting_id FROM sessions WHERE {}", 1),
+    "person": ("SELECT DISTINCT participant_id FROM participants WHERE {}", 1),
+}
+"""What the shell may complete -> the query for it, with a place for each condition."""
+MOST_COMPLETED = 50
+
+
+def _known_ids(ctx: click.Context, of: str, begin: str) -> list[str]:
+    """The ids that begin so, from the read models as they are; none where there are none, as nothing is made for it."""
+    if of not in COMPLETED:
+        return []
+    import sqlite3  # the help needs no database
+    from contextlib import closing
+
+    outer = ctx.find_root().params
+    data = Path(ctx.params.get("data") or outer.get("data") or os.environ.get("TRACKER_DATA") or DEFAULT_DATA)
+    query, places = COMPLETED[of]
+    columns = re.findall(r"(\w+_id) FROM", query)
+    conditions = [f"{column} >= ? AND {column} < ? || char(0x10ffff)" for column in columns]
+    path = (data / "views.db").resolve()
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"{query.format(*conditions)} LIMIT {MOST_COMPLETED}", [begin, begin] * places)
+            return [row[0] for row in rows]
+    except sqlite3.Error:
+        return []

@@ -58,9 +58,14 @@ def overview(day: GivenTime | None, format: str, data: Path | None, config: Path
 
 @click.command()
 @click.option(
-    "--code", "codes", metavar="CODE", multiple=True, help="Only this code, by code or slug; may be repeated."
+    "--code",
+    "codes",
+    type=Name("code"),
+    metavar="CODE",
+    multiple=True,
+    help="Only this code, by code or slug; may be repeated.",
 )
-@click.option("--meeting", type=Name(), metavar="ID", help="Only in sessions of this meeting.")
+@click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only in sessions of this meeting.")
 @click.option("--since", type=Moment(), help="Only what was found since this time: 10:18, yesterday, -7d.")
 @click.option(
     "--min-severity",

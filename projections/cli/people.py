@@ -21,7 +21,7 @@ FORMATS = (TEXT, "json")
 
 
 @click.command()
-@click.argument("meeting", type=Name(), metavar="ID")
+@click.argument("meeting", type=Name("meeting"), metavar="ID")
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
 @with_store
 def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -> None:
@@ -45,7 +45,7 @@ def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -
 
 
 @click.command()
-@click.argument("person", type=Name(), metavar="ID|NAME")
+@click.argument("person", type=Name("person"), metavar="ID|NAME")
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
 @with_store
 def person(person: str, format: str, data: Path | None, config: Path | None) -> None:

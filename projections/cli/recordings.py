@@ -31,11 +31,11 @@ def _media() -> Iterable[str]:
 @click.command()
 @click.option(
     "--session",
-    type=Name(),
+    type=Name("session"),
     metavar="SESSION",
     help="Only of this session: its id, the beginning of it, or its meeting's id.",
 )
-@click.option("--meeting", type=Name(), metavar="ID", help="Only of sessions of this meeting.")
+@click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only of sessions of this meeting.")
 @click.option(
     "--state",
     "states",
@@ -55,7 +55,7 @@ def _media() -> Iterable[str]:
 )
 @click.option(
     "--person",
-    type=Name(),
+    type=Name("person"),
     metavar="ID|NAME",
     help="Only of this person, or with this person inside: an id, or a part of a name.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
@@ -25,9 +25,12 @@ from projections.cli.times import AsOf, GivenTime, Moment, with_tz
 if TYPE_CHECKING:
     from tracker.judging.state import Session
 
+STATES = ("live", "ended", "presumed-ended", "unknown")
+ORDERS = ("last", "started", "people", "deliveries", "findings")
+
 
 @click.command()
-@click.argument("session", type=Name())
+@click.argument("session", type=Name("session"))
 @click.option(
     "--as-of",
     type=AsOf(),
@@ -78,21 +81,50 @@ def status(
 
 @click.command()
 @click.option("--live", is_flag=True, help="Only sessions that have not ended.")
-@click.option("--meeting", type=Name(), metavar="ID", help="Only sessions of this meeting.")
 @click.option(
-    "--finding", metavar="CODE", multiple=True, help="Only sessions with this finding; may be repeated."
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only in this state; may be repeated."
+)
+@click.option(
+    "--severity", type=click.Choice(LEVELS), help="Only where the gravest finding is at least so grave."
+)
+@click.option(
+    "--person",
+    type=Name("person"),
+    metavar="ID|NAME",
+    help="Only with this person: an id, or a part of a name.",
+)
+@click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only sessions of this meeting.")
+@click.option(
+    "--finding",
+    type=Name("code"),
+    metavar="CODE",
+    multiple=True,
+    help="Only sessions with this finding; may be repeated.",
 )
 @click.option(
     "--since", type=Moment(), help="Only sessions with a delivery since this time: 10:18, yesterday, -2h."
 )
+@click.option(
+    "--sort",
+    type=click.Choice(ORDERS),
+    default="last",
+    show_default=True,
+    help="The order: by the last delivery, the start, or the number of people, deliveries or findings.",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_tz
 @with_store
 def sessions(
     live: bool,
+    states: tuple[str, ...],
+    severity: str | None,
+    person: str | None,
     meeting: str | None,
     finding: tuple[str, ...],
     since: GivenTime | None,
+    sort: str,
+    limit: int | None,
     format: Any,
     data: Path | None,
     config: Path | None,
@@ -108,7 +140,20 @@ def sessions(
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         received_since = stamp(settings.moment(since))
-        rows = list(find(views.db, live=live, meeting=meeting, findings=codes, since=received_since))
+        rows = list(
+            find(
+                views.db,
+                live=live,
+                states=states,
+                severities=LEVELS[LEVELS.index(severity) :] if severity else (),
+                person=person,
+                meeting=meeting,
+                findings=codes,
+                since=received_since,
+                sort=sort,
+                limit=-1 if limit is None else limit,
+            )
+        )
         refuse_no_meeting(views, meeting)
         if format == TEXT:
             report.sessions(console(sys.stdout), rows)
@@ -117,7 +162,7 @@ def sessions(
 
 
 @click.command()
-@click.argument("session", type=Name())
+@click.argument("session", type=Name("session"))
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
@@ -58,10 +59,47 @@ class Settings:
         """The URL of the store's database, ``None`` where the store is in ``data``."""
         return self._store or self._stated.store
 
+    @property
+    def file(self) -> Path | None:
+        """The configuration file that is read; ``None`` where there is none."""
+        return self._config
+
+    def origins(self) -> Iterator[tuple[str, str, str]]:
+        """What is set: its name, its value without a password, and where it comes from."""
+        options, variable, file = "an option", "TRACKER_{}".format, str(self._config)
+        context = click.get_current_context()
+        outer, meta, stated = context.find_root().obj or {}, context.meta, self._stated
+
+        def origin(given: object, name: str, in_file: object, usual: str = "the default") -> str:
+            if given:
+                return options
+            return variable(name) if os.environ.get(variable(name)) else file if in_file else usual
+
+        own = context.params
+        chosen = own.get("config") or outer.get("config")
+        found = origin(
+            chosen, "CONFIG", None, "found here" if self._config else "there is no tracker.toml here"
+        )
+        yield "config", str(self._config or "none"), found
+        yield "data", str(self.data), origin(own.get("data") or outer.get("data"), "DATA", stated.data)
+        yield (
+            "store",
+            _without_password(self.url or str(self.data)),
+            origin(meta.get(STORE), "STORE", stated.store),
+        )
+        yield "tz", str(self.zone), origin(meta.get(ZONE), "TZ", stated.tz)
+        listed = os.environ.get("TRACKER_KEYS") or os.pathsep.join(map(str, stated.keys))
+        yield "keys", listed or "none", origin(None, "KEYS", stated.keys)
+
     @cached_property
     def now(self) -> datetime:
         """The moment of this command, by the clock on the wall."""
         return datetime.now(UTC)
+
+    def fresh_now(self) -> datetime:
+        """The moment that it is by now, for commands that go on."""
+        self.__dict__.pop("now", None)
+        return self.now
 
     @cached_property
     def zone(self) -> tzinfo:
@@ -158,6 +196,10 @@ class Settings:
         with self.views(store) as views:
             views.bring_to(store, self.now)
             yield views
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", url)
 
 
 def _path(text: str | None) -> Path | None:

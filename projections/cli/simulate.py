@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from tracker.simulate import Line
 
 
+def _faults_beginning(begin: str) -> list[str]:
+    from tracker.simulate.faults import FAULTS
+
+    return [name for name in FAULTS if name.startswith(begin)]
+
+
 @click.command()
 @click.option(
     "--meetings", type=click.IntRange(min=0), default=100, show_default=True, help="The number of sessions."
@@ -37,7 +43,14 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="How meetings or delivery behave; may be repeated; `list` shows all.",
 )
-@click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this fault; may be repeated.")
+@click.option(
+    "--fault",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=lambda _, __, begin: _faults_beginning(begin),
+    help="Only this fault; may be repeated.",
+)
 @click.option("--start", type=Time(), show_default="2026-01-05", help="The time at which the log begins.")
 @click.option(
     "--cut",

@@ -86,10 +86,11 @@ TABLE = Table(
     foreign_keys=(("session_id", "sessions", "session_id"),),
     indexes=(
         ("session_id",),
+        ("meeting_id",),
         ("code", "verdict"),
         ("position",),
         ("at", "severity", "code", "verdict"),
-        ("code", "cause", "at"),
+        ("code", "cause", "at", "severity", "verdict"),
     ),
 )
 
@@ -152,6 +153,17 @@ def numbers(
         "SELECT code, severity, state_before, state_after, COUNT(*) AS number FROM findings "
         f"WHERE {' AND '.join(conditions)} GROUP BY code, severity, state_before, state_after ORDER BY code",
         values,
+    )
+
+
+def counts(
+    db: Database, *, verdict: str | None = None, since: str | None = None, **equal: Any
+) -> Iterator[dict[str, Any]]:
+    """How many there are of each ``code`` and ``severity``; asked for as in ``find``."""
+    conditions, values = _conditions((), (), verdict, since, equal)
+    where = " AND ".join(conditions)
+    return db.query(
+        f"SELECT code, severity, COUNT(*) AS number FROM findings WHERE {where} GROUP BY code, severity", values
     )
 
 

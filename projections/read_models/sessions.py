@@ -79,31 +79,51 @@ VIEWS = {
 }
 
 
+SORTS = {
+    "last": "last_seen_at DESC",
+    "started": "COALESCE(started_at, first_seen_at) DESC",
+    "people": "participants DESC",
+    "deliveries": "deliveries DESC",
+    "findings": "errors DESC, warnings DESC",
+    "position": "last_position DESC",
+}
+"""The orders of a list; ``position`` is the one in which it comes in pages."""
+
+
 def find(
     db: Database,
     *,
     live: bool = False,
+    states: Sequence[str] = (),
+    severities: Sequence[str] = (),
+    person: str | None = None,
     meeting: str | None = None,
     findings: Sequence[str] = (),
     since: str | None = None,
+    sort: str = "last",
     before: int | None = None,
-    limit: int | None = None,
+    limit: int = -1,
 ) -> Iterator[dict[str, Any]]:
-    """Sessions, the most recent delivery first. ``since`` is ISO 8601 in UTC; any of the codes ``findings``.
+    """Sessions in one of the orders ``SORTS``. ``since`` is ISO 8601 in UTC; any of the codes ``findings``.
 
-    With a ``limit``, a page of them by their last position, the newest first, from ``before`` on: a
-    session that gets a delivery between two pages comes to the front and moves none of the others.
+    By ``position`` they come in pages, the newest first, from ``before`` on: a session that gets a delivery between two
+    pages comes to the front and moves none of the others. ``person`` is an id, or a part of a name.
     """
     conditions, values = _conditions(meeting, findings, since)
-    order = "last_seen_at DESC, last_position DESC"
     if before is not None:
         conditions.append("last_position < :before")
-    if limit is not None:
-        order = "last_position DESC LIMIT :limit"
     if live:
         conditions.append(_LIVE)
+    for column, words in (("state", states), ("severity", severities)):
+        named = {f"{column}{place}": word for place, word in enumerate(words)}
+        if named:
+            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
+            values |= named
+    if person is not None:
+        conditions.append(_WITH_PERSON)
+        values |= {"person": person, "part": like(person)}
     return db.query(
-        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY {order}",
+        f"SELECT * FROM sessions WHERE {' AND '.join(conditions)} ORDER BY {SORTS[sort]}, last_position DESC LIMIT :limit",
         {"before": before, "limit": limit, **values},
     )
 
@@ -158,6 +178,10 @@ def overview(
 
 
 _LIVE = "state IN ('live', 'unknown')"
+_WITH_PERSON = (
+    "session_id IN (SELECT session_id FROM participants"
+    " WHERE participant_id = :person OR name LIKE :part ESCAPE '\\')"
+)
 _LIKE = (
     "(session_id LIKE :begins ESCAPE '\\' OR meeting_id LIKE :begins ESCAPE '\\' OR session_id IN "
     "(SELECT session_id FROM participants WHERE name LIKE :part ESCAPE '\\'))"

@@ -39,6 +39,10 @@ def sessions(of: Snapshot, asked: Values) -> Values:
         meeting=asked["meeting"],
         findings=asked["finding"],
         since=text(asked["since"]),
+        states=asked["state"],
+        severities=asked["severity"] or (),
+        person=asked["person"],
+        sort="position",
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,
     )

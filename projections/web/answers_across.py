@@ -13,6 +13,7 @@ from projections.answers.people import named
 from projections.answers.people import person as person_of
 from projections.answers.presence import with_people
 from projections.answers.rooms import room
+from projections.answers.search import search as search_of
 from projections.read_models import runs as runs_model
 from projections.read_models import text
 from projections.web.answers import page_of, shortened
@@ -109,3 +110,8 @@ def person(of: Snapshot, asked: Values) -> Values:
         hint = f"of that name: {ids}" if near else "give the participant's id"
         raise NotFoundError("no such person", place=asked["person"], hint=hint)
     return found
+
+
+def search(of: Snapshot, asked: Values) -> Values:
+    """Rooms, sessions, people, files and codes that begin so."""
+    return search_of(of.db, asked["q"], of.tracker.last_position())

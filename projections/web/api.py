@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from projections.answers.issues import SORTS
 from projections.read_models.runs import MEDIA, STATES
-from projections.web import answers, answers_across, contracts, contracts_across, parameters
+from projections.web import answers, answers_across, contracts, contracts_across, parameters, why
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
 from projections.web.openapi import JSON, Operation, document
@@ -28,6 +28,7 @@ from projections.web.tokens import GUARDED
 from tracker.errors import StoreError
 from tracker.findings import SEVERITIES, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.state import SessionState
 from tracker.lifecycles import REGISTRY
 
 WAIT = 5.0
@@ -40,6 +41,7 @@ AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(S
 SESSION = parameters.text("session", "The session's id.", place="path")
 MEETING = parameters.text("meeting", "The meeting's id.", place="path")
 PERSON = parameters.text("person", "The participant's id.", place="path")
+QUERY = parameters.text("q", "How an id, a file or a code begins, or a part of a person's name.", default="")
 OF_SESSION = parameters.text("session", "Only of this session.")
 OF_MEETING = parameters.text("meeting", "Only of this meeting.")
 SINCE = parameters.time("since", "Only what was received, or became true, since then.")
@@ -75,6 +77,14 @@ OPERATIONS = (
         contracts.Sessions,
         (
             parameters.flag("live", "Only sessions that have not ended."),
+            parameters.choice(
+                "state",
+                "Only in one of these states; repeatable.",
+                parameters.words(get_args(SessionState)),
+                many=True,
+            ),
+            parameters.choice("severity", "Only where the gravest finding is at least so grave.", AT_LEAST),
+            parameters.text("person", "Only with this person: an id, or a part of a name."),
             OF_MEETING,
             parameters.choice("finding", "Only with one of these findings; repeatable.", CODES, many=True),
             SINCE,
@@ -91,6 +101,17 @@ OPERATIONS = (
     ),
     Operation(
         "/api/sessions/{session:id}/withdrawn", answers.withdrawn, contracts.Withdrawals, (SESSION, WAIT_FOR)
+    ),
+    Operation(
+        "/api/sessions/{session:id}/explain",
+        why.explain,
+        why.Explained,
+        (
+            SESSION,
+            parameters.time("as_of", "Why it was judged so, as it was known then."),
+            parameters.whole("at", "Why it was judged so right after this position."),
+            WAIT_FOR,
+        ),
     ),
     Operation(
         "/api/sessions/{session:id}",
@@ -148,6 +169,7 @@ OPERATIONS = (
     ),
     Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
+    Operation("/api/search", answers_across.search, contracts_across.Found, (QUERY, WAIT_FOR)),
     Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, WAIT_FOR)),
     Operation(
         "/api/events/{position}",

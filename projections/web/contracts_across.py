@@ -276,3 +276,57 @@ class Person:
     items: list[PersonVisit]
     recordings: list[PersonRecording]
     findings: list[PersonFinding]
+
+
+@contract
+class FoundRoom:
+    meeting_id: str
+    sessions: int
+    live: int
+
+
+@contract
+class FoundSession:
+    session_id: str
+    meeting_id: str | None
+    state: SessionState
+    severity: Severity | None
+
+
+@contract
+class FoundPerson:
+    participant_id: str
+    name: str | None
+    sessions: int
+
+
+@contract
+class FoundFile:
+    """A url, a path or an id of a file, and the run that brought it."""
+
+    value: str
+    session_id: str
+    meeting_id: str | None
+    lifecycle: str
+    run: int
+
+
+@contract
+class FoundCode:
+    code: str
+    slug: str
+    severity: Severity
+    count: int
+
+
+@contract
+class Found:
+    """What begins like the query, a few of each kind. ``position`` is the delivery that a number stands for."""
+
+    query: str
+    position: int | None
+    rooms: list[FoundRoom]
+    sessions: list[FoundSession]
+    people: list[FoundPerson]
+    files: list[FoundFile]
+    codes: list[FoundCode]

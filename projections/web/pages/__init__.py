@@ -27,7 +27,9 @@ from projections.web.pages import (
     overview,
     people,
     recordings,
+    search,
     session,
+    why,
 )
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import problem_of
@@ -54,6 +56,8 @@ PAGES = (
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
     Page("/meetings/{meeting:id}", "room.html", people.fill_room, people.OF_ROOM),
     Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
+    Page("/why", "why.html", why.fill, why.PARAMETERS),
+    Page("/search", "search.html", search.fill, search.PARAMETERS),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),

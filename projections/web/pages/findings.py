@@ -103,7 +103,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
 def _facets(of: Snapshot, asked: Values, filters: Values, chosen: str, since: datetime | None) -> Values:
     equal = {f"{name}_id": asked[name] for name in ("session", "meeting")}
     rows = list(
-        model.numbers(of.db, verdict=asked["verdict"], since=text(since), lifecycle=asked["lifecycle"], **equal)
+        model.counts(of.db, verdict=asked["verdict"], since=text(since), lifecycle=asked["lifecycle"], **equal)
     )
     by_severity, by_code, gravity = Counter[str](), Counter[str](), dict[str, str]()
     for row in rows:

@@ -105,6 +105,7 @@ def _row(row: Values) -> Values:
         "missing": is_missing(row),
         "codes": codes,
         "inside": _inside(row["people"]),
+        "why": url("why", session=row["session_id"]),
         "session_url": url("sessions", row["session_id"]),
         "room_url": row["meeting_id"] and url("meetings", row["meeting_id"]),
     }

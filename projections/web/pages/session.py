@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from shlex import quote
 from typing import Any
 
 from projections.answers.presence import of_session
@@ -85,8 +86,22 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "withdrawn": [] if _is_past(asked) else _withdrawn(of, asked),
         "media": _media(session, names, {one.number for one in found}),
         **_diagram(session, asked),
+        "commands": _commands(name, asked),
+        "why": url("why", session=name, at=asked["at"], as_of=asked["as_of"] and isoformat(asked["as_of"])),
         "link": partial(_link, asked),
     }
+
+
+def _commands(name: str, asked: Values) -> list[str]:
+    """What says the same on the command line."""
+    moment = (
+        f" --at {asked['at']}"
+        if asked["at"]
+        else f" --as-of {isoformat(asked['as_of'])}"
+        if asked["as_of"]
+        else ""
+    )
+    return [f"tracker status {quote(name)}{moment}", f"tracker explain {quote(name)}{moment}"]
 
 
 def _received(deliveries: list[Delivery], asked: Values) -> list[Delivery]:

@@ -5,6 +5,8 @@
   const PAUSED = "tracker-paused";
   const EVERY = 700; // milliseconds between two looks at a page that changes often
   const RETRY = 3000; // and before the next one when the server could not answer
+  const COPIED = 1500; // for which a button says that it has copied
+  const STALE = 60_000; // after which "5 min ago" is not true any more
   const byId = (id) => document.getElementById(id);
 
   // The page's middle, asked for anew and laid over what is there: focus and scrolling stay. Whether that went well.
@@ -26,11 +28,69 @@
 
   // Times: UTC as text, the reader's own on hover.
   const dress = () => {
-    for (const time of document.querySelectorAll("time:not([title])")) {
+    for (const time of document.querySelectorAll("time:not([title], .ago)")) {
       const local = new Date(time.dateTime);
       if (!isNaN(local)) time.title = local.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
     }
+    copying();
     travel();
+  };
+
+  // Copying: a button behind whatever is worth to be taken elsewhere, where the browser lets us.
+  const copying = () => {
+    if (!navigator.clipboard) return;
+    for (const what of document.querySelectorAll("[data-copy]")) {
+      if (what.nextElementSibling?.matches(".copy")) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "copy";
+      button.setAttribute("aria-label", `Copy ${what.dataset.copy}`);
+      button.append(icon("copy"));
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(what.textContent.trim());
+        button.classList.add("done");
+        button.replaceChildren(icon("clean"));
+        setTimeout(() => {
+          button.classList.remove("done");
+          button.replaceChildren(icon("copy"));
+        }, COPIED);
+      });
+      what.after(button);
+    }
+  };
+  const icon = (name) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("class", "i");
+    svg.setAttribute("aria-hidden", "true");
+    svg.append(document.createElementNS("http://www.w3.org/2000/svg", "use"));
+    svg.firstChild.setAttribute("href", `#i-${name}`);
+    return svg;
+  };
+
+  // Keys: / searches, j and k go from row to row, g and a letter to a page, ? lists them. None while somebody types.
+  const keys = () => {
+    const dialog = byId("keys"), shown = byId("show-keys");
+    shown.hidden = false;
+    shown.addEventListener("click", () => dialog.showModal());
+    let before = "";
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+      const key = event.key;
+      const page = before === "g" && document.querySelector(`.top nav [data-key="${CSS.escape(key)}"]`);
+      before = key;
+      if (page) page.click();
+      else if (key === "/") byId("search").focus();
+      else if (key === "?") dialog.showModal();
+      else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
+      else return;
+      event.preventDefault();
+    });
+  };
+  const step = (by) => {
+    const rows = [...document.querySelectorAll("[data-row]")];
+    const here = rows.indexOf(document.activeElement.closest("[data-row]"));
+    const next = rows[here < 0 && by < 0 ? rows.length - 1 : Math.max(0, Math.min(rows.length - 1, here + by))];
+    next?.querySelector("a")?.focus();
   };
 
   // Following: the stream says which session changed; the page is asked for anew.
@@ -68,6 +128,7 @@
         later();
       }, RETRY);
     };
+    setInterval(() => document.querySelector(".ago") && !paused && !document.hidden && later(), STALE);
     const later = () => {
       due ??= setTimeout(look, Math.max(0, EVERY - (Date.now() - last)));
     };
@@ -175,6 +236,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     dress();
+    keys();
     follow();
     filter();
   });

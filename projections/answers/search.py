@@ -1,0 +1,85 @@
+"""Whatever somebody has in hand: a room, a session, a person, a file, a code or a position, found by how it begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from projections.read_models import escaped, files, like
+from tracker.judging.findings.catalogue import CATALOGUE
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+Values = dict[str, Any]
+MOST = 8
+"""Of each kind that are found."""
+_BEHIND = "char(0x10ffff)"
+
+
+def search(db: Database, words: str, last_position: int = 0) -> Values:
+    """What begins so, at most ``MOST`` of each kind; of a person's name and a code's slug any part will do.
+
+    ``position`` is the delivery that is meant by a number, with or without ``#``, up to ``last_position``.
+    """
+    asked = {
+        "begin": words,
+        "part": like(words),
+        "start": f"{escaped(words)}%",
+        "limit": MOST,
+        **files.asked(words),
+    }
+    number = words.removeprefix("#")
+    position = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0
+    return {
+        "query": words,
+        "position": position if 0 < position <= last_position else None,
+        "rooms": list(db.query(_ROOMS, asked)),
+        "sessions": list(db.query(_SESSIONS, asked)),
+        "people": list(db.query(_PEOPLE, asked)),
+        "files": list(db.query(_FILES, asked)),
+        "codes": [_code(db, code) for code in _codes(words)][:MOST],
+    }
+
+
+def number_found(found: Values) -> int:
+    """How many there are of all kinds."""
+    lists = ("rooms", "sessions", "people", "files", "codes")
+    return sum(len(found[name]) for name in lists) + (found["position"] is not None)
+
+
+def _begins(column: str) -> str:
+    return f"{column} >= :begin AND {column} < :begin || {_BEHIND}"
+
+
+_ROOMS = (
+    "SELECT meeting_id, COUNT(*) AS sessions, SUM(state = 'live') AS live FROM sessions"
+    f" WHERE {_begins('meeting_id')} GROUP BY meeting_id ORDER BY meeting_id LIMIT :limit"
+)
+_SESSIONS = (
+    "SELECT session_id, meeting_id, state, severity FROM sessions"
+    f" WHERE {_begins('session_id')} ORDER BY session_id LIMIT :limit"
+)
+_PEOPLE = (
+    "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
+    f" WHERE ({_begins('participant_id')}) OR name LIKE :part ESCAPE '\\'"
+    " GROUP BY participant_id ORDER BY MAX(name LIKE :start ESCAPE '\\') DESC, sessions DESC, participant_id LIMIT :limit"
+)
+_FILES = (
+    "SELECT f.value, f.session_id, s.meeting_id, f.lifecycle, f.run FROM files f JOIN sessions s USING (session_id)"
+    f" WHERE (f.session_id, f.lifecycle, f.key, f.run) IN ({files.BEGINS})"
+    " AND (f.value >= :file AND f.value < :file || char(0x10ffff) OR f.name >= :name AND f.name < :name || char(0x10ffff))"
+    " ORDER BY f.value LIMIT :limit"
+)
+
+
+def _codes(words: str) -> list[str]:
+    lower = words.lower()
+    if not lower:
+        return []
+    return [one.code for one in CATALOGUE.values() if one.code.lower().startswith(lower) or lower in one.slug]
+
+
+def _code(db: Database, code: str) -> Values:
+    (row,) = db.query("SELECT COUNT(*) AS number FROM findings WHERE code = ?", (code,))
+    entry = CATALOGUE[code]
+    return {"code": code, "slug": entry.slug, "severity": entry.severity, "count": row["number"]}

@@ -1,0 +1,255 @@
+"""``tracker doctor`` and ``tracker config``: how the store does, and which settings are in force."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from projections.cli.messages import deliveries, quantity
+from projections.cli.options import MACHINE, TEXT, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.cli.times import with_tz
+from tracker.errors import StoreDamagedError, StoreMissingError, TrackerError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from tracker.store.application import Tracker
+
+LEAST_SPACE = 1 << 30
+"""Bytes of the disk; with less it is time to make room."""
+AHEAD = timedelta(minutes=1)
+"""By how much a receive time may be ahead of the clock."""
+
+
+class Check(NamedTuple):
+    """What was looked at, whether that is fine, what was seen, and what to do."""
+
+    check: str
+    state: str
+    seen: str
+    hint: str = ""
+
+
+@click.command()
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_store
+def doctor(format: Any, data: Path | None, config: Path | None) -> None:
+    """Check how the store, its surroundings and the settings do.
+
+    Looked at are the store, the read models, the clock, the keys, which webhooks never came, SQLite and the disk. Each
+    line says what is fine and what to do about what is not. The exit code is 0 unless the store is damaged or out of
+    reach. `tracker verify` checks every single event.
+    """
+    from projections.exports import data as machine
+    from projections.reports.tables import checks as listed
+    from projections.reports.text import console
+
+    settings = Settings(data, config)
+    found: list[Check] = []
+    damage: TrackerError | None = None
+    try:
+        found.extend(_checks(settings))
+    except StoreMissingError as error:
+        found.append(Check("store", "missing", str(error), error.hint))
+    except StoreDamagedError as error:
+        damage = error
+        found.append(Check("store", "damaged", str(error), error.hint))
+    found += [*_keys(settings), *_disk(settings)]
+    if format == TEXT:
+        listed(console(sys.stdout), [one._asdict() for one in found])
+    else:
+        write(machine.write((one._asdict() for one in found), format))
+    if damage is not None:
+        sys.exit(damage.exit_code)
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    from projections.views.accepting import find
+
+    with settings.store() as store:
+        loss = find(store)
+        if loss is not None:
+            raise StoreDamagedError(
+                loss.text, place=store.owner, hint="restore a newer backup, or run tracker accept-loss"
+            )
+        yield Check(
+            "store",
+            "ok",
+            f"{store.owner}: {quantity(store.count(), 'event')}, the last at {store.last_position()}",
+        )
+        yield Check(
+            "software",
+            "note" if store.fault else "ok",
+            store.fault or store.software,
+            _UPGRADE if store.fault else "",
+        )
+        try:
+            with settings.views_now(store) as views:
+                yield Check("read models", "ok", f"{views.path}: up to position {views.checkpoint.position}")
+                yield from _clock(settings, store, views.db)
+                yield from _never_seen(views.db)
+        except StoreDamagedError as error:
+            yield Check(
+                "read models", "problem", str(error), "tracker rebuild builds them again from the store"
+            )
+        except TrackerError as error:
+            yield Check("read models", "problem", str(error), error.hint)
+
+
+_UPGRADE = "use a Python with SQLite 3.51.3 or newer; until then, make backups"
+
+
+def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
+    """Whether something was received later than it is now."""
+    from tracker.delivery.envelope import parse_time
+
+    (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM types")
+    newest = parse_time(row["newest"]) if row["newest"] else None
+    if newest is None:
+        yield Check(
+            "clock",
+            "note",
+            "nothing with a receive time has come in",
+            "log receive times, or use tracker serve",
+        )
+    elif newest > settings.now + AHEAD:
+        ahead = newest - settings.now
+        hint = "set the clock right; tracker mend-clock takes wrong receive times back"
+        yield Check("clock", "problem", f"the newest receive time is {ahead} ahead of now", hint)
+    else:
+        wrong = store.wrong_times()
+        taken = f"; {quantity(len(wrong), 'span')} of wrong times taken back" if wrong else ""
+        yield Check("clock", "ok", f"the last delivery was received at {newest:%Y-%m-%d %H:%M:%S} UTC{taken}")
+
+
+def _never_seen(db: Database) -> Iterator[Check]:
+    """Which webhook types never came, of the lifecycles of which something came: perhaps they are not subscribed to."""
+    from projections.read_models.types import deliveries as counts
+    from tracker.lifecycles import REGISTRY
+
+    seen = counts(db)
+    if not seen:
+        return
+    missing = []
+    for lifecycle in REGISTRY.values():
+        names = {step.name: lifecycle.webhook_type(step.name) for step in lifecycle.steps}
+        if any(name in seen for name in names.values()):
+            bad = {
+                step.name for step in lifecycle.steps if step.outcome and step.outcome in _codes_of_failure()
+            }
+            missing += [name for step, name in names.items() if name not in seen and step not in bad]
+    never = ", ".join(missing)
+    unrouted = sum(row["unrouted"] for row in db.query("SELECT unrouted FROM types"))
+    if missing:
+        hint = "subscribe to them at VideoSDK, if such things happen in your meetings"
+        yield Check("subscription", "note", f"never seen: {never}", hint)
+    else:
+        yield Check(
+            "subscription", "ok", f"{quantity(len(seen), 'webhook type')} seen, none is missing beside them"
+        )
+    if unrouted:
+        yield Check(
+            "unrouted",
+            "note",
+            f"{deliveries(unrouted)} belong to no session",
+            "tracker timeline unrouted lists them",
+        )
+
+
+def _codes_of_failure() -> set[str]:
+    """A step that is found with one of these happens only when something fails: it is good that it never came."""
+    from tracker.judging.findings.catalogue import CATALOGUE
+
+    return {code for code, entry in CATALOGUE.items() if entry.severity == "error"}
+
+
+def _keys(settings: Settings) -> Iterator[Check]:
+    try:
+        ring = settings.keyring()
+    except TrackerError as error:
+        yield Check("keys", "problem", str(error), error.hint)
+        return
+    if ring is None:
+        hint = "save VideoSDK's public key and name it in keys of tracker.toml, or in TRACKER_KEYS"
+        yield Check("keys", "note", "no public key is set, so signatures cannot be verified", hint)
+    else:
+        yield Check("keys", "ok", quantity(len(ring.keys), "public key"))
+
+
+def _disk(settings: Settings) -> Iterator[Check]:
+    place = settings.data if settings.data.exists() else Path()
+    used = (
+        sum(file.stat().st_size for file in settings.data.glob("*") if file.is_file())
+        if settings.data.exists()
+        else 0
+    )
+    free = shutil.disk_usage(place).free
+    words = f"{settings.data} has {_size(used)}, {_size(free)} are free"
+    few = free < max(LEAST_SPACE, 2 * used)
+    hint = "make room: a rebuild needs as much again as the read models have" if few else ""
+    yield Check("disk", "note" if few else "ok", words, hint)
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+@click.command()
+@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_tz
+@with_store
+def config(format: Any, data: Path | None, config: Path | None) -> None:
+    """Show which settings are in force, and where each comes from.
+
+    An option wins over the environment, and that over the file. Rules and prices are shown where they are not the
+    usual ones. Secrets are not shown.
+    """
+    from projections.exports import data as machine
+    from projections.reports.tables import settings as listed
+    from projections.reports.text import console
+
+    rows = [
+        {"setting": name, "value": value, "from": origin}
+        for name, value, origin in _settings(Settings(data, config))
+    ]
+    if format == TEXT:
+        listed(console(sys.stdout), rows)
+    else:
+        write(machine.write(rows, format))
+
+
+def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    yield from settings.origins()
+    for name in ("TRACKER_TOKEN", "TRACKER_TOKEN_FILE"):
+        if os.environ.get(name):
+            shown = os.environ[name] if name.endswith("FILE") else "set"
+            yield "token", shown, name
+    file, usual = str(settings.file or ""), _usual_rules()
+    for name, value in settings.rules.written().items():
+        if value != usual.written()[name]:
+            yield f"rules.{name}", value, file
+    for code, severity in sorted(settings.rules.severity.items()):
+        yield f"rules.severity.{code}", severity, file
+    for name, price in sorted(settings.rules.prices.items()):
+        yield f"prices.{name}", f"{price:g}", file
+    if settings.rules.accept:
+        yield "accept", quantity(len(settings.rules.accept), "entry", "entries"), file
+
+
+def _usual_rules() -> Any:
+    from tracker.rules import Rules
+
+    return Rules()

@@ -1,0 +1,61 @@
+"""Which of the findings of an audit are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from projections.cli.options import Name
+from projections.cli.subjects import known_code
+from projections.cli.times import Moment
+
+if TYPE_CHECKING:
+    from tracker.findings import Finding
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_wanted(command: F) -> F:
+    """Adds --session, --meeting, --code and --since."""
+    for option in (
+        click.option(
+            "--since", type=Moment(), help="Only what became true since this time: 10:18, yesterday, -2h."
+        ),
+        click.option(
+            "--code",
+            "codes",
+            type=Name("code"),
+            metavar="CODE",
+            multiple=True,
+            help="Only this code, by code or slug; may be repeated.",
+        ),
+        click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only findings of this meeting."),
+        click.option(
+            "--session",
+            type=Name("session"),
+            metavar="ID",
+            help="Only findings of this session: its id, or the beginning of it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def wanted_by(
+    session: str | None, meeting: str | None, codes: tuple[str, ...], since: datetime | None
+) -> Callable[[Finding], bool] | None:
+    """Says of a finding whether it is asked for; ``None`` where all are. Raises ``NotFoundError`` for an unknown code."""
+    known = {known_code(one).code for one in codes}
+    if session is None and meeting is None and not known and since is None:
+        return None
+
+    def wanted(one: Finding) -> bool:
+        is_here = session is None or (one.session_id or "").startswith(session)
+        is_in_room = meeting is None or one.meeting_id == meeting
+        is_new = since is None or (one.at is not None and one.at >= since)
+        return is_here and is_in_room and is_new and (not known or one.code in known)
+
+    return wanted

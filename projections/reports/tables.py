@@ -1,0 +1,44 @@
+"""Short tables for people: what a check saw, and which settings are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.reports.text import shown
+
+__all__ = ["checks", "settings"]
+
+MARKS = {
+    "ok": ("✓", "green"),
+    "note": ("!", "yellow"),
+    "problem": ("✗", "bold red"),
+    "missing": ("✗", "bold red"),
+    "damaged": ("✗", "bold red"),
+}
+
+
+def checks(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+    """A line each, and under it what to do."""
+    for row in rows:
+        mark, style = MARKS[row["state"]]
+        out.print(
+            Text.assemble((f"{mark} ", style), (f"{row['check']:<13}", "bold"), shown(row["seen"])),
+            soft_wrap=True,
+        )
+        if row["hint"]:
+            out.print(Text(f"  {'':<13}hint: {shown(row['hint'])}", "dim"), soft_wrap=True)
+
+
+def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+    """A line each: name, value, and where it comes from."""
+    listed = list(rows)
+    width = max((len(row["setting"]) for row in listed), default=0)
+    for row in listed:
+        line = Text.assemble(
+            (f"{row['setting']:<{width}}  ", "bold"), shown(row["value"]), (f"  ({shown(row['from'])})", "dim")
+        )
+        out.print(line, soft_wrap=True)

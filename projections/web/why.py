@@ -1,0 +1,135 @@
+"""Why a session is judged as it is: what the API answers, and the classes of it. As ``projections.web.answers``."""
+
+from __future__ import annotations
+
+from projections.explain.explanation import Explanation, values
+from projections.explain.explanation import explain as explained
+from projections.web.answers import unknown
+from projections.web.contracts import Finding, Position, Time, contract
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.judging.state import SessionState
+
+
+def explain(of: Snapshot, asked: Values) -> Values:
+    """Why a session is judged as it is: what is held, what that assumes and costs, and what else may have happened."""
+    return values(explanation_of(of, asked))
+
+
+def explanation_of(of: Snapshot, asked: Values) -> Explanation:
+    """The explanation of a session, now, at a moment (``as_of``) or right after a position (``at``)."""
+    name, as_of, at = asked["session"], asked["as_of"], asked["at"]
+    deliveries = [
+        one
+        for one in of.tracker.history(name, at=at)
+        if as_of is None or one.received_at is None or one.received_at <= as_of
+    ]
+    if not deliveries:
+        raise unknown(
+            of, name, "no such session" if as_of is None and at is None else "nothing had come by then"
+        )
+    moment = as_of if at is None else deliveries[-1].received_at
+    log = of.log if as_of is None and at is None else of.log.known_by(at, as_of)
+    until = of.as_of if as_of is None and at is None else moment
+    found = explained(deliveries, of.rules, until, log, lambda session: of.completed(session, moment))
+    assert found is not None
+    return found
+
+
+@contract
+class Assumed:
+    """One thing that is assumed, what it costs, and the webhook types that are then missing."""
+
+    name: str
+    code: str
+    price: float
+    words: str
+    positions: list[Position]
+    missing: list[str]
+
+
+@contract
+class Found:
+    code: str
+    position: Position
+
+
+@contract
+class Step:
+    step: str
+    position: Position
+    at: Time | None
+
+
+@contract
+class HeldRun:
+    run: int
+    state: str
+    lost: bool
+    steps: list[Step]
+    contradictions: list[Step]
+
+
+@contract
+class Copy:
+    """A delivery that is held for a copy of another one."""
+
+    position: Position
+    of: Position
+    run: int
+    certain: bool
+    price: float
+
+
+@contract
+class Held:
+    """The hypothesis that is held: what it costs, how probable it is, and what it makes of the deliveries."""
+
+    price: float
+    probability: float
+    assumed: list[Assumed]
+    findings: list[Found]
+    runs: list[HeldRun]
+    copies: list[Copy]
+
+
+@contract
+class Difference:
+    positions: list[Position]
+    words: str
+
+
+@contract
+class Alternative:
+    """Another hypothesis, and in what it differs."""
+
+    price: float
+    probability: float
+    assumed: list[Assumed]
+    findings: list[Found]
+    differs: list[Difference]
+
+
+@contract
+class Reason:
+    """One thing in the session that has a finding or an alternative."""
+
+    lifecycle: str
+    key: dict[str, str]
+    name: str
+    findings: list[Finding]
+    held: Held
+    alternatives: list[Alternative]
+    counterfactual: str | None
+
+
+@contract
+class Explained:
+    """Why a session is judged as it is; ``others`` are the findings that are about no single thing."""
+
+    session_id: str | None
+    meeting_id: str | None
+    state: SessionState
+    as_of: Time | None
+    aggregates: list[Reason]
+    others: list[Finding]

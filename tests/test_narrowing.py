@@ -1,0 +1,103 @@
+"""Lists that are narrowed: the sessions by state, severity, person and order, an audit's findings by what is asked for."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from served import MONDAY, RESTARTED
+
+from projections.cli import tracker
+from projections.read_models.sessions import SORTS
+
+GRAVITY = (None, "info", "warning", "error")
+
+
+def listed(server, *options):
+    done = CliRunner().invoke(
+        tracker, ["--data", str(server.tracker.data), "sessions", "--format", "ndjson", *options]
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("options", "holds"),
+    [
+        (["--state", "ended"], lambda row: row["state"] == "ended"),
+        (["--severity", "warning"], lambda row: GRAVITY.index(row["severity"]) >= 2),
+        (["--severity", "error", "--state", "ended"], lambda row: row["severity"] == "error" and row["state"] == "ended"),
+        (["--person", "1tkgqo"], lambda row: row["session_id"] == RESTARTED),
+        (["--person", "RUTH"], lambda row: row["session_id"] == RESTARTED),
+    ],
+)  # fmt: skip
+def test_only_sessions_that_are_asked_for_are_listed(monday, options, holds):
+    found = listed(monday, *options)
+    assert ([row for row in listed(monday) if holds(row)], bool(found)) == (found, True)
+
+
+@pytest.mark.parametrize(
+    ("sort", "key"),
+    [
+        ("last", lambda row: row["last_seen_at"] or ""),
+        ("started", lambda row: row["started_at"] or row["first_seen_at"] or ""),
+        ("people", lambda row: row["participants"]),
+        ("deliveries", lambda row: row["deliveries"]),
+        ("findings", lambda row: (row["errors"], row["warnings"])),
+    ],
+)
+def test_sessions_come_in_the_order_that_is_asked_for(monday, sort, key):
+    found = [key(row) for row in listed(monday, "--sort", sort)]
+    assert found == sorted(found, reverse=True)
+    assert listed(monday, "--sort", sort, "--limit", "3") == listed(monday, "--sort", sort)[:3]
+
+
+def test_every_order_of_the_command_is_one_of_the_read_model():
+    (sort,) = [one for one in tracker.get_command(None, "sessions").params if one.name == "sort"]
+    assert {*sort.type.choices} == SORTS.keys() - {"position"}
+
+
+@pytest.mark.parametrize(
+    ("query", "holds"),
+    [
+        ("state=live", lambda row: row["state"] == "live"),
+        ("severity=error", lambda row: row["severity"] == "error"),
+        ("person=ruth", lambda row: row["session_id"] == RESTARTED),
+    ],
+)
+def test_the_api_narrows_the_sessions_too(monday, query, holds):
+    everything = monday.get("/api/sessions?limit=100")["items"]
+    assert monday.get(f"/api/sessions?limit=100&{query}")["items"] == [row for row in everything if holds(row)]
+
+
+# An audit
+
+
+def audited(*options):
+    done = CliRunner().invoke(
+        tracker, ["audit", str(MONDAY), "--format", "ndjson", "--fail-on", "never", *options]
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("options", "holds"),
+    [
+        (["--session", RESTARTED[:8]], lambda one: (one["session_id"] or "").startswith(RESTARTED[:8])),
+        (["--meeting", "h8sd-4kzo-y1fw"], lambda one: one["meeting_id"] == "h8sd-4kzo-y1fw"),
+        (["--code", "S207", "--code", "run-failed"], lambda one: one["code"] in ("S207", "S210")),
+        (["--since", "2026-11-23T14:00:00Z"], lambda one: one["at"] and one["at"] >= "2026-11-23T14"),
+        (["--meeting", "h8sd-4kzo-y1fw", "--code", "S210"], lambda _: False),
+    ],
+)
+def test_an_audit_reports_what_is_asked_for_and_judges_all(options, holds):
+    assert audited(*options) == [one for one in audited() if holds(one)]
+
+
+def test_what_is_not_asked_for_fails_no_audit():
+    run = CliRunner().invoke
+    assert run(tracker, ["audit", str(MONDAY), "--code", "D101"]).exit_code == 0
+    assert run(tracker, ["audit", str(MONDAY), "--code", "S207"]).exit_code == 1
+
+
+def test_a_code_that_is_none_is_refused_with_the_nearest():
+    done = CliRunner().invoke(tracker, ["audit", str(MONDAY), "--code", "S270"])
+    assert (done.exit_code, done.exception.hint.startswith("did you mean S2")) == (1, True)
