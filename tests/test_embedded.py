@@ -33,7 +33,7 @@ from tracker.errors import UsageError
 TOKEN = "a token of its own"
 MOUNT = "/our/tracker"
 LIBRARY = Path(__file__).parents[1] / "examples" / "reference" / "library.md"
-EACH = 2
+EACH = 1
 """How many links of one shape are followed."""
 OWN_THREADS = {"follower", "writer"}
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
 import attrs
+import pytest
 from meetings import lines, read_into, rows, webhook, write
 from served import PATIENCE
 from stores import arguments, opened
@@ -182,6 +183,7 @@ async def rebuilt_by_a_command(store):
     assert await process.wait() == 0
 
 
+@pytest.mark.slow_on_postgres
 @follows
 async def test_a_rebuild_by_a_command_is_followed(store):
     async with following(store) as live:

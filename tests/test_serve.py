@@ -336,6 +336,7 @@ def test_who_comes_while_another_process_writes_is_stored_once_that_is_done(data
     assert (answers, stored(data)) == ([204] * 9, [BODY] * 9)
 
 
+@pytest.mark.slow_on_postgres
 def test_a_log_may_be_ingested_while_webhooks_come(data, key, tmp_path):
     log = [line(body, 0) for body in bodies(3)]
     with serving(data, "--key", key) as server:
@@ -429,6 +430,7 @@ def test_a_gentle_stop_stores_what_was_begun_and_all_that_was_acknowledged_is_th
     assert (contradictions(data, 0, answers), len(stored(data))) == ([], len(answers.stored))
 
 
+@pytest.mark.slow_on_postgres
 def test_what_waits_when_the_server_is_to_stop_is_still_stored_and_answered(data, key):
     with serving(data, "--key", key) as server:
         answers = []
@@ -442,6 +444,7 @@ def test_what_waits_when_the_server_is_to_stop_is_still_stored_and_answered(data
     assert (code, answers, stored(data)) == (0, [204] * 2, [BODY] * 2)
 
 
+@pytest.mark.slow_on_postgres
 def test_a_second_signal_stops_at_once(data, key):
     with serving(data, "--key", key) as server, locked(data):
         waiting = posting(server, answers := [], 2)
@@ -500,6 +503,7 @@ def test_that_nothing_is_verified_is_said_and_can_be_seen(data):
         (["--key", "KEY", "--port", "70000"], "70000 is not in the range"),
     ],
 )
+@pytest.mark.slow_on_postgres
 def test_what_cannot_be_served_is_refused_with_a_hint(data, key, arguments, words):
     said = printed_without_serving(data, *(str(key) if one == "KEY" else one for one in arguments))
 

@@ -79,7 +79,7 @@ def room(tmp_path):
     return written
 
 
-@pytest.mark.parametrize("count", [0, 1, 57, PAGE, 2 * PAGE + 57, 5 * PAGE])
+@pytest.mark.parametrize("count", [0, 1, 57, PAGE, 2 * PAGE + 57, 3 * PAGE])
 @pytest.mark.parametrize("parts", [2, 5])
 def test_logs_that_are_read_together_are_stored_by_receive_time_and_once(tmp_path, room, count, parts):
     logs, whole = dealt(count, parts)
