@@ -7,7 +7,7 @@ import meetings
 import pytest
 from meetings import read_into, stored, write
 
-README = Path(__file__).parents[1] / "README.md"
+LICENSE = Path(__file__).parents[1] / "LICENSE"
 FOREIGN = b'{"level":"info","message":"started","type":"server"}'
 
 
@@ -28,12 +28,12 @@ def run(tmp_path):
 
 
 def test_a_file_of_something_else_is_refused_and_not_even_a_store_is_made(run, tmp_path):
-    code, out, complaint = run("ingest", README)
+    code, out, complaint = run("ingest", LICENSE)
     assert (code, out, (tmp_path / "tracker-data").exists()) == (2, "", False)
-    assert complaint.startswith(f"error: {README}: ")
+    assert complaint.startswith(f"error: {LICENSE}: ")
     assert "are no webhooks\nhint: " in complaint
-    assert run("ingest", "--force", README)[0] == 0
-    lines = README.read_bytes().splitlines()
+    assert run("ingest", "--force", LICENSE)[0] == 0
+    lines = LICENSE.read_bytes().splitlines()
     assert stored(tmp_path / "tracker-data") == [line for line in lines if line.strip()]
 
 
@@ -61,8 +61,8 @@ def test_a_last_line_that_is_still_being_written_is_not_counted(run, tmp_path):
 
 def test_of_several_files_the_others_are_stored(run, tmp_path):
     write(tmp_path / "log", webhooks(3))
-    code, out, complaint = run("ingest", README, "log")
-    assert (code, "3 stored" in out, str(README) in complaint) == (2, True, True)
+    code, out, complaint = run("ingest", LICENSE, "log")
+    assert (code, "3 stored" in out, str(LICENSE) in complaint) == (2, True, True)
     assert len(stored(tmp_path / "tracker-data")) == 3
 
 
@@ -98,5 +98,5 @@ def test_a_rehearsal_says_what_would_be_stored_and_stores_nothing(run, tmp_path)
 
 
 def test_what_would_be_refused_is_refused_in_a_rehearsal(run, tmp_path):
-    assert run("ingest", "--dry-run", README)[0] == 2
-    assert run("ingest", "--dry-run", "--follow", README)[0] == 2
+    assert run("ingest", "--dry-run", LICENSE)[0] == 2
+    assert run("ingest", "--dry-run", "--follow", LICENSE)[0] == 2
