@@ -234,21 +234,21 @@ def as_table(lines):
 
 @pytest.mark.parametrize("framed", [as_array, as_table])
 def test_an_array_and_a_table_are_stored_once_wherever_their_reader_was_stopped(tmp_path, framed):
-    lines = many(PAGE + 5)
+    lines = many(2 * PAGE + 5)
     (tmp_path / "log").write_bytes(framed(lines))
 
     def stop():
         raise KeyboardInterrupt
 
     with closing(opened(tmp_path / "data", create=True)) as tracker:
-        for number in (700, PAGE, PAGE + 4):
+        for number in (PAGE + 1, 2 * PAGE + 4):
             with pytest.raises(KeyboardInterrupt):
                 list(ingest(tracker, Interrupted(str(tmp_path / "log"), number, stop)))
         *_, account = ingest(tracker, Log(str(tmp_path / "log")))
         sources = [one.received.source for one in tracker.deliveries()]
 
     assert (counts(account)[2] >= PAGE, bodies(lines)) == (True, stored(tmp_path / "data"))
-    assert sources == [f"{tmp_path / 'log'}:{number + 2}" for number in range(PAGE + 5)]
+    assert sources == [f"{tmp_path / 'log'}:{number + 2}" for number in range(2 * PAGE + 5)]
 
 
 @pytest.mark.slow

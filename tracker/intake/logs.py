@@ -165,9 +165,12 @@ class Log:
         delivery = parse(line.received(source, NO_ZONE), position)
         at = delivery.received_at
         if at is None or delivery.lifecycle is None or self.fields is not USUAL:
-            beside = len(line.text) - len(delivery.data) - len(delivery.type or "")
-            is_bare = delivery.received.body is line.text and beside < MOST_BESIDE
-            if not is_bare or delivery.lifecycle is None or self.fields is not USUAL:
+            if (
+                delivery.lifecycle is None
+                or delivery.received.body is not line.text
+                or len(line.text) - len(delivery.data) - len(delivery.type or "") > MOST_BESIDE
+                or self.fields is not USUAL
+            ):
                 delivery = self._unwrapped(delivery, line, source)
                 at = delivery.received_at
         if at is not None and at.tzinfo is NO_ZONE:
