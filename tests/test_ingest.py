@@ -1,4 +1,6 @@
+import csv
 import gzip
+import io
 import random
 import sqlite3
 import sys
@@ -218,6 +220,35 @@ def test_lines_that_another_has_stored_since_they_were_read_are_not_stored_again
 
     assert counts(account) == (PAGE, PAGE - 700, 700)
     assert bodies(many(PAGE)) == stored(tmp_path / "data")
+
+
+def as_array(lines):
+    return b"[\n" + b",\n".join(lines) + b"\n]\n"
+
+
+def as_table(lines):
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "line"], *enumerate(one.decode() for one in lines)])
+    return text.getvalue().encode()
+
+
+@pytest.mark.parametrize("framed", [as_array, as_table])
+def test_an_array_and_a_table_are_stored_once_wherever_their_reader_was_stopped(tmp_path, framed):
+    lines = many(2 * PAGE + 5)
+    (tmp_path / "log").write_bytes(framed(lines))
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with closing(opened(tmp_path / "data", create=True)) as tracker:
+        for number in (PAGE + 1, 2 * PAGE + 4):
+            with pytest.raises(KeyboardInterrupt):
+                list(ingest(tracker, Interrupted(str(tmp_path / "log"), number, stop)))
+        *_, account = ingest(tracker, Log(str(tmp_path / "log")))
+        sources = [one.received.source for one in tracker.deliveries()]
+
+    assert (counts(account)[2] >= PAGE, bodies(lines)) == (True, stored(tmp_path / "data"))
+    assert sources == [f"{tmp_path / 'log'}:{number + 2}" for number in range(2 * PAGE + 5)]
 
 
 @pytest.mark.slow

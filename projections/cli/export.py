@@ -40,7 +40,7 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
     """Write the deliveries to stdout, or as an archive.
 
     `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
-    a day, for `tracker audit --engine spark`.
+    a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark.
     """
     from projections.exports.lines import jsonl, table
 

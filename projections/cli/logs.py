@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tracker.intake.logs import Oddities
 
 
+MOST_SHAPES = 4
+"""Shapes of the lines of a log that are named."""
+
+
 def open_logs(
     paths: Iterable[str],
     settings: Settings,
@@ -46,9 +50,16 @@ def open_logs(
 
 def note_oddities(name: str, odd: Oddities) -> None:
     """Notes what its owner may not expect of a log that was read."""
-    for shape, count in odd.shapes.items():
+    shapes = sorted(odd.shapes.items(), key=lambda one: -one[1])
+    for shape, count in shapes[:MOST_SHAPES]:
         lines = "" if count == odd.deliveries else f"{count:,} of {quantity(odd.deliveries, 'line')}: "
         note(f"{name}: {lines}{shape}", "if that is wrong, say where they are: --webhook-field, --time-field")
+    if more := shapes[MOST_SHAPES:]:
+        lines = quantity(sum(count for _, count in more), "line")
+        note(
+            f"{name}: {lines} in {quantity(len(more), 'more shape')}",
+            "if they should be one, say where webhook and time are: --webhook-field, --time-field",
+        )
     for oddity, one, many, hint in (
         (
             odd.malformed,

@@ -359,6 +359,9 @@ def _skip_white(text: str, place: int) -> int:
 
 
 def _receive_time(found: _Line, zone: tzinfo) -> tuple[datetime | None, str | None]:
+    text = _string(found.received_at)  # as most have it
+    if text is not None and (time := parse_time(text, zone)) is not None:
+        return time, None
     for value in _receive_times(found):
         text = _string(value)
         if text is None and value is not msgspec.UNSET and bytes(value) != b"null":

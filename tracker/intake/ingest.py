@@ -421,7 +421,8 @@ def refuse_other_file(log: Log, known: Known) -> None:
         raise LogError(
             f"{others:,} of its first {looked:,} lines are no webhooks",
             place=log.name,
-            hint="check that it is the log you mean; tracker audit only looks, --force stores it all the same",
+            hint="check that it is the log you mean: tracker audit only looks, --webhook-field says where a line has"
+            " the webhook, --force stores it all the same",
         )
 
 

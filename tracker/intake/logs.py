@@ -163,13 +163,14 @@ class Log:
         """What one of its lines delivers, at a position."""
         source = self._prefix + str(line.at)
         delivery = parse(line.received(source, NO_ZONE), position)
-        at = delivery.received_at
-        if at is None or delivery.lifecycle is None or self.fields is not USUAL:
-            beside = len(line.text) - len(delivery.data) - len(delivery.type or "")
-            is_bare = delivery.received.body is line.text and beside < MOST_BESIDE
-            if not is_bare or delivery.lifecycle is None or self.fields is not USUAL:
-                delivery = self._unwrapped(delivery, line, source)
-                at = delivery.received_at
+        at, text = delivery.received_at, line.text
+        is_plain = at is not None or (  # else a time may be among what stands beside the webhook
+            delivery.received.body is text
+            and len(text) - len(delivery.data) - len(delivery.type or "") < MOST_BESIDE
+        )
+        if not is_plain or delivery.lifecycle is None or self.fields is not USUAL:
+            delivery = self._unwrapped(delivery, line, source)
+            at = delivery.received_at
         if at is not None and at.tzinfo is NO_ZONE:
             self._give_zone(delivery, at)
         if self.keys:
