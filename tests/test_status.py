@@ -65,7 +65,7 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("confidence", "words"), [(1.0, ""), (0.95, ""), (0.949, "confidence 94 %"), (0.5, "confidence 50 %")]
+    ("confidence", "words"), [(1.0, ""), (0.98, ""), (0.979, "confidence 97 %"), (0.5, "confidence 50 %")]
 )
 def test_how_sure_a_finding_is_is_reported_where_it_is_not_sure(confidence, words):
     assert doubt(confidence) == words
