@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from served import served
 from story import deliveries
 from test_cli import run  # noqa: F401 - a fixture
 
@@ -173,3 +174,24 @@ def test_the_command_lists_what_ran(run):  # noqa: F811 - the fixture
         2,
         "error: nobody: no such session",
     )
+
+
+# -- over HTTP --------------------------------------------------------------------------------------------------
+
+
+def test_pages_and_the_api_show_a_session_of_which_only_calls_are_known(tmp_path):
+    with Tracker.open(tmp_path, create=True) as store:
+        store.append(
+            deliveries("0 call-started c1 roomId=R -meetingId", "9 call-hangup c1 roomId=R -meetingId")
+        )
+    with served(tmp_path) as running:
+        page = running.ask("/sessions/S")
+        status = running.get("/api/sessions/S")
+        timeline_of = running.get("/api/sessions/S/timeline")
+        call = running.ask("/sessions/call:c1").body
+        runs_of = running.ask("/lifecycles/call").body
+    assert page.status == 200
+    assert [one["lifecycle"] for one in status["aggregates"]] == ["call"]
+    assert [one["type"] for one in timeline_of["items"]] == ["call-started", "call-hangup"]
+    assert b'href="/sessions/S"' in call
+    assert b'href="/sessions/call%3Ac1"' in runs_of
