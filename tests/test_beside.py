@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from served import served
 from story import deliveries
 from test_cli import run  # noqa: F401 - a fixture
 
 from projections.explain import together
 from projections.explain.status import timeline
+from projections.read_models import links
 from projections.read_models.links import beside
 from projections.views.follow import Views
 from tracker.errors import NotFoundError
@@ -125,3 +127,71 @@ def test_the_commands_show_a_meeting_by_telephone_as_one(run):  # noqa: F811 - t
     lines = run("timeline", "6b1a6f20").stdout.decode()
     assert "call-transferred" in lines
     assert "call-summary  noted" in lines
+
+
+# -- the list of what ran -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({}, ["call c2", "transcription t1", "transcription t1", f"agent-session {AGENT}", "call c1"]),
+        ({"lifecycles": ["call"]}, ["call c2", "call c1"]),
+        ({"states": ["hangup"]}, ["call c1"]),
+        ({"meeting": "M", "lifecycles": ["call"]}, ["call c2", "call c1"]),
+        ({"session": "S"}, ["transcription t1", "call c1"]),
+        ({"since": "2026-01-05T12:01:30"}, ["call c2", "transcription t1"]),
+        ({"until": "2026-01-05T12:00:01"}, ["call c1"]),
+        ({"limit": 1}, ["call c2"]),
+    ],
+    ids=str,
+)
+def test_what_ran_is_listed_the_latest_first_wherever_it_is_kept(views, asked, names):
+    found = [" ".join((row["lifecycle"], *row["key"].values())) for row in links.runs(views.db, **asked)]
+    assert found == names
+
+
+def test_a_run_in_the_list_says_what_it_was_for_and_what_was_found_of_it(tmp_path):
+    with Tracker.open(tmp_path, create=True) as store:
+        store.append(deliveries("0 session-started", "1 call-hangup c1 roomId=R -meetingId"))
+        with Views.open(store) as views:
+            (row,) = links.runs(views.db)
+    assert [row[name] for name in ("stream", "session_id", "meeting_id", "findings")] == [
+        "call:c1",
+        "S",
+        "R",
+        ["S205"],
+    ]
+
+
+def test_the_command_lists_what_ran(run):  # noqa: F811 - the fixture
+    run("ingest", EXAMPLES / "telephone_meeting.jsonl")
+    lines = run("runs", "--lifecycle", "call").stdout.decode().splitlines()
+    assert lines[0].startswith("hangup  call call_7f3a  2026-11-24 08:59:52 – 09:18:30  session 6b1a6f20")
+    assert lines[1] == "1 run"
+    refused = run("runs", "--session", "nobody")
+    assert (refused.returncode, refused.stderr.decode().splitlines()[0]) == (
+        2,
+        "error: nobody: no such session",
+    )
+
+
+# -- over HTTP --------------------------------------------------------------------------------------------------
+
+
+def test_pages_and_the_api_show_a_session_of_which_only_calls_are_known(tmp_path):
+    with Tracker.open(tmp_path, create=True) as store:
+        store.append(
+            deliveries("0 call-started c1 roomId=R -meetingId", "9 call-hangup c1 roomId=R -meetingId")
+        )
+    with served(tmp_path) as running:
+        page = running.ask("/sessions/S")
+        status = running.get("/api/sessions/S")
+        timeline_of = running.get("/api/sessions/S/timeline")
+        call = running.ask("/sessions/call:c1").body
+        runs_of = running.ask("/lifecycles/call").body
+    assert page.status == 200
+    assert [one["lifecycle"] for one in status["aggregates"]] == ["call"]
+    assert [one["type"] for one in timeline_of["items"]] == ["call-started", "call-hangup"]
+    assert b'href="/sessions/S"' in call
+    assert b'href="/sessions/call%3Ac1"' in runs_of

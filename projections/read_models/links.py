@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
@@ -61,3 +62,57 @@ def beside(db: Database, session_id: str) -> list[str]:
         values |= {"meeting": row["meeting_id"], "until": row["until"]}
         values["since"] = text(first - _EARLY) if first is not None else None
     return [row["stream"] for row in db.query(_BESIDE, values)]
+
+
+def runs(
+    db: Database,
+    *,
+    lifecycles: Sequence[str] = (),
+    states: Sequence[str] = (),
+    session: str | None = None,
+    meeting: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int = -1,
+) -> Iterator[dict[str, Any]]:
+    """The runs of whatever is neither a session nor a visit, with the session or the room that each was for.
+
+    Those that began last come first, and those without a time last. ``session`` is of what was in it or names it;
+    ``since`` and ``until`` are ISO 8601 in UTC: a step came since then, and it had begun by then.
+    """
+    values: dict[str, Any] = {
+        "session": session,
+        "meeting": meeting,
+        "since": since,
+        "until": until,
+        "limit": limit,
+    }
+    values |= {"lifecycles": json.dumps(list(lifecycles)), "states": json.dumps(list(states))}
+    conditions = [condition for name, condition in _ASKED.items() if values[name] not in (None, "[]")]
+    rows = db.query(
+        f"SELECT * FROM ({_RUNS}) WHERE {' AND '.join(conditions) or '1'}"
+        " ORDER BY began_at IS NULL, began_at DESC, stream, lifecycle, key, run LIMIT :limit",
+        values,
+    )
+    for row in rows:
+        del row["last_step_at"]
+        yield {**row, "key": json.loads(row["key"]), "findings": json.loads(row["findings"])}
+
+
+_RUNS = (
+    "SELECT r.lifecycle, r.key, r.run, r.state, r.certainty, r.first_step_at AS began_at, r.stopped_at AS ended_at,"
+    " r.stream, COALESCE(r.session_id, (SELECT l.session_id FROM links l WHERE l.stream = r.stream"
+    " AND l.session_id IS NOT NULL LIMIT 1)) AS session_id, COALESCE(s.meeting_id, (SELECT l.meeting_id FROM links l"
+    " WHERE l.stream = r.stream AND l.meeting_id IS NOT NULL LIMIT 1)) AS meeting_id, r.last_step_at,"
+    " (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream AND f.run = r.run"
+    " AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
+    " FROM runs r LEFT JOIN sessions s ON s.session_id = r.session_id"
+)
+_ASKED = {
+    "lifecycles": "lifecycle IN (SELECT value FROM json_each(:lifecycles))",
+    "states": "state IN (SELECT value FROM json_each(:states))",
+    "session": "(session_id = :session OR stream IN (SELECT stream FROM links WHERE session_id = :session))",
+    "meeting": "(meeting_id = :meeting OR stream IN (SELECT stream FROM links WHERE meeting_id = :meeting))",
+    "since": "last_step_at >= :since",
+    "until": "began_at <= :until",
+}

@@ -26,7 +26,7 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         number = f"run {row['run']}" if row["run"] > 1 else ""
         what = " ".join(filter(None, (row["lifecycle"], *row["key"].values(), number)))
         line = Text.assemble((f"{row['state']:<9} ", STYLES.get(row["state"], "")), f"{shown(what)}  ")
-        line.append(f"{_from_to(row['began_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
+        line.append(f"{from_to(row['began_at'], row['stopped_at'])}  session {shown(row['session_id'])}")
         line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
         line.rstrip()
         say(out, line, HANG)
@@ -43,7 +43,7 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
 
 
-def _from_to(began: str | None, ended: str | None) -> str:
+def from_to(began: str | None, ended: str | None) -> str:
     """From when to when, with the day once where it is the same."""
     if began == ended:
         began = None  # only its end came

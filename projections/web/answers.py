@@ -77,7 +77,7 @@ def withdrawn(of: Snapshot, asked: Values) -> Values:
     """
     name = asked["session"]
     rows = publications.withdrawn(of.tracker.data / PUBLISHED_DB, name)
-    if not rows and not any(True for _ in of.tracker.history(name)):
+    if not rows and not any(True for _ in together.deliveries(of.tracker, of.db, name)):
         raise unknown(of, name, "no such session")
     return {"items": [shown.withdrawn(row) for row in rows]}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from projections.read_models import findings, participants, runs, sessions, types
+from projections.read_models import findings, links, participants, runs, sessions, types
 from projections.web import parameters
 from projections.web.pages.graph import Graph, graph, highlight_of
+from projections.web.pages.html import moment
+from projections.web.pages.kinds import kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.errors import NotFoundError
@@ -18,6 +20,8 @@ from tracker.lifecycles import REGISTRY
 from tracker.step import Step
 
 PARAMETERS = (parameters.text("name", "The lifecycle.", place="path"),)
+LATEST = 12
+"""Runs that are shown of a lifecycle; ``tracker runs`` has all."""
 ROLES = {
     "skipped": "was skipped",
     "missed": "never came",
@@ -52,6 +56,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "graph": _graph(of, lifecycle, rows),
         "steps": [_step(of, lifecycle, step, came) for step in lifecycle.steps],
         "codes": list(_codes(rows)),
+        "runs": [_run(lifecycle, row) for row in links.runs(of.db, lifecycles=[lifecycle.name], limit=LATEST)],
     }
 
 
@@ -93,6 +98,12 @@ def _step(of: Snapshot, lifecycle: Lifecycle, step: Step, came: dict[str, int]) 
         "limit": of.rules.written()[step.limit] if step.limit else None,
         "finds": finds,
     }
+
+
+def _run(lifecycle: Lifecycle, row: Values) -> Values:
+    began, ended = moment(row["began_at"]), moment(row["ended_at"])
+    name = " ".join(row["key"].values()) or lifecycle.name
+    return {**row, "name": name, "kind": kind(lifecycle, row["state"]), "began": began, "ended": ended}
 
 
 def _came(lifecycle: Lifecycle, step: Step, came: dict[str, int]) -> int:
