@@ -105,7 +105,9 @@ def serve(
                 f"{files}, so it accepts {most:,} connections at a time instead of {MOST_CONNECTIONS:,}",
                 "raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in the systemd unit",
             )
-        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
+        app = create_app(
+            store, receiver, live, token=token, hosts=hosts, most_connections=most, accept_file=settings.file
+        )
         server.serve(app, listening, handler, _reloader(ring, live))
 
 

@@ -27,12 +27,13 @@ from projections.web.pages import (
     overview,
     people,
     recordings,
+    reference,
     search,
     session,
+    unrouted,
     why,
 )
 from projections.web.parameters import Parameter, Values
-from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
 from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
 from tracker.errors import TrackerError
@@ -58,6 +59,8 @@ PAGES = (
     Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/why", "why.html", why.fill, why.PARAMETERS),
     Page("/search", "search.html", search.fill, search.PARAMETERS),
+    Page("/unrouted", "unrouted.html", unrouted.fill, unrouted.PARAMETERS),
+    Page("/api", "reference.html", reference.fill),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),
@@ -67,7 +70,7 @@ PAGES = (
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         if not await page_is_open(request):
-            return _login_form(request, str(request.url.replace(scheme="", netloc="")))
+            return html.login_form(request, str(request.url.replace(scheme="", netloc="")))
         return await run_in_threadpool(_respond, page, request)
 
     return endpoint
@@ -81,10 +84,7 @@ def _respond(page: Page, request: Request) -> Response:
         with snapshot(request.app.state) as of:
             values = page.fill(of, asked)
     except TrackerError as error:
-        problem = problem_of(error)
-        return html.response(
-            request, "problem.html", {"title": problem.title, "problem": problem}, status=problem.status
-        )
+        return html.problem(request, error)
     return html.response(request, page.template, values)
 
 
@@ -92,15 +92,11 @@ async def _login(request: Request) -> Response:
     if request.method != "POST":
         return RedirectResponse(url())  # which asks for the token where it must
     given = await read_form(request)
-    return await login(request, given) or _login_form(request, given.get("to", url()), wrong=True)
+    return await login(request, given) or html.login_form(request, given.get("to", url()), wrong=True)
 
 
 async def _logout(request: Request) -> Response:
     return await run_in_threadpool(logout, request)
-
-
-def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
-    return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
 
 
 routes: list[BaseRoute] = [
