@@ -30,6 +30,7 @@ PAGES = [
     "/findings",
     "/findings?severity=all&view=each",
     "/findings?code=S207",
+    "/findings?within=month&trend=new",
 ]
 PAGES += [
     "/meetings/zk4p-81nt-w6ya",

@@ -31,6 +31,7 @@ from projections.web.pages import (
     search,
     session,
     unrouted,
+    visits,
     why,
 )
 from projections.web.parameters import Parameter, Values
@@ -47,10 +48,12 @@ class Page:
     template: str
     fill: Callable[[Snapshot, Values], Values]
     parameters: Sequence[Parameter] = ()
+    remembers: bool = False
+    """Whether it says what is new since the last visit: it is then asked for ``visited``, when that was."""
 
 
 PAGES = (
-    Page("/", "overview.html", overview.fill, overview.PARAMETERS),
+    Page("/", "overview.html", overview.fill, overview.PARAMETERS, remembers=True),
     Page("/sessions", "sessions.html", listing.fill, listing.PARAMETERS),
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
@@ -82,10 +85,15 @@ def _respond(page: Page, request: Request) -> Response:
     try:
         asked = parameters.values(page.parameters, query, request.path_params)
         with snapshot(request.app.state) as of:
+            if page.remembers:
+                asked["visited"] = visits.before(request, of.now)
             values = page.fill(of, asked)
     except TrackerError as error:
         return html.problem(request, error)
-    return html.response(request, page.template, values)
+    response = html.response(request, page.template, values)
+    if page.remembers:
+        visits.remember(request, response, request.app.state.live.now())
+    return response
 
 
 async def _login(request: Request) -> Response:
