@@ -17,8 +17,9 @@ from tracker.delivery.signature import Keyring
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"
 PICTURES = (
-    ("sessions.png", "2026-11-23T14:41:00Z", "/sessions", "dark", 1280, 640),
-    ("session.png", "2026-11-23T20:00:00Z", "/sessions/6b040ea029e961d671985824", "light", 1280, 1060),
+    ("overview.png", "2026-11-23T14:41:00Z", "/", "light", 1280, 900),
+    ("sessions.png", "2026-11-23T14:41:00Z", "/sessions", "dark", 1280, 700),
+    ("session.png", "2026-11-23T20:00:00Z", "/sessions/6b040ea029e961d671985824", "light", 1280, 1000),
 )
 
 

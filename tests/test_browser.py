@@ -30,8 +30,17 @@ PAGES = [
     "/findings",
     "/findings?severity=all&view=each",
     "/findings?code=S207",
+    "/findings?within=month&trend=new",
 ]
-PAGES += ["/meetings/zk4p-81nt-w6ya", "/people/sx2051", "/search?q=re", f"/why?session={RESTARTED}"]
+PAGES += [
+    "/meetings/zk4p-81nt-w6ya",
+    "/people/sx2051",
+    "/search?q=re",
+    "/api",
+    "/audit",
+    "/unrouted",
+    f"/why?session={RESTARTED}",
+]
 PAGES += ["/recordings", "/recordings?missing=true"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
@@ -270,6 +279,16 @@ def test_how_long_ago_says_the_exact_time_to_who_points_at_it_or_goes_there(brow
         assert opened.evaluate(shown) == "none"
         ago.focus()
         assert opened.evaluate(shown) == f'"{exact}"'
+
+
+def test_a_log_that_is_chosen_is_judged_and_the_page_is_accessible(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/audit")
+        opened.get_by_label("Log", exact=True).set_input_files(MONDAY)
+        opened.get_by_role("button", name="Audit").click()
+        opened.get_by_text("235 deliveries in 14 sessions").wait_for()
+
+        assert violations(opened) == []
 
 
 # Travelling in time

@@ -1,9 +1,14 @@
 """Addresses of an application that is mounted somewhere."""
 
 import asyncio
+import re
 
 import pytest
+from click.testing import CliRunner
+from traffic import serving
+from waiting import until
 
+from projections.cli import tracker
 from projections.web.mount import Mounted, own_path, url
 
 
@@ -45,3 +50,20 @@ def test_whatever_the_mount_is_called_a_link_stays_on_this_server(root, link):
 def test_after_the_request_the_mount_is_forgotten():
     seen("/t/x", "/t")
     assert url() == "/"
+
+
+@pytest.mark.parametrize("given", ["/tracker", "tracker/"])
+def test_behind_a_proxy_that_cuts_the_path_off_every_address_begins_with_it(tmp_path, given):
+    with serving(tmp_path / "data", "--insecure-no-verify", "--root-path", given) as server:
+        until(lambda: server.ask("/readyz").status == 200)
+        shown = server.ask("/").body.decode()
+        assert server.ask("/webhooks", "POST", b"{}").status == 204
+    addresses = re.findall(r'(?:href|src|action)="(/[^"]*)"', shown)
+    assert addresses
+    assert [one for one in addresses if not one.startswith("/tracker/")] == []
+
+
+def test_what_is_no_path_is_refused(tmp_path):
+    asked = ["--data", str(tmp_path), "serve", "--insecure-no-verify", "--root-path", "/a?b"]
+    done = CliRunner().invoke(tracker, asked)
+    assert (done.exit_code, "is not a path" in done.output) == (2, True)

@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     help="A host name to answer to, besides localhost and --host; may be repeated.",
 )
 @click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    callback=lambda _, __, given: _root_path(given),
+    help="The path under which a proxy has the server, such as /tracker.",
+)
+@click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
     default="all",
@@ -57,6 +64,7 @@ def serve(
     token: str | None,
     token_file: Path | None,
     hosts: tuple[str, ...],
+    root_path: str,
     role: str,
     data: Path | None,
     config: Path | None,
@@ -105,8 +113,18 @@ def serve(
                 f"{files}, so it accepts {most:,} connections at a time instead of {MOST_CONNECTIONS:,}",
                 "raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in the systemd unit",
             )
-        app = create_app(store, receiver, live, token=token, hosts=hosts, most_connections=most)
-        server.serve(app, listening, handler, _reloader(ring, live))
+        app = create_app(
+            store, receiver, live, token=token, hosts=hosts, most_connections=most, accept_file=settings.file
+        )
+        server.serve(app, listening, handler, _reloader(ring, live), root_path)
+
+
+def _root_path(given: str) -> str:
+    """The path with a slash before it and none behind it. Raises ``BadParameter``."""
+    path = given.strip("/")
+    if any(char in path for char in "?#% ") or not path.isprintable():
+        raise click.BadParameter(f"{given!r} is not a path; write /tracker")
+    return f"/{path}" if path else ""
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ What a route finds in ``request.app.state``:
     watch     ``projections.web.watch.Watch``: ``loss`` (what the read models were built from and the store lacks, or
               ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
+    accept_file  ``Path | None``, to which the pages add what is accepted
     logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
@@ -34,6 +35,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -45,7 +47,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.views.live import Live
-from projections.web import api, health, metrics, pages
+from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
@@ -89,11 +91,13 @@ def create_app(
     hosts: Iterable[str] = (),
     most_connections: int = MOST_CONNECTIONS,
     routes: Sequence[BaseRoute] = (),
+    accept_file: Path | None = None,
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
     Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
-    asked beside those of this machine.
+    asked beside those of this machine. ``accept_file`` is the configuration file to which findings that are accepted on
+    the pages are added.
     """
     watch = Watch(tracker, receiver, live)
     app = Starlette(
@@ -102,7 +106,7 @@ def create_app(
             Route("/healthz", healthz),
             *health.routes,
             *metrics.routes,
-            *([*api.routes, *routes, *pages.routes] if live else []),
+            *([*api.routes, *dropped.routes, *accepting.routes, *routes, *pages.routes] if live else []),
         ],
         middleware=[
             Middleware(Mounted),
@@ -114,7 +118,7 @@ def create_app(
     )
     app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
     app.state.streams, app.state.most_connections = 0, most_connections
-    app.state.watch = watch
+    app.state.watch, app.state.accept_file = watch, accept_file
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 

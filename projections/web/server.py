@@ -35,9 +35,10 @@ STOP_TIMEOUT = 90
 class Server(uvicorn.Server):
     """Stops gently at the first signal and at once at the second, and ends without raising it again."""
 
-    def __init__(self, app: Starlette, handler: Handler) -> None:
+    def __init__(self, app: Starlette, handler: Handler, root_path: str = "") -> None:
         config = uvicorn.Config(
             app,
+            root_path=root_path,
             http=Patient,
             ws="none",
             lifespan="on",
@@ -83,10 +84,16 @@ class Server(uvicorn.Server):
         self._handler.flush_floods(over=True)
 
 
-def serve(app: Starlette, listening: socket.socket, handler: Handler, reload: Callable[[], None]) -> None:
-    """Serves until a signal stops it."""
+def serve(
+    app: Starlette,
+    listening: socket.socket,
+    handler: Handler,
+    reload: Callable[[], None],
+    root_path: str = "",
+) -> None:
+    """Serves until a signal stops it; ``root_path`` is the path under which a proxy has it."""
 
-    server = Server(app, handler)
+    server = Server(app, handler, root_path)
 
     async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

@@ -1,9 +1,9 @@
 """The one token that opens what can be read. The webhooks are opened by their signatures instead.
 
 A program shows it as a bearer token. A person types it once into a form, and the browser keeps a cookie that is signed
-with the token and does not tell it: it opens for a month, until the person logs out or the token is another one. Nothing
-can be changed through what the cookie opens, so it may come with a link from elsewhere (``SameSite=Lax``): the link in
-a chat works. The answer to a wrong token is delayed; what makes guessing hopeless is the length of a token.
+with the token and does not tell it: it opens for a month, until the person logs out or the token is another one. It may
+come with a link from elsewhere (``SameSite=Lax``), so the link in a chat works; browsers leave it out of a form that another
+site sends, and only a form can change something (what is accepted). The answer to a wrong token is delayed; what makes guessing hopeless is the length of a token.
 """
 
 from __future__ import annotations

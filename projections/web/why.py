@@ -49,13 +49,13 @@ class Assumed:
 
 
 @contract
-class Found:
+class CodeAt:
     code: str
     position: Position
 
 
 @contract
-class Step:
+class StepAt:
     step: str
     position: Position
     at: Time | None
@@ -66,8 +66,8 @@ class HeldRun:
     run: int
     state: str
     lost: bool
-    steps: list[Step]
-    contradictions: list[Step]
+    steps: list[StepAt]
+    contradictions: list[StepAt]
 
 
 @contract
@@ -88,7 +88,7 @@ class Held:
     price: float
     probability: float
     assumed: list[Assumed]
-    findings: list[Found]
+    findings: list[CodeAt]
     runs: list[HeldRun]
     copies: list[Copy]
 
@@ -100,13 +100,13 @@ class Difference:
 
 
 @contract
-class Alternative:
+class Rival:
     """Another hypothesis, and in what it differs."""
 
     price: float
     probability: float
     assumed: list[Assumed]
-    findings: list[Found]
+    findings: list[CodeAt]
     differs: list[Difference]
 
 
@@ -119,7 +119,7 @@ class Reason:
     name: str
     findings: list[Finding]
     held: Held
-    alternatives: list[Alternative]
+    alternatives: list[Rival]
     counterfactual: str | None
 
 

@@ -27,12 +27,14 @@ from projections.web.pages import (
     overview,
     people,
     recordings,
+    reference,
     search,
     session,
+    unrouted,
+    visits,
     why,
 )
 from projections.web.parameters import Parameter, Values
-from projections.web.problems import problem_of
 from projections.web.snapshot import Snapshot, snapshot
 from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
 from tracker.errors import TrackerError
@@ -46,10 +48,12 @@ class Page:
     template: str
     fill: Callable[[Snapshot, Values], Values]
     parameters: Sequence[Parameter] = ()
+    remembers: bool = False
+    """Whether it says what is new since the last visit: it is then asked for ``visited``, when that was."""
 
 
 PAGES = (
-    Page("/", "overview.html", overview.fill, overview.PARAMETERS),
+    Page("/", "overview.html", overview.fill, overview.PARAMETERS, remembers=True),
     Page("/sessions", "sessions.html", listing.fill, listing.PARAMETERS),
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
@@ -58,6 +62,8 @@ PAGES = (
     Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/why", "why.html", why.fill, why.PARAMETERS),
     Page("/search", "search.html", search.fill, search.PARAMETERS),
+    Page("/unrouted", "unrouted.html", unrouted.fill, unrouted.PARAMETERS),
+    Page("/api", "reference.html", reference.fill),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),
@@ -67,7 +73,7 @@ PAGES = (
 def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         if not await page_is_open(request):
-            return _login_form(request, str(request.url.replace(scheme="", netloc="")))
+            return html.login_form(request, str(request.url.replace(scheme="", netloc="")))
         return await run_in_threadpool(_respond, page, request)
 
     return endpoint
@@ -79,28 +85,26 @@ def _respond(page: Page, request: Request) -> Response:
     try:
         asked = parameters.values(page.parameters, query, request.path_params)
         with snapshot(request.app.state) as of:
+            if page.remembers:
+                asked["visited"] = visits.before(request, of.now)
             values = page.fill(of, asked)
     except TrackerError as error:
-        problem = problem_of(error)
-        return html.response(
-            request, "problem.html", {"title": problem.title, "problem": problem}, status=problem.status
-        )
-    return html.response(request, page.template, values)
+        return html.problem(request, error)
+    response = html.response(request, page.template, values)
+    if page.remembers:
+        visits.remember(request, response, request.app.state.live.now())
+    return response
 
 
 async def _login(request: Request) -> Response:
     if request.method != "POST":
         return RedirectResponse(url())  # which asks for the token where it must
     given = await read_form(request)
-    return await login(request, given) or _login_form(request, given.get("to", url()), wrong=True)
+    return await login(request, given) or html.login_form(request, given.get("to", url()), wrong=True)
 
 
 async def _logout(request: Request) -> Response:
     return await run_in_threadpool(logout, request)
-
-
-def _login_form(request: Request, to: str, *, wrong: bool = False) -> Response:
-    return html.response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
 
 
 routes: list[BaseRoute] = [

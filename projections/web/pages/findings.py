@@ -27,6 +27,7 @@ SHOWN: dict[str, tuple[Severity, ...]] = {
 NAMES = {"grave": "errors and warnings", "all": "all"}
 VERDICTS = get_args(Verdict)
 LIMIT = 30
+TRENDS = ("new", "back")
 VIEWS = ("grouped", "each")
 PERIODS = {None: "any time", "day": "24 hours", "week": "7 days", "month": "30 days"}
 CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
@@ -40,6 +41,9 @@ PARAMETERS = (
     parameters.text("meeting", "Only of this meeting."),
     parameters.text("cause", "Only what this explains."),
     parameters.choice("view", "Grouped, or one by one.", parameters.words(VIEWS)),
+    parameters.choice(
+        "trend", "Only groups that are new, or back, in the time that is asked for.", parameters.words(TRENDS)
+    ),
     parameters.choice("sort", "The order of the groups.", parameters.words(SORTS), default="severity"),
     parameters.choice(
         "within", "Only of the last day, week or month.", parameters.words(answers_across.WITHIN)
@@ -52,7 +56,18 @@ PARAMETERS = (
 def fill(of: Snapshot, asked: Values) -> Values:
     # Who asks for a code wants it whatever it weighs.
     chosen = asked["severity"] or ("all" if asked["code"] else "grave")
-    names = ("code", "severity", "lifecycle", "verdict", "session", "meeting", "cause", "within", "view")
+    names = (
+        "code",
+        "severity",
+        "lifecycle",
+        "verdict",
+        "session",
+        "meeting",
+        "cause",
+        "within",
+        "view",
+        "trend",
+    )
     filters = {name: asked[name] for name in names}
     filters["since"] = asked["since"] and f"{asked['since']:%Y-%m-%dT%H:%M:%SZ}"
     filters["sort"] = None if asked["sort"] == "severity" else asked["sort"]
@@ -80,6 +95,16 @@ def fill(of: Snapshot, asked: Values) -> Values:
             {"name": name, "chosen": asked["sort"] == name, "url": url("findings", **{**filters, "sort": name})}
             for name in SORTS
         ],
+        "trends": [
+            {
+                "name": name or "all",
+                "chosen": asked["trend"] == name,
+                "url": url("findings", **{**filters, "trend": name}),
+            }
+            for name in (None, *TRENDS)
+        ]
+        if since
+        else [],
         "periods": [
             {
                 "name": words,
@@ -92,7 +117,8 @@ def fill(of: Snapshot, asked: Values) -> Values:
     }
     if view == "grouped" or asked["code"]:
         kept = {name: filters[name] for name in ("within", "since", "lifecycle", "meeting", "session")}
-        shown["issues"] = [issue(one, kept) for one in answers_across.issues_of_asked(of, narrowed)]
+        groups = answers_across.issues_of_asked(of, narrowed)
+        shown["issues"] = [issue(one, kept) for one in groups if asked["trend"] in (None, one["trend"])]
     else:
         shown["issues"] = []
     page = answers.findings(of, {**narrowed, "limit": LIMIT}) if view == "each" else {"items": [], "next": None}

@@ -14,7 +14,9 @@ from starlette.responses import HTMLResponse
 
 from projections.explain.status import doubt
 from projections.web.mount import own_path, url
+from projections.web.problems import problem_of
 from tracker.delivery.envelope import isoformat, parse_time
+from tracker.errors import TrackerError
 
 _HERE = Path(__file__).parents[1]
 STATIC = _HERE / "static"
@@ -42,6 +44,17 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
     given = {"server": server, "path": own_path(request.scope), "now": state.live.now(), **values}
     body = ENVIRONMENT.get_template(template).render(given)
     return HTMLResponse(body, status, HEADERS)
+
+
+def problem(request: Request, error: TrackerError) -> HTMLResponse:
+    """What is wrong with what was asked, on a page."""
+    found = problem_of(error)
+    return response(request, "problem.html", {"title": found.title, "problem": found}, status=found.status)
+
+
+def login_form(request: Request, to: str, *, wrong: bool = False) -> HTMLResponse:
+    """The form that asks for the token and leads back to where the person wanted to go."""
+    return response(request, "login.html", {"title": "Log in", "to": to, "wrong": wrong}, status=401)
 
 
 def static(name: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from projections.answers.issues import GRAVE
 from projections.answers.overview import OUTCOMES
+from projections.read_models import text
+from projections.read_models.findings import counts
 from projections.web import answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import bar, columns
@@ -41,7 +44,16 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "findings_url": url("findings", since=isoformat(begin)),
         "received": _received(found["deliveries"]),
         "health": found["health"],
+        "fresh": _fresh(of, asked["visited"]),
     }
+
+
+def _fresh(of: Snapshot, visited: datetime | None) -> Values | None:
+    """What became true since the last visit; ``None`` for who has not been here before."""
+    if visited is None:
+        return None
+    number = sum(row["number"] for row in counts(of.db, since=text(visited)) if row["severity"] in GRAVE)
+    return {"number": number, "since": visited, "url": url("findings", since=isoformat(visited))}
 
 
 def _running(run: Values) -> Values:

@@ -182,6 +182,24 @@
       }
   };
 
+  // A log that is dropped anywhere on the page goes into its form.
+  const dropping = () => {
+    const form = document.querySelector("[data-drop]");
+    if (!form) return;
+    const over = (is) => (event) => {
+      event.preventDefault();
+      form.classList.toggle("over", is);
+    };
+    document.addEventListener("dragover", over(true));
+    document.addEventListener("dragleave", over(false));
+    document.addEventListener("drop", (event) => {
+      over(false)(event);
+      if (!event.dataTransfer.files.length) return;
+      form.elements.log.files = event.dataTransfer.files;
+      form.requestSubmit();
+    });
+  };
+
   // Filters: the list follows what is typed, and its address says what is shown.
   const filter = () => {
     const form = document.querySelector("[data-live-form]");
@@ -237,6 +255,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     dress();
     keys();
+    dropping();
     follow();
     filter();
   });
