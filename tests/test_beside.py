@@ -195,3 +195,17 @@ def test_pages_and_the_api_show_a_session_of_which_only_calls_are_known(tmp_path
     assert [one["type"] for one in timeline_of["items"]] == ["call-started", "call-hangup"]
     assert b'href="/sessions/S"' in call
     assert b'href="/sessions/call%3Ac1"' in runs_of
+
+
+def test_where_only_calls_are_known_the_commands_lead_to_them(run, tmp_path):  # noqa: F811 - the fixture
+    log = tmp_path / "calls.jsonl"
+    log.write_bytes(
+        b"\n".join(one.body for one in deliveries("0 call-ringing c1 roomId=R -meetingId -sessionId"))
+    )
+    run("ingest", log)
+    listed, room = run("sessions"), run("status", "R")
+    assert b"tracker runs lists calls, agents and whatever else ran" in listed.stderr
+    assert room.stderr.decode().splitlines() == [
+        "error: R: no session is known of this room",
+        "hint: tracker runs --meeting R lists what was for it",
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections.cli.messages import note
 from projections.cli.options import LEVELS, MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -131,6 +132,7 @@ def sessions(
 ) -> None:
     """List the sessions, the most recent first."""
     from projections.exports import data as machine
+    from projections.read_models import links
     from projections.read_models import text as stamp
     from projections.read_models.sessions import find
     from projections.reports import sessions as report
@@ -155,6 +157,10 @@ def sessions(
             )
         )
         refuse_no_meeting(views, meeting)
+        if not rows and not any(True for _ in find(views.db, limit=1)) and any(links.runs(views.db, limit=1)):
+            note(
+                "what is known belongs to no session", "tracker runs lists calls, agents and whatever else ran"
+            )
         if format == TEXT:
             report.sessions(console(sys.stdout), rows)
         else:

@@ -26,7 +26,8 @@ def session_named(
 
     Of a meeting that is the session that began last, with a note; where a moment of the ``past`` or the position ``at``
     is asked about, the one that had begun last by then. What is none of these is given back as it is, since a stream
-    that is no session may have that name. Raises ``UsageError`` where several ids begin so.
+    that is no session may have that name. Raises ``UsageError`` where several ids begin so, and ``NotFoundError`` for a
+    room of which only calls and the like are known.
     """
     from projections.read_models import links, sessions
 
@@ -45,6 +46,9 @@ def session_named(
     if len(found) > 1:
         what = f"{quantity(len(found), 'session')} have an id that begins so"
         raise UsageError(what, place=given, hint=f"give more of it: {sessions.some(found)}")
+    if not found and any(True for _ in links.runs(db, meeting=given, limit=1)):
+        hint = f"tracker runs --meeting {given} lists what was for it"
+        raise NotFoundError("no session is known of this room", place=given, hint=hint)
     return found[0] if found else given
 
 
