@@ -26,7 +26,7 @@ QUESTIONS = {
     "which failures are there, and do they rise?": (
         "issues --since 2026-11-20",
         ["Findings", "7 days"],
-        ["S207", "before"],
+        ["S207", r"\bnew\b"],
     ),
     "who was in the room when the recording stopped?": (
         f"recordings --session {RESTARTED} --people",

@@ -78,7 +78,7 @@ def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
             (trend, "bold"),
         )
         say(out, line)
-        before = "" if one["before"] is None else f" ({one['before']:,} in the period before)"
+        before = f" ({one['before']:,} in the period before)" if one["before"] else ""
         where = (
             f" in {counted(one['sessions'], 'session')} and {counted(one['rooms'], 'room')}"
             if one["sessions"]
@@ -86,7 +86,8 @@ def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
         )
         say(out, Text(f"        {one['count']:,} ×{where}{before}"))
         if one["first_at"]:
-            times = f"        {stamp(one['first_at'])} to {stamp(one['last_at'])}  {sparkline(one['buckets'])}"
+            last = f" to {stamp(one['last_at'])}" if one["last_at"] != one["first_at"] else ""
+            times = f"        {stamp(one['first_at'])}{last}  {sparkline(one['buckets'])}"
             say(out, Text(times.rstrip(), "dim"))
         say(out, Text(f"        do: {one['advice']}"))
     if not count:
