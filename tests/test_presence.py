@@ -41,7 +41,11 @@ def test_minutes_add_up_and_the_peak_counts_different_people(visits, minutes, pe
 
 
 def test_who_is_still_inside_counts_up_to_the_last_webhook_so_that_every_moment_says_the_same():
-    lines = ("0 session-started", "0 participant-joined participantId=a", "20m participant-joined participantId=b")
+    lines = (
+        "0 session-started",
+        "0 participant-joined participantId=a",
+        "20m participant-joined participantId=b",
+    )
     assert [of_session(session_from(*lines, as_of=later)).minutes for later in ("20m", "30m")] == [20, 20]
 
 
