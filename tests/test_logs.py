@@ -289,3 +289,10 @@ def test_an_envelope_of_ours_may_be_longer_than_the_body_in_it(tmp_path):
 
     assert [line.too_long for line in given] == [0, 0, *map(len, too_long)]
     assert [line.received("b:1") for line in given[:2]] == [received] * 2
+
+
+def test_a_log_that_breaks_off_has_as_many_lines_as_are_read_of_it(tmp_path):
+    packed = gzip.compress(b"\n".join(os.urandom(20).hex().encode() for _ in range(2000)))
+    path = written(tmp_path, packed[: len(packed) // 2])
+    given, _ = until_error(path)
+    assert Log(str(path)).count() == len(given) > 0

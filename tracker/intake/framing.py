@@ -63,7 +63,7 @@ def framed(
 
 
 def counted(chunks: Iterator[bytes], name: str) -> int:
-    """How many lines a text has, as far as it can be unpacked. Never raises."""
+    """How many lines a text has, as far as it can be unpacked: one that breaks off is none. Never raises."""
     count, last = 0, b"\n"
     with suppress(LogError, *UNPACKING):
         framing, chunks = _recognised(chunks, name)
@@ -73,7 +73,8 @@ def counted(chunks: Iterator[bytes], name: str) -> int:
             return count
         for chunk in chunks:
             count, last = count + chunk.count(b"\n"), chunk[-1:]
-    return count + (last != b"\n")  # the last line has no end
+        return count + (last != b"\n")  # the last line has no end
+    return count
 
 
 def _fed(framing: _Framing, chunks: Iterator[bytes], name: str, is_over: Callable[[], bool]) -> Iterator[Line]:
