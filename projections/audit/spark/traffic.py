@@ -7,6 +7,7 @@ from datetime import datetime
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
+import attrs
 from pyspark.sql import DataFrame
 
 from projections.audit.auditing import Logs
@@ -117,9 +118,11 @@ def _of_traffic(
 
 def _add(total: Oddities, more: Oddities) -> None:
     total.deliveries += more.deliveries
-    for name in ("malformed", "untyped", "timeless", "unread_time"):
-        here: Oddity = getattr(total, name)
-        there: Oddity = getattr(more, name)
-        if not here.count:
-            here.first, here.example = there.first, there.example
-        here.count += there.count
+    for shape, count in more.shapes.items():
+        total.shapes[shape] = total.shapes.get(shape, 0) + count
+    for field in attrs.fields(Oddities):
+        here, there = getattr(total, field.name), getattr(more, field.name)
+        if isinstance(here, Oddity):
+            if not here.count:
+                here.first, here.example = there.first, there.example
+            here.count += there.count
