@@ -259,3 +259,20 @@ def test_what_cannot_be_followed_is_refused(tmp_path, given):
         _, complaints = run.communicate(timeout=BOUND)
     assert (run.returncode, complaints.startswith(b"error: ")) == (2, True)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("missing", [3, 0])
+@pytest.mark.parametrize("framed", ["array", "table", "pretty"])
+def test_what_is_no_lines_is_followed_element_by_element(tmp_path, hasty, framed, missing):
+    log, lines = tmp_path / "log", many(6)
+    written = {
+        "array": [b"[\n", *(line + b",\n" for line in lines)],
+        "table": [b"id,line\n", *(b'7,"%s"\n' % line.replace(b'"', b'""') for line in lines)],
+        "pretty": [b"", *(line.replace(b"{", b"{\n", 1) + b"\n" for line in lines)],
+    }[framed]
+    log.write_bytes(b"".join(written[:3]))
+    half = len(written[3]) - missing
+    grow = [written[3][:half], written[3][half:], *written[4:]]
+    follow(tmp_path / "data", log, *(lambda part=part: append(log, part) for part in grow))
+
+    assert stored(tmp_path / "data") == bodies(lines)
