@@ -100,7 +100,7 @@ class Difference:
 
 
 @contract
-class OtherAccount:
+class AlternativeHypothesis:
     """Another hypothesis, and in what it differs."""
 
     price: float
@@ -119,7 +119,7 @@ class Reason:
     name: str
     findings: list[Finding]
     held: Held
-    alternatives: list[OtherAccount]
+    alternatives: list[AlternativeHypothesis]
     counterfactual: str | None
 
 
