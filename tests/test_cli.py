@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import commands
+import meetings
 import pytest
 from traffic import environment
 
@@ -100,6 +101,24 @@ def test_an_export_read_into_an_empty_store_gives_the_same_bodies_states_and_fin
 def test_an_audit_of_the_log_says_what_an_audit_of_the_store_says(monday):
     asked = ("--format", "ndjson", "--fail-on", "never")
     assert monday("audit", MONDAY, *asked).stdout == monday("audit", *asked).stdout
+
+
+def test_what_an_audit_found_in_one_session_is_not_said_of_all(monday):
+    report = monday("audit", "--session", RESTARTED, "--fail-on", "never").stdout.decode().splitlines()
+    assert report[-1].endswith("of what was asked for, something is wrong with 1 session")
+
+
+def test_where_each_run_has_its_file_that_is_said_and_not_that_there_was_none(run, tmp_path):
+    begun = {"sessionId": "S", "meetingId": "M"}
+    bodies = [
+        meetings.webhook("recording-starting", **begun),
+        meetings.webhook("recording-started", **begun),
+        meetings.webhook("recording-stopped", **begun, filePath="/1.mp4"),
+    ]
+    lines = [meetings.line(body, number) for number, body in enumerate(bodies)]
+    run("ingest", meetings.write(tmp_path / "log", lines))
+    assert run("recordings", "--missing").stdout.decode() == "1 run, none without a file\n"
+    assert run("recordings", "--state", "failed").stdout.decode() == "no such recording or stream\n"
 
 
 def test_an_audit_prints_findings_with_the_promised_names(run):

@@ -155,11 +155,11 @@ def audit(
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:
-        report.audit(console(sys.stdout), result, least)
+        report.audit(console(sys.stdout), result, least, narrowed=wanted is not None)
     else:
         findings = result.findings.at_least(least)
         write(_written_findings(findings, format, result.deliveries, place, fails))
-        report.summary(console(sys.stderr), result, least)
+        report.summary(console(sys.stderr), result, least, narrowed=wanted is not None)
     raise_all(complaints)
     if any(map(fails, result.findings)):
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,8 @@ def recordings(
 ) -> None:
     """List what was recorded or streamed, with its files.
 
-    One line a run of a recording, a recording of a person, an HLS stream, a transcription and the like; the one
-    that began last comes first.
+    One line a run of a recording, a recording of a person, an HLS stream and whatever else brings files or urls; the
+    one that began last comes first.
     """
     from projections.answers.presence import with_people
     from projections.exports import data as machine
@@ -110,23 +111,25 @@ def recordings(
             session = session_named(views, store, session)
             refuse_no_session(views, session)
         refuse_no_meeting(views, meeting)
-        rows: Iterable[dict[str, Any]] = runs.recordings(
+        chosen = partial(
+            runs.recordings,
             views.db,
             session=session,
             meeting=meeting,
             states=states,
             lifecycles=lifecycles,
-            missing=missing,
             person=person,
             file=file,
             since=stamp(settings.moment(since)),
             until=stamp(settings.moment(until)),
             limit=-1 if limit is None else limit,
         )
+        rows: Iterable[dict[str, Any]] = chosen(missing=missing)
         if people:
             rows = with_people(views.db, list(rows))
         if format == TEXT:
-            listed(console(sys.stdout), rows)
+            rows = list(rows)
+            listed(console(sys.stdout), rows, len(list(chosen(missing=False))) if missing and not rows else 0)
         else:
             write(machine.write(map(_published, rows), format))
 

@@ -22,7 +22,7 @@ MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
 
 
-def audit(out: Console, result: Audit, least: Severity) -> None:
+def audit(out: Console, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
     """Findings session by session, then the sum."""
     for one in result.findings.at_least(least).by_session():
         if one.session_id is None:
@@ -42,11 +42,11 @@ def audit(out: Console, result: Audit, least: Severity) -> None:
         for found in one.findings:
             finding(out, found)
         out.print()
-    summary(out, result, least)
+    summary(out, result, least, narrowed=narrowed)
 
 
-def summary(out: Console, result: Audit, least: Severity) -> None:
-    """The sum of an audit: what was read, and how much of it is wrong."""
+def summary(out: Console, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
+    """The sum of an audit: what was read, and how much of it is wrong. ``narrowed``: not all findings were asked for."""
     meetings = counted(result.sessions, "session")
     span = f", {clock(result.oldest, date=True)} to {clock(result.newest, date=True)}" if result.newest else ""
     say(out, Text(f"{counted(result.deliveries, 'delivery', 'deliveries')}, {meetings}{span}"))
@@ -60,7 +60,12 @@ def summary(out: Console, result: Audit, least: Severity) -> None:
     if accepted:
         line.append(f"{accepted:,} accepted; ", "dim")
     wrong = result.findings.at_least("warning").sessions()
-    line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
+    if narrowed:
+        line.append(
+            f"of what was asked for, something is wrong with {counted(wrong, 'session') if wrong else 'none'}"
+        )
+    else:
+        line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
     still = [counted(result.live, "live session")] if result.live else []
     if result.open_runs:
         still.append(counted(result.open_runs, "run in progress", "runs in progress"))

@@ -19,8 +19,11 @@ MOST_NAMED = 12
 """People named of one run; the machine formats have all."""
 
 
-def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
-    """What was recorded, a line each, and under it where its files are; no id and no file is ever cut."""
+def listed(out: Console, rows: Iterable[dict[str, Any]], with_files: int = 0) -> None:
+    """What was recorded, a line each, and under it where its files are; no id and no file is ever cut.
+
+    ``with_files`` is how many runs there are that are not listed, because only those without a file were asked for.
+    """
     runs = list(rows)
     for row in runs:
         number = f"run {row['run']}" if row["run"] > 1 else ""
@@ -37,7 +40,8 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         if not row["files"]:
             out.print(Text("          no file" if is_missing(row) else "          no file yet", "dim"))
     if not runs:
-        out.print(Text("nothing was recorded or streamed"))
+        none = f"{counted(with_files, 'run')}, none without a file"
+        out.print(Text(none if with_files else "no such recording or stream"))
         return
     missing = sum(map(is_missing, runs))
     out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
