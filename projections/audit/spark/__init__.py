@@ -55,6 +55,7 @@ def session(master: str | None) -> Iterator[SparkSession]:
         if master.startswith("local"):
             builder = builder.config(map=_on_this_machine())
     try:
+        of_others = SparkSession.getActiveSession() is not None  # whoever has started one goes on with it
         spark = builder.getOrCreate()
     except (PySparkException, RuntimeError, OSError) as error:
         hint = "it needs Java 17 or newer (JAVA_HOME), and a --master that it reaches"
@@ -67,7 +68,8 @@ def session(master: str | None) -> Iterator[SparkSession]:
             f"Spark failed: {lines[-1]}", hint="its log has more; give the whole error with a bug"
         ) from error
     finally:
-        spark.stop()
+        if not of_others:
+            spark.stop()
 
 
 def _on_this_machine() -> dict[str, str]:
