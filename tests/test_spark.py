@@ -51,6 +51,12 @@ def running():
         yield started
 
 
+def test_a_session_that_somebody_else_has_started_is_not_stopped(running):
+    with spark.session("local[2]"):
+        pass
+    assert running.range(3).count() == 3
+
+
 def here(paths, as_of=None, rules=RULES):
     logs = Logs([Log(str(path)) for path in paths])
     return auditing.audit(logs.deliveries(), rules, as_of), logs
