@@ -56,9 +56,8 @@ class Shares:
         if share == 1:
             return confidence, ()
         scale = (1 - confidence) / (1 - share)
-        for found, weight in zip(self._findings, self._weights, strict=True):
+        for found, other, weight in zip(self._findings, self._instead, self._weights, strict=True):
             if (code, position) not in found:
-                other = self._other(found.keys() - self._findings[0].keys())
                 instead[other] = instead.get(other, 0.0) + weight * scale
         likeliest = sorted(instead.items(), key=lambda one: -one[1])[:_MOST_ALTERNATIVES]
         return confidence, tuple(
@@ -81,6 +80,11 @@ class Shares:
     @cached_property
     def _findings(self) -> list[dict[_Found, str]]:
         return [dict(self._findings_of(one)) for one in self._all]
+
+    @cached_property
+    def _instead(self) -> list[tuple[_Found, ...]]:
+        """What each of them finds first that the held one does not."""
+        return [self._other(found.keys() - self._findings[0].keys()) for found in self._findings]
 
     @cached_property
     def _copies(self) -> list[set[int]]:

@@ -40,9 +40,9 @@ def of_ending(
             return
         undecided, shares = True, shares.as_of(overdue.at)
     last = run.candidate.since
-    confidence, alternatives = shares.of(overdue.code, last.position)
     if undecided and shares.share_of(overdue.code, last.position) < LIKELY:
         return  # when it is overdue, it will rather be something else
+    confidence, alternatives = shares.of(overdue.code, last.position)
     words = {
         "since": clock(last.at if last.timed else None, overdue.at),
         "state": activity(run.candidate.state.state),
