@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from projections.read_models import text
-from tracker.delivery.envelope import isoformat, parse_time
+from projections.read_models import short, text
+from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.findings.catalogue import CATALOGUE
 
@@ -58,7 +58,7 @@ def issues(
         found[_identity(row)]["buckets"][row["bucket"]] += row["number"]
     for row in db.query(_ALL_TIME.format(where), values):
         if (issue := found.get(_identity(row))) is not None:
-            issue["first_at"], issue["last_at"] = (_time(row[name]) for name in ("first_at", "last_at"))
+            issue["first_at"], issue["last_at"] = (short(row[name]) for name in ("first_at", "last_at"))
             issue["trend"] = _trend(issue, row["first_at"], values["since"], since)
     return sorted(found.values(), key=_ORDERS[sort])
 
@@ -133,11 +133,6 @@ def _trend(issue: Values, first_at: str | None, begin: str, since: datetime | No
     if since is None or first_at is None:
         return "known"
     return "new" if first_at >= begin else "back" if not issue["before"] else "known"
-
-
-def _time(time: str | None) -> str | None:
-    parsed = parse_time(time) if time else None
-    return None if parsed is None else isoformat(parsed)
 
 
 def _latest_first(time: str | None) -> tuple[int, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from projections.answers.issues import issues
-from projections.read_models import hours, text
+from projections.read_models import hours, is_one_of, text, types
 from projections.read_models.hours import HOUR
 from projections.read_models.runs import MEDIA, OVER
 from tracker.delivery.envelope import isoformat, parse_time
@@ -33,7 +34,7 @@ DAY = timedelta(days=1)
 def overview(db: Database, now: datetime, day: date | None = None) -> Values:
     """The state of everything at ``now``, and the numbers of a day in UTC (by default today) beside the day before it."""
     this = day or now.astimezone(UTC).date()
-    begin = datetime(this.year, this.month, this.day, tzinfo=UTC)
+    begin, newest = datetime(this.year, this.month, this.day, tzinfo=UTC), types.newest(db)
     return {
         "now": isoformat(now),
         "day": this.isoformat(),
@@ -42,7 +43,7 @@ def overview(db: Database, now: datetime, day: date | None = None) -> Values:
         "hours": _hours(db, begin),
         "issues": issues(db, begin + DAY, since=begin)[:6],
         "deliveries": _deliveries(db, begin),
-        "last_at": _last(db),
+        "last_at": newest and isoformat(newest),
     }
 
 
@@ -51,13 +52,11 @@ def _live(db: Database, now: datetime) -> Values:
     (row,) = db.query(
         "SELECT COUNT(*) AS sessions, COALESCE(SUM(inside), 0) AS people FROM sessions WHERE state = 'live'"
     )
-    lifecycles = ", ".join(repr(name) for name in MEDIA)
-    open_states = f"r.state NOT IN ({', '.join(map(repr, OVER))})"
     running = list(
         db.query(
             "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.first_step_at AS began_at"
-            f" FROM sessions s JOIN runs r USING (session_id) WHERE s.state = 'live' AND r.lifecycle IN ({lifecycles})"
-            f" AND {open_states} ORDER BY r.first_step_at, r.position"
+            f" FROM sessions s JOIN runs r USING (session_id) WHERE s.state = 'live' AND {is_one_of('r.lifecycle', MEDIA)}"
+            f" AND NOT {is_one_of('r.state', OVER)} ORDER BY r.first_step_at, r.position"
         )
     )
     return {**row, "running": len(running), "longest": [_since(one, now) for one in running[:MOST_RUNNING]]}
@@ -72,19 +71,20 @@ def _since(run: Values, now: datetime) -> Values:
 
 def _outcomes(db: Database, begin: datetime) -> Values:
     """What became of the runs that began on the day."""
-    lifecycles = ", ".join(repr(name) for name in MEDIA)
-    rows = db.query(
-        f"SELECT state, files IS NOT NULL AS has_files, COUNT(*) AS number FROM runs WHERE +lifecycle IN ({lifecycles})"
-        " AND session_id IS NOT NULL AND first_step_at >= ? AND first_step_at < ? GROUP BY state, has_files",
-        _period(begin),
-    )
+    began = "r.session_id IS NOT NULL AND r.first_step_at >= ? AND r.first_step_at < ?"
+    return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}", _period(begin))
+
+
+def outcomes(db: Database, runs: str, values: Sequence[str]) -> dict[str, int]:
+    """Outcome -> how many runs came to it. ``runs`` is what stands behind FROM, with them as ``r``."""
     found = dict.fromkeys(OUTCOMES, 0)
-    for row in rows:
-        found[outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
+    select = f"SELECT r.state, r.files IS NOT NULL AS has_files, COUNT(*) AS number FROM {runs}"
+    for row in db.query(f"{select} GROUP BY r.state, has_files", values):
+        found[_outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
     return found
 
 
-def outcome(state: str, *, has_files: bool) -> str:
+def _outcome(state: str, *, has_files: bool) -> str:
     """What became of a run in this state: one of ``OUTCOMES``."""
     if has_files:
         return "with a file"
@@ -124,9 +124,9 @@ def _deliveries(db: Database, begin: datetime) -> Values:
 def _received(db: Database, begin: datetime) -> Values:
     since, until = _period(begin)
     by_hour = hours.between(db, since, until)
-    codes = ", ".join(repr(code) for code in (*TWICE, *LATE))
     rows = db.query(
-        f"SELECT code, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ? AND code IN ({codes}) GROUP BY code",
+        "SELECT code, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
+        f" AND {is_one_of('code', (*TWICE, *LATE))} GROUP BY code",
         (since, until),
     )
     found = {row["code"]: row["number"] for row in rows}
@@ -141,10 +141,3 @@ def _received(db: Database, begin: datetime) -> Values:
 
 def _period(begin: datetime) -> tuple[str, str]:
     return text(begin) or "", text(begin + DAY) or ""
-
-
-def _last(db: Database) -> str | None:
-    """The newest receive time."""
-    (row,) = db.query("SELECT MAX(last_seen_at) AS last_at FROM types")
-    time = parse_time(row["last_at"]) if row["last_at"] else None
-    return None if time is None else isoformat(time)

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from projections.answers.presence import VISITS, presence, visit_of
+from projections.read_models import like, short
 from projections.read_models.runs import recordings
-from tracker.delivery.envelope import isoformat, parse_time
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -37,8 +37,8 @@ def person(db: Database, participant_id: str, now: datetime) -> Values | None:
         "rooms": len({row["meeting_id"] for row in rows if row["meeting_id"]}),
         "visits": len(rows),
         "minutes": presence(visit_of(row, now) for row in rows).minutes,
-        "first_at": _short(min(filter(None, (row["joined_at"] for row in rows)), default=None)),
-        "last_at": _short(max((row["left_at"] or row["joined_at"] or "" for row in rows), default=None)),
+        "first_at": short(min(filter(None, (row["joined_at"] for row in rows)), default=None)),
+        "last_at": short(max((row["left_at"] or row["joined_at"] or "" for row in rows), default=None)),
         "inside": inside,
         "items": [_visit(row, now) for row in rows[:MOST]],
         "recordings": [_recording(row, participant_id) for row in runs],
@@ -59,8 +59,8 @@ def _visit(row: Values, now: datetime) -> Values:
     same = ("session_id", "meeting_id", "visit", "name", "state", "certainty", "reason")
     return {
         **{name: row[name] for name in same},
-        "joined_at": _short(row["joined_at"]),
-        "left_at": _short(row["left_at"]),
+        "joined_at": short(row["joined_at"]),
+        "left_at": short(row["left_at"]),
         "seconds": None if begin is None or end is None else max(0, int((end - begin).total_seconds())),
         "is_known": known,
     }
@@ -69,7 +69,7 @@ def _visit(row: Values, now: datetime) -> Values:
 def _recording(row: Values, participant_id: str) -> Values:
     """A run, and whether it is one of the person or one during which they were inside."""
     same = ("session_id", "meeting_id", "lifecycle", "key", "run", "state", "certainty", "files", "findings")
-    times = {name: _short(row[name]) for name in ("started_at", "stopped_at")}
+    times = {name: short(row[name]) for name in ("started_at", "stopped_at")}
     return {
         **{name: row[name] for name in same},
         **times,
@@ -78,13 +78,11 @@ def _recording(row: Values, participant_id: str) -> Values:
 
 
 def _finding(row: Values) -> Values:
-    return {**row, "at": _short(row["at"])}
+    return {**row, "at": short(row["at"])}
 
 
 def named(db: Database, name: str, limit: int = 20) -> list[Values]:
     """The people of whom this is the name, or a part of it: their ids, with the name and in how many sessions they were."""
-    from projections.read_models import like
-
     return list(
         db.query(
             "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
@@ -92,8 +90,3 @@ def named(db: Database, name: str, limit: int = 20) -> list[Values]:
             (like(name), limit),
         )
     )
-
-
-def _short(time: str | None) -> str | None:
-    parsed = parse_time(time) if time else None
-    return None if parsed is None else isoformat(parsed)

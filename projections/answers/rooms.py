@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from projections.answers.issues import issues
-from projections.answers.overview import OUTCOMES, outcome
+from projections.answers.overview import outcomes
 from projections.answers.presence import VISITS, Visit, presence, visit_of
+from projections.read_models import is_one_of, short
 from projections.read_models.runs import MEDIA
-from tracker.delivery.envelope import isoformat, parse_time
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -35,8 +35,8 @@ def room(db: Database, meeting_id: str, now: datetime) -> Values | None:
         "meeting_id": meeting_id,
         "sessions": len(sessions),
         "live": sum(one["state"] == "live" for one in sessions),
-        "first_at": _short(min(filter(None, (one["began_at"] for one in sessions)), default=None)),
-        "last_at": _short(max(filter(None, (one["last_seen_at"] for one in sessions)), default=None)),
+        "first_at": short(min(filter(None, (one["began_at"] for one in sessions)), default=None)),
+        "last_at": short(max(filter(None, (one["last_seen_at"] for one in sessions)), default=None)),
         "people": len({row["participant_id"] for row in visits}),
         **presence(visit for some in by_session.values() for visit in some).values(),
         "recordings": _recordings(db, meeting_id),
@@ -54,16 +54,8 @@ _SESSIONS = (
 
 def _recordings(db: Database, meeting_id: str) -> dict[str, int]:
     """Outcome -> how many of the room's recordings and streams came to it."""
-    lifecycles = ", ".join(repr(name) for name in MEDIA)
-    rows = db.query(
-        "SELECT r.state, r.files IS NOT NULL AS has_files, COUNT(*) AS number FROM sessions s JOIN runs r USING (session_id)"
-        f" WHERE s.meeting_id = ? AND r.lifecycle IN ({lifecycles}) GROUP BY r.state, has_files",
-        (meeting_id,),
-    )
-    found = dict.fromkeys(OUTCOMES, 0)
-    for row in rows:
-        found[outcome(row["state"], has_files=bool(row["has_files"]))] += row["number"]
-    return found
+    runs = f"sessions s JOIN runs r USING (session_id) WHERE s.meeting_id = ? AND {is_one_of('r.lifecycle', MEDIA)}"
+    return outcomes(db, runs, (meeting_id,))
 
 
 def _days(sessions: Iterable[Values]) -> list[Values]:
@@ -88,11 +80,4 @@ def _number(number: float) -> float:
 
 def _listed(row: Values) -> Values:
     times = ("started_at", "ended_at", "first_seen_at", "last_seen_at")
-    return {
-        name: _short(value) if name in times else value for name, value in row.items() if name != "began_at"
-    }
-
-
-def _short(time: str | None) -> str | None:
-    parsed = parse_time(time) if time else None
-    return None if parsed is None else isoformat(parsed)
+    return {name: short(value) if name in times else value for name, value in row.items() if name != "began_at"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from projections.read_models import escaped, files, like
+from projections.read_models import begins, escaped, files, like
 from tracker.judging.findings.catalogue import CATALOGUE
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
 Values = dict[str, Any]
 MOST = 8
 """Of each kind that are found."""
-_BEHIND = "char(0x10ffff)"
 
 
 def search(db: Database, words: str, last_position: int = 0) -> Values:
@@ -47,27 +46,23 @@ def number_found(found: Values) -> int:
     return sum(len(found[name]) for name in lists) + (found["position"] is not None)
 
 
-def _begins(column: str) -> str:
-    return f"{column} >= :begin AND {column} < :begin || {_BEHIND}"
-
-
 _ROOMS = (
     "SELECT meeting_id, COUNT(*) AS sessions, SUM(state = 'live') AS live FROM sessions"
-    f" WHERE {_begins('meeting_id')} GROUP BY meeting_id ORDER BY meeting_id LIMIT :limit"
+    f" WHERE {begins('meeting_id', 'begin')} GROUP BY meeting_id ORDER BY meeting_id LIMIT :limit"
 )
 _SESSIONS = (
     "SELECT session_id, meeting_id, state, severity FROM sessions"
-    f" WHERE {_begins('session_id')} ORDER BY session_id LIMIT :limit"
+    f" WHERE {begins('session_id', 'begin')} ORDER BY session_id LIMIT :limit"
 )
 _PEOPLE = (
     "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
-    f" WHERE ({_begins('participant_id')}) OR name LIKE :part ESCAPE '\\'"
+    f" WHERE ({begins('participant_id', 'begin')}) OR name LIKE :part ESCAPE '\\'"
     " GROUP BY participant_id ORDER BY MAX(name LIKE :start ESCAPE '\\') DESC, sessions DESC, participant_id LIMIT :limit"
 )
 _FILES = (
     "SELECT f.value, f.session_id, s.meeting_id, f.lifecycle, f.run FROM files f JOIN sessions s USING (session_id)"
     f" WHERE (f.session_id, f.lifecycle, f.key, f.run) IN ({files.BEGINS})"
-    " AND (f.value >= :file AND f.value < :file || char(0x10ffff) OR f.name >= :name AND f.name < :name || char(0x10ffff))"
+    f" AND ({begins('f.value', 'file')} OR {begins('f.name', 'name')})"
     " ORDER BY f.value LIMIT :limit"
 )
 

@@ -110,10 +110,9 @@ _UPGRADE = "use a Python with SQLite 3.51.3 or newer; until then, make backups"
 
 def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
     """Whether something was received later than it is now."""
-    from tracker.delivery.envelope import parse_time
+    from projections.read_models import types
 
-    (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM types")
-    newest = parse_time(row["newest"]) if row["newest"] else None
+    newest = types.newest(db)
     if newest is None:
         yield Check(
             "clock",
@@ -139,13 +138,11 @@ def _never_seen(db: Database) -> Iterator[Check]:
     seen = counts(db)
     if not seen:
         return
-    missing = []
+    missing, failures = [], _codes_of_failure()
     for lifecycle in REGISTRY.values():
         names = {step.name: lifecycle.webhook_type(step.name) for step in lifecycle.steps}
         if any(name in seen for name in names.values()):
-            bad = {
-                step.name for step in lifecycle.steps if step.outcome and step.outcome in _codes_of_failure()
-            }
+            bad = {step.name for step in lifecycle.steps if step.outcome in failures}
             missing += [name for step, name in names.items() if name not in seen and step not in bad]
     never = ", ".join(missing)
     unrouted = sum(row["unrouted"] for row in db.query("SELECT unrouted FROM types"))
@@ -237,9 +234,9 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
         if os.environ.get(name):
             shown = os.environ[name] if name.endswith("FILE") else "set"
             yield "token", shown, name
-    file, usual = str(settings.file or ""), _usual_rules()
+    file, usual = str(settings.file or ""), _usual_rules().written()
     for name, value in settings.rules.written().items():
-        if value != usual.written()[name]:
+        if value != usual[name]:
             yield f"rules.{name}", value, file
     for code, severity in sorted(settings.rules.severity.items()):
         yield f"rules.severity.{code}", severity, file

@@ -14,7 +14,7 @@ from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
-from projections.cli.times import GivenTime, Moment, with_tz
+from projections.cli.times import GivenTime, with_period, with_tz
 
 
 def _states() -> Iterable[str]:
@@ -66,10 +66,7 @@ def _media() -> Iterable[str]:
     metavar="FILE",
     help="Only what brought this file: its url, path or id, or how one of them or the file's name begins.",
 )
-@click.option(
-    "--since", type=Moment(), help="Only what a webhook came of since this time: 10:18, yesterday, -2h."
-)
-@click.option("--until", type=Moment(), help="Only what had begun by this time.")
+@with_period
 @click.option(
     "--people", is_flag=True, help="Also say who was inside while it ran, and who still was at its end."
 )

@@ -13,7 +13,7 @@ from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
-from projections.cli.times import GivenTime, Moment, with_tz
+from projections.cli.times import GivenTime, with_period, with_tz
 
 
 def _lifecycles() -> Iterable[str]:
@@ -51,10 +51,7 @@ def _states() -> Iterable[str]:
     help="Only in this session or for it: its id, the beginning of it, or its meeting's id.",
 )
 @click.option("--meeting", type=Name(), metavar="ID", help="Only in this room or for it.")
-@click.option(
-    "--since", type=Moment(), help="Only what a webhook came of since this time: 10:18, yesterday, -2h."
-)
-@click.option("--until", type=Moment(), help="Only what had begun by this time.")
+@with_period
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_tz

@@ -114,6 +114,14 @@ class AsOf(Moment):
     refused = ()
 
 
+def with_period(command: F) -> F:
+    """Adds --since and --until, of runs."""
+    since = "Only what a webhook came of since this time: 10:18, yesterday, -2h."
+    until = "Only what had begun by this time."
+    command = click.option("--until", type=Moment(), help=until)(command)
+    return click.option("--since", type=Moment(), help=since)(command)
+
+
 def with_tz(command: F) -> F:
     """Adds --tz, the time zone of times that name none."""
     words = "The time zone of times that name none: an IANA name, such as Europe/Berlin."

@@ -7,13 +7,13 @@ more of one session folds its stream. All of ``views.db`` can be thrown away at 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from tracker.delivery.envelope import isoformat
+from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Session
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -58,6 +58,22 @@ def text(time: datetime | None) -> str | None:
         return None
     written = isoformat(time).removesuffix("Z")
     return f"{written:0<26}Z" if time.microsecond else f"{written}.000000Z"
+
+
+def short(stored: str | None) -> str | None:
+    """A stored time as it is written everywhere else."""
+    time = parse_time(stored) if stored else None
+    return None if time is None else isoformat(time)
+
+
+def is_one_of(column: str, words: Iterable[str]) -> str:
+    """A condition for words of the declarations; a ``+`` before the column keeps SQLite from its index."""
+    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
+
+
+def begins(column: str, name: str) -> str:
+    """A condition for what begins with the value of that name; it can be read off an index."""
+    return f"{column} >= :{name} AND {column} < :{name} || char(0x10ffff)"
 
 
 def like(part: str) -> str:

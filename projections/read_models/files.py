@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from projections.read_models import Row, Table
+from projections.read_models import Row, Table, begins
 from tracker.delivery.webhook import converter
 from tracker.judging.state import Session
 
@@ -63,8 +63,8 @@ TABLE = Table(
 )
 
 BEGINS = (
-    "SELECT session_id, lifecycle, key, run FROM files WHERE value >= :file AND value < :file || char(0x10ffff)"
-    " UNION SELECT session_id, lifecycle, key, run FROM files WHERE name >= :name AND name < :name || char(0x10ffff)"
+    f"SELECT session_id, lifecycle, key, run FROM files WHERE {begins('value', 'file')}"
+    f" UNION SELECT session_id, lifecycle, key, run FROM files WHERE {begins('name', 'name')}"
 )
 """The runs of the files whose url, path, id or name begins with ``:file`` or with its last part ``:name``."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, is_one_of, text
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -46,7 +46,7 @@ SELECT stream, MIN(first_seen_at) AS began FROM (
     UNION ALL
     SELECT r.stream, r.first_step_at FROM runs s JOIN runs r ON r.lifecycle = s.lifecycle AND r.key = s.key
     WHERE s.session_id = :session AND r.session_id IS NULL
-        AND s.lifecycle IN ({", ".join(map(repr, _BY_KEY))})
+        AND {is_one_of("s.lifecycle", _BY_KEY)}
 ) GROUP BY stream ORDER BY began, stream
 """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, files, like, text
+from projections.read_models import Row, Table, files, is_one_of, like, text
 from tracker.codes import codes_for
 from tracker.delivery.webhook import converter
 from tracker.judging.state import LOST, Session
@@ -148,14 +148,14 @@ def recordings(
         "until": until,
         "person": person,
     }
-    conditions = [_in("+r.lifecycle", lifecycles or MEDIA), "r.session_id IS NOT NULL"]
+    conditions = [is_one_of("+r.lifecycle", lifecycles or MEDIA), "r.session_id IS NOT NULL"]
     conditions += [condition for name, condition in _EQUAL.items() if values[name] is not None]
     if person is not None:
         values["part"] = None if by_id else like(person)
     if states:
-        conditions.append(_in("+r.state", states))
+        conditions.append(is_one_of("+r.state", states))
     if missing:
-        conditions += ["r.files IS NULL", f"({_in('+r.state', OVER)} OR {_UNFINISHED})"]
+        conditions += ["r.files IS NULL", f"({is_one_of('+r.state', OVER)} OR {_UNFINISHED})"]
     if file is not None:
         values |= files.asked(file)
         conditions.append(f"(r.session_id, r.lifecycle, r.key, r.run) IN ({files.BEGINS})")
@@ -211,12 +211,7 @@ _RECORDINGS = (
 )
 
 
-def _in(column: str, words: Sequence[str]) -> str:
-    """A condition for words of the declarations; a ``+`` before the column keeps SQLite from its index."""
-    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
-
-
-_UNFINISHED = f"EXISTS (SELECT 1 {_FINDINGS} AND {_in('f.code', _OPEN_AT_END)})"
+_UNFINISHED = f"EXISTS (SELECT 1 {_FINDINGS} AND {is_one_of('f.code', _OPEN_AT_END)})"
 
 
 def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from projections.read_models import Row, Table, text
+from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import Delivery
 from tracker.lifecycles import REGISTRY
 
@@ -62,6 +64,12 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
             row[6] = min(row[6] or at, at)
             row[7] = max(row[7] or at, at)
     return [(*row[:6], text(row[6]), text(row[7])) for row in counted.values()]
+
+
+def newest(db: Database) -> datetime | None:
+    """The newest receive time; ``None`` where none is known."""
+    (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM types")
+    return parse_time(row["newest"]) if row["newest"] else None
 
 
 def deliveries(db: Database) -> dict[str, int]:

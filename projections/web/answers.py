@@ -15,14 +15,13 @@ from projections.explain import diagrams, together
 from projections.explain import status as shown
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
-from projections.read_models import text
+from projections.read_models import short, text
 from projections.views import publications
 from projections.views.publications import PUBLISHED_DB
 from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
-from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.webhook import UNROUTED
 from tracker.errors import NotFoundError
 from tracker.judging.assess import assess_all
@@ -186,19 +185,14 @@ def page_of(rows: list[Values], limit: int, of: Snapshot, cursor: Callable[[Valu
 
 def shortened(row: Values) -> Values:
     """A row of the read models with its times as they are written everywhere else."""
-    return {name: _short(value) if name.endswith("_at") else value for name, value in row.items()}
+    return {name: short(value) if name.endswith("_at") else value for name, value in row.items()}
 
 
 def finding(row: Values) -> Values:
     """A row of the read model with the values of ``projections.explain.status.finding``."""
     nested = {name: msgspec.json.decode(row[name]) for name in ("key", "evidence", "expected")}
     nested["alternatives"] = msgspec.json.decode(row["alternatives"] or "[]")
-    return {**row, **nested, "at": _short(row["at"])}
-
-
-def _short(time: str | None) -> str | None:
-    found = None if time is None else parse_time(time)
-    return None if found is None else isoformat(found)
+    return {**row, **nested, "at": short(row["at"])}
 
 
 def _changes(of: Snapshot, rows: Iterable[Values]) -> Iterator[Values]:

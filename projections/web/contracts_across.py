@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from projections.web.contracts import Next, Time, UpTo, contract
+from projections.web.contracts import Next, Session, Time, UpTo, contract
 from tracker.findings import Severity, Verdict
 from tracker.judging.state import Certainty, SessionState
 
@@ -19,8 +19,8 @@ class Present:
 
 
 @contract
-class Recording:
-    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
+class MediaRun:
+    """A run of what leaves files behind, and its state."""
 
     session_id: str
     meeting_id: str | None
@@ -29,6 +29,12 @@ class Recording:
     run: int
     state: str
     certainty: Certainty
+
+
+@contract
+class Recording(MediaRun):
+    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
+
     began_at: Time | None
     started_at: Time | None
     stopped_at: Time | None
@@ -76,16 +82,9 @@ class Issues:
 
 
 @contract
-class Running:
+class Running(MediaRun):
     """A recording or a stream that is under way; ``seconds`` for how long."""
 
-    session_id: str
-    meeting_id: str | None
-    lifecycle: str
-    key: dict[str, str]
-    run: int
-    state: str
-    certainty: Certainty
     began_at: Time | None
     seconds: int | None
 
@@ -166,25 +165,9 @@ class RoomDay:
 
 
 @contract
-class RoomSession:
+class RoomSession(Session):
     """A session of the room, as in the list of sessions, with its minutes and its peak."""
 
-    session_id: str
-    meeting_id: str | None
-    state: SessionState
-    certainty: Certainty
-    started_at: Time | None
-    ended_at: Time | None
-    first_seen_at: Time | None
-    last_seen_at: Time | None
-    deliveries: int
-    last_position: int
-    participants: int
-    inside: int
-    severity: Severity | None
-    errors: int
-    warnings: int
-    provisional: int
     minutes: float
     peak: int
     peak_at: Time | None
@@ -227,16 +210,9 @@ class PersonVisit:
 
 
 @contract
-class PersonRecording:
+class PersonRecording(MediaRun):
     """A recording of the person (``own``), or one during which they were inside."""
 
-    session_id: str
-    meeting_id: str | None
-    lifecycle: str
-    key: dict[str, str]
-    run: int
-    state: str
-    certainty: Certainty
     files: list[dict[str, Any]]
     findings: list[str]
     started_at: Time | None
