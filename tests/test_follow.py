@@ -126,6 +126,37 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
         assert at_once(store, rules) == meetings.rows(live(store))
 
 
+@given(
+    uses=st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), min_size=2, max_size=6),
+    size=st.integers(1, 7),
+    later=st.sampled_from([0, 61, 599, 600, 601, 90_000]),
+)
+@tries(60)
+def test_a_session_that_gave_way_to_the_next_one_of_its_room_has_the_same_rows_in_pages_of_any_size(
+    uses, size, later
+):
+    """The room is used again after so many half minutes; whether a left and the end came differs."""
+    told, at = [], 0
+    for number, (pause, left, ended) in enumerate(uses):
+        who = {"meetingId": "m", "sessionId": f"s{number}", "participantId": "p"}
+        came = ["session-started", "participant-joined"]
+        came += ["participant-left"] * left + ["session-ended"] * ended
+        told += [line(webhook(name, **who), at + 40 * place) for place, name in enumerate(came)]
+        at += 30 * pause
+    given = sorted(deliveries(told), key=lambda one: one.received_at)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        closing(Tracker.open(Path(data), create=True)) as store,
+        Views.open(store) as views,
+    ):
+        store.append(given)
+        views.catch_up(store, page_size=size)
+        views.settle(store, max(one.received_at for one in given) + timedelta(seconds=later))
+
+        assert settled_at(store, views.checkpoint.as_of) == meetings.rows(live(store))
+        assert contents(store) == audited(store, now=views.checkpoint.as_of)
+
+
 @pytest.mark.parametrize("rules", [Rules(), SHORT], ids=["usual", "short"])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.slow_on_postgres
@@ -538,7 +569,7 @@ def contents(store):
         return sorted(db.execute(f"SELECT {columns} FROM findings"), key=repr)
 
 
-def audited(store, rules=None, stop=None):
+def audited(store, rules=None, stop=None, now=LONG_AGO):
     """The same findings without any read model."""
     return sorted(
         (
@@ -557,7 +588,7 @@ def audited(store, rules=None, stop=None):
                 one.run,
                 one.lifecycle,
             )
-            for one in audit(store.deliveries(stop), rules or Rules(), now=LONG_AGO).findings
+            for one in audit(store.deliveries(stop), rules or Rules(), now=now).findings
         ),
         key=repr,
     )

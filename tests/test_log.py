@@ -708,13 +708,11 @@ NEXT = (
 )
 
 
-@pytest.mark.xfail(strict=True, reason="a session does not know of the next one of its room")
 def test_an_empty_session_is_overdue_one_minute_after_the_next_one_of_its_room_began():
     assert "T307" not in codes(*NEXT, as_of="179")
     assert "T307" in codes(*NEXT, as_of="181")
 
 
-@pytest.mark.xfail(strict=True, reason="a session does not know of the next one of its room")
 def test_a_session_whose_end_was_lost_is_over_when_the_next_one_of_its_room_has_been_live_for_the_grace():
     _, sessions = audited(*NEXT, as_of="721")
     assert {session.session_id: session.state for session in sessions} == {"a": "presumed-ended", "b": "live"}

@@ -114,7 +114,9 @@ def audit(
             if growing and is_milestone(delivery.position):
                 known = _collected_habits(share, others)
         at = as_of or max(filter(None, (traffic.newest, now)), default=None)
-        log = view_of(known if known is not None else _collected_habits(share, others), traffic, at, rules)
+        learned = _collected_habits(share, others)
+        log = view_of(known if known is not None else learned, traffic, at, rules)
+        log = attrs.evolve(log, next_begin=learned.next_begin)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
         for other in others:

@@ -260,6 +260,7 @@ _FACTS = (
     "last_position",
     "first_at",
     "last_at",
+    "begun",
     "backwards",
     "idle",
     "types",

@@ -13,6 +13,7 @@ import msgspec
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
 from tracker.judging.findings.overlaps import Order, Span, live_at_begin, span
+from tracker.judging.hypothesis import micros, moment
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
@@ -35,6 +36,7 @@ def rows(session: Session) -> Iterator[Row]:
             int(one.presence_known),
             text(one.started_at),
             text(one.ended_at),
+            text(one.begun_at),
         )
 
 
@@ -54,12 +56,17 @@ TABLE = Table(
         "presence_known": int,
         "started_at": str,
         "ended_at": str,
+        "begun_at": str,
     },
     pk=("stream",),
     rows=rows,
-    indexes=(("meeting_id", "last_seen"),),
+    indexes=(("meeting_id", "last_seen"), ("meeting_id", "begun_at")),
 )
 
+_GIVEN_WAY = (
+    "SELECT stream FROM spans WHERE meeting_id = ? AND last_seen < ? AND end_position IS NULL AND stream <> ?"
+)
+_NEXT = "SELECT MIN(begun_at) FROM spans WHERE meeting_id = ? AND begun_at > ?"
 _MALFORMED = "malformed spans"
 _OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
 
@@ -85,6 +92,25 @@ def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     return [row["stream"] for row in found if (row["began"] or "", row["first_position"]) > here]
 
 
+def given_way(db: sqlite3.Connection, session: Session) -> list[str]:
+    """The streams of the sessions of its meeting that had not ended, and of which nothing came since it began."""
+    if session.begun_at is None or session.meeting_id is None:
+        return []
+    values = session.meeting_id, text(session.begun_at), session.stream
+    return [stream for (stream,) in db.execute(_GIVEN_WAY, values)]
+
+
+def next_begin(db: sqlite3.Connection, meeting_id: str, after: int) -> int | None:
+    """When the next session of a meeting was seen to begin after a moment, in microseconds."""
+    ((begun,),) = db.execute(_NEXT, (meeting_id, text(moment(after)))).fetchall()
+    if begun is None:
+        return None
+    at = parse_time(begun) if isinstance(begun, str) else None
+    if at is None:
+        raise sqlite3.DatabaseError(_MALFORMED)
+    return micros(at)
+
+
 def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
     for found in db.execute(_OF_MEETING, values):
         row = dict(zip(TABLE.columns, found, strict=True))
@@ -106,7 +132,7 @@ def _span(row: dict[str, Any]) -> Span:
     try:
         times = {
             name: parse_time(row[name]) if row[name] else None
-            for name in ("began", "last_seen", "end_received_at", "started_at", "ended_at")
+            for name in ("began", "last_seen", "end_received_at", "started_at", "ended_at", "begun_at")
         }
         laid = {"occupied": _occupied(row["occupied"]), "idle": _times(row["idle"])}
     except (TypeError, msgspec.DecodeError) as error:

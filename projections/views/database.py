@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -151,7 +151,8 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
         raise sqlite3.DatabaseError("malformed checkpoint") from error
     now.rooms = rooms.read(connection, then=False, meeting_id=meeting_id)
     then.rooms = rooms.read(connection, then=True, meeting_id=meeting_id)
-    return known, now, view_of(then, known)
+    log = attrs.evolve(view_of(then, known), next_begin=partial(spans.next_begin, connection))
+    return known, now, log
 
 
 def packed(habits: Habits) -> str:

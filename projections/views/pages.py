@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,12 +34,12 @@ from projections.views.database import (
     read_log,
     views_errors,
 )
+from projections.views.meeting import completed, concerned
 from tracker.accept import accept_all
 from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreError
 from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
-from tracker.judging.findings.overlaps import overlapping, span
 from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
@@ -247,7 +248,7 @@ class Pages:
     def _pass_milestone(self) -> None:
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
-        self.log = view_of(copied(self._habits), self.traffic)
+        self.log = attrs.evolve(view_of(copied(self._habits), self.traffic), next_begin=self.log.next_begin)
         rooms.pass_milestone(self.connection)
         self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
 
@@ -299,19 +300,15 @@ class Pages:
         sessions = self._judged_from(tracker)
         settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
         self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
-        later = {
-            stream: sessions.assessed(stream, as_of, self.log)
-            for session in settled.values()
-            for stream in (spans.later_ones(self.connection, session) if session.meeting_id else ())
-            if stream not in settled
-        }
+        others = concerned(self.connection, settled)
+        anew = {stream: sessions.assessed(stream, as_of, self.log) for stream in others}
         readings: Counter[tuple[str, str]] = Counter()
         if positions and not self._scratch:
             read = {
                 place: one.reading for session in settled.values() for place, one in session.readings().items()
             }
             readings.update((name, read.get(place, "unrouted")) for place, name in positions.items())
-        settled |= later
+        settled |= anew
         rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         for session in settled.values():
             overlap = completed(self.connection, self.rules, session, as_of)
@@ -405,6 +402,7 @@ class Pages:
             self.connection.backup(copy)
             self.connection.close()
             self.connection = copy
+            self.log = attrs.evolve(self.log, next_begin=partial(spans.next_begin, copy))
 
     def _reconnect(self) -> None:
         self.close()
@@ -426,25 +424,3 @@ class Pages:
             self.connection.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
             if self._scratch:
                 self.connection.execute(f"PRAGMA cache_size=-{CACHE}")
-
-
-def completed(
-    db: sqlite3.Connection,
-    rules: Rules,
-    session: Session,
-    as_of: datetime | None,
-    moment: datetime | None = None,
-) -> datetime | None:
-    """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
-
-    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
-    """
-    other = spans.overlapped_by(db, session, rules, moment)
-    deadline = None
-    if other is not None:
-        found = overlapping(span(session), other, rules, as_of)
-        found.number = len(session.findings) + 1
-        deadline = found.deadline if found.verdict == "provisional" else None
-        session.findings.append(found)
-    session.findings = accept_all(session.findings, rules.accept)
-    return deadline

@@ -116,6 +116,7 @@ def _begun(observed: Observed, now: int | None) -> Session:
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
         active=observed.active,
+        begun_at=moment(observed.begun) if observed.begun is not None else None,
         notes=observed.notes,
         links=observed.links,
         as_of=moment(now) if now is not None else None,
@@ -158,10 +159,20 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
     session.idle = [(moment(a), moment(b)) for a, b in observed.idle if b - a >= windows.session_idle]
     if session.ended or not session.active or observed.last_at is None:
         return
-    idle = observed.last_at + windows.session_idle
-    if assessment.passed(idle):
+    context.given_way = _given_way(observed, context.log)
+    over = observed.last_at + windows.session_idle - windows.grace
+    if context.given_way is not None:
+        over = min(over, context.given_way)
+    if assessment.passed(over + windows.grace):
         session.presumed_ended = context.presumed = True
-        context.end = idle - windows.grace
+        context.end = over
+
+
+def _given_way(observed: Observed, log: LogView) -> int | None:
+    """When the room's next session began, behind everything that came of this one. A room has one session at a time."""
+    if observed.meeting_id is None or observed.last_at is None or observed.session_id is None:
+        return None
+    return log.next_begin(observed.meeting_id, observed.last_at)
 
 
 def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:

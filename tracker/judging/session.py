@@ -88,6 +88,7 @@ class Observed:
         links: Which sessions and meetings it was for, where the stream is not a session's.
         deliveries: How many came.
         first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
+        begun: When it was seen to begin: a start of it, or of somebody's visit, came first.
         backwards: Whether the receive times are not in order.
         idle: Hours and longer in which nothing came: from when to when.
         types: The webhook types that came, as bits.
@@ -112,6 +113,7 @@ class Observed:
     last_position: int | None = None
     first_at: int | None = None
     last_at: int | None = None
+    begun: int | None = None
     backwards: bool = False
     idle: list[tuple[int, int]] = attrs.field(factory=list)
     types: int = 0
@@ -130,8 +132,9 @@ class Observed:
         self.last_position = delivery.position
         if self.first_position is None:
             self.first_position = delivery.position
-        if self.meeting_id is None:
+        if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
+            self._learn_begin(habits)
         lifecycle, step = delivery.lifecycle, delivery.step
         if delivery.received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
@@ -186,6 +189,10 @@ class Observed:
         bit, step_bit = bit_of(delivery.type or ""), 1 << lifecycle.rank[step.name]
         if habits is not None and self.session_id is not None:
             self._learn(aggregate, one, delivery.type or "", bit, habits)
+        is_begin = lifecycle.is_session or lifecycle.is_presence
+        if self.begun is None and is_begin and timed and step.name in lifecycle.starts:
+            self.begun = at
+            self._learn_begin(habits)
         self.types |= bit
         self.repeated = self.repeated or bool(aggregate.steps & step_bit)
         aggregate.steps |= step_bit
@@ -203,6 +210,11 @@ class Observed:
         if name not in self.named:
             self.named.add(name)
             self.odd.append(_oddity(code, delivery, at, value))
+
+    def _learn_begin(self, habits: Habits | None) -> None:
+        """Tells when the session began, once that and its room are known."""
+        if habits is not None and self.begun is not None and self.meeting_id is not None:
+            habits.saw_begin(self.meeting_id, self.begun)
 
     def _learn(
         self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits

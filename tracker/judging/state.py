@@ -304,6 +304,7 @@ class Session:
         aggregates: By lifecycle and key, in the order in which they appeared.
         findings: Everything found, in the order of the deliveries.
         first_seen_at, last_seen_at: Receive times.
+        begun_at: When it was seen to begin, by our clock.
         started_at, ended_at: The session's own clock times where it sent valid ones, else receive times.
         end_received_at: When its session-ended was received.
         idle: Times in which nothing came for so long that it was presumed to have ended.
@@ -330,6 +331,7 @@ class Session:
     ended: bool = False
     presumed_ended: bool = False
     active: bool = False
+    begun_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     end_received_at: datetime | None = None

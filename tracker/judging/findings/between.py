@@ -16,6 +16,8 @@ from tracker.lifecycle import ABSENT
 
 __all__ = ["of_session", "presence"]
 
+_AFTER_NEXT = 60_000_000
+"""Microseconds from the begin of a room's next session in which the end of the one before it should have come."""
 STARTED, ENDED = "session-started", "session-ended"
 
 
@@ -176,11 +178,14 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         return
     empty = _empty_since(assessment)
     if empty is not None:
-        yield from _end_overdue(assessment, empty)
-        if session.ended or assessment.passed(empty + context.windows.empty):
+        at = empty + context.windows.empty
+        if context.given_way is not None:
+            at = min(at, context.given_way + _AFTER_NEXT)
+        yield from _end_overdue(assessment, empty, at)
+        if session.ended or assessment.passed(at):
             return
-    if session.ended:
-        return
+    if session.ended or (context.given_way is not None and session.presence_known):
+        return  # that it was live beside the next one is found of that one
     at = observed.last_at + context.windows.session_idle
     if assessment.passed(at):
         inside = [
@@ -227,8 +232,8 @@ T307 = Code(
     "end-overdue",
     "warning",
     when=(
-        "Nobody is inside, nobody came back within `empty`, and session-ended did not come. An error while"
-        " something still records or streams."
+        "Nobody is inside, nobody came back within `empty` or until the room's next session had gone on for a"
+        " minute, and session-ended did not come. An error while something still records or streams."
     ),
     message="everybody had left at {since}, and {value}",
     example="the last participant-left, and an hour later no session-ended",
@@ -237,10 +242,9 @@ T307 = Code(
 )
 
 
-def _end_overdue(assessment: Assessment, empty: int) -> Iterator[Finding]:
-    """T307: everybody has left, and the session goes on."""
+def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Finding]:
+    """T307: everybody has left, and the session goes on; overdue at ``at``."""
     context, observed = assessment.context, assessment.observed
-    at = empty + context.windows.empty
     end = context.end if assessment.session.ended else None
     if end is not None and end <= at:
         return

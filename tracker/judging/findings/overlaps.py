@@ -34,6 +34,7 @@ class Span:
         occupied: From and to when somebody was inside (``None``: still is).
         idle: Times in which nothing came for so long that it was presumed to have ended.
         presence_known: Whether it is known who is inside; if not, nobody can say that two sessions overlap.
+        begun_at: When it was seen to begin, by our clock.
         started_at, ended_at: By its own clock where it says so, else by ours.
         others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
     """
@@ -51,6 +52,7 @@ class Span:
     presence_known: bool = True
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    begun_at: datetime | None = None
 
     @property
     def first(self) -> Order:
@@ -88,6 +90,7 @@ def span(session: Session) -> Span:
         session.presence_known,
         session.started_at,
         session.ended_at,
+        session.begun_at,
     )
 
 

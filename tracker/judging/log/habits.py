@@ -13,6 +13,7 @@ themselves.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from functools import cache
 from math import log
@@ -57,10 +58,14 @@ def bit_of(webhook_type: str) -> int:
 
 @attrs.define
 class Room:
-    """The webhook types, as bits, that came in one session of a room or more, and in two or more."""
+    """The webhook types, as bits, that came in one session of a room or more, and in two or more.
+
+    ``begins``: when its sessions began, in microseconds, the earliest first.
+    """
 
     once: int = 0
     twice: int = 0
+    begins: list[int] = attrs.field(factory=list)
 
 
 @attrs.define
@@ -112,12 +117,26 @@ class Habits:
         """A type came for the first time in a session."""
         self.sessions[webhook_type] = self.sessions.get(webhook_type, 0) + 1
         if meeting_id is not None:
-            room = self.rooms.get(meeting_id)
-            if room is None:
-                room = self.rooms[meeting_id] = Room()
+            room = self._room(meeting_id)
             bit = bit_of(webhook_type)
             room.twice |= room.once & bit
             room.once |= bit
+
+    def saw_begin(self, meeting_id: str, at: int) -> None:
+        """A session of a room was seen to begin."""
+        insort(self._room(meeting_id).begins, at)
+
+    def next_begin(self, meeting_id: str, after: int) -> int | None:
+        """When the next session of a room began after a moment; ``None`` where none did."""
+        begins = self.rooms[meeting_id].begins if meeting_id in self.rooms else ()
+        place = bisect_right(begins, after)
+        return begins[place] if place < len(begins) else None
+
+    def _room(self, meeting_id: str) -> Room:
+        room = self.rooms.get(meeting_id)
+        if room is None:
+            room = self.rooms[meeting_id] = Room()
+        return room
 
     def saw_end(self, types: int) -> None:
         """A session ended in which these types, as bits, had come."""
@@ -166,9 +185,10 @@ class Habits:
     def add(self, other: Habits) -> None:
         """Adds the habits that another part of the same log shows, in other sessions."""
         for meeting_id, theirs in other.rooms.items():
-            room = self.rooms.setdefault(meeting_id, Room())
+            room = self._room(meeting_id)
             room.twice |= theirs.twice | (room.once & theirs.once)
             room.once |= theirs.once
+            room.begins = sorted([*room.begins, *theirs.begins])
         _add(self.sessions, other.sessions)
         _add(self.ended, other.ended)
         _add(self.copies, other.copies)
@@ -191,7 +211,9 @@ class Habits:
         self._thin()
 
     def prune(self) -> None:
-        """Forgets single repeats of long ago; only where nothing is added up."""
+        """Forgets single repeats of long ago, and when sessions began, which read models know; only where nothing is added up."""
+        for room in self.rooms.values():
+            room.begins.clear()
         if len(self.disorder) > MOST_SPELLS:
             newest = max(self.disorder) - 2
             spells = {spell: one for spell, one in self.disorder.items() if one[0] > 1 or spell >= newest}

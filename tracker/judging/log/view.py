@@ -7,7 +7,7 @@ the same view gets the same result: an audit, the read models, a worker in anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import attrs
@@ -25,6 +25,8 @@ from tracker.rules import Rules
 __all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
 
 _NONE: frozenset[str] = frozenset()
+NextBegin = Callable[[str, int], int | None]
+"""When the next session of a room, by its meeting id, began after a moment in microseconds."""
 
 
 @attrs.frozen
@@ -39,6 +41,8 @@ class LogView:
         wrong: Lines whose receive times cannot be true.
         profile: How likely it is that an equal webhook is a copy.
         unsubscribed: The types that never came in the whole log.
+        next_begin: When the next session of a room began. It is what is known now, also where the rest is of a
+            milestone: of what has begun since then, only that it has begun is needed.
     """
 
     habits: Habits = attrs.field(factory=Habits)
@@ -48,6 +52,7 @@ class LogView:
     wrong: tuple[Wrong, ...] = ()
     profile: Profile = attrs.field(repr=False, eq=False)
     unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
+    next_begin: NextBegin = attrs.field(repr=False, eq=False)
 
     @profile.default
     def _profile_of(self) -> Profile:
@@ -56,6 +61,10 @@ class LogView:
     @unsubscribed.default
     def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
         return tuple(never_came(self.habits))
+
+    @next_begin.default
+    def _next_begin(self) -> NextBegin:
+        return self.habits.next_begin
 
     def known_by(self, position: int | None = None, time: datetime | None = None) -> LogView:
         """The same, with no silence that was not over right after a position, or at a moment."""
@@ -68,8 +77,13 @@ class LogView:
             until = one.until if isinstance(one, Silence) else one.at
             return time is None or until <= time
 
+        def next_begin(meeting_id: str, after: int) -> int | None:
+            at = self.next_begin(meeting_id, after) if position is None else None
+            return None if at is None or time is None or at > micros(time) else at
+
         return attrs.evolve(
             self,
+            next_begin=next_begin,
             silences=tuple(filter(known, self.silences)),
             lasting=None,
             backwards=tuple(filter(known, self.backwards)),

@@ -1,0 +1,51 @@
+"""What the sessions of one meeting say of each other: a room has one session at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+
+from projections.read_models import spans
+from tracker.accept import accept_all
+from tracker.judging.findings.overlaps import overlapping, span
+from tracker.judging.state import Session
+from tracker.rules import Rules
+
+__all__ = ["completed", "concerned"]
+
+
+def concerned(db: sqlite3.Connection, sessions: Mapping[str, Session]) -> list[str]:
+    """The streams of sessions that may be seen otherwise because of what came of these, whose ``spans`` are written.
+
+    One that began later may have begun while one of these was live. One that had not ended when one of these began
+    has given way to it, and this may be one of these as well.
+    """
+    found: set[str] = set()
+    for session in sessions.values():
+        if session.meeting_id is not None:
+            found.update(one for one in spans.later_ones(db, session) if one not in sessions)
+            found.update(spans.given_way(db, session))
+    return sorted(found)
+
+
+def completed(
+    db: sqlite3.Connection,
+    rules: Rules,
+    session: Session,
+    as_of: datetime | None,
+    moment: datetime | None = None,
+) -> datetime | None:
+    """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
+
+    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
+    """
+    other = spans.overlapped_by(db, session, rules, moment)
+    deadline = None
+    if other is not None:
+        found = overlapping(span(session), other, rules, as_of)
+        found.number = len(session.findings) + 1
+        deadline = found.deadline if found.verdict == "provisional" else None
+        session.findings.append(found)
+    session.findings = accept_all(session.findings, rules.accept)
+    return deadline
