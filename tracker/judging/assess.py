@@ -159,20 +159,20 @@ def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]
     session.idle = [(moment(a), moment(b)) for a, b in observed.idle if b - a >= windows.session_idle]
     if session.ended or not session.active or observed.last_at is None:
         return
-    context.given_way = _given_way(observed, context.log)
-    over = observed.last_at + windows.session_idle - windows.grace
-    if context.given_way is not None:
-        over = min(over, context.given_way)
+    idle = observed.last_at + windows.session_idle
+    context.given_way = _given_way(observed, context.log, idle)
+    over = idle - windows.grace if context.given_way is None else context.given_way
     if assessment.passed(over + windows.grace):
         session.presumed_ended = context.presumed = True
         context.end = over
 
 
-def _given_way(observed: Observed, log: LogView) -> int | None:
-    """When the room's next session began, behind everything that came of this one. A room has one session at a time."""
+def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
+    """When the room's next session began, behind all that came of this one, if that was before a moment."""
     if observed.meeting_id is None or observed.last_at is None or observed.session_id is None:
         return None
-    return log.next_begin(observed.meeting_id, observed.last_at)
+    at = log.next_begin(observed.meeting_id, observed.last_at)
+    return at if at is not None and at < before else None
 
 
 def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:
