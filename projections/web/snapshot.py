@@ -17,8 +17,8 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
+from projections.views.completed import completed
 from projections.views.database import Checkpoint, read_checkpoint, read_log, views_errors
-from projections.views.pages import completed
 from tracker.errors import StoreError
 from tracker.judging.log import LogView
 from tracker.judging.state import Session
