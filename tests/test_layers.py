@@ -96,6 +96,7 @@ LAYERS = {
     "projections.views.loss": {"attrs"},
     "projections.views.database": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.publications": {"attrs", "msgspec", "sqlite_utils"},
+    "projections.views.completed": set(),
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
     "projections.views.follow": set(),

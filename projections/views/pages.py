@@ -336,18 +336,7 @@ class Pages:
         for table in TABLES:
             if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
                 self._replace(table, settled, rows[table.name])
-        return self._write_deliveries(settled.values(), page, alone)
-
-    def _write_deliveries(
-        self, settled: Iterable[Session], page: Sequence[Delivery], alone: Mapping[int, Row]
-    ) -> Counter[tuple[str, str]]:
-        read = dict(alone)
-        for session in settled:
-            read.update(deliveries.read(session))
-        deliveries.write(self.connection, page, read)
-        if self._scratch:
-            return Counter()
-        return Counter((types.known(one), deliveries.reading(read, one)) for one in page)
+        return deliveries.write(self.connection, page, settled.values(), alone)
 
     def _replace(self, table: Table, streams: Iterable[str], rows: list[Row]) -> None:
         if table is findings.TABLE:
