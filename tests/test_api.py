@@ -248,6 +248,34 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do(monday):
 # Events
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("type=recording-started&type=hls-started", lambda one: one["type"] in ("recording-started", "hls-started")),
+        ("reading=redelivered&reading=orphan", lambda one: one["reading"] in ("redelivered", "orphan")),
+        ("lifecycle=recording", lambda one: one["lifecycle"] == "recording"),
+        ("code=S207", lambda one: "S207" in one["findings"]),
+        (f"session={RESTARTED}", lambda one: one["stream"] == RESTARTED),
+        ("session=unrouted", lambda one: one["stream"].startswith("unrouted:")),
+        ("since=2026-11-23T14:00:00Z&until=2026-11-23T15:00:00Z", lambda one: "T14:" in (one["received_at"] or "")),
+    ],
+)  # fmt: skip
+def test_what_came_is_filtered(monday, query, wanted):
+    came = everything(monday, "/api/events")
+    expected = list(filter(wanted, came))
+
+    assert [one["position"] for one in came] == list(range(monday.tracker.last_position(), 0, -1))
+    assert expected == everything(monday, f"/api/events?{query}")
+    assert expected
+
+
+def test_what_came_to_a_meeting_came_to_its_sessions(monday):
+    room = "h8sd-4kzo-y1fw"
+    streams = {one["session_id"] for one in everything(monday, f"/api/sessions?meeting={room}")}
+
+    assert {one["stream"] for one in everything(monday, f"/api/events?meeting={room}")} == streams
+
+
 def test_every_delivery_is_reported_as_it_came_and_with_what_it_did(monday):
     moments = {}
     for stream in {delivery.stream for delivery in monday.tracker.deliveries()}:

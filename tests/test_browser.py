@@ -38,7 +38,7 @@ PAGES += [
     "/search?q=re",
     "/api",
     "/audit",
-    "/unrouted",
+    "/events?session=unrouted",
     f"/why?session={RESTARTED}",
 ]
 PAGES += ["/recordings", "/recordings?missing=true"]

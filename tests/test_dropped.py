@@ -106,7 +106,7 @@ def test_who_has_no_token_audits_nothing(tmp_path):
 
 
 def test_what_belongs_to_no_session_is_listed(monday):
-    shown = monday.ask("/unrouted").body.decode()
+    shown = monday.ask("/events?session=unrouted").body.decode()
     positions = [one["position"] for one in monday.get("/api/sessions/unrouted/timeline")["items"]]
     assert all(f'href="/events/{position}"' in shown for position in positions)
     assert positions

@@ -252,7 +252,7 @@ def test_catching_up_again_writes_nothing(store, views):
     assert before == live(store).read_bytes()
 
 
-@pytest.mark.parametrize("table", ["sessions", "findings", "checkpoint"])
+@pytest.mark.parametrize("table", ["sessions", "findings", "deliveries", "checkpoint"])
 def test_a_page_that_fails_half_way_leaves_rows_and_checkpoint_as_they_were(store, views, table):
     given = deliveries(meetings.lines(1, sessions=8))
     store.append(given[:40])

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
 
 from projections import read_models
-from projections.read_models import sessions, text, types
+from projections.explain.status import moment, timeline
+from projections.read_models import sessions, short, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.views.follow import Views
@@ -98,6 +99,8 @@ def test_every_view_can_be_asked(views, name):
         ("SELECT * FROM participants WHERE participant_id = ?", "idx_participants_participant_id"),
         ("SELECT stream FROM deadlines WHERE at <= ?", "idx_deadlines_at"),
         ("SELECT * FROM files WHERE name = ?", "idx_files_name"),
+        ("SELECT * FROM deliveries WHERE type = ? ORDER BY position", "idx_deliveries_type"),
+        ("SELECT * FROM deliveries WHERE reading = ? ORDER BY position", "idx_deliveries_reading"),
         ("DELETE FROM files WHERE session_id = ?", "sqlite_autoindex_files_1"),
         ("DELETE FROM runs WHERE stream = ?", "sqlite_autoindex_runs_1"),
         ("DELETE FROM participants WHERE session_id = ?", "sqlite_autoindex_participants_1"),
@@ -137,6 +140,17 @@ def test_every_table_says_what_assessing_each_stream_says(views):
             expected = [row for session in assessed for row in table.rows(session)]
 
             assert sorted(expected, key=repr) == sorted(found, key=repr)
+
+
+def test_a_delivery_is_read_as_the_timeline_says(views):
+    moments, _ = timeline(deliveries(LOG), views.rules, views.checkpoint.as_of, views.log, views.completed)
+    expected = [{**moment(one), "stream": one.delivery.stream} for one in moments]
+    found = []
+    for row in views.db.query("SELECT * FROM deliveries ORDER BY position"):
+        codes, key = (row["findings"] or "").split(), json.loads(row["key"])
+        found.append({**row, "received_at": short(row["received_at"]), "findings": codes, "key": key})
+
+    assert expected == found
 
 
 def test_a_session_counts_who_came_and_who_is_inside(tmp_path):

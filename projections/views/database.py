@@ -28,6 +28,7 @@ import msgspec
 from projections.read_models import (
     Table,
     deadlines,
+    deliveries,
     files,
     findings,
     hours,
@@ -61,6 +62,7 @@ TABLES: tuple[Table, ...] = (
     runs.TABLE,
     files.TABLE,
     findings.TABLE,
+    deliveries.TABLE,
     links.TABLE,
     types.TABLE,
     hours.TABLE,
@@ -75,7 +77,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("database", "pages", "publications"),
+    "projections.views": ("completed", "database", "pages", "publications"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""

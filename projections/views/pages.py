@@ -13,18 +13,30 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 import attrs
 import msgspec
 
 from projections.progress import Progress
-from projections.read_models import Table, deadlines, findings, hours, rooms, spans, text, types
+from projections.read_models import (
+    Row,
+    Table,
+    deadlines,
+    deliveries,
+    findings,
+    hours,
+    rooms,
+    spans,
+    text,
+    types,
+)
 from projections.views.database import (
     TABLES,
     Checkpoint,
@@ -181,11 +193,12 @@ class Pages:
                 last = page[-1][0].position
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
+            alone: dict[int, Row] = {}
             silences, said = len(self.traffic.silences), self.log
             for delivery, _ in page:
                 self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
-                    self._observe_unrouted(tracker, delivery)
+                    alone.update(self._observe_unrouted(tracker, delivery))
                 else:
                     sessions.observe(delivery)
                     touched[delivery.stream] = None
@@ -198,10 +211,10 @@ class Pages:
             others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            readings = self._write(tracker, touched, as_of, {one.position: types.known(one) for one, _ in page})
+            received = [delivery for delivery, _ in page]
+            readings = self._write(tracker, touched, as_of, received, alone)
             if milestone is not None or self.log != said:
                 self._write_log()
-            received = [delivery for delivery, _ in page]
             self._executemany(types.COUNT, types.rows(received))
             self._executemany(hours.COUNT, hours.rows(received))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
@@ -261,18 +274,23 @@ class Pages:
             for row in self.connection.execute(findings.LACKING_SINCE, (text(one.since) or "",)).fetchall():
                 yield row[0]
 
-    def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> None:
-        """Each delivery outside any session stands alone; only the first of an unknown type tells of the type."""
+    def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> Iterator[tuple[int, Row]]:
+        """Each delivery outside any session stands alone; only the first of an unknown type tells of the type.
+
+        Returns how it was read.
+        """
         alone = Observed(delivery.stream, is_before_all=self._habits.oldest is None)
         if delivery.unrouted == UNKNOWN_TYPE:
             if self._was_named(tracker, delivery):
                 alone.name_before([f"{UNKNOWN_TYPE} {delivery.topic}"])
             self._named.add((delivery.stream, delivery.topic))
         alone.observe(delivery)
-        found = accept_all(assess(alone, None, self.rules).findings, self.rules.accept)
+        session = assess(alone, None, self.rules)
+        found = accept_all(session.findings, self.rules.accept)
         for number, one in enumerate(found):
             one.number = delivery.position + number  # a number that no other finding of the stream has
         self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
+        return deliveries.read(session)
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
         """Whether the type was unknown before in this stream; what is broken does not count."""
@@ -291,25 +309,20 @@ class Pages:
         tracker: Tracker,
         touched: Iterable[str],
         as_of: datetime | None,
-        positions: Mapping[int, str] | None = None,
+        page: Sequence[Delivery] = (),
+        alone: Mapping[int, Row] = MappingProxyType({}),
     ) -> Counter[tuple[str, str]]:
-        """Writes the rows of these streams, and of the sessions that are seen otherwise because of them.
+        """Writes the rows of these streams, of the sessions that are seen otherwise because of them, and of a page.
 
-        Returns how often the webhook types at ``positions`` were read as what.
+        ``alone``: how those of the page were read that are outside of any session. Returns how often the webhook types
+        of the page were read as what.
         """
         sessions = self._judged_from(tracker)
         settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
         self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
         others = concerned(self.connection, settled)
-        anew = {stream: sessions.assessed(stream, as_of, self.log) for stream in others}
-        readings: Counter[tuple[str, str]] = Counter()
-        if positions and not self._scratch:
-            read = {
-                place: one.reading for session in settled.values() for place, one in session.readings().items()
-            }
-            readings.update((name, read.get(place, "unrouted")) for place, name in positions.items())
-        settled |= anew
-        rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
+        settled |= {stream: sessions.assessed(stream, as_of, self.log) for stream in others}
+        rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
         for session in settled.values():
             overlap = completed(self.connection, self.rules, session, as_of)
             rows[deadlines.TABLE.name].extend(deadlines.rows(session, [overlap]))
@@ -317,11 +330,11 @@ class Pages:
                 if table.rows and table is not spans.TABLE:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
-            if table not in (*COUNTED, spans.TABLE, rooms.TABLE):
+            if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
                 self._replace(table, settled, rows[table.name])
-        return readings
+        return deliveries.write(self.connection, page, settled.values(), alone)
 
-    def _replace(self, table: Table, streams: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
+    def _replace(self, table: Table, streams: Iterable[str], rows: list[Row]) -> None:
         if table is findings.TABLE:
             self.rewritten.update(streams)
         self._executemany(
@@ -370,7 +383,7 @@ class Pages:
             self._outdated = False
         self.before, self.rewritten = checkpoint, set()
 
-    def _executemany(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    def _executemany(self, statement: str, rows: list[Row]) -> None:
         self.connection.executemany(statement, rows)
 
     @contextmanager

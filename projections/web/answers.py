@@ -13,6 +13,7 @@ import msgspec
 
 from projections.explain import diagrams, together
 from projections.explain import status as shown
+from projections.read_models import deliveries as deliveries_model
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import short, text
@@ -127,6 +128,28 @@ def findings(of: Snapshot, asked: Values) -> Values:
     found = list(rows)
     page = page_of(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
+
+
+def events(of: Snapshot, asked: Values) -> Values:
+    """What came, the newest first, and what each was taken for, with hindsight."""
+    rows = deliveries_model.find(
+        of.db,
+        stream=asked["session"],
+        types=asked["type"],
+        readings=asked["reading"],
+        **{name: asked[name] for name in ("meeting", "lifecycle", "code")},
+        **{name: text(asked[name]) for name in ("since", "until")},
+        before=asked["cursor"] and asked["cursor"][0],
+        limit=asked["limit"] + 1,
+    )
+    page = page_of(list(rows), asked["limit"], of, lambda last: f"{last['position']}")
+    return {**page, "items": [_delivery(row) for row in page["items"]]}
+
+
+def _delivery(row: Values) -> Values:
+    """A row of the read model with the values of ``projections.explain.status.moment``."""
+    codes = (row["findings"] or "").split()
+    return {**shortened(row), "key": msgspec.json.decode(row["key"]), "findings": codes}
 
 
 def event(of: Snapshot, asked: Values) -> Values:

@@ -28,7 +28,7 @@ from projections.web.tokens import GUARDED
 from tracker.errors import StoreError
 from tracker.findings import SEVERITIES, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
-from tracker.judging.state import SessionState
+from tracker.judging.state import Reading, SessionState
 from tracker.lifecycles import REGISTRY
 
 WAIT = 5.0
@@ -171,6 +171,29 @@ OPERATIONS = (
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
     Operation("/api/search", answers_across.search, contracts_across.Found, (QUERY, WAIT_FOR)),
     Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, WAIT_FOR)),
+    Operation(
+        "/api/events",
+        answers.events,
+        contracts.Events,
+        (
+            parameters.text("type", "Only of this webhook type; repeatable.", many=True),
+            parameters.choice(
+                "reading",
+                "Only what was taken for this; repeatable.",
+                parameters.words(get_args(Reading)),
+                many=True,
+            ),
+            parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
+            parameters.choice("code", "Only what raised this, by code or slug.", CODES),
+            parameters.text("session", "Only of this session; `unrouted`: of none; or `resource:ID`."),
+            OF_MEETING,
+            parameters.time("since", "Only what was received since then."),
+            parameters.time("until", "Only what was received by then."),
+            _cursor(1),
+            LIMIT,
+            WAIT_FOR,
+        ),
+    ),
     Operation(
         "/api/events/{position}",
         answers.event,

@@ -242,6 +242,22 @@ class Timeline:
 
 
 @contract
+class MomentOfStream(Moment):
+    """The same, and the stream that it is in: a session's id, or `resource:ID`, `unrouted:REASON` and the like."""
+
+    stream: str
+
+
+@contract
+class Events:
+    """A page of deliveries, the newest first."""
+
+    items: list[MomentOfStream]
+    next: Next
+    position: UpTo
+
+
+@contract
 class Event:
     """One delivery as it came, and what it did.
 

@@ -19,6 +19,7 @@ from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
 from projections.web.pages import (
+    deliveries,
     event,
     findings,
     html,
@@ -30,7 +31,6 @@ from projections.web.pages import (
     reference,
     search,
     session,
-    unrouted,
     visits,
     why,
 )
@@ -62,8 +62,8 @@ PAGES = (
     Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/why", "why.html", why.fill, why.PARAMETERS),
     Page("/search", "search.html", search.fill, search.PARAMETERS),
-    Page("/unrouted", "unrouted.html", unrouted.fill, unrouted.PARAMETERS),
     Page("/api", "reference.html", reference.fill),
+    Page("/events", "deliveries.html", deliveries.fill, deliveries.PARAMETERS),
     Page("/events/{position}", "event.html", event.fill, event.PARAMETERS),
     Page("/lifecycles", "lifecycles.html", lifecycles.fill_all),
     Page("/lifecycles/{name}", "lifecycle.html", lifecycles.fill, lifecycles.PARAMETERS),

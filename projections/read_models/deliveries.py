@@ -1,0 +1,150 @@
+"""``deliveries``: one row a delivery, with how it was read and the state of its run before and after it.
+
+What came stands there once and for all. How it was read may change when more comes, so that is taken from the session
+each time it is judged, and written where it differs: a long session costs no more than what has changed in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from projections.read_models import Row, Table, text, types
+from tracker.delivery.webhook import UNROUTED, Delivery
+from tracker.judging.session import Key
+from tracker.judging.state import Session
+
+if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+    from sqlite_utils import Database
+
+CAME = {"position": int, "stream": str, "type": str, "lifecycle": str, "key": str, "received_at": str}
+"""Columns of what came."""
+READ = {"run": int, "reading": str, "state_before": str, "state_after": str, "findings": str}
+"""Columns of how it was read; codes have spaces between them."""
+TABLE = Table(
+    name="deliveries",
+    columns={**CAME, **READ},
+    pk=("position",),
+    indexes=(("stream",), ("type",), ("reading",)),
+)
+_UPDATE = (
+    f"UPDATE deliveries SET ({', '.join(READ)}) = (?1, ?2, ?3, ?4, ?5) "
+    f"WHERE position = ?6 AND ({', '.join(READ)}) IS NOT (?1, ?2, ?3, ?4, ?5)"
+)
+"""Changes how the delivery at a position was read, where it was read otherwise."""
+_UNROUTED: Row = (None, "unrouted", None, None, None)
+
+
+def read(session: Session) -> Iterator[tuple[int, Row]]:
+    """Position -> the values of ``READ`` of every delivery of a session that was routed or that raised a finding.
+
+    Of the others nothing can change.
+    """
+    raised: dict[int, list[str]] = {}
+    for found in session.findings:
+        if found.position is not None:
+            raised.setdefault(found.position, []).append(found.code)
+    for position, one in session.readings().items():
+        codes = " ".join(raised.pop(position, ())) or None
+        yield position, (one.run, one.reading, one.state_before or None, one.state_after or None, codes)
+    for position, codes_there in raised.items():
+        yield position, (*_UNROUTED[:-1], " ".join(codes_there))
+
+
+def write(
+    db: sqlite3.Connection, page: Sequence[Delivery], sessions: Iterable[Session], alone: Mapping[int, Row]
+) -> Counter[tuple[str, str]]:
+    """Adds the rows of a page of new deliveries, and changes those of earlier ones in the sessions that were judged.
+
+    ``alone`` is what ``read`` says of those outside of any session. Returns how often the types of the page were read
+    as what.
+    """
+    found = dict(alone)
+    for session in sessions:
+        found.update(read(session))
+    new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
+    db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
+    db.executemany(_UPDATE, [(*row, position) for position, row in found.items()])
+    return Counter((types.known(one), str(new[one.position][1])) for one in page)
+
+
+def _came(one: Delivery) -> Row:
+    lifecycle = one.lifecycle.name if one.lifecycle is not None else None
+    key = _key(one.key) if lifecycle is not None else "{}"
+    return (
+        one.position,
+        one.stream,
+        one.topic if one.type else None,
+        lifecycle,
+        key,
+        text(one.received_at),
+    )
+
+
+@lru_cache(maxsize=1024)  # many deliveries of one thing follow each other
+def _key(key: Key) -> str:
+    return msgspec.json.encode(dict(key)).decode()
+
+
+def find(
+    db: Database,
+    *,
+    stream: str | None = None,
+    meeting: str | None = None,
+    types: Sequence[str] = (),
+    readings: Sequence[str] = (),
+    lifecycle: str | None = None,
+    code: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    before: int | None = None,
+    limit: int = -1,
+) -> Iterator[dict[str, Any]]:
+    """Deliveries, the newest first, from the one below the position ``before`` on; times are ISO 8601 in UTC.
+
+    ``stream`` ``"unrouted"`` stands for all that belongs to no session, and ``code`` is a finding that they raised.
+    """
+    values: dict[str, Any] = {
+        "stream": stream,
+        "meeting": meeting,
+        "types": msgspec.json.encode(types).decode(),
+        "readings": msgspec.json.encode(readings).decode(),
+        "lifecycle": lifecycle,
+        "code": code,
+        "since": since,
+        "until": until,
+        "before": before,
+        "limit": limit,
+    }
+    conditions = [condition for name, condition in _ASKED.items() if values[name] not in (None, "[]")]
+    if stream == "unrouted":
+        conditions.remove(_ASKED["stream"])
+        conditions.append(OUTSIDE)
+    where = " AND ".join(conditions) or "1"
+    return db.query(f"SELECT * FROM deliveries WHERE {where} ORDER BY position DESC LIMIT :limit", values)
+
+
+def number_outside(db: Database) -> int:
+    """How many belong to no session."""
+    (row,) = db.query(f"SELECT COUNT(*) AS number FROM deliveries WHERE {OUTSIDE}")
+    return int(row["number"])
+
+
+OUTSIDE = f"stream >= '{UNROUTED}' AND stream < '{UNROUTED[:-1]};'"
+"""A condition for what belongs to no session."""
+_ASKED = {
+    "stream": "stream = :stream",
+    "meeting": "stream IN (SELECT session_id FROM sessions WHERE meeting_id = :meeting)",
+    "types": "type IN (SELECT value FROM json_each(:types))",
+    "readings": "reading IN (SELECT value FROM json_each(:readings))",
+    "lifecycle": "lifecycle = :lifecycle",
+    "code": "' ' || findings || ' ' LIKE '% ' || :code || ' %'",
+    "since": "received_at >= :since",
+    "until": "received_at <= :until",
+    "before": "position < :before",
+}
