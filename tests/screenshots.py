@@ -34,7 +34,7 @@ def main():
             now = datetime.fromisoformat(until)
             viewport = {"width": width, "height": height}
             with (
-                served(data, keys=ring, now=now) as server,
+                served(data, keys={None: ring}, now=now) as server,
                 chromium.page(browser, server, viewport=viewport, color_scheme=scheme) as opened,
             ):
                 opened.goto(path)

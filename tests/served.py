@@ -92,7 +92,7 @@ def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
     """A server of this data directory; without ``keys`` it verifies nothing, without ``live`` it only receives."""
     with closing(opened(data, create=True)) as tracker:
         live = Live(tracker, Rules, lambda: running.now) if live else None
-        receiver = Receiver(tracker.append, keys, committed=live.wake if live else lambda: None)
+        receiver = Receiver(tracker.append, keys or {None: None}, committed=live.wake if live else lambda: None)
         app = create_app(tracker, receiver, live, token=token)
         running = Served(0, tracker, live, receiver, None, now or datetime.now(UTC), token)
         with listening(app) as server:

@@ -47,7 +47,7 @@ def serving(data, most=connections.MOST_CONNECTIONS, token=None):
     with closing(opened(data, create=True)) as tracker, closing(server.listen("127.0.0.1", 0)) as listening:
         live = Live(tracker, Rules, lambda: datetime.now(UTC))
         app = create_app(
-            tracker, receiver.Receiver(tracker.append, None), live, token=token, most_connections=most
+            tracker, receiver.Receiver(tracker.append, {None: None}), live, token=token, most_connections=most
         )
         running = server.Server(app, logs.Handler(sys.stderr))
         thread = Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])))

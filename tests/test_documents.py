@@ -100,8 +100,8 @@ def ask(port, **headers):
 
 def is_read_as_it_was_sent(log, tmp_path):
     """The line that was logged has the body byte for byte, a receive time, and a signature that verifies."""
-    keyring = Keyring([keys.write_public(tmp_path / "key.pem")])
-    source = Log(str(log), keyring)
+    keyrings = {None: Keyring([keys.write_public(tmp_path / "key.pem")])}
+    source = Log(str(log), keyrings)
     (delivery,) = [source.delivery(line, line.number) for line in source.lines()]
     assert delivery.received.body == BODY
     assert delivery.received_at is not None

@@ -236,6 +236,20 @@ def test_a_webhook_that_is_signed_is_received_under_the_mount_and_shown(host, tm
         assert json.loads(running.ask(f"{MOUNT}/api/sessions/S?wait=1").body)["state"] == "live"
 
 
+def test_the_webhooks_of_each_account_are_received_under_the_mount(tmp_path):
+    body = webhook("session-started", sessionId="S", meetingId="M")
+    with site(in_starlette, asgi_app(tmp_path, accounts={"acme": keys.pem()})) as running:
+        signed = {"videosdk_signature": keys.sign(body)}
+        paths = [f"{MOUNT}/webhooks/acme", f"{MOUNT}/webhooks/beta", f"{MOUNT}/webhooks"]
+        assert [running.ask(path, "POST", body, **signed).status for path in paths] == [204, 404, 404]
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_what_cannot_name_an_account_is_refused_at_once(tmp_path, name):
+    with pytest.raises(UsageError, match="cannot be the name of an account"):
+        asgi_app(tmp_path, accounts={name: keys.pem()})
+
+
 def test_behind_a_proxy_that_cuts_off_a_part_of_the_path_links_begin_with_that_part(data):
     with listening(in_fastapi(asgi_app(data)), root_path="/proxy") as server:
         page = Site(port_of(server)).ask(f"{MOUNT}/findings")

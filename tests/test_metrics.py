@@ -101,7 +101,7 @@ def test_what_is_open_is_counted_by_state_with_the_oldest_of_it(server):
 
 def test_what_the_receiver_did_is_counted(tmp_path):
     body = webhook("session-started", sessionId="s")
-    with served(tmp_path / "data", keys=Keyring([write_public(tmp_path / "key.pem")])) as server:
+    with served(tmp_path / "data", keys={None: Keyring([write_public(tmp_path / "key.pem")])}) as server:
         signed = {"videosdk-signature": sign(body)}
         statuses = [server.ask("/webhooks", "POST", sent, **signed).status for sent in (body, b"other", body)]
         server.caught_up()

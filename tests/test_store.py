@@ -140,7 +140,7 @@ def test_the_file_says_whose_it_is_and_in_which_format(store):
     with closing(sqlite3.connect(store.place)) as db:
         found = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
 
-    assert found == [0x4D545354, 2]
+    assert found == [0x4D545354, recorder.FORMAT]
 
 
 @pytest.mark.slow
@@ -311,9 +311,9 @@ def test_a_database_of_another_program_is_reported_and_left_alone(tmp_path, crea
 @pytest.mark.sqlite
 def test_a_store_of_a_newer_version_is_reported_and_left_alone(store, create):
     store.close()
-    change(store, "PRAGMA user_version = 3")
+    change(store, "PRAGMA user_version = 4")
 
-    assert (StoreVersionError, "was written by a newer version (format 3, this one knows 2)", True) == failure(
+    assert (StoreVersionError, "was written by a newer version (format 4, this one knows 3)", True) == failure(
         Tracker.open, store.data, create=create
     )
 
@@ -510,6 +510,15 @@ def test_in_format_2_there_are_signatures():
     assert [attrs.evolve(one, signature=None) for one in found][:-1] == list(before)
 
 
+def test_in_format_3_there_are_accounts():
+    mapper, states = EnvelopeMapper(), (STORED / "format-3.jsonl").read_bytes().splitlines()
+    found = [mapper.to_received(state) for state in states]
+
+    assert [one.account for one in found if one.account is not None] == ["acme", "beta.eu-1"]
+    before = map(mapper.to_received, (STORED / "format-2.jsonl").read_bytes().splitlines())
+    assert [attrs.evolve(one, account=None) for one in found][:-1] == list(before)
+
+
 @pytest.mark.sqlite
 def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
     store.close()
@@ -521,7 +530,7 @@ def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
         assert db.execute("PRAGMA user_version").fetchone() == (recorder.FORMAT,)
 
 
-@pytest.mark.parametrize("format", [1, 2])
+@pytest.mark.parametrize("format", [1, 2, 3])
 def test_what_is_stored_today_are_the_bytes_of_each_format(format):
     mapper, states = EnvelopeMapper(), (STORED / f"format-{format}.jsonl").read_bytes().splitlines()
     events = [WebhookReceived("s", 1, "x", mapper.to_received(state)) for state in states]

@@ -6,7 +6,7 @@ the catalogue. Here the names in the file are compared with those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from tracker.accept import Acceptance
+from tracker.delivery.envelope import ACCOUNT_HINT, is_account
 from tracker.errors import RulesError, did_you_mean
 from tracker.findings import SEVERITIES, Severity
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -23,7 +24,7 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "intake", "rules", "prices", "accept")
+SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept")
 """What a configuration file may hold."""
 INTAKE = ("webhook_field", "time_field")
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
@@ -33,8 +34,8 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 @attrs.frozen
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
-    ``keys``, files of public keys, ``tz``, the time zone of times that name none, ``[rules]`` and ``[[accept]]``;
-    ``intake`` says where logs have webhook and time, dotted, as ``("detail.raw", "")``."""
+    ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
+    none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as ``("detail.raw", "")``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -42,6 +43,7 @@ class Config:
     store: str | None = None
     tz: str | None = None
     intake: tuple[str, str] = ("", "")
+    accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
 
 
 def load_config(path: Path) -> Config:
@@ -62,15 +64,16 @@ def load_config(path: Path) -> Config:
         tz = document.get("tz")
         if tz is not None and not (isinstance(tz, str) and tz):
             raise RulesError("tz is no time zone", hint='write tz = "Europe/Berlin"')
-        if not isinstance(keys, list) or not all(map(_is_path, keys)):
+        if not _are_paths(keys):
             raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
+        accounts = _accounts(document.get("accounts", {}), path.parent)
         if not isinstance(rules, dict):
             raise RulesError("rules is no table", hint='write [rules] and below it redelivery = "20 min"')
         intake = _intake(document.get("intake", {}))
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        return Config(path.parent / data if data else None, rules, files, store, tz, intake)
+        return Config(path.parent / data if data else None, rules, files, store, tz, intake, accounts)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -96,8 +99,27 @@ def _intake(table: Any) -> tuple[str, str]:
     return webhook, time
 
 
+def _accounts(table: Any, beside: Path) -> dict[str, tuple[Path, ...]]:
+    hint = 'write [accounts] and below it acme = "acme.pem", or acme = [] where it has the keys of keys'
+    if not isinstance(table, dict):
+        raise RulesError("accounts is no table", hint=hint)
+    found = {}
+    for name, value in table.items():
+        if not is_account(name):
+            raise RulesError(f"{name!r} cannot be the name of an account", hint=ACCOUNT_HINT)
+        paths = [value] if isinstance(value, str) else value
+        if not _are_paths(paths):
+            raise RulesError(f"the keys of account {name} are no paths", hint=hint)
+        found[name] = tuple(beside / one for one in paths)
+    return found
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_path, value))
+
+
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and "\x00" not in value
+    return isinstance(value, str) and bool(value) and "\x00" not in value
 
 
 def _rules(table: dict[str, Any]) -> Rules:

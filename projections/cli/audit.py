@@ -177,7 +177,7 @@ def _of_logs(
     from projections.audit.auditing import Logs
     from projections.audit.auditing import audit as judged
 
-    opened, complaints = open_logs(paths, settings, settings.keyring(keys))
+    opened, complaints = open_logs(paths, settings, settings.keyrings_of_logs(keys))
     read = Logs(opened, as_given)
     with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
         return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
@@ -232,7 +232,7 @@ def _on_spark(
     how = settings.zone, settings.fields
     logs = [path for path in paths if not is_archive(path)]
     if logs:
-        opened, complaints = open_logs(logs, settings, None)
+        opened, complaints = open_logs(logs, settings, {})
         readable = {log.path for log in opened}
         paths = tuple(path for path in paths if is_archive(path) or path in readable)
     if out is not None:

@@ -44,7 +44,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
     settings = Settings(data, config)
     complaints: list[TrackerError] = []
     if logs:
-        opened, complaints = open_logs(logs, settings, None)
+        opened, complaints = open_logs(logs, settings, {})
         first = Logs(opened)
         passes = iter([first])
         found, total = _calibrated(settings.rules, lambda: next(passes, Logs(opened)).deliveries())

@@ -171,15 +171,31 @@ def _codes_of_failure() -> set[str]:
 
 def _keys(settings: Settings) -> Iterator[Check]:
     try:
-        ring = settings.keyring()
+        rings = settings.keyrings()
     except TrackerError as error:
         yield Check("keys", "problem", str(error), error.hint)
         return
-    if ring is None:
+    if not rings:
         hint = "save VideoSDK's public key and name it in keys of tracker.toml, or in TRACKER_KEYS"
         yield Check("keys", "note", "no public key is set, so signatures cannot be verified", hint)
-    else:
-        yield Check("keys", "ok", quantity(len(ring.keys), "public key"))
+    elif None in rings:
+        yield Check("keys", "ok", quantity(len(rings[None].keys), "public key"))
+    shared: dict[str, list[str]] = {}
+    for name in settings.accounts:
+        if name not in rings:
+            hint = f'write {name} = "FILE" below [accounts], or name the key of all accounts in keys'
+            yield Check("account", "problem", f"{name}: no public key", hint)
+            continue
+        yield Check("account", "ok", f"{name}: {quantity(len(rings[name].keys), 'public key')}")
+        for key in rings[name].keys:
+            shared.setdefault(key.name, []).append(name)
+    for names in shared.values():
+        if len(names) > 1:
+            hint = "VideoSDK may sign for all of them with one key; then only the secrecy of a path tells them apart"
+            words = (
+                f"{' and '.join(names)} share a key: what is signed for one is believed at the path of another"
+            )
+            yield Check("account", "note", words, hint)
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

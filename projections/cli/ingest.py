@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Store a LOG even if most of its lines are not webhooks.")
 @click.option("--dry-run", "dry_run", is_flag=True, help="Only show what would be stored.")
+@click.option("--account", metavar="NAME", help="The account of webhooks that name none.")
 @with_as_given
 @with_fields
 @with_tz
@@ -40,6 +41,7 @@ def ingest(
     follow: bool,
     force: bool,
     dry_run: bool,
+    account: str | None,
     as_given: bool,
     keys: tuple[Path, ...],
     data: Path | None,
@@ -68,9 +70,9 @@ def ingest(
     if follow and dry_run:
         raise UsageError("--dry-run and --follow cannot be used together", hint="leave out one of them")
     settings = Settings(data, config)
-    ring = settings.keyring(keys)
+    rings, account = settings.keyrings_of_logs(keys), settings.account(account)
     with _stopping(heed=follow or "-" in logs) as stopping:
-        opened, complaints = open_logs(logs, settings, ring, stopping, follow=follow)
+        opened, complaints = open_logs(logs, settings, rings, stopping, follow=follow, account=account)
         if not force:
             opened = _without_other_files(settings, opened, complaints)
         if dry_run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from projections.cli.messages import note, quantity, raise_all
@@ -21,26 +21,25 @@ MOST_SHAPES = 4
 def open_logs(
     paths: Iterable[str],
     settings: Settings,
-    keys: Keyring | None,
+    keys: Mapping[str | None, Keyring],
     stopping: Callable[[], bool] | None = None,
     *,
     follow: bool = False,
+    account: str | None = None,
 ) -> tuple[list[Any], list[TrackerError]]:
     """The logs, and an error for each one that cannot be opened. With ``stopping``, a pipe may pause."""
     from tracker.intake.logs import STDIN, Log
     from tracker.intake.sources import sources
     from tracker.intake.tail import Followed, Pipe
 
-    zone, fields = settings.zone, settings.fields
+    how = keys, settings.zone, settings.fields, account
     opened, complaints = list[Log](), list[TrackerError]()
     for path in paths:
         try:
             if stopping is None or (path != STDIN and not follow):
-                opened.extend(sources(path, keys, zone, fields))
+                opened.extend(sources(path, *how))
             else:
-                log = (Followed if follow else Pipe)(path=path, keys=keys, stopping=stopping)
-                log.zone, log.fields = zone, fields
-                opened.append(log)
+                opened.append((Followed if follow else Pipe)(path, *how, stopping=stopping))
         except TrackerError as error:
             complaints.append(error)
     if not opened:

@@ -16,7 +16,7 @@ from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.views.live import Live
-    from tracker.delivery.signature import Keyring
+    from tracker.intake.receiver import Keys
 
 
 @click.command()
@@ -71,7 +71,8 @@ def serve(
 ) -> None:
     """Receive webhooks by HTTP, and serve pages and API.
 
-    Webhooks come in at POST /webhooks, and are answered with 204 once they are stored. SIGTERM stops the
+    Webhooks come in at POST /webhooks, those of an account of tracker.toml at POST /webhooks/NAME, and are answered
+    with 204 once they are stored. SIGTERM stops the
     server gently, and a second signal stops it at once. SIGHUP makes it read the keys and the rules again. Any
     number of receivers and readers may share one store.
     """
@@ -88,7 +89,7 @@ def serve(
             "--role reader receives no webhooks", hint="leave out --key and --insecure-no-verify, or the role"
         )
     receives, answers = role != "reader", role != "receiver"
-    ring = _keys_to_serve(settings, keys, insecure) if receives else None
+    rings = _keys_to_serve(settings, keys, insecure) if receives else {}
     if not token and not server.is_loopback(host):
         hint = "give --token-file or TRACKER_TOKEN, or listen on 127.0.0.1 behind a proxy"
         raise UsageError(
@@ -96,12 +97,10 @@ def serve(
         )
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        receiver, live = receiver_and_follower(
-            store, settings.load_rules, ring, receives=receives, answers=answers
-        )
+        receiver, live = receiver_and_follower(store, settings.load_rules, rings, answers=answers)
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
-        if receives and ring is None:
+        if receiver is not None and receiver.insecure:
             note(
                 "signatures are not verified, so anybody who reaches this address can send webhooks",
                 "give --key FILE with VideoSDK's public key",
@@ -116,7 +115,7 @@ def serve(
         app = create_app(
             store, receiver, live, token=token, hosts=hosts, most_connections=most, accept_file=settings.file
         )
-        server.serve(app, listening, handler, _reloader(ring, live), root_path)
+        server.serve(app, listening, handler, _reloader(rings, live), root_path)
 
 
 def _root_path(given: str) -> str:
@@ -132,17 +131,22 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, text.split(","))))
 
 
-def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keyring | None:
+def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -> Keys:
     if insecure and keys:
         raise UsageError("--key and --insecure-no-verify contradict each other", hint="give one of them")
-    ring = None if insecure else settings.keyring(keys)
-    if ring is None and not insecure:
+    if insecure:
+        return dict.fromkeys([None, *settings.accounts])
+    rings = settings.keyrings(keys)
+    if not rings:
         hint = "give --key FILE with VideoSDK's public key; --insecure-no-verify stores what anybody sends"
         raise UsageError("there is no key to verify signatures with", hint=hint)
-    return ring
+    for name in settings.accounts.keys() - rings.keys():
+        hint = f'write {name} = "FILE" below [accounts], or name the key of all accounts in keys'
+        raise UsageError(f"account {name} has no key", place=str(settings.file), hint=hint)
+    return rings
 
 
-def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
+def _reloader(rings: Keys, live: Live | None) -> Callable[[], None]:
     """Gives what SIGHUP does: it reads keys and rules again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
@@ -152,7 +156,7 @@ def _reloader(ring: Keyring | None, live: Live | None) -> Callable[[], None]:
         if live is not None:
             live.reload()
         try:
-            if ring is not None:
+            for ring in {id(one): one for one in rings.values() if one is not None}.values():
                 ring.reload()
                 log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
         except TrackerError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -16,7 +16,7 @@ import click
 from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIELD
 from projections.cli.times import ZONE, GivenTime, zone_named
 from projections.progress import of_events
-from tracker.errors import StoreMissingError, TrackerError, UsageError
+from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
@@ -90,6 +90,8 @@ class Settings:
         yield "tz", str(self.zone), origin(meta.get(ZONE), "TZ", stated.tz)
         listed = os.environ.get("TRACKER_KEYS") or os.pathsep.join(map(str, stated.keys))
         yield "keys", listed or "none", origin(None, "KEYS", stated.keys)
+        for name, paths in self.accounts.items():
+            yield f"accounts.{name}", os.pathsep.join(map(str, paths)) or "those of keys", file
 
     @cached_property
     def now(self) -> datetime:
@@ -160,6 +162,38 @@ class Settings:
         from tracker.delivery.signature import Keyring
 
         return Keyring(paths)
+
+    def keyrings(self, given: tuple[Path, ...] = ()) -> dict[str | None, Keyring]:
+        """The keys of each account that has some; those of webhooks of no account under ``None``."""
+        usual = self.keyring(given)
+        found: dict[str | None, Keyring | None] = {None: usual, **dict.fromkeys(self.accounts, usual)}
+        for name, paths in self.accounts.items():
+            if paths:
+                from tracker.delivery.signature import Keyring
+
+                found[name] = Keyring(paths)
+        return {name: ring for name, ring in found.items() if ring is not None}
+
+    def keyrings_of_logs(self, given: tuple[Path, ...]) -> dict[str | None, Keyring]:
+        """The keys by which what logs hold is verified: those that were given, whatever the account, or each its own."""
+        ring = self.keyring(given) if given else None
+        return self.keyrings() if ring is None else {None: ring}
+
+    @property
+    def accounts(self) -> Mapping[str, tuple[Path, ...]]:
+        """The accounts of the configuration file, each with its key files."""
+        return self._stated.accounts
+
+    def account(self, given: str | None) -> str | None:
+        """The account that was given. Raises ``UsageError`` where it can be none, or is none of the configured ones."""
+        from tracker.delivery.envelope import ACCOUNT_HINT, is_account
+
+        if given is not None and not is_account(given):
+            raise UsageError(f"{given!r} cannot be the name of an account", hint=ACCOUNT_HINT)
+        if given is not None and self.accounts and given not in self.accounts:
+            hint = did_you_mean(given, self.accounts) or f"known: {', '.join(self.accounts)}"
+            raise UsageError(f"[accounts] has no {given}", place=str(self._config), hint=hint)
+        return given
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:

@@ -1,7 +1,7 @@
 """The checks that every request passes before it is routed.
 
 Refused are heads that are too long, requests with two lengths, and browsers that came under the name of another site.
-Requests for anything but ``RESERVED`` may use four fifths of the connections. The rest is kept, so that
+Requests for anything but webhooks and ``/healthz`` may use four fifths of the connections. The rest is kept, so that
 webhooks are stored and ``/healthz`` answers however many pages are asked for.
 """
 
@@ -23,8 +23,8 @@ from tracker.intake.receiver import REASON, RETRY_AFTER
 MOST_HEADER = 32 << 10
 """Bytes of the head of a request."""
 WEBHOOKS = "/webhooks"
-RESERVED = (WEBHOOKS, "/healthz")
-ANY_HOST = ("/healthz", "/readyz", "/metrics")
+HEALTHZ = "/healthz"
+ANY_HOST = (HEALTHZ, "/readyz", "/metrics")
 """Answered under any name: programs ask for these, and they tell nothing of people."""
 READING = ("GET", "HEAD")
 ANY = "*"
@@ -36,7 +36,7 @@ class Admission:
 
     Attributes:
         app: the application behind it.
-        most: how many requests for anything but ``RESERVED`` may be answered at a time.
+        most: how many requests for anything else than webhooks and ``/healthz`` may be answered at a time.
         hosts: names under which the server answers, besides ``localhost`` and its address; ``*`` for any.
 
     """
@@ -53,7 +53,7 @@ class Admission:
         refused = _malformed(scope) or _elsewhere(scope, self.hosts)
         if refused is not None:
             await refused(scope, receive, send)
-        elif own_path(scope) in RESERVED:
+        elif is_reserved(own_path(scope)):
             await self.app(scope, receive, send)
         elif self._others >= self.most:
             scope[REASON] = "busy"
@@ -68,6 +68,16 @@ class Admission:
                 await self.app(scope, receive, send)
             finally:
                 self._others -= 1
+
+
+def is_webhooks(path: str) -> bool:
+    """Whether webhooks are received there: all of them, or those of one account."""
+    return path == WEBHOOKS or path.startswith(f"{WEBHOOKS}/")
+
+
+def is_reserved(path: str) -> bool:
+    """Whether it is answered however many pages are asked for."""
+    return path == HEALTHZ or is_webhooks(path)
 
 
 def _malformed(scope: Scope) -> Response | None:
@@ -89,7 +99,7 @@ def _elsewhere(scope: Scope, hosts: frozenset[str]) -> Response | None:
     Signed webhooks are not checked: no page can sign.
     """
     path, state = own_path(scope), scope["app"].state
-    is_signed = path == WEBHOOKS and (state.receiver is None or not state.receiver.insecure)
+    is_signed = is_webhooks(path) and (state.receiver is None or not state.receiver.insecure)
     if path in ANY_HOST or is_signed:
         return None
     headers = Headers(scope=scope)

@@ -48,18 +48,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections.views.live import Live
 from projections.web import accepting, api, dropped, health, metrics, pages
-from projections.web.admission import Admission, named
+from projections.web.admission import WEBHOOKS, Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
 from projections.web.mount import Mounted
 from projections.web.problems import HANDLERS
 from projections.web.watch import Watch
-from tracker.delivery.signature import Keyring
-from tracker.intake.receiver import REASON, SOURCE, Receiver
+from tracker.intake.receiver import REASON, SOURCE, Keys, Receiver
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.clock import Clock
 
+WEBHOOK_PATHS = (WEBHOOKS, f"{WEBHOOKS}/{{account}}")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 LONGEST_PATH = 80
 """Characters of a path in the log."""
@@ -70,16 +70,18 @@ log = logging.getLogger("projections.web")
 def receiver_and_follower(
     tracker: Tracker,
     load_rules: Callable[[], Rules],
-    keys: Keyring | None,
+    keys: Keys,
     *,
-    receives: bool = True,
     answers: bool = True,
 ) -> tuple[Receiver | None, Live | None]:
-    """Who stores what comes, and who keeps the read models up with it. They share a clock, and the one wakes the other."""
+    """Who stores what comes, and who keeps the read models up with it. They share a clock, and the one wakes the other.
+
+    Without ``keys`` of any account nobody stores anything.
+    """
     clock = Clock(tracker.newest_from(SOURCE), ahead=tracker.latest_from(SOURCE))
     live = Live(tracker, load_rules, clock.now) if answers else None
     wake = live.wake if live else lambda: None
-    return Receiver(tracker.receive, keys, clock, wake) if receives else None, live
+    return Receiver(tracker.receive, keys, clock, wake) if keys else None, live
 
 
 def create_app(
@@ -102,7 +104,7 @@ def create_app(
     watch = Watch(tracker, receiver, live)
     app = Starlette(
         routes=[
-            *([Route("/webhooks", receiver, methods=["POST"])] if receiver else []),
+            *(Route(path, receiver, methods=["POST"]) for path in WEBHOOK_PATHS if receiver is not None),
             Route("/healthz", healthz),
             *health.routes,
             *metrics.routes,

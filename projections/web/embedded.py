@@ -20,7 +20,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ from starlette.types import Receive, Scope, Send
 
 from projections import given
 from projections.views.live import Live
-from projections.web.admission import ANY, ANY_HOST, RESERVED
+from projections.web.admission import ANY, ANY_HOST, is_reserved
 from projections.web.app import create_app, receiver_and_follower, start, stop
 from projections.web.mount import own_path
 from projections.web.problems import RETRY_AFTER, problem
 from projections.web.tokens import read_token
+from tracker.delivery.envelope import ACCOUNT_HINT, is_account
 from tracker.delivery.signature import Keyring, Source
 from tracker.errors import TrackerError, UsageError
 from tracker.rules import Rules
@@ -53,6 +54,7 @@ def asgi_app(
     *,
     store: str | None = None,
     keys: Source | Iterable[Source] | None = None,
+    accounts: Mapping[str, Source | Iterable[Source]] | None = None,
     insecure: bool = False,
     token: str | None = None,
     hosts: Iterable[str] | None = None,
@@ -65,8 +67,9 @@ def asgi_app(
 
     ``data`` is the data directory, ``store`` the URL of a PostgreSQL database where the events are there. ``keys`` are
     VideoSDK's public keys, as text or as paths: with them signed webhooks are received at ``webhooks`` under the
-    mount. ``insecure`` receives whatever comes, whoever sent it. Without both nothing is received, and the store must
-    be there. ``token`` is what pages and API ask for; without one, whoever reaches the mount reads everything, so the
+    mount. ``accounts`` has the keys of each of several accounts by its name: they are received at ``webhooks/NAME``.
+    ``insecure`` receives at ``webhooks`` whatever comes, whoever sent it. Without all of these nothing is received,
+    and the store must be there. ``token`` is what pages and API ask for; without one, whoever reaches the mount reads everything, so the
     application around it has to guard it. ``hosts`` are the names under which it answers beside those of this machine;
     with a token any name, unless they are given. ``rules`` are the rules to judge by, or the path of their TOML file.
 
@@ -75,23 +78,33 @@ def asgi_app(
     """
     if keys is not None and insecure:
         raise UsageError("keys and insecure contradict each other", hint="give one of them")
-    ring = None if keys is None else Keyring([keys] if isinstance(keys, bytes | str | os.PathLike) else keys)
+    rings: dict[str | None, Keyring | None] = {None: None} if insecure else {}
+    if keys is not None:
+        rings[None] = _keyring(keys)
+    for name, theirs in (accounts or {}).items():
+        if not is_account(name):
+            raise UsageError(f"{name!r} cannot be the name of an account", hint=ACCOUNT_HINT)
+        rings[name] = _keyring(theirs)
     token = read_token(token, None, {})
     if hosts is None:
         hosts = (ANY,) if token else ()
     given.rules(rules)  # so that a mistake shows at once
-    receives = ring is not None or insecure
+    receives = bool(rings)
 
     def open_app() -> Starlette:
         tracker = Tracker.open(Path(data), store, create=receives)
         try:
-            receiver, live = receiver_and_follower(tracker, lambda: given.rules(rules), ring, receives=receives)
+            receiver, live = receiver_and_follower(tracker, lambda: given.rules(rules), rings)
             return create_app(tracker, receiver, live, token=token, hosts=hosts)
         except BaseException:
             tracker.close()
             raise
 
     return Embedded(open_app)
+
+
+def _keyring(keys: Source | Iterable[Source]) -> Keyring:
+    return Keyring([keys] if isinstance(keys, bytes | str | os.PathLike) else keys)
 
 
 class Embedded:
@@ -153,7 +166,8 @@ class Embedded:
             refused = problem(503, error.message, error.hint, {"retry-after": RETRY_AFTER})
             await refused(scope, receive, send)
             return
-        if not self._is_ready and own_path(scope) not in (*RESERVED, *ANY_HOST):
+        path = own_path(scope)
+        if not (self._is_ready or is_reserved(path) or path in ANY_HOST):
             await _caught_up(app)
             self._is_ready = True
         await app(scope, receive, send)

@@ -38,6 +38,8 @@ BODY_NAMES = ("webhook", "payload", "body", "event")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(1970, 9000)  # room on both sides for every window of the rules
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ACCOUNT_HINT = "give up to 64 letters, digits and . _ -, of which the first is a letter or a digit"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -67,6 +69,7 @@ class Received:
     is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     ``wrong_time`` is the receive time as the log has it where it cannot be true; ``received_at`` is then
     what is believed instead. ``signature`` is that of whoever sent it, as it came; ``""`` where what came is no text.
+    ``account`` names the account of VideoSDK that it is from, where several are received.
     """
 
     body: bytes
@@ -77,6 +80,7 @@ class Received:
     cut_from: int | None = None
     wrong_time: str | None = None
     signature: str | None = None
+    account: str | None = None
 
 
 class _Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
@@ -98,6 +102,7 @@ class _Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
     cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
     wrong_time: _Raw | msgspec.UnsetType = msgspec.UNSET
     signature: _Raw | msgspec.UnsetType = msgspec.UNSET
+    account: _Raw | msgspec.UnsetType = msgspec.UNSET
     headers: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -105,8 +110,8 @@ _line = msgspec.json.Decoder(_Line)
 _members = msgspec.json.Decoder(dict[str, _Raw])
 _text = msgspec.json.Decoder(str)
 _receive_times = attrgetter(*RECEIVE_TIME_NAMES)
-_others = attrgetter("source", "verified_by", "cut_from", "wrong_time", "signature", "headers")
-_NOTHING = (msgspec.UNSET,) * 6
+_others = attrgetter("source", "verified_by", "cut_from", "wrong_time", "signature", "account", "headers")
+_NOTHING = (msgspec.UNSET,) * 7
 _any = msgspec.json.Decoder()
 _value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
@@ -140,7 +145,19 @@ def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
         _whole_number(found.cut_from),
         _string(found.wrong_time),
         _signature(found),
+        _account(found),
     )
+
+
+def is_account(name: str) -> bool:
+    """Whether an account may have this name: it stands in paths and addresses as it is."""
+    return _ACCOUNT.fullmatch(name) is not None
+
+
+def _account(found: _Line) -> str | None:
+    """The account that a line names; what could be none is something else of that name."""
+    name = _string(found.account)
+    return name if name is not None and is_account(name) else None
 
 
 def _signature(found: _Line) -> str | None:
@@ -185,6 +202,8 @@ def encode(received: Received) -> bytes:
         parts.append(b'"wrong_time":' + _quoted(received.wrong_time))
     if received.signature is not None:
         parts.append(b'"signature":' + _quoted(received.signature))
+    if received.account is not None:
+        parts.append(b'"account":' + _quoted(received.account))
     if _is_object_on_one_line(body):
         parts.append(b'"webhook":' + body)
     else:

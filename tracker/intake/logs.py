@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -103,7 +103,8 @@ class Oddities:
 class Log:
     """One log to read. ``size`` and ``consumed`` are bytes of the file as it is on disk.
 
-    With ``keys``, the signatures that its lines have kept are verified. Receive times that name no zone are in
+    With ``keys``, the signatures that its lines have kept are verified: with those of the account that a line names,
+    where it has some, else with those under ``None``. ``account`` is that of lines that name none. Receive times that name no zone are in
     ``zone``; ``fields`` says where webhook and time are, if they are not where they would be found.
     """
 
@@ -111,9 +112,10 @@ class Log:
     """Whether it is a file that is written to while it is read."""
 
     path: str
-    keys: Keyring | None = None
+    keys: Mapping[str | None, Keyring] = attrs.field(factory=dict)
     zone: tzinfo = UTC
     fields: Fields = USUAL
+    account: str | None = None
     size: int = 0
     consumed: int = 0
     _prefix: str = attrs.field(init=False, default="")
@@ -173,13 +175,16 @@ class Log:
             at = delivery.received_at
         if at is not None and at.tzinfo is NO_ZONE:
             self._give_zone(delivery, at)
+        if self.account is not None and delivery.received.account is None:
+            delivery.received = attrs.evolve(delivery.received, account=self.account)
         if self.keys:
-            self._verify(delivery, line, self.keys)
+            self._verify(delivery, line)
         return delivery
 
-    def _verify(self, delivery: Delivery, line: Line, keys: Keyring) -> None:
+    def _verify(self, delivery: Delivery, line: Line) -> None:
         received = delivery.received
-        if received.signature is not None and received.body is not line.text:
+        keys = self.keys.get(received.account, self.keys.get(None))
+        if keys and received.signature is not None and received.body is not line.text:
             verified_by = keys.verify(received.body, received.signature) or UNVERIFIED
             delivery.received = attrs.evolve(received, verified_by=verified_by)
 

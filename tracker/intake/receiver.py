@@ -1,5 +1,8 @@
 """``POST /webhooks``: what is signed is stored, and 204 means that it is on the disk.
 
+Who runs several accounts of VideoSDK gives each a path of its own, ``/webhooks/NAME``, with keys of its own. What
+comes there is verified with these only, and the name is stored with it.
+
 A request is read, verified and queued in the event loop. One thread takes whatever waits, up to
 ``BATCH``, and commits it in one transaction: alone, a webhook waits for nothing but its own commit;
 under load the cost of a commit is shared. The answer to a webhook that is stored carries its position
@@ -17,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
 from time import perf_counter
 from typing import Any
@@ -52,7 +55,11 @@ RETRY_AFTER = 5
 REASON = "tracker.reason"
 """Where in the scope a word stands of why a request was refused."""
 
+Keys = Mapping[str | None, Keyring | None]
+"""The keys of each account; those of ``/webhooks`` itself under ``None``. In place of keys ``None``: nothing is verified."""
+
 REFUSALS = {
+    "account": (404, "No account receives webhooks at this path."),
     "signature": (401, "The signature does not verify."),
     "timeout": (408, f"The body did not come within {BODY_TIMEOUT:g} s."),
     "too-large": (413, f"The body has more than {MAX_BODY} bytes."),
@@ -63,6 +70,7 @@ REFUSALS = {
     "disconnected": (400, "The body broke off."),
 }
 """Reason -> status and what is said of it. The reasons by which refusals are counted are these."""
+HINTS = {"account": "[accounts] of tracker.toml names the accounts, and keys are those of /webhooks itself"}
 _CLOSING = {"too-large", "timeout", "disconnected"}
 """Where the rest of the request may still be on its way."""
 
@@ -221,12 +229,12 @@ def _refuse(batch: list[_Waiting]) -> None:
 
 
 class Receiver:
-    """The ASGI application behind ``POST /webhooks``. Without ``keys`` nothing is verified."""
+    """The ASGI application behind ``POST /webhooks`` and ``POST /webhooks/{account}``."""
 
     def __init__(
         self,
         append: Append,
-        keys: Keyring | None,
+        keys: Keys,
         clock: Clock | None = None,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -238,7 +246,7 @@ class Receiver:
     @property
     def insecure(self) -> bool:
         """Whether nothing is verified."""
-        return self._keys is None
+        return None in self._keys.values()
 
     @property
     def queued(self) -> int:
@@ -269,15 +277,19 @@ class Receiver:
         await response(scope, receive, send)
 
     async def _receive(self, request: Request) -> int:
+        account = request.path_params.get("account")
+        if account not in self._keys:
+            raise Refused("account")
         if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
             raise Refused("encoding")
         body = await _body(request)
         key, signature = None, request.headers.get(SIGNATURE_HEADER)
-        if self._keys is not None:
-            key = self._keys.verify(body, (signature or "").encode("latin-1"))
+        ring = self._keys[account]
+        if ring is not None:
+            key = ring.verify(body, (signature or "").encode("latin-1"))
             if key is None:
                 raise Refused("signature")
-        received = Received(body, self.clock.now(), SOURCE, key, signature=_bounded(signature))
+        received = Received(body, self.clock.now(), SOURCE, key, signature=_bounded(signature), account=account)
         return await self._writer.put(parse(received, 0))
 
 
@@ -315,6 +327,7 @@ def _refusal(reason: str) -> Response:
     headers = {"connection": "close"} if reason in _CLOSING else {}
     if status == 503:
         headers["retry-after"] = str(RETRY_AFTER)
-    return JSONResponse(
-        {"status": status, "detail": detail}, status, headers, media_type="application/problem+json"
-    )
+    said = {"status": status, "detail": detail}
+    if reason in HINTS:
+        said["hint"] = HINTS[reason]
+    return JSONResponse(said, status, headers, media_type="application/problem+json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["sources"]
 
 
-def sources(path: str, keys: Keyring | None = None, zone: tzinfo = UTC, fields: Fields = USUAL) -> list[Log]:
+def sources(
+    path: str,
+    keys: Mapping[str | None, Keyring] | None = None,
+    zone: tzinfo = UTC,
+    fields: Fields = USUAL,
+    account: str | None = None,
+) -> list[Log]:
     """What is read there. Raises ``LogError`` where nothing can be."""
+    how = keys or {}, zone, fields, account
     if is_remote(path):
-        return [Remote(one, keys, zone, fields) for one in objects(path)]
+        return [Remote(one, *how) for one in objects(path)]
     if path != STDIN and is_archive(path):
-        return [Archive(path, keys, zone, fields)]
-    return [Log(path, keys, zone, fields)]
+        return [Archive(path, *how)]
+    return [Log(path, *how)]

@@ -21,7 +21,7 @@ from typing import IO
 import attrs
 
 from tracker.intake.lines import Line
-from tracker.intake.logs import STDIN, Log
+from tracker.intake.logs import Log
 from tracker.intake.packing import CHUNK
 
 QUIET = 1.0
@@ -59,7 +59,6 @@ class _Waiting:
 class Pipe(Log):
     """Standard input, which may be left open for ever."""
 
-    path: str = STDIN
     stopping: Stopping
 
     def _packed(self, file: IO[bytes]) -> Iterator[bytes]:
@@ -156,5 +155,5 @@ def files(log: Followed) -> Iterator[Followed]:
             sleep(TICK)
         if log.stopping():
             return
-        log = Followed(path=log.path, keys=log.keys, zone=log.zone, fields=log.fields, stopping=log.stopping)
+        log = Followed(log.path, log.keys, log.zone, log.fields, log.account, stopping=log.stopping)
         yield log

@@ -23,7 +23,12 @@ def _without_signature(state: bytes) -> bytes:
     return state
 
 
-UPCASTERS: tuple[Upcaster, ...] = (_without_signature,)
+def _without_account(state: bytes) -> bytes:
+    """Format 3 has the account; what is older has none, and is read as it is."""
+    return state
+
+
+UPCASTERS: tuple[Upcaster, ...] = (_without_signature, _without_account)
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
 

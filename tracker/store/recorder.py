@@ -30,9 +30,9 @@ from tracker.errors import StoreError
 from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
 
-FORMAT = 2
+FORMAT = 3
 """The version of what is stored; a higher one was written by a newer program. Whoever appends to an older store
-raises it: that program would drop what it does not know. The second has the signatures of senders."""
+raises it: that program would drop what it does not know. The second has the signatures of senders, the third their accounts."""
 APPLICATION_ID = 0x4D545354
 """What marks a database as ours: "MTST"."""
 LOCK_TIMEOUT = 60

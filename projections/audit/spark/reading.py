@@ -80,7 +80,7 @@ def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | N
 def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None, read_as: ReadAs) -> Batches:
     for batch in batches:
         for file in batch.column(0).to_pylist():
-            log = Log(paths[file], None, *read_as)
+            log = Log(paths[file], {}, *read_as)
             yield from _rows(file, log.lines(), partial(_delivered, log), as_of, believed)
 
 

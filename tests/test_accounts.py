@@ -1,0 +1,173 @@
+"""Several accounts of VideoSDK: each has a path and keys of its own, and what comes there keeps its name."""
+
+import json
+from contextlib import closing
+
+import keys
+import pytest
+from commands import run
+from hypothesis import given
+from hypothesis import strategies as st
+from meetings import line, webhook
+from served import served
+from stores import opened
+
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received
+from tracker.delivery.signature import Keyring
+
+BODY = webhook("session-started", sessionId="s", meetingId="m")
+NUMBERS = {None: (0,), "acme": (1,), "beta.eu-1": (2, 3)}
+"""The keys of each account."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server for two accounts, and for webhooks of none."""
+    home = tmp_path_factory.mktemp("accounts")
+    rings = {
+        name: Keyring([keys.write_public(home / f"{name}.pem", *theirs)]) for name, theirs in NUMBERS.items()
+    }
+    with served(home / "data", keys=rings) as running:
+        yield running
+
+
+def post(server, account, body=BODY, number=None):
+    headers = {} if number is None else {"videosdk_signature": keys.sign(body, number)}
+    return server.ask("/webhooks" if account is None else f"/webhooks/{account}", "POST", body, **headers)
+
+
+def configured(home, text):
+    (home / "tracker.toml").write_text(text)
+    return home
+
+
+# What is received
+
+
+@given(st.sampled_from(list(NUMBERS)), st.integers(0, 4), st.binary(max_size=100))
+def test_nothing_that_the_key_of_one_account_signed_is_accepted_at_the_path_of_another(
+    server, account, number, body
+):
+    answer = post(server, account, body, number)
+
+    assert answer.status == (204 if number in NUMBERS[account] else 401)
+
+
+@pytest.mark.parametrize("account", list(NUMBERS))
+def test_the_name_of_the_account_is_stored_with_what_came(server, account):
+    position = int(post(server, account, BODY, NUMBERS[account][0]).headers["tracker-position"])
+    ((delivery, _),) = server.tracker.page(position - 1, 1, position)
+
+    assert (delivery.received.account, delivery.body) == (account, BODY)
+
+
+@pytest.mark.parametrize("path", ["/webhooks/other", "/webhooks/acm%65x", "/webhooks/ACME"])
+def test_the_path_of_no_account_is_not_found_and_says_where_accounts_are_named(server, path):
+    before = server.tracker.last_position()
+    answer = server.ask(path, "POST", BODY, videosdk_signature=keys.sign(BODY, 1))
+
+    assert (answer.status, "[accounts] of tracker.toml" in answer.json["hint"]) == (404, True)
+    assert server.tracker.last_position() == before
+
+
+def test_webhooks_are_received_under_any_name_of_the_host_where_they_are_signed(server):
+    answer = server.ask(
+        "/webhooks/acme", "POST", BODY, host="example.org", videosdk_signature=keys.sign(BODY, 1)
+    )
+
+    assert answer.status == 204
+
+
+# Envelopes
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True))
+def test_an_account_is_read_back_from_its_envelope(name):
+    received = Received(BODY, account=name)
+
+    assert received == envelope.decode(envelope.encode(received))
+
+
+@pytest.mark.parametrize("account", ['""', '"a b"', '"-a"', f'"{"a" * 65}"', "7", "null", '{"id": "acme"}'])
+def test_what_can_be_no_account_is_something_else_of_that_name(account):
+    assert envelope.decode(b'{"account":%s,"webhook":{}}' % account.encode()) == Received(b"{}")
+
+
+# Logs
+
+
+def test_a_log_is_stored_for_an_account_unless_its_lines_name_one(tmp_path):
+    lines = [line(BODY, 0), envelope.encode(Received(BODY, account="beta"))]
+    (tmp_path / "log").write_bytes(b"\n".join(lines))
+    run("ingest", "log", "--account", "acme", "--data", "data", cwd=tmp_path)
+
+    with closing(opened(tmp_path / "data")) as store:
+        assert [one.received.account for one in store.deliveries()] == ["acme", "beta"]
+
+
+def test_what_logs_hold_of_several_accounts_is_verified_with_the_keys_of_each(tmp_path):
+    home = configured(tmp_path, 'keys = ["0.pem"]\n[accounts]\nacme = "1.pem"\nbeta = []\n')
+    for number in (0, 1):
+        keys.write_public(home / f"{number}.pem", number)
+    signed = [(None, 0), ("acme", 1), ("acme", 0), ("beta", 0), ("beta", 1)]
+    lines = [Received(BODY, account=name, signature=keys.sign(BODY, number)) for name, number in signed]
+    (home / "log").write_bytes(b"\n".join(map(envelope.encode, lines)))
+    run("ingest", "log", "--data", "data", cwd=home)
+
+    with closing(opened(home / "data")) as store:
+        assert [bool(one.received.verified_by) for one in store.deliveries()] == [
+            True,
+            True,
+            False,
+            True,
+            False,
+        ]
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        ("accounts = 3", "accounts is no table", 'acme = "acme.pem"'),
+        ('[accounts]\n"a b" = "a.pem"', "'a b' cannot be the name of an account", "letters, digits"),
+        ("[accounts]\nacme = 3", "the keys of account acme are no paths", 'acme = "acme.pem"'),
+        ("[accounts]\nacme = ['']", "the keys of account acme are no paths", 'acme = "acme.pem"'),
+        ("[accounts]\nacme = 'none.pem'", "none.pem: cannot be read", "check the path"),
+        ("[accounts]\nacme = []\nbeta = 'beta.pem'", "account acme has no key", 'write acme = "FILE"'),
+    ],
+)
+def test_accounts_that_cannot_be_are_refused_with_what_to_write(tmp_path, text, problem, hint):
+    keys.write_public(tmp_path / "beta.pem")
+    done = run("serve", "--data", "data", cwd=configured(tmp_path, text), text=True)
+
+    assert (done.returncode, problem in done.stderr, hint in done.stderr) == (2, True, True), done.stderr
+
+
+@pytest.mark.parametrize(("given", "hint"), [("acmee", "did you mean acme?"), ("a/b", "letters, digits")])
+def test_a_log_is_stored_for_no_account_that_is_not_configured(tmp_path, given, hint):
+    (tmp_path / "log").write_bytes(line(BODY, 0))
+    home = configured(tmp_path, "[accounts]\nacme = []\nbeta = []\n")
+    done = run("ingest", "log", "--account", given, "--data", "data", cwd=home, text=True)
+
+    assert (done.returncode, hint in done.stderr, (home / "data").exists()) == (2, True, False)
+
+
+def test_the_accounts_and_whether_they_share_a_key_are_shown(tmp_path):
+    home = configured(tmp_path, 'keys = ["0.pem"]\n[accounts]\nacme = "1.pem"\nbeta = []\ngamma = []\n')
+    for number in (0, 1):
+        keys.write_public(home / f"{number}.pem", number)
+    checks = json.loads(run("doctor", "--format", "json", cwd=home).stdout)
+    settings = {
+        one["setting"]: one["value"] for one in json.loads(run("config", "--format", "json", cwd=home).stdout)
+    }
+
+    assert [(one["state"], one["seen"].split(":")[0]) for one in checks if one["check"] == "account"] == [
+        ("ok", "acme"),
+        ("ok", "beta"),
+        ("ok", "gamma"),
+        ("note", "beta and gamma share a key"),
+    ]
+    assert (settings["accounts.acme"], settings["accounts.beta"]) == ("1.pem", "those of keys")
