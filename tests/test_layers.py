@@ -95,6 +95,7 @@ LAYERS = {
     "projections.progress": {"rich"},
     "projections.views.loss": {"attrs"},
     "projections.views.database": {"attrs", "msgspec", "sqlite_utils"},
+    "projections.views.kept": {"attrs"},
     "projections.views.publications": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
