@@ -214,6 +214,62 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
     return [_values(row) for row in rows]
 
 
+@attrs.frozen
+class End:
+    """Up to where somebody has read what was published: in which file, and the last row that was written by then."""
+
+    file: tuple[int, int]
+    row: int
+
+
+@attrs.frozen
+class Reader:
+    """Publications at one moment.
+
+    A row is written by replacing the one before, and gets a number that is higher than all there were. So the numbers
+    say which rows were written since somebody looked last, as long as it is the same file and nobody has compacted it.
+
+    Attributes:
+        end: The end of them.
+        fingerprint: Of what made the read models that were published.
+    """
+
+    connection: sqlite3.Connection
+    end: End
+    fingerprint: str
+
+    def written_after(self, end: End) -> list[Publication] | None:
+        """What was written since; ``None`` where that cannot be known."""
+        if end.file != self.end.file or end.row > self.end.row:
+            return None
+        return self._rows("rowid > ?", (end.row,))
+
+    def held(self, severities: Collection[str]) -> list[Publication]:
+        return self._rows("held AND severity IN (SELECT value FROM json_each(?))", (_json(severities),))
+
+    def of_streams(self, streams: Collection[str]) -> list[Publication]:
+        return self._rows(_THESE, (_json(streams),))
+
+    def _rows(self, condition: str, values: Row) -> list[Publication]:
+        return [Publication.of(row) for row in self.connection.execute(_PUBLISHED.format(condition), values)]
+
+
+@contextmanager
+def reader(path: Path) -> Iterator[Reader | None]:
+    """What is published now; ``None`` where nothing was. Raises ``StoreError``."""
+    if not path.exists():
+        yield None
+        return
+    with _file(path).to_read() as connection, _one_moment(connection, path):
+        if not _file(path).is_made(connection):
+            yield None
+            return
+        ((version,),) = connection.execute("PRAGMA schema_version").fetchall()  # goes up when it is compacted
+        ((last,),) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM publications").fetchall()
+        _, fingerprint = read_checkpoint(connection)
+        yield Reader(connection, End((path.stat().st_ino, version), last), fingerprint.split(" ")[0])
+
+
 def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """What is held and is not published so, or the reverse: the place, and what is wrong there.
 
