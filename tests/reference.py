@@ -34,6 +34,7 @@ from projections.explain.diagrams import mermaid, remarks
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.web import api
 from tracker.accept import Acceptance
+from tracker.alert import Alert, When
 from tracker.codes import codes_for
 from tracker.config import SETTINGS
 from tracker.delivery.envelope import BODY_NAMES, RECEIVE_TIME_NAMES
@@ -244,6 +245,25 @@ def acceptance(meanings: Meanings) -> str:
     return table("field", "required", "meaning", rows=rows)
 
 
+def alert() -> str:
+    """What an entry of ``[[alert]]`` may say."""
+    return _fields(Alert)
+
+
+def alert_when() -> str:
+    return _fields(When)
+
+
+def _fields(cls: type) -> str:
+    about = described(cls)
+    rows = []
+    for one in attrs.fields(cls):
+        words = about[one.name]
+        required = "yes" if one.default is attrs.NOTHING else ""
+        rows.append((code(one.name), required, words))
+    return table("field", "required", "meaning", rows=rows)
+
+
 def settings(meanings: Meanings) -> str:
     return words(SETTINGS, meanings)
 
@@ -409,6 +429,8 @@ GENERATED: dict[str, Callable[..., str]] = {
     "roles": roles,
     "prices": prices,
     "rules": rules,
+    "alert": alert,
+    "alert when": alert_when,
     "commands": commands,
     "shared options": shared_options,
     "envelope": envelope,

@@ -6,17 +6,20 @@ the catalogue. Here the names in the file are compared with those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
 
 import attrs
 
 from tracker.accept import Acceptance
+from tracker.alert import APPRISE, INCLUDED, Alert, When
 from tracker.delivery.envelope import ACCOUNT_HINT, is_account
 from tracker.errors import RulesError, did_you_mean
-from tracker.findings import SEVERITIES, Severity
+from tracker.findings import SEVERITIES, Severity, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.rules import WINDOWS, Rules, seconds_of
@@ -24,9 +27,11 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept")
+SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept", "alert")
 """What a configuration file may hold."""
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 INTAKE = ("webhook_field", "time_field")
+T = TypeVar("T")
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
 
@@ -35,7 +40,8 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
-    none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as ``("detail.raw", "")``."""
+    none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
+    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -44,6 +50,7 @@ class Config:
     tz: str | None = None
     intake: tuple[str, str] = ("", "")
     accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
+    alerts: tuple[Alert, ...] = ()
 
 
 def load_config(path: Path) -> Config:
@@ -73,7 +80,8 @@ def load_config(path: Path) -> Config:
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        return Config(path.parent / data if data else None, rules, files, store, tz, intake, accounts)
+        alerts = _alerts(document.get("alert", []), path.parent)
+        return Config(path.parent / data if data else None, rules, files, store, tz, intake, accounts, alerts)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -166,15 +174,19 @@ def _prices(table: Any) -> dict[str, float]:
 
 def read_entries(value: Any) -> tuple[Acceptance, ...]:
     """The ``[[accept]]`` tables of a TOML file. Raises ``RulesError`` that names the entry at fault."""
-    hint = 'write [[accept]] and below it code = "S203" and reason = "…"'
+    return _each("accept", value, 'code = "S203" and reason = "…"', _entry)
+
+
+def _each(name: str, value: Any, example: str, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
+    """What is read of each of the tables ``[[name]]``. Raises ``RulesError`` that names the entry at fault."""
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise RulesError("accept is no list of tables", hint=hint)
+        raise RulesError(f"{name} is no list of tables", hint=f"write [[{name}]] and below it {example}")
     entries = []
     for number, table in enumerate(value, 1):
         try:
-            entries.append(_entry(table))
+            entries.append(read(table))
         except RulesError as error:
-            error.message = f"accept entry {number}: {error.message}"
+            error.message = f"{name} entry {number}: {error.message}"
             raise
     return tuple(entries)
 
@@ -227,3 +239,95 @@ def _until(value: Any) -> datetime | None:
             "until is no date and no time", hint="write until = 2026-12-31 or 2026-12-31T18:00:00Z"
         )
     return None
+
+
+def _alerts(value: Any, directory: Path) -> tuple[Alert, ...]:
+    entries = _each(
+        "alert", value, 'name = "recordings" and to = "https://…"', lambda table: _alert(table, directory)
+    )
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise RulesError(f"two alerts are named {name!r}", hint="give each a name of its own")
+    return entries
+
+
+def _alert(table: dict[str, Any], directory: Path) -> Alert:
+    for name in table:
+        refuse_unknown(name, [field.name for field in attrs.fields(Alert)], "key")
+    for name, example in (("name", "recordings"), ("to", "https://hooks.example.org/tracker")):
+        if not isinstance(table.get(name), str):
+            raise RulesError(f"gives no {name}", hint=f'write {name} = "{example}"')
+    if not _NAME.fullmatch(table["name"]):
+        raise RulesError(f"name is {table['name']!r}", hint="write up to 64 letters, digits, - and _")
+    private = table.get("allow_private", False)
+    if not isinstance(private, bool):
+        raise RulesError(f"allow_private is {private!r}", hint="write allow_private = true")
+    _refuse_target(table["to"], private=private)
+    values = dict(table)
+    if "when" in table:
+        values["when"] = _when(table["when"])
+    values |= {name: _duration(name, table[name]) for name in ("wait", "within") if name in table}
+    if "include" in table:
+        values["include"] = _listed("include", table["include"], INCLUDED)
+    for name, example in (("secret", "hooks.secret"), ("pages", "https://tracker.example.org")):
+        if name in table and not (_is_path(table[name]) and table[name]):
+            raise RulesError(f"{name} is {table[name]!r}", hint=f'write {name} = "{example}"')
+    if "secret" in table:
+        values["secret"] = directory / table["secret"]
+    return Alert(**values)
+
+
+def _refuse_target(to: str, *, private: bool) -> None:
+    """Raises ``RulesError`` for what nothing can or should be sent to; says nothing of the path, which may be secret."""
+    if to.startswith(APPRISE):
+        return
+    try:
+        parts = urlsplit(to)
+        host, scheme, _ = parts.hostname, parts.scheme, parts.port
+    except ValueError:
+        host, scheme = None, ""
+    if not host or scheme not in ("https", "http"):
+        raise RulesError(
+            "to is no address to send to", hint='write to = "https://…", or "apprise:" and a URL of Apprise'
+        )
+    if scheme == "http" and not private:
+        raise RulesError(
+            f"to is not encrypted: http://{host}",
+            hint="write https://, or allow_private = true for a host of yours",
+        )
+
+
+def _when(table: Any) -> When:
+    if not isinstance(table, dict):
+        raise RulesError("when is no table", hint='write when = {severity = "error"}')
+    for name in table:
+        refuse_unknown(name, [field.name for field in attrs.fields(When)], "key of when")
+    values = dict(table)
+    if table.get("severity", "error") not in SEVERITIES:
+        raise RulesError(f"severity is {table['severity']!r}", hint=f"choose {', '.join(SEVERITIES)}")
+    for name, known in (("code", CATALOGUE), ("lifecycle", _lifecycles()), ("verdict", get_args(Verdict))):
+        if name in table:
+            values[name] = _listed(name, table[name], known)
+    if not isinstance(table.get("meeting", ""), str):
+        raise RulesError(f"meeting is {table['meeting']!r}", hint='write meeting = "abc-*"')
+    confidence = table.get("confidence", 0)
+    if not isinstance(confidence, int | float) or isinstance(confidence, bool) or not 0 <= confidence <= 1:
+        raise RulesError(f"confidence is {confidence!r}", hint="write a number from 0 to 1")
+    return When(**values)
+
+
+def _lifecycles() -> Iterable[str]:
+    from tracker.lifecycles import REGISTRY  # takes long, and few have such an entry
+
+    return REGISTRY
+
+
+def _listed(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """One word or a list of words, each of them known."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise RulesError(f"{name} is {value!r}", hint=f'write {name} = "…" or {name} = ["…", "…"]')
+    for word in words:
+        refuse_unknown(word, list(known), name)
+    return tuple(words)

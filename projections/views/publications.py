@@ -21,7 +21,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,8 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
+from projections.views.kept import Kept
 from tracker.delivery.webhook import UNROUTED
-from tracker.errors import StoreDamagedError, StoreVersionError
-from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
-from tracker.store.sqlite import sqlite_errors
 
 PUBLISHED_DB = "published.db"
 FORMAT = 1
@@ -158,7 +156,7 @@ def publish(path: Path, views: sqlite3.Connection, page: Rewritten, moment: date
     if page.before == page.after and published_up_to(path) == page.after:
         return page.after  # nothing is to be written, so no lock is taken
     place = path.with_name(VIEWS_DB)
-    with _to_write(path) as connection, _one_moment(views, place):
+    with _file(path).to_write() as connection, _one_moment(views, place):
         with views_errors(place):
             now = mark_of(views)
         then = read_checkpoint(connection)
@@ -196,8 +194,8 @@ def published_up_to(path: Path) -> Mark | None:
     """The mark of the read models that were published last; ``None`` where nothing was. Raises ``StoreError``."""
     if not path.exists():
         return None
-    with _to_read(path) as connection:
-        return read_checkpoint(connection) if _is_made(connection, path) else None
+    with _file(path).to_read() as connection:
+        return read_checkpoint(connection) if _file(path).is_made(connection) else None
 
 
 def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
@@ -208,12 +206,68 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    with _to_read(path) as connection:
-        if not _is_made(connection, path):
+    with _file(path).to_read() as connection:
+        if not _file(path).is_made(connection):
             return []
         select = _PUBLISHED.format("stream = ? AND NOT held ORDER BY withdrawn_at DESC, position DESC, code")
         rows = connection.execute(select, (stream,)).fetchall()
     return [_values(row) for row in rows]
+
+
+@attrs.frozen
+class End:
+    """Up to where somebody has read what was published: in which file, and the last row that was written by then."""
+
+    file: tuple[int, int]
+    row: int
+
+
+@attrs.frozen
+class Reader:
+    """Publications at one moment.
+
+    A row is written by replacing the one before, and gets a number that is higher than all there were. So the numbers
+    say which rows were written since somebody looked last, as long as it is the same file and nobody has compacted it.
+
+    Attributes:
+        end: The end of them.
+        fingerprint: Of what made the read models that were published.
+    """
+
+    connection: sqlite3.Connection
+    end: End
+    fingerprint: str
+
+    def written_after(self, end: End) -> list[Publication] | None:
+        """What was written since; ``None`` where that cannot be known."""
+        if end.file != self.end.file or end.row > self.end.row:
+            return None
+        return self._rows("rowid > ?", (end.row,))
+
+    def held(self, severities: Collection[str]) -> list[Publication]:
+        return self._rows("held AND severity IN (SELECT value FROM json_each(?))", (_json(severities),))
+
+    def of_streams(self, streams: Collection[str]) -> list[Publication]:
+        return self._rows(_THESE, (_json(streams),))
+
+    def _rows(self, condition: str, values: Row) -> list[Publication]:
+        return [Publication.of(row) for row in self.connection.execute(_PUBLISHED.format(condition), values)]
+
+
+@contextmanager
+def reader(path: Path) -> Iterator[Reader | None]:
+    """What is published now; ``None`` where nothing was. Raises ``StoreError``."""
+    if not path.exists():
+        yield None
+        return
+    with _file(path).to_read() as connection, _one_moment(connection, path):
+        if not _file(path).is_made(connection):
+            yield None
+            return
+        ((version,),) = connection.execute("PRAGMA schema_version").fetchall()  # goes up when it is compacted
+        ((last,),) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM publications").fetchall()
+        _, fingerprint = read_checkpoint(connection)
+        yield Reader(connection, End((path.stat().st_ino, version), last), fingerprint.split(" ")[0])
 
 
 def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -221,7 +275,7 @@ def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, st
 
     ``path`` has to be published up to the mark of these read models. Raises ``StoreError``.
     """
-    with _to_read(path) as connection, _one_moment(connection, path):
+    with _file(path).to_read() as connection, _one_moment(connection, path):
         for held, published in _Comparison(views, connection, path.with_name(VIEWS_DB)).of_all():
             for change in changes(held, published, ""):
                 yield _place(change.after), _difference(change)
@@ -321,49 +375,8 @@ def _one_moment(connection: sqlite3.Connection, place: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-@contextmanager
-def _to_write(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction; the file is made where there is none."""
-    with _errors(path):
-        if not path.exists():
-            path.touch(PRIVATE_FILE)
-        with closing(_connect(path)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                if not _is_made(connection, path):
-                    _make(connection)
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-
-@contextmanager
-def _to_read(path: Path) -> Iterator[sqlite3.Connection]:
-    with _errors(path), closing(_connect(path)) as connection:
-        yield connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
-
-
-def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if version > FORMAT:
-        raise StoreVersionError(
-            f"was written by a newer version (format {version}, this one knows {FORMAT})",
-            place=str(path),
-            hint="use that version, or a newer one",
-        )
-    ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
-    if tables and not version:
-        raise StoreDamagedError("is a database of another program", place=str(path), hint=_HINT)
-    return bool(tables)
+def _file(path: Path) -> Kept:
+    return Kept(path, FORMAT, _make, _HINT)
 
 
 def _make(connection: sqlite3.Connection) -> None:
@@ -374,16 +387,3 @@ def _make(connection: sqlite3.Connection) -> None:
         pk = table.pk[0] if len(table.pk) == 1 else table.pk
         connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
     connection.execute(CHECKPOINT.insert, _row((Checkpoint(), "")))
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Turns what the database complains of into an error that says what to do."""
-    try:
-        with sqlite_errors(path):
-            yield
-    except StoreDamagedError as error:
-        if error.place != str(path) or error.hint == _HINT:
-            raise
-        raise StoreDamagedError("is damaged", place=str(path), hint=_HINT) from error

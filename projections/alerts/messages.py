@@ -1,0 +1,51 @@
+"""The body of a message, as Standard Webhooks has it: ``type``, ``timestamp``, ``data``.
+
+People and files may be named in the finding's message and its key. Both are left out unless the rule asks for them; the
+code, what it means and what to do about it name nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from projections.alerts.database import Known
+from projections.alerts.moves import Event
+from tracker.alert import Alert
+from tracker.delivery.webhook import UNROUTED
+from tracker.judging.findings.catalogue import CATALOGUE
+
+LONGEST = 2000
+"""Characters of the finding's message. A body should stay below 20 kB."""
+SENT = (
+    *("code", "slug", "severity", "verdict", "confidence", "session_id", "meeting_id", "lifecycle"),
+    *("run", "position", "at", "cause"),
+)
+"""What is sent of every finding."""
+
+
+def about_finding(alert: Alert, event: Event, known: Known, now: str) -> str:
+    """The body of a message about one finding."""
+    found = known.found
+    data: dict[str, Any] = {"alert": alert.name, "id": known.id, "times": known.times}
+    data |= {name: found[name] or None for name in SENT} | {"confidence": found["confidence"]}
+    data["advice"] = CATALOGUE[found["code"]].advice
+    if "message" in alert.include:
+        data["message"] = found["message"][:LONGEST]
+    if "key" in alert.include:
+        data["key"] = msgspec.json.decode(found["key"])
+    if alert.pages is not None and not found["stream"].startswith(UNROUTED):
+        stream = found["session_id"] or found["stream"]
+        data["link"] = f"{alert.pages.rstrip('/')}/sessions/{quote(stream, safe='')}"
+    return body(f"finding.{event}", now, data)
+
+
+def about_rule(kind: str, name: str, now: str, **data: Any) -> str:
+    """The body of a message about a rule: ``rearmed`` or ``test``."""
+    return body(f"alert.{kind}", now, {"alert": name, **data})
+
+
+def body(kind: str, now: str, data: dict[str, Any]) -> str:
+    return msgspec.json.encode({"type": kind, "timestamp": now, "data": data}).decode()

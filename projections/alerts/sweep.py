@@ -1,0 +1,200 @@
+"""The sweep: what is published is compared with what is known, and the difference goes into the outbox.
+
+All of it is one transaction. A sweep looks at what was published since the one before, or at everything: first in each
+process, and when a rule is armed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+
+import attrs
+import msgspec
+
+from projections.alerts import messages
+from projections.alerts.database import (
+    ARMED,
+    MUTES,
+    OUTBOX,
+    Found,
+    Identity,
+    Known,
+    alerts_file,
+    found_of,
+    identity_of,
+    known_in,
+    write,
+)
+from projections.alerts.moves import Compared, moved
+from projections.read_models import text
+from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
+from tracker.alert import Alert
+from tracker.delivery.envelope import parse_time
+
+_SAME = "rule = ? AND " + " AND ".join(f"{name} = ?" for name in IDENTITY)
+_BEGUN = "rule = ? AND state != 'closed'"
+SETTLES = timedelta(hours=1)
+"""What became true so shortly before the last sweep may not have settled by then, and is new."""
+_WAITS = "state = 'waiting'"
+_NO_RULE = "no [[alert]] has this name"
+
+
+def sweep(
+    data: Path,
+    alerts: Sequence[Alert],
+    moment: datetime,
+    since: End | None = None,
+    backfill: timedelta = timedelta(),
+) -> End | None:
+    """Brings ``alerts.db`` up to what is published; returns the end of that, ``None`` where nothing is.
+
+    A rule that is new reports what became true within ``backfill`` before now. Raises ``StoreError``.
+    """
+    with alerts_file(data).to_write() as connection, reader(data / PUBLISHED_DB) as published:
+        _forget_others(connection, [alert.name for alert in alerts])
+        for alert in alerts:
+            _Sweep(connection, published, alert, moment, since).run(backfill)
+        return published.end if published is not None else None
+
+
+def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
+    """Whether there is something that has waited long enough, or the last sweep was long ago."""
+    now, before = text(moment), text(moment - timedelta(minutes=1))
+    due = connection.execute("SELECT 1 FROM alerts WHERE state = 'waiting' AND due_at <= ?", (now,))
+    return due.fetchone() is not None or (
+        connection.execute("SELECT 1 FROM armed WHERE swept_at <= ?", (before,)).fetchone() is not None
+    )
+
+
+def post(
+    connection: sqlite3.Connection, rule: str, kind: str, body: str, now: str, alert: int | None = None
+) -> None:
+    """Puts a message into the outbox."""
+    row = {
+        "number": None,
+        "id": f"msg_{token_hex(16)}",
+        "rule": rule,
+        "alert": alert,
+        "type": kind,
+        "body": body,
+    }
+    row |= {"created_at": now, "due_at": now, "attempts": 0, "problem": None, "dead": 0}
+    connection.execute(OUTBOX.insert, [row[name] for name in OUTBOX.columns])
+
+
+def _forget_others(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Disarms rules that are in the configuration no more. What was to be sent for them cannot be delivered."""
+    others = "NOT IN (SELECT value FROM json_each(?))"
+    given = (msgspec.json.encode(names).decode(),)
+    connection.execute(f"DELETE FROM armed WHERE rule {others}", given)
+    connection.execute(
+        f"UPDATE outbox SET dead = 1, problem = '{_NO_RULE}' WHERE NOT dead AND rule {others}", given
+    )
+
+
+@attrs.define
+class _Sweep:
+    """The sweep of one rule."""
+
+    connection: sqlite3.Connection
+    published: Reader | None
+    alert: Alert
+    moment: datetime
+    since: End | None
+
+    def run(self, backfill: timedelta) -> None:
+        now, name = text(self.moment) or "", self.alert.name
+        armed = dict(self._armed())
+        judged_by = self.published.fingerprint if self.published is not None else armed.get("judged_by")
+        fingerprint = self.alert.fingerprint()
+        arms = (armed.get("fingerprint"), armed.get("judged_by")) != (fingerprint, judged_by)
+        begin = self._begin(armed.get("swept_at"), backfill, arms=arms)
+        silent = self._compare(self._pairs(everything=arms), begin, now)
+        if armed and silent and arms:
+            body = messages.about_rule("rearmed", name, now, appeared=silent)
+            post(self.connection, name, "alert.rearmed", body, now)
+        same = armed.get("target") == self.alert.to
+        row = (name, fingerprint, judged_by, now, self.alert.to, armed.get("disabled") if same else None)
+        self.connection.execute(ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1), row)
+
+    def _begin(self, swept_at: str | None, backfill: timedelta, *, arms: bool) -> str:
+        """What became true up to then is not reported when it is found."""
+        if swept_at is None:
+            return text(self.moment - backfill) or ""
+        before = parse_time(swept_at)
+        assert before is not None, "it was written by a sweep"
+        return text(before - SETTLES if arms else min(before, self.moment - self.alert.within)) or ""
+
+    def _armed(self) -> Iterable[tuple[str, str | None]]:
+        rows = self.connection.execute(
+            f"SELECT {', '.join(ARMED.columns)} FROM armed WHERE rule = ?", (self.alert.name,)
+        )
+        for row in rows:
+            yield from zip(ARMED.columns, row, strict=True)
+
+    def _compare(
+        self, pairs: Mapping[Identity, tuple[Known | None, Found | None]], begin: str, now: str
+    ) -> int:
+        """Moves each alert; returns how many became known without being reported."""
+        due, silent, mutes = text(self.moment + self.alert.wait) or "", 0, self._mutes(now)
+        for identity, (before, found) in pairs.items():
+            matches = found is not None and self.alert.when.matches(found)
+            known = before
+            if known is None and matches:
+                known = next(iter(known_in(self.connection, _SAME, self.alert.name, *identity)), None)
+            past = found is not None and (found["at"] or "") <= begin
+            muted = "" in mutes or (found is not None and found["code"] in mutes)
+            after, event = moved(known, Compared(found, matches, now, due, past, muted))
+            if after is None:
+                if known is not None:
+                    self.connection.execute("DELETE FROM alerts WHERE id = ?", (known.id,))
+            elif after != known:
+                after = attrs.evolve(after, id=write(self.connection, self.alert.name, after))
+                silent += after.state == "open" and (known is None or known.state == "closed") and event is None
+                if event is not None:
+                    body = messages.about_finding(self.alert, event, after, now)
+                    post(self.connection, self.alert.name, f"finding.{event}", body, now, after.id)
+        return silent
+
+    def _pairs(self, *, everything: bool) -> dict[Identity, tuple[Known | None, Found | None]]:
+        """What is known and what is published, by identity; what was published and is not held is ``None``."""
+        if self.published is None:  # nothing says what is held
+            return {}
+        held, streams = self._published(self.published, everything=everything)
+        if streams is None:
+            begun = known_in(self.connection, _BEGUN, self.alert.name)
+        else:
+            these = "stream IN (SELECT value FROM json_each(?))"
+            given = msgspec.json.encode(sorted(streams)).decode()
+            begun = known_in(self.connection, f"{_BEGUN} AND ({these} OR {_WAITS})", self.alert.name, given)
+        known = {identity_of(one.found): one for one in begun}
+        lacking = {identity[0] for identity in known.keys() - held.keys()}
+        if lacking:
+            for one in self.published.of_streams(lacking):
+                if one.held and one.identity in known:
+                    held[one.identity] = found_of(one)
+        return {one: (known.get(one), held.get(one)) for one in {**known, **held}}
+
+    def _published(
+        self, published: Reader, *, everything: bool
+    ) -> tuple[dict[Identity, Found], set[str] | None]:
+        """What is held, and the streams to look at; ``None`` for all streams."""
+        if not everything and self.since is not None:
+            written = published.written_after(self.since)
+            if written is not None:
+                held = {one.identity: found_of(one) for one in written if one.held}
+                return held, {one.identity[0] for one in written}
+        rows = published.held(self.alert.when.severities)
+        return {one.identity: found_of(one) for one in rows}, None
+
+    def _mutes(self, now: str) -> set[str]:
+        """The codes that are muted; an empty one for all."""
+        rows = self.connection.execute(
+            f"SELECT code FROM {MUTES.name} WHERE rule = ? AND (until IS NULL OR until > ?)",
+            (self.alert.name, now),
+        )
+        return {code for (code,) in rows}

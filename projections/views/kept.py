@@ -1,0 +1,89 @@
+"""A file beside ``views.db`` that is not derived, so that nothing makes it anew: what it holds must survive.
+
+Each access has a connection of its own. A file that is there but is not ours, or is damaged, is refused and never
+replaced.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import attrs
+
+from tracker.errors import StoreDamagedError, StoreVersionError
+from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
+from tracker.store.sqlite import sqlite_errors
+
+
+@attrs.frozen
+class Kept:
+    """Such a file.
+
+    Attributes:
+        path: Where it is; it need not be there yet.
+        format: The version of its tables; a higher one was written by a newer program.
+        make: Makes the tables.
+        hint: What to do when it is damaged.
+    """
+
+    path: Path
+    format: int
+    make: Callable[[sqlite3.Connection], None]
+    hint: str
+
+    @contextmanager
+    def to_write(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction; the file is made where there is none. Raises ``StoreError``."""
+        with self._errors():
+            if not self.path.exists():
+                self.path.touch(PRIVATE_FILE)
+            with closing(self._connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    if not self.is_made(connection):
+                        self.make(connection)
+                        connection.execute(f"PRAGMA user_version = {self.format}")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+
+    @contextmanager
+    def to_read(self) -> Iterator[sqlite3.Connection]:
+        """A connection to a file that is there. Raises ``StoreError``."""
+        with self._errors(), closing(self._connect()) as connection:
+            yield connection
+
+    def is_made(self, connection: sqlite3.Connection) -> bool:
+        """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""
+        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        if version > self.format:
+            raise StoreVersionError(
+                f"was written by a newer version (format {version}, this one knows {self.format})",
+                place=str(self.path),
+                hint="use that version, or a newer one",
+            )
+        ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
+        if tables and not version:
+            raise StoreDamagedError("is a database of another program", place=str(self.path), hint=self.hint)
+        return bool(tables)
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self.path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns what the database complains of into an error that says what to do."""
+        try:
+            with sqlite_errors(self.path):
+                yield
+        except StoreDamagedError as error:
+            if error.place != str(self.path) or error.hint == self.hint:
+                raise
+            raise StoreDamagedError("is damaged", place=str(self.path), hint=self.hint) from error

@@ -1,0 +1,329 @@
+"""Alerts: what is published and matches a rule is reported once, in order, and taken back."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from published import Published, events, finding, outbox
+
+from projections.alerts import sweep as sweeping
+from projections.alerts.database import MUTES, alerts_file, known_in
+from projections.alerts.sweep import sweep
+from tracker.alert import Alert, When
+from tracker.config import load_config
+from tracker.errors import RulesError
+
+NOON = datetime(2026, 11, 26, 10, 30, tzinfo=UTC)
+RULE = Alert("recordings", "https://hooks.example.org/x", When("error"))
+EARLIER = NOON - timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A data directory in which the rule is armed, and nothing is published."""
+    published = Published(tmp_path)
+    published.hold()
+    sweep(tmp_path, [RULE], EARLIER)
+    return published
+
+
+def swept(published, *found, at=NOON, rule=RULE, **more):
+    """What is reported in the end, after these are held."""
+    published.hold(*found, **more)
+    sweep(published.data, [rule], at)
+    return events(published.data)
+
+
+def alert_of(published):
+    with alerts_file(published.data).to_read() as connection:
+        (known,) = known_in(connection, "TRUE")
+    return known
+
+
+# Which findings match
+
+
+@pytest.mark.parametrize(
+    ("when", "differs", "matches"),
+    [
+        ({}, {}, True),
+        ({"severity": "error"}, {"severity": "warning"}, False),
+        ({"severity": "warning"}, {"severity": "error"}, True),
+        ({"code": ("X403", "T302")}, {}, True),
+        ({"code": ("X403",)}, {}, False),
+        ({"lifecycle": ("hls",)}, {}, False),
+        ({"meeting": "abc-*"}, {"meeting_id": "abc-1"}, True),
+        ({"meeting": "abc-*"}, {"meeting_id": None}, False),
+        ({"confidence": 0.9}, {"confidence": 0.8}, False),
+        ({}, {"verdict": "provisional"}, False),
+        ({}, {"verdict": "accepted"}, False),
+        ({"verdict": ("provisional",)}, {"verdict": "provisional"}, True),
+        ({}, {"cause": "L601 #7"}, False),  # L601 itself matches
+        ({"lifecycle": ("recording",)}, {"cause": "L601 #7"}, True),  # L601 does not
+        ({"code": ("T302",)}, {"cause": "L601 #7"}, True),
+    ],
+)
+def test_a_finding_matches_where_all_that_is_given_holds(when, differs, matches):
+    assert When(**when).matches(finding(**differs)) is matches
+
+
+# What is written in tracker.toml
+
+
+def loaded(tmp_path, text):
+    path = tmp_path / "tracker.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path).alerts
+
+
+def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
+    text = """
+        [[alert]]
+        name = "recordings"
+        when = {severity = "error", lifecycle = "hls", code = ["T302"], meeting = "a*", confidence = 0.5}
+        to = "https://hooks.example.org/x"
+        secret = "hooks.secret"
+        wait = "2 min"
+        within = "6 h"
+        include = ["message"]
+        pages = "https://tracker.example.org"
+    """
+    when = When("error", ("T302",), ("hls",), "a*", 0.5)
+    expected = Alert(
+        "recordings",
+        "https://hooks.example.org/x",
+        when,
+        tmp_path / "hooks.secret",
+        timedelta(minutes=2),
+        timedelta(hours=6),
+        ("message",),
+        "https://tracker.example.org",
+    )
+    assert loaded(tmp_path, text) == (expected,)
+
+
+GOOD = {"name": '"a"', "to": '"https://hooks.example.org"'}
+
+
+@pytest.mark.parametrize(
+    ("differs", "message", "hint"),
+    [
+        ({"nmae": '"a"'}, "no key 'nmae'", "did you mean name?"),
+        ({"name": "3"}, "gives no name", 'write name = "recordings"'),
+        ({"name": '"a b"'}, "name is 'a b'", "write up to 64 letters, digits, - and _"),
+        ({"to": '"hooks"'}, "to is no address to send to", 'write to = "https://…", or "apprise:" and a URL of Apprise'),
+        (
+            {"to": '"http://hooks.example.org/secret"'},
+            "to is not encrypted: http://hooks.example.org",
+            "write https://, or allow_private = true for a host of yours",
+        ),
+        ({"wait": '"soon"'}, "wait = 'soon' is no duration up to 365 d", 'write "20 min", "10 s", "12 h" or a number of seconds'),
+        ({"when": "3"}, "when is no table", 'write when = {severity = "error"}'),
+        ({"when": '{severity = "grave"}'}, "severity is 'grave'", "choose info, warning, error"),
+        ({"when": '{lifecycle = "recordin"}'}, "no lifecycle 'recordin'", "did you mean recording?"),
+        ({"when": '{code = ["T30"]}'}, "no code 'T30'", "did you mean T310?"),
+        ({"when": "{meeting = 3}"}, "meeting is 3", 'write meeting = "abc-*"'),
+        ({"when": "{confidence = 90}"}, "confidence is 90", "write a number from 0 to 1"),
+        ({"include": '"names"'}, "no include 'names'", "known: message, key"),
+        ({"include": "3"}, "include is 3", 'write include = "…" or include = ["…", "…"]'),
+        ({"secret": "3"}, "secret is 3", 'write secret = "hooks.secret"'),
+        ({"allow_private": "3"}, "allow_private is 3", "write allow_private = true"),
+    ],
+)  # fmt: skip
+def test_an_entry_at_fault_is_refused_with_what_to_write(tmp_path, differs, message, hint):
+    lines = [f"{name} = {value}" for name, value in {**GOOD, **differs}.items()]
+    with pytest.raises(RulesError) as error:
+        loaded(tmp_path, "\n".join(["[[alert]]", *lines]))
+    assert (error.value.message, error.value.hint) == (f"alert entry 1: {message}", hint)
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path):
+    lines = ["[[alert]]", *(f"{name} = {value}" for name, value in GOOD.items())]
+    with pytest.raises(RulesError, match="two alerts are named 'a'"):
+        loaded(tmp_path, "\n".join([*lines, *lines]))
+
+
+# What is reported
+
+
+def test_what_comes_to_match_is_reported_and_what_is_held_no_more_is_taken_back(published):
+    assert swept(published, finding()) == [("opened", 1)]
+    assert swept(published, finding(), at=NOON + MINUTE) == [("opened", 1)]
+    assert swept(published, at=NOON + 2 * MINUTE) == [("opened", 1), ("retracted", 1)]
+
+
+def test_what_is_held_and_matches_no_more_is_resolved(published):
+    swept(published, finding())
+    assert swept(published, finding(verdict="accepted")) == [("opened", 1), ("resolved", 1)]
+    assert swept(published, finding(severity="info")) == [("opened", 1), ("resolved", 1)]
+
+
+def test_what_changes_is_reported(published):
+    swept(published, finding())
+    assert swept(published, finding(confidence=0.5)) == [("opened", 1)]
+    assert swept(published, finding(message="another")) == [("opened", 1), ("changed", 1)]
+
+
+def test_what_matches_again_is_opened_again(published):
+    swept(published, finding())
+    swept(published)
+    swept(published, finding())
+    assert [one["body"]["data"]["times"] for one in outbox(published.data)] == [1, 1, 2]
+
+
+def test_what_matches_for_too_short_a_time_is_not_reported(published):
+    rule = attrs.evolve(RULE, wait=2 * MINUTE)
+    assert swept(published, finding(), rule=rule) == []
+    assert swept(published, at=NOON + MINUTE, rule=rule) == []
+    assert swept(published, finding(), at=NOON + 2 * MINUTE, rule=rule) == []
+    assert swept(published, finding(), at=NOON + 4 * MINUTE, rule=rule) == [("opened", 1)]
+
+
+def test_a_new_rule_reports_nothing_of_the_past(tmp_path):
+    published = Published(tmp_path)
+    assert swept(published, finding()) == []
+    assert swept(published) == []
+    assert swept(published, finding(position=2, at="2026-11-26T10:31:00.000000Z")) == [("opened", 2)]
+
+
+def test_a_new_rule_reports_of_the_past_what_is_asked_for(tmp_path):
+    published = Published(tmp_path)
+    published.hold(finding(), finding(position=2, at="2026-11-26T09:00:00.000000Z"))
+    sweep(tmp_path, [RULE], NOON, backfill=timedelta(hours=1))
+    assert events(tmp_path) == [("opened", 1)]
+
+
+def test_when_other_findings_match_those_of_the_past_are_summed_up(published):
+    old = finding(position=2, severity="warning", at="2026-11-26T01:00:00.000000Z")
+    swept(published, finding(), old)
+    wider = attrs.evolve(RULE, when=When("warning"))
+    assert swept(published, finding(), old, rule=wider, at=NOON + MINUTE) == [("opened", 1), ("rearmed", None)]
+    assert outbox(published.data)[-1]["body"]["data"] == {"alert": "recordings", "appeared": 1}
+
+
+def test_when_the_past_is_judged_anew_what_goes_is_taken_back_and_what_comes_is_summed_up(published):
+    swept(published, finding())
+    others = [finding(position=number, at="2026-11-26T01:00:00.000000Z") for number in (2, 3)]
+    reported = swept(published, *others, judged_by="another", at=NOON + MINUTE)
+    assert reported == [("opened", 1), ("retracted", 1), ("rearmed", None)]
+
+
+def test_a_log_of_long_ago_rings_nobody(published):
+    assert swept(published, finding(at="2026-11-20T10:00:00.000000Z")) == []
+
+
+def test_what_became_true_while_nothing_ran_is_reported(published):
+    late = NOON + timedelta(days=4)
+    assert swept(published, finding(at="2026-11-26T10:00:00.000000Z"), at=late) == [("opened", 1)]
+
+
+def test_what_is_muted_is_reported_when_that_ends_if_it_still_holds(published):
+    until = "2026-11-26T10:31:30.000000Z"
+    with alerts_file(published.data).to_write() as connection:
+        connection.execute(MUTES.insert, ("recordings", "T302", until, "known"))
+    other = finding(position=2, code="X403")
+    assert swept(published, finding(), other, at=NOON) == [("opened", 2)]
+    assert swept(published, finding(), other, at=NOON + 2 * MINUTE) == [("opened", 2), ("opened", 1)]
+
+
+def test_what_is_acknowledged_reports_its_end_and_no_change(published):
+    swept(published, finding())
+    with alerts_file(published.data).to_write() as connection:
+        connection.execute("UPDATE alerts SET acknowledged_by = 'Ann'")
+    assert swept(published, finding(message="another")) == [("opened", 1)]
+    assert swept(published) == [("opened", 1), ("retracted", 1)]
+    assert swept(published, finding()) == [("opened", 1), ("retracted", 1), ("opened", 1)]
+    assert alert_of(published).acknowledged_by is None
+
+
+def test_while_nothing_is_published_nothing_is_taken_back(published):
+    swept(published, finding())
+    (published.data / "published.db").unlink()
+    sweep(published.data, [RULE], NOON)
+    assert events(published.data) == [("opened", 1)]
+
+
+def test_what_is_to_be_sent_for_a_rule_that_is_gone_stays(published):
+    swept(published, finding())
+    sweep(published.data, [attrs.evolve(RULE, name="other")], NOON)
+    assert [(one["dead"], one["problem"]) for one in outbox(published.data)] == [
+        (1, "no [[alert]] has this name")
+    ]
+
+
+def test_who_may_be_named_is_left_out_unless_it_is_asked_for(published):
+    swept(published, finding(key='{"participantId":"ann"}'))
+    assert "ann" not in str(outbox(published.data)[0]["body"]).lower()
+
+
+def test_what_is_asked_for_is_included(published):
+    rule = attrs.evolve(RULE, include=("message", "key"), pages="https://tracker.example.org/t/")
+    swept(published, finding(key='{"participantId":"ann"}'), rule=rule)
+    data = outbox(published.data)[0]["body"]["data"]
+    assert (data["message"], data["key"]) == ("Ann's recording was stopping", {"participantId": "ann"})
+    assert data["link"] == "https://tracker.example.org/t/sessions/s"
+
+
+# Whatever happens in between
+
+
+SWEEP, CRASH, RESTART = "sweep", "crash", "restart"
+HELD = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from(["error", "info"]), st.sampled_from("xy")),
+    unique_by=lambda one: one[0],
+)
+STEPS = st.lists(st.one_of(HELD, st.sampled_from([SWEEP, CRASH, RESTART])), max_size=12)
+
+
+def expected(seen, held):
+    """What a sweep has to report, where the one before saw what ``seen`` says; which then says what this one saw."""
+    for position, (matches, message) in sorted(seen.items()):
+        now = held.get(position)
+        if matches and now is None:
+            yield "retracted", position
+        elif matches and now[0] == "info":
+            yield "resolved", position
+        elif matches and now[1] != message:
+            yield "changed", position
+    for position, (severity, _) in held.items():
+        if severity == "error" and not seen.get(position, (False,))[0]:
+            yield "opened", position
+    seen.clear()
+    seen.update({position: (severity == "error", message) for position, (severity, message) in held.items()})
+
+
+@given(STEPS)
+def test_each_change_is_reported_once_and_in_order_whatever_breaks_off(steps):
+    with TemporaryDirectory() as scratch:
+        published, since, seen, held, reported = Published(Path(scratch)), None, {}, {}, []
+        published.hold()
+        sweep(published.data, [RULE], EARLIER)
+        for step in [*steps, SWEEP]:
+            if step == RESTART:
+                since = None
+            elif step == CRASH:
+                with suppress(KeyError), patch.object(sweeping, "post", side_effect=KeyError):
+                    sweep(published.data, [RULE], NOON, since)
+            elif step == SWEEP:
+                since = sweep(published.data, [RULE], NOON, since)
+                reported += sorted(expected(seen, held))
+            else:
+                held = {position: (severity, message) for position, severity, message in step}
+                published.hold(
+                    *(
+                        finding(position=at, severity=grave, message=words)
+                        for at, (grave, words) in held.items()
+                    )
+                )
+        assert by_finding(events(published.data)) == by_finding(reported)
+
+
+def by_finding(reported):
+    return {position: [kind for kind, at in reported if at == position] for _, position in reported}
