@@ -487,6 +487,12 @@ def test_a_person_who_is_inside_at_the_end_left_with_it():
     assert (run.certainty, run.steps["left"].inferred) == ("inferred", True)
 
 
+def test_an_end_that_is_only_presumed_is_not_reported_as_one_that_came():
+    session = session_from(BEGUN, *RECORDING[:2], as_of="72h")
+    (found,) = [one for one in session.findings if one.code == "X403"]
+    assert "when the session was presumed to have ended at" in found.message
+
+
 def test_what_is_open_at_the_end_is_lost_once_the_grace_has_passed():
     lines = RAISED["X403"][:-1]
     assert states(session_from(*lines, as_of="602"), "recording") == ["started"]

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import attrs
+import commands
 import pytest
 from meetings import LONG_AGO, webhook, write
 from story import NOON, deliveries, moment
@@ -209,6 +210,13 @@ def test_what_is_undecided_fails_only_where_it_is_strict(tracker, lines, found):
     assert tracker(given) == (0, found)
     assert tracker(given, "--strict") == (1, found)
     assert tracker(given, "--strict", "--fail-on", "never") == (0, found)
+
+
+@pytest.mark.parametrize(("options", "says"), [([], True), (["--as-of", "end"], False)])
+def test_how_to_decide_what_is_undecided_is_said_beside_its_number(tmp_path, options, says):
+    write(tmp_path / "log", [encode(one.received) for one in deliveries(*LOST_STOP)])
+    out = commands.run("audit", "log", *options, cwd=tmp_path, text=True).stdout
+    assert ("1 undecided, as the log ends too early: --as-of end decides" in out) == says
 
 
 @pytest.mark.parametrize("store", [False, True])

@@ -404,10 +404,29 @@ def test_what_cannot_be_done_as_asked_is_reported_in_one_line_with_a_hint(run, a
 
 @pytest.mark.parametrize(
     ("arguments", "meant"),
-    [(["sesions"], "sessions"), (["status", "--jsn"], "--json"), (["lifecycles", "recordin"], "recording")],
+    [
+        (["sesions"], "sessions"),
+        (["people"], "person"),
+        (["who"], "person"),
+        (["status", "--jsn"], "--json"),
+        (["lifecycles", "recordin"], "recording"),
+    ],
 )
 def test_what_is_mistyped_gets_the_nearest_as_a_hint(run, arguments, meant):
     assert complaint(run(*arguments))[1][1] == f"hint: did you mean {meant}?"
+
+
+def test_a_log_of_which_a_part_was_stored_before_says_how_much_of_it_is_new(tmp_path):
+    lines = MONDAY.read_bytes().splitlines(keepends=True)
+    (tmp_path / "part").write_bytes(b"".join(lines[135:]))
+    for log, words in (
+        ("part", None),
+        (MONDAY, ": 98 deliveries had been stored before, of another log; at most 137 are new"),
+    ):
+        done = commands.run("ingest", log, cwd=tmp_path, text=True)
+        assert ("had been stored before" in done.stderr) == bool(words)
+        assert (words or "") in done.stderr
+    assert "had been stored before" not in commands.run("ingest", MONDAY, cwd=tmp_path, text=True).stderr
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from projections import cli
-from projections.cli import COMMANDS, tracker
+from projections.cli import COMMANDS, OTHER_NAMES, tracker
 
 MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)} - {"__main__"}
 LOADED = """
@@ -68,6 +68,11 @@ def test_help_shows_the_table_and_imports_no_command_and_nothing_that_a_command_
 def test_a_command_imports_no_module_of_another_one():
     commands = {f"projections.cli.{entry.module}" for entry in COMMANDS.values()}
     assert loaded("lifecycles") & commands == {"projections.cli.lifecycles"}
+
+
+def test_another_name_of_a_command_is_no_command_and_names_one():
+    assert set(OTHER_NAMES).isdisjoint(COMMANDS)
+    assert set(OTHER_NAMES.values()) <= set(COMMANDS)
 
 
 def test_the_table_is_sorted_by_name():

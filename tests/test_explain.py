@@ -9,7 +9,7 @@ from rich.console import Console
 from story import RULES, deliveries, moment
 from tries import tries
 
-from projections.explain.explanation import explain, price_table, values
+from projections.explain.explanation import TWO_NUMBERS, explain, price_table, values
 from projections.reports import explain as report
 from tracker.judging.prices import CONFIDENCE_IN_FAULTS, PRICES, calibrated
 from tracker.rules import Rules
@@ -201,6 +201,11 @@ def test_an_explanation_is_reported_in_words():
         "would find nothing",
     ):
         assert words in out
+
+
+def test_where_a_finding_says_how_sure_it_is_it_is_said_why_that_is_no_probability():
+    assert TWO_NUMBERS in " ".join(printed(report.explanation, explained(*TWO_READINGS, as_of="61m")).split())
+    assert TWO_NUMBERS not in " ".join(printed(report.explanation, explained(*MEETING)).split())
 
 
 def test_where_only_the_delivery_was_not_in_order_nothing_is_wrong():

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 from meetings import MORNING, lines, read_into, write
-from served import served
+from served import MONDAY, served
 
 from projections.answers.overview import OUTCOMES, overview
 from projections.cli import tracker
@@ -61,6 +61,23 @@ def test_the_hours_of_a_day_have_all_its_errors_and_warnings(db):
     assert len(found) == 24
     assert sum(hour["errors"] for hour in found) == of_the_day.count("error")
     assert sum(hour["warnings"] for hour in found) == of_the_day.count("warning")
+
+
+def test_what_has_no_time_belongs_to_no_day_and_is_counted_beside_it(tmp_path):
+    read_into(tmp_path, MONDAY)
+    command = ["--data", str(tmp_path), "overview", "--day", "2026-11-23"]
+    found = json.loads(CliRunner().invoke(tracker, [*command, "--format", "json"]).stdout)
+    assert (found["without_time"], sum(hour["errors"] for hour in found["hours"])) == (
+        {"errors": 1, "warnings": 0},
+        5,
+    )
+    assert "and 1 error without a time, of no day" in CliRunner().invoke(tracker, command).stdout
+
+
+def test_on_a_day_without_anything_the_newest_day_with_something_is_named(tmp_path):
+    read_into(tmp_path, MONDAY)
+    shown = CliRunner().invoke(tracker, ["--data", str(tmp_path), "overview"]).stdout
+    assert "tracker overview --day 2026-11-23 shows that day" in shown
 
 
 def test_beside_a_day_stands_the_day_before(db):

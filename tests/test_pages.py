@@ -126,6 +126,28 @@ def test_what_cannot_be_shown_is_reported_on_a_page_with_a_hint(monday, path, st
     assert "<b>hint:</b>" in printed
 
 
+@pytest.mark.parametrize(
+    ("path", "accept", "type", "words"),
+    [
+        ("/nowhere", "text/html,*/*", "text/html", "the menu leads to every page"),
+        ("/nowhere", "*/*", "application/problem", "/api/openapi.json"),
+        ("/api/nowhere", "text/html", "application/problem", "/api/openapi.json"),
+        ("/api/sessions/unknown", "*/*", "application/problem", "/api/sessions lists all sessions"),
+        ("/sessions/unknown", "text/html", "text/html", "the list of the sessions has all"),
+    ],
+)
+def test_where_there_is_nothing_a_browser_gets_a_page_and_a_program_problem_details(
+    monday, path, accept, type, words
+):
+    answer = monday.ask(path, accept=accept)
+    assert (answer.status, answer.headers["content-type"].startswith(type)) == (404, True)
+    assert words in answer.body.decode()
+
+
+def test_a_page_says_when_the_end_was_received_where_the_session_has_another_time(monday):
+    assert "received <time" in body(monday, "/sessions/6b043c5414361ba8cc03c7e6")
+
+
 def test_what_a_form_leaves_empty_is_not_asked_for(monday):
     assert shown_sessions(monday, "/sessions?q=&finding=&state=") == shown_sessions(monday, "/sessions")
 

@@ -4,10 +4,11 @@ import json
 from datetime import datetime
 
 import pytest
+from click.testing import CliRunner
 from meetings import lines, read_into, webhook, write
 
 from projections.answers.presence import people_during
-from projections.cli import main
+from projections.cli import main, tracker
 from projections.explain.status import recording
 from projections.read_models.runs import is_missing, recordings
 from projections.views.follow import Views
@@ -99,6 +100,12 @@ def test_until_and_limit_leave_out_the_rest(listed):
     began = rows[5]["started_at"]
     assert listed("--limit", "2") == rows[:2]
     assert all(row["started_at"] is None or row["started_at"] <= began for row in listed("--until", began))
+
+
+def test_that_no_file_is_missing_is_said_of_all_runs_and_not_of_as_many_as_are_listed(monday):
+    asked = ["--data", str(monday.tracker.data), "recordings", "--missing", "--meeting", "w1ka-g0st-8uvd"]
+    done = CliRunner().invoke(tracker, [*asked, "--limit", "1"])
+    assert done.stdout == "2 runs, none without a file\n"
 
 
 def test_a_person_chooses_what_ran_while_they_were_inside(listed):

@@ -267,7 +267,7 @@ X403 = Code(
     price=8,
     assumed="the session ended, and the end of a run was lost",
     when="A run was open when the session ended, and its end did not come within `grace`.",
-    message="{what} was still {state} when the session ended at {value}, and its end has not come",
+    message="{what} was still {state} when the session {ended} at {value}, and its end has not come",
     example="recording-started, session-ended, and no recording-stopped",
     advice="Look for the file by hand, or ask VideoSDK with the session's id: no webhook will report it.",
 )
@@ -279,7 +279,7 @@ X404 = Code(
     price=5,
     assumed="the session ended, and the left of a person was lost",
     when="Somebody was inside when the session ended, and no left came within `grace`.",
-    message="{name} was still inside when the session ended at {value}, and no left has come",
+    message="{name} was still inside when the session {ended} at {value}, and no left has come",
     example="participant-joined, session-ended, and no participant-left",
     advice="Take the session's end as the end of the visit.",
 )

@@ -41,6 +41,7 @@ def overview(db: Database, now: datetime, day: date | None = None) -> Values:
         "live": _live(db, now),
         "recordings": _outcomes(db, begin),
         "hours": _hours(db, begin),
+        "without_time": _without_time(db),
         "issues": issues(db, begin + DAY, since=begin)[:6],
         "deliveries": _deliveries(db, begin),
         "last_at": newest and isoformat(newest),
@@ -114,6 +115,16 @@ def _hours(db: Database, begin: datetime) -> list[Values]:
             }
         )
     return found
+
+
+def _without_time(db: Database) -> dict[str, int]:
+    """Errors and warnings of which nobody knows when they happened: they belong to no day."""
+    found = {"errors": 0, "warnings": 0}
+    rows = db.query(
+        "SELECT severity, COUNT(*) AS number FROM findings WHERE at IS NULL"
+        " AND severity IN ('error', 'warning') AND verdict != 'accepted' GROUP BY severity"
+    )
+    return found | {f"{row['severity']}s": row["number"] for row in rows}
 
 
 def _deliveries(db: Database, begin: datetime) -> Values:

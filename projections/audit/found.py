@@ -78,7 +78,7 @@ class Findings:
         db = db or scratch()
         db.execute(
             "CREATE TABLE found (id INTEGER PRIMARY KEY, position INTEGER, session_id TEXT, number INTEGER,"
-            " meeting TEXT, state TEXT, severity INTEGER, accepted INTEGER, finding BLOB)"
+            " meeting TEXT, state TEXT, severity INTEGER, accepted INTEGER, undecided INTEGER, finding BLOB)"
         )
         return cls(db)
 
@@ -86,7 +86,7 @@ class Findings:
         self, findings: Iterable[Finding], meeting_id: str | None = None, state: SessionState | None = None
     ) -> None:
         """Keeps what was found in one stream."""
-        insert = "INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        insert = "INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         for one in findings:
             named = one.position or 0, one.session_id, one.number, meeting_id, state
             self.db.execute(insert, (*named, *_judged(one)))
@@ -99,7 +99,9 @@ class Findings:
                 before = _unpack(packed)
                 after = change(before)
                 if after is not before:
-                    update = "UPDATE found SET severity = ?, accepted = ?, finding = ? WHERE id = ?"
+                    update = (
+                        "UPDATE found SET severity = ?, accepted = ?, undecided = ?, finding = ? WHERE id = ?"
+                    )
                     self.db.execute(update, (*_judged(after), last))
 
     def keep(self, wanted: Callable[[Finding], bool]) -> None:
@@ -150,6 +152,13 @@ class Findings:
         ((count,),) = self.db.execute(select, (self.least,))
         return int(count)
 
+    def undecided(self) -> int:
+        """Of how many a log that ends too early cannot say whether they are true."""
+        ((count,),) = self.db.execute(
+            "SELECT COUNT(*) FROM found WHERE severity >= ? AND undecided", (self.least,)
+        )
+        return int(count)
+
     def of(self, session_id: str | None) -> Iterator[Finding]:
         """Those of one session, or of none."""
         self.db.execute(_BY_SESSION)
@@ -158,8 +167,13 @@ class Findings:
             yield _unpack(packed)
 
 
-def _judged(one: Finding) -> tuple[int, bool, bytes]:
-    return SEVERITIES.index(one.severity), one.verdict == "accepted", _packed(one)
+def _judged(one: Finding) -> tuple[int, bool, bool, bytes]:
+    return (
+        SEVERITIES.index(one.severity),
+        one.verdict == "accepted",
+        one.verdict == "undecided",
+        _packed(one),
+    )
 
 
 def _packed(one: Finding) -> bytes:

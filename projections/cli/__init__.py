@@ -73,6 +73,29 @@ COMMANDS = {
 
 NAMES = {"open": "open_page"}
 """A command that is named as what Python has -> its function."""
+OTHER_NAMES = {
+    "check": "audit",
+    "file": "recordings",
+    "files": "recordings",
+    "findings": "issues",
+    "health": "doctor",
+    "list": "sessions",
+    "log": "timeline",
+    "ls": "sessions",
+    "meetings": "meeting",
+    "participant": "person",
+    "participants": "person",
+    "people": "person",
+    "room": "meeting",
+    "rooms": "meeting",
+    "show": "status",
+    "tail": "watch",
+    "user": "person",
+    "users": "person",
+    "who": "person",
+    "why": "explain",
+}
+"""What people call a command that has another name -> its name."""
 
 
 class Tracker(click.Group):
@@ -96,7 +119,9 @@ class Tracker(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS:
-            raise UsageError(f"no such command {args[0]!r}", hint=did_you_mean(args[0], COMMANDS) or HELP)
+            meant = OTHER_NAMES.get(args[0].lower())
+            near = f"did you mean {meant}?" if meant else did_you_mean(args[0], COMMANDS)
+            raise UsageError(f"no such command {args[0]!r}", hint=near or HELP)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

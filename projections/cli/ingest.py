@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tracker.intake.ingest import Ingested, Known, Rehearsal
     from tracker.store.application import Tracker
 
+MOST_COMPARED = 20
+"""Copies that are compared with what they are copies of."""
+
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
@@ -84,10 +87,12 @@ def ingest(
             known = known_logs(store)
             rotated = ([log] for log in files(opened[0])) if follow else _together(opened, as_given=as_given)
             for group in rotated:
-                complaints.extend(_ingest(store, group, known, judging.catch_up))
+                complaints.extend(_ingest(store, group, known, judging.catch_up, done=judging.accounts))
                 if complaints and isinstance(complaints[-1], StoreError):
                     raise_all(complaints)
             views = judging.catch_up()
+            for account in judging.accounts:
+                _note_read_before(store, views, account)
             gone = store.withdrawn()
             events = views.checkpoint.position - len(gone) - gone.events
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
@@ -147,6 +152,8 @@ class _Judging:
     def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
         self._settings, self._store, self._stack = settings, store, stack
         self._views: Views | None = None
+        self.accounts: list[Ingested] = []
+        """What became of the logs that were read."""
 
     def catch_up(self) -> Views:
         if self._views is None:
@@ -189,8 +196,9 @@ def _ingest(
     known: Known,
     catch_up: Callable[[], object],
     stored: str = "stored",
+    done: list[Ingested] | None = None,
 ) -> Iterator[TrackerError]:
-    """Reads logs into the store, together, and prints an account of each; yields what went wrong."""
+    """Reads logs into the store, together, and prints an account of each, which is added to ``done``; yields what went wrong."""
     from tracker.intake.ingest import ingest_together
 
     accounts, broken = list["Ingested"](), None
@@ -202,6 +210,8 @@ def _ingest(
                     catch_up()
     except TrackerError as error:
         broken = error
+    if done is not None:
+        done.extend(accounts)
     for account in accounts:
         if account.read or (broken is None and account.error is None):
             click.echo(_account(account, stored))
@@ -250,6 +260,26 @@ def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
     if account.already_there and account.log.name in store.withdrawn().sources:
         hint = f"tracker withdraw --undo {account.log.name} makes it count again"
         note(f"{account.log.name}: what was already there was withdrawn, so it does not count", hint)
+
+
+def _note_read_before(store: Tracker, views: Views, account: Ingested) -> None:
+    """Notes that a part of a log had been stored before, of another log: what a log begins with is recognised, no other part."""
+    from projections.read_models.findings import copies
+
+    found = copies(views.db, account.first, account.last) if account.last else []
+    if any(_is_the_same(store, position, before) for position, before in found[:MOST_COMPARED]):
+        new = account.stored - len(found)
+        name = account.log.name
+        note(
+            f"{name}: {deliveries(len(found))} had been stored before, of another log; at most {max(0, new):,} are new",
+            f"a copy changes no state; tracker withdraw {name} takes all of this log back",
+        )
+
+
+def _is_the_same(store: Tracker, position: int, before: list[int]) -> bool:
+    """Whether a delivery came with the same bytes and time as an earlier one, and so not from VideoSDK once more."""
+    own, *others = (store.page(one - 1, 1, one)[0][0] for one in (position, *before))
+    return any((own.body, own.received_at) == (one.body, one.received_at) for one in others)
 
 
 def _too_long(account: Ingested) -> TrackerError:

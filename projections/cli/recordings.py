@@ -119,9 +119,8 @@ def recordings(
             file=file,
             since=stamp(settings.moment(since)),
             until=stamp(settings.moment(until)),
-            limit=-1 if limit is None else limit,
         )
-        rows: Iterable[dict[str, Any]] = chosen(missing=missing)
+        rows: Iterable[dict[str, Any]] = chosen(missing=missing, limit=-1 if limit is None else limit)
         if people:
             rows = with_people(views.db, list(rows))
         if format == TEXT:

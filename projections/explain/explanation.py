@@ -41,6 +41,11 @@ MOST_CHECKED = 20_000
 """Deliveries that are judged anew to check counterfactuals: each check is another assessment of the session."""
 MOST_STEPS = 200
 """Deliveries of an aggregate of which each is named; of more, only the runs with findings are."""
+TWO_NUMBERS = (
+    "A confidence is how often such a finding was right, measured on meetings of which the truth is known;"
+    " a probability is the share of one explanation among those that were kept."
+)
+"""Why the confidence of a finding is another number than the probability of what is held."""
 _ROUNDING = 0.005
 
 

@@ -167,6 +167,17 @@ def counts(
     )
 
 
+def copies(db: Database, first: int, last: int) -> list[tuple[int, list[int]]]:
+    """The deliveries from one position to another that are copies of deliveries before the first, each with those."""
+    rows = db.query(
+        "SELECT position, evidence FROM findings WHERE position BETWEEN ? AND ? AND code = 'D101' ORDER BY position",
+        (first, last),
+    )
+    every = ((row["position"], msgspec.json.decode(row["evidence"], type=list[int])) for row in rows)
+    before = ((position, [one for one in evidence if one < first]) for position, evidence in every)
+    return [(position, found) for position, found in before if found]
+
+
 def _conditions(
     codes: Sequence[str],
     severities: Sequence[str],

@@ -11,13 +11,14 @@ from rich.text import Text
 
 from projections.explain.explanation import (
     MOST_STEPS,
+    TWO_NUMBERS,
     Account,
     Explained,
     Explanation,
     copy_in_words,
     run_in_words,
 )
-from projections.explain.status import not_over
+from projections.explain.status import doubt, not_over
 from projections.reports.findings import finding_head
 from projections.reports.sessions import head
 from projections.reports.text import say, shown
@@ -44,6 +45,9 @@ def explanation(out: Console, found: Explanation) -> None:
     if not any(one.gravity for one in found.aggregates) and not others:
         out.print()
         _fine(out, found)
+    if any(doubt(each.confidence) for one in found.aggregates for each in one.findings):
+        out.print()
+        say(out, Text(TWO_NUMBERS, "dim"))
 
 
 def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -44,12 +44,13 @@ def overview(out: Console, found: dict[str, Any]) -> None:
             + (f": {outcomes}" if outcomes else ""),
         ),
         ("found", wrong),
+        *(("", words) for words in _without_time(found["without_time"])),
         ("by hour", sparkline([hour["errors"] + hour["warnings"] for hour in found["hours"]])),
         ("received", came),
         ("by hour", sparkline(day["hours"])),
         ("twice", f"{_percent(day['twice'])}; the day before {_percent(day_before['twice'])}"),
         ("late", f"{_percent(day['late'])}; the day before {_percent(day_before['late'])}"),
-        ("last", stamp(found["last_at"]) if found["last_at"] else "nothing has come in yet"),
+        ("last", _last(found)),
     )
     for name, words in lines:
         line = Text.assemble((f"{name:<10}", "dim"), words)
@@ -62,6 +63,23 @@ def overview(out: Console, found: dict[str, Any]) -> None:
     if found["issues"]:
         out.print()
         issues(out, found["issues"])
+
+
+def _without_time(numbers: dict[str, int]) -> Iterator[str]:
+    errors, warnings = numbers["errors"], numbers["warnings"]
+    which = [counted(number, name) for number, name in ((errors, "error"), (warnings, "warning")) if number]
+    if which:
+        yield f"and {' and '.join(which)} without a time, of no day: tracker issues lists all"
+
+
+def _last(found: dict[str, Any]) -> str:
+    """When something came last; where nothing came on the day that is shown, also how to see that day."""
+    if not found["last_at"]:
+        return "nothing has come in yet"
+    last = stamp(found["last_at"])
+    if found["deliveries"]["day"]["number"]:
+        return last
+    return f"{last}; tracker overview --day {last[:10]} shows that day"
 
 
 def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:

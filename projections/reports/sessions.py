@@ -63,9 +63,8 @@ def status(
         ("seen as of", as_of),
     ):
         if time is not None:
-            guess = name == "ended" and time == session.end_received_at
             line = Text.assemble((f"  {name:<11}", "dim"), clock(time, date=True))
-            out.print(line.append("  when it was received" if guess else "", "dim"))
+            out.print(line.append(_whose_clock(session) if name == "ended" else "", "dim"))
     for session_id, room in session.links:
         was_for = " ".join(filter(None, (session_id and f"session {session_id}", room and f"meeting {room}")))
         out.print(Text.assemble((f"  {'was for':<11}", "dim"), shown(was_for)))
@@ -94,6 +93,17 @@ def status(
     out.print()
     _findings(out, session)
     _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])
+
+
+def _whose_clock(session: Session) -> str:
+    """By which clock a session has ended: findings and media go by when something was received."""
+    ended, received = session.ended_at, session.end_received_at
+    if ended is None or received is None:
+        return ""
+    if ended == received:
+        return "  when it was received"
+    same = clock(ended) == clock(received)
+    return "" if same else f"  by its own clock; received at {clock(received)}"
 
 
 def _presence(session: Session) -> str:

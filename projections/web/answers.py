@@ -19,8 +19,8 @@ from projections.read_models import sessions as sessions_model
 from projections.read_models import short, text
 from projections.views import publications
 from projections.views.publications import PUBLISHED_DB
-from projections.web.mount import url
 from projections.web.parameters import Values
+from projections.web.problems import UnknownError
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
 from tracker.delivery.webhook import UNROUTED
@@ -86,7 +86,7 @@ def _now(of: Snapshot, name: str) -> Session:
     """With all that is stored, and as late as it is."""
     found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
     if found is None:
-        raise NotFoundError("no such session", place=name)
+        raise UnknownError("no such session", place=name)
     return found
 
 
@@ -230,9 +230,8 @@ def worst(of: Snapshot, row: Values) -> Values | None:
     return next((one for one in found if one["verdict"] not in ("provisional", "accepted")), None)
 
 
-def unknown(of: Snapshot, given: str, what: str) -> NotFoundError:
-    hint = sessions_model.near(of.db, given) or f"{url('api', 'sessions')} lists all sessions"
-    return NotFoundError(what, place=given, hint=hint)
+def unknown(of: Snapshot, given: str, what: str) -> UnknownError:
+    return UnknownError(what, place=given, hint=sessions_model.near(of.db, given))
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:

@@ -17,8 +17,8 @@ from projections.answers.search import search as search_of
 from projections.read_models import runs as runs_model
 from projections.read_models import text
 from projections.web.answers import page_of, shortened
-from projections.web.mount import url
 from projections.web.parameters import Values
+from projections.web.problems import UnknownError
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import parse_time
 from tracker.errors import NotFoundError
@@ -95,9 +95,7 @@ def meeting(of: Snapshot, asked: Values) -> Values:
     """A room: its sessions, people, recordings and findings."""
     found = room(of.db, asked["meeting"], of.now)
     if found is None:
-        raise NotFoundError(
-            "no such meeting", place=asked["meeting"], hint=f"{url('api', 'sessions')} lists all sessions"
-        )
+        raise UnknownError("no such meeting", place=asked["meeting"])
     return found
 
 

@@ -35,14 +35,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import attrs
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,8 +53,9 @@ from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import WEBHOOKS, Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
-from projections.web.mount import Mounted
-from projections.web.problems import HANDLERS
+from projections.web.mount import Mounted, own_path
+from projections.web.pages import html
+from projections.web.problems import HANDLERS, of_http
 from projections.web.watch import Watch
 from tracker.intake.receiver import REASON, SOURCE, Keys, Receiver
 from tracker.rules import Rules
@@ -115,7 +118,7 @@ def create_app(
             Middleware(Failures),
             Middleware(Admission, most=max(1, most_connections * 4 // 5), hosts=named(hosts)),
         ],
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, HTTPException: _elsewhere},
         lifespan=_lifespan,
     )
     app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
@@ -146,6 +149,16 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     start(app)
     yield
     await stop(app)
+
+
+def _elsewhere(request: Request, error: Exception) -> Response:
+    """What answers a path at which there is nothing: a page to a browser, problem details to a program."""
+    assert isinstance(error, HTTPException)
+    is_page = request.method == "GET" and not own_path(request.scope).startswith("/api/")
+    asks_for_one = "text/html" in request.headers.get("accept", "")
+    if error.status_code == HTTPStatus.NOT_FOUND and is_page and asks_for_one and request.app.state.live:
+        return html.not_found(request)
+    return of_http(error)
 
 
 async def healthz(_: Request) -> PlainTextResponse:

@@ -110,6 +110,14 @@ class Hour:
 
 
 @contract
+class WithoutTime:
+    """Errors and warnings of which nobody knows when they happened: they belong to no day."""
+
+    errors: int
+    warnings: int
+
+
+@contract
 class Received:
     """How many deliveries came on a day, hour by hour, and which share of them came twice or late."""
 
@@ -145,6 +153,7 @@ class Overview:
     live: Live
     recordings: dict[str, int]
     hours: list[Hour]
+    without_time: WithoutTime
     issues: list[Issue]
     deliveries: Deliveries
     last_at: Time | None

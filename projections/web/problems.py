@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from projections.web.mount import root
+from projections.web.mount import root, url
 from tracker.errors import NotFoundError, StoreError, TrackerError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -45,6 +45,10 @@ class ConflictError(TrackerError):
     """It was asked rightly, and the store is not such that it could be answered."""
 
 
+class UnknownError(NotFoundError):
+    """A session or a room that nothing came of. Without a hint that it brings, the list of the sessions is the way on."""
+
+
 @attrs.frozen(slots=False)
 class Problem:
     """What went wrong, and what to do about it."""
@@ -65,8 +69,8 @@ def problem(
     return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
 
 
-def _of_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def of_http(error: HTTPException) -> Response:
+    """A request that is none that can be answered: the wrong path, the wrong method."""
     return problem(error.status_code, error.detail, headers=error.headers)
 
 
@@ -82,6 +86,8 @@ def problem_of(error: TrackerError) -> Problem:
 def _of_ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, TrackerError)
     found = problem_of(error)
+    if isinstance(error, UnknownError) and not found.hint:
+        found = attrs.evolve(found, hint=f"{url('api', 'sessions')} lists all sessions")
     again = {"retry-after": RETRY_AFTER} if found.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(found.status, found.detail, found.hint, again)
 
@@ -92,7 +98,6 @@ def _of_nobody(_: Request, error: Exception) -> Response:
 
 
 HANDLERS: dict[Any, Callable[[Request, Exception], Response]] = {
-    HTTPException: _of_http,
     TrackerError: _of_ours,
     Exception: _of_nobody,
 }

@@ -8,15 +8,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from projections.explain.status import doubt
 from projections.web.mount import own_path, url
-from projections.web.problems import problem_of
+from projections.web.problems import UnknownError, problem_of
 from tracker.delivery.envelope import isoformat, parse_time
-from tracker.errors import TrackerError
+from tracker.errors import NotFoundError, TrackerError
 
 _HERE = Path(__file__).parents[1]
 STATIC = _HERE / "static"
@@ -49,7 +50,17 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
 def problem(request: Request, error: TrackerError) -> HTMLResponse:
     """What is wrong with what was asked, on a page."""
     found = problem_of(error)
+    if isinstance(error, UnknownError) and not found.hint:
+        found = attrs.evolve(
+            found, hint="the search finds what begins so, and the list of the sessions has all"
+        )
     return response(request, "problem.html", {"title": found.title, "problem": found}, status=found.status)
+
+
+def not_found(request: Request) -> HTMLResponse:
+    """That there is no such page, and where the others are."""
+    hint = "the menu leads to every page, the search to rooms, sessions, people, files and codes"
+    return problem(request, NotFoundError("there is no such page", hint=hint))
 
 
 def login_form(request: Request, to: str, *, wrong: bool = False) -> HTMLResponse:

@@ -41,6 +41,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "recordings": _recordings(found["recordings"], begin),
         "found": _findings(found["hours"], day=day),
         "issues": [issue(one, {"since": isoformat(begin)}) for one in found["issues"]],
+        "without_time": _without_time(found["without_time"]),
         "findings_url": url("findings", since=isoformat(begin)),
         "received": _received(found["deliveries"]),
         "health": found["health"],
@@ -111,6 +112,12 @@ def _findings(hours: list[Values], *, day: date) -> Values:
         "words": f"Per hour of {day:%-d %B}: {counted(errors, 'error')} and {counted(warnings, 'warning')} in all,"
         f" {before} the day before",
     }
+
+
+def _without_time(numbers: dict[str, int]) -> str:
+    """How many errors and warnings belong to no day; empty where all have a time."""
+    which = ((numbers["errors"], "error"), (numbers["warnings"], "warning"))
+    return " and ".join(counted(number, name) for number, name in which if number)
 
 
 def _received(deliveries: Values) -> Values:

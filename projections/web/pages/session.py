@@ -142,10 +142,18 @@ def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
         "session": session,
         "kind": SESSION[session.state],
         "began": began,
+        "end_received": _received_at_another(session),
         "length": span(until - began) if began and until and until >= began else "",
         "people": len(people),
         "inside": sum(not one.runs[-1].closed for one in people if one.runs),
     }
+
+
+def _received_at_another(session: Session) -> datetime | None:
+    """When the end was received, where that is another second than the one that the session's own clock says."""
+    own, received = session.ended_at, session.end_received_at
+    same = own is None or received is None or own.replace(microsecond=0) == received.replace(microsecond=0)
+    return None if same else received
 
 
 def _drawing(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from projections.explain.explanation import Account, Explained, copy_in_words, run_in_words
-from projections.explain.status import finding
+from projections.explain.explanation import (
+    TWO_NUMBERS,
+    Account,
+    Explained,
+    Explanation,
+    copy_in_words,
+    run_in_words,
+)
+from projections.explain.status import doubt, finding
 from projections.web import parameters, why
 from projections.web.mount import url
 from projections.web.pages.html import moment
@@ -36,9 +43,15 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "back": back,
         "things": [_thing(one) for one in sorted(found.aggregates, key=lambda one: -one.gravity)],
         "others": [_finding(finding(one)) for one in found.others],
+        "two_numbers": TWO_NUMBERS if _are_two(found) else "",
         "is_past": asked["at"] is not None or asked["as_of"] is not None,
         "json": url("api", "sessions", name, "explain", at=asked["at"]),
     }
+
+
+def _are_two(found: Explanation) -> bool:
+    """Whether a finding says how sure it is, beside the probabilities of explanations."""
+    return any(doubt(each.confidence) for one in found.aggregates for each in one.findings)
 
 
 def _thing(one: Explained) -> Values:

@@ -47,6 +47,7 @@ def of_ending(
         "since": clock(last.at if last.timed else None, overdue.at),
         "state": activity(run.candidate.state.state),
         "delay": duration(overdue.at - last.at),
+        "ended": "was presumed to have ended" if context.presumed else "ended",
     }
     if lifecycle.open_at_end == overdue.code and context.end is not None:
         words["value"] = clock(context.end if last.timed else None, last.at)
