@@ -30,21 +30,22 @@ TABLE = Table(
     name="deliveries",
     columns={**CAME, **READ},
     pk=("position",),
-    indexes=(("stream",), ("type",), ("reading",)),
+    indexes=(("stream", "reading"), ("type",), ("reading",)),
 )
 _UPDATE = (
     f"UPDATE deliveries SET ({', '.join(READ)}) = (?1, ?2, ?3, ?4, ?5) "
     f"WHERE position = ?6 AND ({', '.join(READ)}) IS NOT (?1, ?2, ?3, ?4, ?5)"
 )
 """Changes how the delivery at a position was read, where it was read otherwise."""
+_CLEAR = (
+    "UPDATE deliveries SET findings = NULL WHERE stream = ? AND reading = 'unrouted' AND findings IS NOT NULL"
+)
+"""What an unrouted delivery raised, as the last of a session, it may raise no longer."""
 _UNROUTED: Row = (None, "unrouted", None, None, None)
 
 
 def read(session: Session) -> Iterator[tuple[int, Row]]:
-    """Position -> the values of ``READ`` of every delivery of a session that was routed or that raised a finding.
-
-    Of the others nothing can change.
-    """
+    """Position -> the values of ``READ`` of every delivery of a session that was routed or that raised a finding."""
     raised: dict[int, list[str]] = {}
     for found in session.findings:
         if found.position is not None:
@@ -64,9 +65,11 @@ def write(
     ``alone`` is what ``read`` says of those outside of any session. Returns how often the types of the page were read
     as what.
     """
-    found = dict(alone)
+    found, streams = dict(alone), []
     for session in sessions:
         found.update(read(session))
+        streams.append((session.stream,))
+    db.executemany(_CLEAR, streams)
     new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
     db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
     db.executemany(_UPDATE, [(*row, position) for position, row in found.items()])
