@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
 from projections.audit.auditing import audit
@@ -567,7 +568,7 @@ def read_in(lines, name="a.jsonl"):
     """What an audit finds in a log of these lines, as it is read from a file."""
     given = deliveries(*lines)
     for one in given:
-        one.received.source = f"{name}:{one.position}"
+        one.received = replace(one.received, source=f"{name}:{one.position}")
     return list(audit(believed(given), RULES, moment(AT_LAST)).findings)
 
 
