@@ -28,6 +28,7 @@ from tracker.judging.log import (
     habits,
     is_milestone,
     milestone_before,
+    next_milestone,
     view_of,
 )
 from tracker.judging.log.clocks import MOST_WRONG
@@ -401,6 +402,14 @@ def test_the_milestone_before_a_position_is_the_last_one_up_to_it(position):
     assert last <= position
     assert last == 0 or is_milestone(last)
     assert milestone_before(last) == last
+
+
+@given(st.integers(0, 10**9))
+def test_between_a_milestone_and_the_next_one_there_is_none(position):
+    following = next_milestone(position)
+    assert following > position
+    assert is_milestone(following)
+    assert milestone_before(following - 1) == milestone_before(position)
 
 
 def test_a_view_does_not_know_what_came_later():
