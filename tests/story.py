@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from projections.audit.auditing import audit
 from tracker.findings import Finding
@@ -57,7 +58,7 @@ def audited(
     sessions: list[Session] = []
     received = deliveries(*lines)
     for one, source in zip(received, sources, strict=False):
-        one.received.source = f"{source}:{one.position}"
+        one.received = replace(one.received, source=f"{source}:{one.position}")
     result = audit(
         received, rules, moment(as_of) if as_of else None, lambda session, _: sessions.append(session)
     )

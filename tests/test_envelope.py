@@ -271,8 +271,8 @@ def test_brackets_behind_what_is_escaped_are_no_depth_and_brackets_behind_the_te
 def test_how_deep_it_is_does_not_depend_on_where_it_is_looked_at(limit, before):
     inside = b"[],{}," * before + b"[" * limit + b"]" * limit
 
-    assert [envelope._is_deeper(inside, limit), envelope._is_deeper(inside, limit - 1)] == [False, True]
-    assert not envelope._is_deeper(b"]" * 100 + inside, limit)
+    assert [envelope.is_deeper(inside, limit), envelope.is_deeper(inside, limit - 1)] == [False, True]
+    assert not envelope.is_deeper(b"]" * 100 + inside, limit)
 
 
 def test_brackets_in_text_are_no_depth():

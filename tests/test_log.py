@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
 from projections.audit.auditing import audit
@@ -27,6 +28,7 @@ from tracker.judging.log import (
     habits,
     is_milestone,
     milestone_before,
+    next_milestone,
     view_of,
 )
 from tracker.judging.log.clocks import MOST_WRONG
@@ -402,6 +404,14 @@ def test_the_milestone_before_a_position_is_the_last_one_up_to_it(position):
     assert milestone_before(last) == last
 
 
+@given(st.integers(0, 10**9))
+def test_between_a_milestone_and_the_next_one_there_is_none(position):
+    following = next_milestone(position)
+    assert following > position
+    assert is_milestone(following)
+    assert milestone_before(following - 1) == milestone_before(position)
+
+
 def test_a_view_does_not_know_what_came_later():
     log = learned(without(in_order(*dense(2)), 60, 90))
     (silence,) = log.silences
@@ -567,7 +577,7 @@ def read_in(lines, name="a.jsonl"):
     """What an audit finds in a log of these lines, as it is read from a file."""
     given = deliveries(*lines)
     for one in given:
-        one.received.source = f"{name}:{one.position}"
+        one.received = replace(one.received, source=f"{name}:{one.position}")
     return list(audit(believed(given), RULES, moment(AT_LAST)).findings)
 
 

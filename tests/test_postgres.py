@@ -19,6 +19,7 @@ import pytest
 import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
+from msgspec.structs import replace
 from stores import PASSWORD, address, change, opened, query
 from traffic import bodies
 from waiting import BOUND, until
@@ -453,4 +454,4 @@ def test_a_delivery_that_is_moved_keeps_all_else(store):
     given = Received(b"\xff no text", MORNING - timedelta(seconds=1), SOURCE, "key")
     store.receive([parse(given)])
 
-    assert list(store.deliveries())[-1].received == attrs.evolve(given, received_at=MORNING)
+    assert list(store.deliveries())[-1].received == replace(given, received_at=MORNING)

@@ -81,7 +81,7 @@ def test_rows_of_a_session_refer_to_the_session(views):
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_indexes_are_those_declared(views, table):
-    assert sorted(table.indexes) == sorted(
+    assert sorted([*table.indexes, *table.followed_by]) == sorted(
         tuple(index.columns) for index in views.db.table(table.name).indexes if index.origin == "c"
     )
 

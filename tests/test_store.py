@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import attrs
 import meetings
 import pytest
 import stores
 from eventsourcing.persistence import Tracking
 from meetings import MORNING, deliveries, webhook
+from msgspec.structs import replace
 from stores import change
 from story import value
 
@@ -262,7 +262,7 @@ def test_the_status_is_judged_by_the_rules_given(store):
     ],
 )
 def test_the_status_of_what_is_not_known_is_an_error_that_says_so(store, question, answer):
-    store.append([joined("b"), attrs.evolve(joined("a"), received=Received(joined("a").body, MORNING))])
+    store.append([joined("b"), replace(joined("a"), received=Received(joined("a").body, MORNING))])
 
     with pytest.raises(NotFoundError) as caught:
         store.status(**question)
@@ -507,7 +507,7 @@ def test_in_format_2_there_are_signatures():
 
     assert [one.signature for one in found if one.signature is not None] == ["c2lnbmVkc2lnbmVkc2lnbmVk", ""]
     before = map(mapper.to_received, (STORED / "format-1.jsonl").read_bytes().splitlines())
-    assert [attrs.evolve(one, signature=None) for one in found][:-1] == list(before)
+    assert [replace(one, signature=None) for one in found][:-1] == list(before)
 
 
 def test_in_format_3_there_are_accounts():
@@ -516,7 +516,7 @@ def test_in_format_3_there_are_accounts():
 
     assert [one.account for one in found if one.account is not None] == ["acme", "beta.eu-1"]
     before = map(mapper.to_received, (STORED / "format-2.jsonl").read_bytes().splitlines())
-    assert [attrs.evolve(one, account=None) for one in found][:-1] == list(before)
+    assert [replace(one, account=None) for one in found][:-1] == list(before)
 
 
 @pytest.mark.sqlite
@@ -541,7 +541,7 @@ def test_what_is_stored_today_are_the_bytes_of_each_format(format):
 def test_states_of_old_formats_are_read_through_every_upcaster_since_beside_new_ones(store, monkeypatch):
     """Made up: the third format renamed ``from`` to ``source``, the second ``origin`` to ``from``."""
     for _ in range(3):
-        store.append([attrs.evolve(joined("a"), received=Received(b"{}", MORNING, "here"))])
+        store.append([replace(joined("a"), received=Received(b"{}", MORNING, "here"))])
     store.close()
     for version, name in ((1, "origin"), (2, "from")):
         replaced = f"replace(state, 'source', '{name}')"

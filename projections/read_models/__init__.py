@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
 
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Session
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
 
 Row = tuple[Any, ...]
+_quote = msgspec.json.Encoder().encode
 
 
 @attrs.frozen
@@ -32,19 +34,27 @@ class Table:
     rows: Callable[[Session], Iterator[Row]] | None = None
     foreign_keys: tuple[tuple[str, str, str], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    """For whoever reads: a file that is made anew gets them when its rows are there."""
+    followed_by: tuple[tuple[str, ...], ...] = ()
+    """Indexes by which the follower finds rows while it writes them."""
     owner: str = "stream"
     """The column that holds the stream, by which its rows are replaced."""
 
     def create(self, db: Database) -> None:
-        """Makes the table and its indexes."""
+        """Makes the table and the indexes that the follower needs."""
         table = db.table(self.name)
         table.create(
             dict(self.columns),
             pk=self.pk[0] if len(self.pk) == 1 else self.pk,
             foreign_keys=self.foreign_keys,
         )
-        for columns in self.indexes:
+        for columns in self.followed_by:
             table.create_index(columns)
+
+    def create_indexes(self, db: Database) -> None:
+        """Makes the others."""
+        for columns in self.indexes:
+            db.table(self.name).create_index(columns)
 
     @property
     def insert(self) -> str:
@@ -56,8 +66,8 @@ def text(time: datetime | None) -> str | None:
     """A time as the read models hold it: of one width, so that text sorts as time does."""
     if time is None:
         return None
-    written = isoformat(time).removesuffix("Z")
-    return f"{written:0<26}Z" if time.microsecond else f"{written}.000000Z"
+    written = _quote(time if time.tzinfo is UTC else time.astimezone(UTC)).decode()
+    return written[1:-1] if time.microsecond else f"{written[1:-2]}.000000Z"
 
 
 def short(stored: str | None) -> str | None:

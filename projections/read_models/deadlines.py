@@ -15,7 +15,7 @@ TABLE = Table(
     name="deadlines",
     columns={"stream": str, "at": str, "in_doubt": int},
     pk=("stream",),
-    indexes=(("at",), ("in_doubt",)),
+    followed_by=(("at",), ("in_doubt",)),
 )
 
 DUE = "SELECT stream FROM deadlines WHERE at <= ? ORDER BY at, stream"

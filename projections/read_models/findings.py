@@ -89,9 +89,9 @@ TABLE = Table(
         ("meeting_id",),
         ("code", "verdict"),
         ("position",),
-        ("at", "severity", "code", "verdict"),
         ("code", "cause", "at", "severity", "verdict"),
     ),
+    followed_by=(("at", "severity", "code", "verdict"),),
 )
 
 LACKING_SINCE = "SELECT DISTINCT stream FROM findings WHERE missing IS NOT NULL AND at > ?"

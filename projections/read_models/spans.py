@@ -60,7 +60,7 @@ TABLE = Table(
     },
     pk=("stream",),
     rows=rows,
-    indexes=(("meeting_id", "last_seen"), ("meeting_id", "begun_at")),
+    followed_by=(("meeting_id", "last_seen"), ("meeting_id", "begun_at")),
 )
 
 _GIVEN_WAY = (

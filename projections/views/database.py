@@ -77,7 +77,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("meeting", "database", "pages", "publications"),
+    "projections.views": ("database", "meeting", "pages", "publications"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""
@@ -163,6 +163,7 @@ def packed(habits: Habits) -> str:
 
 
 def create(db: Database, rules: Rules, withdrawn: int) -> None:
+    """Makes the tables, with the indexes that the follower needs."""
     # Tells this file from any other, also from one with the same checkpoint.
     db.execute(f"PRAGMA user_version = {int.from_bytes(os.urandom(4), 'big', signed=True)}")
     for table in TABLES:
@@ -174,6 +175,12 @@ def create(db: Database, rules: Rules, withdrawn: int) -> None:
     traffic, habits = msgspec.json.encode(Traffic()).decode(), packed(Habits())
     first = {"position": 0, "as_of": None, "digest": "", "fingerprint": fingerprint(rules), "traffic": traffic}
     db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits, "withdrawn": withdrawn})
+
+
+def create_indexes(db: Database) -> None:
+    """Makes the indexes that only whoever reads needs."""
+    for table in TABLES:
+        table.create_indexes(db)
 
 
 def fingerprint(rules: Rules) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -52,7 +52,7 @@ from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreError
 from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
-from tracker.judging.log import Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.log import Habits, LogView, Traffic, copied, next_milestone, view_of
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
@@ -184,36 +184,38 @@ class Pages:
         with self._transaction():
             self._reload()
             after = self.checkpoint.position
-            page, last = tracker.follow(after, page_size, stop)
+            end = next_milestone(after)
+            page, last = tracker.follow(after, page_size, end if stop is None else min(stop, end))
             if last == after:
                 return False
-            milestone = next((place for place, (one, _) in enumerate(page) if is_milestone(one.position)), None)
-            if milestone is not None:
-                page = page[: milestone + 1]
-                last = page[-1][0].position
+            at_milestone = any(one.position == end for one, _ in page[-1:])
             sessions = self._judged_from(tracker)
             touched: dict[str, None] = {}
+            new: set[str] = set()
             alone: dict[int, Row] = {}
             silences, said = len(self.traffic.silences), self.log
-            for delivery, _ in page:
+            for delivery, version in page:
                 self.traffic.observe(delivery, self.rules)
                 if delivery.stream.startswith(UNROUTED):
                     alone.update(self._observe_unrouted(tracker, delivery))
-                else:
-                    sessions.observe(delivery)
-                    touched[delivery.stream] = None
+                    continue
+                if version == 1 and delivery.stream not in sessions.observed:  # nothing of it came before
+                    new.add(delivery.stream)
+                    sessions.observed[delivery.stream] = Observed(delivery.stream, delivery.session_id)
+                sessions.observe(delivery)
+                touched[delivery.stream] = None
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
             self._write_rooms(touched)
-            if milestone is not None:
+            if at_milestone:
                 self._pass_milestone()
             self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
-            others = self._streams_in_doubt() if milestone is not None else self._silent(silences)
+            others = self._streams_in_doubt() if at_milestone else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
             received = [delivery for delivery, _ in page]
-            readings = self._write(tracker, touched, as_of, received, alone)
-            if milestone is not None or self.log != said:
+            readings = self._write(tracker, touched, as_of, received, alone, new)
+            if at_milestone or self.log != said:
                 self._write_log()
             self._executemany(types.COUNT, types.rows(received))
             self._executemany(hours.COUNT, hours.rows(received))
@@ -311,15 +313,16 @@ class Pages:
         as_of: datetime | None,
         page: Sequence[Delivery] = (),
         alone: Mapping[int, Row] = MappingProxyType({}),
+        new: Collection[str] = (),
     ) -> Counter[tuple[str, str]]:
         """Writes the rows of these streams, of the sessions that are seen otherwise because of them, and of a page.
 
-        ``alone``: how those of the page were read that are outside of any session. Returns how often the webhook types
-        of the page were read as what.
+        ``alone``: how those of the page were read that are outside of any session. ``new`` are
+        streams without rows. Returns how often the webhook types of the page were read as what.
         """
         sessions = self._judged_from(tracker)
         settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
-        self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)])
+        self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)], new)
         others = concerned(self.connection, settled)
         settled |= {stream: sessions.assessed(stream, as_of, self.log) for stream in others}
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
@@ -331,15 +334,16 @@ class Pages:
                     rows[table.name].extend(table.rows(session))
         for table in TABLES:
             if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
-                self._replace(table, settled, rows[table.name])
+                self._replace(table, settled, rows[table.name], new)
         return deliveries.write(self.connection, page, settled.values(), alone)
 
-    def _replace(self, table: Table, streams: Iterable[str], rows: list[Row]) -> None:
+    def _replace(
+        self, table: Table, streams: Iterable[str], rows: list[Row], new: Collection[str] = ()
+    ) -> None:
         if table is findings.TABLE:
             self.rewritten.update(streams)
-        self._executemany(
-            f"DELETE FROM {table.name} WHERE {table.owner} = ?", [(stream,) for stream in streams]
-        )
+        delete = f"DELETE FROM {table.name} WHERE {table.owner} = ?"
+        self._executemany(delete, [(stream,) for stream in streams if stream not in new])
         self._executemany(table.insert, rows)
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:

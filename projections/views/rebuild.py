@@ -18,6 +18,7 @@ from projections.views.database import (
     VIEWS_DB,
     checkpoint_of,
     create,
+    create_indexes,
     discard,
     fits,
     refuse_what_is_no_file,
@@ -72,6 +73,7 @@ def rebuild(
                 pages.follow(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     pages.settle(tracker, as_of)
+                create_indexes(pages.db)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             _swap(beside, live)

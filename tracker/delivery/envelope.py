@@ -26,8 +26,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tracker.values import frozen
-
 RECEIVE_TIME_NAMES = ("received_at", "receivedAt", "timestamp", "time", "ts")
 UNVERIFIED = ""
 """In place of a key's name: there was a signature, and it does not verify."""
@@ -58,8 +56,7 @@ _Raw = msgspec.Raw
 T = TypeVar("T")
 
 
-@frozen
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):  # nothing in it can refer to it
     """One webhook as it was received.
 
     ``received_at`` is in UTC, ``None`` where the log does not tell; ``unread_time`` is the receive
@@ -83,7 +80,7 @@ class Received:
     account: str | None = None
 
 
-class _Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
+class _Line(msgspec.Struct, gc=False):
     webhookType: _Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the name that is sent
     type: _Raw | msgspec.UnsetType = msgspec.UNSET
     data: _Raw | msgspec.UnsetType = msgspec.UNSET
@@ -110,8 +107,6 @@ _line = msgspec.json.Decoder(_Line)
 _members = msgspec.json.Decoder(dict[str, _Raw])
 _text = msgspec.json.Decoder(str)
 _receive_times = attrgetter(*RECEIVE_TIME_NAMES)
-_others = attrgetter("source", "verified_by", "cut_from", "wrong_time", "signature", "account", "headers")
-_NOTHING = (msgspec.UNSET,) * 7
 _any = msgspec.json.Decoder()
 _value = msgspec.json.Decoder(_Raw)
 _quote = msgspec.json.Encoder().encode
@@ -134,8 +129,6 @@ def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
     if body is None:
         return Received(line, None, source)
     received_at, unread_time = _receive_time(found, zone)
-    if _others(found) == _NOTHING:  # as most are
-        return Received(body, received_at, source, None, unread_time)
     return Received(
         body,
         received_at,
@@ -184,8 +177,8 @@ def signature_among(headers: Any) -> str | None:
     return None
 
 
-def encode(received: Received) -> bytes:
-    """The line that ``decode`` turns back into an equal ``Received``."""
+def encode(received: Received, *, is_json: bool = False) -> bytes:
+    """The line that ``decode`` turns back into an equal ``Received``. ``is_json``: its body is known to be JSON."""
     body = received.body
     parts = []
     if received.received_at is not None:
@@ -204,7 +197,7 @@ def encode(received: Received) -> bytes:
         parts.append(b'"signature":' + _quoted(received.signature))
     if received.account is not None:
         parts.append(b'"account":' + _quoted(received.account))
-    if _is_object_on_one_line(body):
+    if _is_object_on_one_line(body, is_json=is_json):
         parts.append(b'"webhook":' + body)
     else:
         try:
@@ -224,7 +217,7 @@ def _quoted(text: str) -> bytes:
 
 def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_DEPTH) -> T:
     """Decodes JSON, also where a string in it was cut in the middle of a character. Raises ``UNREADABLE``."""
-    if _is_deeper(text, depth):
+    if len(text) > 2 * depth and is_deeper(text, depth):
         raise RecursionError("nested too deeply")
     try:
         return decoder.decode(text)
@@ -239,8 +232,8 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes, depth: int = MAX_
         raise
 
 
-def _is_deeper(text: bytes, limit: int) -> bool:
-    """Whether it is nested deeper, wherever it is read: Python's own limit depends on the caller."""
+def is_deeper(text: bytes, limit: int) -> bool:
+    """Whether JSON is nested deeper, wherever it is read: Python's own limit depends on the caller."""
     if text.count(b"{") + text.count(b"[") <= limit:
         return False
     brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKET)
@@ -405,15 +398,15 @@ def _whole_number(value: _Raw | msgspec.UnsetType) -> int | None:
     return int(digits) if digits.isdigit() and len(digits) < 20 else None
 
 
-def _is_object_on_one_line(body: bytes) -> bool:
+def _is_object_on_one_line(body: bytes, *, is_json: bool) -> bool:
     if not (body[:1] == b"{" and body[-1:] == b"}") or _LINE_FEED in body or _RETURN in body:
         return False
     # The envelope is one level more. What has to be mended is none: it would be read as something else.
-    if _is_deeper(body, MAX_DEPTH - 1):
+    if len(body) > 2 * MAX_DEPTH - 2 and is_deeper(body, MAX_DEPTH - 1):
         return False
     try:
         body.isascii() or body.decode()
-        _value.decode(body)  # braces at both ends are not enough: {"a":1},"source":{} has them
+        is_json or _value.decode(body)  # braces at both ends are not enough: {"a":1},"source":{} has them
     except UNREADABLE:
         return False
     return True

@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -25,7 +25,6 @@ from tracker.delivery.envelope import UNREADABLE, Received, decode_json
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.step import Step
-from tracker.values import frozen
 
 MALFORMED = "C513"
 MISSING_FIELD = "C511"
@@ -47,8 +46,11 @@ _NO_SESSION = re.compile(
 )
 
 
-@frozen
-class ReadAs:
+Key = tuple[tuple[str, str], ...]
+"""What tells an aggregate from others of its lifecycle: names of payload fields, and their values."""
+
+
+class ReadAs(msgspec.Struct, frozen=True, gc=False):
     """How a line was read that is neither a webhook nor an envelope of ours with a time that names its zone.
 
     Attributes:
@@ -65,8 +67,7 @@ class ReadAs:
     problem: str = ""
 
 
-@attrs.define(eq=False)
-class Delivery:
+class Delivery(msgspec.Struct, eq=False, gc=False):  # nothing in it can refer to it
     """One webhook as it was delivered, at its position in the log.
 
     Routed when ``lifecycle`` and ``step`` are set; otherwise ``unrouted`` is the code that says
@@ -85,19 +86,20 @@ class Delivery:
     meeting_id: str | None = None
     lifecycle: Lifecycle | None = None
     step: Step | None = None
-    key: tuple[tuple[str, str], ...] = ()
+    key: Key = ()
     data: bytes = b"{}"
     unrouted: str = ""
     problem: str = ""
     link: tuple[str | None, str | None] | None = None
     declared: Lifecycle | None = None
-    said: dict[str, Any] = attrs.field(factory=dict)
+    said: dict[str, Any] = msgspec.field(default_factory=dict)
     read_as: ReadAs | None = None
-    received_at: datetime | None = attrs.field(init=False)
-    _payload: Any = attrs.field(init=False, default=None)
+    is_plain: bool = False
+    _payload: Any = None
 
-    @received_at.default
-    def _received_at(self) -> datetime | None:
+    @property
+    def received_at(self) -> datetime | None:
+        """When it was received, in UTC; ``None`` where that is not known."""
         return self.received.received_at
 
     @property
@@ -110,7 +112,7 @@ class Delivery:
             self._payload = _payload_reader(self.declared)[0](self.said)
         return self._payload
 
-    @cached_property
+    @property
     def extra(self) -> dict[str, Any]:
         """What the payload class does not know of ``data``."""
         known = _payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
@@ -123,6 +125,8 @@ class Delivery:
     @property
     def topic(self) -> str:
         """The webhook type, or the reason why there is none; short enough for any index."""
+        if self.is_plain and self.type is not None:
+            return self.type
         return (self.type or "").replace("\x00", "")[:MAX_ID] or self.stream.removeprefix("unrouted:")
 
 
@@ -181,7 +185,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         return Delivery(
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
-    return _route(Delivery(received, position, "", webhook_type, data=raw, said=data), registry)
+    return _route(received, position, webhook_type, raw, data, registry)
 
 
 def _renamed_type(given: Any, received: Received, registry: Registry) -> Any:
@@ -227,47 +231,58 @@ def _untyped(received: Received, position: int, registry: Registry) -> Delivery 
         if value is not None:
             said[camel_case(field)] = value
     webhook_type = lifecycle.webhook_type(lifecycle.steps[0].name)
-    return _route(Delivery(received, position, "", webhook_type, data=received.body, said=said), registry)
+    return _route(received, position, webhook_type, received.body, said, registry)
 
 
-def _route(delivery: Delivery, registry: Registry) -> Delivery:
-    data, webhook_type = delivery.said, delivery.type or ""
-    session_id, wrong = _session_id(data, registry.prefixes)
-    delivery.session_id = session_id
-    delivery.meeting_id = _name(data.get("meetingId")) or _name(data.get("roomId"))
-    delivery.stream = session_id or _unrouted(webhook_type)
+def _route(
+    received: Received, position: int, webhook_type: str, data: bytes, said: dict[str, Any], registry: Registry
+) -> Delivery:
+    session_id, wrong = said.get("sessionId"), ""
+    if not (isinstance(session_id, str) and is_session_id(session_id, registry.prefixes)):
+        session_id, wrong = _session_id(said, registry.prefixes)
+    meeting_id = name_of(said.get("meetingId")) or name_of(said.get("roomId"))
     route = registry.routes.get(webhook_type)
-    if route is None and (written := folded(webhook_type)) in registry.routes:
-        delivery.type, route = written, registry.routes[written]
+    if route is None and (route := registry.routes.get(folded(webhook_type))) is not None:
+        webhook_type = folded(webhook_type)
+    delivery = Delivery(received, position, "", webhook_type, session_id, meeting_id, data=data, said=said)
     if route is None:
+        delivery.stream = session_id or _unrouted(webhook_type)
         delivery.unrouted = UNKNOWN_TYPE
         delivery.problem = _unknown(delivery.topic, tuple(registry.routes))
         return delivery
     lifecycle, step = route
     delivery.declared = lifecycle
     stream = lifecycle.stream
-    if not stream and data.get("sessionId") is None:
+    if not stream and said.get("sessionId") is None:
         stream = lifecycle.stream_without_session
     if stream:
         delivery.link = _link(lifecycle, delivery)
         delivery.session_id, delivery.meeting_id, wrong = None, None, ""
-    key = []
-    for field, sent, needed in _key_fields(lifecycle):
-        value = _name(data.get(sent))
+    if fields := key_fields(lifecycle):
+        delivery.key, lacking = _key(said, fields)
+        wrong = wrong or lacking
+    if wrong:
+        delivery.stream = delivery.session_id or _unrouted(webhook_type)
+        delivery.unrouted, delivery.problem = MISSING_FIELD, wrong
+        return delivery
+    if stream or session_id is None:
+        delivery.stream = ":".join((stream, *(value for _, value in delivery.key)))
+    else:
+        delivery.stream = session_id
+    delivery.lifecycle, delivery.step = lifecycle, step
+    return delivery
+
+
+def _key(said: dict[str, Any], fields: tuple[tuple[str, str, bool], ...]) -> tuple[Key, str]:
+    """The key of an aggregate, and what keeps it from being one."""
+    key, wrong = [], ""
+    for field, sent, needed in fields:
+        value = name_of(said.get(sent))
         if value is not None:
             key.append((field, value))
         elif needed:
-            wrong = wrong or f"its {sent} is {_shape(data, sent)}"
-    delivery.key = tuple(key)
-    if stream:
-        delivery.stream = ":".join((stream, *(value for _, value in delivery.key)))
-    if wrong:
-        delivery.stream = delivery.session_id or _unrouted(webhook_type)
-        delivery.unrouted = MISSING_FIELD
-        delivery.problem = wrong
-        return delivery
-    delivery.lifecycle, delivery.step = lifecycle, step
-    return delivery
+            wrong = wrong or f"its {sent} is {_shape(said, sent)}"
+    return tuple(key), wrong
 
 
 def _link(lifecycle: Lifecycle, delivery: Delivery) -> tuple[str | None, str | None] | None:
@@ -279,7 +294,7 @@ def _link(lifecycle: Lifecycle, delivery: Delivery) -> tuple[str | None, str | N
 
 
 @cache
-def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
+def key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
     """The fields of the key, by the names they have here and as sent, and whether each must be sent."""
     fields = lifecycle.key + lifecycle.optional_key
     return tuple((field, camel_case(field), field in lifecycle.key) for field in fields)
@@ -292,11 +307,11 @@ def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
     return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
 
 
-def _session_id(data: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | None, str]:
+def _session_id(said: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | None, str]:
     """The id of the meeting's session, or why there is none. With ``prefixes`` begin the streams of other things."""
-    value = _name(data.get("sessionId"))
+    value = name_of(said.get("sessionId"))
     if value is None:
-        return None, f"its sessionId is {_shape(data, 'sessionId')}"
+        return None, f"its sessionId is {_shape(said, 'sessionId')}"
     other = _NO_SESSION.match(value)
     if other is None and not value.startswith(prefixes):
         return value, ""
@@ -305,7 +320,13 @@ def _session_id(data: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | 
     return None, f"its sessionId, {value}, is a name of this program's own"
 
 
-def _name(value: Any) -> str | None:
+@lru_cache(maxsize=4096)
+def is_session_id(value: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether a text is the id of a meeting's session. It is asked again for each delivery of one."""
+    return _session_id({"sessionId": value}, prefixes)[0] == value
+
+
+def name_of(value: Any) -> str | None:
     """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index, or a whole number."""
     if isinstance(value, str):
         return value if 0 < len(value) <= MAX_ID and "\x00" not in value else None

@@ -273,7 +273,7 @@ class _Source:
         lines, digest, at, found = iter(self.waiting), self.digest.copy(), first - 1, 0
         for number in range(first, last + 1):
             if number in self.known:
-                digest.update(b"".join(map(_hashed, islice(lines, number - at))))
+                digest.update(_hashed(islice(lines, number - at)))
                 at = number
                 if _SOURCE + digest.hexdigest() in self.known[number]:
                     found, self.digest = number, digest.copy()
@@ -287,7 +287,7 @@ class _Source:
     def position(self) -> tuple[SourcePosition, Any]:
         """How far it will have been read with the next commit, and the digest of that."""
         digest = self.digest.copy()
-        digest.update(b"".join(_hashed(line) for line in self.waiting if line.number <= self.upto))
+        digest.update(_hashed(line for line in self.waiting if line.number <= self.upto))
         end = -(-self.upto // PAGE) * PAGE
         names = (self.known.get(place, ()) for place in range(self.followed + 1, end + 1))
         seen = Seen(_SOURCE, self.followed, end, frozenset(name for found in names for name in found))
@@ -383,7 +383,8 @@ class _Page:
         new = [(source.account, one) for source, one in self.waiting if one.position > source.followed]
         for account, one in new:
             account.stored += 1
-            account.unrouted += one.stream.startswith(UNROUTED)
+            if one.lifecycle is None:
+                account.unrouted += one.stream.startswith(UNROUTED)
             account.odd.look_at(one, account.log.line_at(one.position))
         for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position
@@ -411,7 +412,7 @@ def refuse_other_file(log: Log, known: Known) -> None:
     looked, others, digest = 0, 0, blake2b(digest_size=16)
     with suppress(LogError):  # where it cannot be read is reported when it is read
         for line in islice(log.anew().lines(), PAGE):
-            digest.update(_hashed(line))
+            digest.update(_hashed([line]))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
                 return
             if not (line.blank or line.cut):
@@ -432,5 +433,7 @@ def _is_webhook(delivery: Delivery) -> bool:
     return delivery.type in REGISTRY.routes or bool(delivery.type and named)
 
 
-def _hashed(line: Line) -> bytes:
-    return line.text + b"\x00%d\n" % line.too_long if line.too_long else line.text + b"\n"
+def _hashed(lines: Iterable[Line]) -> bytes:
+    """What of some lines goes into the digest by which a log is known."""
+    ends = ((line.text, b"\x00%d\n" % line.too_long if line.too_long else b"\n") for line in lines)
+    return b"".join(chain.from_iterable(ends))

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNREADABLE, Received
@@ -42,8 +42,7 @@ KEPT = 1024
 _json = msgspec.json.Decoder()
 
 
-@attrs.define
-class Line:
+class Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
     """One line, without its end; or what is as good as one (``Element``).
 
     Attributes:
@@ -82,8 +81,7 @@ class Line:
         return begin >= 0 and breaks_off(self.text[begin:])
 
 
-@attrs.define
-class Element(Line):
+class Element(Line, gc=False):
     """What is as good as a line: an element of an array, a row of a table, an object over several lines.
 
     Attributes:
@@ -153,7 +151,7 @@ def split(chunks: Iterator[bytes], name: str) -> Iterator[Line]:
     except UNPACKING as error:
         raise broken_off(error, number, name) from error
     if rest or dropped:
-        yield attrs.evolve(bounded(number + 1, bytes(rest), dropped), ended=False)
+        yield replace(bounded(number + 1, bytes(rest), dropped), ended=False)
 
 
 def bounded(number: int, text: bytes, size: int = 0) -> Line:

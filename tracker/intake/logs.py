@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import attrs
+from msgspec.structs import replace
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNVERIFIED, Received
+from tracker.delivery.plain import MOST_BESIDE, plain
 from tracker.delivery.times import NO_ZONE, is_ambiguous, local
 from tracker.delivery.unwrap import Fields, find
 from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
@@ -34,8 +36,6 @@ if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
     from tracker.delivery.signature import Keyring
 
 STDIN = "-"
-MOST_BESIDE = 34
-"""Bytes that a webhook has beside its type and its data; where there are more, a time may be among them."""
 USUAL = Fields()
 
 
@@ -77,6 +77,8 @@ class Oddities:
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
+        if delivery.lifecycle is not None and delivery.received_at is not None and delivery.read_as is None:
+            return  # as most are
         if delivery.unrouted == MALFORMED:
             self.malformed.add(line, delivery.problem)
         elif delivery.type is None:
@@ -163,7 +165,19 @@ class Log:
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""
-        source = self._prefix + str(line.at)
+        source, delivery = self._prefix + str(line.at), None
+        if self.fields is USUAL and not line.too_long:
+            delivery = plain(line.text, position, source)
+        if delivery is None:
+            delivery = self._looked_at(line, position, source)
+        if self.account is not None and delivery.received.account is None:
+            delivery.received = replace(delivery.received, account=self.account)
+        if self.keys:
+            self._verify(delivery, line)
+        return delivery
+
+    def _looked_at(self, line: Line, position: int, source: str) -> Delivery:
+        """What a line delivers that may be anything."""
         delivery = parse(line.received(source, NO_ZONE), position)
         at, text = delivery.received_at, line.text
         is_plain = at is not None or (  # else a time may be among what stands beside the webhook
@@ -175,10 +189,6 @@ class Log:
             at = delivery.received_at
         if at is not None and at.tzinfo is NO_ZONE:
             self._give_zone(delivery, at)
-        if self.account is not None and delivery.received.account is None:
-            delivery.received = attrs.evolve(delivery.received, account=self.account)
-        if self.keys:
-            self._verify(delivery, line)
         return delivery
 
     def _verify(self, delivery: Delivery, line: Line) -> None:
@@ -186,7 +196,7 @@ class Log:
         keys = self.keys.get(received.account, self.keys.get(None))
         if keys and received.signature is not None and received.body is not line.text:
             verified_by = keys.verify(received.body, received.signature) or UNVERIFIED
-            delivery.received = attrs.evolve(received, verified_by=verified_by)
+            delivery.received = replace(received, verified_by=verified_by)
 
     def _unwrapped(self, plain: Delivery, line: Line, source: str) -> Delivery:
         """What a line delivers that is no plain one; ``plain`` is what it delivers as one."""
@@ -210,9 +220,8 @@ class Log:
         """Gives a receive time that names no zone that of the log."""
         at = local(time, self.zone)
         unread = time.replace(tzinfo=None).isoformat(" ") if at is None else None
-        delivery.received = attrs.evolve(delivery.received, received_at=at, unread_time=unread)
-        delivery.received_at = at
-        delivery.read_as = attrs.evolve(delivery.read_as or ReadAs(), zone=str(self.zone))
+        delivery.received = replace(delivery.received, received_at=at, unread_time=unread)
+        delivery.read_as = replace(delivery.read_as or ReadAs(), zone=str(self.zone))
 
     def open(self) -> IO[bytes]:
         """The file of it. Raises ``OSError``."""

@@ -29,8 +29,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
+from operator import ge, le
 
 import attrs
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
 from tracker.delivery.webhook import UNROUTED, Delivery
@@ -116,6 +118,8 @@ def _correct(
     given: list[Delivery], held: list[Delivery], *, newest_first: bool, at_start: bool, at_end: bool
 ) -> None:
     """Gives the wrong lines among those held the times that are believed instead."""
+    if not (at_start or at_end) and _is_in_order((*given, *held), newest_first=newest_first):
+        return  # as nearly all are
     timed = [one for one in (*given, *held) if one.received_at is not None]
     fixed = sum(one.received_at is not None for one in given)
     sign = -1 if newest_first else 1
@@ -129,11 +133,15 @@ def _correct(
             _give_time(timed[place], moment(sign * _instead(times, block, place)))
 
 
+def _is_in_order(deliveries: Iterable[Delivery], *, newest_first: bool) -> bool:
+    times = [at for one in deliveries if (at := one.received.received_at) is not None]
+    return all(map(ge if newest_first else le, times, times[1:]))
+
+
 def _give_time(one: Delivery, at: datetime) -> None:
     said = one.received_at
     assert said is not None, "only lines with a time are looked at"
-    one.received = attrs.evolve(one.received, received_at=at, wrong_time=isoformat(said))
-    one.received_at = one.received.received_at
+    one.received = replace(one.received, received_at=at, wrong_time=isoformat(said))
 
 
 def _instead(times: Sequence[int], block: _Block, place: int) -> int:

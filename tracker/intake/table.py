@@ -15,6 +15,7 @@ from itertools import islice
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from tracker.intake.lines import KEPT, MAX_LINE, Element, Line, bounded
 
@@ -139,10 +140,10 @@ class Table:
             is_short = cells is not None and len(cells) < len(self.names)
             if is_open or (is_last and is_short):
                 text = b"\n".join(self.waiting)
-                yield attrs.evolve(self._as_it_stands(text), ended=False, is_unfinished=True)
+                yield replace(self._as_it_stands(text), ended=False, is_unfinished=True)
                 return
             for line in self._next(cells, lines):
-                yield attrs.evolve(line, ended=not is_last)
+                yield replace(line, ended=not is_last)
 
     def _are_rows(self, lines: list[bytes]) -> bool:
         """Whether these are rows, so that a quote before them is not that of a row which goes on."""

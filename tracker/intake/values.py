@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import BODY_NAMES
 from tracker.delivery.shapes import BATCHES
@@ -139,7 +140,7 @@ class Values:
                 hint=f"all {self.number:,} elements before that were read; fetch the whole file and run it again",
             )
         if self.start is not None:
-            yield attrs.evolve(self._line(len(self.data)), ended=False)
+            yield replace(self._line(len(self.data)), ended=False)
 
     def _step(self, *, over: bool) -> Line | None:
         """The next line, ``_ON`` where something was read, ``None`` where more must come."""

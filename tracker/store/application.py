@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import attrs
 from eventsourcing.persistence import StoredEvent, Tracking
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import Delivery
@@ -98,14 +98,13 @@ class Tracker(StoreReader):
         return positions
 
     def _to_store(self, deliveries: Iterable[Delivery]) -> list[StoredEvent]:
-        stored = self._mapper.stored
-        return [stored(one.stream, 0, one.topic, one.received) for one in deliveries]
+        return list(map(self._mapper.to_store, deliveries))
 
     def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
         at = one.received_at
         if least is None or at is None or at >= least or least - at > PIN:
             return event
-        later = attrs.evolve(one, received=attrs.evolve(one.received, received_at=least))
+        later = replace(one, received=replace(one.received, received_at=least))
         return self._to_store([later])[0]
 
     def put(self, events: Sequence[StoredEvent], behind: int) -> None:

@@ -13,6 +13,8 @@ from eventsourcing.persistence import Mapper, StoredEvent
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
+from tracker.delivery.plain import plain
+from tracker.delivery.webhook import Delivery, parse
 from tracker.values import frozen
 
 Upcaster = Callable[[bytes], bytes]
@@ -56,6 +58,11 @@ class EnvelopeMapper(Mapper[str]):
     def stored(self, stream: str, version: int, topic: str, received: Received) -> StoredEvent:
         return StoredEvent(stream, version, topic, envelope.encode(received))
 
+    def to_store(self, delivery: Delivery) -> StoredEvent:
+        """A delivery that has no version yet."""
+        state = envelope.encode(delivery.received, is_json=delivery.is_plain)
+        return StoredEvent(delivery.stream, 0, delivery.topic, state)
+
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         received = self.to_received(stored_event.state)
         return WebhookReceived(
@@ -63,9 +70,18 @@ class EnvelopeMapper(Mapper[str]):
         )
 
     def to_received(self, state: bytes) -> Received:
-        for upcast in UPCASTERS:
-            state = upcast(state)
-        return envelope.decode(state)
+        return envelope.decode(_upcast(state))
+
+    def to_delivery(self, state: bytes, position: int) -> Delivery:
+        """What a stored state delivers, at its position; never raises."""
+        state = _upcast(state)
+        return plain(state, position) or parse(envelope.decode(state), position)
+
+
+def _upcast(state: bytes) -> bytes:
+    for upcast in UPCASTERS:
+        state = upcast(state)
+    return state
 
 
 def says_source(name: str) -> bytes:

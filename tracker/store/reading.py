@@ -16,9 +16,10 @@ from typing import Any
 import attrs
 from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
-from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, parse
+from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import NotFoundError, StoreDamagedError
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
@@ -308,10 +309,9 @@ class StoreReader(Application[str]):
                 place=self.place,
                 hint="restore it from a backup; tracker verify names every such place",
             )
-        received = self._mapper.to_received(state)
+        delivery = self._mapper.to_delivery(state, position)
         if wrong and any(one.first <= position <= one.last for one in wrong):
-            received = attrs.evolve(received, received_at=None)
-        delivery = parse(received, position)
+            delivery.received = replace(delivery.received, received_at=None)
         if delivery.stream != stream:
             _put_back(delivery, stream)
         return delivery

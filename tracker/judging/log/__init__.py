@@ -16,7 +16,7 @@ judged in another process are the same.
 
 from tracker.judging.log.clocks import Backwards, Wrong
 from tracker.judging.log.habits import Habits, Room, bit_of, copied
-from tracker.judging.log.milestones import is_milestone, milestone_before
+from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
 from tracker.judging.log.subscriptions import SESSIONS_OF_LOG, Unsubscribed
@@ -39,5 +39,6 @@ __all__ = [
     "copied",
     "is_milestone",
     "milestone_before",
+    "next_milestone",
     "view_of",
 ]

@@ -9,7 +9,7 @@ milestones grows with the log, so the work at all of them together stays in prop
 
 from __future__ import annotations
 
-__all__ = ["is_milestone", "milestone_before"]
+__all__ = ["is_milestone", "milestone_before", "next_milestone"]
 
 FIRST = 100
 
@@ -25,3 +25,9 @@ def milestone_before(position: int) -> int:
         return 0
     power = int(10 ** (len(str(position)) - 1))
     return power * max(one for one in (1, 2, 5) if one * power <= position)
+
+
+def next_milestone(position: int) -> int:
+    """The first milestone behind a position."""
+    before = milestone_before(position)
+    return before * 5 // 2 if str(before).startswith("2") else before * 2 or FIRST
