@@ -17,6 +17,8 @@ settings.register_profile("quick", QUICK)
 settings.register_profile("thorough", QUICK, max_examples=THOROUGH)  # CI runs them all with it
 settings.load_profile("quick")
 
+os.environ.pop("TZ", None)  # times are shown in it, and nobody's own zone shall change what tests expect
+
 
 @pytest.fixture
 def store(each_store, tmp_path):

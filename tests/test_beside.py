@@ -168,7 +168,7 @@ def test_the_command_lists_what_ran(run):  # noqa: F811 - the fixture
     run("ingest", EXAMPLES / "telephone_meeting.jsonl")
     lines = run("runs", "--lifecycle", "call").stdout.decode().splitlines()
     assert lines[0].startswith("hangup  call call_7f3a  2026-11-24 08:59:52 – 09:18:30  session 6b1a6f20")
-    assert lines[1] == "1 run"
+    assert lines[1] == "1 run; times are in UTC"
     refused = run("runs", "--session", "nobody")
     assert (refused.returncode, refused.stderr.decode().splitlines()[0]) == (
         2,

@@ -95,6 +95,7 @@ LAYERS = {
     "projections.given": set(),
     "projections.read_models": {"attrs", "msgspec", "sqlite_utils"},
     "projections.progress": {"rich"},
+    "projections.zones": set(),
     "projections.views.loss": {"attrs"},
     "projections.views.database": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.kept": {"attrs"},

@@ -501,7 +501,7 @@ def test_a_hook_that_falls_silent_for_good_while_sessions_are_live_is_found_whil
     assert "L601" not in codes(*lines, as_of="125m")
     found, _ = audited(*lines, as_of="12h")
     (one,) = [one for one in found if one.code == "L601"]
-    assert one.message.startswith("nothing has come since 14:00:00, while 50 of ")
+    assert one.message.startswith("nothing has come since 14:00:00 UTC, while 50 of ")
     assert (one.position, one.since, one.severity) == (len(lines), moment("2h"), "error")
     assert {one.cause for one in found} == {None}
 
@@ -587,7 +587,8 @@ def test_a_line_whose_time_cannot_be_true_is_named_with_what_is_believed_instead
     (one,) = read_in(lines)
     assert (one.code, one.severity, one.evidence) == ("T308", "warning", (4,))
     assert one.message == (
-        "in a.jsonl, line 4 says 2036-04-12 12:00:00, which cannot be true; 2026-01-05 12:00:20 is believed instead"
+        "in a.jsonl, line 4 says 2036-04-12 12:00:00 UTC, which cannot be true;"
+        " 2026-01-05 12:00:20 UTC is believed instead"
     )
 
 
@@ -599,8 +600,8 @@ def test_a_row_of_such_lines_is_named_once():
     (one,) = read_in(lines)
     assert (one.code, one.position, one.evidence) == ("T308", 1, (1, 3))
     assert one.message == (
-        "in a.jsonl, lines 1 to 3 say 2000-01-12 12:00:00 to 2000-01-12 12:00:20, which cannot be true; "
-        "2026-01-05 12:00:05 to 2026-01-05 12:00:25 is believed instead"
+        "in a.jsonl, lines 1 to 3 say 2000-01-12 12:00:00 UTC to 2000-01-12 12:00:20 UTC, which cannot be true; "
+        "2026-01-05 12:00:05 UTC to 2026-01-05 12:00:25 UTC is believed instead"
     )
 
 

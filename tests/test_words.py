@@ -60,8 +60,8 @@ def test_a_duration_that_is_not_known_is_some_time():
 
 def test_a_time_of_day_has_its_date_where_the_other_one_in_the_sentence_is_of_another_day():
     noon, night = micros(moment(0)), micros(moment("20h"))
-    assert clock(noon) == clock(noon, noon) == "12:00:00"
-    assert clock(noon, night) == "2026-01-05 12:00:00"
+    assert clock(noon) == clock(noon, noon) == "12:00:00 UTC"
+    assert clock(noon, night) == "2026-01-05 12:00:00 UTC"
     assert clock(None, noon) == "an unknown time"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections import zones
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
 from projections.cli.options import (
@@ -284,6 +285,6 @@ def _note_expired(settings: Settings, as_of: datetime | None) -> None:
     for number, entry in enumerate(settings.rules.accept, 1):
         if entry.until is not None and entry.expired(as_of):
             note(
-                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {entry.until:%Y-%m-%d %H:%M} UTC",
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {zones.dated(entry.until)}",
                 "what came later is reported again: fix the cause, or set a later date",
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from projections import zones
 from projections.cli.messages import deliveries, quantity
 from projections.cli.options import MACHINE, TEXT, with_store
 from projections.cli.settings import Settings
@@ -41,6 +42,7 @@ class Check(NamedTuple):
 
 @click.command()
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     """Check how the store, its surroundings and the settings do.
@@ -127,7 +129,7 @@ def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
     else:
         wrong = store.wrong_times()
         taken = f"; {quantity(len(wrong), 'span')} of wrong times taken back" if wrong else ""
-        yield Check("clock", "ok", f"the last delivery was received at {newest:%Y-%m-%d %H:%M:%S} UTC{taken}")
+        yield Check("clock", "ok", f"the last delivery was received at {zones.dated(newest)}{taken}")
 
 
 def _never_seen(db: Database) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections import zones
 from projections.cli.logs import note_oddities, open_logs
 from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
@@ -138,7 +139,7 @@ def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[Trac
         words = quantity(rehearsal.sessions, "session")
         first, last = rehearsal.first, rehearsal.last
         if first and last:
-            words += f", {first:%Y-%m-%d %H:%M:%S} UTC to {last:%Y-%m-%d %H:%M:%S} UTC"
+            words += f", {zones.dated(first)} to {zones.dated(last)}"
         click.echo(words)
     for webhook_type, count in rehearsal.types.most_common():
         click.echo(f"{count:>7,}  {one_line(webhook_type)}")

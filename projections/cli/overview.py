@@ -49,7 +49,7 @@ def overview(day: GivenTime | None, format: str, data: Path | None, config: Path
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         asked = settings.moment(day)
-        found = overview_of(views.db, settings.now, asked and asked.astimezone(settings.zone).date())
+        found = overview_of(views.db, settings.now, asked and asked.astimezone(settings.shown_zone).date())
     if format == "json":
         write([machine.document(found)])
     else:
@@ -102,7 +102,7 @@ def issues(
     from projections.answers.issues import issues as issues_of
     from projections.exports import data as machine
     from projections.reports import overview as report
-    from projections.reports.text import console
+    from projections.reports.text import console, say_zone
 
     chosen = [known_code(given).code for given in codes]
     settings = Settings(data, config)
@@ -118,6 +118,8 @@ def issues(
             sort=sort,
         )
     if format == TEXT:
-        report.issues(console(sys.stdout), found)
+        report.issues(out := console(sys.stdout), found)
+        if found:
+            say_zone(out)
     else:
         write(machine.write(found, format))

@@ -12,6 +12,7 @@ from projections.cli.messages import note, quantity
 from projections.cli.options import TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FORMATS = (TEXT, "json")
 @click.command()
 @click.argument("meeting", type=Name("meeting"), metavar="ID")
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -> None:
     """Show a room: its sessions, people, recordings and findings.
@@ -47,6 +49,7 @@ def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -
 @click.command()
 @click.argument("person", type=Name("person"), metavar="ID|NAME")
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def person(person: str, format: str, data: Path | None, config: Path | None) -> None:
     """Show a person: visits, minutes, recordings and findings.

@@ -12,6 +12,7 @@ import click
 from projections.cli.messages import note, show_software
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
+from projections.cli.times import with_tz
 from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="receiver: only store webhooks. reader: only serve pages and API.",
 )
+@with_tz
 @with_store
 def serve(
     host: str,
@@ -113,7 +115,14 @@ def serve(
                 "raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in the systemd unit",
             )
         app = create_app(
-            store, receiver, live, token=token, hosts=hosts, most_connections=most, accept_file=settings.file
+            store,
+            receiver,
+            live,
+            token=token,
+            hosts=hosts,
+            most_connections=most,
+            accept_file=settings.file,
+            zone=settings.shown_zone,
         )
         server.serve(app, listening, handler, _reloader(rings, live), root_path)
 

@@ -170,6 +170,7 @@ def sessions(
 @click.command()
 @click.argument("session", type=Name("session"))
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
+@with_tz
 @with_store
 def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
     """List every delivery of a session, and how it was read.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projections import zones
 from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIELD
-from projections.cli.times import ZONE, GivenTime, zone_named
+from projections.cli.times import ZONE, GivenTime, zone_named, zone_of_machine
 from projections.progress import of_events
 from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean
 
@@ -42,6 +43,7 @@ class Settings:
         self._data = data or outer.get("data") or _path(os.environ.get("TRACKER_DATA"))
         self._store = context.meta.get(STORE) or os.environ.get("TRACKER_STORE")
         self._zone: tzinfo | None = context.meta.get(ZONE)
+        context.call_on_close(zones.use(lambda: self.shown_zone))
         self._fields = context.meta.get(WEBHOOK_FIELD), context.meta.get(TIME_FIELD)
 
     @cached_property
@@ -87,7 +89,8 @@ class Settings:
             _without_password(self.url or str(self.data)),
             origin(meta.get(STORE), "STORE", stated.store),
         )
-        yield "tz", str(self.zone), origin(meta.get(ZONE), "TZ", stated.tz)
+        usual = "TZ" if self.shown_zone is not self.zone else "the default"
+        yield "tz", str(self.shown_zone), origin(meta.get(ZONE), "TZ", stated.tz, usual)
         listed = os.environ.get("TRACKER_KEYS") or os.pathsep.join(map(str, stated.keys))
         yield "keys", listed or "none", origin(None, "KEYS", stated.keys)
         for name, paths in self.accounts.items():
@@ -105,12 +108,19 @@ class Settings:
 
     @cached_property
     def zone(self) -> tzinfo:
-        """The time zone of times that name none. Raises ``UsageError`` where there is none of that name."""
+        """The time zone of times in logs that name none. Raises ``UsageError`` where there is none of that name."""
         if self._zone is not None:
             return self._zone
         if name := os.environ.get("TRACKER_TZ"):
             return zone_named(name, "TRACKER_TZ")
         return zone_named(self._stated.tz, f"{self._config}: tz") if self._stated.tz else UTC
+
+    @cached_property
+    def shown_zone(self) -> tzinfo:
+        """The time zone of times that are shown, or typed as an option: ``zone``, or that of TZ where nothing is set."""
+        if self._zone is not None or os.environ.get("TRACKER_TZ") or self._stated.tz:
+            return self.zone
+        return zone_of_machine()
 
     @cached_property
     def fields(self) -> Fields:
@@ -127,7 +137,7 @@ class Settings:
 
     def moment(self, given: GivenTime | None, span: tuple[datetime, datetime] | None = None) -> datetime | None:
         """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""
-        return None if given is None else given.moment(self.now, self.zone, span)
+        return None if given is None else given.moment(self.now, self.shown_zone, span)
 
     @cached_property
     def rules(self) -> Rules:

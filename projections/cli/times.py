@@ -7,6 +7,7 @@ what is no time at all is refused before.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -123,15 +124,20 @@ def with_period(command: F) -> F:
 
 
 def with_tz(command: F) -> F:
-    """Adds --tz, the time zone of times that name none."""
-    words = "The time zone of times that name none: an IANA name, such as Europe/Berlin."
+    """Adds --tz, the time zone of times that name none, and of those that are shown."""
+    words = "The time zone of times that name none, and of those shown: an IANA name, such as Europe/Berlin."
 
     def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
         if value is not None:
             ctx.meta[ZONE] = zone_named(value, "--tz")
 
     option = click.option(
-        "--tz", metavar="ZONE", expose_value=False, callback=keep, show_default="UTC", help=words
+        "--tz",
+        metavar="ZONE",
+        expose_value=False,
+        callback=keep,
+        show_default="UTC; TZ for what is shown",
+        help=words,
     )
     return option(command)
 
@@ -146,6 +152,14 @@ def zone_named(name: str, place: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
+
+
+def zone_of_machine() -> tzinfo:
+    """The time zone that the environment variable TZ names; UTC where it names none."""
+    try:
+        return zone_named(os.environ.get("TZ", "").removeprefix(":") or "UTC", "TZ")
+    except UsageError:  # POSIX has other ways to write a zone, such as CET-1CEST
+        return UTC
 
 
 def _near_zone(name: str) -> str:

@@ -13,6 +13,7 @@ import click
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.subjects import no_such_session, session_named
+from projections.cli.times import with_tz
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
@@ -34,6 +35,7 @@ LEAST = 0.2
     help="Seconds between two looks at the store.",
 )
 @click.option("--once", is_flag=True, help="Show it once, and end.")
+@with_tz
 @with_store
 def watch(session: str | None, every: float, once: bool, data: Path | None, config: Path | None) -> None:
     """Watch a session, or all that is live, as it happens.

@@ -14,6 +14,7 @@ from datetime import datetime
 import attrs
 import msgspec
 
+from projections import zones
 from projections.explain.status import Values, finding
 from tracker.delivery.envelope import Received, isoformat
 from tracker.delivery.webhook import Delivery, parse
@@ -27,7 +28,7 @@ from tracker.judging.prices import PRICES, shares
 from tracker.judging.sequence import Assumption, assumptions
 from tracker.judging.session import observe_all
 from tracker.judging.state import Aggregate, Session
-from tracker.judging.words import clock, duration, listed
+from tracker.judging.words import duration, listed
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.rules import Rules
 
@@ -303,7 +304,12 @@ def copy_in_words(copy: Copy) -> str:
 
 
 def _clock(one: Delivered, before: Delivered | None) -> str:
-    return f" {clock(one.at, before.at if before is not None else None)}" if one.timed else ""
+    """When it came, with the date where the step before it came on another day."""
+    if not one.timed:
+        return ""
+    at, other = moment(one.at), moment(before.at) if before is not None else None
+    same_day = other is None or zones.date(at) == zones.date(other)
+    return f" {zones.clock(at)}" if same_day else f" {zones.date(at)} {zones.clock(at)}"
 
 
 # -- counterfactuals -----------------------------------------------------------------------------------

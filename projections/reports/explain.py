@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projections import zones
 from projections.explain.explanation import (
     MOST_STEPS,
     TWO_NUMBERS,
@@ -98,7 +99,7 @@ def _aggregate(out: Console, one: Explained) -> None:
 
 def _finding(out: Console, found: Finding) -> None:
     finding_head(out, found)
-    say(out, Text(f"    {shown(found.message)}"))
+    say(out, Text(f"    {shown(zones.sentence(found.message, found.at))}"))
     cause = f"because of {found.cause}; " if found.cause else ""
     say(out, Text(f"    {cause}do: {found.advice}", "dim"))
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projections import zones
 from projections.explain.status import doubt, instead
 from tracker.findings import SEVERITIES, Code, Finding, Severity
 from tracker.judging.prices import PRICES
@@ -85,9 +86,15 @@ def finding(out: Console, found: Finding) -> None:
     finding_head(out, found)
     if found.accepted is not None:
         say(out, Text(f"    accepted: {shown(found.accepted)}", "dim"))
-    say(out, Text(f"    {shown(found.message)}", "dim" if found.verdict == "accepted" else ""))
+    say(
+        out,
+        Text(
+            f"    {shown(zones.sentence(found.message, found.at))}",
+            "dim" if found.verdict == "accepted" else "",
+        ),
+    )
     for other in found.alternatives:
-        say(out, Text(f"    or: {shown(instead(other))}"))
+        say(out, Text(f"    or: {shown(zones.sentence(instead(other), found.at))}"))
     if found.advice and found.severity != "info" and found.verdict != "accepted":
         say(out, Text(f"    do: {shown(found.advice)}", "dim"))
     rests = " ".join(f"#{position}" for position in found.evidence[-MOST_EVIDENCE:])

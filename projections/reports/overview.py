@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from projections import zones
 from projections.reports.text import STYLES, counted, say, shown, stamp
 
 __all__ = ["issues", "overview", "sparkline"]
@@ -76,10 +77,10 @@ def _last(found: dict[str, Any]) -> str:
     """When something came last; where nothing came on the day that is shown, also how to see that day."""
     if not found["last_at"]:
         return "nothing has come in yet"
-    last = stamp(found["last_at"])
+    last = f"{stamp(found['last_at'])} {zones.name()}"
     if found["deliveries"]["day"]["number"]:
         return last
-    return f"{last}; tracker overview --day {last[:10]} shows that day"
+    return f"{last}; tracker overview --day {found['last_at'][:10]} shows that day"
 
 
 def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:

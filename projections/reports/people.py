@@ -8,8 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from projections import zones
 from projections.reports.overview import issues
 from projections.reports.text import STYLES, counted, say, shown, stamp
+from tracker.delivery.envelope import parse_time
 
 __all__ = ["person", "room"]
 
@@ -26,7 +28,7 @@ def room(out: Console, found: dict[str, Any]) -> None:
         f"meeting {shown(found['meeting_id'])}",
         (
             ("sessions", f"{found['sessions']:,}, {found['live']:,} of them live"),
-            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}"),
+            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}, in {zones.name()}"),
             ("people", f"{found['people']:,}; {found['minutes']:,.0f} participant-minutes"),
             ("peak", peak),
             ("recorded", recorded or "nothing"),
@@ -55,7 +57,7 @@ def person(out: Console, found: dict[str, Any]) -> None:
         (
             ("sessions", f"{found['sessions']:,} in {counted(found['rooms'], 'room')}{inside}"),
             ("visits", f"{found['visits']:,}; {found['minutes']:,.0f} minutes"),
-            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}"),
+            ("from", f"{_time(found['first_at'])} to {_time(found['last_at'])}, in {zones.name()}"),
         ),
     )
     out.print()
@@ -106,7 +108,7 @@ def _findings(out: Console, found: list[dict[str, Any]]) -> None:
             "  ", (f"{one['severity']:<8}", STYLES.get(one["severity"], "")), f"{one['code']} {one['slug']}"
         )
         say(out, line.append(f"  {_time(one['at'])}  session {shown(one['session_id'])}"))
-        say(out, Text(f"          {shown(one['message'])}"))
+        say(out, Text(f"          {shown(zones.sentence(one['message'], parse_time(one['at'] or '')))}"))
 
 
 def _facts(out: Console, head: str, facts: Iterable[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from projections.read_models.runs import is_missing
-from projections.reports.text import STYLES, counted, say, shown, stamp
+from projections.reports.text import STYLES, counted, say, say_zone, shown, stamp
 
 __all__ = ["listed"]
 
@@ -44,16 +44,16 @@ def listed(out: Console, rows: Iterable[dict[str, Any]], with_files: int = 0) ->
         out.print(Text(none if with_files else "no such recording or stream"))
         return
     missing = sum(map(is_missing, runs))
-    out.print(Text(f"{counted(len(runs), 'run')}, {missing:,} without a file", "dim"))
+    say_zone(out, f"{counted(len(runs), 'run')}, {missing:,} without a file")
 
 
 def from_to(began: str | None, ended: str | None) -> str:
     """From when to when, with the day once where it is the same."""
     if began == ended:
         began = None  # only its end came
-    if began and ended and began[:10] == ended[:10]:
-        return f"{stamp(began)} – {ended[11:19]}"
-    return f"{stamp(began) if began else '?'} – {stamp(ended) if ended else '?'}"
+    first, last = (stamp(one) if one else "?" for one in (began, ended))
+    same_day = began and ended and first[:10] == last[:10]
+    return f"{first} – {last[11:] if same_day else last}"
 
 
 def _inside(people: list[dict[str, Any]]) -> str:

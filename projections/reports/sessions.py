@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from projections import zones
 from projections.answers.presence import of_session
 from projections.explain.status import Values, not_over
 from projections.read_models.runs import first_url
+from projections.reports.findings import finding
+from projections.reports.text import STYLES, clock, counted, say, say_zone, shown, stamp, table
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import LOST, Aggregate, Run, Session
-
-if TYPE_CHECKING:  # who shows a session needs no audit
-    pass
-
-from projections.reports.findings import finding
-from projections.reports.text import STYLES, clock, counted, say, shown, stamp, table
 
 WIDE = 112
 """Columns of a terminal from which a table shows all it has."""
@@ -48,7 +45,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         )
     if count:
         out.print(grid)
-    out.print(Text(counted(count, "session"), "dim"))
+    say_zone(out, counted(count, "session"))
 
 
 def status(
@@ -109,7 +106,7 @@ def _whose_clock(session: Session) -> str:
 def _presence(session: Session) -> str:
     """How much people were inside: ``125 participant-minutes, at most 3 at once (10:02:11)``."""
     found = of_session(session)
-    at = f" ({found.peak_at:%H:%M:%S})" if found.peak_at else ""
+    at = f" ({clock(found.peak_at)})" if found.peak_at else ""
     return f"{found.minutes:,.0f} participant-minutes, at most {found.peak:,} at once{at}"
 
 
@@ -143,7 +140,7 @@ def _withdrawn(out: Console, found: Sequence[Values]) -> None:
         verdict = "" if one["verdict"] == "settled" else f" ({one['verdict']})"
         title = Text(f"  {one['severity']:<8}{one['code']} {one['slug']}{verdict}", "dim")
         say(out, title.append(f"  {shown(where)}" if where else ""))
-        say(out, Text(f"    {shown(one['message'])}", "dim"))
+        say(out, Text(f"    {shown(zones.sentence(one['message'], parse_time(one['at'] or '')))}", "dim"))
         times = (clock(parse_time(one[name]), date=True) for name in ("published_at", "withdrawn_at"))
         say(out, Text("    was reported {}, withdrawn {}".format(*times), "dim"))
 

@@ -9,15 +9,13 @@ terminal.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:  # who shows a session needs no audit
-    pass
-
+from projections import zones
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""
@@ -81,12 +79,19 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def stamp(text: str | None, *, wide: bool = True) -> str:
+    """A time of a row, ``2026-11-23 14:29:52``; not ``wide``: ``11-23 14:29``."""
     if not text:
         return "–"
-    return f"{text[:10]} {text[11:19]}" if wide else f"{text[5:10]} {text[11:16]}"
+    found = zones.stamp(text)
+    return found if wide else found[5:16]
 
 
 def clock(time: datetime | None, *, date: bool = False) -> str:
     if time is None:
         return "?"
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if date else f"{time:%H:%M:%S}"
+    return zones.dated(time) if date else zones.clock(time)
+
+
+def say_zone(out: Console, words: str = "") -> None:
+    """The last line of a list: what it comes to, and in which zone its times are."""
+    out.print(Text(f"{words}; times are in {zones.name()}" if words else f"times are in {zones.name()}", "dim"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from projections import zones
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Aggregate, Session
 
@@ -34,11 +35,11 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
     width = max((len(str(one.delivery.position)) for one in moments), default=1)
     for one in moments:
         at = one.delivery.received_at
-        if at is not None and at.date() != day:
-            day = at.date()
-            out.print(Text(f"{day.isoformat()} (UTC)", "bold"))
+        if at is not None and zones.date(at) != day:
+            day = zones.date(at)
+            out.print(Text(f"{day} ({zones.name()})", "bold"))
         line = Text.assemble(
-            (f"{at:%H:%M:%S}" if at is not None else "   –    ", "dim"),
+            (zones.clock(at) if at is not None else "   –    ", "dim"),
             f"  {one.delivery.position:>{width}}  ",
             lanes.draw(one) if lanes else "",
             "  " if lanes else "",

@@ -35,6 +35,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, tzinfo
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from projections import zones
 from projections.views.live import Live
 from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import WEBHOOKS, Admission, named
@@ -97,12 +99,13 @@ def create_app(
     most_connections: int = MOST_CONNECTIONS,
     routes: Sequence[BaseRoute] = (),
     accept_file: Path | None = None,
+    zone: tzinfo = UTC,
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
     Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
     asked beside those of this machine. ``accept_file`` is the configuration file to which findings that are accepted on
-    the pages are added.
+    the pages are added, ``zone`` is the time zone of times on pages.
     """
     watch = Watch(tracker, receiver, live)
     app = Starlette(
@@ -115,6 +118,7 @@ def create_app(
         ],
         middleware=[
             Middleware(Mounted),
+            Middleware(Zoned, zone=zone),
             Middleware(Failures),
             Middleware(Admission, most=max(1, most_connections * 4 // 5), hosts=named(hosts)),
         ],
@@ -188,6 +192,21 @@ class Failures:
             await send(message)
 
         await self.app(scope, receive, watched)
+
+
+@attrs.frozen
+class Zoned:
+    """Shows times in this zone while a request is answered."""
+
+    app: ASGIApp
+    zone: tzinfo
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        undo = zones.use(lambda: self.zone)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            undo()
 
 
 def _log(scope: Scope, status: int) -> None:

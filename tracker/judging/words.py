@@ -25,13 +25,13 @@ def duration(microseconds: int | None) -> str:
 
 
 def clock(at: int | None, beside: int | None = None) -> str:
-    """A time of day in UTC; with its date where ``beside``, in the same sentence, is on another day."""
+    """``14:29:52 UTC``; with its date where ``beside``, in the same sentence, is on another day."""
     if at is None:
         return "an unknown time"
     time = moment(at)
     other = moment(beside) if beside is not None else None
     same_day = other is None or _day(time) == _day(other)
-    return f"{time:%H:%M:%S}" if same_day else f"{time:%Y-%m-%d %H:%M:%S}"
+    return f"{time:%H:%M:%S} UTC" if same_day else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def activity(state: str) -> str:

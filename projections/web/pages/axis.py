@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import attrs
 
+from projections import zones
 from projections.web.pages.html import span
 
 LONG = 45 * 60.0
@@ -98,8 +99,9 @@ class Axis:
         found: list[Tick] = []
         day = None
         folds = [(fold.left + fold.right) / 2 for fold in self.folds()]
-        for at, x in () if self.timeless else _round_times(scaled, step):
+        for time, x in () if self.timeless else _round_times(scaled, step):
             free = all(abs(x - fold) >= APART - 1 for fold in folds)
+            at = time.astimezone(zones.shown_in())
             if free and (not found or x - found[-1].x >= APART - 1):
                 label = f"{at:%H:%M:%S}" if step < 60 else f"{at:%H:%M}"
                 found.append(Tick(round(x, 2), label if day in (None, at.date()) else f"{at:%m-%d} {label}"))

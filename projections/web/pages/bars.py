@@ -9,8 +9,9 @@ from itertools import pairwise
 import attrs
 
 from projections.web.pages.axis import Axis
-from projections.web.pages.html import clock, span
+from projections.web.pages.html import span
 from projections.web.pages.kinds import Kind, kind
+from projections.zones import clock
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.lifecycle import Lifecycle
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from projections import zones
 from projections.explain.status import doubt
 from projections.web.mount import own_path, url
 from projections.web.problems import UnknownError, problem_of
@@ -78,12 +79,9 @@ def moment(time: datetime | str | None) -> datetime | None:
     return parse_time(time) if isinstance(time, str) else time
 
 
-def clock(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%H:%M:%S}"
-
-
-def date(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d}"
+def said(message: str, at: datetime | str | None) -> str:
+    """What a finding says, with its times in the zone of the page."""
+    return zones.sentence(message, moment(at))
 
 
 def span(length: timedelta | float) -> str:
@@ -105,7 +103,7 @@ def ago(time: datetime, now: datetime) -> str:
     if abs(seconds) < 1:
         return "now"
     if abs(seconds) >= MONTH:
-        return date(time)
+        return zones.date(time)
     length = span(abs(seconds)).split(" ")
     words = " ".join(length[:2])
     return f"{words} ago" if seconds > 0 else f"in {words}"
@@ -124,9 +122,17 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals.update(url=url, static=static, counted=counted)
+ENVIRONMENT.globals.update(url=url, static=static, counted=counted, zone=zones.name)
 ENVIRONMENT.filters.update(
-    moment=moment, iso=isoformat, clock=clock, date=date, span=span, doubt=doubt, ago=ago
+    moment=moment,
+    iso=isoformat,
+    clock=zones.clock,
+    date=zones.date,
+    dated=zones.dated,
+    said=said,
+    span=span,
+    doubt=doubt,
+    ago=ago,
 )
 for _name in ENVIRONMENT.list_templates():
     ENVIRONMENT.get_template(_name)  # so that the first page does not wait for it

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import attrs
 
+from projections import zones
 from projections.web.pages.bars import Ruler
 from tracker.findings import SEVERITIES, Finding, Severity
 
@@ -45,7 +46,7 @@ def _mark(ruler: Ruler, group: list[Finding], x: float, y: int) -> Mark:
     worst, *others = sorted(group, key=lambda one: -SEVERITIES.index(one.severity))
     label = f"{worst.code} {worst.slug}" + (f" and {len(others)} more" if others else "")
     time = ruler.clock(_at(ruler, worst))
-    sentence = ", ".join(filter(None, (label, time, worst.message)))
+    sentence = ", ".join(filter(None, (label, time, zones.sentence(worst.message, worst.at))))
     numbers = tuple(one.number for one in (worst, *others))
     return Mark(
         x, y, worst.severity, "  ".join(filter(None, (time, label))), f"{worst.severity}: {sentence}", numbers

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from projections import zones
 from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
 from projections.read_models.runs import MEDIA, STATES, is_missing
@@ -84,7 +85,9 @@ def _days(rows: Iterable[Values]) -> list[tuple[str, list[Values]]]:
     """The rows of each day on which they began."""
     return [
         (f"{day:%A, %-d %B %Y}" if day else "Without a receive time", list(of_day))
-        for day, of_day in groupby(rows, lambda row: row["began"] and row["began"].date())
+        for day, of_day in groupby(
+            rows, lambda row: row["began"] and row["began"].astimezone(zones.shown_in()).date()
+        )
     ]
 
 

@@ -1,0 +1,79 @@
+"""The time zone in which people are shown times. Everything is kept, compared and given to programs in UTC.
+
+A command shows times in the zone of ``--tz``, a server in the one that it was started with. As most of what is printed
+holds a time, the zone is kept in a context variable and not handed on from function to function. The sentences of
+findings are written where nobody knows for whom: they say ``14:29:52 UTC``, and ``sentence`` makes it the time here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from tracker.delivery.envelope import parse_time
+
+__all__ = ["clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use"]
+
+_zone: ContextVar[Callable[[], tzinfo]] = ContextVar("zone", default=lambda: UTC)
+_IN_A_SENTENCE = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d) UTC\b")
+SECOND = 19
+"""Characters of a time up to its seconds: ``2026-11-23T14:29:52``."""
+
+
+def use(zone: Callable[[], tzinfo]) -> Callable[[], None]:
+    """Shows times in this zone, which is asked for when the first time is shown; gives what takes that back."""
+    token: Token[Callable[[], tzinfo]] = _zone.set(zone)
+    return lambda: _zone.reset(token)
+
+
+def shown_in() -> tzinfo:
+    return _zone.get()()
+
+
+def name() -> str:
+    """The name of the zone: ``UTC``, ``Europe/Berlin``."""
+    return str(shown_in())
+
+
+def clock(time: datetime) -> str:
+    """``14:29:52``."""
+    return f"{time.astimezone(shown_in()):%H:%M:%S}"
+
+
+def date(time: datetime) -> str:
+    """``2026-11-23``."""
+    return f"{time.astimezone(shown_in()):%Y-%m-%d}"
+
+
+def dated(time: datetime) -> str:
+    """``2026-11-23 14:29:52 UTC``."""
+    return f"{time.astimezone(shown_in()):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def stamp(time: str) -> str:
+    """A time of a row, which is ISO 8601 in UTC: ``2026-11-23 14:29:52``."""
+    if shown_in() is UTC:
+        return time[:SECOND].replace("T", " ")
+    found = parse_time(time)
+    return f"{date(found)} {clock(found)}" if found else "?"
+
+
+def sentence(words: str, at: datetime | None) -> str:
+    """A sentence with its times as they are here. ``at`` is about when that was: a time alone is of that day or the one before."""
+    if shown_in() is UTC:
+        return words
+    return _IN_A_SENTENCE.sub(lambda found: _here(found, at), words)
+
+
+def _here(found: re.Match[str], at: datetime | None) -> str:
+    day, time = found.groups()
+    if day is not None:
+        return dated(datetime.fromisoformat(f"{day}T{time}+00:00"))
+    if at is None:
+        return found[0]
+    moment = datetime.fromisoformat(f"{at.astimezone(UTC).date()}T{time}+00:00")
+    if moment - at > timedelta(hours=1):
+        moment -= timedelta(days=1)
+    return f"{clock(moment)} {moment.astimezone(shown_in()):%Z}" if date(moment) == date(at) else dated(moment)
