@@ -88,12 +88,12 @@ class Served:
 
 
 @contextmanager
-def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True):
+def served(data, *, token=None, keys=None, now=None, live=True, caught_up=True, alerts=None):
     """A server of this data directory; without ``keys`` it verifies nothing, without ``live`` it only receives."""
     with closing(opened(data, create=True)) as tracker:
         live = Live(tracker, Rules, lambda: running.now) if live else None
         receiver = Receiver(tracker.append, keys or {None: None}, committed=live.wake if live else lambda: None)
-        app = create_app(tracker, receiver, live, token=token)
+        app = create_app(tracker, receiver, live, token=token, alerts=alerts)
         running = Served(0, tracker, live, receiver, None, now or datetime.now(UTC), token)
         with listening(app) as server:
             running.server = server

@@ -14,15 +14,18 @@ from time import sleep
 import attrs
 import pytest
 from published import Published, events, finding, outbox
+from served import served
 from standardwebhooks import Webhook
+from waiting import until
 
 from projections.alerts import outbox as queue
-from projections.alerts import targets
+from projections.alerts import running, targets
 from projections.alerts.database import alerts_file
 from projections.alerts.outbox import DELAYS, LEASE
-from projections.alerts.running import senders
+from projections.alerts.running import Alerts, senders
 from projections.alerts.sweep import sweep
 from projections.alerts.targets import SECRET, target_of
+from projections.views import live
 from tracker.alert import Alert, When
 from tracker.errors import RulesError
 
@@ -275,6 +278,54 @@ def test_a_secret_that_cannot_sign_is_refused(tmp_path, text, message):
 def test_without_a_secret_nothing_is_sent():
     with pytest.raises(RulesError, match="alert a has no secret to sign with"):
         target_of(Alert("a", "https://hooks.example.org"), {})
+
+
+# While it is served
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """So that a test need not wait for what is looked at twice a second."""
+    monkeypatch.setenv(SECRET, KEY)
+    monkeypatch.setattr(live, "SETTLE", 0.05)
+    monkeypatch.setattr(running, "POLL", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_path):
+    with receiving() as receiver:
+        rule = rule_for(receiver)
+        with served(tmp_path, alerts=Alerts(tmp_path, lambda: [rule])) as server:
+            for kind in ("session-started", "recording-started", "recording-stopping"):
+                server.post(kind, sessionId="s", meetingId="m")
+            server.now += timedelta(minutes=11)
+            until(lambda: receiver.taken == ["finding.opened"])
+            server.post("recording-stopped", sessionId="s", meetingId="m", fileUrl="https://files/1.mp4")
+            until(lambda: receiver.taken == ["finding.opened", "finding.retracted"])
+            metrics = server.ask("/metrics").body.decode()
+    assert "tracker_alerts_pending 0.0" in metrics
+    assert 'tracker_failing{part="alerts"} 0.0' in metrics
+
+
+@pytest.mark.usefixtures("hasty")
+def test_rules_that_are_read_again_are_those_of_the_file_now(tmp_path):
+    with receiving() as receiver:
+        rules = []
+        alerts = Alerts(tmp_path, lambda: rules)
+        published = Published(tmp_path)
+        published.hold()
+        alerts.start()
+        rules.append(rule_for(receiver))
+        assert alerts.reload() == 1
+        until(lambda: (tmp_path / "alerts.db").exists() and is_armed(tmp_path))
+        published.hold(finding(at=datetime.now(UTC).isoformat()))
+        until(lambda: receiver.taken == ["finding.opened"])
+        alerts.end()
+
+
+def is_armed(data):
+    with alerts_file(data).to_read() as connection:
+        return alerts_file(data).is_made(connection) and connection.execute("SELECT * FROM armed").fetchall()
 
 
 # Crashes

@@ -98,18 +98,23 @@ class Alerts:
         for sender in self._senders:
             self._begin(Thread(target=self._send_on, args=(self._over, sender)))
 
-    def reload(self) -> None:
-        """Goes on by the rules that are in the file now. Raises ``TrackerError`` where they are broken; then it changes nothing."""
+    def reload(self) -> int:
+        """Goes on by the rules that are in the file now, and returns how many these are.
+
+        Raises ``TrackerError`` where they are broken, and changes nothing then.
+        """
         anew = senders(self._data, self._load(), self._now)
         self._over.set()
         self._over, self._senders = Event(), anew
         self.start()
+        return len(anew)
 
     async def stop(self) -> None:
-        self._over.set()
-        await asyncio.to_thread(self.join)
+        await asyncio.to_thread(self.end)
 
-    def join(self) -> None:
+    def end(self) -> None:
+        """Ends the threads."""
+        self._over.set()
         for thread in self._threads:
             thread.join(STOP)
 
