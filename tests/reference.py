@@ -184,17 +184,28 @@ def rules() -> str:
 
 def commands() -> str:
     """Every command with its options and arguments."""
-    context = click.Context(cli.tracker, info_name="tracker")
     shared = {one.name for one in cli.tracker.params}
     parts = []
-    for name in cli.tracker.list_commands(context):
-        command = cli.tracker.get_command(context, name)
-        inner = click.Context(command, info_name=name, parent=context)
+    for name, command, inner in every_command():
         usage = " ".join([f"tracker {name}", *command.collect_usage_pieces(inner)])
         text = inspect.cleandoc(command.help or "").replace("\b\n", "")
         own = [one for one in command.params if one.name not in shared and isinstance(one, click.Option)]
         parts.append(f"### {name}\n\n`{usage}`\n\n{text}\n" + ("\n" + options(own, inner) if own else ""))
     return "\n".join(parts)
+
+
+def every_command(
+    group: click.Group = cli.tracker, outer: click.Context | None = None
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """The name of each command, as it is written behind ``tracker``; those of a group come after it."""
+    context = outer or click.Context(group, info_name="tracker")
+    above = f"{context.info_name} " if outer else ""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        inner = click.Context(command, info_name=name, parent=context)
+        yield f"{above}{name}", command, inner
+        if isinstance(command, click.Group):
+            yield from every_command(command, inner)
 
 
 def options(params: Iterable[click.Option], context: click.Context) -> str:

@@ -41,7 +41,7 @@ PAGES += [
     "/events?session=unrouted",
     f"/why?session={RESTARTED}",
 ]
-PAGES += ["/recordings", "/recordings?missing=true"]
+PAGES += ["/recordings", "/recordings?missing=true", "/alerts"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
 

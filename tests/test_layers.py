@@ -101,7 +101,7 @@ LAYERS = {
     "projections.views.kept": {"attrs"},
     "projections.views.publications": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.meeting": set(),
-    "projections.alerts": {"attrs", "msgspec", "sqlite_utils"},
+    "projections.alerts": {"apprise", "attrs", "httpx2", "msgspec", "sqlite_utils", "standardwebhooks"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
     "projections.views.follow": set(),
@@ -162,7 +162,7 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"objects", "pandas", "parquet", "postgres", "spark"}
+OPTIONAL = {"alerts", "apprise", "objects", "pandas", "parquet", "postgres", "spark"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

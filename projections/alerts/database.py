@@ -90,7 +90,7 @@ class Known:
         times: How often it was opened.
         due_at: When it is opened, while it waits.
         ending: ``retracted`` where it is not held any more, ``resolved`` where it is, and no longer matches.
-        id: Its number in the file; ``None`` before it is there.
+        id, rule: Its number in the file, and the name of the rule; ``None`` before it is there.
     """
 
     state: State
@@ -103,6 +103,7 @@ class Known:
     ending: Ending | None = None
     acknowledged_by: str | None = None
     id: int | None = None
+    rule: str | None = None
 
 
 COLUMNS = tuple(field.name for field in attrs.fields(Known))

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from secrets import token_hex
 
 import attrs
 import msgspec
@@ -19,7 +18,6 @@ from projections.alerts import messages
 from projections.alerts.database import (
     ARMED,
     MUTES,
-    OUTBOX,
     Found,
     Identity,
     Known,
@@ -30,6 +28,7 @@ from projections.alerts.database import (
     write,
 )
 from projections.alerts.moves import Compared, moved
+from projections.alerts.outbox import post
 from projections.read_models import text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
 from tracker.alert import Alert
@@ -68,22 +67,6 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
     return due.fetchone() is not None or (
         connection.execute("SELECT 1 FROM armed WHERE swept_at <= ?", (before,)).fetchone() is not None
     )
-
-
-def post(
-    connection: sqlite3.Connection, rule: str, kind: str, body: str, now: str, alert: int | None = None
-) -> None:
-    """Puts a message into the outbox."""
-    row = {
-        "number": None,
-        "id": f"msg_{token_hex(16)}",
-        "rule": rule,
-        "alert": alert,
-        "type": kind,
-        "body": body,
-    }
-    row |= {"created_at": now, "due_at": now, "attempts": 0, "problem": None, "dead": 0}
-    connection.execute(OUTBOX.insert, [row[name] for name in OUTBOX.columns])
 
 
 def _forget_others(connection: sqlite3.Connection, names: Sequence[str]) -> None:

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "accept-loss": Entry("corrections", "Record that stored deliveries are lost, and go on."),
+    "alerts": Entry("alerts", "Show, send, test, mute and retry alerts."),
     "audit": Entry("audit", "Report what is wrong, in the store or in logs."),
     "calibrate": Entry("calibrate", "Suggest time windows for the rules, measured on a log."),
     "config": Entry("doctor", "Show which settings are in force, and where each comes from."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from projections.cli.times import with_tz
 from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from projections.alerts.running import Alerts
     from projections.views.live import Live
+    from tracker.delivery.signature import Keyring
     from tracker.intake.receiver import Keys
 
 
@@ -75,9 +78,10 @@ def serve(
 
     Webhooks come in at POST /webhooks, those of an account of tracker.toml at POST /webhooks/NAME, and are answered
     with 204 once they are stored. SIGTERM stops the
-    server gently, and a second signal stops it at once. SIGHUP makes it read the keys and the rules again. Any
+    server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules and the alerts again. Any
     number of receivers and readers may share one store.
     """
+    from projections.alerts.running import Alerts
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
@@ -100,6 +104,7 @@ def serve(
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
         receiver, live = receiver_and_follower(store, settings.load_rules, rings, answers=answers)
+        alerts = Alerts(store.data, settings.load_alerts) if answers else None
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:
@@ -123,8 +128,9 @@ def serve(
             most_connections=most,
             accept_file=settings.file,
             zone=settings.shown_zone,
+            alerts=alerts,
         )
-        server.serve(app, listening, handler, _reloader(rings, live), root_path)
+        server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
 
 
 def _root_path(given: str) -> str:
@@ -155,21 +161,30 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return rings
 
 
-def _reloader(rings: Keys, live: Live | None) -> Callable[[], None]:
-    """Gives what SIGHUP does: it reads keys and rules again. A broken file changes nothing, and is logged."""
+def _reloader(rings: Keys, live: Live | None, alerts: Alerts | None) -> Callable[[], None]:
+    """Gives what SIGHUP does: it reads keys, rules and alerts again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
     log = getLogger("projections.cli")
 
+    def again(what: str, read: Callable[[], int]) -> None:
+        try:
+            log.warning("the %s were read again", what, extra={"fields": {what: read()}})
+        except TrackerError as error:
+            fields = {"error": str(error), "hint": error.hint}
+            log.error("the %s stay as they were", what, extra={"fields": fields})  # noqa: TRY400 - one line says it
+
     def reload() -> None:
         if live is not None:
             live.reload()
-        try:
-            for ring in {id(one): one for one in rings.values() if one is not None}.values():
-                ring.reload()
-                log.warning("the keys were read again", extra={"fields": {"keys": len(ring.keys)}})
-        except TrackerError as error:
-            fields = {"error": str(error), "hint": error.hint}
-            log.error("the keys stay as they were", extra={"fields": fields})  # noqa: TRY400 - one line says it
+        if alerts is not None:
+            again("alerts", alerts.reload)
+        for ring in {id(one): one for one in rings.values() if one is not None}.values():
+            again("keys", partial(_keys_again, ring))
 
     return reload
+
+
+def _keys_again(ring: Keyring) -> int:
+    ring.reload()
+    return len(ring.keys)

@@ -21,6 +21,7 @@ from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
+    from tracker.alert import Alert
     from tracker.config import Config
     from tracker.delivery.signature import Keyring
     from tracker.delivery.unwrap import Fields
@@ -162,6 +163,12 @@ class Settings:
         self.__dict__.pop("_stated", None)
         self.__dict__.pop("rules", None)
         return self.rules
+
+    def load_alerts(self) -> tuple[Alert, ...]:
+        """Reads the alerts from their file again."""
+        from tracker.config import load_config
+
+        return load_config(self._config).alerts if self._config is not None else ()
 
     def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
         """The keys to verify signatures with, ``None`` where no key file is named."""

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from projections.answers.issues import SORTS
 from projections.read_models.runs import MEDIA, STATES
-from projections.web import answers, answers_across, contracts, contracts_across, parameters, why
+from projections.web import alerts, answers, answers_across, contracts, contracts_across, parameters, why
 from projections.web import paths as paths  # noqa: PLC0414 - it makes `:id` known
 from projections.web.changes import AFTER, LAST_EVENT_ID, changes
 from projections.web.openapi import JSON, Operation, document
@@ -166,6 +166,12 @@ OPERATIONS = (
             parameters.choice("sort", "The order.", parameters.words(SORTS), default="severity"),
             WAIT_FOR,
         ),
+    ),
+    Operation(
+        "/api/alerts",
+        alerts.alerts,
+        alerts.Alerts,
+        (parameters.flag("closed", "Also alerts that were retracted or resolved."), LIMIT, WAIT_FOR),
     ),
     Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),

@@ -15,6 +15,7 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
+    alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
@@ -50,6 +51,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
+from projections.alerts.running import Alerts
 from projections.views.live import Live
 from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import WEBHOOKS, Admission, named
@@ -100,6 +102,7 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     accept_file: Path | None = None,
     zone: tzinfo = UTC,
+    alerts: Alerts | None = None,
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
@@ -127,7 +130,7 @@ def create_app(
     )
     app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
     app.state.streams, app.state.most_connections = 0, most_connections
-    app.state.watch, app.state.accept_file = watch, accept_file
+    app.state.watch, app.state.accept_file, app.state.alerts = watch, accept_file, alerts
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
@@ -145,7 +148,8 @@ async def stop(app: Starlette) -> None:
 
 
 def _parts(app: Starlette) -> list[Any]:
-    return [part for part in (app.state.watch, app.state.receiver, app.state.live) if part is not None]
+    state = app.state
+    return [one for one in (state.watch, state.receiver, state.live, state.alerts) if one is not None]
 
 
 @asynccontextmanager

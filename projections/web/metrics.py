@@ -29,6 +29,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projections.alerts.database import alerts_file
+from projections.alerts.outbox import counts
 from projections.read_models.types import UNKNOWN
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
@@ -64,6 +66,10 @@ class _Tracker(Collector):
         if live is not None:
             yield from _judged(live, self.state.watch)
             failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
+            with suppress(StoreError):
+                yield from list(_alerts(live))
+        if self.state.alerts is not None:
+            failing.append((("alerts",), bool(self.state.alerts.problem)))
         loss = self.state.watch.loss
         yield _gauge(
             "tracker_lost_deliveries",
@@ -129,6 +135,12 @@ def _judged(live: Any, watch: Any) -> Iterator[Metric]:
     yield _gauge(
         "tracker_position", "The position up to which is judged.", (), [((), live.checkpoint_position)]
     )
+
+
+def _alerts(live: Any) -> Iterator[Metric]:
+    waiting, dead = counts(alerts_file(live.views_path.parent))
+    yield _gauge("tracker_alerts_pending", "Messages of alerts that are yet to be sent.", (), [((), waiting)])
+    yield _gauge("tracker_alerts_dead", "Messages of alerts that could not be delivered.", (), [((), dead)])
 
 
 def _stored(db: Database) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from projections.web import parameters
 from projections.web import paths as paths
 from projections.web.mount import url
 from projections.web.pages import (
+    alerts,
     deliveries,
     event,
     findings,
@@ -58,6 +59,7 @@ PAGES = (
     Page("/sessions/{session:id}", "session.html", session.fill, session.PARAMETERS),
     Page("/recordings", "recordings.html", recordings.fill, recordings.PARAMETERS),
     Page("/findings", "findings.html", findings.fill, findings.PARAMETERS),
+    Page("/alerts", "alerts.html", alerts.fill, alerts.PARAMETERS),
     Page("/meetings/{meeting:id}", "room.html", people.fill_room, people.OF_ROOM),
     Page("/people/{person:id}", "person.html", people.fill_person, people.OF_PERSON),
     Page("/why", "why.html", why.fill, why.PARAMETERS),

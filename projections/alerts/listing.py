@@ -1,0 +1,68 @@
+"""What ``alerts.db`` says, for people and programs: the rules that are armed, and the alerts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from projections.alerts.database import MUTES, Known, alerts_file, known_in
+from projections.alerts.messages import SENT
+from projections.read_models import short
+
+_RULES = """
+SELECT armed.rule, disabled, swept_at, COALESCE(SUM(NOT dead), 0), COALESCE(SUM(dead), 0)
+FROM armed LEFT JOIN outbox ON outbox.rule = armed.rule GROUP BY armed.rule ORDER BY armed.rule
+"""
+_OF_RULE = ("name", "disabled", "swept_at", "pending", "dead")
+_NEWEST = (
+    "(? OR state != 'closed') AND (reported OR state = 'waiting') "
+    "ORDER BY state = 'closed', opened_at DESC, id DESC LIMIT ?"
+)
+
+
+def listed(data: Path, *, closed: bool = False, limit: int = -1) -> dict[str, Any]:
+    """The rules, and the alerts that wait or are open, the newest first; with ``closed`` those that are over too.
+
+    What was true before its rule was armed is left out. Raises ``StoreError``.
+    """
+    file = alerts_file(data)
+    if not file.path.exists():
+        return {"rules": [], "items": []}
+    with file.to_read() as connection:
+        if not file.is_made(connection):
+            return {"rules": [], "items": []}
+        mutes = connection.execute(f"SELECT {', '.join(MUTES.columns)} FROM mutes").fetchall()
+        rows = connection.execute(_RULES).fetchall()
+        known = known_in(connection, _NEWEST, closed, limit)
+    rules = [dict(zip(_OF_RULE, row, strict=True)) for row in rows]
+    for rule in rules:
+        rule["swept_at"] = short(rule["swept_at"])
+        rule["mutes"] = [
+            {"code": code or None, "until": short(until), "reason": reason}
+            for name, code, until, reason in mutes
+            if name == rule["name"]
+        ]
+    return {"rules": rules, "items": [_item(one) for one in known]}
+
+
+def _item(known: Known) -> dict[str, Any]:
+    found = known.found
+    state = known.ending or known.state if known.state == "closed" else known.state
+    times = {name: short(getattr(known, name)) for name in ("due_at", "opened_at", "closed_at")}
+    about = {name: found[name] or None for name in SENT} | {
+        "confidence": found["confidence"],
+        "at": short(found["at"]),
+    }
+    return {
+        "id": known.id,
+        "rule": known.rule,
+        "state": state,
+        **about,
+        "key": msgspec.json.decode(found["key"]),
+        "message": found["message"],
+        **times,
+        "times": known.times,
+        "acknowledged_by": known.acknowledged_by,
+    }

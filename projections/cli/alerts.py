@@ -1,0 +1,248 @@
+"""Commands about alerts: what was reported, what could not be, and what is not to be."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.messages import note, quantity
+from projections.cli.options import MACHINE, TEXT, Name, with_store
+from projections.cli.settings import Settings
+from projections.cli.streams import write
+from projections.cli.subjects import known_code
+from projections.cli.times import GivenTime, Time, with_tz
+from tracker.errors import NotFoundError, TrackerError, UsageError
+
+if TYPE_CHECKING:
+    from tracker.alert import Alert
+
+with_format = click.option(
+    "--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True
+)
+
+
+@click.group()
+def alerts() -> None:
+    """Show, send, test, mute and retry alerts.
+
+    Which findings are alerts, and to whom they are sent, stands in `[[alert]]` of the configuration file. `tracker serve`
+    sends them by itself; `tracker alerts send` does so without a server.
+    """
+
+
+@alerts.command("list")
+@click.option("--all", "closed", is_flag=True, help="Also those that were retracted or resolved.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@with_format
+@with_store
+def list_(closed: bool, limit: int | None, format: Any, data: Path | None, config: Path | None) -> None:
+    """List the alerts that wait or are open, the newest first.
+
+    In text also the rules, with how many messages are yet to be sent or could not be delivered, and what is muted.
+    """
+    from projections.alerts.listing import listed
+    from projections.exports import data as machine
+    from projections.reports import alerts as report
+    from projections.reports.text import console
+
+    found = listed(Settings(data, config).data, closed=closed, limit=limit or -1)
+    if format == TEXT:
+        report.listed(console(sys.stdout), found["rules"], found["items"])
+    else:
+        write(machine.write(found["items"], format))
+
+
+@alerts.command()
+@click.option(
+    "--backfill",
+    metavar="DURATION",
+    callback=lambda _, __, given: _duration(given),
+    help="What a rule that is new also sends of the past: 1h, 2d.",
+)
+@with_store
+def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
+    """Judge what is new, and send what is due.
+
+    For use without a server, as by a timer. A message that is not taken is tried again by a later run, when its time has
+    come. It may run while a server does: nothing is sent twice by that.
+    """
+    from projections.alerts.running import senders, wall_clock
+    from projections.alerts.sweep import sweep
+
+    settings = Settings(data, config)
+    rules = _rules(settings)
+    sending = senders(settings.data, rules)
+    with settings.store() as store, settings.views_now(store):
+        pass  # what rests on absence is published too
+    sweep(settings.data, rules, wall_clock(), backfill=backfill)
+    taken = 0
+    for one in sending:
+        while one.send_one():
+            taken += 1
+        one.target.close()
+    click.echo(f"{quantity(taken, 'message')} sent")
+    _note_what_is_left(settings)
+
+
+@alerts.command()
+@click.argument("name")
+@with_store
+def test(name: str, data: Path | None, config: Path | None) -> None:
+    """Send a test message to a receiver, signed as a real one."""
+    from secrets import token_hex
+
+    from projections.alerts.messages import about_rule
+    from projections.alerts.outbox import Message
+    from projections.alerts.running import wall_clock
+    from projections.alerts.targets import NotTakenError, target_of
+    from projections.read_models import text
+
+    now = wall_clock()
+    target = target_of(_rule(Settings(data, config), name), os.environ)
+    message = Message(f"msg_{token_hex(16)}", "alert.test", about_rule("test", name, text(now) or ""), 1)
+    try:
+        target.send(message, now)
+    except NotTakenError as error:
+        hint = "check the address and the receiver; nothing is tried again"
+        raise TrackerError(f"the message {error.problem}", place=f"alert {name}", hint=hint) from error
+    finally:
+        target.close()
+    click.echo(f"{name}: the receiver has taken the message {message.id}")
+
+
+@alerts.command()
+@click.argument("alert", type=int, metavar="ID")
+@click.option("--by", "who", required=True, metavar="NAME", help="Who looks after it.")
+@with_store
+def ack(alert: int, who: str, data: Path | None, config: Path | None) -> None:
+    """Record that somebody looks after an open alert.
+
+    From then on only its end is sent, and no change. ID is the first column of `tracker alerts list`.
+    """
+    from projections.alerts.database import alerts_file
+
+    settings = Settings(data, config)
+    file = alerts_file(settings.data)
+    changed = 0
+    if file.path.exists():
+        with file.to_write() as connection:
+            update = "UPDATE alerts SET acknowledged_by = ? WHERE id = ? AND state = 'open'"
+            changed = connection.execute(update, (who, alert)).rowcount
+    if not changed:
+        raise NotFoundError("no such open alert", place=str(alert), hint="tracker alerts list shows them")
+    click.echo(f"alert {alert}: {who} looks after it")
+
+
+@alerts.command()
+@click.argument("name")
+@click.option("--code", type=Name("code"), metavar="CODE", help="Only this code, by code or slug.")
+@click.option("--until", type=Time(), help="Until this time.", show_default="until it is undone")
+@click.option("--reason", help="Why; whoever lists the alerts will read it.")
+@click.option("--undo", is_flag=True, help="Report again what was muted.")
+@with_tz
+@with_store
+def mute(
+    name: str,
+    code: str | None,
+    until: GivenTime | None,
+    reason: str | None,
+    undo: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Report nothing new of a rule for a while.
+
+    What is open stays open, and its end is sent. What begins to match is reported when the time is over, if it still
+    matches then. A finding that is known for good belongs into `[[accept]]` of the configuration file instead.
+    """
+    from projections.alerts.database import MUTES, alerts_file
+    from projections.read_models import text
+
+    settings = Settings(data, config)
+    _rule(settings, name)
+    if not undo and not reason:
+        raise UsageError("no reason is given", hint='give --reason "…", or --undo')
+    muted = "" if code is None else known_code(code).code
+    with alerts_file(settings.data).to_write() as connection:
+        connection.execute("DELETE FROM mutes WHERE rule = ? AND code = ?", (name, muted))
+        if not undo:
+            connection.execute(MUTES.insert, (name, muted, text(settings.moment(until)), reason))
+    click.echo(f"{name}: {muted or 'everything'} is {'reported again' if undo else 'muted'}")
+
+
+@alerts.command()
+@with_format
+@with_store
+def dead(format: Any, data: Path | None, config: Path | None) -> None:
+    """List the messages that could not be delivered, the oldest first."""
+    from projections.alerts.database import alerts_file
+    from projections.alerts.outbox import listed
+    from projections.exports import data as machine
+    from projections.reports import alerts as report
+    from projections.reports.text import console
+
+    found = listed(alerts_file(Settings(data, config).data), dead=True)
+    if format == TEXT:
+        report.dead(console(sys.stdout), found)
+    else:
+        write(machine.write(found, format))
+
+
+@alerts.command()
+@click.argument("name")
+@with_store
+def retry(name: str, data: Path | None, config: Path | None) -> None:
+    """Send what could not be delivered for a rule again.
+
+    Also after its receiver has answered that it wants no more (410), which stops all messages to it.
+    """
+    from projections.alerts.database import alerts_file
+    from projections.alerts.outbox import retry as again
+    from projections.alerts.running import wall_clock
+
+    settings = Settings(data, config)
+    _rule(settings, name)
+    count = again(alerts_file(settings.data), name, wall_clock())
+    click.echo(f"{name}: {quantity(count, 'message')} will be sent again")
+
+
+def _rules(settings: Settings) -> tuple[Alert, ...]:
+    """Raises ``UsageError`` where there is none."""
+    found = settings.load_alerts()
+    if not found:
+        hint = "write [[alert]] into tracker.toml, with name, to and when"
+        raise UsageError("the configuration has no alert", place=str(settings.file or ""), hint=hint)
+    return found
+
+
+def _rule(settings: Settings, name: str) -> Alert:
+    from tracker.config import refuse_unknown
+
+    found = {one.name: one for one in _rules(settings)}
+    refuse_unknown(name, list(found), "alert")
+    return found[name]
+
+
+def _note_what_is_left(settings: Settings) -> None:
+    from projections.alerts.database import alerts_file
+    from projections.alerts.outbox import counts
+
+    waiting, dead = counts(alerts_file(settings.data))
+    if waiting:
+        note(f"{quantity(waiting, 'message')} will be sent later", "run it again, or see tracker alerts list")
+    if dead:
+        note(f"{quantity(dead, 'message')} could not be delivered", "tracker alerts dead lists them")
+
+
+def _duration(given: str | None) -> timedelta:
+    from tracker.rules import seconds_of
+
+    seconds = seconds_of(given) if given is not None else 0
+    if seconds is None:
+        raise click.BadParameter(f"{given!r} is not a duration; write 1h, 30min or 2d")
+    return timedelta(seconds=seconds)

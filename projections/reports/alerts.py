@@ -1,0 +1,48 @@
+"""Alerts for people: a line a rule, a line an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.reports.text import STYLES, counted, say, shown, stamp
+
+__all__ = ["dead", "listed"]
+
+
+def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[str, Any]]) -> None:
+    for rule in rules:
+        waits = f"{counted(rule['pending'], 'message')} to send, {rule['dead']:,} dead"
+        line = Text.assemble((rule["name"], "bold"), f"  {waits}")
+        if rule["disabled"]:
+            line.append(f"  disabled: {rule['disabled']}", "bold red")
+        say(out, line)
+        for mute in rule["mutes"]:
+            until = f"until {stamp(mute['until'])}" if mute["until"] else "until further notice"
+            say(out, Text(f"  {mute['code'] or 'all'} muted {until}: {shown(mute['reason'])}", "dim"))
+    rows = list(alerts)
+    for row in rows:
+        say(out, _line(row), 2)
+    out.print(Text(counted(len(rows), "alert"), "dim"))
+
+
+def _line(row: dict[str, Any]) -> Text:
+    line = Text.assemble((f"{row['id']:>4}  {row['state']:<9} ", ""), (row["code"], STYLES[row["severity"]]))
+    line.append(f"  {stamp(row['opened_at'] or row['due_at'])}  ").append(shown(row["message"]))
+    where = " ".join(filter(None, (row["session_id"] or row["meeting_id"], row["rule"])))
+    line.append(f"  {shown(where)}", "dim")
+    if row["acknowledged_by"]:
+        line.append(f"  acknowledged by {shown(row['acknowledged_by'])}", "green")
+    return line
+
+
+def dead(out: Console, messages: Iterable[dict[str, Any]]) -> None:
+    rows = list(messages)
+    for row in rows:
+        about = "" if row["alert"] is None else f"  alert {row['alert']}"
+        line = Text(f"{stamp(row['created_at'])}  {row['type']}{about}  {row['rule']}  {row['id']}")
+        say(out, line.append(f"  {row['problem']}, {counted(row['attempts'], 'attempt')}", "dim"))
+    out.print(Text(counted(len(rows), "dead message"), "dim"))

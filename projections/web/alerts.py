@@ -1,0 +1,73 @@
+"""What the API answers about alerts, and the classes of it. As ``projections.web.answers``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from projections.alerts.listing import listed
+from projections.web.contracts import Confidence, Position, Time, contract
+from projections.web.parameters import Values
+from projections.web.snapshot import Snapshot
+from tracker.findings import Severity, Verdict
+
+
+def alerts(of: Snapshot, asked: Values) -> Values:
+    """The rules, and the alerts that wait or are open, the newest first; with `closed` those that are over too."""
+    return listed(of.tracker.data, closed=asked["closed"], limit=asked["limit"])
+
+
+@contract
+class Mute:
+    """What is not reported until a time, and why; without a code it is everything."""
+
+    code: str | None
+    until: Time | None
+    reason: str
+
+
+@contract
+class AlertRule:
+    """A rule: why nothing is sent to its receiver any more, and how many messages are to be sent or could not be."""
+
+    name: str
+    disabled: str | None
+    swept_at: Time
+    pending: int
+    dead: int
+    mutes: list[Mute]
+
+
+@contract
+class Alert:
+    """One finding that matches a rule, or did; ``times`` is how often it was opened."""
+
+    id: int
+    rule: str
+    state: Literal["waiting", "open", "retracted", "resolved", "closed"]
+    code: str
+    slug: str
+    severity: Severity
+    verdict: Verdict
+    confidence: Confidence
+    session_id: str | None
+    meeting_id: str | None
+    lifecycle: str | None
+    key: dict[str, str]
+    run: int | None
+    position: Position | None
+    at: Time | None
+    cause: str | None
+    message: str
+    due_at: Time | None
+    opened_at: Time | None
+    closed_at: Time | None
+    times: int
+    acknowledged_by: str | None
+
+
+@contract
+class Alerts:
+    """The rules that are armed, and their alerts."""
+
+    rules: list[AlertRule]
+    items: list[Alert]

@@ -1,0 +1,363 @@
+"""Alerts reach their receiver: at least once, in order, under one id, and nobody else."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from time import sleep
+
+import attrs
+import pytest
+from published import Published, events, finding, outbox
+from receiving import KEY, receiving
+from served import served
+from standardwebhooks import Webhook
+from waiting import until
+
+from projections.alerts import outbox as queue
+from projections.alerts import running, targets
+from projections.alerts.database import alerts_file
+from projections.alerts.outbox import DELAYS, LEASE
+from projections.alerts.running import Alerts, senders
+from projections.alerts.sweep import sweep
+from projections.alerts.targets import SECRET, target_of
+from projections.views import live
+from tracker.alert import Alert, When
+from tracker.errors import RulesError
+
+ROOT = Path(__file__).parents[1]
+
+
+@attrs.define
+class Clock:
+    now: datetime
+
+    def __call__(self):
+        return self.now
+
+    def pass_by(self, time):
+        self.now += time
+
+
+@pytest.fixture
+def clock():
+    return Clock(datetime.now(UTC))  # what is signed long ago is refused
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    monkeypatch.setenv(SECRET, KEY)
+    published = Published(tmp_path)
+    published.hold()
+    return published
+
+
+def rule_for(receiver, name="recordings", **more):
+    return Alert(name, f"http://127.0.0.1:{receiver.port}/x", When("error"), allow_private=True, **more)
+
+
+def at(clock, position=1, **differs):
+    return finding(position=position, at=clock.now.isoformat(), **differs)
+
+
+@contextmanager
+def sending(published, rule, clock):
+    """The sender of a rule that was armed an hour ago."""
+    sweep(published.data, [rule], clock.now - timedelta(hours=1))
+    (sender,) = senders(published.data, [rule], clock)
+    try:
+        yield sender
+    finally:
+        sender.target.close()
+
+
+def hold(published, rule, clock, *found):
+    published.hold(*found)
+    sweep(published.data, [rule], clock.now)
+
+
+def send_all(sender):
+    """Sends what is due; whether each was taken."""
+    return list(iter(sender.send_one, None))
+
+
+def test_what_is_sent_is_signed_and_repeated_under_one_id(published, clock):
+    with receiving(503, 503, 503) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock))
+        for delay in (timedelta(), *DELAYS[:3]):
+            clock.pass_by(delay * 1.3)
+            send_all(sender)
+        assert [headers["webhook-id"] for headers, _ in receiver.came] == [
+            receiver.came[0][0]["webhook-id"]
+        ] * 4
+        assert outbox(published.data) == []
+        clock.pass_by(timedelta(days=9))
+        assert send_all(sender) == []
+
+
+def test_each_attempt_is_signed_for_its_own_time(published, clock):
+    with receiving(503) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock))
+        send_all(sender)
+        clock.pass_by(timedelta(seconds=10))
+        send_all(sender)
+        for headers, body in receiver.came:
+            assert Webhook(KEY).verify(body, headers)["data"]["code"] == "T302"
+        first, second = (int(headers["webhook-timestamp"]) for headers, _ in receiver.came)
+        assert second == first + 10
+
+
+def test_the_end_does_not_overtake_the_beginning(published, clock):
+    with receiving(503, 503) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock))
+        hold(published, sender.alert, clock)
+        assert send_all(sender) == [False]
+        hold(published, sender.alert, clock, at(clock, 2))
+        assert send_all(sender) == [False]  # of another finding, which may come first
+        clock.pass_by(timedelta(seconds=10))
+        assert send_all(sender) == [True, True, True]
+        assert sorted(receiver.taken) == ["finding.opened", "finding.opened", "finding.retracted"]
+
+
+def test_a_receiver_that_is_gone_gets_nothing_more_until_somebody_says_so(published, clock):
+    with receiving(410) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock), at(clock, 2))
+        assert send_all(sender) == [False]
+        clock.pass_by(timedelta(days=9))
+        assert send_all(sender) == []
+        queue.retry(alerts_file(published.data), "recordings", clock.now)
+        assert send_all(sender) == [True, True]
+
+
+def test_what_is_refused_to_the_end_is_dead_and_holds_back_what_follows(published, clock):
+    with receiving(*[500] * 10) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock))
+        hold(published, sender.alert, clock)
+        for delay in (timedelta(), *DELAYS):
+            clock.pass_by(delay * 1.3)
+            assert send_all(sender) == [False]
+        clock.pass_by(timedelta(days=9))
+        assert send_all(sender) == []
+        assert queue.counts(alerts_file(published.data)) == (1, 1)
+        assert queue.retry(alerts_file(published.data), "recordings", clock.now) == 1
+        assert send_all(sender) == [True, True]
+
+
+def test_a_redirect_is_not_followed(published, clock):
+    with receiving(307) as receiver, sending(published, rule_for(receiver), clock) as sender:
+        hold(published, sender.alert, clock, at(clock))
+        assert send_all(sender) == [False]
+        assert outbox(published.data)[0]["problem"] == "was answered with 307"
+        assert len(receiver.came) == 1
+
+
+def test_nothing_is_sent_to_a_private_address_that_is_not_allowed(published, clock):
+    with receiving() as receiver:
+        rule = attrs.evolve(rule_for(receiver), allow_private=False)
+        with sending(published, rule, clock) as sender:
+            hold(published, rule, clock, at(clock))
+            assert send_all(sender) == [False]
+            problem = outbox(published.data)[0]["problem"]
+        assert (problem, receiver.came) == ("has a private address, which the alert does not allow", [])
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("169.254.169.254", True),
+        ("::1", True),
+        ("fe80::1%eth0", True),
+        ("::ffff:10.0.0.1", True),
+        ("::ffff:1.1.1.1", False),
+        ("1.1.1.1", False),
+        ("2606:4700::1111", False),
+    ],
+)
+def test_what_others_do_not_reach_is_private(address, private):
+    assert targets._is_private(address) is private
+
+
+def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
+    with receiving() as receiver:
+        rule = rule_for(receiver)
+    with sending(published, rule, clock) as sender:
+        hold(published, rule, clock, at(clock))
+        assert send_all(sender) == [False]
+        assert outbox(published.data)[0]["problem"] == "cannot be reached (ConnectError)"
+
+
+def test_a_receiver_that_does_not_answer_is_given_up(published, clock, monkeypatch):
+    monkeypatch.setattr(targets, "TIMEOUT", 0.05)
+    with receiving() as receiver, sending(published, rule_for(receiver), clock) as sender:
+        monkeypatch.setattr(receiver, "statuses", Slow())
+        hold(published, sender.alert, clock, at(clock))
+        assert send_all(sender) == [False]
+        assert outbox(published.data)[0]["problem"] == "cannot be reached (ReadTimeout)"
+
+
+class Slow:
+    def pop(self, _):
+        sleep(0.3)
+        return 204
+
+
+# Who signs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "the secret of alert a cannot be read: No such file or directory"),
+        ("whsec_c2hvcnQ=", "the secret of alert a is not 32 characters of base64"),
+        ("x", "the secret of alert a is not 32 characters of base64"),
+        ("", "the secret of alert a is not 32 characters of base64"),
+    ],
+)
+def test_a_secret_that_cannot_sign_is_refused(tmp_path, text, message):
+    file = tmp_path / "hooks.secret"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(RulesError) as error:
+        target_of(Alert("a", "https://hooks.example.org", secret=file), {SECRET: KEY})
+    assert error.value.message == message
+
+
+def test_without_a_secret_nothing_is_sent():
+    with pytest.raises(RulesError, match="alert a has no secret to sign with"):
+        target_of(Alert("a", "https://hooks.example.org"), {})
+
+
+# While it is served
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """So that a test need not wait for what is looked at twice a second."""
+    monkeypatch.setenv(SECRET, KEY)
+    monkeypatch.setattr(live, "SETTLE", 0.05)
+    monkeypatch.setattr(running, "POLL", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_path):
+    with receiving() as receiver:
+        rule = rule_for(receiver)
+        with served(tmp_path, alerts=Alerts(tmp_path, lambda: [rule])) as server:
+            for kind in ("session-started", "recording-started", "recording-stopping"):
+                server.post(kind, sessionId="s", meetingId="m")
+            server.now += timedelta(minutes=11)
+            until(lambda: receiver.taken == ["finding.opened"])
+            server.post("recording-stopped", sessionId="s", meetingId="m", fileUrl="https://files/1.mp4")
+            until(lambda: receiver.taken == ["finding.opened", "finding.retracted"])
+            metrics = server.ask("/metrics").body.decode()
+    assert "tracker_alerts_pending 0.0" in metrics
+    assert 'tracker_failing{part="alerts"} 0.0' in metrics
+
+
+@pytest.mark.usefixtures("hasty")
+def test_rules_that_are_read_again_are_those_of_the_file_now(tmp_path):
+    with receiving() as receiver:
+        rules = []
+        alerts = Alerts(tmp_path, lambda: rules)
+        published = Published(tmp_path)
+        published.hold()
+        alerts.start()
+        rules.append(rule_for(receiver))
+        assert alerts.reload() == 1
+        until(lambda: (tmp_path / "alerts.db").exists() and is_armed(tmp_path))
+        published.hold(finding(at=datetime.now(UTC).isoformat()))
+        until(lambda: receiver.taken == ["finding.opened"])
+        alerts.end()
+
+
+def is_armed(data):
+    with alerts_file(data).to_read() as connection:
+        return alerts_file(data).is_made(connection) and connection.execute("SELECT * FROM armed").fetchall()
+
+
+# Crashes
+
+
+NEVER = 1000
+STEPS = ("write", "post", "send_one", "take", "send", "delivered")
+PROGRAM = """
+import os, signal, sys
+import httpx2, standardwebhooks # once for all
+from datetime import datetime
+from pathlib import Path
+from projections.alerts import outbox, running, sweep, targets
+from tracker.alert import Alert, When
+
+def main(data, rule, now, kill_at):
+    left = [kill_at]
+    def stepping(step):
+        def instead(*given, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(*given, **named)
+        return instead
+    for module, name in ((outbox, "take"), (outbox, "delivered"), (outbox, "failed"), (sweep, "write"), (sweep, "post"),
+                         (sweep, "sweep"), (targets.Webhooks, "send"), (running.Sender, "send_one")):
+        setattr(module, name, stepping(getattr(module, name)))
+    sweep.sweep(data, [rule], now)
+    (sender,) = running.senders(data, [rule], lambda: now)
+    while sender.send_one() is not None:
+        pass
+
+for line in sys.stdin:
+    data, to, now, kill_at = line.split()
+    process = os.fork()
+    if not process:
+        rule = Alert("recordings", to, When("error"), allow_private=True)
+        main(Path(data), rule, datetime.fromisoformat(now), int(kill_at))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+"""Sweeps and sends at a moment, each time in a process of its own, which is killed at the so-manieth step."""
+
+
+@contextmanager
+def dying():
+    """Says how the process ended that was killed at a step; 0 where there is no such step."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, **pipes) as process:
+
+        def run(data, rule, now, step):
+            print(data, rule.to, now.isoformat(), step, file=process.stdin, flush=True)
+            return int(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
+
+
+@pytest.mark.slow
+def test_wherever_it_is_killed_nothing_is_lost_and_a_repeat_has_the_same_id(tmp_path, clock, monkeypatch):
+    monkeypatch.setenv(SECRET, KEY)
+    with dying() as run:
+        for step in count():
+            if not tried(tmp_path / f"{step}", clock, run, step):
+                break
+    assert step > len(STEPS)
+
+
+def tried(data, clock, run, step):
+    """Kills at a step what sends the beginning of an alert, and what sends its end; whether there was such a step."""
+    data.mkdir()
+    published, killed = Published(data), 0
+    published.hold()
+    with receiving() as receiver:
+        rule = rule_for(receiver)
+        sweep(data, [rule], clock.now - timedelta(hours=1))
+        for held in ([at(clock)], []):
+            published.hold(*held)
+            killed += run(data, rule, clock.now, step) != 0
+            clock.pass_by(LEASE * 1.1)
+            assert run(data, rule, clock.now, NEVER) == 0
+        assert receiver.taken == ["finding.opened", "finding.retracted"]
+    assert events(data) == []
+    return killed
