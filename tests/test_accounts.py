@@ -2,7 +2,9 @@
 
 import json
 from contextlib import closing
+from itertools import chain
 
+import attrs
 import keys
 import pytest
 from commands import run
@@ -171,3 +173,106 @@ def test_the_accounts_and_whether_they_share_a_key_are_shown(tmp_path):
         ("note", "beta and gamma share a key"),
     ]
     assert (settings["accounts.acme"], settings["accounts.beta"]) == ("1.pem", "those of keys")
+
+
+# What is shown
+
+
+def lines_of(account, session, *more):
+    """A recording of a session, which never stopped unless there is ``more``, and a call for its room."""
+    names = {"sessionId": session, "meetingId": f"room-{session}"}
+    kinds = ("session-started", "recording-starting", "recording-started", *more, "session-ended")
+    said = [webhook(kind, **names) for kind in kinds]
+    said.insert(1, webhook("call-started", callId=f"call-{session}", roomId=f"room-{session}"))
+    at = [envelope.decode(line(body, seconds)) for seconds, body in enumerate(said)]
+    return [envelope.encode(attrs.evolve(one, account=account)) for one in at]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A directory with a log of two accounts and of none, and the store of it."""
+    home = tmp_path_factory.mktemp("three")
+    lines = [
+        lines_of("acme", "A"),
+        lines_of("beta", "B"),
+        lines_of(None, "C"),
+        lines_of(None, "D", "recording-stopped"),
+    ]
+    (home / "log").write_bytes(b"\n".join(chain(*lines)))
+    run("ingest", "log", "--data", "data", cwd=home)
+    return home
+
+
+ASKED = [
+    ("sessions", "--format", "ndjson"),
+    ("recordings", "--format", "ndjson"),
+    ("runs", "--format", "ndjson"),
+    ("audit", "--format", "ndjson", "--fail-on", "never"),
+    ("audit", "log", "--as-of", "end", "--format", "ndjson", "--fail-on", "never"),
+    ("audit", "log", "--as-of", "end", "--format", "ndjson", "--fail-on", "never", "--jobs", "2"),
+    ("export",),
+]
+
+
+@pytest.mark.parametrize("command", ASKED, ids=" ".join)
+def test_a_command_shows_what_is_of_one_account(home, command):
+    def shown(*more):
+        done = run(*command, *more, "--data", "data", cwd=home)
+        return [json.loads(one) for one in done.stdout.splitlines()]
+
+    everything, acme = shown(), shown("--account", "acme")
+    assert acme == [one for one in everything if one.get("account") == "acme"] != []
+    assert {one.get("account") for one in everything} == {"acme", "beta", None}
+
+
+@pytest.mark.parametrize("command", ["sessions", "recordings", "runs", "issues", "export"])
+def test_an_account_of_which_nothing_came_is_no_such_account(home, command):
+    done = run(command, "--account", "acm", "--data", "data", cwd=home, text=True)
+
+    assert (done.returncode, "nothing came of such an account" in done.stderr) == (2, True)
+
+
+def test_issues_count_what_is_of_one_account(home):
+    def counts(*more):
+        done = run("issues", "--min-severity", "info", "--format", "json", *more, "--data", "data", cwd=home)
+        return {one["code"]: one["count"] for one in json.loads(done.stdout)}
+
+    both = [counts("--account", name) for name in ("acme", "beta")]
+    assert both[0] == both[1] == {code: count // 3 for code, count in counts().items() if count >= 3}
+
+
+def test_the_account_stands_where_a_session_is_named(home):
+    for command in (["status", "A"], ["sessions"], ["audit", "--fail-on", "never"]):
+        shown = run(*command, "--data", "data", cwd=home, text=True).stdout
+        assert "acme" in shown, (command, shown)
+    assert json.loads(run("status", "A", "--json", "--data", "data", cwd=home).stdout)["account"] == "acme"
+
+
+@pytest.fixture(scope="module")
+def shown(home):
+    with served(home / "data") as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", ["sessions", "findings?severity=info", "recordings"])
+def test_the_api_answers_for_one_account(shown, path):
+    everything = shown.get(f"/api/{path}")["items"]
+    acme = shown.get(f"/api/{path}{'&' if '?' in path else '?'}account=acme")["items"]
+
+    assert acme == [one for one in everything if one["account"] == "acme"] != []
+    assert len(acme) < len(everything)
+
+
+@pytest.mark.parametrize("path", ["sessions", "findings?view=each", "recordings"])
+def test_a_page_can_be_narrowed_down_to_one_account(shown, path):
+    everything = shown.ask(f"/{path}").body.decode()
+    acme = shown.ask(f"/{path}{'&' if '?' in path else '?'}account=acme").body.decode()
+
+    assert "<option>acme</option>" in everything
+    assert "<option selected>acme</option>" in acme
+    assert ("/sessions/B" in everything, "/sessions/B" in acme, "/sessions/A" in acme) == (True, False, True)
+
+
+def test_pages_of_a_store_without_accounts_offer_none(tmp_path):
+    with served(tmp_path / "data") as running:
+        assert "account" not in running.ask("/sessions").body.decode()

@@ -124,7 +124,7 @@ def test_where_each_run_has_its_file_that_is_said_and_not_that_there_was_none(ru
 def test_an_audit_prints_findings_with_the_promised_names(run):
     names = (
         "code slug severity verdict confidence session_id meeting_id lifecycle key run position evidence at "
-        "state_before state_after expected message advice alternatives cause"
+        "state_before state_after expected message advice alternatives cause account"
     )
     found = ndjson(run("audit", MONDAY, "--format", "ndjson"))
     assert {tuple(finding) for finding in found} == {tuple(names.split())}
@@ -167,7 +167,7 @@ def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(mon
     status = json.loads(monday("status", RESTARTED, "--json").stdout)
     names = (
         "session_id meeting_id state certainty started_at ended_at first_seen_at last_seen_at deliveries "
-        "last_position minutes peak peak_at participants aggregates findings links"
+        "last_position minutes peak peak_at participants aggregates findings links account"
     )
     assert tuple(status) == tuple(names.split())
     assert tuple(status["participants"][0]) == ("participant_id", "name", "state", "certainty", "visits")

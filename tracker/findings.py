@@ -113,6 +113,7 @@ class Finding:
             if they come after all, it may be withdrawn.
         type: The webhook type of the delivery at ``position``, where that is known.
         accepted: Why the user accepts it.
+        account: The account of VideoSDK that it is of, where several are received.
     """
 
     number: int
@@ -141,6 +142,7 @@ class Finding:
     since: datetime | None = None
     type: str | None = None
     accepted: str | None = None
+    account: str | None = None
 
 
 class NoFinding(str):

@@ -39,6 +39,7 @@ def issues(
     lifecycles: Sequence[str] = (),
     session: str | None = None,
     meeting: str | None = None,
+    account: str | None = None,
     sort: Sort = "severity",
 ) -> list[Values]:
     """The issues with a finding in ``[since, until]``; all that there are, where ``since`` is ``None``.
@@ -47,7 +48,7 @@ def issues(
     was asked for. ``before`` is the number in the period of the same length before, ``None`` where there is no such.
     """
     chosen = {"severities": severities, "lifecycles": lifecycles, "codes": codes}
-    where, values = _conditions(chosen, session, meeting)
+    where, values = _conditions(chosen, {"session_id": session, "meeting_id": meeting, "account": account})
     begin = since or _first(db, where, values) or until
     width = max(until - begin, timedelta(seconds=1))
     values |= {"since": text(begin), "until": text(until), "earlier": text(begin - width)}
@@ -86,16 +87,14 @@ _ALL_TIME = (
 )
 
 
-def _conditions(
-    chosen: dict[str, Sequence[str]], session: str | None, meeting: str | None
-) -> tuple[str, Values]:
-    conditions, values = ["verdict != 'accepted'"], {"session": session, "meeting": meeting}
+def _conditions(chosen: dict[str, Sequence[str]], equal: dict[str, str | None]) -> tuple[str, Values]:
+    conditions, values = ["verdict != 'accepted'"], dict[str, Any](equal)
     for name, words in chosen.items():
         named = {f"{name}{place}": word for place, word in enumerate(words)}
         if named:
             conditions.append(f"{_COLUMNS[name]} IN ({', '.join(f':{one}' for one in named)})")
             values |= named
-    conditions += [f"{name}_id = :{name}" for name in ("session", "meeting") if values[name] is not None]
+    conditions += [f"{name} = :{name}" for name, value in equal.items() if value is not None]
     return " AND ".join(conditions), values
 
 

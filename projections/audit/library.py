@@ -259,11 +259,20 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
             "run",
         ),
         *("position", "evidence", "at", "state_before", "state_after", "expected", "message", "advice"),
-        *("alternatives", "cause"),
+        *("alternatives", "cause", "account"),
     ),
     "sessions": (
         *("session_id", "meeting_id", "state", "certainty", "started_at", "ended_at", "first_seen_at"),
-        *("last_seen_at", "deliveries", "participants", "recordings", "errors", "warnings", "findings"),
+        *(
+            "last_seen_at",
+            "deliveries",
+            "participants",
+            "recordings",
+            "errors",
+            "warnings",
+            "findings",
+            "account",
+        ),
     ),
     "recordings": (
         *(
@@ -278,7 +287,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
             "started_at",
             "stopped_at",
         ),
-        *("files", "findings"),
+        *("files", "findings", "account"),
     ),
 }
 """The columns of each table, also where it has no row."""

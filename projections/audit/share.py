@@ -30,8 +30,8 @@ from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 
-Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None]
-"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size."""
+Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
+"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size, account."""
 Numbered = tuple[int, Received]
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
@@ -43,7 +43,8 @@ _unpack_span = msgspec.msgpack.Decoder(Span).decode
 def packed(position: int, received: Received) -> Packed:
     """A delivery, to be handed to another process."""
     refuted = received.verified_by == UNVERIFIED
-    return position, received.body, received.received_at, received.unread_time, refuted, received.cut_from
+    times = received.received_at, received.unread_time
+    return position, received.body, *times, refuted, received.cut_from, received.account
 
 
 def unpacked(
@@ -53,10 +54,11 @@ def unpacked(
     unread_time: str | None,
     refuted: bool,  # noqa: FBT001 - as it was packed
     cut_from: int | None,
+    account: str | None,
 ) -> Numbered:
     """The position of a delivery, and what was received."""
     verified_by = UNVERIFIED if refuted else None
-    return position, Received(body, at, "", verified_by, unread_time, cut_from)
+    return position, Received(body, at, "", verified_by, unread_time, cut_from, account=account)
 
 
 @attrs.define
@@ -269,4 +271,5 @@ _FACTS = (
     "once",
     "ages",
     "two_channels",
+    "account",
 )

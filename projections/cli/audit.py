@@ -97,6 +97,7 @@ def audit(
     min_severity: str | None,
     session: str | None,
     meeting: str | None,
+    account: str | None,
     codes: tuple[str, ...],
     since: GivenTime | None,
     fail_on: str,
@@ -117,7 +118,7 @@ def audit(
     LOGs are merged by receive time; if one of them is a pipe, they are read one after the other. The store is
     judged as of now, LOGs as of their newest receive time.
 
-    Everything is judged, whatever is asked for; --session, --meeting, --code and --since choose what is reported.
+    Everything is judged, whatever is asked for; --session, --meeting, --account, --code and --since choose what is reported.
 
     The exit code is 1 if there is a finding at or above --fail-on. The formats junit and github are for CI: a
     test report, and annotations at file and line.
@@ -131,7 +132,7 @@ def audit(
     place: Place = nowhere
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     until = settings.moment(as_of)
-    wanted = wanted_by(session, meeting, codes, settings.moment(since))
+    wanted = wanted_by(session, meeting, account, codes, settings.moment(since))
     if logs:
         if engine == "spark":
             result, read, complaints = _on_spark(logs, settings, until, master, out, as_given=as_given)

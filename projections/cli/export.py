@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from projections.cli.messages import deliveries, not_installed, note, note_loss
-from projections.cli.options import Name, with_store
+from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import no_such_session, session_named
 from projections.progress import counted, of_events
-from tracker.errors import UsageError
+from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from tracker.delivery.webhook import Delivery
@@ -35,8 +35,16 @@ if TYPE_CHECKING:
     metavar="SESSION",
     help="Only this session (its id, the beginning of it, or its meeting's id), or `unrouted`.",
 )
+@with_account
 @with_store
-def export(format: str, out: Path | None, session: str | None, data: Path | None, config: Path | None) -> None:
+def export(
+    format: str,
+    out: Path | None,
+    session: str | None,
+    account: str | None,
+    data: Path | None,
+    config: Path | None,
+) -> None:
     """Write the deliveries to stdout, or as an archive.
 
     `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
@@ -63,12 +71,27 @@ def export(format: str, out: Path | None, session: str | None, data: Path | None
                 "tracker copy copies everything that is stored",
             )
         with of_events("exporting") as progress:
-            followed = counted(chosen, progress, store.end())
+            followed = _of_account(counted(chosen, progress, store.end()), account)
             if out is not None:
                 _archive(followed, out)
             else:
                 write(jsonl(followed) if format == "jsonl" else table(followed))
         _refuse_holes(store, holes)
+
+
+def _of_account(deliveries: Iterator[Delivery], account: str | None) -> Iterator[Delivery]:
+    """Those of an account, all where none is named. Raises ``NotFoundError`` behind them where there are none."""
+    if account is None:
+        yield from deliveries
+        return
+    found = False
+    for one in deliveries:
+        if one.received.account == account:
+            found = True
+            yield one
+    if not found:
+        hint = "tracker sessions shows the account of each session"
+        raise NotFoundError("nothing came of such an account", place=account, hint=hint)
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:

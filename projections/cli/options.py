@@ -69,6 +69,12 @@ def with_keys(command: F) -> F:
     return click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help=words)(command)
 
 
+def with_account(command: F) -> F:
+    """Adds --account, which narrows down what is shown."""
+    words = "Only what is of this account of VideoSDK."
+    return click.option("--account", type=Name("account"), metavar="NAME", help=words)(command)
+
+
 def with_as_given(command: F) -> F:
     """Adds --as-given, which keeps the order of logs."""
     words = "Read LOGs one after the other in this order, not merged by receive time."
@@ -122,6 +128,7 @@ COMPLETED = {
     "session": ("SELECT session_id FROM sessions WHERE {} UNION SELECT meeting_id FROM sessions WHERE {}", 2),
     "meeting": ("SELECT DISTINCT meeting_id FROM sessions WHERE {}", 1),
     "person": ("SELECT DISTINCT participant_id FROM participants WHERE {}", 1),
+    "account": ("SELECT DISTINCT account FROM sessions WHERE {}", 1),
 }
 """What the shell may complete -> the query for it, with a place for each condition."""
 MOST_COMPLETED = 50
@@ -137,7 +144,7 @@ def _known_ids(ctx: click.Context, of: str, begin: str) -> list[str]:
     outer = ctx.find_root().params
     data = Path(ctx.params.get("data") or outer.get("data") or os.environ.get("TRACKER_DATA") or DEFAULT_DATA)
     query, places = COMPLETED[of]
-    columns = re.findall(r"(\w+_id) FROM", query)
+    columns = re.findall(r"(\w+) FROM", query)
     conditions = [f"{column} >= ? AND {column} < ? || char(0x10ffff)" for column in columns]
     path = (data / "views.db").resolve()
     try:

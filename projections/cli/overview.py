@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections.cli.options import LEVELS, MACHINE, TEXT, Name, OneOf, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, refuse_no_meeting
+from projections.cli.subjects import known_code, refuse_no_account, refuse_no_meeting
 from projections.cli.times import GivenTime, Moment, with_tz
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def overview(day: GivenTime | None, format: str, data: Path | None, config: Path
     help="Only this code, by code or slug; may be repeated.",
 )
 @click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only in sessions of this meeting.")
+@with_account
 @click.option("--since", type=Moment(), help="Only what was found since this time: 10:18, yesterday, -7d.")
 @click.option(
     "--min-severity",
@@ -87,6 +88,7 @@ def overview(day: GivenTime | None, format: str, data: Path | None, config: Path
 def issues(
     codes: tuple[str, ...],
     meeting: str | None,
+    account: str | None,
     since: GivenTime | None,
     min_severity: str,
     sort: Any,
@@ -108,6 +110,7 @@ def issues(
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         refuse_no_meeting(views, meeting)
+        refuse_no_account(views, account)
         found = issues_of(
             views.db,
             settings.now + timedelta(seconds=1),
@@ -115,6 +118,7 @@ def issues(
             severities=LEVELS[LEVELS.index(min_severity) :],
             codes=chosen,
             meeting=meeting,
+            account=account,
             sort=sort,
         )
     if format == TEXT:

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_store
+from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
+from projections.cli.subjects import refuse_no_account, refuse_no_meeting, refuse_no_session, session_named
 from projections.cli.times import GivenTime, with_period, with_tz
 
 
@@ -37,6 +37,7 @@ def _media() -> Iterable[str]:
     help="Only of this session: its id, the beginning of it, or its meeting's id.",
 )
 @click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only of sessions of this meeting.")
+@with_account
 @click.option(
     "--state",
     "states",
@@ -77,6 +78,7 @@ def _media() -> Iterable[str]:
 def recordings(
     session: str | None,
     meeting: str | None,
+    account: str | None,
     states: tuple[str, ...],
     lifecycles: tuple[str, ...],
     missing: bool,
@@ -108,11 +110,13 @@ def recordings(
             session = session_named(views, store, session)
             refuse_no_session(views, session)
         refuse_no_meeting(views, meeting)
+        refuse_no_account(views, account)
         chosen = partial(
             runs.recordings,
             views.db,
             session=session,
             meeting=meeting,
+            account=account,
             states=states,
             lifecycles=lifecycles,
             person=person,

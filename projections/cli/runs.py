@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_store
+from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_meeting, refuse_no_session, session_named
+from projections.cli.subjects import refuse_no_account, refuse_no_meeting, refuse_no_session, session_named
 from projections.cli.times import GivenTime, with_period, with_tz
 
 
@@ -51,6 +51,7 @@ def _states() -> Iterable[str]:
     help="Only in this session or for it: its id, the beginning of it, or its meeting's id.",
 )
 @click.option("--meeting", type=Name(), metavar="ID", help="Only in this room or for it.")
+@with_account
 @with_period
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
@@ -61,6 +62,7 @@ def runs(
     states: tuple[str, ...],
     session: str | None,
     meeting: str | None,
+    account: str | None,
     since: GivenTime | None,
     until: GivenTime | None,
     limit: int | None,
@@ -89,6 +91,7 @@ def runs(
                 states=states,
                 session=named,
                 meeting=meeting,
+                account=account,
                 since=stamp(settings.moment(since)),
                 until=stamp(settings.moment(until)),
                 limit=limit or -1,
@@ -96,6 +99,7 @@ def runs(
         )
         if not rows:
             refuse_no_meeting(views, meeting)
+            refuse_no_account(views, account)
             if named is not None:
                 refuse_no_session(views, named)
     if format == TEXT:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections.cli.messages import note
-from projections.cli.options import LEVELS, MACHINE, TEXT, Name, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
     known_code,
     no_such_session,
+    refuse_no_account,
     refuse_no_meeting,
     refuse_no_position,
     refuse_two_moments,
@@ -95,6 +96,7 @@ def status(
     help="Only with this person: an id, or a part of a name.",
 )
 @click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only sessions of this meeting.")
+@with_account
 @click.option(
     "--finding",
     type=Name("code"),
@@ -122,6 +124,7 @@ def sessions(
     severity: str | None,
     person: str | None,
     meeting: str | None,
+    account: str | None,
     finding: tuple[str, ...],
     since: GivenTime | None,
     sort: str,
@@ -150,6 +153,7 @@ def sessions(
                 severities=LEVELS[LEVELS.index(severity) :] if severity else (),
                 person=person,
                 meeting=meeting,
+                account=account,
                 findings=codes,
                 since=received_since,
                 sort=sort,
@@ -157,6 +161,7 @@ def sessions(
             )
         )
         refuse_no_meeting(views, meeting)
+        refuse_no_account(views, account)
         if not rows and not any(True for _ in find(views.db, limit=1)) and any(links.runs(views.db, limit=1)):
             note(
                 "what is known belongs to no session", "tracker runs lists calls, agents and whatever else ran"

@@ -107,6 +107,17 @@ def refuse_no_meeting(views: Views, meeting: str | None) -> None:
         raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
 
 
+def refuse_no_account(views: Views, account: str | None) -> None:
+    """Raises ``NotFoundError`` where an account is named of which nothing came."""
+    from projections.read_models.sessions import accounts
+
+    if account is not None and account not in (known := accounts(views.db)):
+        hint = did_you_mean(account, known) or (
+            f"known: {', '.join(known)}" if known else "nothing that is stored names its account"
+        )
+        raise NotFoundError("nothing came of such an account", place=account, hint=hint)
+
+
 def refuse_no_session(views: Views, session: str) -> None:
     """Raises ``NotFoundError`` where nothing came of a session."""
     from projections.read_models.sessions import is_there

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from projections.cli.options import Name
+from projections.cli.options import Name, with_account
 from projections.cli.subjects import known_code
 from projections.cli.times import Moment
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_wanted(command: F) -> F:
-    """Adds --session, --meeting, --code and --since."""
+    """Adds --session, --meeting, --account, --code and --since."""
     for option in (
         click.option(
             "--since", type=Moment(), help="Only what became true since this time: 10:18, yesterday, -2h."
@@ -32,6 +32,7 @@ def with_wanted(command: F) -> F:
             multiple=True,
             help="Only this code, by code or slug; may be repeated.",
         ),
+        with_account,
         click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only findings of this meeting."),
         click.option(
             "--session",
@@ -45,17 +46,22 @@ def with_wanted(command: F) -> F:
 
 
 def wanted_by(
-    session: str | None, meeting: str | None, codes: tuple[str, ...], since: datetime | None
+    session: str | None,
+    meeting: str | None,
+    account: str | None,
+    codes: tuple[str, ...],
+    since: datetime | None,
 ) -> Callable[[Finding], bool] | None:
     """Says of a finding whether it is asked for; ``None`` where all are. Raises ``NotFoundError`` for an unknown code."""
     known = {known_code(one).code for one in codes}
-    if session is None and meeting is None and not known and since is None:
+    if not known and {session, meeting, account, since} == {None}:
         return None
 
     def wanted(one: Finding) -> bool:
         is_here = session is None or (one.session_id or "").startswith(session)
         is_in_room = meeting is None or one.meeting_id == meeting
+        is_of_it = account is None or one.account == account
         is_new = since is None or (one.at is not None and one.at >= since)
-        return is_here and is_in_room and is_new and (not known or one.code in known)
+        return is_here and is_in_room and is_of_it and is_new and (not known or one.code in known)
 
     return wanted

@@ -41,6 +41,7 @@ def status(session: Session) -> Values:
         "aggregates": [_aggregate(one) for one in session.aggregates.values()],
         "findings": [finding(found) for found in session.findings],
         "links": [{"session_id": one, "meeting_id": room} for one, room in session.links],
+        "account": session.account,
     }
 
 
@@ -70,6 +71,7 @@ def finding(found: Finding) -> Values:
         "advice": found.advice,
         "alternatives": [_alternative(one) for one in found.alternatives],
         "cause": found.cause,
+        "account": found.account,
     }
 
 
@@ -99,6 +101,7 @@ def recording(session: Session, run: Run) -> Values:
         "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),
         "findings": [found.code for found in sorted(run.findings, key=lambda one: one.number)],
+        "account": session.account,
     }
 
 

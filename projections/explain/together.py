@@ -51,6 +51,7 @@ def together(name: str, sessions: Sequence[Session]) -> Session:
     if own is None:
         own = Session(name, name, as_of=max(filter(None, (one.as_of for one in sessions)), default=None))
         own.meeting_id = next((room for one in sessions for _, room in one.links if room), None)
+        own.account = next((one.account for one in sessions if one.account), None)
     if list(sessions) == [own]:
         return own
     findings = sorted((one for each in sessions for one in each.findings), key=lambda one: one.position or 0)

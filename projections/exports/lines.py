@@ -20,6 +20,7 @@ CSV_COLUMNS = (
     "key",
     "source",
     "body",
+    "account",
 )
 
 
@@ -49,6 +50,7 @@ def table(deliveries: Iterable[Delivery]) -> Iterator[bytes]:
             " ".join(value for _, value in delivery.key),
             received.source,
             received.body.decode(errors="replace"),
+            received.account or "",
         )
         writer.writerow(map(cell, row))
         yield buffer.getvalue().encode(errors="replace")

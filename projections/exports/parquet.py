@@ -36,6 +36,7 @@ DELIVERIES = pa.schema(
         ("type", pa.string()),
         ("session_id", pa.string()),
         ("meeting_id", pa.string()),
+        ("account", pa.string()),
         ("line", pa.binary()),
         ("day", pa.string()),
     ]
@@ -62,6 +63,7 @@ FINDINGS = pa.schema(
         *((name, pa.string()) for name in ("message", "advice")),
         ("alternatives", pa.list_(ALTERNATIVE)),
         ("cause", pa.string()),
+        ("account", pa.string()),
     ]
 )
 
@@ -121,6 +123,7 @@ def _row(one: Delivery) -> dict[str, object]:
         "type": one.type,
         "session_id": one.session_id,
         "meeting_id": one.meeting_id,
+        "account": one.received.account,
         "line": envelope.encode(one.received),
         "day": f"{one.received_at:%Y-%m-%d}" if one.received_at else "none",
     }

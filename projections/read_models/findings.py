@@ -50,6 +50,7 @@ def rows_of(stream: str, findings: Iterable[Finding]) -> Iterator[Row]:
             found.cause,
             text(found.deadline),
             _json(found.missing).decode() if found.missing else None,
+            found.account,
         )
 
 
@@ -80,6 +81,7 @@ TABLE = Table(
         "cause": str,
         "deadline": str,
         "missing": str,
+        "account": str,
     },
     pk=("stream", "number"),
     rows=rows,
@@ -87,6 +89,7 @@ TABLE = Table(
     indexes=(
         ("session_id",),
         ("meeting_id",),
+        ("account",),
         ("code", "verdict"),
         ("position",),
         ("code", "cause", "at", "severity", "verdict"),

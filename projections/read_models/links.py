@@ -71,6 +71,7 @@ def runs(
     states: Sequence[str] = (),
     session: str | None = None,
     meeting: str | None = None,
+    account: str | None = None,
     since: str | None = None,
     until: str | None = None,
     limit: int = -1,
@@ -83,6 +84,7 @@ def runs(
     values: dict[str, Any] = {
         "session": session,
         "meeting": meeting,
+        "account": account,
         "since": since,
         "until": until,
         "limit": limit,
@@ -105,7 +107,7 @@ _RUNS = (
     " AND l.session_id IS NOT NULL LIMIT 1)) AS session_id, COALESCE(s.meeting_id, (SELECT l.meeting_id FROM links l"
     " WHERE l.stream = r.stream AND l.meeting_id IS NOT NULL LIMIT 1)) AS meeting_id, r.last_step_at,"
     " (SELECT json_group_array(code) FROM (SELECT f.code FROM findings f WHERE f.stream = r.stream AND f.run = r.run"
-    " AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings"
+    " AND f.lifecycle = r.lifecycle AND f.key = r.key ORDER BY f.number)) AS findings, r.account"
     " FROM runs r LEFT JOIN sessions s ON s.session_id = r.session_id"
 )
 _ASKED = {
@@ -113,6 +115,7 @@ _ASKED = {
     "states": "state IN (SELECT value FROM json_each(:states))",
     "session": "(session_id = :session OR stream IN (SELECT stream FROM links WHERE session_id = :session))",
     "meeting": "(meeting_id = :meeting OR stream IN (SELECT stream FROM links WHERE meeting_id = :meeting))",
+    "account": "account = :account",
     "since": "last_step_at >= :since",
     "until": "began_at <= :until",
 }

@@ -52,6 +52,7 @@ def rows(session: Session) -> Iterator[Row]:
                     first_url(artefacts),
                     _json(converter.unstructure(artefacts)).decode() if artefacts else None,
                     _json(converter.unstructure(run.files)).decode() if run.files else None,
+                    session.account,
                 )
 
 
@@ -86,11 +87,18 @@ TABLE = Table(
         "url": str,
         "artefacts": str,
         "files": str,
+        "account": str,
     },
     pk=("stream", "lifecycle", "key", "run"),
     rows=rows,
     foreign_keys=(("session_id", "sessions", "session_id"),),
-    indexes=(("session_id",), ("lifecycle", "state"), ("first_step_at", "position"), ("participant_id",)),
+    indexes=(
+        ("session_id",),
+        ("lifecycle", "state"),
+        ("first_step_at", "position"),
+        ("participant_id",),
+        ("account",),
+    ),
 )
 
 VIEWS = {
@@ -119,6 +127,7 @@ def recordings(
     *,
     session: str | None = None,
     meeting: str | None = None,
+    account: str | None = None,
     states: Sequence[str] = (),
     lifecycles: Sequence[str] = (),
     missing: bool = False,
@@ -144,6 +153,7 @@ def recordings(
     values: dict[str, Any] = {
         "session": session,
         "meeting": meeting,
+        "account": account,
         "since": since,
         "until": until,
         "person": person,
@@ -198,6 +208,7 @@ _NEAR = (
 _EQUAL = {
     "session": "r.session_id = :session",
     "meeting": "s.meeting_id = :meeting",
+    "account": "r.account = :account",
     "since": "r.last_step_at >= :since",
     "until": "r.first_step_at <= :until",
     "person": f"{_NEAR} AND (r.participant_id = :person OR {_INSIDE})",
@@ -206,7 +217,7 @@ _FINDINGS = "FROM findings f WHERE f.stream = r.stream AND f.run = r.run AND f.l
 _RECORDINGS = (
     "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty,"
     " r.first_step_at AS began_at, r.started_at, r.stopping_at, r.stopped_at, r.position,"
-    f" r.files, (SELECT json_group_array(code) FROM (SELECT f.code {_FINDINGS} ORDER BY f.number)) AS findings"
+    f" r.files, (SELECT json_group_array(code) FROM (SELECT f.code {_FINDINGS} ORDER BY f.number)) AS findings, r.account"
     " FROM runs r JOIN sessions s USING (session_id)"
 )
 

@@ -45,6 +45,7 @@ def rows(session: Session) -> Iterator[Row]:
         severities.count("error"),
         severities.count("warning"),
         sum(one.verdict == "provisional" and one.severity != "info" for one in found),
+        session.account,
     )
 
 
@@ -67,10 +68,11 @@ TABLE = Table(
         "errors": int,
         "warnings": int,
         "provisional": int,
+        "account": str,
     },
     pk=("session_id",),
     rows=rows,
-    indexes=(("meeting_id",), ("state", "severity"), ("last_seen_at",), ("last_position",)),
+    indexes=(("meeting_id",), ("account",), ("state", "severity"), ("last_seen_at",), ("last_position",)),
     owner="session_id",
 )
 
@@ -98,6 +100,7 @@ def find(
     severities: Sequence[str] = (),
     person: str | None = None,
     meeting: str | None = None,
+    account: str | None = None,
     findings: Sequence[str] = (),
     since: str | None = None,
     sort: str = "last",
@@ -109,7 +112,7 @@ def find(
     By ``position`` they come in pages, the newest first, from ``before`` on: a session that gets a delivery between two
     pages comes to the front and moves none of the others. ``person`` is an id, or a part of a name.
     """
-    conditions, values = _conditions(meeting, findings, since)
+    conditions, values = _conditions(meeting, account, findings, since)
     if before is not None:
         conditions.append("last_position < :before")
     if live:
@@ -134,6 +137,7 @@ def overview(
     state: str | None = None,
     severity: str | None = None,
     part: str | None = None,
+    account: str | None = None,
     findings: Sequence[str] = (),
     since: str | None = None,
     before: tuple[int, int] | None = None,
@@ -145,7 +149,7 @@ def overview(
     last one of a page was live (1 or 0) and its last position. Each row has ``is_live``. The numbers are of all that
     there is, whatever its state and severity.
     """
-    conditions, values = _conditions(None, findings, since)
+    conditions, values = _conditions(None, account, findings, since)
     if part is not None:
         conditions.append(_LIKE)
         values |= {"begins": f"{escaped(part)}%", "part": like(part)}
@@ -189,18 +193,35 @@ _LIKE = (
 
 
 def _conditions(
-    meeting: str | None, findings: Sequence[str], since: str | None
+    meeting: str | None, account: str | None, findings: Sequence[str], since: str | None
 ) -> tuple[list[str], dict[str, Any]]:
     conditions = ["1"]
     if meeting is not None:
         conditions.append("meeting_id = :meeting")
+    if account is not None:
+        conditions.append("account = :account")
     if since is not None:
         conditions.append("last_seen_at >= :since")
     codes = {f"code{number}": code for number, code in enumerate(findings)}
     if codes:
         named = ", ".join(f":{name}" for name in codes)
         conditions.append(f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}))")
-    return conditions, {"meeting": meeting, "since": since, **codes}
+    return conditions, {"meeting": meeting, "account": account, "since": since, **codes}
+
+
+def accounts(db: Database) -> list[str]:
+    """The accounts that anything came from, in order."""
+    found = (row["account"] for table in _WITH_ACCOUNT for row in db.query(_ACCOUNTS.format(table)))
+    return sorted(set(found))
+
+
+_WITH_ACCOUNT = ("sessions", "runs", "findings")
+_ACCOUNTS = (
+    "WITH RECURSIVE one (account) AS (SELECT MIN(account) FROM {0} WHERE account > '' UNION ALL"
+    " SELECT (SELECT MIN(t.account) FROM {0} t WHERE t.account > one.account) FROM one WHERE account IS NOT NULL)"
+    " SELECT account FROM one WHERE account IS NOT NULL"
+)
+"""From one to the next by the index: there are few, of many rows."""
 
 
 def of_meeting(db: Database, meeting_id: str) -> list[str]:

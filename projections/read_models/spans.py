@@ -37,6 +37,7 @@ def rows(session: Session) -> Iterator[Row]:
             text(one.started_at),
             text(one.ended_at),
             text(one.begun_at),
+            one.account,
         )
 
 
@@ -57,6 +58,7 @@ TABLE = Table(
         "started_at": str,
         "ended_at": str,
         "begun_at": str,
+        "account": str,
     },
     pk=("stream",),
     rows=rows,

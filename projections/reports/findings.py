@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,6 +27,9 @@ MOST_EVIDENCE = 6
 def audit(out: Console, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
     """Findings session by session, then the sum."""
     for one in result.findings.at_least(least).by_session():
+        findings = iter(one.findings)
+        first = list(islice(findings, 1))
+        account = next((found.account for found in first), None)
         if one.session_id is None:
             out.print(Text("outside any session", "bold"))
         else:
@@ -36,11 +40,13 @@ def audit(out: Console, result: Audit, least: Severity, *, narrowed: bool = Fals
                     (shown(one.session_id), "bold"),
                     ("  meeting ", "dim"),
                     shown(one.meeting_id or "unknown"),
+                    ("  account ", "dim") if account else "",
+                    account or "",
                     "  ",
                     (one.state or "", STYLES.get(one.state or "", "")),
                 ),
             )
-        for found in one.findings:
+        for found in chain(first, findings):
             finding(out, found)
         out.print()
     summary(out, result, least, narrowed=narrowed)

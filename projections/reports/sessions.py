@@ -27,10 +27,10 @@ MOST_NAME = 24
 
 def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
-    wide = out.width >= WIDE
-    grid = table(
-        "state", "session", "meeting", "started", *(("last seen", "people") if wide else ()), "findings"
-    )
+    wide, rows = out.width >= WIDE, list(rows)
+    named = ("account",) if any(row["account"] for row in rows) else ()
+    more = ("last seen", "people") if wide else ()
+    grid = table("state", "session", "meeting", *named, "started", *more, "findings")
     count = 0
     for row in rows:
         count += 1
@@ -39,6 +39,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             Text(row["state"], STYLES.get(row["state"], "")),
             shown(row["session_id"]),
             shown(row["meeting_id"] or "–"),
+            *(row[name] or "–" for name in named),
             stamp(row["started_at"], wide=wide),
             *((stamp(row["last_seen_at"]), people) if wide else ()),
             _severities(row["errors"], row["warnings"], row["provisional"]),
@@ -155,6 +156,8 @@ def head(out: Console, session: Session) -> None:
         (shown(session.session_id or session.stream), "bold"),
         ("  meeting ", "dim") if session.meeting_id else "",
         shown(session.meeting_id or ""),
+        ("  account ", "dim") if session.account else "",
+        session.account or "",
     )
     say(out, line)
 

@@ -37,6 +37,7 @@ def sessions(of: Snapshot, asked: Values) -> Values:
         of.db,
         live=asked["live"],
         meeting=asked["meeting"],
+        account=asked["account"],
         findings=asked["finding"],
         since=text(asked["since"]),
         states=asked["state"],
@@ -122,6 +123,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
         before=asked["cursor"],
         limit=asked["limit"] + 1,
         **{f"{name}_id": asked[name] for name in ("session", "meeting")},
+        account=asked["account"],
         lifecycle=asked["lifecycle"],
         cause=asked.get("cause"),
     )
@@ -175,6 +177,7 @@ def event(of: Snapshot, asked: Values) -> Values:
         **shown.moment(moment),
         "source": delivery.received.source,
         "verified_by": delivery.received.verified_by,
+        "account": delivery.received.account,
         "session_id": delivery.session_id,
         "meeting_id": delivery.meeting_id,
         "body": body,

@@ -35,7 +35,7 @@ def recordings(of: Snapshot, asked: Values) -> Values:
 def recordings_of(of: Snapshot, asked: Values) -> list[Values]:
     """The rows of a page of recordings, and one more where there is a next page."""
     before = asked["cursor"]
-    narrowed = ("session", "meeting", "missing", "person", "file")
+    narrowed = ("session", "meeting", "account", "missing", "person", "file")
     return list(
         runs_model.recordings(
             of.db,
@@ -83,6 +83,7 @@ def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
         lifecycles=[asked["lifecycle"]] if asked["lifecycle"] else [],
         session=asked["session"],
         meeting=asked["meeting"],
+        account=asked["account"],
         sort=asked["sort"],
     )
 

@@ -44,6 +44,7 @@ PERSON = parameters.text("person", "The participant's id.", place="path")
 QUERY = parameters.text("q", "How an id, a file or a code begins, or a part of a person's name.", default="")
 OF_SESSION = parameters.text("session", "Only of this session.")
 OF_MEETING = parameters.text("meeting", "Only of this meeting.")
+OF_ACCOUNT = parameters.text("account", "Only what is of this account of VideoSDK.")
 SINCE = parameters.time("since", "Only what was received, or became true, since then.")
 LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
 WAIT_FOR = parameters.whole(
@@ -53,6 +54,7 @@ DAY = parameters.time("day", "The day, in UTC; by default today.")
 RECORDINGS = (
     OF_SESSION,
     OF_MEETING,
+    OF_ACCOUNT,
     parameters.choice("state", "Only in one of these states; repeatable.", parameters.words(STATES), many=True),
     parameters.choice(
         "lifecycle", "Only of one of these lifecycles; repeatable.", parameters.words(MEDIA), many=True
@@ -86,6 +88,7 @@ OPERATIONS = (
             parameters.choice("severity", "Only where the gravest finding is at least so grave.", AT_LEAST),
             parameters.text("person", "Only with this person: an id, or a part of a name."),
             OF_MEETING,
+            OF_ACCOUNT,
             parameters.choice("finding", "Only with one of these findings; repeatable.", CODES, many=True),
             SINCE,
             _cursor(1),
@@ -133,6 +136,7 @@ OPERATIONS = (
             parameters.choice("severity", "Only what is at least so grave.", AT_LEAST),
             OF_SESSION,
             OF_MEETING,
+            OF_ACCOUNT,
             parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
             parameters.choice("verdict", "Only with this verdict.", parameters.words(get_args(Verdict))),
             SINCE,
@@ -159,6 +163,7 @@ OPERATIONS = (
             parameters.choice("lifecycle", "Only of this lifecycle.", parameters.words(REGISTRY)),
             OF_SESSION,
             OF_MEETING,
+            OF_ACCOUNT,
             parameters.choice(
                 "within", "Only of the last day, week or month.", parameters.words(answers_across.WITHIN)
             ),

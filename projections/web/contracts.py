@@ -64,6 +64,7 @@ class Finding:
     advice: str
     alternatives: list[Alternative]
     cause: str | None
+    account: str | None
 
 
 @contract
@@ -148,6 +149,7 @@ class Status:
     aggregates: list[Aggregate]
     findings: list[Finding]
     links: list[Link]
+    account: str | None
 
 
 @contract
@@ -170,6 +172,7 @@ class Session:
     errors: int
     warnings: int
     provisional: int
+    account: str | None
 
 
 @contract
@@ -268,6 +271,7 @@ class Event:
     received_at: Time | None
     source: str
     verified_by: str | None
+    account: str | None
     type: str | None
     session_id: str | None
     meeting_id: str | None

@@ -40,6 +40,7 @@ class Recording(MediaRun):
     stopped_at: Time | None
     files: list[dict[str, Any]]
     findings: list[str]
+    account: str | None
     people: list[Present]
 
 

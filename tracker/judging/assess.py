@@ -120,6 +120,7 @@ def _begun(observed: Observed, now: int | None) -> Session:
         notes=observed.notes,
         links=observed.links,
         as_of=moment(now) if now is not None else None,
+        account=observed.account,
     )
 
 

@@ -82,6 +82,7 @@ class Observed:
         stream: Where its deliveries are stored.
         session_id: The session's id; ``None`` where the stream is not a session's.
         meeting_id: The first meeting that a delivery named.
+        account: The first account that one came from, where several are received.
         aggregates: What came, by lifecycle and key.
         odd: What single deliveries show by themselves.
         notes: Those that move nothing.
@@ -124,6 +125,7 @@ class Observed:
     ages: list[int] = attrs.field(factory=list)
     two_channels: bool = False
     is_before_all: bool = False
+    account: str | None = None
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -135,6 +137,8 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
+        if self.account is None:
+            self.account = delivery.received.account
         lifecycle, step = delivery.lifecycle, delivery.step
         if delivery.received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")

@@ -314,6 +314,7 @@ class Session:
         notes: Deliveries that move nothing.
         links: Which sessions and meetings it was for, where the stream is not a session's.
         in_doubt: Whether what is held depends on what the log says of other sessions.
+        account: The account of VideoSDK that it is of, where several are received.
     """
 
     stream: str
@@ -342,6 +343,7 @@ class Session:
     in_doubt: bool = False
     notes: Sequence[Note] = ()
     links: Sequence[Link] = ()
+    account: str | None = None
 
     @property
     def state(self) -> SessionState:

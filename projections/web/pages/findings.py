@@ -9,6 +9,7 @@ from typing import get_args
 from projections.answers.issues import SORTS
 from projections.read_models import findings as model
 from projections.read_models import text
+from projections.read_models.sessions import accounts
 from projections.web import answers, answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import columns
@@ -39,6 +40,7 @@ PARAMETERS = (
     parameters.choice("verdict", "Only with this verdict.", parameters.words(VERDICTS)),
     parameters.text("session", "Only of this session."),
     parameters.text("meeting", "Only of this meeting."),
+    parameters.text("account", "Only of this account."),
     parameters.text("cause", "Only what this explains."),
     parameters.choice("view", "Grouped, or one by one.", parameters.words(VIEWS)),
     parameters.choice(
@@ -63,6 +65,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "verdict",
         "session",
         "meeting",
+        "account",
         "cause",
         "within",
         "view",
@@ -91,6 +94,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "entry": CATALOGUE.get(asked["code"] or ""),
         "lifecycles": list(REGISTRY),
         "verdicts": VERDICTS,
+        "accounts": accounts(of.db),
         "sorts": [
             {"name": name, "chosen": asked["sort"] == name, "url": url("findings", **{**filters, "sort": name})}
             for name in SORTS
@@ -116,7 +120,9 @@ def fill(of: Snapshot, asked: Values) -> Values:
         **_facets(of, asked, filters, chosen, since),
     }
     if view == "grouped" or asked["code"]:
-        kept = {name: filters[name] for name in ("within", "since", "lifecycle", "meeting", "session")}
+        kept = {
+            name: filters[name] for name in ("within", "since", "lifecycle", "meeting", "session", "account")
+        }
         groups = answers_across.issues_of_asked(of, narrowed)
         shown["issues"] = [issue(one, kept) for one in groups if asked["trend"] in (None, one["trend"])]
     else:
@@ -127,7 +133,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
 
 
 def _facets(of: Snapshot, asked: Values, filters: Values, chosen: str, since: datetime | None) -> Values:
-    equal = {f"{name}_id": asked[name] for name in ("session", "meeting")}
+    equal = {f"{name}_id": asked[name] for name in ("session", "meeting")} | {"account": asked["account"]}
     rows = list(
         model.counts(of.db, verdict=asked["verdict"], since=text(since), lifecycle=asked["lifecycle"], **equal)
     )

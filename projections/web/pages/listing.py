@@ -28,6 +28,7 @@ PARAMETERS = (
     parameters.choice("state", "Only in this state.", parameters.words(STATES)),
     parameters.choice("severity", "Only where the gravest finding is so grave.", parameters.words(SEVERITIES)),
     parameters.choice("finding", "Only with this finding.", CODES),
+    parameters.text("account", "Only of this account."),
     parameters.time("since", "Only what was received since then."),
     parameters.cursor("cursor", "Where the page begins.", r"[01]\.[0-9]{1,18}"),
     parameters.whole("limit", "At most so many.", most=100, default=50),
@@ -41,6 +42,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         part=asked["q"],
         state=asked["state"],
         severity=asked["severity"],
+        account=asked["account"],
         findings=[asked["finding"]] if asked["finding"] else [],
         since=text(asked["since"]),
         before=asked["cursor"],
@@ -49,7 +51,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     more = (
         f"{int(rows[limit - 1]['is_live'])}.{rows[limit - 1]['last_position']}" if len(rows) > limit else None
     )
-    filters = {name: asked[name] for name in ("q", "state", "severity", "finding")}
+    filters = {name: asked[name] for name in ("q", "state", "severity", "finding", "account")}
     filters["since"] = asked["since"] and f"{asked['since']:%Y-%m-%dT%H:%M:%SZ}"
     return {
         "title": "Sessions",
@@ -64,6 +66,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "severities": _facet("severity", GRAVE, numbers, filters),
         "total": sum(row["number"] for row in numbers),
         "codes": CATALOGUE.values(),
+        "accounts": model.accounts(of.db),
     }
 
 

@@ -10,6 +10,7 @@ from projections import zones
 from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
 from projections.read_models.runs import MEDIA, STATES, is_missing
+from projections.read_models.sessions import accounts
 from projections.web import answers_across, parameters
 from projections.web.answers_across import WITHIN
 from projections.web.mount import url
@@ -32,6 +33,7 @@ PARAMETERS = (
     parameters.text("file", "Only what brought this file: a url, path, id or name, or how one begins."),
     parameters.text("session", "Only of this session."),
     parameters.text("meeting", "Only of this meeting."),
+    parameters.text("account", "Only of this account."),
     parameters.choice(
         "within", "Only what a webhook came of in the last day, week or month.", parameters.words(WITHIN)
     ),
@@ -47,7 +49,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     many = {name: [asked[name]] if asked[name] else [] for name in ("state", "lifecycle")}
     rows = answers_across.recordings_of(of, {**asked, **many, "since": since, "limit": LIMIT})
     more = answers_across.recording_cursor(rows[LIMIT - 1]) if len(rows) > LIMIT else None
-    names = ("state", "lifecycle", "person", "file", "session", "meeting", "within")
+    names = ("state", "lifecycle", "person", "file", "session", "meeting", "account", "within")
     filters: Values = {name: asked[name] for name in names}
     filters["missing"] = "true" if asked["missing"] else None
     for name in ("since", "until"):
@@ -64,6 +66,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "next": more and url("recordings", **filters, cursor=more),
         "states": STATES,
         "media": MEDIA,
+        "accounts": accounts(of.db),
         "periods": _choices("within", [(None, "any time"), *PERIODS.items()], filters),
         "files": _choices("missing", [(None, "all"), ("true", "without a file")], filters),
     }

@@ -150,6 +150,7 @@ class Assessment:
         )
         found.verdict = verdict
         found.session_id, found.meeting_id = self.about
+        found.account = self.observed.account
         if aggregate is not None:
             found.lifecycle, found.key = aggregate.lifecycle.name, dict(aggregate.key)
         if run is not None:

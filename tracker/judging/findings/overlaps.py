@@ -53,6 +53,7 @@ class Span:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     begun_at: datetime | None = None
+    account: str | None = None
 
     @property
     def first(self) -> Order:
@@ -91,6 +92,7 @@ def span(session: Session) -> Span:
         session.started_at,
         session.ended_at,
         session.begun_at,
+        session.account,
     )
 
 
@@ -211,6 +213,7 @@ def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -
     """X406, as it stands at ``as_of``: the other session's end may still come late."""
     found = make(X406, rules, {"value": other.stream}, position=this.first_position, at=this.began)
     found.session_id, found.meeting_id, found.lifecycle = this.stream, this.meeting_id, "session"
+    found.account = this.account
     found.evidence = (other.first_position, this.first_position)
     found.missing, found.since = ENDED, other.began
     found.deadline = None if this.began is None else this.began + rules.lateness
