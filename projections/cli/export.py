@@ -1,4 +1,4 @@
-"""``tracker export``: writes the deliveries of a store to stdout, or as an archive."""
+"""``tracker export``: writes the deliveries of a store to stdout, as an archive, or as an event log."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ from projections.progress import counted, of_events
 from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from projections.exports.xes import View
     from tracker.delivery.webhook import Delivery
     from tracker.store.application import Tracker
     from tracker.store.ranges import Hole
 
+OUT = {"parquet": "DIR", "ocel": "FILE", "xes": "FILE"}
+"""The formats that are written elsewhere than to stdout, and to what."""
+MINED = ("ocel", "xes")
+FORMATS = ("jsonl", "csv", *OUT)
+
 
 @click.command()
+@click.option("--format", "format", type=click.Choice(FORMATS), default="jsonl", show_default=True)
 @click.option(
-    "--format", "format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True
+    "--out",
+    type=click.Path(path_type=Path),
+    help="With --format parquet the directory of the archive, with ocel and xes the file.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="With --format parquet: the directory of the archive."
+    "--by",
+    type=click.Choice(["session", "run"]),
+    help="With --format xes: whether a trace is all that came of a session (the default), or what moved a run.",
 )
 @click.option(
     "--session",
@@ -40,6 +51,7 @@ if TYPE_CHECKING:
 def export(
     format: str,
     out: Path | None,
+    by: View | None,
     session: str | None,
     account: str | None,
     data: Path | None,
@@ -48,15 +60,16 @@ def export(
     """Write the deliveries to stdout, or as an archive.
 
     `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
-    a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark.
+    a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark. ocel (OCEL 2.0, SQLite) and
+    xes are event logs for process mining: how each delivery was read, without bodies and names.
     """
+    _refuse_what_does_not_fit(format, out, by, session, account)
+    settings = Settings(data, config)
+    if format in MINED and out is not None:
+        _mine(settings, format, out, by or "session", session)
+        return
     from projections.exports.lines import jsonl, table
 
-    if (format == "parquet") != (out is not None):
-        raise UsageError(
-            "--format parquet and --out need each other", hint="tracker export --format parquet --out DIR"
-        )
-    settings = Settings(data, config)
     holes: list[Hole] = []
     with settings.store() as store:
         note_loss(store)
@@ -92,6 +105,38 @@ def _of_account(deliveries: Iterator[Delivery], account: str | None) -> Iterator
     if not found:
         hint = "tracker sessions shows the account of each session"
         raise NotFoundError("nothing came of such an account", place=account, hint=hint)
+
+
+def _refuse_what_does_not_fit(
+    format: str, out: Path | None, by: str | None, session: str | None, account: str | None
+) -> None:
+    if (format in OUT) != (out is not None):
+        wanted, what = (format, OUT[format]) if format in OUT else ("parquet", OUT["parquet"])
+        raise UsageError(
+            f"--format {wanted} and --out need each other",
+            hint=f"tracker export --format {wanted} --out {what}",
+        )
+    if by is not None and format != "xes":
+        raise UsageError("--by is for --format xes", hint="leave it out, or add --format xes")
+    if session is not None and format == "ocel":
+        raise UsageError("--format ocel is of the whole store", hint="--format xes takes --session")
+    if account is not None and format in MINED:
+        raise UsageError(f"--format {format} is of all accounts", hint="leave --account out")
+
+
+def _mine(settings: Settings, format: str, out: Path, by: View, session: str | None) -> None:
+    """Writes an event log of what the read models hold, now."""
+    from projections.exports import ocel, xes
+
+    with settings.store() as store, settings.views_now(store) as views:
+        if session is not None and session != "unrouted":
+            session = session_named(views, store, session)
+            if not any(True for _ in store.history(session)):
+                raise no_such_session(session)
+        if format == "ocel":
+            ocel.write(views.connection, out)
+        else:
+            xes.write(views.connection, out, by, session)
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:

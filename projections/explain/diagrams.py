@@ -36,20 +36,20 @@ def mermaid(lifecycle: Lifecycle) -> str:
     """A Mermaid ``stateDiagram-v2``, without the fence around it."""
     lines = ["---", f"title: {lifecycle.name}", "---", "stateDiagram-v2", "    direction LR"]
     lines += [f'    state "{state}" as {_mermaid_id(state)}' for state in lifecycle.states]
-    for origin, webhook_type, target in _edges(lifecycle):
+    for origin, webhook_type, target in edges(lifecycle):
         lines += [f"    {_mermaid_id(origin)} --> {_mermaid_id(target)} : {webhook_type}"]
-    lines += [f"    {_mermaid_id(state)} --> [*]" for state in _ends(lifecycle)]
+    lines += [f"    {_mermaid_id(state)} --> [*]" for state in ends(lifecycle)]
     lines += [f'    state "{words}" as {_mermaid_id(name)}' for name, words in _free(lifecycle)]
     return _joined(lines)
 
 
 def dot(lifecycle: Lifecycle) -> str:
     """A Graphviz ``digraph``."""
-    ends = set(_ends(lifecycle))
+    over = set(ends(lifecycle))
     lines = [f"digraph {_quoted(lifecycle.name)} {{", "    rankdir=LR;", "    node [shape=box, style=rounded];"]
     lines.append(f'    {_quoted(ABSENT)} [shape=point, label=""];')
-    lines += [f"    {_quoted(state)}{' [peripheries=2]' * (state in ends)};" for state in lifecycle.states]
-    for origin, webhook_type, target in _edges(lifecycle):
+    lines += [f"    {_quoted(state)}{' [peripheries=2]' * (state in over)};" for state in lifecycle.states]
+    for origin, webhook_type, target in edges(lifecycle):
         lines += [f"    {_quoted(origin)} -> {_quoted(target)} [label={_quoted(webhook_type)}];"]
     lines += [f"    {_quoted(words)} [shape=plaintext];" for _, words in _free(lifecycle)]
     return _joined([*lines, "}"])
@@ -78,7 +78,7 @@ def payload_fields(lifecycle: Lifecycle) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _edges(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
+def edges(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
     """State, webhook type, state: each entry of the table once, in its order."""
     for origin, names in lifecycle.table.items():
         for name in names:
@@ -92,7 +92,7 @@ def _free(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
             yield step.name, f"{lifecycle.webhook_type(step.name)} moves nothing"
 
 
-def _ends(lifecycle: Lifecycle) -> tuple[str, ...]:
+def ends(lifecycle: Lifecycle) -> tuple[str, ...]:
     """The states in which a run is over."""
     return tuple(state for state in lifecycle.states if state in lifecycle.ends or not lifecycle.table[state])
 
