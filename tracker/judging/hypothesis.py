@@ -125,12 +125,12 @@ class Candidate:
         closed: Whether an end came.
         first: The delivery that arrived first.
         began: The earliest receive time.
-        shape: The positions of its originals; what of it decides how it goes on.
+        shape: The positions of its originals, once that was asked; what of it decides how it goes on.
         lawful: Whether each of its steps is known to have come as the table has it, from a start on.
         cost: What it costs beside its neighbours, once that was asked.
         orphan: Whether only an end of it came, once that was asked.
         overdue: When it will be overdue, as a tuple of one, once that was asked.
-        beside: The runs after it, and what it costs beside them, once that was asked.
+        beside: The run after it and the next one seen to begin -> what it costs beside them, as far as that was asked.
         longer: The next delivery, and the run with it, once that was asked: all hypotheses that have this run share it.
     """
 
@@ -169,11 +169,11 @@ class Candidate:
         self.first = next(iter(originals.values()))
         self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
         self.lawful = lawful
-        self.shape = tuple([one.position for one in originals.values()])
+        self.shape: tuple[int, ...] = ()
         self.cost: float | None = None
         self.orphan: bool | None = None
         self.overdue: tuple[Any] | None = None
-        self.beside: tuple[Candidate, Candidate | None, float] | None = None
+        self.beside: dict[tuple[Candidate, Candidate | None], float] = {}
         self.longer: tuple[Delivered, Candidate] | None = None
 
     @classmethod
@@ -202,6 +202,11 @@ class Candidate:
         """The same run with a delivery that reports one of its steps otherwise."""
         others = (*self.others, (code, delivered))
         return Candidate(self.number, self.originals, self.state, closed=self.closed, others=others)
+
+    def shaped(self) -> tuple[int, ...]:
+        """Its shape, which is kept."""
+        self.shape = tuple([one.position for one in self.originals.values()])
+        return self.shape
 
     @property
     def since(self) -> Delivered:
@@ -290,4 +295,4 @@ class Hypothesis:
     @property
     def shape(self) -> tuple[Any, ...]:
         """What of it decides how it goes on: of two of one shape, the one with the lower price is as good in all respects."""
-        return tuple([run.shape for run in self.runs])
+        return tuple([run.shape or run.shaped() for run in self.runs])

@@ -156,10 +156,8 @@ def _price(
     for run in reversed(held.runs):
         price += cost_alone(lifecycle, run, context) if run.cost is None else run.cost
         if following is not None:
-            kept = run.beside
-            if kept is not None and kept[0] is following and kept[1] is begun:
-                cost = kept[2]
-            else:
+            cost = run.beside.get((following, begun))
+            if cost is None:
                 cost = cost_beside(lifecycle, run, following, begun, context)
             price += cost
             if begun is not None and not run.closed and now is not None and now - begun.first.at < patience:

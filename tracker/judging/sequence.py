@@ -206,10 +206,11 @@ def cost_beside(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
 ) -> float:
     """What a run costs because of those that follow it; kept with the run."""
-    if run.beside is None or run.beside[0] is not following or run.beside[1] is not begun:
-        price = sum([one.price for one in _beside(lifecycle, run, following, begun, context)])
-        run.beside = following, begun, price
-    return run.beside[2]
+    cost = run.beside.get((following, begun))
+    if cost is None:
+        cost = sum([one.price for one in _beside(lifecycle, run, following, begun, context)])
+        run.beside[following, begun] = cost
+    return cost
 
 
 def outlives(lifecycle: Lifecycle, run: Candidate) -> bool:
