@@ -106,7 +106,7 @@ class Pages:
         """The read models, to be asked."""
         from sqlite_utils import Database
 
-        return Database(self.connection)
+        return Database(self.connection, execute_plugins=False)  # looking for plugins takes long
 
     @property
     def as_of(self) -> datetime | None:

@@ -382,7 +382,7 @@ def _file(path: Path) -> Kept:
 def _make(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database  # importing it takes long, and the file is made once
 
-    db = Database(connection)
+    db = Database(connection, execute_plugins=False)
     for table in (PUBLICATIONS, CHECKPOINT):
         pk = table.pk[0] if len(table.pk) == 1 else table.pk
         connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))

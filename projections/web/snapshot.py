@@ -121,7 +121,13 @@ def snapshot(state: State) -> Iterator[Snapshot]:
                 _, _, log = read_log(connection)
                 health = _health(state)
                 yield Snapshot(
-                    state.tracker, live.rules, Database(connection), checkpoint, log, live.now(), health
+                    state.tracker,
+                    live.rules,
+                    Database(connection, execute_plugins=False),
+                    checkpoint,
+                    log,
+                    live.now(),
+                    health,
                 )
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
