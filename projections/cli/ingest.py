@@ -91,8 +91,8 @@ def ingest(
                 if complaints and isinstance(complaints[-1], StoreError):
                     raise_all(complaints)
             views = judging.catch_up()
-            for account in judging.accounts:
-                _note_read_before(store, views, account)
+            for one in judging.accounts:
+                _note_read_before(store, views, one)
             gone = store.withdrawn()
             events = views.checkpoint.position - len(gone) - gone.events
             ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()

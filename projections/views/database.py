@@ -77,7 +77,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("completed", "database", "pages", "publications"),
+    "projections.views": ("meeting", "database", "pages", "publications"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""
