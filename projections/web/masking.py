@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.read_models import findings, participants
 from tracker.delivery.webhook import Delivery
@@ -88,12 +88,13 @@ class MaskedStore:
     def masked(self, one: Delivery) -> Delivery:
         """A delivery with its names replaced, in the stream that it belongs to."""
         names = frozenset(self._names_of(one.session_id)) if one.session_id is not None else frozenset()
-        return attrs.evolve(
+        return replace(
             one,
-            received=attrs.evolve(one.received, body=_masked_body(one.body, names)),
+            received=replace(one.received, body=_masked_body(one.body, names)),
             data=_masked_body(one.data, names),
             said=_masked_value(one.said, names),
             problem=masked_text(one.problem, names),
+            _payload=None,
         )
 
 
