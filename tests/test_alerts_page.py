@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from meetings import read_into
 from published import Published, finding
-from served import served
+from served import EVENING, MONDAY, served
 from test_alerts import NOON, RULE
 
 from projections.alerts.database import MUTES, alerts_file
@@ -53,3 +54,18 @@ def test_what_was_true_before_the_rule_is_not_listed(tmp_path):
     sweep(tmp_path, [RULE], NOON)
     with served(tmp_path) as server:
         assert server.get("/api/alerts")["items"] == []
+
+
+def test_an_alert_names_nobody_to_who_reads_masked(tmp_path):
+    read_into(tmp_path, MONDAY)
+    published, session = Published(tmp_path), "6b0446e0faa7a29b866fa46c"
+    for at, held in ((-60, []), (0, [finding(session_id=session, message="Omar was still inside")])):
+        published.hold(*held)
+        sweep(tmp_path, [RULE], NOON + timedelta(minutes=at))
+    with served(tmp_path, now=EVENING, token="the first of both", masked_token="the second of both") as server:
+        shown = {
+            token: server.ask("/api/alerts", authorization=f"Bearer the {token} of both").body
+            for token in ("first", "second")
+        }
+    assert [b"Omar was" in body for body in shown.values()] == [True, False]
+    assert b"O. was still inside" in shown["second"]
