@@ -1,8 +1,11 @@
 """``/alerts`` and ``/api/alerts``: what somebody was sent and is not over."""
 
 from datetime import timedelta
+from html import unescape
+from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 from meetings import read_into
 from published import Published, finding
 from served import EVENING, MONDAY, served
@@ -10,6 +13,7 @@ from test_alerts import NOON, RULE
 
 from projections.alerts.database import MUTES, alerts_file
 from projections.alerts.sweep import sweep
+from projections.cli import tracker
 
 
 @pytest.fixture
@@ -69,3 +73,17 @@ def test_an_alert_names_nobody_to_who_reads_masked(tmp_path):
         }
     assert [b"Omar was" in body for body in shown.values()] == [True, False]
     assert b"O. was still inside" in shown["second"]
+
+
+def test_who_looks_after_an_alert_finds_their_own(data):
+    assert (
+        CliRunner().invoke(tracker, ["--data", str(data), "alerts", "ack", "1", "--by", "Zoé"]).exit_code == 0
+    )
+    with served(data) as server:
+        mine, others = (server.get(f"/api/alerts?by={quote(who)}")["items"] for who in ("Zoé", "Bo"))
+        page = unescape(server.ask("/findings").body.decode())
+    listed = CliRunner().invoke(
+        tracker, ["--data", str(data), "alerts", "list", "--by", "Zoé", "--format", "ndjson"]
+    )
+    assert ([one["id"] for one in mine], others, listed.stdout.count("\n")) == ([1], [], 1)
+    assert f'href="/alerts?by={quote("Zoé")}"' in page

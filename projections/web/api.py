@@ -176,7 +176,12 @@ OPERATIONS = (
         "/api/alerts",
         alerts.alerts,
         alerts.Alerts,
-        (parameters.flag("closed", "Also alerts that were retracted or resolved."), LIMIT, WAIT_FOR),
+        (
+            parameters.flag("closed", "Also alerts that were retracted or resolved."),
+            parameters.text("by", "Only those that this person looks after."),
+            LIMIT,
+            WAIT_FOR,
+        ),
     ),
     Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
