@@ -4,7 +4,7 @@ import json
 from contextlib import closing
 from itertools import chain
 
-import attrs
+import msgspec
 import keys
 import pytest
 from commands import run
@@ -185,7 +185,7 @@ def lines_of(account, session, *more):
     said = [webhook(kind, **names) for kind in kinds]
     said.insert(1, webhook("call-started", callId=f"call-{session}", roomId=f"room-{session}"))
     at = [envelope.decode(line(body, seconds)) for seconds, body in enumerate(said)]
-    return [envelope.encode(attrs.evolve(one, account=account)) for one in at]
+    return [envelope.encode(msgspec.structs.replace(one, account=account)) for one in at]
 
 
 @pytest.fixture(scope="module")

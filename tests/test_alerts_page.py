@@ -1,14 +1,19 @@
 """``/alerts`` and ``/api/alerts``: what somebody was sent and is not over."""
 
 from datetime import timedelta
+from html import unescape
+from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
+from meetings import read_into
 from published import Published, finding
-from served import served
+from served import EVENING, MONDAY, served
 from test_alerts import NOON, RULE
 
 from projections.alerts.database import MUTES, alerts_file
 from projections.alerts.sweep import sweep
+from projections.cli import tracker
 
 
 @pytest.fixture
@@ -53,3 +58,32 @@ def test_what_was_true_before_the_rule_is_not_listed(tmp_path):
     sweep(tmp_path, [RULE], NOON)
     with served(tmp_path) as server:
         assert server.get("/api/alerts")["items"] == []
+
+
+def test_an_alert_names_nobody_to_who_reads_masked(tmp_path):
+    read_into(tmp_path, MONDAY)
+    published, session = Published(tmp_path), "6b0446e0faa7a29b866fa46c"
+    for at, held in ((-60, []), (0, [finding(session_id=session, message="Omar was still inside")])):
+        published.hold(*held)
+        sweep(tmp_path, [RULE], NOON + timedelta(minutes=at))
+    with served(tmp_path, now=EVENING, token="the first of both", masked_token="the second of both") as server:
+        shown = {
+            token: server.ask("/api/alerts", authorization=f"Bearer the {token} of both").body
+            for token in ("first", "second")
+        }
+    assert [b"Omar was" in body for body in shown.values()] == [True, False]
+    assert b"O. was still inside" in shown["second"]
+
+
+def test_who_looks_after_an_alert_finds_their_own(data):
+    assert (
+        CliRunner().invoke(tracker, ["--data", str(data), "alerts", "ack", "1", "--by", "Zoé"]).exit_code == 0
+    )
+    with served(data) as server:
+        mine, others = (server.get(f"/api/alerts?by={quote(who)}")["items"] for who in ("Zoé", "Bo"))
+        page = unescape(server.ask("/findings").body.decode())
+    listed = CliRunner().invoke(
+        tracker, ["--data", str(data), "alerts", "list", "--by", "Zoé", "--format", "ndjson"]
+    )
+    assert ([one["id"] for one in mine], others, listed.stdout.count("\n")) == ([1], [], 1)
+    assert f'href="/alerts?by={quote("Zoé")}"' in page

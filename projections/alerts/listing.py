@@ -17,15 +17,15 @@ FROM armed LEFT JOIN outbox ON outbox.rule = armed.rule GROUP BY armed.rule ORDE
 """
 _OF_RULE = ("name", "disabled", "swept_at", "pending", "dead")
 _NEWEST = (
-    "(? OR state != 'closed') AND (reported OR state = 'waiting') "
-    "ORDER BY state = 'closed', opened_at DESC, id DESC LIMIT ?"
+    "(?1 OR state != 'closed') AND (?2 IS NULL OR acknowledged_by = ?2) AND (reported OR state = 'waiting') "
+    "ORDER BY state = 'closed', opened_at DESC, id DESC LIMIT ?3"
 )
 
 
-def listed(data: Path, *, closed: bool = False, limit: int = -1) -> dict[str, Any]:
+def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: int = -1) -> dict[str, Any]:
     """The rules, and the alerts that wait or are open, the newest first; with ``closed`` those that are over too.
 
-    What was true before its rule was armed is left out. Raises ``StoreError``.
+    ``by`` leaves only those that this person looks after. What was true before its rule was armed is left out. Raises ``StoreError``.
     """
     file = alerts_file(data)
     if not file.path.exists():
@@ -35,7 +35,7 @@ def listed(data: Path, *, closed: bool = False, limit: int = -1) -> dict[str, An
             return {"rules": [], "items": []}
         mutes = connection.execute(f"SELECT {', '.join(MUTES.columns)} FROM mutes").fetchall()
         rows = connection.execute(_RULES).fetchall()
-        known = known_in(connection, _NEWEST, closed, limit)
+        known = known_in(connection, _NEWEST, closed, by, limit)
     rules = [dict(zip(_OF_RULE, row, strict=True)) for row in rows]
     for rule in rules:
         rule["swept_at"] = short(rule["swept_at"])
@@ -45,6 +45,21 @@ def listed(data: Path, *, closed: bool = False, limit: int = -1) -> dict[str, An
             if name == rule["name"]
         ]
     return {"rules": rules, "items": [_item(one) for one in known]}
+
+
+def looked_after(data: Path) -> dict[str, int]:
+    """Who looks after open alerts -> after how many. Raises ``StoreError``."""
+    file = alerts_file(data)
+    if not file.path.exists():
+        return {}
+    with file.to_read() as connection:
+        if not file.is_made(connection):
+            return {}
+        rows = connection.execute(
+            "SELECT acknowledged_by, COUNT(*) FROM alerts WHERE state = 'open' AND acknowledged_by IS NOT NULL"
+            " GROUP BY acknowledged_by ORDER BY acknowledged_by"
+        )
+        return dict(rows.fetchall())
 
 
 def _item(known: Known) -> dict[str, Any]:

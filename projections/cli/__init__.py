@@ -155,8 +155,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
     state of every session, now or at any moment before, and what is wrong with it.
 
     Environment variables: TRACKER_DATA, TRACKER_STORE, TRACKER_CONFIG and TRACKER_TZ set --data, --store, --config and --tz.
-    TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE and TRACKER_ALLOW_HOST set --key, --token, --token-file
-    and --allow-host.
+    TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE, TRACKER_MASKED_TOKEN_FILE and TRACKER_ALLOW_HOST set --key,
+    --token, --token-file, --masked-token-file and --allow-host.
 
     Exit codes: 0 success, 1 the audit found something, 2 the command cannot be done as asked, 3 the store
     is out of reach or damaged.

@@ -37,10 +37,14 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option("--all", "closed", is_flag=True, help="Also those that were retracted or resolved.")
+@click.option("--by", metavar="NAME", help="Only those that this person looks after.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @with_format
+@with_tz
 @with_store
-def list_(closed: bool, limit: int | None, format: Any, data: Path | None, config: Path | None) -> None:
+def list_(
+    closed: bool, by: str | None, limit: int | None, format: Any, data: Path | None, config: Path | None
+) -> None:
     """List the alerts that wait or are open, the newest first.
 
     In text also the rules, with how many messages are yet to be sent or could not be delivered, and what is muted.
@@ -50,7 +54,7 @@ def list_(closed: bool, limit: int | None, format: Any, data: Path | None, confi
     from projections.reports import alerts as report
     from projections.reports.text import console
 
-    found = listed(Settings(data, config).data, closed=closed, limit=limit or -1)
+    found = listed(Settings(data, config).data, closed=closed, by=by, limit=limit or -1)
     if format == TEXT:
         report.listed(console(sys.stdout), found["rules"], found["items"])
     else:

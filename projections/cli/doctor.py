@@ -248,7 +248,7 @@ def config(format: Any, data: Path | None, config: Path | None) -> None:
 
 def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
     yield from settings.origins()
-    for name in ("TRACKER_TOKEN", "TRACKER_TOKEN_FILE"):
+    for name in ("TRACKER_TOKEN", "TRACKER_TOKEN_FILE", "TRACKER_MASKED_TOKEN_FILE"):
         if os.environ.get(name):
             shown = os.environ[name] if name.endswith("FILE") else "set"
             yield "token", shown, name

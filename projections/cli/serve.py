@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--token", help="The token that pages and API ask for; other users of this machine can see it.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="The file that holds the token.")
 @click.option(
+    "--masked-token-file",
+    type=click.Path(path_type=Path),
+    help="The file that holds a second token, for readers who see initials in the place of names.",
+)
+@click.option(
     "--allow-host",
     "hosts",
     metavar="NAME",
@@ -68,6 +73,7 @@ def serve(
     insecure: bool,
     token: str | None,
     token_file: Path | None,
+    masked_token_file: Path | None,
     hosts: tuple[str, ...],
     root_path: str,
     role: str,
@@ -85,10 +91,11 @@ def serve(
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
-    from projections.web.tokens import read_token
+    from projections.web.tokens import read_masked_token, read_token
 
     settings = Settings(data, config)
     token = read_token(token, token_file, os.environ)
+    masked_token = read_masked_token(token, masked_token_file, os.environ)
     hosts = (host, *(hosts or _listed(os.environ.get("TRACKER_ALLOW_HOST", ""))))
     if role == "reader" and (keys or insecure):
         raise UsageError(
@@ -124,6 +131,7 @@ def serve(
             receiver,
             live,
             token=token,
+            masked_token=masked_token,
             hosts=hosts,
             most_connections=most,
             accept_file=settings.file,

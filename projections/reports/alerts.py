@@ -8,7 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from projections.reports.text import STYLES, counted, say, shown, stamp
+from projections import zones
+from projections.reports.text import STYLES, counted, say, say_zone, shown, stamp
+from tracker.delivery.envelope import parse_time
 
 __all__ = ["dead", "listed"]
 
@@ -26,12 +28,14 @@ def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[
     rows = list(alerts)
     for row in rows:
         say(out, _line(row), 2)
-    out.print(Text(counted(len(rows), "alert"), "dim"))
+    say_zone(out, counted(len(rows), "alert"))
 
 
 def _line(row: dict[str, Any]) -> Text:
     line = Text.assemble((f"{row['id']:>4}  {row['state']:<9} ", ""), (row["code"], STYLES[row["severity"]]))
-    line.append(f"  {stamp(row['opened_at'] or row['due_at'])}  ").append(shown(row["message"]))
+    line.append(f"  {stamp(row['opened_at'] or row['due_at'])}  ").append(
+        shown(zones.sentence(row["message"], parse_time(row["at"] or "")))
+    )
     where = " ".join(filter(None, (row["session_id"] or row["meeting_id"], row["rule"])))
     line.append(f"  {shown(where)}", "dim")
     if row["acknowledged_by"]:

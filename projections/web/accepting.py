@@ -23,8 +23,8 @@ from starlette.routing import Route
 from projections.web.mount import url
 from projections.web.pages import html
 from projections.web.parameters import Values
-from projections.web.problems import ConflictError, problem_of
-from projections.web.tokens import page_is_open, read_form
+from projections.web.problems import ConflictError, ForbiddenError, problem_of
+from projections.web.tokens import is_masked, page_is_open, read_form
 from tracker.config import load_config, read_entries
 from tracker.errors import NotFoundError, TrackerError, did_you_mean
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -33,6 +33,8 @@ FIELDS = ("code", "session", "meeting", "lifecycle", "reason", "until")
 """What may be given, in the order in which it is written."""
 SCOPES = {"session": "in this session", "meeting": "in this room", "": "everywhere"}
 
+FIRST = "log out, and log in with the token that shows names"
+
 _writing = threading.Lock()
 
 
@@ -40,6 +42,8 @@ async def accept(request: Request) -> Response:
     """The form, the lines to add, and with POST the adding of them."""
     if not await page_is_open(request):
         return html.login_form(request, str(request.url.replace(scheme="", netloc="")))
+    if is_masked(request):
+        return html.problem(request, ForbiddenError("with this token nothing can be accepted", hint=FIRST))
     file: Path | None = request.app.state.accept_file
     values = dict(request.query_params)
     if request.method == "GET" and not values.get("code"):

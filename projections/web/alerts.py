@@ -13,7 +13,9 @@ from tracker.findings import Severity, Verdict
 
 def alerts(of: Snapshot, asked: Values) -> Values:
     """The rules, and the alerts that wait or are open, the newest first; with `closed` those that are over too."""
-    return listed(of.tracker.data, closed=asked["closed"], limit=asked["limit"])
+    found = listed(of.tracker.data, closed=asked["closed"], by=asked["by"], limit=asked["limit"])
+    items = [{**one, "message": of.text(one["message"], one["session_id"])} for one in found["items"]]
+    return {**found, "items": items}
 
 
 @contract

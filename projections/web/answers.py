@@ -80,7 +80,8 @@ def withdrawn(of: Snapshot, asked: Values) -> Values:
     rows = publications.withdrawn(of.tracker.data / PUBLISHED_DB, name)
     if not rows and not any(True for _ in together.deliveries(of.tracker, of.db, name)):
         raise unknown(of, name, "no such session")
-    return {"items": [shown.withdrawn(row) for row in rows]}
+    items = [shown.withdrawn(row) for row in rows]
+    return {"items": [{**one, "message": of.text(one["message"], name)} for one in items]}
 
 
 def _now(of: Snapshot, name: str) -> Session:

@@ -24,7 +24,7 @@ from projections.web.openapi import JSON, Operation, document
 from projections.web.parameters import Parameter, Values
 from projections.web.problems import ConflictError
 from projections.web.snapshot import snapshot
-from projections.web.tokens import GUARDED
+from projections.web.tokens import GUARDED, is_masked
 from tracker.errors import StoreError
 from tracker.findings import SEVERITIES, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -176,7 +176,12 @@ OPERATIONS = (
         "/api/alerts",
         alerts.alerts,
         alerts.Alerts,
-        (parameters.flag("closed", "Also alerts that were retracted or resolved."), LIMIT, WAIT_FOR),
+        (
+            parameters.flag("closed", "Also alerts that were retracted or resolved."),
+            parameters.text("by", "Only those that this person looks after."),
+            LIMIT,
+            WAIT_FOR,
+        ),
     ),
     Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
@@ -233,12 +238,12 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
 async def _respond(operation: Operation, request: Request) -> Response:
     asked = parameters.values(operation.parameters, request.query_params.multi_items(), request.path_params)
     await _wait(request.app.state, asked.pop("wait", None))
-    body = await run_in_threadpool(_answer, operation, request.app.state, asked)
+    body = await run_in_threadpool(_answer, operation, request.app.state, asked, is_masked(request))
     return Response(body, headers=HEADERS, media_type=JSON)
 
 
-def _answer(operation: Operation, state: State, asked: Values) -> bytes:
-    with snapshot(state) as of:
+def _answer(operation: Operation, state: State, asked: Values, masked: bool) -> bytes:  # noqa: FBT001 - run_in_threadpool hands it on by place
+    with snapshot(state, masked=masked) as of:
         answer = operation.answer(of, asked)
     return contracts.encode(answer, operation.body)
 

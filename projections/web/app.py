@@ -22,8 +22,10 @@ What a route finds in ``request.app.state``:
     watch     ``projections.web.watch.Watch``: ``loss`` (what the read models were built from and the store lacks, or
               ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
+    masked_token  ``str | None``, what shows them with names masked
     accept_file  ``Path | None``, to which the pages add what is accepted
-    logins    ``projections.web.logins.Logins``, the cookies of those who showed it; ``None`` where none is asked for
+    logins    for each of the two tokens that there is (``whole``, ``masked``) ``projections.web.logins.Logins``, the
+              cookies of those who showed it
 
 ``receiver.stats`` are plain numbers: ``stored``, ``refused`` (reason -> count; the reasons are a closed set),
 ``batch_sizes`` and ``append_seconds`` (``Histogram`` with ``bounds``, ``counts``, ``sum``; the counts are not
@@ -97,6 +99,7 @@ def create_app(
     live: Live | None,
     *,
     token: str | None = None,
+    masked_token: str | None = None,
     hosts: Iterable[str] = (),
     most_connections: int = MOST_CONNECTIONS,
     routes: Sequence[BaseRoute] = (),
@@ -106,7 +109,7 @@ def create_app(
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
-    Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
+    ``masked_token`` opens what ``token`` opens, with initials in the place of names. Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
     asked beside those of this machine. ``accept_file`` is the configuration file to which findings that are accepted on
     the pages are added, ``zone`` is the time zone of times on pages.
     """
@@ -128,7 +131,11 @@ def create_app(
         exception_handlers={**HANDLERS, HTTPException: _elsewhere},
         lifespan=_lifespan,
     )
-    app.state.logins = Logins(token, live.views_path.with_name(ENDED)) if token and live else None
+    tokens = {"whole": token, "masked": masked_token}
+    app.state.logins = {
+        which: Logins(one, live.views_path.with_name(ENDED)) for which, one in tokens.items() if one and live
+    }
+    app.state.masked_token = masked_token
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file, app.state.alerts = watch, accept_file, alerts
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token

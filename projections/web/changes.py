@@ -24,6 +24,7 @@ from projections.read_models import text
 from projections.web import answers, contracts, parameters
 from projections.web.problems import ConflictError
 from projections.web.snapshot import snapshot
+from projections.web.tokens import is_masked
 from tracker.errors import StoreError
 from tracker.rules import WINDOWS, Rules
 from tracker.store.application import Tracker
@@ -56,8 +57,8 @@ class Sent:
 class _Stream(StreamingResponse):
     """A stream that has been counted, until it is over, however it ends."""
 
-    def __init__(self, state: State, sent: Sent) -> None:
-        super().__init__(_said(state, sent), headers=HEADERS, media_type="text/event-stream")
+    def __init__(self, state: State, sent: Sent, *, masked: bool) -> None:
+        super().__init__(_said(state, sent, masked=masked), headers=HEADERS, media_type="text/event-stream")
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,15 +82,15 @@ async def changes(request: Request) -> StreamingResponse:
     except BaseException:
         state.streams -= 1
         raise
-    return _Stream(state, sent)
+    return _Stream(state, sent, masked=is_masked(request))
 
 
-async def _said(state: State, sent: Sent) -> AsyncIterator[bytes]:
+async def _said(state: State, sent: Sent, *, masked: bool) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
     spoke = monotonic()
     while not state.live.stopping:
         try:
-            found, sent = await run_in_threadpool(_look, state, sent)
+            found, sent = await run_in_threadpool(_look, state, sent, masked)
         except StoreError:
             found = []  # the next look finds them
             await asyncio.sleep(TICK)
@@ -121,11 +122,11 @@ def _received(tracker: Tracker, position: int) -> datetime | None:
     return next((one.received_at for one, _ in reversed(page) if one.received_at is not None), None)
 
 
-def _look(state: State, sent: Sent) -> tuple[list[bytes], Sent]:
+def _look(state: State, sent: Sent, masked: bool) -> tuple[list[bytes], Sent]:  # noqa: FBT001 - run_in_threadpool hands it on by place
     """The events that bring a client from what it was sent to what is there now, in portions."""
     if sent == Sent(state.live.checkpoint_position, state.live.as_of):
         return [], sent
-    with snapshot(state) as of:
+    with snapshot(state, masked=masked) as of:
         now = Sent(of.checkpoint.position, of.as_of)
         if now.position < sent.position:
             return [], sent

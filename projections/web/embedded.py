@@ -34,7 +34,7 @@ from projections.web.admission import ANY, ANY_HOST, is_reserved
 from projections.web.app import create_app, receiver_and_follower, start, stop
 from projections.web.mount import own_path
 from projections.web.problems import RETRY_AFTER, problem
-from projections.web.tokens import read_token
+from projections.web.tokens import read_token, second_token
 from tracker.delivery.envelope import ACCOUNT_HINT, is_account
 from tracker.delivery.signature import Keyring, Source
 from tracker.errors import TrackerError, UsageError
@@ -57,6 +57,7 @@ def asgi_app(
     accounts: Mapping[str, Source | Iterable[Source]] | None = None,
     insecure: bool = False,
     token: str | None = None,
+    masked_token: str | None = None,
     hosts: Iterable[str] | None = None,
     rules: Rules | str | os.PathLike[str] | None = None,
 ) -> Embedded:
@@ -69,8 +70,9 @@ def asgi_app(
     VideoSDK's public keys, as text or as paths: with them signed webhooks are received at ``webhooks`` under the
     mount. ``accounts`` has the keys of each of several accounts by its name: they are received at ``webhooks/NAME``.
     ``insecure`` receives at ``webhooks`` whatever comes, whoever sent it. Without all of these nothing is received,
-    and the store must be there. ``token`` is what pages and API ask for; without one, whoever reaches the mount reads everything, so the
-    application around it has to guard it. ``hosts`` are the names under which it answers beside those of this machine;
+    and the store must be there. ``token`` is what pages and API ask for; without one, whoever reaches the mount reads
+    everything, so the application around it has to guard it. ``masked_token`` is a second one, for readers who see
+    initials in the place of names. ``hosts`` are the names under which it answers beside those of this machine;
     with a token any name, unless they are given. ``rules`` are the rules to judge by, or the path of their TOML file.
 
     Raises ``UsageError`` where keys, token or rules cannot be used. A store that cannot be opened is answered with
@@ -86,6 +88,7 @@ def asgi_app(
             raise UsageError(f"{name!r} cannot be the name of an account", hint=ACCOUNT_HINT)
         rings[name] = _keyring(theirs)
     token = read_token(token, None, {})
+    masked_token = second_token(token, read_token(masked_token, None, {}), "masked_token")
     if hosts is None:
         hosts = (ANY,) if token else ()
     given.rules(rules)  # so that a mistake shows at once
@@ -95,7 +98,7 @@ def asgi_app(
         tracker = Tracker.open(Path(data), store, create=receives)
         try:
             receiver, live = receiver_and_follower(tracker, lambda: given.rules(rules), rings)
-            return create_app(tracker, receiver, live, token=token, hosts=hosts)
+            return create_app(tracker, receiver, live, token=token, masked_token=masked_token, hosts=hosts)
         except BaseException:
             tracker.close()
             raise

@@ -45,6 +45,10 @@ class ConflictError(TrackerError):
     """It was asked rightly, and the store is not such that it could be answered."""
 
 
+class ForbiddenError(TrackerError):
+    """Who asks may not do that."""
+
+
 class UnknownError(NotFoundError):
     """A session or a room that nothing came of. Without a hint that it brings, the list of the sessions is the way on."""
 
@@ -76,8 +80,9 @@ def of_http(error: HTTPException) -> Response:
 
 def problem_of(error: TrackerError) -> Problem:
     """An error of ours as a problem."""
-    status = HTTPStatus.CONFLICT
-    if not isinstance(error, ConflictError):
+    own = {ConflictError: HTTPStatus.CONFLICT, ForbiddenError: HTTPStatus.FORBIDDEN}
+    status = own.get(type(error), HTTPStatus.CONFLICT)
+    if type(error) not in own:
         kinds = (kind for kind in type(error).__mro__ if kind in STATUS)
         status = STATUS[next(kinds, StoreError)]
     return Problem(status.phrase, status, str(error), error.hint)

@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import attrs
 from sqlite_utils import Database
@@ -19,6 +20,7 @@ from starlette.datastructures import State
 
 from projections.views.database import Checkpoint, read_checkpoint, read_log, views_errors
 from projections.views.meeting import completed
+from projections.web import masking
 from tracker.errors import StoreError
 from tracker.judging.log import LogView
 from tracker.judging.state import Session
@@ -94,6 +96,14 @@ class Snapshot:
     now: datetime
     """By the clock of the server; ``as_of`` stands still where time changes nothing."""
     health: Health = Health()
+    masked: bool = False
+    """Whether it holds initials in the place of names (``projections.web.masking``)."""
+
+    def text(self, words: str, session: str | None) -> str:
+        """What was written elsewhere of a session, as the reader may see it."""
+        if not self.masked or session is None:
+            return words
+        return masking.masked_text(words, masking.names_in(self.db.conn, session))
 
     @property
     def as_of(self) -> datetime | None:
@@ -107,8 +117,8 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(state: State) -> Iterator[Snapshot]:
-    """Raises ``StoreError`` where they cannot be read."""
+def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
+    """With ``masked``, as who holds the second token sees it. Raises ``StoreError`` where they cannot be read."""
     live: Live = state.live
     path = live.views_path.resolve()
     if not path.exists():
@@ -116,23 +126,32 @@ def snapshot(state: State) -> Iterator[Snapshot]:
     with views_errors(path):
         try:
             with closing(_connect(path)) as connection:
+                tracker = _masked(state.tracker, connection) if masked else state.tracker
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
                 _, _, log = read_log(connection)
                 health = _health(state)
                 yield Snapshot(
-                    state.tracker,
+                    tracker,
                     live.rules,
                     Database(connection, execute_plugins=False),
                     checkpoint,
                     log,
                     live.now(),
                     health,
+                    masked,
                 )
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
             raise StoreError("the read models are being written", hint="ask again") from error
+
+
+def _masked(tracker: Tracker, connection: sqlite3.Connection) -> Tracker:
+    """The store, read with names masked, as the tables of the connection are from now on."""
+    masking.views(connection)
+    names_of = cache(partial(masking.names_in, connection))
+    return cast("Tracker", masking.MaskedStore(tracker, names_of))
 
 
 def _health(state: State) -> Health:

@@ -1,4 +1,6 @@
-"""The one token that opens what can be read. The webhooks are opened by their signatures instead.
+"""The token that opens what can be read, and a second one that opens it with names masked.
+
+The webhooks are opened by their signatures instead.
 
 A program shows it as a bearer token. A person types it once into a form, and the browser keeps a cookie that is signed
 with the token and does not tell it: it opens for a month, until the person logs out or the token is another one. It may
@@ -13,6 +15,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
@@ -22,7 +25,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from projections.web.logins import DAYS, Logins
+from projections.web.logins import DAYS
 from projections.web.mount import url
 from projections.web.problems import CLOSE, problem
 from tracker.errors import UsageError
@@ -40,18 +43,21 @@ MOST_FORM = 16 << 10
 """Bytes of the form."""
 
 
+Access = Literal["whole", "masked"]
+"""How much a reader sees: everything, or initials in the place of names."""
+
+
 class RequireToken:
-    """Lets through who shows ``app.state.token`` as a bearer token, or its cookie; everybody, where there is none."""
+    """Lets through who shows one of the two tokens as a bearer token, or its cookie; everybody, where there is none."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token: str | None = scope["app"].state.token
-        shown = Headers(scope=scope).get("authorization")
-        if token is None or (_is_token(shown, token) if shown else _has_cookie(HTTPConnection(scope))):
+        if access(HTTPConnection(scope)) is not None:
             await self.app(scope, receive, send)
             return
+        shown = Headers(scope=scope).get("authorization")
         if shown:
             await _delay()
         await _refusal(shown)(scope, receive, send)
@@ -61,17 +67,30 @@ GUARDED = [Middleware(RequireToken)]
 """For ``Route(middleware=…)``."""
 
 
+def access(connection: HTTPConnection) -> Access | None:
+    """What who asks may see; ``None``: nothing. A token that is right decides, else the cookie; without a token everybody sees all."""
+    state = connection.app.state
+    if state.token is None:
+        return "whole"
+    shown = connection.headers.get("authorization", "")
+    cookie = connection.cookies.get(COOKIE, "")
+    tokens = {"whole": state.token, "masked": state.masked_token}
+    by_token = [which for which, token in tokens.items() if token is not None and _is_token(shown, token)]
+    by_cookie = [which for which, logins in state.logins.items() if logins.is_open(cookie)]
+    return next(iter((*by_token, *by_cookie)), None)
+
+
+def is_masked(connection: HTTPConnection) -> bool:
+    """Whether who asks sees initials in the place of names."""
+    return access(connection) == "masked"
+
+
 async def page_is_open(request: Request) -> bool:
-    """Whether a page may be shown: by the cookie, by the token, or because there is none."""
-    token: str | None = request.app.state.token
-    if token is None or _has_cookie(request):
+    """Whether a page may be shown: by the cookie, by a token, or because there is none."""
+    if access(request) is not None:
         return True
-    shown = request.headers.get("authorization")
-    if not shown:
-        return False
-    if _is_token(shown, token):
-        return True
-    await _delay()
+    if request.headers.get("authorization"):
+        await _delay()
     return False
 
 
@@ -93,16 +112,17 @@ async def read_form(request: Request) -> dict[str, str]:
 
 async def login(request: Request, form: Mapping[str, str]) -> Response | None:
     """Gives the cookie and leads to where the person wanted to go; ``None`` where it is not the token."""
-    token: str | None = request.app.state.token
-    if token is not None and not _same(form.get("token", "").strip(), token):
+    state, given = request.app.state, form.get("token", "").strip()
+    tokens = {"whole": state.token, "masked": state.masked_token}
+    which = next((one for one, token in tokens.items() if token is not None and _same(given, token)), None)
+    if state.token is not None and which is None:
         await _delay()
         return None
     answer = RedirectResponse(_here(form.get("to", "")), status_code=303)
-    if token is not None:
-        logins: Logins = request.app.state.logins
+    if which is not None:
         answer.set_cookie(
             COOKIE,
-            logins.begin(),
+            state.logins[which].begin(),
             max_age=DAYS * 86400,
             path=url(),
             httponly=True,
@@ -114,8 +134,7 @@ async def login(request: Request, form: Mapping[str, str]) -> Response | None:
 
 def logout(request: Request) -> Response:
     """Takes the cookie back, so that it opens no more, whoever has a copy of it."""
-    logins: Logins | None = request.app.state.logins
-    if logins is not None:
+    for logins in request.app.state.logins.values():
         logins.end(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse(url(), status_code=303)
     answer.delete_cookie(COOKIE, path=url())
@@ -136,6 +155,22 @@ def read_token(given: str | None, file: Path | None, environment: Mapping[str, s
         hint = "openssl rand -hex 16 makes one that nobody guesses"
         raise UsageError(f"the token has fewer than {LEAST} characters", place=str(file or ""), hint=hint)
     return token
+
+
+def read_masked_token(token: str | None, file: Path | None, environment: Mapping[str, str]) -> str | None:
+    """The second token, from a file; ``None`` where none is named. Raises ``UsageError`` as ``read_token``."""
+    named = file or (Path(name) if (name := environment.get("TRACKER_MASKED_TOKEN_FILE")) else None)
+    return second_token(token, read_token(None, named, {}) if named else None, str(named))
+
+
+def second_token(token: str | None, masked: str | None, place: str) -> str | None:
+    """The second token. Raises ``UsageError`` at ``place`` where it would hide nothing."""
+    if masked is not None and token is None:
+        hint = "give the first one too: --token-file or TRACKER_TOKEN"
+        raise UsageError("without a token everybody reads every name", place=place, hint=hint)
+    if masked is not None and masked == token:
+        raise UsageError("both tokens are the same", place=place, hint="make another: openssl rand -hex 16")
+    return masked
 
 
 def _token_file(environment: Mapping[str, str]) -> Path | None:
@@ -163,11 +198,6 @@ def _here(to: str) -> str:
     """A page of this application, whatever was given."""
     path = "/" + quote(to.lstrip("/\\"), safe="/?&=%:;,+~-._!*'()@")
     return path if to.startswith("/") and path.startswith(url()) else url()
-
-
-def _has_cookie(connection: HTTPConnection) -> bool:
-    logins: Logins | None = connection.app.state.logins
-    return logins is not None and logins.is_open(connection.cookies.get(COOKIE, ""))
 
 
 def _is_token(shown: str, token: str) -> bool:

@@ -37,7 +37,7 @@ from projections.web.pages import (
 )
 from projections.web.parameters import Parameter, Values
 from projections.web.snapshot import Snapshot, snapshot
-from projections.web.tokens import LOGIN, login, logout, page_is_open, read_form
+from projections.web.tokens import LOGIN, is_masked, login, logout, page_is_open, read_form
 from tracker.errors import TrackerError
 
 
@@ -86,7 +86,7 @@ def _respond(page: Page, request: Request) -> Response:
     query = [(name, value) for name, value in request.query_params.multi_items() if value]
     try:
         asked = parameters.values(page.parameters, query, request.path_params)
-        with snapshot(request.app.state) as of:
+        with snapshot(request.app.state, masked=is_masked(request)) as of:
             if page.remembers:
                 asked["visited"] = visits.before(request, of.now)
             values = page.fill(of, asked)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from projections.alerts.listing import looked_after
 from projections.web import alerts, parameters
 from projections.web.mount import url
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 
 MOST = 200
-PARAMETERS = (parameters.flag("closed", "Also those that are over."),)
+PARAMETERS = (
+    parameters.flag("closed", "Also those that are over."),
+    parameters.text("by", "Only those that this person looks after."),
+)
 
 
 def fill(of: Snapshot, asked: Values) -> Values:
@@ -20,5 +24,19 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "items": found["items"][:MOST],
         "more": len(found["items"]) > MOST,
         "closed": asked["closed"],
-        "other": url("alerts", closed=None if asked["closed"] else "true"),
+        "other": url("alerts", closed=None if asked["closed"] else "true", by=asked["by"]),
+        "people": people(of, asked["by"], closed="true" if asked["closed"] else None),
     }
+
+
+def people(of: Snapshot, chosen: str | None = None, **filters: str | None) -> list[Values]:
+    """Who looks after open alerts, with how many, and where they are listed."""
+    return [
+        {
+            "name": name,
+            "number": number,
+            "chosen": name == chosen,
+            "url": url("alerts", **filters, by=None if name == chosen else name),
+        }
+        for name, number in looked_after(of.tracker.data).items()
+    ]

@@ -12,6 +12,7 @@ from projections.read_models import text
 from projections.read_models.sessions import accounts
 from projections.web import answers, answers_across, parameters
 from projections.web.mount import url
+from projections.web.pages.alerts import people
 from projections.web.pages.charts import columns
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
@@ -95,6 +96,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "lifecycles": list(REGISTRY),
         "verdicts": VERDICTS,
         "accounts": accounts(of.db),
+        "people": people(of),
         "sorts": [
             {"name": name, "chosen": asked["sort"] == name, "url": url("findings", **{**filters, "sort": name})}
             for name in SORTS

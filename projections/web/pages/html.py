@@ -17,6 +17,7 @@ from projections import zones
 from projections.explain.status import doubt
 from projections.web.mount import own_path, url
 from projections.web.problems import UnknownError, problem_of
+from projections.web.tokens import is_masked
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.errors import NotFoundError, TrackerError
 
@@ -41,6 +42,7 @@ def response(request: Request, template: str, values: Mapping[str, Any], status:
     server = {
         "insecure": receiver is not None and receiver.insecure,
         "problem": state.live.problem or (receiver is not None and receiver.problem),
+        "masked": is_masked(request),
         "entered": state.token is not None and status != 401,
     }
     given = {"server": server, "path": own_path(request.scope), "now": state.live.now(), **values}

@@ -1,0 +1,155 @@
+"""What a reader sees who holds the second token: initials in the place of the names of people.
+
+Nothing is masked where it is printed, for a page that forgets it would leak. A masked reader is answered from a masked
+source: each delivery is read with the names in its body replaced, and the tables that hold names are hidden behind
+views of the same name, which live as long as the connection. So whatever is derived of them (a state, a finding, a
+search, a picture, an answer of the API that is written tomorrow) holds initials.
+
+A name is what a lifecycle of people declares as its label, and what stands under a key that ends with ``name``. In
+other texts the names of the people of that session are replaced, as whole words. Ids stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from projections.read_models import findings, participants
+from tracker.delivery.webhook import Delivery
+from tracker.judging.state import Session
+from tracker.lifecycles import REGISTRY
+from tracker.store.application import Tracker
+from tracker.store.reading import PAGE, StoreReader
+
+__all__ = ["MaskedStore", "initials", "masked_text", "names_in", "views"]
+
+UNKNOWN = "–"
+"""In the place of a name that has no letter, such as a telephone number."""
+OPEN = ("data", "last_position", "not_there")
+"""What a masked reader gets of a store as it is."""
+TEXTS = ("message", "alternatives")
+"""Columns of the findings that name people in sentences."""
+_LABELS = {one.label_sent.lower() for one in REGISTRY.values() if one.is_presence and one.label}
+_HIDDEN = re.compile(r"[^\W_]")
+_NAMES = "(SELECT json_group_array(DISTINCT p.name) FROM main.participants p WHERE p.session_id = f.session_id)"
+
+
+def initials(name: str) -> str:
+    """``R. M.``, of ``Ruth Miller``; the same of initials."""
+    found = [f"{word[0]}." for word in re.split(r"[\s.]+", name) if word and word[0].isalpha()]
+    return " ".join(found) or UNKNOWN
+
+
+def masked_text(text: str, names: Iterable[str]) -> str:
+    """A text with these names replaced where they are whole words."""
+    known = sorted({name for name in names if name.strip() and initials(name) != name}, key=len, reverse=True)
+    if not known:
+        return text
+    return _of_names(tuple(known)).sub(lambda found: initials(found[0]), text)
+
+
+@lru_cache(64)
+def _of_names(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+
+
+class MaskedStore:
+    """The store as who reads masked sees it: each delivery with its names replaced. It is read as any other is.
+
+    ``names_of`` gives the names of the people of a session.
+    """
+
+    def __init__(self, tracker: Tracker, names_of: Callable[[str], Iterable[str]]) -> None:
+        self._tracker, self._names_of = tracker, names_of
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OPEN:
+            raise AttributeError(f"{name} gives deliveries that are not masked")
+        return getattr(self._tracker, name)
+
+    def history(self, stream: str, **up_to: int | None) -> Iterator[Delivery]:
+        return map(self.masked, self._tracker.history(stream, **up_to))
+
+    def unrouted(self, *stream: str) -> Iterator[Delivery]:
+        return map(self.masked, self._tracker.unrouted(*stream))
+
+    def page(self, after: int, limit: int = PAGE, stop: int | None = None) -> list[tuple[Delivery, int]]:
+        return [(self.masked(one), version) for one, version in self._tracker.page(after, limit, stop)]
+
+    def status(self, stream: str, **then: Any) -> Session:
+        return StoreReader.status(cast("Tracker", self), stream, **then)
+
+    def masked(self, one: Delivery) -> Delivery:
+        """A delivery with its names replaced, in the stream that it belongs to."""
+        names = frozenset(self._names_of(one.session_id)) if one.session_id is not None else frozenset()
+        return replace(
+            one,
+            received=replace(one.received, body=_masked_body(one.body, names)),
+            data=_masked_body(one.data, names),
+            said=_masked_value(one.said, names),
+            problem=masked_text(one.problem, names),
+            _payload=None,
+        )
+
+
+def _masked_body(body: bytes, names: frozenset[str]) -> bytes:
+    """JSON with its names replaced. What is no JSON keeps its form and loses its letters: who knows what they say."""
+    try:
+        return msgspec.json.encode(_masked_value(msgspec.json.decode(body), names))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return _HIDDEN.sub("x", body.decode("latin-1")).encode("latin-1")
+
+
+def _masked_value(value: Any, names: frozenset[str], key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {masked_text(name, names): _masked_value(one, names, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_masked_value(one, names, key) for one in value]
+    if not isinstance(value, str) or key.lower().endswith("id"):  # the tables have ids as they are
+        return value
+    if _is_name(key):
+        return initials(value)
+    before, brace, rest = value.partition("{")
+    if brace:  # a body inside of a log line
+        rest = _masked_body(f"{brace}{rest}".encode(), names).decode()
+    return f"{masked_text(before, names)}{rest}"
+
+
+def _is_name(key: str) -> bool:
+    """Whether a person's name may stand under a key."""
+    key = key.lower()
+    return key in _LABELS or (key.endswith("name") and key != "filename")
+
+
+def views(connection: sqlite3.Connection) -> None:
+    """Hides the tables that hold names behind views with initials, for as long as the connection lives."""
+    connection.create_function("initials", 1, lambda name: name and initials(name), deterministic=True)
+    connection.create_function("masked", 2, _masked_column, deterministic=True)
+    for table, changed in (
+        (participants.TABLE, {"name": "initials(f.name)"}),
+        (findings.TABLE, {name: f"masked(f.{name}, {_NAMES})" for name in TEXTS}),
+    ):
+        columns = ", ".join(f"{changed.get(name, f'f.{name}')} AS {name}" for name in table.columns)
+        connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT {columns} FROM main.{table.name} f")
+
+
+def names_in(connection: sqlite3.Connection, session: str) -> list[str]:
+    """The names of the people of a session, as they are."""
+    rows = connection.execute(
+        "SELECT DISTINCT name FROM main.participants WHERE session_id = ? AND name IS NOT NULL", (session,)
+    )
+    return [name for (name,) in rows]
+
+
+def _masked_column(text: str | None, names: str) -> str | None:
+    """A text, or the texts in JSON, with names replaced that stand in a list in JSON."""
+    known = frozenset(name for name in msgspec.json.decode(names) if name)
+    if not text or not known:
+        return text
+    return _masked_body(text.encode(), known).decode() if text[0] == "[" else masked_text(text, known)
