@@ -1,5 +1,6 @@
 """Alerts reach their receiver: at least once, in order, under one id, and nobody else."""
 
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from projections.alerts.sweep import sweep
 from projections.alerts.targets import SECRET, target_of
 from projections.views import live
 from tracker.alert import Alert, When
-from tracker.errors import RulesError
+from tracker.errors import RulesError, UsageError
 
 ROOT = Path(__file__).parents[1]
 
@@ -361,3 +362,46 @@ def tried(data, clock, run, step):
         assert receiver.taken == ["finding.opened", "finding.retracted"]
     assert events(data) == []
     return killed
+
+
+# By Apprise
+
+
+by_apprise = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+"""Which Apprise asks for."""
+
+
+@by_apprise
+def test_apprise_carries_a_message_to_its_service(published, clock):
+    with receiving(500, 200, 200) as receiver:
+        rule = Alert("chat", f"apprise:json://127.0.0.1:{receiver.port}/x", When("error"))
+        with sending(published, rule, clock) as sender:
+            hold(published, rule, clock, at(clock))
+            assert send_all(sender) == [False]
+            clock.pass_by(timedelta(seconds=10))
+            assert send_all(sender) == [True]
+            hold(published, rule, clock)
+            assert send_all(sender) == [True]
+    sent = [json.loads(body) for _, body in receiver.came[1:]]
+    assert [(one["title"], one["type"]) for one in sent] == [
+        ("finding.opened T302 stuck-stopping", "failure"),
+        ("finding.retracted T302 stuck-stopping", "success"),
+    ]
+    assert "code: T302" in sent[0]["message"]
+
+
+@by_apprise
+def test_an_address_that_apprise_does_not_know_is_refused():
+    with pytest.raises(RulesError, match="Apprise knows no service at the address of alert a"):
+        target_of(Alert("a", "apprise:nonsense"), {})
+
+
+@pytest.mark.parametrize(
+    ("to", "package", "extra"),
+    [("https://hooks.example.org", "httpx2", "alerts"), ("apprise:json://localhost", "apprise", "apprise")],
+)
+def test_a_package_that_is_not_installed_is_named_with_what_to_install(monkeypatch, to, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError) as error:
+        target_of(Alert("a", to), {SECRET: KEY})
+    assert error.value.hint == f"run pip install '.[{extra}]' in the directory of the source"

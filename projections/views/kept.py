@@ -17,6 +17,9 @@ from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
 
+_LOOK = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_user_version"
+"""One statement, because another process may be making the tables."""
+
 
 @attrs.frozen
 class Kept:
@@ -61,14 +64,13 @@ class Kept:
 
     def is_made(self, connection: sqlite3.Connection) -> bool:
         """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""
-        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        ((version, tables),) = connection.execute(_LOOK).fetchall()
         if version > self.format:
             raise StoreVersionError(
                 f"was written by a newer version (format {version}, this one knows {self.format})",
                 place=str(self.path),
                 hint="use that version, or a newer one",
             )
-        ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
         if tables and not version:
             raise StoreDamagedError("is a database of another program", place=str(self.path), hint=self.hint)
         return bool(tables)

@@ -1,0 +1,65 @@
+"""A file that is not derived is made once, and one that is not ours is refused."""
+
+import sqlite3
+from contextlib import closing
+
+import attrs
+import pytest
+
+from projections.alerts.database import alerts_file
+from tracker.errors import StoreDamagedError, StoreVersionError
+
+
+@attrs.frozen
+class MadeMeanwhile:
+    """A connection to a file that another process makes after the first statement."""
+
+    connection: sqlite3.Connection
+    file: object
+
+    def execute(self, statement):
+        rows = self.connection.execute(statement).fetchall()
+        with self.file.to_write():
+            pass
+        return Rows(rows)
+
+
+@attrs.frozen
+class Rows:
+    rows: list
+
+    def fetchall(self):
+        return self.rows
+
+
+def test_a_file_that_is_made_meanwhile_is_not_taken_for_another_programs(tmp_path):
+    file = alerts_file(tmp_path)
+    file.path.touch()
+    with closing(sqlite3.connect(file.path, isolation_level=None)) as connection:
+        assert file.is_made(MadeMeanwhile(connection, file)) is False
+        assert file.is_made(connection) is True
+
+
+def test_a_database_of_another_program_is_refused(tmp_path):
+    file = alerts_file(tmp_path)
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("CREATE TABLE another (x)")
+    with pytest.raises(StoreDamagedError, match="is a database of another program"), file.to_write():
+        pass
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path):
+    file = alerts_file(tmp_path)
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreVersionError, match="format 99, this one knows 1"), file.to_write():
+        pass
+
+
+def test_what_is_no_database_is_refused_and_kept(tmp_path):
+    file = alerts_file(tmp_path)
+    file.path.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreDamagedError) as error, file.to_write():
+        pass
+    assert error.value.hint.startswith("restore it from a backup")
+    assert file.path.read_bytes().startswith(b"not a database")
