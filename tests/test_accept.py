@@ -264,7 +264,7 @@ def test_a_timeline_shows_what_is_accepted(tracker, capsys):
 def test_an_expired_entry_is_reported_with_its_number(tracker, capsys):
     tracker("audit", "log", tracker=entry_of("S201") + entry_of("S205", until="2026-01-04"))
     assert (
-        "note: tracker.toml: accept entry 2 (S205) expired at 2026-01-04 23:59 UTC\nhint: "
+        "note: tracker.toml: accept entry 2 (S205) expired at 2026-01-04 23:59:59 UTC\nhint: "
         in capsys.readouterr().err
     )
 

@@ -4,8 +4,8 @@ import json
 from contextlib import closing
 from itertools import chain
 
-import msgspec
 import keys
+import msgspec
 import pytest
 from commands import run
 from hypothesis import given
