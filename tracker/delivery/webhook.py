@@ -424,6 +424,7 @@ def _fields(payload: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
 
 
+@lru_cache(maxsize=256)  # one payload is asked for several things
 def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
     """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
     return _payload_reader(lifecycle)[0](_data.decode(data))

@@ -25,6 +25,7 @@ from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, next_begun
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
+from tracker.lifecycle import Lifecycle
 from tracker.rules import Rules
 
 __all__ = ["assess", "assess_all", "assessment_of"]
@@ -69,24 +70,20 @@ def assessment_of(
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
-    found: dict[AggregateKey, list[Hypothesis]] = {}
-    for key, one in observed.aggregates.items():
-        if one.lifecycle.is_session:
-            found[key] = _hypotheses(one, order[key], context, memos.get(key))
-    _set_end(made, found)
-    set_evidence(observed, order, context)
-    for presence in (True, False):
+    aggregates: dict[AggregateKey, Aggregate] = {}
+    for turn in (_is_session, _is_presence, _is_other):
         for key, one in observed.aggregates.items():
-            if key not in found and (one.lifecycle.is_presence or not presence):
-                found[key] = _hypotheses(one, order[key], context, memos.get(key))
-        if presence:
-            _set_occupied(observed, found, context)
-    for key, one in observed.aggregates.items():
-        session.aggregates[key] = _aggregate(one, order[key], found[key], made)
-        if one.lifecycle.is_presence and any(
-            context.lacks(one.lifecycle, step.name) for step in one.lifecycle.steps
-        ):
-            session.presence_known = False
+            if turn(one.lifecycle):
+                found = hypotheses(one.lifecycle, order[key], context, once=one.is_once, memo=memos.get(key))
+                if turn is _is_session:
+                    _set_end(made, one.lifecycle, found[0])
+                aggregates[key] = _aggregate(one, order[key], found, made)
+        if turn is _is_session:
+            _presume_end(made)
+            set_evidence(observed, order, context)
+        elif turn is _is_presence:
+            _set_occupied(made, [*aggregates.values()])
+    session.aggregates = {key: aggregates[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made))
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
@@ -131,31 +128,28 @@ def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Deli
     return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
 
 
-def _hypotheses(
-    aggregate: ObservedAggregate, deliveries: Sequence[Delivered], context: Context, memo: Memo | None
-) -> list[Hypothesis]:
-    return hypotheses(aggregate.lifecycle, deliveries, context, once=aggregate.is_once, memo=memo)
-
-
-def _set_end(assessment: Assessment, found: dict[AggregateKey, list[Hypothesis]]) -> None:
+def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> None:
     """When the session started and ended: by its own clock where it says so, else by ours."""
+    session, context = assessment.session, assessment.context
+    (run,) = held.all_runs()
+    for one in run.originals.values():
+        context.over = max(context.over, one.order)
+        payload = read_payload(lifecycle, one.data)
+        start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
+        if one.step.closes:
+            session.ended = True
+            session.end_received_at, session.end_position = one.received_at, one.position
+            session.ended_at = end or one.received_at
+            session.started_at = session.started_at or start
+            context.end, context.end_position = one.at, one.position
+        else:
+            session.started = True
+            session.started_at = start or one.received_at
+
+
+def _presume_end(assessment: Assessment) -> None:
+    """When a session is taken as over that did not end: nothing came for long, or its room is in use again."""
     session, context, observed = assessment.session, assessment.context, assessment.observed
-    for key, hypotheses_ in found.items():
-        lifecycle = observed.aggregates[key].lifecycle
-        (run,) = hypotheses_[0].all_runs()
-        for one in run.originals.values():
-            context.over = max(context.over, one.order)
-            payload = read_payload(lifecycle, one.data)
-            start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
-            if one.step.closes:
-                session.ended = True
-                session.end_received_at, session.end_position = one.received_at, one.position
-                session.ended_at = end or one.received_at
-                session.started_at = session.started_at or start
-                context.end, context.end_position = one.at, one.position
-            else:
-                session.started = True
-                session.started_at = start or one.received_at
     windows = context.windows
     session.idle = [(moment(a), moment(b)) for a, b in observed.idle if b - a >= windows.session_idle]
     if session.ended or not session.active or observed.last_at is None:
@@ -176,21 +170,27 @@ def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
     return at if at is not None and at < before else None
 
 
-def _set_occupied(observed: Observed, found: dict[AggregateKey, list[Hypothesis]], context: Context) -> None:
-    people = [
-        _people_aggregate(one, found[key][0])
-        for key, one in observed.aggregates.items()
-        if one.lifecycle.is_presence
-    ]
+def _is_session(lifecycle: Lifecycle) -> bool:
+    return lifecycle.is_session
+
+
+def _is_presence(lifecycle: Lifecycle) -> bool:
+    return lifecycle.is_presence
+
+
+def _is_other(lifecycle: Lifecycle) -> bool:
+    return not (lifecycle.is_session or lifecycle.is_presence)
+
+
+def _set_occupied(assessment: Assessment, aggregates: Iterable[Aggregate]) -> None:
+    """When somebody was inside, and whether that is known."""
+    context, people = assessment.context, [one for one in aggregates if one.lifecycle.is_presence]
     if people:
         end = context.end if not context.presumed else None
         context.occupied = [(come, gone) for come, gone, _ in between.presence(people, end)]
-
-
-def _people_aggregate(one: ObservedAggregate, held: Hypothesis) -> Aggregate:
-    return Aggregate(
-        one.lifecycle, one.key, (), [Run(one.lifecycle, run, one.key) for run in held.all_runs()], held
-    )
+        lifecycle = people[0].lifecycle
+        if any(context.lacks(lifecycle, step.name) for step in lifecycle.steps):
+            assessment.session.presence_known = False
 
 
 def _aggregate(
