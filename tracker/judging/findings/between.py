@@ -101,14 +101,17 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     context, start = assessment.context, visits.table[ABSENT]
     if context.lacks(visits, start[0]):
         return
-    inside = {who: _Inside(person, context.windows.lateness) for who, person in people.items()}
+    inside: dict[str, _Inside] = {}
     for aggregate, run in assessment.runs():
-        subject = aggregate.lifecycle.subject
-        first = run.candidate.first
-        if not aggregate.lifecycle.subject_absent or first.step.closes or first.step.orphan:
+        if not aggregate.lifecycle.subject_absent:
             continue
-        who = dict(aggregate.key)[subject]
+        first = run.candidate.first
+        if first.step.closes or first.step.orphan:
+            continue
+        who = dict(aggregate.key)[aggregate.lifecycle.subject]
         person = people.get(who)
+        if person is not None and who not in inside:
+            inside[who] = _Inside(person, context.windows.lateness)
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         yield assessment.make(

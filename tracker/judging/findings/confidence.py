@@ -21,6 +21,8 @@ from tracker.lifecycle import Lifecycle
 
 __all__ = ["Shares"]
 
+_NEGLIGIBLE = 7.0
+"""What costs so much more has a share of less than a thousandth."""
 _WORTH_A_WORD = 0.02
 _MOST_ALTERNATIVES = 3
 NOTHING_MISSING = "a webhook was sent twice, and nothing is missing"
@@ -39,8 +41,7 @@ class Shares:
         self, lifecycle: Lifecycle, kept: Sequence[Hypothesis], context: Context, codes: Mapping[str, Code]
     ) -> None:
         self._lifecycle, self._context, self._codes = lifecycle, context, codes
-        self._all = kept
-        self._weights = prices.shares([one.price for one in self._all])
+        self._all = [one for one in kept if one.price <= kept[0].price + _NEGLIGIBLE]
 
     def as_of(self, at: int) -> Shares:
         """The same as of a later moment, if nothing comes until then; in microseconds."""
@@ -76,6 +77,10 @@ class Shares:
         pairs = zip(self._copies, self._weights, strict=True)
         share = min(1.0, sum([weight for copies, weight in pairs if position in copies]))
         return prices.calibrated(share, prices.CONFIDENCE_IN_COPIES)
+
+    @cached_property
+    def _weights(self) -> Sequence[float]:
+        return prices.shares([one.price for one in self._all])
 
     @cached_property
     def _findings(self) -> list[dict[_Found, str]]:

@@ -103,8 +103,10 @@ def of_payloads(assessment: Assessment, aggregate: Aggregate, run: Run) -> Itera
     """C503, C507, C510, C515, T305, T306: what the payloads of one run say."""
     lifecycle = aggregate.lifecycle
     for one in run.candidate.originals.values():
-        yield from _missing_artefact(assessment, aggregate, run, one)
-        yield from _deprecated(assessment, aggregate, run, one)
+        if one.step.brings and not one.evidence:
+            yield from _missing_artefact(assessment, aggregate, run, one)
+        if lifecycle.deprecated:
+            yield from _deprecated(assessment, aggregate, run, one)
     if lifecycle.times:
         yield from _times(assessment, aggregate, run)
         yield from _error(assessment, aggregate, run)
@@ -127,7 +129,7 @@ def _missing_artefact(
 ) -> Iterator[Finding]:
     """C507: a step came without what it should bring, and nothing brought it later."""
     names = one.step.brings
-    if not names or one.evidence or any(other.evidence for _, other in run.candidate.others):
+    if any(other.evidence for _, other in run.candidate.others):
         return
     payload = read_payload(aggregate.lifecycle, one.data)
     if not any(getattr(payload, name) for name in names):
@@ -256,10 +258,9 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
     owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
-    for aggregate, run in assessment.runs():
+    brought = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
+    for aggregate, run in ((aggregate, run) for aggregate in brought for run in aggregate.runs):
         lifecycle = aggregate.lifecycle
-        if not lifecycle.shared:
-            continue
         for one in run.candidate.originals.values():
             if not one.evidence:
                 continue
