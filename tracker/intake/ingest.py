@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
 import attrs
@@ -380,13 +380,14 @@ class _Page:
         return True
 
     def _account(self, positions: Sequence[int]) -> None:
-        new = [(source.account, one) for source, one in self.waiting if one.position > source.followed]
-        for account, one in new:
+        new = ((source.account, one) for source, one in self.waiting if one.position > source.followed)
+        for (account, one), position in zip(
+            new, positions or repeat(0), strict=False
+        ):  # a rehearsal gives none
             account.stored += 1
             if one.lifecycle is None:
                 account.unrouted += one.stream.startswith(UNROUTED)
             account.odd.look_at(one, account.log.line_at(one.position))
-        for (account, _), position in zip(new, positions, strict=False):  # a rehearsal gives none
             account.first, account.last = account.first or position, position
 
     def _look_again(self) -> None:

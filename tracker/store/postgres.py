@@ -83,7 +83,7 @@ SELECT current_schema(), current_setting('server_encoding'),
 """
 _INSERT = """
 WITH given AS (
-    SELECT * FROM unnest(%(streams)s::text[], %(topics)s::text[], %(states)s::bytea[])
+    SELECT * FROM unnest(%(streams)b::text[], %(topics)b::text[], %(states)b::bytea[])
         WITH ORDINALITY AS one (stream, topic, state, number)
 ), counted AS (
     UPDATE positions SET last = last + %(count)s RETURNING last
@@ -96,7 +96,8 @@ WITH given AS (
 )
 SELECT last, pg_notify('stored_events', '') FROM counted
 """
-"""Versions and positions are computed where they are stored; only who holds the lock may run it."""
+"""Versions and positions are computed where they are stored; only who holds the lock may run it, so what is sent is not
+written as text first (``b``)."""
 
 
 class PostgreSQL:
