@@ -16,6 +16,7 @@ from meetings import deliveries, line, webhook
 
 from projections import read_models
 from projections.explain.status import moment, timeline
+from projections.read_models import deliveries as deliveries_model
 from projections.read_models import sessions, short, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
@@ -110,6 +111,16 @@ def test_what_is_asked_often_uses_an_index(views, question, index):
     (plan,) = views.db.execute(f"EXPLAIN QUERY PLAN {question}", ("x",)).fetchall()
 
     assert f" {index} " in plan[-1] + " "
+
+
+@pytest.mark.parametrize("statement", [deliveries_model.CLEAR, deliveries_model.UPDATE])
+def test_what_the_follower_changes_it_finds_by_an_index_also_while_a_file_is_made_anew(statement):
+    with closing(sqlite3.connect(":memory:")) as connection:
+        deliveries_model.TABLE.create(sqlite_utils.Database(connection))
+        values = ("x",) * (1 if statement is deliveries_model.CLEAR else 6)
+        ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+
+    assert plan.startswith("SEARCH deliveries USING")
 
 
 moments = st.floats(0, 2e11).map(lambda seconds: datetime.fromtimestamp(seconds, tz=UTC))

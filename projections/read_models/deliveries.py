@@ -30,14 +30,15 @@ TABLE = Table(
     name="deliveries",
     columns={**CAME, **READ},
     pk=("position",),
-    indexes=(("stream", "reading"), ("type",), ("reading",)),
+    indexes=(("type",), ("reading",)),
+    followed_by=(("stream", "reading"),),
 )
-_UPDATE = (
+UPDATE = (
     f"UPDATE deliveries SET ({', '.join(READ)}) = (?1, ?2, ?3, ?4, ?5) "
     f"WHERE position = ?6 AND ({', '.join(READ)}) IS NOT (?1, ?2, ?3, ?4, ?5)"
 )
 """Changes how the delivery at a position was read, where it was read otherwise."""
-_CLEAR = (
+CLEAR = (
     "UPDATE deliveries SET findings = NULL WHERE stream = ? AND reading = 'unrouted' AND findings IS NOT NULL"
 )
 """What an unrouted delivery raised, as the last of a session, it may raise no longer."""
@@ -69,10 +70,10 @@ def write(
     for session in sessions:
         found.update(read(session))
         streams.append((session.stream,))
-    db.executemany(_CLEAR, streams)
+    db.executemany(CLEAR, streams)
     new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
     db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
-    db.executemany(_UPDATE, [(*row, position) for position, row in found.items()])
+    db.executemany(UPDATE, [(*row, position) for position, row in found.items()])
     return Counter((types.known(one), str(new[one.position][1])) for one in page)
 
 
