@@ -56,7 +56,7 @@ def _live(db: Database, now: datetime) -> Values:
     running = list(
         db.query(
             "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.first_step_at AS began_at"
-            f" FROM sessions s JOIN runs r USING (session_id) WHERE s.state = 'live' AND {is_one_of('r.lifecycle', MEDIA)}"
+            f" FROM sessions s CROSS JOIN runs r USING (session_id) WHERE s.state = 'live' AND {is_one_of('r.lifecycle', MEDIA)}"
             f" AND NOT {is_one_of('r.state', OVER)} ORDER BY r.first_step_at, r.position"
         )
     )

@@ -90,7 +90,7 @@ TABLE = Table(
         ("session_id",),
         ("meeting_id",),
         ("account",),
-        ("code", "verdict"),
+        ("code", "severity", "verdict"),
         ("position",),
         ("code", "cause", "at", "severity", "verdict"),
     ),
