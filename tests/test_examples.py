@@ -161,7 +161,7 @@ def readme_rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-ELSEWHERE = {"alerts.yml", "compose.yaml", "spark_audit.py", "tracker.service"}
+ELSEWHERE = {"alerts.yml", "compose.yaml", "grafana.json", "spark_audit.py", "tracker.service"}
 """Have their tests in ``test_metrics.py``, below, and in ``test_spark.py``."""
 
 

@@ -1,5 +1,6 @@
 """What Prometheus is printed, read back as Prometheus reads it; and the alert rules that rest on it."""
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from tracker.lifecycles import REGISTRY
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "examples" / "alerts.yml"
+DASHBOARD = ROOT / "examples" / "grafana.json"
 RULES_TEST = ROOT / "tests" / "data" / "alerts_test.yml"
 
 
@@ -165,12 +167,13 @@ def test_every_histogram_is_cumulative_and_ends_with_all(server):
 # The alert rules
 
 
-def test_every_metric_that_a_rule_names_is_exported(server):
+@pytest.mark.parametrize("file", [ALERTS, DASHBOARD], ids=lambda file: file.name)
+def test_every_metric_that_is_asked_for_is_exported(server, file):
     server.post("recording-stopped", sessionId="s", meetingId="m")
     server.post("recording-starting", sessionId="s", meetingId="m")
     server.caught_up()
     exported = {sample.name for family in families(server) for sample in family.samples}
-    named = set(re.findall(r"\btracker_\w+", ALERTS.read_text("utf-8")))
+    named = set(re.findall(r"\btracker_\w+", file.read_text("utf-8")))
 
     assert named - exported == set()
     assert len(named) > 5
@@ -189,12 +192,53 @@ def test_every_rule_has_a_case_that_raises_it_and_one_that_does_not():
     ] == [[True, True]] * len(alerts)
 
 
-def test_the_rules_fire_when_they_should_and_are_silent_else(tmp_path):
+def promtool():
     program = shutil.which("promtool")
     if program is None and "TRACKER_TESTS_NEED_PROMTOOL" not in os.environ:
         pytest.skip("promtool is not installed: it comes with Prometheus")
+    return program
+
+
+def test_the_rules_fire_when_they_should_and_are_silent_else(tmp_path):
+    program = promtool()
     for file in (ALERTS, RULES_TEST):
         shutil.copy(file, tmp_path)
     for command in (["check", "rules", ALERTS.name], ["test", "rules", RULES_TEST.name]):
         done = subprocess.run([program, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The dashboard
+
+
+def panels():
+    return json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+
+
+def expressions():
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+def test_every_expression_of_the_dashboard_is_one(tmp_path):
+    rules = [
+        {"record": f"panel:{number}", "expr": one.replace("$__rate_interval", "1m")}
+        for number, one in enumerate(expressions())
+    ]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    done = subprocess.run(
+        [promtool(), "check", "rules", "rules.json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap():
+    places = [
+        (column, row)
+        for panel in panels()
+        for at in [panel["gridPos"]]
+        for column in range(at["x"], at["x"] + at["w"])
+        for row in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(places) == len(set(places))
+    assert max(column for column, _ in places) < 24
+    assert len({panel["id"] for panel in panels()}) == len(panels())

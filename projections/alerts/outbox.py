@@ -105,11 +105,9 @@ def retry(file: Kept, rule: str, now: datetime) -> int:
 
 def listed(file: Kept, *, dead: bool) -> list[dict[str, Any]]:
     """The messages that are dead, or those that wait, the oldest first, without what they say."""
-    if not file.path.exists():
-        return []
     columns = [name for name in OUTBOX.columns if name not in ("body", "dead")]
     with file.to_read() as connection:
-        if not file.is_made(connection):
+        if connection is None:
             return []
         select = f"SELECT {', '.join(columns)} FROM outbox WHERE dead = ? ORDER BY number"
         rows = connection.execute(select, (dead,)).fetchall()
@@ -118,10 +116,8 @@ def listed(file: Kept, *, dead: bool) -> list[dict[str, Any]]:
 
 def counts(file: Kept) -> tuple[int, int]:
     """How many messages wait, and how many are dead."""
-    if not file.path.exists():
-        return 0, 0
     with file.to_read() as connection:
-        if not file.is_made(connection):
+        if connection is None:
             return 0, 0
         ((waiting, dead),) = connection.execute(
             "SELECT COALESCE(SUM(NOT dead), 0), COALESCE(SUM(dead), 0) FROM outbox"

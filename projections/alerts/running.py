@@ -139,7 +139,7 @@ class Alerts:
             if published is None or published.end != end:
                 return True
         with alerts_file(self._data).to_read() as connection:
-            return has_due(connection, self._now())
+            return connection is None or has_due(connection, self._now())
 
     def _send_on(self, over: Event, sender: Sender) -> None:
         while not over.is_set():

@@ -57,10 +57,13 @@ class Kept:
                     raise
 
     @contextmanager
-    def to_read(self) -> Iterator[sqlite3.Connection]:
-        """A connection to a file that is there. Raises ``StoreError``."""
+    def to_read(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection; ``None`` where nothing was ever written. Raises ``StoreError``."""
+        if not self.path.exists():
+            yield None
+            return
         with self._errors(), closing(self._connect()) as connection:
-            yield connection
+            yield connection if self.is_made(connection) else None
 
     def is_made(self, connection: sqlite3.Connection) -> bool:
         """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""

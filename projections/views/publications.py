@@ -192,10 +192,8 @@ def mark_of(views: sqlite3.Connection) -> Mark:
 
 def published_up_to(path: Path) -> Mark | None:
     """The mark of the read models that were published last; ``None`` where nothing was. Raises ``StoreError``."""
-    if not path.exists():
-        return None
     with _file(path).to_read() as connection:
-        return read_checkpoint(connection) if _file(path).is_made(connection) else None
+        return read_checkpoint(connection) if connection is not None else None
 
 
 def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
@@ -204,10 +202,8 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
     A value for each column of ``PUBLICATIONS``; ``key`` is an object, and what a finding does not have is ``None``.
     Raises ``StoreError``.
     """
-    if not path.exists():
-        return []
     with _file(path).to_read() as connection:
-        if not _file(path).is_made(connection):
+        if connection is None:
             return []
         select = _PUBLISHED.format("stream = ? AND NOT held ORDER BY withdrawn_at DESC, position DESC, code")
         rows = connection.execute(select, (stream,)).fetchall()
@@ -257,17 +253,15 @@ class Reader:
 @contextmanager
 def reader(path: Path) -> Iterator[Reader | None]:
     """What is published now; ``None`` where nothing was. Raises ``StoreError``."""
-    if not path.exists():
-        yield None
-        return
-    with _file(path).to_read() as connection, _one_moment(connection, path):
-        if not _file(path).is_made(connection):
+    with _file(path).to_read() as connection:
+        if connection is None:
             yield None
             return
-        ((version,),) = connection.execute("PRAGMA schema_version").fetchall()  # goes up when it is compacted
-        ((last,),) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM publications").fetchall()
-        _, fingerprint = read_checkpoint(connection)
-        yield Reader(connection, End((path.stat().st_ino, version), last), fingerprint.split(" ")[0])
+        with _one_moment(connection, path):
+            ((version,),) = connection.execute("PRAGMA schema_version").fetchall()  # compacting it changes that
+            ((last,),) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM publications").fetchall()
+            _, fingerprint = read_checkpoint(connection)
+            yield Reader(connection, End((path.stat().st_ino, version), last), fingerprint.split(" ")[0])
 
 
 def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -275,7 +269,15 @@ def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, st
 
     ``path`` has to be published up to the mark of these read models. Raises ``StoreError``.
     """
-    with _file(path).to_read() as connection, _one_moment(connection, path):
+    with _file(path).to_read() as connection:
+        assert connection is not None, "it is published up to this mark"
+        yield from _differences(path, connection, views)
+
+
+def _differences(
+    path: Path, connection: sqlite3.Connection, views: sqlite3.Connection
+) -> Iterator[tuple[str, str]]:
+    with _one_moment(connection, path):
         for held, published in _Comparison(views, connection, path.with_name(VIEWS_DB)).of_all():
             for change in changes(held, published, ""):
                 yield _place(change.after), _difference(change)
