@@ -27,8 +27,7 @@ def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: in
 
     ``by`` leaves only those that this person looks after. What was true before its rule was armed is left out. Raises ``StoreError``.
     """
-    file = alerts_file(data)
-    with file.to_read() as connection:
+    with alerts_file(data).to_read() as connection:
         if connection is None:
             return {"rules": [], "items": []}
         mutes = connection.execute(f"SELECT {', '.join(MUTES.columns)} FROM mutes").fetchall()
@@ -47,11 +46,8 @@ def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: in
 
 def looked_after(data: Path) -> dict[str, int]:
     """Who looks after open alerts -> after how many. Raises ``StoreError``."""
-    file = alerts_file(data)
-    if not file.path.exists():
-        return {}
-    with file.to_read() as connection:
-        if not file.is_made(connection):
+    with alerts_file(data).to_read() as connection:
+        if connection is None:
             return {}
         rows = connection.execute(
             "SELECT acknowledged_by, COUNT(*) FROM alerts WHERE state = 'open' AND acknowledged_by IS NOT NULL"

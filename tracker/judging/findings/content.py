@@ -258,8 +258,8 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
     owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
-    brought = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
-    for aggregate, run in ((aggregate, run) for aggregate in brought for run in aggregate.runs):
+    ones = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
+    for aggregate, run in [(each, run) for each in ones for run in each.runs]:
         lifecycle = aggregate.lifecycle
         for one in run.candidate.originals.values():
             if not one.evidence:
