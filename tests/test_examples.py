@@ -161,8 +161,16 @@ def readme_rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
-ELSEWHERE = {"alerts.yml", "compose.yaml", "grafana.json", "spark_audit.py", "tracker.service"}
-"""Have their tests in ``test_metrics.py``, below, and in ``test_spark.py``."""
+ELSEWHERE = {
+    "Dockerfile",
+    "alerts.yml",
+    "compose.yaml",
+    "grafana.json",
+    "nginx.conf",
+    "spark_audit.py",
+    "tracker.service",
+}
+"""Have their tests in ``test_metrics.py``, ``test_deployment.py``, below, and in ``test_spark.py``."""
 
 
 def test_every_file_in_examples_has_a_test():
