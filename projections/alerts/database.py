@@ -71,7 +71,7 @@ OUTBOX = Table(
         "dead": int,
     },
     pk=("number",),
-    indexes=(("alert", "number"), ("rule", "due_at")),
+    indexes=(("id",), ("alert", "number"), ("rule", "due_at")),
 )
 MUTES = Table(
     name="mutes", columns={"rule": str, "code": str, "until": str, "reason": str}, pk=("rule", "code")

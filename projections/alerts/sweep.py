@@ -35,7 +35,8 @@ from tracker.alert import Alert
 from tracker.delivery.envelope import parse_time
 
 _SAME = "rule = ? AND " + " AND ".join(f"{name} = ?" for name in IDENTITY)
-_BEGUN = "rule = ? AND state != 'closed'"
+_BEGUN = "+rule = ? AND state != 'closed'"
+"""The + keeps SQLite from reading all alerts of a rule, where those of a few streams are asked for."""
 SETTLES = timedelta(hours=1)
 """What became true so shortly before the last sweep may not have settled by then, and is new."""
 _WAITS = "state = 'waiting'"
@@ -71,12 +72,11 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
 
 def _forget_others(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     """Disarms rules that are in the configuration no more. What was to be sent for them cannot be delivered."""
-    others = "NOT IN (SELECT value FROM json_each(?))"
-    given = (msgspec.json.encode(names).decode(),)
-    connection.execute(f"DELETE FROM armed WHERE rule {others}", given)
-    connection.execute(
-        f"UPDATE outbox SET dead = 1, problem = '{_NO_RULE}' WHERE NOT dead AND rule {others}", given
-    )
+    for (rule,) in connection.execute("SELECT rule FROM armed").fetchall():
+        if rule not in names:
+            connection.execute("DELETE FROM armed WHERE rule = ?", (rule,))
+            update = f"UPDATE outbox SET dead = 1, problem = '{_NO_RULE}' WHERE NOT dead AND rule = ?"
+            connection.execute(update, (rule,))
 
 
 @attrs.define
