@@ -87,6 +87,10 @@ LAYERS = {
     "tracker.intake.receive_times": {"attrs", "msgspec"},
     "tracker.intake.merging": set(),
     "tracker.intake.ingest": {"attrs", "eventsourcing"},
+    "tracker.intake.streams": {"attrs"},
+    "tracker.intake.jetstream": {"nats"},
+    "tracker.intake.redis_streams": {"msgspec", "redis"},
+    "tracker.intake.consuming": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.copying": {"attrs", "eventsourcing"},
     "tracker.intake.withdrawing": {"attrs"},
     "tracker.intake.receiver": {"attrs", "starlette"},
@@ -166,8 +170,11 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"alerts", "apprise", "objects", "pandas", "parquet", "postgres", "spark"}
+OPTIONAL = {"alerts", "apprise", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark"}
 """The extras that a user may want."""
+
+IMPORTED_AS = {"nats_py": "nats"}
+"""A package -> the name of its module, where that is another one."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
 
@@ -314,6 +321,7 @@ def test_the_third_party_packages_of_the_layers_are_the_dependencies_of_the_proj
         *(text for name in OPTIONAL for text in project["optional-dependencies"][name]),
     ]
     declared = {"pytest"} | {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in texts}
+    declared = {IMPORTED_AS.get(name, name) for name in declared}
     assert declared == set().union(*LAYERS.values())
 
 

@@ -75,7 +75,7 @@ def ingest(
         raise UsageError("--dry-run and --follow cannot be used together", hint="leave out one of them")
     settings = Settings(data, config)
     rings, account = settings.keyrings_of_logs(keys), settings.account(account)
-    with _stopping(heed=follow or "-" in logs) as stopping:
+    with stopping_by_signal(heed=follow or "-" in logs) as stopping:
         opened, complaints = open_logs(logs, settings, rings, stopping, follow=follow, account=account)
         if not force:
             opened = _without_other_files(settings, opened, complaints)
@@ -84,7 +84,7 @@ def ingest(
             return
         with settings.store(create=True) as store, ExitStack() as stack:
             refuse_loss(store)
-            judging = _Judging(settings, store, stack)
+            judging = Judging(settings, store, stack)
             known = known_logs(store)
             rotated = ([log] for log in files(opened[0])) if follow else _together(opened, as_given=as_given)
             for group in rotated:
@@ -94,14 +94,19 @@ def ingest(
             views = judging.catch_up()
             for ingested in judging.accounts:
                 _note_read_before(store, views, ingested)
-            gone = store.withdrawn()
-            events = views.checkpoint.position - len(gone) - gone.events
-            ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-            counts = [quantity(events, "event"), quantity(sessions, "session")]
-            if gone:
-                counts.append(deliveries(len(gone), "withdrawn"))
-            click.echo(f"{store.owner}: {', '.join(counts)}")
+            click.echo(in_store(store, views))
     raise_all(complaints)
+
+
+def in_store(store: Tracker, views: Views) -> str:
+    """What is in the store now, in words."""
+    gone = store.withdrawn()
+    events = views.checkpoint.position - len(gone) - gone.events
+    ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
+    counts = [quantity(events, "event"), quantity(sessions, "session")]
+    if gone:
+        counts.append(deliveries(len(gone), "withdrawn"))
+    return f"{store.owner}: {', '.join(counts)}"
 
 
 def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
@@ -147,7 +152,7 @@ def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[Trac
     raise_all(complaints)
 
 
-class _Judging:
+class Judging:
     """The read models while logs are read; they are opened when they are first needed."""
 
     def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
@@ -165,7 +170,7 @@ class _Judging:
 
 
 @contextmanager
-def _stopping(*, heed: bool) -> Iterator[Callable[[], bool]]:
+def stopping_by_signal(*, heed: bool) -> Iterator[Callable[[], bool]]:
     """Gives a function that says whether SIGINT or SIGTERM has come; the second signal ends the process.
 
     Without ``heed`` the first signal ends it too.
@@ -215,18 +220,18 @@ def _ingest(
         done.extend(accounts)
     for account in accounts:
         if account.read or (broken is None and account.error is None):
-            click.echo(_account(account, stored))
-            _notes(account)
+            click.echo(in_words(account, stored))
+            notes(account)
             _note_withdrawn(store, account)
             if account.too_long:
-                yield _too_long(account)
+                yield too_long(account)
         if account.error is not None:
             yield account.error
     if broken is not None:
         yield broken
 
 
-def _account(account: Ingested, stored: str) -> str:
+def in_words(account: Ingested, stored: str) -> str:
     words = [
         f"{account.read:,} read",
         f"{account.stored:,} {stored}",
@@ -244,7 +249,7 @@ def _account(account: Ingested, stored: str) -> str:
     return f"{account.log.name}: {', '.join(words)}"
 
 
-def _notes(account: Ingested) -> None:
+def notes(account: Ingested) -> None:
     name = account.log.name
     if not account.read and not account.cut:
         note(f"{name}: the log is empty", "nothing was stored; check that it is the log you mean")
@@ -283,14 +288,14 @@ def _is_the_same(store: Tracker, position: int, before: list[int]) -> bool:
     return any((own.body, own.received_at) == (one.body, one.received_at) for one in others)
 
 
-def _too_long(account: Ingested) -> TrackerError:
+def too_long(account: Ingested, what: str = "line", place: Callable[[int], str] = str) -> TrackerError:
     from tracker.errors import LogError
     from tracker.intake.lines import MAX_LINE
 
     first, more = account.too_long[0], len(account.too_long) - 1
     return LogError(
-        f"the line has {first.too_long:,} bytes, so only its beginning was stored"
-        + (f"; the same holds for {quantity(more, 'more line')}" if more else ""),
-        place=f"{account.log.name}:{first.at}",
+        f"the {what} has {first.too_long:,} bytes, so only its beginning was stored"
+        + (f"; the same holds for {quantity(more, f'more {what}')}" if more else ""),
+        place=f"{account.log.name}:{place(first.at)}",
         hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
     )

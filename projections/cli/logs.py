@@ -47,14 +47,14 @@ def open_logs(
     return opened, complaints
 
 
-def note_oddities(name: str, odd: Oddities) -> None:
-    """Notes what its owner may not expect of a log that was read."""
+def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[[int], str] = str) -> None:
+    """Notes what its owner may not expect of a log that was read, or of something else that has no lines but ``what``."""
     shapes = sorted(odd.shapes.items(), key=lambda one: -one[1])
     for shape, count in shapes[:MOST_SHAPES]:
-        lines = "" if count == odd.deliveries else f"{count:,} of {quantity(odd.deliveries, 'line')}: "
+        lines = "" if count == odd.deliveries else f"{count:,} of {quantity(odd.deliveries, what)}: "
         note(f"{name}: {lines}{shape}", "if that is wrong, say where they are: --webhook-field, --time-field")
     if more := shapes[MOST_SHAPES:]:
-        lines = quantity(sum(count for _, count in more), "line")
+        lines = quantity(sum(count for _, count in more), what)
         note(
             f"{name}: {lines} in {quantity(len(more), 'more shape')}",
             "if they should be one, say where webhook and time are: --webhook-field, --time-field",
@@ -98,13 +98,13 @@ def note_oddities(name: str, odd: Oddities) -> None:
         ),
     ):
         if oddity.count:
-            which = _share(oddity.count, odd.deliveries)
+            which = _share(oddity.count, odd.deliveries, what)
             example = f" ({oddity.example})" if oddity.example else ""
             words = one if oddity.count == 1 else many
-            note(f"{name}: {which} {words}; the first is line {oddity.first}{example}", hint)
+            note(f"{name}: {which} {words}; the first is {what} {place(oddity.first)}{example}", hint)
 
 
-def _share(count: int, of: int) -> str:
+def _share(count: int, of: int, what: str) -> str:
     if count == of:
-        return "the only line" if of == 1 else "all lines"
-    return f"{count:,} of {quantity(of, 'line')}"
+        return f"the only {what}" if of == 1 else f"all {what}s"
+    return f"{count:,} of {quantity(of, what)}"

@@ -410,19 +410,24 @@ def refuse_other_file(log: Log, known: Known) -> None:
     """Raises ``LogError`` where most of the first lines of a file are no webhooks, unless they are stored already."""
     if not log.is_repeatable:  # what comes through a pipe cannot be looked at beforehand
         return
-    looked, others, digest = 0, 0, blake2b(digest_size=16)
+    looked, digest = list[Delivery](), blake2b(digest_size=16)
     with suppress(LogError):  # where it cannot be read is reported when it is read
         for line in islice(log.anew().lines(), PAGE):
             digest.update(_hashed([line]))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
                 return
             if not (line.blank or line.cut):
-                looked += 1
-                others += not _is_webhook(log.delivery(line, line.number))
-    if 2 * others > looked:
+                looked.append(log.delivery(line, line.number))
+    refuse_others(looked, log.name)
+
+
+def refuse_others(looked: Sequence[Delivery], name: str, what: str = "lines") -> None:
+    """Raises ``LogError`` where most of what a log begins with are no webhooks."""
+    others = sum(not _is_webhook(one) for one in looked)
+    if 2 * others > len(looked):
         raise LogError(
-            f"{others:,} of its first {looked:,} lines are no webhooks",
-            place=log.name,
+            f"{others:,} of its first {len(looked):,} {what} are no webhooks",
+            place=name,
             hint="check that it is the log you mean: tracker audit only looks, --webhook-field says where a line has"
             " the webhook, --force stores it all the same",
         )

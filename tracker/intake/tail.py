@@ -38,7 +38,7 @@ Stopping = Callable[[], bool]
 
 
 @attrs.define
-class _Waiting:
+class Waiting:
     """Whether something that was read waits, and since when."""
 
     since: float | None = None
@@ -62,7 +62,7 @@ class Pipe(Log):
     stopping: Stopping
 
     def _packed(self, file: IO[bytes]) -> Iterator[bytes]:
-        waiting, watch = _Waiting(), poll()
+        waiting, watch = Waiting(), poll()
         watch.register(file.fileno(), POLLIN)
         while not self.stopping():
             if not watch.poll(0):
@@ -97,7 +97,7 @@ class Followed(Log):
                 yield line
 
     def _packed(self, file: IO[bytes]) -> Iterator[bytes]:
-        waiting, rotated, same = _Waiting(), _Rotated(self.path, file.fileno()), b""
+        waiting, rotated, same = Waiting(), _Rotated(self.path, file.fileno()), b""
         while not self.stopping():
             # What was read before is read once more, so that a cut is seen in the same moment.
             found = os.pread(file.fileno(), len(same) + CHUNK, self.consumed - len(same))

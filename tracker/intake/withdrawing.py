@@ -80,9 +80,9 @@ def _sources(
 
 
 def _log_of(source: str) -> str:
-    """``monday.jsonl:7`` -> ``monday.jsonl``; what has no line came from no log."""
+    """``monday.jsonl:7`` -> ``monday.jsonl``; what has no line, and no id of a message, came from no log."""
     name, _, line = source.rpartition(":")
-    return name if name and line.isdigit() else ""
+    return name if name and line.replace("-", "", 1).isdigit() else ""
 
 
 def _nothing(source: str | None, undo: bool, names: Sequence[str]) -> NotFoundError:  # noqa: FBT001 - as asked
