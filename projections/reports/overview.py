@@ -83,8 +83,8 @@ def _last(found: dict[str, Any]) -> str:
     return f"{last}; tracker overview --day {found['last_at'][:10]} shows that day"
 
 
-def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
-    """What is wrong: a line an issue with how often and where, then when, and what to do."""
+def issues(out: Console, found: Iterable[dict[str, Any]], nothing: str = "nothing is wrong") -> None:
+    """What is wrong: a line an issue with how often and where, then when, and what to do; ``nothing`` where there is none."""
     count = 0
     for one in found:
         count += 1
@@ -110,7 +110,7 @@ def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
             say(out, Text(times.rstrip(), "dim"))
         say(out, Text(f"        do: {one['advice']}"))
     if not count:
-        out.print(Text("nothing is wrong"))
+        out.print(Text(nothing))
 
 
 def _percent(share: float | None) -> str:
