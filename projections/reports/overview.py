@@ -46,9 +46,9 @@ def overview(out: Console, found: dict[str, Any]) -> None:
         ),
         ("found", wrong),
         *(("", words) for words in _without_time(found["without_time"])),
-        ("by hour", sparkline([hour["errors"] + hour["warnings"] for hour in found["hours"]])),
+        *_by_hour([hour["errors"] + hour["warnings"] for hour in found["hours"]]),
         ("received", came),
-        ("by hour", sparkline(day["hours"])),
+        *_by_hour(day["hours"]),
         ("twice", f"{_percent(day['twice'])}; the day before {_percent(day_before['twice'])}"),
         ("late", f"{_percent(day['late'])}; the day before {_percent(day_before['late'])}"),
         ("last", _last(found)),
@@ -64,6 +64,12 @@ def overview(out: Console, found: dict[str, Any]) -> None:
     if found["issues"]:
         out.print()
         issues(out, found["issues"])
+
+
+def _by_hour(numbers: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The line of a sparkline, where there is anything to draw."""
+    if any(numbers):
+        yield "by hour", sparkline(numbers)
 
 
 def _without_time(numbers: dict[str, int]) -> Iterator[str]:
