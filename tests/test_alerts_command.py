@@ -114,4 +114,4 @@ def test_without_an_entry_there_is_nothing_to_send(tmp_path):
 
 
 def test_before_anything_was_swept_the_list_is_empty(tmp_path):
-    assert run("alerts", "list", cwd=tmp_path, text=True).stdout == "0 alerts; times are in UTC\n"
+    assert run("alerts", "list", cwd=tmp_path, text=True).stdout == "0 alerts\n"

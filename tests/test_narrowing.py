@@ -2,6 +2,7 @@
 
 import json
 
+import commands
 import pytest
 from click.testing import CliRunner
 from served import MONDAY, RESTARTED
@@ -101,3 +102,49 @@ def test_what_is_not_asked_for_fails_no_audit():
 def test_a_code_that_is_none_is_refused_with_the_nearest():
     done = CliRunner().invoke(tracker, ["audit", str(MONDAY), "--code", "S270"])
     assert (done.exit_code, done.exception.hint.startswith("did you mean S2")) == (1, True)
+
+
+def run(server, *arguments):
+    return CliRunner().invoke(tracker, ["--data", str(server.tracker.data), *arguments])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            ("sessions", "--meeting"),
+            ("recordings", "--meeting"),
+            ("issues", "--meeting"),
+            ("runs", "--meeting"),
+        ),
+        *(("recordings", "--session"), ("status",), ("explain",), ("timeline",), ("meeting",)),
+        ("audit", "--fail-on", "never", "--meeting"),
+    ],
+    ids=" ".join,
+)
+def test_a_meeting_is_named_by_the_beginning_of_its_id(monday, command):
+    short, whole = (run(monday, *command, name) for name in ("h8sd", "h8sd-4kzo-y1fw"))
+    assert (short.exit_code, short.stdout) == (0, whole.stdout)
+    assert "S207" in short.stdout or command[0] == "meeting" or "h8sd-4kzo-y1fw" in short.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["sessions", "--meeting", "nope"], "error: nope: no such meeting\nhint: tracker sessions lists all meetings\n"),
+        (["meeting", ""], "error: no such meeting\nhint: tracker sessions lists all meetings\n"),
+        (["status", "h8sd", "--at", "10:18"], "error: Invalid value for '--at': '10:18' is a time and no position; give it as --as-of\n"),
+        (["recordings", "h8sd"], "error: Got unexpected extra argument (h8sd)\nhint: give it as --session h8sd or --meeting h8sd\n"),
+        (["audit", "--session", "nope"], "note: nope: nothing was found\nhint: check the id: what is not in what was read"),
+    ],
+)  # fmt: skip
+def test_what_names_nothing_gets_a_hint(monday, command, said):
+    done = commands.run("--data", monday.tracker.data, *command, text=True)
+    assert said in done.stderr
+
+
+def test_that_nothing_was_found_in_a_time_is_not_said_of_all_time(monday):
+    assert (
+        run(monday, "issues", "--since", "2026-11-25").stdout
+        == "nothing was found since 2026-11-25 00:00:00 UTC\n"
+    )

@@ -93,6 +93,7 @@ def test_many_people_share_a_lane():
     moments, settled = timeline(deliveries("0 session-started", *joined), RULES)
     lines = printed(timelines.timeline, moments, settled).splitlines()
     assert ("40 people" in lines[1], max(map(len, lines)) <= 80) == (True, True)
+    assert lines[-2].endswith("participant-joined  p39")  # whom it is about, as the lane does not say it
 
 
 def test_every_code_is_explained_within_eighty_columns():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -169,6 +170,12 @@ HELP = "tracker --help shows what can be given"
 
 
 def _help(error: click.UsageError) -> str:
+    """How to go on: by the option that takes what was given without one, else by the help."""
+    extra = re.search(r"unexpected extra argument \(([^ )]+)\)", error.format_message())
+    options = [name for param in error.ctx.command.params for name in param.opts] if error.ctx else []
+    takes = [f"{name} {extra[1]}" for name in ("--session", "--meeting") if extra and name in options]
+    if takes:
+        return f"give it as {' or '.join(takes)}"
     return f"{error.ctx.command_path} --help shows what can be given" if error.ctx else HELP
 
 

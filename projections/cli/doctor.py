@@ -134,6 +134,7 @@ def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
 
 def _never_seen(db: Database) -> Iterator[Check]:
     """Which webhook types never came, of the lifecycles of which something came: perhaps they are not subscribed to."""
+    from projections.read_models.deliveries import number_outside
     from projections.read_models.types import deliveries as counts
     from tracker.lifecycles import REGISTRY
 
@@ -147,7 +148,7 @@ def _never_seen(db: Database) -> Iterator[Check]:
             bad = {step.name for step in lifecycle.steps if step.outcome in failures}
             missing += [name for step, name in names.items() if name not in seen and step not in bad]
     never = ", ".join(missing)
-    unrouted = sum(row["unrouted"] for row in db.query("SELECT unrouted FROM types"))
+    unrouted = number_outside(db)
     if missing:
         hint = "subscribe to them at VideoSDK, if such things happen in your meetings"
         yield Check("subscription", "note", f"never seen: {never}", hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.options import TEXT, Name, with_store
+from projections.cli.options import TEXT, Name, Position, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=AsOf(),
     help="Judge what was known then: a time, yesterday, now, -2h, or end (nothing more will come).",
 )
-@click.option("--at", type=click.IntRange(min=1), help="Judge what was known right after this position.")
+@click.option("--at", type=Position(), help="Judge what was known right after this position.")
 @click.option("--prices", is_flag=True, help="Show what each assumption costs.")
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

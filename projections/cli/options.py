@@ -99,6 +99,18 @@ class OneOf(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
+class Position(click.IntRange):
+    """A position in the store."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if ":" in str(value):
+            self.fail(f"{value!r} is a time and no position; give it as --as-of", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Name(click.ParamType[str]):
     """An id, as text. ``of`` says which ids the shell may complete: those of ``COMPLETED``."""
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections import zones
 from projections.cli.options import LEVELS, MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code, refuse_no_account, refuse_no_meeting
+from projections.cli.subjects import known_code, meeting_named, refuse_no_account
 from projections.cli.times import GivenTime, Moment, with_tz
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def issues(
     chosen = [known_code(given).code for given in codes]
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        refuse_no_meeting(views, meeting)
+        meeting = meeting_named(views, meeting)
         refuse_no_account(views, account)
         found = issues_of(
             views.db,
@@ -122,7 +123,9 @@ def issues(
             sort=sort,
         )
     if format == TEXT:
-        report.issues(out := console(sys.stdout), found)
+        asked = settings.moment(since)
+        nothing = f"nothing was found since {zones.dated(asked)}" if asked else "nothing is wrong"
+        report.issues(out := console(sys.stdout), found, nothing)
         if found:
             say_zone(out)
     else:

@@ -12,6 +12,7 @@ from projections.cli.messages import note, quantity
 from projections.cli.options import TEXT, Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.subjects import meeting_named
 from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
@@ -38,11 +39,10 @@ def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        found = room(views.db, meeting, settings.now)
-        if found is None and (of := sessions.meeting_of(views.db, meeting)):
-            found = room(views.db, of, settings.now)
+        found = room(views.db, sessions.meeting_of(views.db, meeting) or meeting, settings.now)
         if found is None:
-            raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+            found = room(views.db, meeting_named(views, meeting) or meeting, settings.now)
+    assert found is not None
     _print(found, format, report.room)
 
 

@@ -13,7 +13,7 @@ import click
 from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_account, refuse_no_meeting, refuse_no_session, session_named
+from projections.cli.subjects import meeting_named, refuse_no_account, refuse_no_session, session_named
 from projections.cli.times import GivenTime, with_period, with_tz
 
 
@@ -109,7 +109,7 @@ def recordings(
         if session is not None:
             session = session_named(views, store, session)
             refuse_no_session(views, session)
-        refuse_no_meeting(views, meeting)
+        meeting = meeting_named(views, meeting)
         refuse_no_account(views, account)
         chosen = partial(
             runs.recordings,

@@ -12,7 +12,13 @@ import click
 from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_account, refuse_no_meeting, refuse_no_session, session_named
+from projections.cli.subjects import (
+    meeting_meant,
+    meeting_named,
+    refuse_no_account,
+    refuse_no_session,
+    session_named,
+)
 from projections.cli.times import GivenTime, with_period, with_tz
 
 
@@ -84,6 +90,7 @@ def runs(
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         named = None if session is None else session_named(views, store, session)
+        meeting = meeting_meant(views, meeting)
         rows = list(
             links.runs(
                 views.db,
@@ -98,7 +105,7 @@ def runs(
             )
         )
         if not rows:
-            refuse_no_meeting(views, meeting)
+            meeting_named(views, meeting)
             refuse_no_account(views, account)
             if named is not None:
                 refuse_no_session(views, named)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections.cli.messages import note
-from projections.cli.options import LEVELS, MACHINE, TEXT, Name, with_account, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, Name, Position, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
     known_code,
+    meeting_named,
     no_such_session,
     refuse_no_account,
-    refuse_no_meeting,
     refuse_no_position,
     refuse_two_moments,
     session_named,
@@ -38,7 +38,7 @@ ORDERS = ("last", "started", "people", "deliveries", "findings")
     type=AsOf(),
     help="Show what was known then: a time, yesterday, now, -2h, or end (nothing more will come).",
 )
-@click.option("--at", type=click.IntRange(min=1), help="Show the state right after this position.")
+@click.option("--at", type=Position(), help="Show the state right after this position.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole status as one JSON document.")
 @with_tz
 @with_store
@@ -144,6 +144,7 @@ def sessions(
     codes = [known_code(given).code for given in finding]
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
+        meeting = meeting_named(views, meeting)
         received_since = stamp(settings.moment(since))
         rows = list(
             find(
@@ -160,7 +161,6 @@ def sessions(
                 limit=-1 if limit is None else limit,
             )
         )
-        refuse_no_meeting(views, meeting)
         refuse_no_account(views, account)
         if not rows and not any(True for _ in find(views.db, limit=1)) and any(links.runs(views.db, limit=1)):
             note(

@@ -22,7 +22,7 @@ Past = Callable[[tuple[datetime, datetime] | None], datetime | None]
 def session_named(
     views: Views, store: Tracker, given: str, past: Past | None = None, at: int | None = None
 ) -> str:
-    """The session that is meant by its id, by the beginning of its id, or by the id of its meeting.
+    """The session that is meant by its id or by its meeting's, or by the beginning of one of them.
 
     Of a meeting that is the session that began last, with a note; where a moment of the ``past`` or the position ``at``
     is asked about, the one that had begun last by then. What is none of these is given back as it is, since a stream
@@ -34,6 +34,9 @@ def session_named(
     db = views.db
     if sessions.is_there(db, given) or any(True for _ in store.history(given)) or links.beside(db, given):
         return given
+    found = sessions.beginning_with(db, given)
+    if not found:
+        given = meeting_meant(views, given) or given
     if of_meeting := sessions.of_meeting(db, given):
         begun = (one for one in of_meeting if _had_begun(views, store, one, past, at))
         latest, count = next(begun, of_meeting[-1]), len(of_meeting)
@@ -42,7 +45,6 @@ def session_named(
             which = f"the latest of its {count:,} sessions that had begun by then"
         note(f"{given} is a meeting, and {latest} is {which}", f"tracker sessions --meeting {given} lists all")
         return latest
-    found = sessions.beginning_with(db, given)
     if len(found) > 1:
         what = f"{quantity(len(found), 'session')} have an id that begins so"
         raise UsageError(what, place=given, hint=f"give more of it: {sessions.some(found)}")
@@ -99,12 +101,30 @@ def near_code(given: str) -> str:
     return did_you_mean(given, names)
 
 
-def refuse_no_meeting(views: Views, meeting: str | None) -> None:
-    """Raises ``NotFoundError`` where a meeting is named of which there is no session."""
-    from projections.read_models.sessions import find
+def meeting_meant(views: Views, given: str | None) -> str | None:
+    """The meeting that is meant by its id, or by the beginning of its id; what is none is given back as it is.
 
-    if meeting is not None and next(iter(find(views.db, meeting=meeting)), None) is None:
+    Raises ``UsageError`` where several ids begin so.
+    """
+    from projections.read_models import sessions
+
+    if given is None or sessions.of_meeting(views.db, given):
+        return given
+    found = sessions.meetings_beginning_with(views.db, given)
+    if len(found) > 1:
+        what = f"{quantity(len(found), 'meeting')} have an id that begins so"
+        raise UsageError(what, place=given, hint=f"give more of it: {sessions.some(found)}")
+    return found[0] if found else given
+
+
+def meeting_named(views: Views, given: str | None) -> str | None:
+    """The same. Raises ``NotFoundError`` where there is no session of it."""
+    from projections.read_models import sessions
+
+    meeting = meeting_meant(views, given)
+    if meeting is not None and not sessions.of_meeting(views.db, meeting):
         raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+    return meeting
 
 
 def refuse_no_account(views: Views, account: str | None) -> None:

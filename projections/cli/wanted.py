@@ -38,7 +38,7 @@ def with_wanted(command: F) -> F:
             "--session",
             type=Name("session"),
             metavar="ID",
-            help="Only findings of this session: its id, or the beginning of it.",
+            help="Only findings of this session: its id, the beginning of it, or its meeting's id.",
         ),
     ):
         command = option(command)
@@ -58,8 +58,9 @@ def wanted_by(
         return None
 
     def wanted(one: Finding) -> bool:
-        is_here = session is None or (one.session_id or "").startswith(session)
-        is_in_room = meeting is None or one.meeting_id == meeting
+        ids = [one.session_id or "", one.meeting_id or ""]
+        is_here = session is None or ids[0].startswith(session) or ids[1] == session
+        is_in_room = meeting is None or ids[1].startswith(meeting)
         is_of_it = account is None or one.account == account
         is_new = since is None or (one.at is not None and one.at >= since)
         return is_here and is_in_room and is_of_it and is_new and (not known or one.code in known)

@@ -249,6 +249,16 @@ def beginning_with(db: Database, prefix: str) -> list[str]:
     return [row["session_id"] for row in rows]
 
 
+def meetings_beginning_with(db: Database, prefix: str) -> list[str]:
+    """The ids of the meetings whose ids begin so, in order; none for an empty prefix."""
+    rows = db.query(
+        "SELECT DISTINCT meeting_id FROM sessions WHERE :prefix != '' AND meeting_id >= :prefix "
+        "AND meeting_id < :prefix || char(0x10ffff) ORDER BY meeting_id",
+        {"prefix": prefix},
+    )
+    return [row["meeting_id"] for row in rows]
+
+
 def seen(db: Database, session_id: str) -> tuple[datetime, datetime] | None:
     """When something of a session was first and last received; ``None`` where that is not known."""
     rows = list(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from projections import zones
-from projections.reports.text import STYLES, counted, say, say_zone, shown, stamp
+from projections.reports.text import STYLES, counted, say, shown, stamp, sum_up
 from tracker.delivery.envelope import parse_time
 
 __all__ = ["dead", "listed"]
@@ -28,7 +28,7 @@ def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[
     rows = list(alerts)
     for row in rows:
         say(out, _line(row), 2)
-    say_zone(out, counted(len(rows), "alert"))
+    sum_up(out, len(rows), "alert")
 
 
 def _line(row: dict[str, Any]) -> Text:

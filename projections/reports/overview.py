@@ -46,9 +46,9 @@ def overview(out: Console, found: dict[str, Any]) -> None:
         ),
         ("found", wrong),
         *(("", words) for words in _without_time(found["without_time"])),
-        ("by hour", sparkline([hour["errors"] + hour["warnings"] for hour in found["hours"]])),
+        *_by_hour([hour["errors"] + hour["warnings"] for hour in found["hours"]]),
         ("received", came),
-        ("by hour", sparkline(day["hours"])),
+        *_by_hour(day["hours"]),
         ("twice", f"{_percent(day['twice'])}; the day before {_percent(day_before['twice'])}"),
         ("late", f"{_percent(day['late'])}; the day before {_percent(day_before['late'])}"),
         ("last", _last(found)),
@@ -64,6 +64,12 @@ def overview(out: Console, found: dict[str, Any]) -> None:
     if found["issues"]:
         out.print()
         issues(out, found["issues"])
+
+
+def _by_hour(numbers: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The line of a sparkline, where there is anything to draw."""
+    if any(numbers):
+        yield "by hour", sparkline(numbers)
 
 
 def _without_time(numbers: dict[str, int]) -> Iterator[str]:
@@ -83,8 +89,8 @@ def _last(found: dict[str, Any]) -> str:
     return f"{last}; tracker overview --day {found['last_at'][:10]} shows that day"
 
 
-def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
-    """What is wrong: a line an issue with how often and where, then when, and what to do."""
+def issues(out: Console, found: Iterable[dict[str, Any]], nothing: str = "nothing is wrong") -> None:
+    """What is wrong: a line an issue with how often and where, then when, and what to do; ``nothing`` where there is none."""
     count = 0
     for one in found:
         count += 1
@@ -110,7 +116,7 @@ def issues(out: Console, found: Iterable[dict[str, Any]]) -> None:
             say(out, Text(times.rstrip(), "dim"))
         say(out, Text(f"        do: {one['advice']}"))
     if not count:
-        out.print(Text("nothing is wrong"))
+        out.print(Text(nothing))
 
 
 def _percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from projections.read_models.runs import is_missing
-from projections.reports.text import STYLES, counted, say, say_zone, shown, stamp
+from projections.reports.text import STYLES, counted, say, shown, stamp, sum_up
 
 __all__ = ["listed"]
 
@@ -44,7 +44,7 @@ def listed(out: Console, rows: Iterable[dict[str, Any]], with_files: int = 0) ->
         out.print(Text(none if with_files else "no such recording or stream"))
         return
     missing = sum(map(is_missing, runs))
-    say_zone(out, f"{counted(len(runs), 'run')}, {missing:,} without a file")
+    sum_up(out, len(runs), "run", f", {missing:,} without a file")
 
 
 def from_to(began: str | None, ended: str | None) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from projections.reports.recordings import from_to
-from projections.reports.text import STYLES, counted, say_zone, shown
+from projections.reports.text import STYLES, shown, sum_up
 
 __all__ = ["listed"]
 
@@ -29,4 +29,4 @@ def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
         line.rstrip()
         out.print(line, soft_wrap=True)
-    say_zone(out, counted(len(runs), "run"))
+    sum_up(out, len(runs), "run")

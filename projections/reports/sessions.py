@@ -15,7 +15,7 @@ from projections.answers.presence import of_session
 from projections.explain.status import Values, not_over
 from projections.read_models.runs import first_url
 from projections.reports.findings import finding
-from projections.reports.text import STYLES, clock, counted, say, say_zone, shown, stamp, table
+from projections.reports.text import STYLES, clock, counted, say, shown, stamp, sum_up, table
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
@@ -46,7 +46,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         )
     if count:
         out.print(grid)
-    say_zone(out, counted(count, "session"))
+    sum_up(out, count, "session")
 
 
 def status(

@@ -92,6 +92,12 @@ def clock(time: datetime | None, *, date: bool = False) -> str:
     return zones.dated(time) if date else zones.clock(time)
 
 
-def say_zone(out: Console, words: str = "") -> None:
+def say_zone(out: Console) -> None:
+    """The last line of what has times: in which zone they are."""
+    out.print(Text(f"times are in {zones.name()}", "dim"))
+
+
+def sum_up(out: Console, count: int, one: str, more: str = "") -> None:
     """The last line of a list: what it comes to, and in which zone its times are."""
-    out.print(Text(f"{words}; times are in {zones.name()}" if words else f"times are in {zones.name()}", "dim"))
+    zone = f"; times are in {zones.name()}" if count else ""
+    out.print(Text(f"{counted(count, one)}{more}{zone}", "dim"))

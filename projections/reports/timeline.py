@@ -46,6 +46,7 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
         )
         hang = line.cell_len
         line.append(shown(one.delivery.type or one.delivery.problem))
+        line.append(shown(lanes.name(one) if lanes else ""))
         reading = one.judgement.reading
         if reading not in ("advanced", "new-run") and reading not in (found.slug for found in one.findings):
             line.append(f"  {reading}", "dim")
@@ -88,6 +89,13 @@ class _Lanes:
             inside = f"  {state} inside" if shared else f"  {state}"
             lines.append(Text.assemble((bars, "dim"), f" {kind}{shown(name)}", (inside, "dim")))
         return lines
+
+    def name(self, one: Moment) -> str:
+        """Whom a delivery is about, where people share a lane; two blanks before it."""
+        if one.place is None or self.lanes == len(self.aggregates):
+            return ""
+        aggregate = self.aggregates[one.place]
+        return f"  {aggregate.name}" if aggregate.lifecycle.is_presence else ""
 
     def draw(self, one: Moment) -> Text:
         """The lanes at one delivery; the deliveries are drawn in their order."""
