@@ -122,6 +122,7 @@ LAYERS = {
     "projections.exports.new_file": set(),
     "projections.exports.ocel": set(),
     "projections.exports.xes": set(),
+    "projections.exports.sql": {"attrs", "duckdb", "pyarrow"},
     "projections.exports.data": {"attrs", "msgspec"},
     "projections.exports.lines": set(),
     "projections.exports.parquet": {"pyarrow"},
@@ -132,7 +133,7 @@ LAYERS = {
     "projections.audit.jobs": {"attrs", "msgspec"},
     "projections.audit.library": {"attrs", "msgspec", "pandas"},
     "projections.audit.spark": {"attrs", "msgspec", "py4j", "pyarrow", "pyspark"},
-    "projections.reports": {"attrs", "rich"},
+    "projections.reports": {"attrs", "msgspec", "rich"},
     "projections.web": {
         "attrs",
         "jinja2",
@@ -166,7 +167,7 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"alerts", "apprise", "objects", "pandas", "parquet", "postgres", "spark"}
+OPTIONAL = {"alerts", "apprise", "objects", "pandas", "parquet", "postgres", "spark", "sql"}
 """The extras that a user may want."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}
