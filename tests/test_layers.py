@@ -126,6 +126,7 @@ LAYERS = {
     "projections.exports.new_file": set(),
     "projections.exports.ocel": set(),
     "projections.exports.xes": set(),
+    "projections.exports.sql": {"attrs", "duckdb", "pyarrow"},
     "projections.exports.data": {"attrs", "msgspec"},
     "projections.exports.lines": set(),
     "projections.exports.parquet": {"pyarrow"},
@@ -136,7 +137,7 @@ LAYERS = {
     "projections.audit.jobs": {"attrs", "msgspec"},
     "projections.audit.library": {"attrs", "msgspec", "pandas"},
     "projections.audit.spark": {"attrs", "msgspec", "py4j", "pyarrow", "pyspark"},
-    "projections.reports": {"attrs", "rich"},
+    "projections.reports": {"attrs", "msgspec", "rich"},
     "projections.web": {
         "attrs",
         "jinja2",
@@ -170,7 +171,7 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"alerts", "apprise", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark"}
+OPTIONAL = {"alerts", "apprise", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark", "sql"}
 """The extras that a user may want."""
 
 IMPORTED_AS = {"nats_py": "nats"}

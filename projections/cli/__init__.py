@@ -65,6 +65,7 @@ COMMANDS = {
     "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
     "sessions": Entry("sessions", "List the sessions, the most recent first."),
     "simulate": Entry("simulate", "Make up a log of meetings with known faults."),
+    "sql": Entry("sql", "Ask what the tracker holds in SQL."),
     "status": Entry("sessions", "Show the state of one session, now or in the past."),
     "timeline": Entry("sessions", "List every delivery of a session, and how it was read."),
     "verify": Entry("views", "Check the store and the read models."),

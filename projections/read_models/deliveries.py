@@ -52,7 +52,7 @@ def read(session: Session) -> Iterator[tuple[int, Row]]:
         if found.position is not None:
             raised.setdefault(found.position, []).append(found.code)
     for position, one in session.readings().items():
-        codes = " ".join(raised.pop(position, ())) or None
+        codes = " ".join(raised.pop(position)) if position in raised else None
         yield position, (one.run, one.reading, one.state_before or None, one.state_after or None, codes)
     for position, codes_there in raised.items():
         yield position, (*_UNROUTED[:-1], " ".join(codes_there))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from projections.reports.text import shown
+from projections.reports.text import counted, shown, table
 
-__all__ = ["checks", "settings"]
+__all__ = ["checks", "rows", "settings"]
 
 MARKS = {
     "ok": ("✓", "green"),
@@ -42,3 +43,19 @@ def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
             (f"{row['setting']:<{width}}  ", "bold"), shown(row["value"]), (f"  ({shown(row['from'])})", "dim")
         )
         out.print(line, soft_wrap=True)
+
+
+def rows(out: Console, columns: Sequence[str], found: Iterable[dict[str, Any]]) -> None:
+    """Any rows, a line each; what is nested is JSON."""
+    listed = table(*columns)
+    for row in found:
+        listed.add_row(*(Text(_cell(value)) for value in row.values()))
+    if columns:
+        out.print(listed)
+    out.print(Text(counted(listed.row_count, "row"), "dim"))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return shown(msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value)

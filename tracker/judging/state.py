@@ -244,7 +244,7 @@ class Aggregate:
         for run in runs.values():
             states[run.number] = _states(self.lifecycle, run)
             for name, one in run.originals.items():
-                reading = self._reading_of(run, name, one)
+                reading = self._reading_of(run, name, one, runs.get(run.number + 1))
                 yield one.position, self._judgement(reading, run.number, states[run.number][one.position])
             for code, one in run.others:
                 before = _state_at(run, states[run.number], one)
@@ -258,7 +258,7 @@ class Aggregate:
     def _judgement(self, reading: Reading, run: int, states: tuple[str, str]) -> Judgement:
         return Judgement(reading, self.lifecycle.name, self.key, run, *states)
 
-    def _reading_of(self, run: Candidate, name: str, one: Delivered) -> Reading:
+    def _reading_of(self, run: Candidate, name: str, one: Delivered, following: Candidate | None) -> Reading:
         lifecycle = self.lifecycle
         if one is run.first:
             if name not in lifecycle.starts:
@@ -268,7 +268,6 @@ class Aggregate:
         highest = max(before, key=lambda other: lifecycle.rank[other.step.name])
         if lifecycle.rank[name] < lifecycle.rank[highest.step.name] or highest.step.closes:
             return "conflict" if one.step.closes and highest.step.closes else "late"
-        following = next((other for other in self.held.all_runs() if other.number == run.number + 1), None)
         if following is not None and following.first.position < one.position:
             return "overtaken" if lifecycle.is_presence else "late"
         return "advanced" if name in lifecycle.table[highest.step.state] else "skipped-ahead"
@@ -372,8 +371,11 @@ class Session:
 
     def readings(self) -> dict[int, Judgement]:
         """Position -> what the delivery there was, with hindsight. What is unrouted is left out."""
-        found = {place: one for aggregate in self.aggregates.values() for place, one in aggregate.readings()}
-        return found | {one.position: self._noted(one) for one in self.notes}
+        found: dict[int, Judgement] = {}
+        for aggregate in self.aggregates.values():
+            found.update(aggregate.readings())
+        found.update((one.position, self._noted(one)) for one in self.notes)
+        return found
 
     def _noted(self, note: Note) -> Judgement:
         """What a delivery that moves nothing was: the run that it tells of, and its state."""
