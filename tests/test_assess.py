@@ -1081,7 +1081,6 @@ def test_deliveries_that_overtake_each_other_within_the_lateness_end_in_the_same
 
 SLOW = [(60 * place, line) for place, line in enumerate(CLEAN)]
 TWICE = sorted(TWICE_ALL, key=lambda line: line[0])
-LOST_LEFT = "T307 is as sure as can be where it rests on a joined that is only likely to be a copy"
 
 
 @pytest.mark.parametrize(
@@ -1098,7 +1097,6 @@ def test_a_lost_delivery_is_found_once_and_named(lines, place):
     assert len(standing(session, "warning")) <= 1
 
 
-@pytest.mark.xfail(strict=True, reason=LOST_LEFT)
 def test_a_lost_last_left_of_somebody_who_came_back_makes_no_room_empty():
     session = meeting([line for line in TWICE if line[0] != 2950])
     assert "T307" not in standing(session, "warning")

@@ -96,7 +96,10 @@ def test_every_view_can_be_asked(views, name):
     ("question", "index"),
     [
         ("SELECT * FROM sessions WHERE meeting_id = ?", "idx_sessions_meeting_id"),
-        ("SELECT * FROM findings WHERE code = ? AND verdict = 'settled'", "idx_findings_code_cause_at_severity_verdict"),
+        (
+            "SELECT * FROM findings WHERE code = ? AND verdict = 'settled'",
+            "idx_findings_code_cause_at_severity_verdict",
+        ),
         ("SELECT * FROM participants WHERE participant_id = ?", "idx_participants_participant_id"),
         ("SELECT stream FROM deadlines WHERE at <= ?", "idx_deadlines_at"),
         ("SELECT * FROM files WHERE name = ?", "idx_files_name"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from math import inf
+from math import inf, prod
 
 from tracker import codes
-from tracker.findings import NO_PRICE, Code, Finding
+from tracker.findings import NO_PRICE, Code, Finding, Severity
+from tracker.judging.findings.confidence import FACT, confidence_that_over
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Candidate
 from tracker.judging.state import Aggregate, Run
@@ -236,7 +237,8 @@ T307 = Code(
     "warning",
     when=(
         "Nobody is inside, nobody came back within `empty` or until the room's next session had gone on for a"
-        " minute, and session-ended did not come. An error while something still records or streams."
+        " minute, and session-ended did not come. An error while something still records or streams, an info where"
+        " it is not sure that everybody has left."
     ),
     message="everybody had left at {since}, and {value}",
     example="the last participant-left, and an hour later no session-ended",
@@ -256,6 +258,7 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     running = _running(assessment, at)
     if end is not None and not running:
         return
+    sure = prod(confidence_that_over([one.held, *one.alternatives]) for one in _people(assessment))
     names = listed(sorted({aggregate.lifecycle.name for aggregate, _ in running}))
     value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
     if names:
@@ -268,8 +271,16 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
         missing=() if end else (ENDED,),
         since=empty,
         evidence=[run.candidate.since.position for _, run in running],
-        severity="error" if running and not end else None,
+        severity=_severity(sure=sure, running=bool(running) and end is None),
+        confidence=sure,
     )
+
+
+def _severity(*, sure: float, running: bool) -> Severity | None:
+    """An error while something goes on; no more than an info where it is not sure that everybody has left."""
+    if sure < FACT:
+        return "info"
+    return "error" if running else None
 
 
 T310 = Code(

@@ -19,8 +19,10 @@ from tracker.judging.search import priced_as_of
 from tracker.judging.sequence import assumptions
 from tracker.lifecycle import Lifecycle
 
-__all__ = ["Shares"]
+__all__ = ["FACT", "Shares", "confidence_that_over"]
 
+FACT = 0.9
+"""What is less probable is not said as a fact."""
 _NEGLIGIBLE = 7.0
 """What costs so much more has a share of less than a thousandth."""
 _WORTH_A_WORD = 0.02
@@ -29,6 +31,16 @@ NOTHING_MISSING = "a webhook was sent twice, and nothing is missing"
 """What happened where a hypothesis finds nothing instead: there must be a copy in it."""
 _Found = tuple[str, int]
 """A code, and the position of the delivery that raises it."""
+
+
+def confidence_that_over(hypotheses: Sequence[Hypothesis]) -> float:
+    """How probable it is that nothing of an aggregate goes on: that somebody is gone. The held one is the first."""
+    if len(hypotheses) == 1:
+        return 1.0
+    weights = prices.shares([one.price for one in hypotheses])
+    over = zip(hypotheses, weights, strict=True)
+    share = min(1.0, sum([weight for one, weight in over if one.runs[-1].closed]))
+    return prices.calibrated(share, prices.CONFIDENCE_IN_COPIES)
 
 
 class Shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tracker.findings import Alternative, Code, Finding
-from tracker.judging.findings.confidence import Shares
+from tracker.judging.findings.confidence import FACT, Shares
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Copy
 from tracker.judging.state import OLD, Aggregate
@@ -16,8 +16,6 @@ __all__ = ["of_copies"]
 COPIES = ("certain copy", "copy at once", "copy with others", "copy through two channels", "copy")
 """What a copy may cost."""
 
-FACT = 0.9
-"""What is less probable is not said as a fact."""
 OF_ANOTHER_RUN = "it is a step of another run, whose other webhooks were lost"
 
 D101 = Code(
