@@ -141,6 +141,7 @@ LAYERS = {
     "projections.web": {
         "attrs",
         "jinja2",
+        "mcp",
         "msgspec",
         "prometheus_client",
         "sqlite_utils",
@@ -171,7 +172,7 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"alerts", "apprise", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark", "sql"}
+OPTIONAL = {"alerts", "apprise", "mcp", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark", "sql"}
 """The extras that a user may want."""
 
 IMPORTED_AS = {"nats_py": "nats"}

@@ -54,6 +54,7 @@ COMMANDS = {
     "init-store": Entry("stores", "Create the store where there is none."),
     "issues": Entry("overview", "List what is wrong, grouped by code and cause."),
     "lifecycles": Entry("lifecycles", "Show the tables by which deliveries are judged."),
+    "mcp": Entry("mcp", "Let agents ask, by the Model Context Protocol."),
     "meeting": Entry("people", "Show a room: its sessions, people, recordings and findings."),
     "mend-clock": Entry("corrections", "Ignore receive times that came from a wrong clock."),
     "open": Entry("watch", "Open the page of a session in the browser."),

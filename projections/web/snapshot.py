@@ -126,7 +126,7 @@ def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
     with views_errors(path):
         try:
             with closing(_connect(path)) as connection:
-                tracker = _masked(state.tracker, connection) if masked else state.tracker
+                tracker = masked_store(state.tracker, connection) if masked else state.tracker
                 connection.execute("BEGIN")
                 checkpoint, _ = read_checkpoint(connection)
                 _, _, log = read_log(connection)
@@ -147,7 +147,7 @@ def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
             raise StoreError("the read models are being written", hint="ask again") from error
 
 
-def _masked(tracker: Tracker, connection: sqlite3.Connection) -> Tracker:
+def masked_store(tracker: Tracker, connection: sqlite3.Connection) -> Tracker:
     """The store, read with names masked, as the tables of the connection are from now on."""
     masking.views(connection)
     names_of = cache(partial(masking.names_in, connection))
