@@ -76,7 +76,7 @@ class JetStream:
 
     @property
     def identity(self) -> str:
-        return f"nats:{self._address.stream}@{self._made}"
+        return f"nats:{self._address.key}@{self._made}"
 
     def name_of(self, offset: int) -> str:
         return str(offset)

@@ -58,7 +58,7 @@ class RedisStream:
 
     @property
     def identity(self) -> str:
-        return f"redis:{self._address.place}/{self._db}/{self._address.stream}"
+        return f"redis:{self._address.place}/{self._db}/{self._address.key}"
 
     def name_of(self, offset: int) -> str:
         return f"{offset >> BITS}-{offset & ((1 << BITS) - 1)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import attrs
 
@@ -50,7 +50,7 @@ class Broker(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells this stream from any other, whatever its address."""
+        """What tells this stream from any other, whatever its address; no ``#`` is in it."""
 
     def name_of(self, offset: int) -> str:
         """An offset as the broker writes it."""
@@ -77,6 +77,11 @@ class Address:
         """Host and port."""
         host = self.url.hostname or ""
         return f"{f'[{host}]' if ':' in host else host}:{self.url.port or SCHEMES[self.scheme]}"
+
+    @property
+    def key(self) -> str:
+        """The name of the stream as a part of another name: nothing in it separates."""
+        return quote(self.stream, safe="")
 
     @property
     def name(self) -> str:
