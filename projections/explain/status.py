@@ -10,7 +10,8 @@ import attrs
 
 from projections.answers.presence import of_session
 from tracker.delivery.envelope import isoformat, parse_time
-from tracker.delivery.webhook import Delivery, converter
+from tracker.delivery.payload import converter
+from tracker.delivery.webhook import Delivery
 from tracker.findings import Alternative, Finding
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.session import AggregateKey

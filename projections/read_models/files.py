@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from projections.read_models import Row, Table, begins
-from tracker.delivery.webhook import converter
+from tracker.delivery.payload import converter
 from tracker.judging.state import Session
 
 _json = msgspec.json.Encoder().encode

@@ -14,7 +14,7 @@ import msgspec
 
 from projections.read_models import Row, Table, files, is_one_of, like, text
 from tracker.codes import codes_for
-from tracker.delivery.webhook import converter
+from tracker.delivery.payload import converter
 from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
 

@@ -73,7 +73,7 @@ TABLES: tuple[Table, ...] = (
 SQL_VIEWS = {**sessions.VIEWS, **runs.VIEWS, **findings.VIEWS}
 SOURCES: dict[str, tuple[str, ...]] = {
     "tracker": ("step", "table", "lifecycle", "findings", "accept", "rules"),
-    "tracker.delivery": ("envelope", "webhook"),
+    "tracker.delivery": ("envelope", "payload", "plain", "webhook"),
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),

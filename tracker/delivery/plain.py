@@ -19,20 +19,13 @@ from typing import Any
 import msgspec
 
 from tracker.delivery.envelope import MAX_DEPTH, UNREADABLE, Received, is_account, is_deeper
-from tracker.delivery.webhook import Delivery, Key, is_session_id, key_fields, name_of
-from tracker.lifecycles import REGISTRY
+from tracker.delivery.webhook import Delivery, routed
 
 __all__ = ["plain"]
 
 MOST_BESIDE = 34
 """Bytes that a webhook has beside its type and its data; where there are more, a time may be among them."""
 _ENVELOPE, _BARE = b'{"received_at"', b'{"webhookType"'
-_WAYS = {
-    webhook_type: (lifecycle, step, key_fields(lifecycle))
-    for webhook_type, (lifecycle, step) in REGISTRY.routes.items()
-    if not lifecycle.stream
-}
-"""What is in a session: its lifecycle, its step and the fields of its key."""
 
 
 class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -70,25 +63,12 @@ def plain(line: bytes, position: int, source: str = "") -> Delivery | None:
         said = _decode_data(data)
     except (*UNREADABLE, ValueError):
         return None
-    webhook_type, session_id = webhook.webhookType, said.get("sessionId")
-    way = _WAYS.get(webhook_type)
-    if way is None or not isinstance(session_id, str) or not is_session_id(session_id, REGISTRY.prefixes):
+    delivery = routed(received, position, webhook.webhookType, data, said)
+    if delivery.lifecycle is None:
         return None
-    if received.received_at is None and len(line) - len(data) - len(webhook_type) >= MOST_BESIDE:
+    if received.received_at is None and len(line) - len(data) - len(webhook.webhookType) >= MOST_BESIDE:
         return None
-    lifecycle, step, fields = way
-    key: Key = ()
-    for field, sent, needed in fields:
-        name = name_of(said.get(sent))
-        if name is not None:
-            key += ((field, name),)
-        elif needed:
-            return None
-    meeting_id = name_of(said.get("meetingId")) or name_of(said.get("roomId"))
-    delivery = Delivery(
-        received, position, session_id, webhook_type, session_id, meeting_id, lifecycle, step, key, data
-    )
-    delivery.declared, delivery.said, delivery.is_plain = lifecycle, said, True
+    delivery.is_plain = True
     return delivery
 
 

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-import attrs
-import cattrs
 import msgspec
-from cattrs.gen import make_dict_structure_fn, override
-from cattrs.preconf.msgspec import make_converter
 
 from tracker.delivery.envelope import UNREADABLE, Received, decode_json
+from tracker.delivery.payload import payload_reader
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.step import Step
@@ -109,13 +105,13 @@ class Delivery(msgspec.Struct, eq=False, gc=False):  # nothing in it can refer t
         It is read when it is first asked for: who only stores a delivery need not know.
         """
         if self._payload is None and self.declared is not None:
-            self._payload = _payload_reader(self.declared)[0](self.said)
+            self._payload = payload_reader(self.declared)[0](self.said)
         return self._payload
 
     @property
     def extra(self) -> dict[str, Any]:
         """What the payload class does not know of ``data``."""
-        known = _payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
+        known = payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
         return {name: value for name, value in self.said.items() if name not in known}
 
     @property
@@ -185,7 +181,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         return Delivery(
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
-    return _route(received, position, webhook_type, raw, data, registry)
+    return routed(received, position, webhook_type, raw, data, registry)
 
 
 def _renamed_type(given: Any, received: Received, registry: Registry) -> Any:
@@ -231,70 +227,86 @@ def _untyped(received: Received, position: int, registry: Registry) -> Delivery 
         if value is not None:
             said[camel_case(field)] = value
     webhook_type = lifecycle.webhook_type(lifecycle.steps[0].name)
-    return _route(received, position, webhook_type, received.body, said, registry)
+    return routed(received, position, webhook_type, received.body, said, registry)
 
 
-def _route(
-    received: Received, position: int, webhook_type: str, data: bytes, said: dict[str, Any], registry: Registry
+def routed(
+    received: Received,
+    position: int,
+    webhook_type: str,
+    data: bytes,
+    said: dict[str, Any],
+    registry: Registry = REGISTRY,
 ) -> Delivery:
+    """The delivery of a webhook of this type; ``said`` is its ``data``, decoded."""
     session_id, wrong = said.get("sessionId"), ""
-    if not (isinstance(session_id, str) and is_session_id(session_id, registry.prefixes)):
+    if not (isinstance(session_id, str) and _is_session_id(session_id, registry.prefixes)):
         session_id, wrong = _session_id(said, registry.prefixes)
-    meeting_id = name_of(said.get("meetingId")) or name_of(said.get("roomId"))
+    meeting_id = _name(said.get("meetingId")) or _name(said.get("roomId"))
     route = registry.routes.get(webhook_type)
     if route is None and (route := registry.routes.get(folded(webhook_type))) is not None:
         webhook_type = folded(webhook_type)
-    delivery = Delivery(received, position, "", webhook_type, session_id, meeting_id, data=data, said=said)
     if route is None:
-        delivery.stream = session_id or _unrouted(webhook_type)
-        delivery.unrouted = UNKNOWN_TYPE
-        delivery.problem = _unknown(delivery.topic, tuple(registry.routes))
-        return delivery
+        stream = session_id or _unrouted(webhook_type)
+        found = Delivery(received, position, stream, webhook_type, session_id, meeting_id, data=data, said=said)
+        found.unrouted, found.problem = UNKNOWN_TYPE, _unknown(found.topic, tuple(registry.routes))
+        return found
     lifecycle, step = route
-    delivery.declared = lifecycle
-    stream = lifecycle.stream
-    if not stream and said.get("sessionId") is None:
-        stream = lifecycle.stream_without_session
-    if stream:
-        delivery.link = _link(lifecycle, delivery)
-        delivery.session_id, delivery.meeting_id, wrong = None, None, ""
-    if fields := key_fields(lifecycle):
-        delivery.key, lacking = _key(said, fields)
-        wrong = wrong or lacking
-    if wrong:
-        delivery.stream = delivery.session_id or _unrouted(webhook_type)
-        delivery.unrouted, delivery.problem = MISSING_FIELD, wrong
-        return delivery
-    if stream or session_id is None:
-        delivery.stream = ":".join((stream, *(value for _, value in delivery.key)))
-    else:
-        delivery.stream = session_id
-    delivery.lifecycle, delivery.step = lifecycle, step
-    return delivery
+    own, link = lifecycle.stream, None
+    if not own and said.get("sessionId") is None:
+        own = lifecycle.stream_without_session
+    if own:
+        link = _link(lifecycle, session_id, meeting_id)
+        session_id, meeting_id, wrong = None, None, ""
+    key, lacking = _key(said, _key_fields(lifecycle))
+    stream = ":".join((own, *(value for _, value in key))) if own else session_id or ""
+    found = Delivery(
+        received,
+        position,
+        stream,
+        webhook_type,
+        session_id,
+        meeting_id,
+        lifecycle,
+        step,
+        key,
+        data,
+        "",
+        "",
+        link,
+    )
+    found.declared, found.said = lifecycle, said
+    if wrong or lacking:
+        found.stream, found.lifecycle, found.step = session_id or _unrouted(webhook_type), None, None
+        found.unrouted, found.problem = MISSING_FIELD, wrong or lacking
+    return found
 
 
 def _key(said: dict[str, Any], fields: tuple[tuple[str, str, bool], ...]) -> tuple[Key, str]:
     """The key of an aggregate, and what keeps it from being one."""
-    key, wrong = [], ""
+    key: Key = ()
+    wrong = ""
     for field, sent, needed in fields:
-        value = name_of(said.get(sent))
+        value = _name(said.get(sent))
         if value is not None:
-            key.append((field, value))
+            key += ((field, value),)
         elif needed:
             wrong = wrong or f"its {sent} is {_shape(said, sent)}"
-    return tuple(key), wrong
+    return key, wrong
 
 
-def _link(lifecycle: Lifecycle, delivery: Delivery) -> tuple[str | None, str | None] | None:
+def _link(
+    lifecycle: Lifecycle, session_id: str | None, meeting_id: str | None
+) -> tuple[str | None, str | None] | None:
     """Which session, and which meeting, something was for that has a stream of its own."""
     of_session = "session_id" in lifecycle.linked_by
     of_room = len(lifecycle.linked_by) > of_session
-    link = delivery.session_id if of_session else None, delivery.meeting_id if of_room else None
+    link = session_id if of_session else None, meeting_id if of_room else None
     return link if any(link) else None
 
 
 @cache
-def key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
+def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
     """The fields of the key, by the names they have here and as sent, and whether each must be sent."""
     fields = lifecycle.key + lifecycle.optional_key
     return tuple((field, camel_case(field), field in lifecycle.key) for field in fields)
@@ -309,7 +321,7 @@ def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
 
 def _session_id(said: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | None, str]:
     """The id of the meeting's session, or why there is none. With ``prefixes`` begin the streams of other things."""
-    value = name_of(said.get("sessionId"))
+    value = _name(said.get("sessionId"))
     if value is None:
         return None, f"its sessionId is {_shape(said, 'sessionId')}"
     other = _NO_SESSION.match(value)
@@ -321,12 +333,12 @@ def _session_id(said: dict[str, Any], prefixes: tuple[str, ...]) -> tuple[str | 
 
 
 @lru_cache(maxsize=4096)
-def is_session_id(value: str, prefixes: tuple[str, ...]) -> bool:
+def _is_session_id(value: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a text is the id of a meeting's session. It is asked again for each delivery of one."""
     return _session_id({"sessionId": value}, prefixes)[0] == value
 
 
-def name_of(value: Any) -> str | None:
+def _name(value: Any) -> str | None:
     """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index, or a whole number."""
     if isinstance(value, str):
         return value if 0 < len(value) <= MAX_ID and "\x00" not in value else None
@@ -382,58 +394,3 @@ def _place(body: bytes, offset: int) -> str:
     before = body[:offset]
     line, column = before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
     return f"column {column}" if b"\n" not in body.strip() else f"line {line}, column {column}"
-
-
-converter = make_converter(detailed_validation=False)
-"""The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
-
-
-@converter.register_structure_hook
-def _lenient_text(value: Any, _: type) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _optional_sequence(target: Any) -> bool:
-    return getattr(target, "__args__", ())[-1:] == (type(None),) and _item(target) is not None
-
-
-def _item(target: Any) -> Any:
-    sequence = target.__args__[0]
-    return getattr(sequence, "__args__", (None,))[0] if getattr(sequence, "__origin__", None) is tuple else None
-
-
-@converter.register_structure_hook_factory(_optional_sequence)
-def _lenient_sequence(target: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    item = converter.get_structure_hook(_item(target))
-
-    def structure(value: Any, _: Any) -> tuple[Any, ...] | None:
-        if not isinstance(value, list):
-            return None
-        return tuple(item(entry, None) for entry in value if isinstance(entry, dict))
-
-    return structure
-
-
-@converter.register_structure_hook_factory(attrs.has)
-def _camel_cased(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    renames = {name: override(rename=camel_case(name)) for name in _fields(cls)}
-    return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
-
-
-def _fields(payload: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
-
-
-@lru_cache(maxsize=256)  # one payload is asked for several things
-def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
-    """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
-    return _payload_reader(lifecycle)[0](_data.decode(data))
-
-
-@cache
-def _payload_reader(lifecycle: Lifecycle) -> tuple[Callable[[dict[str, Any]], Any], frozenset[str]]:
-    """How to read a payload class from ``data``, and the names it knows."""
-    payload = lifecycle.payload
-    names = frozenset(camel_case(name) for name in _fields(payload))
-    hook = converter.get_structure_hook(payload)
-    return (lambda data: hook(data, payload)), names

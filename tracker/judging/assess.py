@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.webhook import Delivery, read_payload
+from tracker.delivery.payload import read_payload
+from tracker.delivery.webhook import Delivery
 from tracker.findings import Finding
 from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence

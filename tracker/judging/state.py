@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import attrs
 
-from tracker.delivery.webhook import read_payload
+from tracker.delivery.payload import read_payload
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.sequence import is_orphan, outlives

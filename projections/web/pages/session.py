@@ -22,7 +22,8 @@ from projections.web.pages.kinds import SESSION, kind
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
-from tracker.delivery.webhook import Delivery, converter
+from tracker.delivery.payload import converter
+from tracker.delivery.webhook import Delivery
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.session import AggregateKey

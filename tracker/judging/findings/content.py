@@ -9,7 +9,8 @@ import attrs
 
 from tracker import codes
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.webhook import PING, read_payload
+from tracker.delivery.payload import read_payload
+from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered

@@ -1,0 +1,76 @@
+"""The payload of a webhook: ``data`` as the class that its lifecycle declares.
+
+Nothing that is sent makes it fail: a field of another type than declared is ``None``, and what the class does not know
+is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.gen import make_dict_structure_fn, override
+from cattrs.preconf.msgspec import make_converter
+
+from tracker.lifecycle import Lifecycle, camel_case
+
+__all__ = ["converter", "payload_reader", "read_payload"]
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+converter = make_converter(detailed_validation=False)
+"""The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
+
+
+@converter.register_structure_hook
+def _lenient_text(value: Any, _: type) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _optional_sequence(target: Any) -> bool:
+    return getattr(target, "__args__", ())[-1:] == (type(None),) and _item(target) is not None
+
+
+def _item(target: Any) -> Any:
+    sequence = target.__args__[0]
+    return getattr(sequence, "__args__", (None,))[0] if getattr(sequence, "__origin__", None) is tuple else None
+
+
+@converter.register_structure_hook_factory(_optional_sequence)
+def _lenient_sequence(target: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    item = converter.get_structure_hook(_item(target))
+
+    def structure(value: Any, _: Any) -> tuple[Any, ...] | None:
+        if not isinstance(value, list):
+            return None
+        return tuple(item(entry, None) for entry in value if isinstance(entry, dict))
+
+    return structure
+
+
+@converter.register_structure_hook_factory(attrs.has)
+def _camel_cased(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    renames = {name: override(rename=camel_case(name)) for name in _fields(cls)}
+    return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
+
+
+def _fields(payload: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
+
+
+@lru_cache(maxsize=256)  # one payload is asked for several things
+def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
+    """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
+    return payload_reader(lifecycle)[0](_decode(data))
+
+
+@cache
+def payload_reader(lifecycle: Lifecycle) -> tuple[Callable[[dict[str, Any]], Any], frozenset[str]]:
+    """How to read a payload class from ``data``, and the names it knows."""
+    payload = lifecycle.payload
+    names = frozenset(camel_case(name) for name in _fields(payload))
+    hook = converter.get_structure_hook(payload)
+    return (lambda data: hook(data, payload)), names
