@@ -8,9 +8,11 @@ run where Node.js and Express are. ``mermaid`` is drawn from a declaration (``re
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -98,9 +100,15 @@ def run(block, directory, env):
     command = ["bash", "-euo", "pipefail", "-c", SETUP.sub("", block.body)]
     if block.kind == "python":
         command = [sys.executable, "-c", block.body]
-    done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, block.body) == (0, block.body), done.stderr
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=directory, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as done:
+        stdout, stderr = done.communicate()
+        with suppress(ProcessLookupError):  # a block that failed may have left a server
+            os.killpg(done.pid, signal.SIGTERM)
+    assert (done.returncode, block.body) == (0, block.body), stderr
+    return stdout
 
 
 def prepare(path, directory, env):
