@@ -92,6 +92,7 @@ def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
         secret = "hooks.secret"
         wait = "2 min"
         within = "6 h"
+        digest = "15 min"
         include = ["message"]
         pages = "https://tracker.example.org"
     """
@@ -103,6 +104,7 @@ def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
         tmp_path / "hooks.secret",
         timedelta(minutes=2),
         timedelta(hours=6),
+        timedelta(minutes=15),
         ("message",),
         "https://tracker.example.org",
     )
