@@ -265,6 +265,11 @@ def test_who_may_be_named_is_left_out_unless_it_is_asked_for(published):
     assert "ann" not in str(outbox(published.data)[0]["body"]).lower()
 
 
+def test_the_address_of_a_receiver_in_which_a_token_may_be_is_not_stored(published):
+    swept(published, finding())
+    assert b"hooks.example.org" not in (published.data / "alerts.db").read_bytes()
+
+
 def test_what_is_asked_for_is_included(published):
     rule = attrs.evolve(RULE, include=("message", "key"), pages="https://tracker.example.org/t/")
     swept(published, finding(key='{"participantId":"ann"}'), rule=rule)

@@ -110,4 +110,12 @@ class Alert:
 
     def fingerprint(self) -> str:
         """Changes when other findings match."""
-        return sha256(repr(self.when).encode()).hexdigest()[:16]
+        return _digest(repr(self.when))
+
+    def target(self) -> str:
+        """Changes with where it is sent, and says nothing of that, because a token may be in it."""
+        return _digest(self.to)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]
