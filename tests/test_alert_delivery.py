@@ -146,6 +146,33 @@ def test_what_is_refused_to_the_end_is_dead_and_holds_back_what_follows(publishe
         assert send_all(sender) == [True, True]
 
 
+def test_of_too_many_messages_one_is_made_and_the_next_ones_wait(published, clock):
+    with receiving(503) as receiver:
+        rule = rule_for(receiver, digest=timedelta(minutes=15))
+        with sending(published, rule, clock) as sender:
+            many = [at(clock, position) for position in range(1, 8)]
+            hold(published, rule, clock, *many)
+            assert send_all(sender) == [False]
+            hold(published, rule, clock, *many[1:], at(clock, 9))
+            assert send_all(sender) == []  # the end does not overtake the beginning, also in a digest
+            clock.pass_by(timedelta(seconds=10))
+            assert send_all(sender) == [True]
+            assert send_all(sender) == []
+            clock.pass_by(timedelta(minutes=15))
+            assert send_all(sender) == [True, True]
+        data = json.loads(receiver.came[0][1])["data"]
+    assert (data["count"], data["counts"], len(data["messages"])) == (7, {"finding.opened T302": 7}, 5)
+    assert receiver.taken == ["alert.digest", "finding.retracted", "finding.opened"]
+
+
+def test_a_few_messages_are_sent_one_by_one_also_where_digests_are_asked_for(published, clock):
+    with receiving() as receiver:
+        rule = rule_for(receiver, digest=timedelta(minutes=15))
+        with sending(published, rule, clock) as sender:
+            hold(published, rule, clock, *(at(clock, position) for position in range(5)))
+            assert send_all(sender) == [True] * 5
+
+
 def test_a_redirect_is_not_followed(published, clock):
     with receiving(307) as receiver, sending(published, rule_for(receiver), clock) as sender:
         hold(published, sender.alert, clock, at(clock))

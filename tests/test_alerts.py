@@ -92,6 +92,7 @@ def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
         secret = "hooks.secret"
         wait = "2 min"
         within = "6 h"
+        digest = "15 min"
         include = ["message"]
         pages = "https://tracker.example.org"
     """
@@ -103,6 +104,7 @@ def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
         tmp_path / "hooks.secret",
         timedelta(minutes=2),
         timedelta(hours=6),
+        timedelta(minutes=15),
         ("message",),
         "https://tracker.example.org",
     )
@@ -261,6 +263,11 @@ def test_what_is_to_be_sent_for_a_rule_that_is_gone_stays(published):
 def test_who_may_be_named_is_left_out_unless_it_is_asked_for(published):
     swept(published, finding(key='{"participantId":"ann"}'))
     assert "ann" not in str(outbox(published.data)[0]["body"]).lower()
+
+
+def test_the_address_of_a_receiver_in_which_a_token_may_be_is_not_stored(published):
+    swept(published, finding())
+    assert b"hooks.example.org" not in (published.data / "alerts.db").read_bytes()
 
 
 def test_what_is_asked_for_is_included(published):

@@ -86,6 +86,7 @@ class Alert:
         secret: The file with the secret that signs what is sent; without it, `TRACKER_ALERT_SECRET` has the secret.
         wait: How long a finding must have matched before it is sent.
         within: A finding that became true longer ago than that is not sent, unless nothing ran in between; by default a day.
+        digest: Of more than five messages that are due at once one is made, and the next ones wait for so long; by default never.
         include: What is sent besides: `message` and `key`, in which people and files may be named.
         pages: The address of the pages of `tracker serve`; with it, what is sent has a link to the session's page.
         allow_private: Whether the target may have a private address, or one without TLS.
@@ -97,6 +98,7 @@ class Alert:
     secret: Path | None = None
     wait: timedelta = timedelta()
     within: timedelta = timedelta(days=1)
+    digest: timedelta = timedelta()
     include: tuple[str, ...] = ()
     pages: str | None = None
     allow_private: bool = False
@@ -108,4 +110,12 @@ class Alert:
 
     def fingerprint(self) -> str:
         """Changes when other findings match."""
-        return sha256(repr(self.when).encode()).hexdigest()[:16]
+        return _digest(repr(self.when))
+
+    def target(self) -> str:
+        """Changes with where it is sent, and says nothing of that, because a token may be in it."""
+        return _digest(self.to)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

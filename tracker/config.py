@@ -267,7 +267,7 @@ def _alert(table: dict[str, Any], directory: Path) -> Alert:
     values = dict(table)
     if "when" in table:
         values["when"] = _when(table["when"])
-    values |= {name: _duration(name, table[name]) for name in ("wait", "within") if name in table}
+    values |= {name: _duration(name, table[name]) for name in ("wait", "within", "digest") if name in table}
     if "include" in table:
         values["include"] = _listed("include", table["include"], INCLUDED)
     for name, example in (("secret", "hooks.secret"), ("pages", "https://tracker.example.org")):

@@ -32,10 +32,12 @@ ARMED = Table(
         "swept_at": str,
         "target": str,
         "disabled": str,
+        "rests_until": str,
     },
     pk=("rule",),
 )
-"""``fingerprint`` changes when other findings match, ``judged_by`` when the past was judged anew; ``disabled`` is why nothing is sent to ``target`` any more."""
+"""``fingerprint`` changes when other findings match, ``judged_by`` when the past was judged anew; ``rests_until`` is when something
+may be sent again after a digest; ``disabled`` is why nothing is sent to ``target`` any more."""
 ALERTS = Table(
     name="alerts",
     columns={
@@ -71,7 +73,7 @@ OUTBOX = Table(
         "dead": int,
     },
     pk=("number",),
-    indexes=(("id",), ("alert", "number"), ("rule", "due_at")),
+    indexes=(("id",), ("alert", "number"), ("rule", "due_at"), ("rule", "type")),
 )
 MUTES = Table(
     name="mutes", columns={"rule": str, "code": str, "until": str, "reason": str}, pk=("rule", "code")

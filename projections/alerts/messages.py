@@ -6,6 +6,8 @@ code, what it means and what to do about it name nobody.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +19,11 @@ from tracker.alert import Alert
 from tracker.delivery.webhook import UNROUTED
 from tracker.judging.findings.catalogue import CATALOGUE
 
+DIGEST = "alert.digest"
+MOST_OF_DIGEST = 5
+"""Messages that a digest holds in full,"""
 LONGEST = 2000
-"""Characters of the finding's message. A body should stay below 20 kB."""
+"""and characters of the finding's message. A body should stay below 20 kB."""
 SENT = (
     *("code", "slug", "severity", "verdict", "confidence", "session_id", "meeting_id", "lifecycle"),
     *("run", "position", "at", "cause"),
@@ -45,6 +50,14 @@ def about_finding(alert: Alert, event: Event, known: Known, now: str) -> str:
 def about_rule(kind: str, name: str, now: str, **data: Any) -> str:
     """The body of a message about a rule: ``rearmed`` or ``test``."""
     return body(f"alert.{kind}", now, {"alert": name, **data})
+
+
+def digest(name: str, bodies: Sequence[str], now: str) -> str:
+    """The body of one message in the place of many: how many of each kind and code, and the first of them in full."""
+    messages = [msgspec.json.decode(one) for one in bodies]
+    counts = Counter(f"{one['type']} {one['data'].get('code', '')}".strip() for one in messages)
+    about = {"alert": name, "count": len(messages), "counts": counts, "messages": messages[:MOST_OF_DIGEST]}
+    return body(DIGEST, now, about)
 
 
 def body(kind: str, now: str, data: dict[str, Any]) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 import attrs
 
 from projections.alerts.database import OUTBOX
+from projections.alerts.messages import DIGEST, digest
 from projections.read_models import text
 from projections.views.kept import Kept
+from tracker.alert import Alert
 
 LEASE = timedelta(minutes=1)
 """Longer than sending a message may take."""
@@ -25,13 +27,22 @@ DELAYS = tuple(timedelta(minutes=minutes) for minutes in _MINUTES)
 """Between one attempt and the next, as Standard Webhooks recommends; after the last attempt a message is dead."""
 SPREAD = 0.2
 """The share by which a delay differs by chance, so that not all messages come at once."""
-_NEXT = """
-SELECT id, type, body, attempts FROM outbox AS one
-WHERE rule = ? AND NOT dead AND due_at <= ?
+AT_ONCE = 5
+"""Messages that are sent one by one also where the rule asks for digests."""
+_NEXT = f"""
+SELECT number, id, type, body, attempts FROM outbox AS one
+WHERE rule = :rule AND NOT dead AND due_at <= :now
 AND NOT EXISTS (SELECT 1 FROM outbox AS before WHERE before.alert = one.alert AND before.number < one.number)
-AND NOT EXISTS (SELECT 1 FROM armed WHERE armed.rule = one.rule AND disabled IS NOT NULL)
-ORDER BY due_at, number LIMIT 1
+AND NOT EXISTS (
+    SELECT 1 FROM outbox AS before
+    WHERE before.rule = one.rule AND before.type = '{DIGEST}' AND before.number < one.number AND NOT before.dead
+)
+AND NOT EXISTS (
+    SELECT 1 FROM armed WHERE armed.rule = one.rule
+    AND (disabled IS NOT NULL OR (one.type != '{DIGEST}' AND rests_until > :now))
+)
 """
+"""What may be sent now: nothing before it about the same alert waits, nor a digest."""
 
 
 @attrs.frozen
@@ -51,25 +62,48 @@ class Message:
 
 
 def post(
-    connection: sqlite3.Connection, rule: str, kind: str, body: str, now: str, alert: int | None = None
+    connection: sqlite3.Connection,
+    rule: str,
+    kind: str,
+    body: str,
+    now: str,
+    alert: int | None = None,
+    number: int | None = None,
 ) -> None:
-    """Puts a message into the outbox."""
+    """Puts a message into the outbox; ``number`` is its place, if that is not the end."""
     row = {"id": f"msg_{token_hex(16)}", "rule": rule, "alert": alert, "type": kind, "body": body}
-    row |= {"number": None, "created_at": now, "due_at": now, "attempts": 0, "problem": None, "dead": 0}
+    row |= {"number": number, "created_at": now, "due_at": now, "attempts": 0, "problem": None, "dead": 0}
     connection.execute(OUTBOX.insert, [row[name] for name in OUTBOX.columns])
 
 
-def take(file: Kept, rule: str, now: datetime) -> Message | None:
+def take(file: Kept, alert: Alert, now: datetime) -> Message | None:
     """The message of a rule whose turn it is, taken for ``LEASE``; ``None`` where there is none."""
+    given = {"rule": alert.name, "now": text(now)}
     with file.to_write() as connection:
-        row = connection.execute(_NEXT, (rule, text(now))).fetchone()
+        if alert.digest:
+            _make_digest(connection, alert, now)
+        row = connection.execute(f"{_NEXT} ORDER BY due_at, number LIMIT 1", given).fetchone()
         if row is None:
             return None
-        id, kind, body, attempts = row
+        _, id, kind, body, attempts = row
         message = Message(id, kind, body, attempts + 1)
         update = "UPDATE outbox SET attempts = ?, due_at = ? WHERE id = ?"
         connection.execute(update, (message.attempts, text(now + LEASE), message.id))
     return message
+
+
+def _make_digest(connection: sqlite3.Connection, alert: Alert, now: datetime) -> None:
+    """Puts one message in the place of those that are due, where these are too many; what was tried before stays."""
+    given = {"rule": alert.name, "now": text(now)}
+    fresh = f"{_NEXT} AND attempts = 0 AND type != '{DIGEST}' ORDER BY number"
+    rows = connection.execute(fresh, given).fetchall()
+    if len(rows) <= AT_ONCE:
+        return
+    connection.executemany("DELETE FROM outbox WHERE number = ?", [row[:1] for row in rows])
+    body = digest(alert.name, [row[3] for row in rows], text(now) or "")
+    post(connection, alert.name, DIGEST, body, text(now) or "", number=rows[0][0])
+    update = "UPDATE armed SET rests_until = ? WHERE rule = ?"
+    connection.execute(update, (text(now + alert.digest), alert.name))
 
 
 def delivered(file: Kept, message: Message) -> None:

@@ -49,7 +49,7 @@ class Sender:
     def send_one(self) -> bool | None:
         """Sends the message whose turn it is; whether it was taken, ``None`` where there is none."""
         file = alerts_file(self.data)
-        message = outbox.take(file, self.alert.name, self.now())
+        message = outbox.take(file, self.alert, self.now())
         if message is None:
             return None
         try:

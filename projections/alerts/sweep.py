@@ -100,8 +100,9 @@ class _Sweep:
         if armed and silent and arms:
             body = messages.about_rule("rearmed", name, now, appeared=silent)
             post(self.connection, name, "alert.rearmed", body, now)
-        same = armed.get("target") == self.alert.to
-        row = (name, fingerprint, judged_by, now, self.alert.to, armed.get("disabled") if same else None)
+        same = armed.get("target") == self.alert.target()
+        disabled = armed.get("disabled") if same else None
+        row = (name, fingerprint, judged_by, now, self.alert.target(), disabled, armed.get("rests_until"))
         self.connection.execute(ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1), row)
 
     def _begin(self, swept_at: str | None, backfill: timedelta, *, arms: bool) -> str:
