@@ -172,7 +172,19 @@ DOOR = "tracker"
 """The one exception: it hands out names of all layers, ``audit`` and ``asgi_app`` of ``projections`` among them, and
 imports none of them before it is asked for."""
 
-OPTIONAL = {"alerts", "apprise", "mcp", "nats", "objects", "pandas", "parquet", "postgres", "redis", "spark", "sql"}
+OPTIONAL = {
+    "alerts",
+    "apprise",
+    "mcp",
+    "nats",
+    "objects",
+    "pandas",
+    "parquet",
+    "postgres",
+    "redis",
+    "spark",
+    "sql",
+}
 """The extras that a user may want."""
 
 IMPORTED_AS = {"nats_py": "nats"}
