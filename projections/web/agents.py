@@ -1,6 +1,6 @@
 """What agents may ask, by the Model Context Protocol: each operation of the API is a tool, and none changes anything.
 
-A tool has the name, the description and the parameters of its operation, and answers the same JSON. So an agent is told
+A tool has the name, the description and the parameters of its operation, and answers the same JSON. So an agent gets
 positions as evidence, and ``event`` gives it the delivery at a position, byte for byte.
 """
 
