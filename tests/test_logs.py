@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
+from commands import run
 
 from tracker.delivery.envelope import Received, encode
 from tracker.errors import LogError
@@ -296,3 +297,13 @@ def test_a_log_that_breaks_off_has_as_many_lines_as_are_read_of_it(tmp_path):
     path = written(tmp_path, packed[: len(packed) // 2])
     given, _ = until_error(path)
     assert Log(str(path)).count() == len(given) > 0
+
+
+@pytest.mark.parametrize("webhook_type", ["webhookType", "type"])
+def test_a_row_with_the_fields_beside_the_type_is_said_to_have_no_data(tmp_path, webhook_type):
+    path = written(tmp_path, f"{webhook_type},meetingId,sessionId\nsession-started,m,s\n".encode())
+    done = run("audit", path, "--fail-on", "never", text=True)
+
+    assert "it has no data; what should be in it stands beside its type" in done.stdout
+    assert "the only line has no data: its fields stand beside its type" in done.stderr
+    assert '"data": {"sessionId"' in done.stderr

@@ -73,6 +73,12 @@ def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[
             "check that it is the log you mean; if so, say where the webhook is by --webhook-field",
         ),
         (
+            odd.flat,
+            "has no data: its fields stand beside its type",
+            "have no data: their fields stand beside their types",
+            'put them into an object, as VideoSDK sends it: {"webhookType": …, "data": {"sessionId": …}}',
+        ),
+        (
             odd.unread_time,
             "has a receive time that cannot be read",
             "have a receive time that cannot be read",

@@ -33,6 +33,9 @@ MAX_ID = 255
 PING = "it is empty, or a test of the endpoint"
 """The problem of what comes where somebody tries out an endpoint; before the first webhook that is none."""
 _PING = re.compile(rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*')
+FLAT = "it has no data; what should be in it stands beside its type"
+"""The problem of a webhook whose fields somebody has laid into one row."""
+_FLAT = re.compile(rb'"(?i:session_?id|meeting_?id|room_?id)"')
 _NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
@@ -181,7 +184,10 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         return Delivery(
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
-    return routed(received, position, webhook_type, raw, data, registry)
+    delivery = routed(received, position, webhook_type, raw, data, registry)
+    if not data and delivery.unrouted == MISSING_FIELD and _FLAT.search(received.body):
+        delivery.problem = FLAT
+    return delivery
 
 
 def _renamed_type(given: Any, received: Received, registry: Registry) -> Any:

@@ -26,7 +26,7 @@ from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.plain import MOST_BESIDE, plain
 from tracker.delivery.times import NO_ZONE, is_ambiguous, local
 from tracker.delivery.unwrap import Fields, find
-from tracker.delivery.webhook import MALFORMED, Delivery, ReadAs, parse
+from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError
 from tracker.intake.framing import counted, framed
 from tracker.intake.lines import PAUSE, Line
@@ -68,6 +68,7 @@ class Oddities:
     deliveries: int = 0
     malformed: Oddity = attrs.field(factory=Oddity)
     untyped: Oddity = attrs.field(factory=Oddity)
+    flat: Oddity = attrs.field(factory=Oddity)
     timeless: Oddity = attrs.field(factory=Oddity)
     unread_time: Oddity = attrs.field(factory=Oddity)
     zoneless: Oddity = attrs.field(factory=Oddity)
@@ -83,6 +84,8 @@ class Oddities:
             self.malformed.add(line, delivery.problem)
         elif delivery.type is None:
             self.untyped.add(line, delivery.problem)
+        elif delivery.problem == FLAT:
+            self.flat.add(line, "")
         if delivery.received.unread_time is not None:
             self.unread_time.add(line, _said_of(delivery.received.unread_time, delivery.read_as))
         elif delivery.received_at is None and delivery.type is not None:
