@@ -56,7 +56,8 @@ def test_without_backfill_nothing_of_the_past_is_sent_or_listed(place):
 
 def test_what_is_not_taken_waits_and_what_is_dead_is_sent_again(place):
     done = alerts(place, "send", *LONG_AGO)
-    assert "messages will be sent later" in done.stderr
+    assert "messages will be sent later: grave cannot be reached (ConnectError)\n" in done.stderr
+    assert done.stderr.count("\n") == 2
     assert alerts(place, "dead").stdout == "0 dead messages\n"
     with receiving(410) as receiver:
         assert alerts(place, "retry", "grave").stdout == "grave: 0 messages will be sent again\n"

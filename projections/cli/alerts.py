@@ -75,12 +75,15 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
     For use without a server, as by a timer. A message that is not taken is tried again by a later run, when its time has
     come. It may run while a server does: nothing is sent twice by that.
     """
+    from logging import NullHandler, getLogger
+
     from projections.alerts.running import senders, wall_clock
     from projections.alerts.sweep import sweep
 
     settings = Settings(data, config)
     rules = _rules(settings)
     sending = senders(settings.data, rules)
+    getLogger("projections.alerts").addHandler(NullHandler())  # what is left is noted in the end
     with settings.store() as store, settings.views_now(store):
         pass  # what rests on absence is published too
     sweep(settings.data, rules, wall_clock(), backfill=backfill)
@@ -234,11 +237,19 @@ def _rule(settings: Settings, name: str) -> Alert:
 
 def _note_what_is_left(settings: Settings) -> None:
     from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import counts
+    from projections.alerts.outbox import counts, listed
 
-    waiting, dead = counts(alerts_file(settings.data))
+    file = alerts_file(settings.data)
+    waiting, dead = counts(file)
     if waiting:
-        note(f"{quantity(waiting, 'message')} will be sent later", "run it again, or see tracker alerts list")
+        problems = dict.fromkeys(
+            f"{one['rule']} {one['problem']}" for one in listed(file, dead=False) if one["problem"]
+        )
+        because = f": {', '.join(problems)}" if problems else ""
+        note(
+            f"{quantity(waiting, 'message')} will be sent later{because}",
+            "run it again, or see tracker alerts list",
+        )
     if dead:
         note(f"{quantity(dead, 'message')} could not be delivered", "tracker alerts dead lists them")
 
