@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections import zones
-from projections.cli.logs import note_oddities, open_logs
+from projections.cli.logs import note_oddities, note_read_before, open_logs
 from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from projections.views.follow import Views
     from tracker.intake.ingest import Ingested, Known, Rehearsal
     from tracker.store.application import Tracker
-
-MOST_COMPARED = 20
-"""Copies that are compared with what they are copies of."""
 
 
 @click.command()
@@ -93,7 +90,7 @@ def ingest(
                     raise_all(complaints)
             views = judging.catch_up()
             for ingested in judging.accounts:
-                _note_read_before(store, views, ingested)
+                note_read_before(store, views, ingested)
             click.echo(in_store(store, views))
     raise_all(complaints)
 
@@ -266,26 +263,6 @@ def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
     if account.already_there and account.log.name in store.withdrawn().sources:
         hint = f"tracker withdraw --undo {account.log.name} makes it count again"
         note(f"{account.log.name}: what was already there was withdrawn, so it does not count", hint)
-
-
-def _note_read_before(store: Tracker, views: Views, account: Ingested) -> None:
-    """Notes that a part of a log had been stored before, of another log: what a log begins with is recognised, no other part."""
-    from projections.read_models.findings import copies
-
-    found = copies(views.db, account.first, account.last) if account.last else []
-    if any(_is_the_same(store, position, before) for position, before in found[:MOST_COMPARED]):
-        new = account.stored - len(found)
-        name = account.log.name
-        note(
-            f"{name}: {deliveries(len(found))} had been stored before, of another log; at most {max(0, new):,} are new",
-            f"a copy changes no state; tracker withdraw {name} takes all of this log back",
-        )
-
-
-def _is_the_same(store: Tracker, position: int, before: list[int]) -> bool:
-    """Whether a delivery came with the same bytes and time as an earlier one, and so not from VideoSDK once more."""
-    own, *others = (store.page(one - 1, 1, one)[0][0] for one in (position, *before))
-    return any((own.body, own.received_at) == (one.body, one.received_at) for one in others)
 
 
 def too_long(account: Ingested, what: str = "line", place: Callable[[int], str] = str) -> TrackerError:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from projections.cli.messages import note, quantity, raise_all
+from projections.cli.messages import deliveries, note, quantity, raise_all
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
     from projections.cli.settings import Settings
+    from projections.views.follow import Views
     from tracker.delivery.signature import Keyring
+    from tracker.intake.ingest import Ingested
     from tracker.intake.logs import Oddities
+    from tracker.store.application import Tracker
 
 
+MOST_COMPARED = 20
+"""Copies that are compared with what they are copies of."""
 MOST_SHAPES = 4
 """Shapes of the lines of a log that are named."""
 
@@ -114,3 +119,23 @@ def _share(count: int, of: int, what: str) -> str:
     if count == of:
         return f"the only {what}" if of == 1 else f"all {what}s"
     return f"{count:,} of {quantity(of, what)}"
+
+
+def note_read_before(store: Tracker, views: Views, account: Ingested) -> None:
+    """Notes that a part of a log had been stored before, of another log: what a log begins with is recognised, no other part."""
+    from projections.read_models.findings import copies
+
+    found = copies(views.db, account.first, account.last) if account.last else []
+    if any(_is_the_same(store, position, before) for position, before in found[:MOST_COMPARED]):
+        new = account.stored - len(found)
+        name = account.log.name
+        note(
+            f"{name}: {deliveries(len(found))} had been stored before, of another log; at most {max(0, new):,} are new",
+            f"a copy changes no state; tracker withdraw {name} takes all of this log back",
+        )
+
+
+def _is_the_same(store: Tracker, position: int, before: list[int]) -> bool:
+    """Whether a delivery came with the same bytes and time as an earlier one, and so not from VideoSDK once more."""
+    own, *others = (store.page(one - 1, 1, one)[0][0] for one in (position, *before))
+    return any((own.body, own.received_at) == (one.body, one.received_at) for one in others)
