@@ -13,8 +13,9 @@ from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from tracker.delivery.envelope import parse_time
+from tracker.errors import UsageError, nearest
 
-__all__ = ["clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use"]
+__all__ = ["clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use", "zone_named"]
 
 _zone: ContextVar[Callable[[], tzinfo]] = ContextVar("zone", default=lambda: UTC)
 _IN_A_SENTENCE = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d) UTC\b")
@@ -77,3 +78,28 @@ def _here(found: re.Match[str], at: datetime | None) -> str:
     if moment - at > timedelta(hours=1):
         moment -= timedelta(days=1)
     return f"{clock(moment)} {moment.astimezone(shown_in()):%Z}" if date(moment) == date(at) else dated(moment)
+
+
+def zone_named(name: str, place: str) -> tzinfo:
+    """The time zone of an IANA name. Raises ``UsageError`` at ``place`` where there is none of that name."""
+    if name.upper() == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
+
+
+def _near_zone(name: str) -> str:
+    from zoneinfo import available_timezones
+
+    known = available_timezones()
+    if not known:
+        return "this machine has no table of time zones: install the package tzdata"
+    by_part = {
+        part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
+    }
+    near = nearest(name.lower(), by_part)
+    return f"did you mean {by_part[near]}?" if near else "write an IANA name, such as Europe/Berlin"

@@ -323,3 +323,20 @@ def test_a_body_that_was_decoded_is_refused():
 
 def test_a_finding_is_what_the_door_calls_one(monday):
     assert {type(one) for one in monday.findings} == {Finding}
+
+
+def test_zone_and_fields_are_said_as_on_the_command_line():
+    webhook = '{"webhookType": "session-started", "data": {"sessionId": "S"}}'
+    log = [{"at": "2026-01-05T09:00:00Z", "created": "2026-06-05 10:00:00", "detail": {"raw": webhook}}]
+    found = audit(log, tz="Europe/Berlin", webhook_field="detail.raw", time_field="created")
+
+    assert found.summary.oldest == datetime(2026, 6, 5, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"tz": "Berlin/Europe"}, "no time zone"), ({"time_field": "a..b"}, "time_field 'a..b'")],
+)
+def test_a_zone_or_field_that_is_none_is_refused(given, words):
+    with pytest.raises(UsageError, match=words):
+        audit([], **given)

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
@@ -25,6 +25,8 @@ from projections.audit.auditing import audit as audited
 from projections.audit.found import scratch
 from projections.audit.share import packed_session, unpacked_session
 from projections.explain import status as values
+from projections.zones import zone_named
+from tracker.delivery.unwrap import Fields, fields_of
 from tracker.errors import UsageError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.intake.lines import Line
@@ -53,6 +55,10 @@ def audit(
     log: Given | Iterable[Given],
     as_of: str | datetime | None = None,
     rules: Rules | str | os.PathLike[str] | None = None,
+    *,
+    tz: str | tzinfo = UTC,
+    webhook_field: str = "",
+    time_field: str = "",
 ) -> Audited:
     """What is wrong in a log, and every session of it.
 
@@ -60,13 +66,17 @@ def audit(
     envelopes with a receive time, as in a log). In a list, text without a brace is a path; bytes are always lines.
     ``as_of`` is the moment to judge as of: a time, ``"now"``, an age like ``"-2h"``, or ``"end"`` for a log that is
     complete, so that every deadline has passed. Without it, what the log leaves open when it ends is ``undecided``.
-    ``rules`` are the rules, or the path of their TOML file.
+    ``rules`` are the rules, or the path of their TOML file. ``tz`` is the time zone of receive times that name none, an
+    IANA name or a ``tzinfo``; ``webhook_field`` and ``time_field`` name the fields of a line that have webhook and time,
+    with dots as in ``"detail.raw"``, where they would not be found.
 
     Raises ``LogError`` where a log cannot be read to its end, ``RulesError`` and ``UsageError`` for what cannot be used.
     """
     judged_by = given.rules(rules)
     at = None if as_of is None else given.moment(as_of, datetime.now(UTC))
-    logs = Logs(_logs(log))
+    zone = zone_named(tz, "tz") if isinstance(tz, str) else tz
+    fields = fields_of(webhook_field, time_field, ("webhook_field", "time_field"))
+    logs = Logs(_logs(log, zone, fields))
     kept = Kept()
     found = audited(logs.deliveries(), judged_by, at, kept.keep)
     if logs.errors:
@@ -296,19 +306,20 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 # -- what may be given as a log ----------------------------------------------------------------------
 
 
-def _logs(log: Given | Iterable[Given]) -> list[Log]:
+def _logs(log: Given | Iterable[Given], zone: tzinfo, fields: Fields) -> list[Log]:
     if isinstance(log, str | os.PathLike):
-        return sources(os.fspath(log))
+        return sources(os.fspath(log), zone=zone, fields=fields)
     if isinstance(log, bytes | Mapping):
-        return [_Lines([log])]
+        return [_Lines([log], zone, fields)]
     items = iter(log)
     first = next(items, None)
     if first is None:
         return []
     rest = chain([first], items)
     if _is_path(first):
-        return [log for one in rest for log in sources(os.fspath(_path(one)))]
-    return [_Lines(rest)]
+        paths = (os.fspath(_path(one)) for one in rest)
+        return [log for path in paths for log in sources(path, zone=zone, fields=fields)]
+    return [_Lines(rest, zone, fields)]
 
 
 def _is_path(one: Given) -> bool:
@@ -326,8 +337,8 @@ def _path(one: Given) -> str | os.PathLike[str]:
 class _Lines(Log):
     """Lines that a program has; they are read as a file of them would be."""
 
-    def __init__(self, lines: Iterable[Given]) -> None:
-        super().__init__(STDIN)
+    def __init__(self, lines: Iterable[Given], zone: tzinfo, fields: Fields) -> None:
+        super().__init__(STDIN, zone=zone, fields=fields)
         self._given = lines
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.ingest import Judging, in_store, in_words, stopping_by_signal, too_long
+from projections.cli.intake import Judging, in_store, in_words, stopping_by_signal, too_long
 from projections.cli.logs import note_oddities
 from projections.cli.messages import note, raise_all
 from projections.cli.options import with_fields, with_keys, with_store

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from projections import zones
+from projections.cli.intake import Judging, in_store, in_words, stopping_by_signal, too_long
 from projections.cli.logs import note_oddities, note_read_before, open_logs
-from projections.cli.messages import deliveries, note, one_line, quantity, raise_all
+from projections.cli.messages import note, one_line, quantity, raise_all
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz
@@ -19,7 +20,6 @@ from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.views.follow import Views
     from tracker.intake.ingest import Ingested, Known, Rehearsal
     from tracker.store.application import Tracker
 
@@ -95,17 +95,6 @@ def ingest(
     raise_all(complaints)
 
 
-def in_store(store: Tracker, views: Views) -> str:
-    """What is in the store now, in words."""
-    gone = store.withdrawn()
-    events = views.checkpoint.position - len(gone) - gone.events
-    ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
-    counts = [quantity(events, "event"), quantity(sessions, "session")]
-    if gone:
-        counts.append(deliveries(len(gone), "withdrawn"))
-    return f"{store.owner}: {', '.join(counts)}"
-
-
 def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
     """The logs that hold webhooks; the other files are added to ``complaints``, and no store is made for them."""
     from tracker.intake.ingest import known_logs, refuse_other_file
@@ -149,50 +138,6 @@ def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[Trac
     raise_all(complaints)
 
 
-class Judging:
-    """The read models while logs are read; they are opened when they are first needed."""
-
-    def __init__(self, settings: Settings, store: Tracker, stack: ExitStack) -> None:
-        self._settings, self._store, self._stack = settings, store, stack
-        self._views: Views | None = None
-        self.accounts: list[Ingested] = []
-        """What became of the logs that were read."""
-
-    def catch_up(self) -> Views:
-        if self._views is None:
-            self._views = self._stack.enter_context(self._settings.views(self._store))
-        else:
-            self._views.catch_up(self._store)
-        return self._views
-
-
-@contextmanager
-def stopping_by_signal(*, heed: bool) -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether SIGINT or SIGTERM has come; the second signal ends the process.
-
-    Without ``heed`` the first signal ends it too.
-    """
-    from signal import SIGINT, SIGTERM, getsignal, signal
-
-    came: list[int] = []
-    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)} if heed else {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal(number, handler)
-
-    def stop(number: int, _: object) -> None:
-        came.append(number)
-        restore()
-
-    for number in before:
-        signal(number, stop)
-    try:
-        yield lambda: bool(came)
-    finally:
-        restore()
-
-
 def _ingest(
     store: Tracker | Rehearsal,
     logs: list[Any],
@@ -218,7 +163,7 @@ def _ingest(
     for account in accounts:
         if account.read or (broken is None and account.error is None):
             click.echo(in_words(account, stored))
-            notes(account)
+            _notes(account)
             _note_withdrawn(store, account)
             if account.too_long:
                 yield too_long(account)
@@ -228,25 +173,7 @@ def _ingest(
         yield broken
 
 
-def in_words(account: Ingested, stored: str) -> str:
-    words = [
-        f"{account.read:,} read",
-        f"{account.stored:,} {stored}",
-        f"{account.already_there:,} already there",
-    ]
-    words.append(f"{account.unrouted:,} unrouted")
-    if account.blank:
-        words.append(f"{account.blank:,} blank")
-    if account.last:
-        words.append(
-            f"at position {account.first:,}"
-            if account.first == account.last
-            else f"at positions {account.first:,} to {account.last:,}"
-        )
-    return f"{account.log.name}: {', '.join(words)}"
-
-
-def notes(account: Ingested) -> None:
+def _notes(account: Ingested) -> None:
     name = account.log.name
     if not account.read and not account.cut:
         note(f"{name}: the log is empty", "nothing was stored; check that it is the log you mean")
@@ -263,16 +190,3 @@ def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:
     if account.already_there and account.log.name in store.withdrawn().sources:
         hint = f"tracker withdraw --undo {account.log.name} makes it count again"
         note(f"{account.log.name}: what was already there was withdrawn, so it does not count", hint)
-
-
-def too_long(account: Ingested, what: str = "line", place: Callable[[int], str] = str) -> TrackerError:
-    from tracker.errors import LogError
-    from tracker.intake.lines import MAX_LINE
-
-    first, more = account.too_long[0], len(account.too_long) - 1
-    return LogError(
-        f"the {what} has {first.too_long:,} bytes, so only its beginning was stored"
-        + (f"; the same holds for {quantity(more, f'more {what}')}" if more else ""),
-        place=f"{account.log.name}:{place(first.at)}",
-        hint=f"no webhook has more than {MAX_LINE:,} bytes, so a newline is probably missing",
-    )

@@ -15,8 +15,9 @@ import click
 
 from projections import zones
 from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIELD
-from projections.cli.times import ZONE, GivenTime, zone_named, zone_of_machine
+from projections.cli.times import ZONE, GivenTime, zone_of_machine
 from projections.progress import of_events
+from projections.zones import zone_named
 from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -126,15 +127,12 @@ class Settings:
     @cached_property
     def fields(self) -> Fields:
         """Where logs have webhook and time. Raises ``UsageError`` where that is no field."""
-        from tracker.delivery.unwrap import Fields
-        from tracker.intake.logs import USUAL
+        from tracker.delivery.unwrap import fields_of
 
-        ways = [given or stated for given, stated in zip(self._fields, self._stated.intake, strict=True)]
-        for name, way in zip(("--webhook-field", "--time-field"), ways, strict=True):
-            if way and "" in way.split("."):
-                raise UsageError(f"{name} {way!r} is no field", hint="write names with dots, as in detail.raw")
-        webhook, time = (tuple(way.split(".")) if way else () for way in ways)
-        return Fields(webhook, time) if webhook or time else USUAL
+        webhook, time = (
+            given or stated for given, stated in zip(self._fields, self._stated.intake, strict=True)
+        )
+        return fields_of(webhook, time)
 
     def moment(self, given: GivenTime | None, span: tuple[datetime, datetime] | None = None) -> datetime | None:
         """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from tracker.errors import UsageError, nearest
+from projections.zones import zone_named
+from tracker.errors import UsageError
 
 ZONE = "tracker.tz"
 """Where a context keeps --tz."""
@@ -142,34 +143,9 @@ def with_tz(command: F) -> F:
     return option(command)
 
 
-def zone_named(name: str, place: str) -> tzinfo:
-    """The time zone of an IANA name. Raises ``UsageError`` at ``place`` where there is none of that name."""
-    if name.upper() == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
-
-
 def zone_of_machine() -> tzinfo:
     """The time zone that the environment variable TZ names; UTC where it names none."""
     try:
         return zone_named(os.environ.get("TZ", "").removeprefix(":") or "UTC", "TZ")
     except UsageError:  # POSIX has other ways to write a zone, such as CET-1CEST
         return UTC
-
-
-def _near_zone(name: str) -> str:
-    from zoneinfo import available_timezones
-
-    known = available_timezones()
-    if not known:
-        return "this machine has no table of time zones: install the package tzdata"
-    by_part = {
-        part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
-    }
-    near = nearest(name.lower(), by_part)
-    return f"did you mean {by_part[near]}?" if near else "write an IANA name, such as Europe/Berlin"

@@ -29,6 +29,7 @@ from tracker.delivery.nearest import BEFORE, Time, nearest_time, signature, time
 from tracker.delivery.opening import Value, opened
 from tracker.delivery.shapes import Shape, shape_of
 from tracker.delivery.webhook import TYPE_NAMES, is_known
+from tracker.errors import UsageError
 
 __all__ = ["Fields", "Found", "find"]
 
@@ -45,6 +46,14 @@ class Fields:
 
     webhook: tuple[str, ...] = ()
     time: tuple[str, ...] = ()
+
+
+def fields_of(webhook: str, time: str, names: tuple[str, str] = ("--webhook-field", "--time-field")) -> Fields:
+    """The fields that somebody names with dots. Raises ``UsageError`` that says which of the ``names`` names none."""
+    for name, way in zip(names, (webhook, time), strict=True):
+        if way and "" in way.split("."):
+            raise UsageError(f"{name} {way!r} is no field", hint="write names with dots, as in detail.raw")
+    return Fields(*(tuple(way.split(".")) if way else () for way in (webhook, time)))
 
 
 @attrs.frozen
