@@ -21,7 +21,7 @@ from projections.views.database import (
     views_errors,
 )
 from projections.views.loss import refuse_marked_loss
-from projections.views.pages import Pages
+from projections.views.pages import BULK, Pages
 from projections.views.publications import PUBLISHED_DB, Mark, Rewritten, publish
 from projections.views.rebuild import rebuild
 from tracker.bulk import bulk
@@ -29,7 +29,6 @@ from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.clock import PIN
-from tracker.store.reading import PAGE
 
 Now = Callable[[], datetime]
 
@@ -98,7 +97,7 @@ class Views(Pages):
         self,
         tracker: Tracker,
         progress: Progress | None = None,
-        page_size: int = PAGE,
+        page_size: int = BULK,
         *,
         stop: int | None = None,
     ) -> None:

@@ -59,7 +59,6 @@ from tracker.judging.state import Session
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.place import identity
-from tracker.store.reading import PAGE
 from tracker.store.recorder import LOCK_TIMEOUT
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
@@ -67,6 +66,8 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
 
 COUNTED = (types.TABLE, hours.TABLE)
 """The tables to which each page adds; their rows are of no stream."""
+BULK = 10_000
+"""Deliveries of a page, where so many wait: the rows of a session are written once a page, however much came of it."""
 CACHE = 64 << 10
 """KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
 MEMORY = 10_000
@@ -129,7 +130,7 @@ class Pages:
         self,
         tracker: Tracker,
         progress: Progress | None = None,
-        page_size: int = PAGE,
+        page_size: int = BULK,
         *,
         stop: int | None = None,
     ) -> None:

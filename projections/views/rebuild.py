@@ -25,17 +25,13 @@ from projections.views.database import (
     remove_leftovers,
 )
 from projections.views.loss import refuse_marked_loss
-from projections.views.pages import Pages
+from projections.views.pages import BULK, Pages
 from tracker.bulk import bulk
 from tracker.errors import StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.reading import PAGE
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
 from tracker.store.sqlite import sqlite_errors
-
-BULK = 10 * PAGE
-"""Events of a page of a rebuild: a session's rows are written once a page, and nobody waits for them."""
 
 
 def rebuild(
