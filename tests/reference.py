@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import json
 import logging
 import re
 import textwrap
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import attrs
 import click
@@ -59,6 +60,7 @@ LETTERS = {
     "L": "the log as a whole",
 }
 """What the codes of a letter are about."""
+DATASETTE = ROOT / "examples" / "datasette.json"
 _MARKED = re.compile(r"(<!-- table: ([\w ]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 
 
@@ -514,6 +516,25 @@ def anchors_of(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+def datasette() -> str:
+    """What Datasette says of each column of ``views.db``: what the page of the tables says."""
+    known = {
+        name: re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", meaning)
+        for title, text in tables_in(REFERENCE / "views.md")
+        if title in ("columns", "sql views")
+        for name, meaning in meanings(text).items()
+    }
+    tables: dict[str, Any] = {
+        one.name: {"columns": {column: known[code(f"{one.name}.{column}")] for column in one.columns}}
+        for one in TABLES
+    }
+    tables["deliveries"]["sort_desc"] = "position"
+    tables["deliveries"]["facets"] = ["type", "reading", "lifecycle"]
+    tables["findings"]["facets"] = ["code", "severity", "verdict"]
+    tables |= {name: {"description": known[code(name)]} for name in SQL_VIEWS}
+    return json.dumps({"databases": {"views": {"tables": tables}}}, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
     logging.disable()  # of the server that is asked
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -525,6 +546,8 @@ def main() -> None:
         "pages", nargs="*", default=list(PAGES), help="only these, as examples/reference/http.md"
     )
     asked = parser.parse_args()
+    if asked.write:
+        DATASETTE.write_text(datasette(), "utf-8")
     for name in asked.pages:
         path = PAGES[name]
         before = text = path.read_text("utf-8")

@@ -165,12 +165,13 @@ ELSEWHERE = {
     "Dockerfile",
     "alerts.yml",
     "compose.yaml",
+    "datasette.json",
     "grafana.json",
     "nginx.conf",
     "spark_audit.py",
     "tracker.service",
 }
-"""Have their tests in ``test_metrics.py``, ``test_deployment.py``, below, and in ``test_spark.py``."""
+"""Have their tests in ``test_metrics.py``, ``test_reference.py``, ``test_deployment.py``, below, and in ``test_spark.py``."""
 
 
 def test_every_file_in_examples_has_a_test():

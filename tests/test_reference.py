@@ -34,6 +34,10 @@ def test_a_table_says_what_the_code_says(page, title, text):
     assert text == reference.made(title, text)
 
 
+def test_datasette_says_of_each_column_what_the_page_says():
+    assert reference.DATASETTE.read_text("utf-8") == reference.datasette()
+
+
 def test_every_table_that_can_be_made_stands_on_a_page():
     assert {title for _, title, _ in TABLES_OF_PAGES} == {*GENERATED, *EXPLAINED}
 

@@ -7,7 +7,6 @@ each time it is judged, and written where it differs: a long session costs no mo
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -60,11 +59,11 @@ def read(session: Session) -> Iterator[tuple[int, Row]]:
 
 def write(
     db: sqlite3.Connection, page: Sequence[Delivery], sessions: Iterable[Session], alone: Mapping[int, Row]
-) -> Counter[tuple[str, str]]:
+) -> Iterator[tuple[str, str]]:
     """Adds the rows of a page of new deliveries, and changes those of earlier ones in the sessions that were judged.
 
-    ``alone`` is what ``read`` says of those outside of any session. Returns how often the types of the page were read
-    as what.
+    ``alone`` is what ``read`` says of those outside of any session. Returns of each delivery of the page its type, and
+    as what it was read.
     """
     found, streams = dict(alone), []
     for session in sessions:
@@ -74,7 +73,7 @@ def write(
     new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
     db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
     db.executemany(UPDATE, [(*row, position) for position, row in found.items()])
-    return Counter((types.known(one), str(new[one.position][1])) for one in page)
+    return ((types.known(one), str(new[one.position][1])) for one in page)
 
 
 def _came(one: Delivery) -> Row:

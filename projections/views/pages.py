@@ -231,7 +231,8 @@ class Pages:
                     packed(self._habits),
                 ),
             )
-        self.readings.update(readings)
+        if not self._scratch:  # nobody asks a file that is made anew
+            self.readings.update(readings)
         self._forget()
         return True
 
@@ -315,11 +316,11 @@ class Pages:
         page: Sequence[Delivery] = (),
         alone: Mapping[int, Row] = MappingProxyType({}),
         new: Collection[str] = (),
-    ) -> Counter[tuple[str, str]]:
+    ) -> Iterator[tuple[str, str]]:
         """Writes the rows of these streams, of the sessions that are seen otherwise because of them, and of a page.
 
         ``alone``: how those of the page were read that are outside of any session. ``new`` are
-        streams without rows. Returns how often the webhook types of the page were read as what.
+        streams without rows. Returns of each delivery of the page its type, and as what it was read.
         """
         sessions = self._judged_from(tracker)
         settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}

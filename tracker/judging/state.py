@@ -264,9 +264,11 @@ class Aggregate:
             if name not in lifecycle.starts:
                 return "orphan" if one.step.orphan else "skipped-ahead"
             return "new-run" if run.number > 1 else "advanced"
-        before = [other for other in run.originals.values() if other.order < one.order]
-        highest = max(before, key=lambda other: lifecycle.rank[other.step.name])
-        if lifecycle.rank[name] < lifecycle.rank[highest.step.name] or highest.step.closes:
+        rank, order, highest = lifecycle.rank, one.order, run.first
+        for other_name, other in run.originals.items():
+            if rank[other_name] > rank[highest.step.name] and other.order < order:
+                highest = other
+        if rank[name] < rank[highest.step.name] or highest.step.closes:
             return "conflict" if one.step.closes and highest.step.closes else "late"
         if following is not None and following.first.position < one.position:
             return "overtaken" if lifecycle.is_presence else "late"
