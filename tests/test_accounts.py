@@ -225,7 +225,7 @@ def test_a_command_shows_what_is_of_one_account(home, command):
     assert {one.get("account") for one in everything} == {"acme", "beta", None}
 
 
-@pytest.mark.parametrize("command", ["sessions", "recordings", "runs", "issues", "export"])
+@pytest.mark.parametrize("command", ["sessions", "recordings", "runs", "issues", "export", "overview"])
 def test_an_account_of_which_nothing_came_is_no_such_account(home, command):
     done = run(command, "--account", "acm", "--data", "data", cwd=home, text=True)
 
@@ -239,6 +239,19 @@ def test_issues_count_what_is_of_one_account(home):
 
     both = [counts("--account", name) for name in ("acme", "beta")]
     assert both[0] == both[1] == {code: count // 3 for code, count in counts().items() if count >= 3}
+
+
+def test_the_overview_counts_what_is_of_one_account(home):
+    def shown(*more):
+        done = run("overview", "--day", "2026-03-02", "--format", "json", *more, "--data", "data", cwd=home)
+        found = json.loads(done.stdout)
+        return found["deliveries"]["day"]["number"], sum(found["recordings"].values())
+
+    assert [shown(), shown("--account", "acme"), shown("--account", "beta")] == [
+        (21, 4),
+        (5, 1),
+        (5, 1),
+    ]
 
 
 def test_the_account_stands_where_a_session_is_named(home):
@@ -273,6 +286,17 @@ def test_a_page_can_be_narrowed_down_to_one_account(shown, path):
     assert ("/sessions/B" in everything, "/sessions/B" in acme, "/sessions/A" in acme) == (True, False, True)
 
 
+def test_the_overview_of_an_account_leads_to_what_is_of_it(shown):
+    page = shown.ask("/?day=2026-03-02&account=acme").body.decode()
+
+    assert [
+        f"/{path}?state={state}&amp;account=acme" in page
+        for path, state in (("sessions", "live"), ("recordings", "started"))
+    ] == [True, True]
+    assert '<a href="/?day=2026-03-02&amp;account=beta">beta</a>' in page
+    assert shown.get("/api/overview?day=2026-03-02&account=acme")["deliveries"]["day"]["number"] == 5
+
+
 def test_pages_of_a_store_without_accounts_offer_none(tmp_path):
     with served(tmp_path / "data") as running:
-        assert "account" not in running.ask("/sessions").body.decode()
+        assert not ["account" in running.ask(path).body.decode() for path in ("/", "/sessions")].count(True)

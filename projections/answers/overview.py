@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from projections.answers.issues import issues
-from projections.read_models import hours, is_one_of, text, types
+from projections.read_models import hours, is_one_of, sessions, text, types
 from projections.read_models.hours import HOUR
 from projections.read_models.runs import MEDIA, OVER
 from tracker.delivery.envelope import isoformat, parse_time
@@ -31,33 +31,46 @@ MOST_RUNNING = 8
 DAY = timedelta(days=1)
 
 
-def overview(db: Database, now: datetime, day: date | None = None) -> Values:
-    """The state of everything at ``now``, and the numbers of a day in UTC (by default today) beside the day before it."""
+def overview(db: Database, now: datetime, day: date | None = None, account: str | None = None) -> Values:
+    """The state of everything at ``now``, and the numbers of a day in UTC (by default today) beside the day before it.
+
+    With ``account`` it is that of what is of one account.
+    """
     this = day or now.astimezone(UTC).date()
-    begin, newest = datetime(this.year, this.month, this.day, tzinfo=UTC), types.newest(db)
+    begin = datetime(this.year, this.month, this.day, tzinfo=UTC)
+    newest = types.newest(db) if account is None else sessions.newest(db, account)
     return {
         "now": isoformat(now),
         "day": this.isoformat(),
-        "live": _live(db, now),
-        "recordings": _outcomes(db, begin),
-        "hours": _hours(db, begin),
-        "without_time": _without_time(db),
-        "issues": issues(db, begin + DAY, since=begin)[:6],
-        "deliveries": _deliveries(db, begin),
+        "live": _live(db, now, account),
+        "recordings": _outcomes(db, begin, account),
+        "hours": _hours(db, begin, account),
+        "without_time": _without_time(db, account),
+        "issues": issues(db, begin + DAY, since=begin, account=account)[:6],
+        "deliveries": _deliveries(db, begin, account),
         "last_at": newest and isoformat(newest),
     }
 
 
-def _live(db: Database, now: datetime) -> Values:
+def _of(account: str | None, values: Sequence[str] = (), table: str = "") -> tuple[str, tuple[str, ...]]:
+    """A further condition for what is of an account, none where none is named, and the values with its value."""
+    return ("", tuple(values)) if account is None else (f" AND {table}account = ?", (*values, account))
+
+
+def _live(db: Database, now: datetime, account: str | None) -> Values:
     """Sessions, people and recordings that are there now; those that run longest first."""
+    of_it, whose = _of(account, table="s.")
     (row,) = db.query(
-        "SELECT COUNT(*) AS sessions, COALESCE(SUM(inside), 0) AS people FROM sessions WHERE state = 'live'"
+        "SELECT COUNT(*) AS sessions, COALESCE(SUM(inside), 0) AS people FROM sessions s"
+        f" WHERE state = 'live'{of_it}",
+        whose,
     )
     running = list(
         db.query(
             "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty, r.first_step_at AS began_at"
             f" FROM sessions s CROSS JOIN runs r USING (session_id) WHERE s.state = 'live' AND {is_one_of('r.lifecycle', MEDIA)}"
-            f" AND NOT {is_one_of('r.state', OVER)} ORDER BY r.first_step_at, r.position"
+            f" AND NOT {is_one_of('r.state', OVER)}{of_it} ORDER BY r.first_step_at, r.position",
+            whose,
         )
     )
     return {**row, "running": len(running), "longest": [_since(one, now) for one in running[:MOST_RUNNING]]}
@@ -70,10 +83,11 @@ def _since(run: Values, now: datetime) -> Values:
     return {**run, "key": key, "began_at": began and isoformat(began), "seconds": seconds}
 
 
-def _outcomes(db: Database, begin: datetime) -> Values:
+def _outcomes(db: Database, begin: datetime, account: str | None) -> Values:
     """What became of the runs that began on the day."""
+    of_it, values = _of(account, _period(begin), "r.")
     began = "r.session_id IS NOT NULL AND r.first_step_at >= ? AND r.first_step_at < ?"
-    return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}", _period(begin))
+    return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}{of_it}", values)
 
 
 def outcomes(db: Database, runs: str, values: Sequence[str]) -> dict[str, int]:
@@ -94,13 +108,14 @@ def _outcome(state: str, *, has_files: bool) -> str:
     return "without a file" if state in OVER else "under way"
 
 
-def _hours(db: Database, begin: datetime) -> list[Values]:
+def _hours(db: Database, begin: datetime, account: str | None) -> list[Values]:
     """Errors and warnings of each hour of the day, and of the same hour the day before."""
+    of_it, values = _of(account, (_period(begin - DAY)[0], _period(begin)[1]))
     counts: Counter[tuple[str, str]] = Counter()
     rows = db.query(
         f"SELECT substr(at, 1, {HOUR}) AS hour, severity, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
-        " AND severity IN ('error', 'warning') AND verdict != 'accepted' GROUP BY hour, severity",
-        (_period(begin - DAY)[0], _period(begin)[1]),
+        f" AND severity IN ('error', 'warning') AND verdict != 'accepted'{of_it} GROUP BY hour, severity",
+        values,
     )
     counts.update({(row["hour"], row["severity"]): row["number"] for row in rows})
     found = []
@@ -117,28 +132,30 @@ def _hours(db: Database, begin: datetime) -> list[Values]:
     return found
 
 
-def _without_time(db: Database) -> dict[str, int]:
+def _without_time(db: Database, account: str | None) -> dict[str, int]:
     """Errors and warnings of which nobody knows when they happened: they belong to no day."""
-    found = {"errors": 0, "warnings": 0}
+    found, (of_it, whose) = {"errors": 0, "warnings": 0}, _of(account)
     rows = db.query(
         "SELECT severity, COUNT(*) AS number FROM findings WHERE at IS NULL"
-        " AND severity IN ('error', 'warning') AND verdict != 'accepted' GROUP BY severity"
+        f" AND severity IN ('error', 'warning') AND verdict != 'accepted'{of_it} GROUP BY severity",
+        whose,
     )
     return found | {f"{row['severity']}s": row["number"] for row in rows}
 
 
-def _deliveries(db: Database, begin: datetime) -> Values:
+def _deliveries(db: Database, begin: datetime, account: str | None) -> Values:
     """How many came on the day and the day before, hour by hour, and which share of them came twice or late."""
-    return {"day": _received(db, begin), "day_before": _received(db, begin - DAY)}
+    return {"day": _received(db, begin, account), "day_before": _received(db, begin - DAY, account)}
 
 
-def _received(db: Database, begin: datetime) -> Values:
+def _received(db: Database, begin: datetime, account: str | None) -> Values:
     since, until = _period(begin)
-    by_hour = hours.between(db, since, until)
+    by_hour = hours.between(db, since, until, account)
+    of_it, values = _of(account, (since, until))
     rows = db.query(
         "SELECT code, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
-        f" AND {is_one_of('code', (*TWICE, *LATE))} GROUP BY code",
-        (since, until),
+        f" AND {is_one_of('code', (*TWICE, *LATE))}{of_it} GROUP BY code",
+        values,
     )
     found = {row["code"]: row["number"] for row in rows}
     number = sum(by_hour.values())

@@ -33,10 +33,13 @@ def _sorts() -> Iterable[str]:
     help="The day in UTC that this time is of: 2026-11-23, yesterday.",
     show_default="today",
 )
+@with_account
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @with_tz
 @with_store
-def overview(day: GivenTime | None, format: str, data: Path | None, config: Path | None) -> None:
+def overview(
+    day: GivenTime | None, account: str | None, format: str, data: Path | None, config: Path | None
+) -> None:
     """Show what is live, and how a day went.
 
     The day's recordings, findings and deliveries: beside each number stands that of the day before. `twice` and
@@ -49,8 +52,10 @@ def overview(day: GivenTime | None, format: str, data: Path | None, config: Path
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
+        refuse_no_account(views, account)
         asked = settings.moment(day)
-        found = overview_of(views.db, settings.now, asked and asked.astimezone(settings.shown_zone).date())
+        this = asked and asked.astimezone(settings.shown_zone).date()
+        found = overview_of(views.db, settings.now, this, account)
     if format == "json":
         write([machine.document(found)])
     else:

@@ -1,4 +1,4 @@
-"""``hours``: how many deliveries came in each hour. Counted, not folded."""
+"""``hours``: how many deliveries came in each hour, of each account. Counted, not folded."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
 
 HOUR = 13
 """Characters of a time that name its hour: ``2026-11-23T10``."""
-TABLE = Table(name="hours", columns={"hour": str, "deliveries": int}, pk=("hour",))
-COUNT = TABLE.insert + " ON CONFLICT (hour) DO UPDATE SET deliveries = deliveries + excluded.deliveries"
+TABLE = Table(name="hours", columns={"hour": str, "account": str, "deliveries": int}, pk=("hour", "account"))
+COUNT = (
+    TABLE.insert + " ON CONFLICT (hour, account) DO UPDATE SET deliveries = deliveries + excluded.deliveries"
+)
 """Adds to the counts what a page of deliveries brings."""
 
 
 def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     """What one page adds; a delivery without a receive time is in no hour."""
-    hours = Counter((text(one.received_at) or "")[:HOUR] for one in deliveries if one.received_at is not None)
-    return list(hours.items())
+    hours = Counter(
+        ((text(one.received_at) or "")[:HOUR], one.received.account or "")
+        for one in deliveries
+        if one.received_at is not None
+    )
+    return [(*key, number) for key, number in hours.items()]
 
 
-def between(db: Database, since: str, until: str) -> dict[str, int]:
-    """Hour -> how many deliveries, of the hours that begin in ``[since, until)``; times are ISO 8601 in UTC."""
+def between(db: Database, since: str, until: str, account: str | None = None) -> dict[str, int]:
+    """Hour -> how many deliveries, of the hours that begin in ``[since, until)``; times are ISO 8601 in UTC.
+
+    With ``account``, of those that are of it.
+    """
     found = db.query(
-        "SELECT hour, deliveries FROM hours WHERE hour >= ? AND hour < ? ORDER BY hour",
-        (since[:HOUR], until[:HOUR]),
+        "SELECT hour, SUM(deliveries) AS deliveries FROM hours WHERE hour >= :since AND hour < :until"
+        f"{'' if account is None else ' AND account = :account'} GROUP BY hour ORDER BY hour",
+        {"since": since[:HOUR], "until": until[:HOUR], "account": account},
     )
     return {row["hour"]: row["deliveries"] for row in found}

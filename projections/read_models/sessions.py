@@ -209,6 +209,12 @@ def _conditions(
     return conditions, {"meeting": meeting, "account": account, "since": since, **codes}
 
 
+def newest(db: Database, account: str) -> datetime | None:
+    """The newest receive time of the sessions of an account; ``None`` where none is known."""
+    (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM sessions WHERE account = ?", (account,))
+    return parse_time(row["newest"]) if row["newest"] else None
+
+
 def accounts(db: Database) -> list[str]:
     """The accounts that anything came from, in order."""
     found = (row["account"] for table in _WITH_ACCOUNT for row in db.query(_ACCOUNTS.format(table)))

@@ -62,7 +62,7 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 def overview(of: Snapshot, asked: Values) -> Values:
     """How everything is now, and a day beside the day before."""
     day = asked["day"]
-    found = overview_of(of.db, of.now, day and day.date())
+    found = overview_of(of.db, of.now, day and day.date(), asked["account"])
     return {**found, "health": attrs.asdict(of.health), "position": of.checkpoint.position}
 
 

@@ -186,7 +186,7 @@ OPERATIONS = (
     Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
     Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
     Operation("/api/search", answers_across.search, contracts_across.Found, (QUERY, WAIT_FOR)),
-    Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, WAIT_FOR)),
+    Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, OF_ACCOUNT, WAIT_FOR)),
     Operation(
         "/api/events",
         answers.events,

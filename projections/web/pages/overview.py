@@ -8,6 +8,7 @@ from projections.answers.issues import GRAVE
 from projections.answers.overview import OUTCOMES
 from projections.read_models import text
 from projections.read_models.findings import counts
+from projections.read_models.sessions import accounts
 from projections.web import answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import bar, columns
@@ -18,7 +19,10 @@ from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
 
-PARAMETERS = (parameters.time("day", "The day, in UTC; by default today."),)
+PARAMETERS = (
+    parameters.time("day", "The day, in UTC; by default today."),
+    parameters.text("account", "Only what is of this account."),
+)
 
 
 def fill(of: Snapshot, asked: Values) -> Values:
@@ -26,35 +30,52 @@ def fill(of: Snapshot, asked: Values) -> Values:
     today = of.now.astimezone(UTC).date()
     day = date.fromisoformat(found["day"])
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    last = moment(found["last_at"])
+    last, account = moment(found["last_at"]), asked["account"]
+    today_url, of_it = url(account=account), {"account": account}
     return {
         "title": "Overview",
         "position": found["position"],
         "is_today": day == today,
         "day": day,
-        "earlier": url(day=day - timedelta(days=1)),
-        "later": url(day=day + timedelta(days=1)) if day < today else None,
+        "account": account,
+        "accounts": _accounts(accounts(of.db), account, None if day == today else day),
+        "today": today_url,
+        "earlier": url(day=day - timedelta(days=1), **of_it),
+        "later": url(day=day + timedelta(days=1), **of_it) if day < today else None,
         "empty": not found["position"],
         "last_at": last,
-        "last_day": last and last.date() != day and (url(day=last.date()) if last.date() != today else url()),
+        "last_day": last
+        and last.date() != day
+        and (url(day=last.date(), **of_it) if last.date() != today else today_url),
         "live": {**found["live"], "longest": [_running(one) for one in found["live"]["longest"]]},
-        "recordings": _recordings(found["recordings"], begin),
+        "recordings": _recordings(found["recordings"], begin, of_it),
         "found": _findings(found["hours"], day=day),
-        "issues": [issue(one, {"since": isoformat(begin)}) for one in found["issues"]],
+        "issues": [issue(one, {"since": isoformat(begin), **of_it}) for one in found["issues"]],
         "without_time": _without_time(found["without_time"]),
-        "findings_url": url("findings", since=isoformat(begin)),
+        "findings_url": url("findings", since=isoformat(begin), **of_it),
         "received": _received(found["deliveries"]),
         "health": found["health"],
-        "fresh": _fresh(of, asked["visited"]),
+        "fresh": _fresh(of, asked["visited"], account),
     }
 
 
-def _fresh(of: Snapshot, visited: datetime | None) -> Values | None:
+def _accounts(names: list[str], chosen: str | None, day: date | None) -> list[Values]:
+    """The accounts that may be chosen, and where that leads; none where there are none."""
+    every = [None, *names] if names else []
+    return [
+        {"name": one or "all accounts", "chosen": one == chosen, "url": url(day=day, account=one)}
+        for one in every
+    ]
+
+
+def _fresh(of: Snapshot, visited: datetime | None, account: str | None) -> Values | None:
     """What became true since the last visit; ``None`` for who has not been here before."""
     if visited is None:
         return None
-    number = sum(row["number"] for row in counts(of.db, since=text(visited)) if row["severity"] in GRAVE)
-    return {"number": number, "since": visited, "url": url("findings", since=isoformat(visited))}
+    rows = counts(of.db, since=text(visited), account=account)
+    number = sum(row["number"] for row in rows if row["severity"] in GRAVE)
+    there = url("findings", since=isoformat(visited), account=account)
+    return {"number": number, "since": visited, "url": there}
 
 
 def _running(run: Values) -> Values:
@@ -67,9 +88,9 @@ def _running(run: Values) -> Values:
     }
 
 
-def _recordings(numbers: dict[str, int], begin: datetime) -> Values:
+def _recordings(numbers: dict[str, int], begin: datetime, of_it: Values) -> Values:
     """What became of the recordings of the day, as a bar and in words that lead to them."""
-    period = {"since": isoformat(begin), "until": isoformat(begin + timedelta(days=1))}
+    period = {"since": isoformat(begin), "until": isoformat(begin + timedelta(days=1)), **of_it}
     narrowed = {"lost": {"state": "lost"}, "failed": {"state": "failed"}, "without a file": {"missing": "true"}}
     outcomes = [
         {
