@@ -141,6 +141,16 @@ def test_going_on_with_a_search_finds_what_searching_from_the_beginning_does(dra
                     assert value(sessions.assessed("S", as_of)) == value(alone)
 
 
+def test_what_a_session_shows_of_its_copies_is_known_also_where_its_own_search_is_remembered(monkeypatch):
+    monkeypatch.setattr(sessions_module, "LONG", 0)
+    first = ["0 session-ended", "0 participant-joined q", "3 participant-left p", "14 participant-joined p"]
+    received = deliveries(*first, "14 participant-joined q", "17 participant-left p", "28 participant-joined p")
+    sessions = Sessions(RULES)
+    for each in received:
+        sessions.observe(each)
+    assert value(sessions.assessed("S", None)) == value(assess_all(received, None, RULES))
+
+
 def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch):
     lines = [f"{200 * place} recording-starting" for place in range(200)]
     sessions, received, read = Sessions(RULES), deliveries("0 session-started", *lines), []

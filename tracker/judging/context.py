@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 import attrs
 
@@ -41,7 +40,7 @@ class Context:
         presumed: Whether the end is only presumed.
         given_way: When the next session of the room began, where this one has not ended and nothing came of it since.
         ages: How old the copies of this session are that are certain, the youngest first.
-        find_in_common: Finds the ages that several repeated steps have in common.
+        find_in_common: Finds the ages that several repeated steps have in common, when it is first called.
         resent: Positions of what came again in one burst with a copy that is certain.
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
@@ -98,9 +97,9 @@ class Context:
         within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
         return any(abs(age - other) <= within for other in self.ages)
 
-    @cached_property
+    @property
     def ages_in_common(self) -> Sequence[int]:
-        """The ages that several repeated steps of this session have in common; sought when first asked for."""
+        """The ages that several repeated steps of this session have in common."""
         return self.find_in_common()
 
     def is_as_old_as_evidence(self, age: int) -> bool:

@@ -12,7 +12,7 @@ same time to a second is no chance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
@@ -48,7 +48,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     context.ages = sorted(ages)
     context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
     if not context.two_channels:
-        context.find_in_common = partial(_common_ages, in_order)
+        context.find_in_common = cache(partial(_common_ages, in_order))
     if certain and not context.two_channels:
         context.resent = frozenset(_sent_with(certain, in_order.values()))
 
