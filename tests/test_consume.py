@@ -25,6 +25,7 @@ from tracker.errors import LogError, StoreError
 from tracker.intake.consuming import Consumed, Stream, consume
 from tracker.intake.redis_streams import BITS, RedisStream, offset_of
 from tracker.intake.streams import address_of
+from tracker.store.application import Tracker
 
 NO_WEBHOOKS = [b"hello", b'{"level":"info"}', b"2026-11-23 started"]
 
@@ -263,6 +264,15 @@ def test_a_stream_of_nats_that_was_made_anew_is_another_one(nats, tmp_path):
         consumed(nats, tmp_path)
 
     assert stored(tmp_path / "data") == bodies(0, 4)
+
+
+def test_a_stream_of_nats_that_is_made_anew_while_it_is_read_ends_that(nats, tmp_path):
+    nats.made().publish(bodies(0, 2))
+    with Tracker.open(tmp_path, create=True) as store, stream_of(nats) as stream:
+        read_all(store, stream)
+        nats.made()
+        with pytest.raises(LogError, match="was made anew"):
+            read_all(store, stream)
 
 
 @given(

@@ -72,7 +72,7 @@ class JetStream:
                 f"has the retention {info.config.retention}, so it forgets messages before they are stored"
             )
             raise LogError(problem, place=address.name, hint=hint)
-        return "" if info.created is None else info.created.isoformat()
+        return _made(info)
 
     @property
     def identity(self) -> str:
@@ -83,7 +83,11 @@ class JetStream:
 
     def read(self, after: int, wait: float) -> Batch:
         with self._as_ours():
-            state = self._run(self._stream.stream_info(self._address.stream)).state
+            info = self._run(self._stream.stream_info(self._address.stream))
+            if _made(info) != self._made:
+                hint = "run it again: it is another stream, and is read from its beginning"
+                raise LogError("was made anew", place=self._address.name, hint=hint)
+            state = info.state
             begin = max(after + 1, state.first_seq)
             end = min(state.last_seq, begin + BATCH - 1)
             if begin > end:
@@ -135,3 +139,8 @@ class JetStream:
 
     async def _note(self, error: Exception) -> None:
         self._noted = error
+
+
+def _made(info: Any) -> str:
+    """When a stream was made; nobody else has one of its name that was made at the same microsecond."""
+    return "" if info.created is None else info.created.isoformat()
