@@ -215,7 +215,7 @@ def malformed(one: Draft, dice: Random) -> bool:
     webhook = dice.choice(fit)
     body = webhook.body
     broken = dice.choice(
-        (body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body + b"]", b"undefined")
+        (body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body, b"undefined")
     )
     one.extra.append(attrs.evolve(webhook, whole=broken, touched=True))
     webhook.at += dice.uniform(2, 10)
