@@ -388,6 +388,19 @@ def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_ha
     assert standing(session, "error") == []
 
 
+def test_whose_joined_came_late_is_not_inside_for_ever():
+    others = ("1 participant-joined q", "1800 participant-left q", "1802 session-ended")
+    late = (
+        "900 participant-left p",
+        "903 participant-left p",
+        "910 participant-joined p",
+        "1200 participant-left p",
+    )
+    session = session_from("0 session-started", *late, *others, as_of="5h")
+    assert session.aggregates["participant", (("participant_id", "p"),)].state == "out"
+    assert "T310" not in standing(session, "info")
+
+
 # -- how a delivery is read, and what its runs are then ---------------------------------------------
 
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"

@@ -214,9 +214,7 @@ def malformed(one: Draft, dice: Random) -> bool:
         return False
     webhook = dice.choice(fit)
     body = webhook.body
-    broken = dice.choice(
-        (body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body, b"undefined")
-    )
+    broken = dice.choice((body[:-2] + b",}}", body[: dice.randrange(20, len(body))], b"[" + body, b"undefined"))
     one.extra.append(attrs.evolve(webhook, whole=broken, touched=True))
     webhook.at += dice.uniform(2, 10)
     return True

@@ -41,8 +41,10 @@ def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, in
         until = end
         for run in reversed(person.runs):
             joined, left = _came(run.candidate), _went(run.candidate)
-            gone = left if left is not None else until
-            found.append((joined if joined is not None else 0, gone, person))
+            come, gone = joined or 0, left if left is not None else until
+            if joined is not None and left is not None and left < joined:  # the joined came late
+                come, gone = left, joined
+            found.append((come, gone, person))
             until = run.candidate.began
     return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
 
