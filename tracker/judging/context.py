@@ -80,7 +80,7 @@ class Context:
         return (
             *end,
             tuple(self.ages),
-            tuple(self.ages_in_common),
+            tuple(self.find_in_common()),
             self.resent,
             self.two_channels,
             occupied,
@@ -97,14 +97,9 @@ class Context:
         within = max(SAME_AGE, SAME_AGE_SHARE * age) if age >= _HOUR else SAME_AGE
         return any(abs(age - other) <= within for other in self.ages)
 
-    @property
-    def ages_in_common(self) -> Sequence[int]:
-        """The ages that several repeated steps of this session have in common."""
-        return self.find_in_common()
-
     def is_as_old_as_evidence(self, age: int) -> bool:
         """Whether a certain copy of this session is as old, or several repeated steps are."""
-        ages = self.ages_in_common
+        ages = self.find_in_common()
         place = bisect_left(ages, age - SAME_AGE)
         return (place < len(ages) and ages[place] <= age + SAME_AGE) or self.is_as_old(age)
 
