@@ -280,6 +280,7 @@ class Reader:
             begun = next_begun(lifecycle, runs, 0)
             paid += cost_alone(lifecycle, first, context)
             paid += cost_beside(lifecycle, first, following, begun, context)
+            first.beside.clear()  # nobody asks again, and it holds runs that were given up
             settled, runs = (settled, first), runs[1:]
         return Hypothesis(runs, settled, held.copies, held.recent, paid)
 
