@@ -84,14 +84,33 @@ def test_only_what_a_query_names_is_copied(there):
     ]
 
 
-def test_nothing_that_a_query_says_changes_the_store(there):
-    before = {path: path.read_bytes() for path in (there / "tracker-data").iterdir() if path.name != "views.db"}
-    assert asked(there, "DELETE FROM events; DELETE FROM sessions; SELECT COUNT(*) AS n FROM events") == [
-        {"n": 0}
-    ]
+@pytest.mark.parametrize(
+    "query",
+    [
+        "COPY (SELECT 1) TO 'tracker-data/events.db'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'tracker-data/events.db'",
+        "PREPARE written AS COPY (SELECT 1) TO 'tracker-data/events.db'; EXECUTE written",
+        "ATTACH 'other.db'",
+        "EXPORT DATABASE 'other'",
+        "SET autoinstall_known_extensions = true",
+        "FROM sessions; DELETE FROM events",
+    ],
+)
+def test_a_query_only_reads_and_changes_no_file(there, query):
+    before = {
+        path: path.read_bytes() for path in there.rglob("*") if path.is_file() and path.name != "views.db"
+    }
+    done = run("sql", query, cwd=there, text=True)
 
-    assert before == {path: path.read_bytes() for path in before}
-    assert asked(there, "SELECT COUNT(*) AS n FROM events") == [{"n": len(GIVEN)}]
+    assert (done.returncode, "is not allowed, only SELECT and CREATE" in done.stderr) == (2, True)
+    assert before == {
+        path: path.read_bytes() for path in there.rglob("*") if path.is_file() and path.name != "views.db"
+    }
+
+
+def test_a_query_may_make_tables_of_its_own(there):
+    query = "CREATE TABLE mine AS FROM events; SELECT COUNT(*) AS n FROM mine"
+    assert asked(there, query) == [{"n": len(GIVEN)}]
 
 
 def test_each_format_has_the_same_rows(there):

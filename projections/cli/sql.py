@@ -38,7 +38,7 @@ def sql(
     """Ask what the tracker holds in SQL.
 
     QUERY is in the SQL of DuckDB; - reads it from stdin. The tables are those of views.db, such as sessions, findings and
-    deliveries, and events, which has every body. They are copies, so nothing that a query says changes the store.
+    deliveries, and events, which has every body. A query may read any file and changes none.
     """
     if (format == PARQUET) != (out is not None):
         raise UsageError("--format parquet and --out need each other", hint="add --format parquet --out FILE")

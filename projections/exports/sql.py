@@ -50,6 +50,8 @@ EVENTS = {
 """The columns of ``events``, the deliveries as they came; ``data`` is that of the webhook, ``{}`` where there is none."""
 ARCHIVE = "archive"
 NAMES = (*(table.name for table in TABLES), *SQL_VIEWS, "events")
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.CREATE)
+"""Statements that change nothing but the database in the temporary directory."""
 _TYPES = {"INTEGER": "BIGINT", "FLOAT": "DOUBLE", "REAL": "DOUBLE"}
 _UNKNOWN = re.compile(r'Table with name "?(\w+)"? does not exist')
 
@@ -86,6 +88,7 @@ def asked(
     ):
         db.execute("SET python_enable_replacements = false")  # no name is one of a variable here
         db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET autoinstall_known_extensions = false")  # nothing is downloaded
         tables = _Tables(db, views, tracker, archive)
         with _errors(tables):
             statements = _statements(db, query, file)
@@ -99,10 +102,23 @@ def asked(
 
 
 def _statements(db: duckdb.DuckDBPyConnection, query: str, file: Path | None) -> list[str]:
-    """The statements of a query, the last of which writes to the file. Raises ``UsageError`` where there is none."""
-    found = [one.query for one in db.extract_statements(query)]
-    if not found:
+    """The statements of a query, the last of which writes to the file.
+
+    Raises ``UsageError`` where there is none, or where one does more than read: ``COPY``, ``ATTACH`` and ``EXPLAIN
+    ANALYZE`` could write over the store.
+    """
+    statements = db.extract_statements(query)
+    if not statements:
         raise UsageError("the query is empty", hint='tracker sql "SELECT * FROM sessions LIMIT 5"')
+    for one in statements:
+        if one.type not in _READING:
+            kind = str(one.type).rpartition(".")[2].replace("_", " ")
+            raise UsageError(
+                f"{kind} is not allowed, only SELECT and CREATE",
+                place="the query",
+                hint="--format parquet --out FILE writes what a SELECT gives",
+            )
+    found = [one.query for one in statements]
     if file is not None:
         found[-1] = f"COPY ({found[-1].rstrip('; ')}\n) TO {_quoted(str(file))} (FORMAT parquet)"
     return found
