@@ -82,7 +82,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""
 _DIGEST = re.compile(r"[0-9a-f]{32}")
-_NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O")
+_NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O", "too complex")
 """Words in what SQLite complains of when the file itself may be sound."""
 
 
