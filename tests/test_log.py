@@ -729,6 +729,15 @@ def test_a_session_whose_end_was_lost_is_over_when_the_next_one_of_its_room_has_
     assert {session.session_id: session.state for session in sessions} == {"a": "presumed-ended", "b": "live"}
 
 
+def test_an_old_session_of_the_room_that_is_sent_again_late_ends_no_other():
+    old = ("session-started", "participant-joined p", "participant-left p", "session-ended")
+    again = [f"{600 + place} {line} sessionId=b start=2026-01-05T11:00:00Z" for place, line in enumerate(old)]
+    _, sessions = audited(
+        "0 session-started sessionId=a", "5 participant-joined q sessionId=a", *again, as_of="30m"
+    )
+    assert {session.session_id: session.state for session in sessions} == {"a": "live", "b": "ended"}
+
+
 def test_a_session_that_was_idle_for_a_day_before_the_next_one_of_its_room_never_ended():
     assert worse(*NEXT[:2], "25h session-started sessionId=b", as_of="25.5h") == ["T304", "X404"]
     assert worse(*NEXT[:2], "23h session-started sessionId=b", as_of="25.5h") == ["X404", "X406"]

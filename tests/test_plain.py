@@ -38,6 +38,7 @@ PIECES = (
     *(b'"', b"\\", b"{", b"}", b"[", b",", b":", b"null", b"1e999", b"-", b"\r", b" ", b"\xff", b"\xc3\xa9"),
     *(b"\\ud83d", b"\\u0000", b"0", b'"data":{},', b'"sessionId":"other",', b'"webhook":{},', b"[" * 300),
     *(b'"received_at":"2020-01-01T00:00:00Z",', b'"time":1,', b'"webhookType":1,', b"T", b"Z", b"/", b"+01:00"),
+    b'"type":"\x95",',
 )
 mutations = st.lists(
     st.tuples(st.integers(0, 500), st.sampled_from([0, 0, 1, 2, 9]), st.sampled_from([b"", *PIECES])),
@@ -78,6 +79,12 @@ def test_a_log_is_read_the_same_when_no_line_is_read_at_one_go(log, line, change
     changed = Line(7, mutated(line, changes).replace(b"\n", b""))
     source = f"{log.name}:7"
     assert said(log.delivery(changed, 7)) == said(log._looked_at(changed, 7, source))
+
+
+def test_what_is_no_utf_8_is_refused_also_where_nothing_is_read():
+    body = b'{"webhookType":"session-ended","type":"\x95","data":{"sessionId":"s","meetingId":"m"}}'
+    for line in (body, encode(Received(BODIES[0], MORNING)).replace(BODIES[0], body)):
+        assert plain(line, 1) is None
 
 
 def test_what_is_routed_is_read_at_one_go():

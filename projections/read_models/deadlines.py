@@ -5,6 +5,7 @@ What is held of a session in doubt may change when more is known of the log. Mad
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -26,3 +27,8 @@ def rows(session: Session, others: Iterable[datetime | None] = ()) -> list[Row]:
     """One row, or none where nothing will change it any more. ``others``: deadlines beside its own."""
     at = min(filter(None, (session.next_change, *others)), default=None)
     return [] if at is None and not session.in_doubt else [(session.stream, text(at), int(session.in_doubt))]
+
+
+def in_doubt(db: sqlite3.Connection) -> list[str]:
+    """The streams that other evidence of the log may show otherwise."""
+    return [stream for (stream,) in db.execute(IN_DOUBT).fetchall()]

@@ -65,8 +65,10 @@ TABLE = Table(
     followed_by=(("meeting_id", "last_seen"), ("meeting_id", "begun_at")),
 )
 
+_BEGUN = "SELECT 1 FROM spans WHERE stream = ? AND begun_at IS NOT NULL"
 _GIVEN_WAY = (
-    "SELECT stream FROM spans WHERE meeting_id = ? AND last_seen < ? AND end_position IS NULL AND stream <> ?"
+    "SELECT stream FROM spans WHERE meeting_id = ?1 AND last_seen < ?2 AND end_position IS NULL AND stream <> ?3"
+    " AND last_seen >= COALESCE((SELECT MAX(begun_at) FROM spans WHERE meeting_id = ?1 AND begun_at < ?2), '')"
 )
 _NEXT = "SELECT MIN(begun_at) FROM spans WHERE meeting_id = ? AND begun_at > ?"
 _MALFORMED = "malformed spans"
@@ -94,10 +96,15 @@ def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     return [row["stream"] for row in found if (row["began"] or "", row["first_position"]) > here]
 
 
-def given_way(db: sqlite3.Connection, session: Session) -> list[str]:
-    """The streams of the sessions of its meeting that had not ended, and of which nothing came since it began."""
+def begins(db: sqlite3.Connection, session: Session) -> bool:
+    """Whether its begin is not known here yet."""
     if session.begun_at is None or session.meeting_id is None:
-        return []
+        return False
+    return db.execute(_BEGUN, (session.stream,)).fetchone() is None
+
+
+def given_way(db: sqlite3.Connection, session: Session) -> list[str]:
+    """The streams of the sessions of its meeting that had not ended, and whose room's next session it is."""
     values = session.meeting_id, text(session.begun_at), session.stream
     return [stream for (stream,) in db.execute(_GIVEN_WAY, values)]
 

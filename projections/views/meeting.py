@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from projections.read_models import spans
@@ -15,17 +15,20 @@ from tracker.rules import Rules
 __all__ = ["completed", "concerned"]
 
 
-def concerned(db: sqlite3.Connection, sessions: Mapping[str, Session]) -> list[str]:
+def concerned(
+    db: sqlite3.Connection, sessions: Mapping[str, Session], begun: Iterable[Session], settled: Collection[str]
+) -> list[str]:
     """The streams of sessions that may be seen otherwise because of what came of these, whose ``spans`` are written.
 
-    One that began later may have begun while one of these was live. One that had not ended when one of these began
-    has given way to it, and this may be one of these as well.
+    One that began later may have begun while one of these was live, unless it is ``settled`` with them. One that had
+    not ended has given way to the next of its room, where that has ``begun`` just now.
     """
     found: set[str] = set()
     for session in sessions.values():
         if session.meeting_id is not None:
-            found.update(one for one in spans.later_ones(db, session) if one not in sessions)
-            found.update(spans.given_way(db, session))
+            found.update(one for one in spans.later_ones(db, session) if one not in settled)
+    for session in begun:
+        found.update(spans.given_way(db, session))
     return sorted(found)
 
 

@@ -207,11 +207,12 @@ class Pages:
                 touched[delivery.stream] = None
             times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            self._write_rooms(touched)
+            changed = {sessions.observed[stream].meeting_id for stream in touched}
+            rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
             if at_milestone:
                 self._pass_milestone()
             self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
-            others = self._streams_in_doubt() if at_milestone else self._silent(silences)
+            others = deadlines.in_doubt(self.connection) if at_milestone else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
             received = [delivery for delivery, _ in page]
@@ -257,20 +258,12 @@ class Pages:
         self._sessions.recall = recall
         return self._sessions
 
-    def _write_rooms(self, touched: Iterable[str]) -> None:
-        observed = self._sessions.observed
-        changed = {observed[stream].meeting_id for stream in touched}
-        rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
-
     def _pass_milestone(self) -> None:
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
         self.log = attrs.evolve(view_of(copied(self._habits), self.traffic), next_begin=self.log.next_begin)
         rooms.pass_milestone(self.connection)
         self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
-
-    def _streams_in_doubt(self) -> list[str]:
-        return [row[0] for row in self.connection.execute(deadlines.IN_DOUBT).fetchall()]
 
     def _silent(self, before: int) -> Iterator[str]:
         """The streams in which something is missing that a silence found just now may explain."""
@@ -322,11 +315,7 @@ class Pages:
         ``alone``: how those of the page were read that are outside of any session. ``new`` are
         streams without rows. Returns of each delivery of the page its type, and as what it was read.
         """
-        sessions = self._judged_from(tracker)
-        settled = {stream: sessions.assessed(stream, as_of, self.log) for stream in touched}
-        self._replace(spans.TABLE, settled, [row for one in settled.values() for row in spans.rows(one)], new)
-        others = concerned(self.connection, settled)
-        settled |= {stream: sessions.assessed(stream, as_of, self.log) for stream in others}
+        settled = self._settled(self._judged_from(tracker), touched, as_of, new)
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
         for session in settled.values():
             overlap = completed(self.connection, self.rules, session, as_of)
@@ -338,6 +327,21 @@ class Pages:
             if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
                 self._replace(table, settled, rows[table.name], new)
         return deliveries.write(self.connection, page, settled.values(), alone)
+
+    def _settled(
+        self, sessions: Sessions, touched: Iterable[str], as_of: datetime | None, new: Collection[str]
+    ) -> dict[str, Session]:
+        """The sessions of these streams, and of all that are seen otherwise because of them; their spans are written."""
+        settled: dict[str, Session] = {}
+        waiting = list(touched)
+        while waiting:
+            judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
+            begun = [one for one in judged.values() if spans.begins(self.connection, one)]
+            rows = [row for one in judged.values() for row in spans.rows(one)]
+            self._replace(spans.TABLE, judged, rows, [one for one in new if one not in settled])
+            settled |= judged
+            waiting = concerned(self.connection, judged, begun, settled)
+        return settled
 
     def _replace(
         self, table: Table, streams: Iterable[str], rows: list[Row], new: Collection[str] = ()

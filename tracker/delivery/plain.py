@@ -52,6 +52,8 @@ def plain(line: bytes, position: int, source: str = "") -> Delivery | None:
     if len(line) > 2 * MAX_DEPTH and is_deeper(line, MAX_DEPTH):
         return None
     try:
+        if not line.isascii():
+            line.decode()  # what is skipped must be UTF-8 as well
         if line.startswith(_ENVELOPE):
             received = _received(line, source)
         elif line.startswith(_BARE):

@@ -7,11 +7,12 @@ here too, because here is what came before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
-from tracker.delivery.envelope import UNVERIFIED
+from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, bit_of
@@ -89,7 +90,7 @@ class Observed:
         links: Which sessions and meetings it was for, where the stream is not a session's.
         deliveries: How many came.
         first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
-        begun: When it was seen to begin: a start of it, or of somebody's visit, came first.
+        begun: When it began: by the clock of its session-started, or by ours where that is earlier or there is none.
         backwards: Whether the receive times are not in order.
         idle: Hours and longer in which nothing came: from when to when.
         types: The webhook types that came, as bits.
@@ -193,9 +194,8 @@ class Observed:
         bit, step_bit = bit_of(delivery.type or ""), 1 << lifecycle.rank[step.name]
         if habits is not None and self.session_id is not None:
             self._learn(aggregate, one, delivery.type or "", bit, habits)
-        is_begin = lifecycle.is_session or lifecycle.is_presence
-        if self.begun is None and is_begin and timed and step.name in lifecycle.starts:
-            self.begun = at
+        if self.begun is None and lifecycle.is_session and timed and step.name in lifecycle.starts:
+            self.begun = min(at, _own_time(lifecycle, said) or at)
             self._learn_begin(habits)
         self.types |= bit
         self.repeated = self.repeated or bool(aggregate.steps & step_bit)
@@ -274,6 +274,13 @@ def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
         observed = observed or Observed(delivery.stream, delivery.session_id)
         observed.observe(delivery)
     return observed
+
+
+def _own_time(lifecycle: Lifecycle, said: Mapping[str, Any]) -> int | None:
+    """When a session began by its own clock, in microseconds; what is delivered late says so by it."""
+    text = said.get(lifecycle.times[0]) if lifecycle.times else None
+    time = parse_time(text) if isinstance(text, str) else None
+    return None if time is None else micros(time)
 
 
 def _oddity(code: str, delivery: Delivery, at: int, value: str) -> Oddity:

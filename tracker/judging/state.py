@@ -305,7 +305,7 @@ class Session:
         aggregates: By lifecycle and key, in the order in which they appeared.
         findings: Everything found, in the order of the deliveries.
         first_seen_at, last_seen_at: Receive times.
-        begun_at: When it was seen to begin, by our clock.
+        begun_at: When it began: by the clock of its session-started, or by ours where that is earlier.
         started_at, ended_at: The session's own clock times where it sent valid ones, else receive times.
         end_received_at: When its session-ended was received.
         idle: Times in which nothing came for so long that it was presumed to have ended.

@@ -23,8 +23,6 @@ __all__ = ["FACT", "Shares", "confidence_that_over"]
 
 FACT = 0.9
 """What is less probable is not said as a fact."""
-_NEGLIGIBLE = 7.0
-"""What costs so much more has a share of less than a thousandth."""
 _WORTH_A_WORD = 0.02
 _MOST_ALTERNATIVES = 3
 NOTHING_MISSING = "a webhook was sent twice, and nothing is missing"
@@ -53,7 +51,7 @@ class Shares:
         self, lifecycle: Lifecycle, kept: Sequence[Hypothesis], context: Context, codes: Mapping[str, Code]
     ) -> None:
         self._lifecycle, self._context, self._codes = lifecycle, context, codes
-        self._all = [one for one in kept if one.price <= kept[0].price + _NEGLIGIBLE]
+        self._all = kept
 
     def as_of(self, at: int) -> Shares:
         """The same as of a later moment, if nothing comes until then; in microseconds."""

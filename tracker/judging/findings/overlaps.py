@@ -34,7 +34,7 @@ class Span:
         occupied: From and to when somebody was inside (``None``: still is).
         idle: Times in which nothing came for so long that it was presumed to have ended.
         presence_known: Whether it is known who is inside; if not, nobody can say that two sessions overlap.
-        begun_at: When it was seen to begin, by our clock.
+        begun_at: When it began: by the clock of its session-started, or by ours where that is earlier.
         started_at, ended_at: By its own clock where it says so, else by ours.
         others are as in ``Session``; ``began`` and ``last_seen`` are receive times.
     """
