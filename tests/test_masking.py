@@ -8,12 +8,14 @@ from urllib.parse import quote
 import crowd
 import pytest
 from click.testing import CliRunner
-from meetings import read_into, write
+from meetings import line, read_into, webhook, write
 from served import EVENING, MONDAY, RESTARTED, served
+from waiting import until
 
 from projections.cli import tracker
+from projections.views.database import TABLES
 from projections.web.api import OPERATIONS
-from projections.web.masking import MaskedStore, initials, masked_text
+from projections.web.masking import MASKED, MaskedStore, initials, masked_text
 from projections.web.pages import PAGES
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
@@ -63,11 +65,25 @@ def test_a_name_in_a_text_is_replaced_where_it_is_a_word_and_the_longer_one_firs
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("ANN LEE left", "A. L. left"),
+        ("Ann\n Lee left", "A. L. left"),
+        ("/rec/ann%20lee.mp4", "/rec/a. l..mp4"),
+        ("/for%20Ann+Lee/a.mp4", "/for%20A. L./a.mp4"),
+    ],
+)
+def test_a_name_in_a_text_is_known_in_any_case_and_with_any_blanks(text, masked):
+    assert masked_text(text, [" Ann  Lee "]) == masked
+
+
 BODIES = {
     b'{"webhookType":"x","data":{"sessionId":"s","participantName":"Ann Lee"}}': b'"participantName":"A. L."',
     b'{"message":"POST {\\"data\\":{\\"participantName\\":\\"Ann Lee\\"}}"}': rb"\"participantName\":\"A. L.\"",
     b'{"webhookType":"x","data":{"sessionId":"s","note":"for Bo"}}': b'"note":"for B."',
     b'{"data":{"sessionId":"s","participantId":"Bo"}}': b'"participantId":"Bo"',
+    b'{"data":{"participantName":{"x":"Ann Lee","id":["Ann"]}}}': b'{"x":"A. L.","id":["A."]}',
     b'{"participantName":"Ann L': b'{"xxxxxxxxxxxxxxx":"xxx x',
     b"\xff\xfeAnn": b"xxxxx",
 }
@@ -149,6 +165,128 @@ def test_the_second_token_shows_the_same_states_and_findings(server):
 def test_a_name_is_not_found_by_who_may_not_see_it(server):
     assert json.loads(shown(server, "/api/search?q=Ruth"))["people"] == []
     assert json.loads(shown(server, "/api/search?q=Ruth", FIRST))["people"] != []
+
+
+PEOPLE = ("Ruth Miller", "Zaphod Beeblebrox", "Ada Byron", "Hannah Arendt")
+LEAKED = re.compile("|".join(word for name in PEOPLE for word in name.split()), re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory):
+    """People who got another name while they were inside, and a file and a reason that hold names."""
+    data, one = tmp_path_factory.mktemp("renamed"), {"meetingId": "M", "sessionId": "S"}
+    file = "/rec/Ada Byron/a.mp4"
+    came = [
+        ("session-started", {}),
+        *(("participant-joined", {"participantId": name[0], "participantName": name}) for name in PEOPLE),
+        ("recording-started", {}),
+        ("recording-stopped", {"filePath": file, "fileUrl": f"https://x.example{quote(file)}"}),
+        ("participant-left", {"participantId": "A", "reason": "ADA  BYRON was kicked by Ruth Miller"}),
+        ("participant-left", {"participantId": "R", "participantName": "Guest"}),
+        ("participant-left", {"participantId": "Z", "participantName": "Guest"}),
+        ("session-ended", {}),
+    ]
+    lines = [line(webhook(kind, **one, **more), at) for at, (kind, more) in enumerate(came)]
+    read_into(data, write(data / "log", lines))
+    with served(data, token=FIRST, masked_token=SECOND) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "in_clear"),
+    [
+        ("/api/findings?code=C505", "Ruth Miller is now called Guest"),
+        ("/findings?severity=all&view=each", "Ruth Miller"),
+        ("/people/R", ""),
+        ("/api/people/A", "was kicked by"),
+        ("/people/A", ""),
+        ("/api/events/9", "Ruth Miller"),
+        ("/events/9", "Ruth Miller"),
+        ("/api/search?q=/rec", "/rec/Ada Byron/a.mp4"),
+        ("/search?q=/rec", "/rec/Ada Byron/a.mp4"),
+        ("/api/recordings", "/rec/Ada Byron/a.mp4"),
+        ("/recordings", "/rec/Ada"),
+        ("/api/sessions/S", "was kicked by"),
+    ],
+)
+def test_neither_an_old_name_nor_one_in_a_file_or_a_reason_is_shown(renamed, path, in_clear):
+    assert in_clear in shown(renamed, path, FIRST)
+    assert LEAKED.findall(shown(renamed, path)) == []
+
+
+def test_a_file_is_not_found_by_a_name_in_it(renamed):
+    assert json.loads(shown(renamed, f"/api/search?q={quote('/rec/Ada')}"))["files"] == []
+    assert json.loads(shown(renamed, f"/api/search?q={quote('/rec/Ada')}", FIRST))["files"] != []
+
+
+def test_an_old_name_is_not_shown_in_what_was_taken_back(tmp_path):
+    with served(tmp_path, token=FIRST, masked_token=SECOND) as running:
+
+        def taken_back(token):
+            return [
+                one["message"]
+                for one in json.loads(shown(running, "/api/sessions/S/withdrawn", token))["items"]
+            ]
+
+        def post(kind, **data):
+            running.post(kind, meetingId="M", sessionId="S", **data)
+
+        post("session-started")
+        post("participant-left", participantId="Z", participantName="Zaphod Beeblebrox")
+        until(lambda: "Zaphod Beeblebrox" in shown(running, "/api/findings", FIRST))
+        post("participant-joined", participantId="Z", participantName="Guest")
+        until(lambda: any("Zaphod Beeblebrox" in one for one in taken_back(FIRST)))
+        assert [one for one in taken_back(SECOND) if LEAKED.search(one)] == []
+
+
+def test_a_guest_who_is_called_as_a_key_or_a_type_changes_neither():
+    body = webhook("participant-left", sessionId="s", reason="Reason", participantId="1")
+    masked = MaskedStore(None, lambda _: ["Reason", "Data", "Participant"]).masked(
+        parse(Received(body, None), 1)
+    )
+    assert json.loads(masked.body) == json.loads(body.replace(b'"Reason"', b'"R."'))
+
+
+FREE_OF_NAMES = {
+    *(
+        "session_id",
+        "participant_id",
+        "meeting_id",
+        "stream",
+        "account",
+        "lifecycle",
+        "key",
+        "type",
+        "code",
+        "slug",
+    ),
+    *(
+        "state",
+        "state_before",
+        "state_after",
+        "certainty",
+        "severity",
+        "verdict",
+        "cause",
+        "reading",
+    ),
+    *("evidence", "expected", "missing", "advice", "steps", "findings", "occupied", "idle"),
+    *("at", "deadline", "hour", "began", "last_seen", "received_at", "end_received_at", "begun_at"),
+    *("started_at", "stopping_at", "stopped_at", "ended_at", "joined_at", "left_at"),
+    *("first_step_at", "last_step_at", "first_seen_at", "last_seen_at"),
+}
+"""Ids, codes, words of the declarations, times and positions."""
+
+
+def test_every_text_of_the_read_models_is_masked_or_free_of_names():
+    rest = [
+        (table.name, column)
+        for table in TABLES
+        for column, kind in table.columns.items()
+        if kind is str and column not in MASKED.get(table.name, {})
+    ]
+    assert [one for one in rest if one[1] not in FREE_OF_NAMES] == []
+    assert {column for _, column in rest} == FREE_OF_NAMES
 
 
 def test_a_stream_of_changes_has_initials(server):

@@ -33,6 +33,7 @@ from projections.read_models import (
     findings,
     hours,
     links,
+    names,
     participants,
     rooms,
     runs,
@@ -59,6 +60,7 @@ VIEWS_DB = "views.db"
 TABLES: tuple[Table, ...] = (
     sessions.TABLE,
     participants.TABLE,
+    names.TABLE,
     runs.TABLE,
     files.TABLE,
     findings.TABLE,

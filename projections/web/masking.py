@@ -6,7 +6,8 @@ views of the same name, which live as long as the connection. So whatever is der
 search, a picture, an answer of the API that is written tomorrow) holds initials.
 
 A name is what a lifecycle of people declares as its label, and what stands under a key that ends with ``name``. In
-other texts the names of the people of that session are replaced, as whole words. Ids stay as they are.
+other texts every name that somebody of that session ever had is replaced, as whole words, in upper or lower case and
+whatever blanks are in it. Ids stay as they are.
 """
 
 from __future__ import annotations
@@ -17,32 +18,47 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
+import attrs
 import msgspec
 from msgspec.structs import replace
 
-from projections.read_models import findings, participants
+from projections.read_models import files, findings, names, participants, runs
+from projections.views.database import SQL_VIEWS, TABLES
 from tracker.delivery.webhook import Delivery
 from tracker.judging.state import Session
+from tracker.lifecycle import camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.reading import PAGE, StoreReader
 
-__all__ = ["MaskedStore", "initials", "masked_text", "names_in", "views"]
+__all__ = ["MASKED", "MaskedStore", "initials", "masked_text", "names_in", "views"]
 
 UNKNOWN = "–"
 """In the place of a name that has no letter, such as a telephone number."""
 OPEN = ("data", "last_position", "not_there")
 """What a masked reader gets of a store as it is."""
-TEXTS = ("message", "alternatives")
-"""Columns of the findings that name people in sentences."""
+MASKED = {
+    participants.TABLE.name: {"name": "initials", "reason": "masked"},
+    names.TABLE.name: {"name": "initials"},
+    runs.TABLE.name: {"url": "masked", "artefacts": "masked_json", "files": "masked_json"},
+    files.TABLE.name: {"value": "masked", "name": "masked"},
+    findings.TABLE.name: {"message": "masked", "alternatives": "masked_json"},
+}
+"""Table -> its columns that may name people -> how they are masked: as a name, a text or JSON."""
 _LABELS = {one.label_sent.lower() for one in REGISTRY.values() if one.is_presence and one.label}
+_SENT = {"webhookType", "data"} | {
+    camel_case(field.name) for one in REGISTRY.values() for field in attrs.fields(one.payload)
+}
+"""Keys that are masked for nobody, also not for a guest who is called "Reason"; nor is a webhook's type."""
 _HIDDEN = re.compile(r"[^\W_]")
-_NAMES = "(SELECT json_group_array(DISTINCT p.name) FROM main.participants p WHERE p.session_id = f.session_id)"
+_BLANK = r"(?:[\s_+]|%20)+"
+"""What stands between the words of a name, in a sentence or in the path of a file."""
+_NAMES = "(SELECT json_group_array(n.name) FROM main.names n WHERE n.session_id = f.session_id)"
 
 
 def initials(name: str) -> str:
     """``R. M.``, of ``Ruth Miller``; the same of initials."""
-    found = [f"{word[0]}." for word in re.split(r"[\s.]+", name) if word and word[0].isalpha()]
+    found = [f"{word[0]}." for word in re.split(rf"\.|{_BLANK}", name) if word and word[0].isalpha()]
     return " ".join(found) or UNKNOWN
 
 
@@ -56,7 +72,8 @@ def masked_text(text: str, names: Iterable[str]) -> str:
 
 @lru_cache(64)
 def _of_names(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+    patterns = (_BLANK.join(map(re.escape, name.split())) for name in names)
+    return re.compile(rf"(?:(?<!\w)|(?<=%20))(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
 
 
 class MaskedStore:
@@ -108,11 +125,16 @@ def _masked_body(body: bytes, names: frozenset[str]) -> bytes:
 
 def _masked_value(value: Any, names: frozenset[str], key: str = "") -> Any:
     if isinstance(value, dict):
-        return {masked_text(name, names): _masked_value(one, names, name) for name, one in value.items()}
+        return {
+            name if name in _SENT else masked_text(name, names): _masked_value(
+                one, names, key if _is_name(key) else name
+            )
+            for name, one in value.items()
+        }
     if isinstance(value, list):
         return [_masked_value(one, names, key) for one in value]
-    if not isinstance(value, str) or key.lower().endswith("id"):  # the tables have ids as they are
-        return value
+    if not isinstance(value, str) or value in REGISTRY.routes or key.lower().endswith("id"):
+        return value  # the tables have types and ids as they are
     if _is_name(key):
         return initials(value)
     before, brace, rest = value.partition("{")
@@ -123,33 +145,41 @@ def _masked_value(value: Any, names: frozenset[str], key: str = "") -> Any:
 
 def _is_name(key: str) -> bool:
     """Whether a person's name may stand under a key."""
-    key = key.lower()
+    key = key.lower().replace("_", "")
     return key in _LABELS or (key.endswith("name") and key != "filename")
 
 
 def views(connection: sqlite3.Connection) -> None:
     """Hides the tables that hold names behind views with initials, for as long as the connection lives."""
-    connection.create_function("initials", 1, lambda name: name and initials(name), deterministic=True)
+    connection.create_function("initials", 2, lambda name, _: name and initials(name), deterministic=True)
     connection.create_function("masked", 2, _masked_column, deterministic=True)
-    for table, changed in (
-        (participants.TABLE, {"name": "initials(f.name)"}),
-        (findings.TABLE, {name: f"masked(f.{name}, {_NAMES})" for name in TEXTS}),
-    ):
-        columns = ", ".join(f"{changed.get(name, f'f.{name}')} AS {name}" for name in table.columns)
-        connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT {columns} FROM main.{table.name} f")
+    connection.create_function("masked_json", 2, _masked_json, deterministic=True)
+    for table in TABLES:
+        if how := MASKED.get(table.name):
+            columns = (
+                f"{how[name]}(f.{name}, {_NAMES}) AS {name}" if name in how else f"f.{name}"
+                for name in table.columns
+            )
+            select = f"SELECT {', '.join(columns)} FROM main.{table.name} f"
+            connection.execute(f"CREATE TEMP VIEW {table.name} AS {select}")
+    for name, select in SQL_VIEWS.items():  # those of the file itself are of its tables
+        connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
 
 
 def names_in(connection: sqlite3.Connection, session: str) -> list[str]:
-    """The names of the people of a session, as they are."""
-    rows = connection.execute(
-        "SELECT DISTINCT name FROM main.participants WHERE session_id = ? AND name IS NOT NULL", (session,)
-    )
+    """Every name that somebody of a session ever had, as it was sent."""
+    rows = connection.execute("SELECT DISTINCT name FROM main.names WHERE session_id = ?", (session,))
     return [name for (name,) in rows]
 
 
+_known = msgspec.json.Decoder(frozenset[str]).decode
+
+
 def _masked_column(text: str | None, names: str) -> str | None:
-    """A text, or the texts in JSON, with names replaced that stand in a list in JSON."""
-    known = frozenset(name for name in msgspec.json.decode(names) if name)
-    if not text or not known:
-        return text
-    return _masked_body(text.encode(), known).decode() if text[0] == "[" else masked_text(text, known)
+    """A text with the names replaced that stand in a list in JSON."""
+    return text and masked_text(text, _known(names))
+
+
+def _masked_json(text: str | None, names: str) -> str | None:
+    """The same of texts in JSON."""
+    return text and _masked_body(text.encode(), _known(names)).decode()
