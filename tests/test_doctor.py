@@ -141,7 +141,7 @@ def test_no_secret_is_shown(at_home, monkeypatch):
     shown = in_force()
     assert (shown["token"], shown["store"][0]) == (
         ("set", "TRACKER_TOKEN"),
-        "postgresql://somebody:…@host/database",
+        "postgresql://…@host/database",
     )
 
 
