@@ -90,8 +90,8 @@ async def _made(js):
 
 
 @contextmanager
-def broker(kind, home):
-    """A server on a free port."""
+def broker(kind, home, *more):
+    """A server on a free port, with more options."""
     program = f"{kind}-server"
     if shutil.which(program) is None:
         if os.environ.get(REQUIRED):
@@ -104,7 +104,7 @@ def broker(kind, home):
         "nats": ["-js", "-a", "127.0.0.1", "-sd", home],
         "redis": ["--bind", "127.0.0.1", "--dir", home, "--save", ""],
     }
-    command = [program, *options[kind], "-p" if kind == "nats" else "--port", port]
+    command = [program, *options[kind], "-p" if kind == "nats" else "--port", port, *more]
     with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             until(lambda: _listens(port))

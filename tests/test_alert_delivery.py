@@ -1,6 +1,7 @@
 """Alerts reach their receiver: at least once, in order, under one id, and nobody else."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -401,7 +402,8 @@ by_apprise = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 @by_apprise
 def test_apprise_carries_a_message_to_its_service(published, clock):
     with receiving(500, 200, 200) as receiver:
-        rule = Alert("chat", f"apprise:json://127.0.0.1:{receiver.port}/x", When("error"))
+        to = f"apprise:json://127.0.0.1:{receiver.port}/x"
+        rule = Alert("chat", to, When("error"), allow_private=True)
         with sending(published, rule, clock) as sender:
             hold(published, rule, clock, at(clock))
             assert send_all(sender) == [False]
@@ -421,6 +423,32 @@ def test_apprise_carries_a_message_to_its_service(published, clock):
 def test_an_address_that_apprise_does_not_know_is_refused():
     with pytest.raises(RulesError, match="Apprise knows no service at the address of alert a"):
         target_of(Alert("a", "apprise:nonsense"), {})
+
+
+@by_apprise
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("json://hooks.example.org/x", "is not encrypted: json://"),
+        ("form://hooks.example.org/x", "is not encrypted: form://"),
+        ("syslog://", "is not encrypted: syslog://"),
+        ("jsons://127.0.0.1/x", "has a private address: 127.0.0.1"),
+        ("xmls://[::1]/x", "has a private address: ::1"),
+        ("jsons://2130706433/x", "has a private address: 2130706433"),
+        ("jsons://localhost/x", "has a private address: localhost"),
+        ("jsons://hooks.example.org/x, jsons://10.0.0.1/x", "has a private address: 10.0.0.1"),
+    ],
+)
+def test_apprise_sends_to_no_private_address_and_nothing_without_tls_unless_allowed(url, problem):
+    with pytest.raises(RulesError, match=re.escape(f"alert a {problem}")):
+        target_of(Alert("a", f"apprise:{url}"), {})
+    target_of(Alert("a", f"apprise:{url}", allow_private=True), {}).close()
+
+
+@by_apprise
+@pytest.mark.parametrize("url", ["jsons://hooks.example.org/x", f"tgram://12345:{'a' * 32}/1"])
+def test_apprise_sends_to_others_by_tls(url):
+    target_of(Alert("a", f"apprise:{url}"), {}).close()
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,8 @@ GOOD = {"name": '"a"', "to": '"https://hooks.example.org"'}
         ({"include": '"names"'}, "no include 'names'", "known: message, key"),
         ({"include": "3"}, "include is 3", 'write include = "…" or include = ["…", "…"]'),
         ({"secret": "3"}, "secret is 3", 'write secret = "hooks.secret"'),
+        ({"pages": '"javascript:alert(1)"'}, "pages is 'javascript:alert(1)'", 'write pages = "https://tracker.example.org"'),
+        ({"pages": '"https://"'}, "pages is 'https://'", 'write pages = "https://tracker.example.org"'),
         ({"allow_private": "3"}, "allow_private is 3", "write allow_private = true"),
     ],
 )  # fmt: skip

@@ -19,6 +19,9 @@ allow_private = true
 NO_DURATION = """error: Invalid value for '--backfill': 'soon' is not a duration; write 1h, 30min or 2d
 hint: tracker alerts send --help shows what can be given
 """
+OVER = """error: --until is 2020-01-01 00:00:00 UTC, which is over
+hint: give a time to come, or leave it out
+"""
 LONG_AGO = ("--backfill", "3650d")
 
 
@@ -101,6 +104,7 @@ def test_what_is_muted_is_not_sent_until_it_is_undone(place):
         (("test", "gave"), "error: no alert 'gave'\nhint: did you mean grave?\n"),
         (("ack", "9", "--by", "Ann"), "error: 9: no such open alert\nhint: tracker alerts list shows them\n"),
         (("mute", "grave"), 'error: no reason is given\nhint: give --reason "…", or --undo\n'),
+        (("mute", "grave", "--until", "2020-01-01", "--reason", "x"), OVER),
         (("send", "--backfill", "soon"), NO_DURATION),
     ],
 )

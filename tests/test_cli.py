@@ -392,6 +392,13 @@ def _other_program(data):
         (["explain", "S207", "--prices"], "--prices always shows the whole table"),
         (["lifecycles", "recordings"], "no such lifecycle"),
         (["audit", "--rules", "missing.toml", str(CLEAN)], "there is no such file"),
+        (["ingest", "redis://:sEcret@host/x"], "error: redis://…@host/x: is a URL, not a file"),
+        (["ingest", "--follow", "redis://:sEcret@host/x"], "error: redis://…@host/x: is a URL, not a file"),
+        (
+            ["audit", "https://u:sEcret@host/x.parquet?sig=s"],
+            "error: https://…@host/x.parquet?…: is a URL, not a",
+        ),
+        (["audit", f"https://host/x?sig={'s' * 300}"], "error: https://host/x?…: is a URL, not a file"),
         (["sessions", "--since", "tomorrow"], "is not a valid time"),
         (["status", "S", "--at", "1", "--as-of", "1"], "cannot be used together"),
         (["status", "S", "--as-of", "tomorrow"], "is not a valid time"),

@@ -303,7 +303,9 @@ def test_an_id_that_no_offset_holds_is_refused(id):
         ("nats://host", "is no address of a stream"),
         ("nats:///x", "is no address of a stream"),
         ("hooks", "is no address of a stream"),
-        ("redis://host:port/x", "is no address"),
+        ("redis://host:port/x", "is no address of a stream"),
+        ("redis://me@host/x@y", "is no address of a stream"),
+        ("nats://host/x?y=1", "is no address of a stream"),
         ("redis://host/x?db=a", "is no address of a stream"),
         ("redis://host/x?other=1", "is no address of a stream"),
     ],
@@ -317,6 +319,41 @@ def test_what_is_no_address_is_refused_with_what_to_write(tmp_path, address, pro
         "write redis://HOST" in done.stderr or "nats://HOST/STREAM" in done.stderr,
     ) == (2, True, True)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://u:sEcret/PW@127.0.0.1/web",
+        "redis://u:99/sEcret@127.0.0.1/web",
+        "redis://u:99?sEcret@127.0.0.1/web",
+        "redis://u:sEcret#PW@127.0.0.1/web",
+        "redis://u:sEcret@127.0.0.1:99999/web",
+        "redis://u:sEcret@[::1/web",
+        "redis://127.0.0.1/web?password=sEcret",
+        "redis://127.0.0.1/web?password=x@sEcret",
+        "redis://127.0.0.1/web#sEcret",
+        "nats://127.0.0.1/web?token=sEcret",
+        "u:sEcret@127.0.0.1/web",
+    ],
+)
+def test_an_address_at_fault_is_refused_without_its_password(tmp_path, address):
+    done = run("consume", "--once", address, cwd=tmp_path, text=True)
+    assert (done.returncode, "sEcret" in done.stderr, "hint: write " in done.stderr) == (2, False, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "user"),
+    [("nats", ["--user", "me", "--pass", "a/b#c?d@e"], "me"), ("redis", ["--requirepass", "a/b#c?d@e"], "")],
+)
+def test_a_password_may_have_any_character_written_with_a_percent_sign(tmp_path, kind, options, user):
+    with broker(kind, tmp_path / "server", *options) as running:
+        place = running.address.partition("://")[2]
+        problems = [
+            run("consume", "--once", f"{kind}://{user}:{password}@{place}", cwd=tmp_path, text=True).stderr
+            for password in ("a%2Fb%23c%3Fd%40e", "another")
+        ]
+    assert ["no such stream" in one or "stream not found" in one for one in problems] == [True, False]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from meetings import read_into, webhook
+from receiving import KEY
 from served import MONDAY, RESTARTED
 
 from projections.cli import main, tracker
@@ -97,6 +98,15 @@ def test_a_receive_time_ahead_of_the_clock_is_a_problem(tmp_path, at_home):
     assert checks(tmp_path / "data")[1]["clock"]["state"] == "problem"
 
 
+def test_each_alert_is_checked_as_the_server_does_at_its_start(data, at_home):
+    entry = '[[alert]]\nname = "grave"\nto = "https://hooks.example.org"\nsecret = "hooks.secret"\n'
+    (at_home / "tracker.toml").write_text(entry)
+    found = checks(data)[1]["alert"]
+    assert (found["state"], "the secret of alert grave cannot be read" in found["seen"]) == ("problem", True)
+    (at_home / "hooks.secret").write_text(KEY)
+    assert checks(data)[1]["alert"]["state"] == "ok"
+
+
 # config
 
 
@@ -131,7 +141,7 @@ def test_no_secret_is_shown(at_home, monkeypatch):
     shown = in_force()
     assert (shown["token"], shown["store"][0]) == (
         ("set", "TRACKER_TOKEN"),
-        "postgresql://somebody:…@host/database",
+        "postgresql://…@host/database",
     )
 
 

@@ -115,3 +115,9 @@ def test_a_handler_that_answers_nothing_on_a_new_connection_is_reported():
     ):
         sent(handling)
     assert caught.value.hint.startswith("1 webhooks were posted before")
+
+
+def test_an_address_at_fault_is_refused_without_its_password():
+    with pytest.raises(UsageError) as caught:
+        send.send(WEBHOOKS, "ftp://me:secret@host/x?token=secret", None)
+    assert caught.value.place == "ftp://…@host/x?…"

@@ -270,8 +270,11 @@ def _alert(table: dict[str, Any], directory: Path) -> Alert:
     values |= {name: _duration(name, table[name]) for name in ("wait", "within", "digest") if name in table}
     if "include" in table:
         values["include"] = _listed("include", table["include"], INCLUDED)
-    for name, example in (("secret", "hooks.secret"), ("pages", "https://tracker.example.org")):
-        if name in table and not (_is_path(table[name]) and table[name]):
+    for name, is_one, example in (
+        ("secret", _is_path, "hooks.secret"),
+        ("pages", _host_of, "https://tracker.example.org"),
+    ):
+        if name in table and not is_one(table[name]):
             raise RulesError(f"{name} is {table[name]!r}", hint=f'write {name} = "{example}"')
     if "secret" in table:
         values["secret"] = directory / table["secret"]
@@ -282,20 +285,26 @@ def _refuse_target(to: str, *, private: bool) -> None:
     """Raises ``RulesError`` for what nothing can or should be sent to; says nothing of the path, which may be secret."""
     if to.startswith(APPRISE):
         return
-    try:
-        parts = urlsplit(to)
-        host, scheme, _ = parts.hostname, parts.scheme, parts.port
-    except ValueError:
-        host, scheme = None, ""
-    if not host or scheme not in ("https", "http"):
+    host = _host_of(to)
+    if not host:
         raise RulesError(
             "to is no address to send to", hint='write to = "https://…", or "apprise:" and a URL of Apprise'
         )
-    if scheme == "http" and not private:
+    if urlsplit(to).scheme == "http" and not private:
         raise RulesError(
             f"to is not encrypted: http://{host}",
             hint="write https://, or allow_private = true for a host of yours",
         )
+
+
+def _host_of(url: Any) -> str:
+    """The host of an http or https URL; empty where it is none."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        _ = parts.port  # which may be none
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if parts.scheme in ("https", "http") else ""
 
 
 def _when(table: Any) -> When:

@@ -16,6 +16,7 @@ A webhook is never the cause of an error: whatever came in is kept and judged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 
@@ -30,6 +31,20 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     """A hint that names the nearest one; empty where there is none."""
     near = nearest(given, names)
     return f"did you mean {near}?" if near else ""
+
+
+def without_secrets(address: str) -> str:
+    """What may be shown of a URL: nothing before its last ``@``, and nothing behind ``?`` or ``#``. A path stays as it is.
+
+    Where a ``?`` or ``#`` stands before an ``@``, it is not known which of them belongs to a password, so only the scheme is shown.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    before, at, place = rest.rpartition("@")
+    if "?" in before or "#" in before:
+        return f"{scheme}://…"
+    return f"{scheme}://{'…@' if at else ''}" + re.sub(r"(?s)([?#]).*", r"\1…", place)
 
 
 class TrackerError(Exception):

@@ -1,7 +1,8 @@
 """Those to whom alerts are sent: a URL that takes Standard Webhooks, or one of the services that Apprise knows.
 
 A webhook is signed. It follows no redirect, and refuses a private address unless the rule allows one: what counts is the
-address that the connection really has, whatever the name resolves to. Nothing is sent before that is known.
+address that the connection really has, whatever the name resolves to. Nothing is sent before that is known. Apprise
+connects by itself, so of its services only what their URL says is checked, before anything is sent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address
+from socket import AI_NUMERICHOST, getaddrinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -146,7 +148,29 @@ def _apprise(alert: Alert) -> Any:
     if not apprise.add(alert.to.removeprefix(APPRISE)):
         hint = 'write to = "apprise:mailtos://…" as the documentation of Apprise says'
         raise RulesError(f"Apprise knows no service at the address of alert {alert.name}", hint=hint)
+    for service in apprise:
+        if not alert.allow_private and (problem := _exposed(service)):
+            hint = "write a public address with TLS, or allow_private = true for a host of yours"
+            raise RulesError(f"alert {alert.name} {problem}", hint=hint)
     return apprise
+
+
+def _exposed(service: Any) -> str:
+    """Why a service of Apprise is to be refused, as far as its URL says so; empty where it does not."""
+    unencrypted = service.protocol if isinstance(service.protocol, tuple) else (service.protocol,)
+    if service.schema in unencrypted:
+        return f"is not encrypted: {service.schema}://"
+    host = str(service.host or "").strip("[]")
+    if (
+        "host" not in service.template_tokens or not host
+    ):  # the host is fixed, and what is in its place is a token
+        return ""
+    try:  # no name is looked up
+        numbers = {str(one[4][0]) for one in getaddrinfo(host, None, flags=AI_NUMERICHOST)}
+    except (OSError, UnicodeError):
+        numbers = set()
+    is_local = host.rstrip(".").lower().rpartition(".")[2] == "localhost"
+    return f"has a private address: {host}" if is_local or any(map(_is_private, numbers)) else ""
 
 
 def _refuse_private(step: str, about: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections import zones
 from projections.cli.messages import note, quantity
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.settings import Settings
@@ -174,11 +175,15 @@ def mute(
     _rule(settings, name)
     if not undo and not reason:
         raise UsageError("no reason is given", hint='give --reason "…", or --undo')
+    end = None if undo else settings.moment(until)
+    if end and end <= settings.now:
+        hint = "give a time to come, or leave it out"
+        raise UsageError(f"--until is {zones.dated(end)}, which is over", hint=hint)
     muted = "" if code is None else known_code(code).code
     with alerts_file(settings.data).to_write() as connection:
         connection.execute("DELETE FROM mutes WHERE rule = ? AND code = ?", (name, muted))
         if not undo:
-            connection.execute(MUTES.insert, (name, muted, text(settings.moment(until)), reason))
+            connection.execute(MUTES.insert, (name, muted, text(end), reason))
     click.echo(f"{name}: {muted or 'everything'} is {'reported again' if undo else 'muted'}")
 
 

@@ -47,8 +47,8 @@ class Check(NamedTuple):
 def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     """Check how the store, its surroundings and the settings do.
 
-    Looked at are the store, the read models, the clock, the keys, which webhooks never came, SQLite and the disk. Each
-    line says what is fine and what to do about what is not. The exit code is 0 unless the store is damaged or out of
+    Looked at are the store, the read models, the clock, the keys, the alerts (nothing is sent), which webhooks never
+    came, SQLite and the disk. Each line says what is fine and what to do about what is not. The exit code is 0 unless the store is damaged or out of
     reach. `tracker verify` checks every single event.
     """
     from projections.exports import data as machine
@@ -65,7 +65,7 @@ def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     except StoreDamagedError as error:
         damage = error
         found.append(Check("store", "damaged", str(error), error.hint))
-    found += [*_keys(settings), *_disk(settings)]
+    found += [*_keys(settings), *_alerts(settings), *_disk(settings)]
     if format == TEXT:
         listed(console(sys.stdout), [one._asdict() for one in found])
     else:
@@ -199,6 +199,19 @@ def _keys(settings: Settings) -> Iterator[Check]:
                 f"{' and '.join(names)} share a key: what is signed for one is believed at the path of another"
             )
             yield Check("account", "note", words, hint)
+
+
+def _alerts(settings: Settings) -> Iterator[Check]:
+    """Whether each could be sent: what ``tracker serve`` refuses at its start is a problem."""
+    from projections.alerts.targets import target_of
+
+    for alert in settings.load_alerts():
+        try:
+            target_of(alert, os.environ).close()
+        except TrackerError as error:
+            yield Check("alert", "problem", str(error), error.hint)
+        else:
+            yield Check("alert", "ok", f"{alert.name}: can be sent")
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

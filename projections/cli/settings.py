@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
@@ -18,7 +17,7 @@ from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIE
 from projections.cli.times import ZONE, GivenTime, zone_of_machine
 from projections.progress import of_events
 from projections.zones import zone_named
-from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean
+from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean, without_secrets
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
@@ -88,7 +87,7 @@ class Settings:
         yield "data", str(self.data), origin(own.get("data") or outer.get("data"), "DATA", stated.data)
         yield (
             "store",
-            _without_password(self.url or str(self.data)),
+            without_secrets(self.url or str(self.data)),
             origin(meta.get(STORE), "STORE", stated.store),
         )
         usual = "TZ" if self.shown_zone is not self.zone else "the default"
@@ -245,10 +244,6 @@ class Settings:
         with self.views(store) as views:
             views.bring_to(store, self.now)
             yield views
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", url)
 
 
 def _path(text: str | None) -> Path | None:

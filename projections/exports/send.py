@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tracker.delivery.envelope import SIGNATURE_HEADER, Received
-from tracker.errors import UsageError
+from tracker.errors import UsageError, without_secrets
 
 TIMEOUT = 30
 """Seconds to wait for an answer."""
@@ -80,7 +80,7 @@ def send(webhooks: Iterable[Received], url: str, sign: Sign, speed: float | None
                 sent.first_refusal = sent.first_refusal or f"{sent.posted}: {answer.status} {answer.reason}"
     except (OSError, HTTPException) as error:
         hint = f"{sent.posted:,} webhooks were posted before; see whether the handler runs"
-        raise UsageError(f"no answer: {error}", place=url, hint=hint) from error
+        raise UsageError(f"no answer: {error}", place=without_secrets(url), hint=hint) from error
     finally:
         line.connection.close()
     return sent
@@ -133,9 +133,9 @@ def _connection(url: str) -> tuple[HTTPConnection, str]:
         kind = {"http": HTTPConnection, "https": HTTPSConnection}[parts.scheme]
         host, port = parts.hostname, parts.port
     except (KeyError, ValueError) as error:
-        raise UsageError("is no http url", place=url, hint=hint) from error
+        raise UsageError("is no http url", place=without_secrets(url), hint=hint) from error
     if not host:
-        raise UsageError("names no host", place=url, hint=hint)
+        raise UsageError("names no host", place=without_secrets(url), hint=hint)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return kind(host, port, timeout=TIMEOUT), path
 

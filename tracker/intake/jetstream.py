@@ -57,6 +57,9 @@ class JetStream:
         address = self._address
         await self._connection.connect(
             address.server,
+            user=address.user,
+            password=address.password,
+            token=address.user if address.password is None else None,
             allow_reconnect=False,
             max_reconnect_attempts=1,
             reconnect_time_wait=0.2,

@@ -27,7 +27,7 @@ from tracker.delivery.plain import MOST_BESIDE, plain
 from tracker.delivery.times import NO_ZONE, is_ambiguous, local
 from tracker.delivery.unwrap import Fields, find
 from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
-from tracker.errors import LogError
+from tracker.errors import LogError, without_secrets
 from tracker.intake.framing import counted, framed
 from tracker.intake.lines import PAUSE, Line
 from tracker.intake.packing import CHUNK, unpacked
@@ -104,6 +104,13 @@ class Oddities:
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
 
 
+def refuse_url(path: str) -> None:
+    """Raises ``LogError`` where what somebody names as a log is a URL, with nothing of it that may be secret."""
+    if "://" in path:
+        hint = "give a file, or s3://, gs:// or az://; tracker consume reads streams of NATS and Redis"
+        raise LogError("is a URL, not a file", place=without_secrets(path), hint=hint)
+
+
 @attrs.define(eq=False)
 class Log:
     """One log to read. ``size`` and ``consumed`` are bytes of the file as it is on disk.
@@ -139,6 +146,7 @@ class Log:
         self._set_up()
         if self.path == STDIN:
             return
+        refuse_url(self.path)
         file = Path(self.path)
         if file.is_dir():
             raise LogError("is a directory", place=self.path, hint=f"name the logs in it: {self.path}/*.jsonl")

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from tracker.errors import LogError, UsageError
+from tracker.errors import LogError, UsageError, without_secrets
 from tracker.intake.streams import BATCH, Address, Batch, Message
 
 __all__ = ["RedisStream"]
@@ -45,7 +45,13 @@ class RedisStream:
             ) from error
         self._address, self._errors = address, (redis.RedisError, OSError)
         self._db = _database(address)
-        self._client = redis.Redis.from_url(f"{address.server}/{self._db}", socket_timeout=TIMEOUT, protocol=2)
+        self._client = redis.Redis.from_url(
+            f"{address.server}/{self._db}",
+            username=address.user or None,
+            password=address.password,
+            socket_timeout=TIMEOUT,
+            protocol=2,
+        )
         try:
             with self._as_ours():
                 if not self._client.exists(address.stream):
@@ -132,5 +138,6 @@ def _database(address: Address) -> int:
     query = parse_qs(address.url.query)
     number = query.pop("db", ["0"])[0]
     if query or not number.isdecimal():
-        raise UsageError("is no address of a stream", place=address.name, hint="write redis://HOST/STREAM?db=2")
+        hint = "write redis://HOST/STREAM?db=2"
+        raise UsageError("is no address of a stream", place=without_secrets(address.name), hint=hint)
     return int(number)

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import attrs
 
-from tracker.errors import LogError
+from tracker.errors import LogError, without_secrets
 from tracker.intake.logs import Log
 from tracker.intake.packing import CHUNK
 
@@ -41,7 +41,7 @@ def objects(path: str) -> list[str]:
     with _errors(path):
         found = [one["path"] for some in _obstore(path).list(_store(path)) for one in some]
     if not found:
-        raise LogError("there is no object below it", place=path, hint=HINT)
+        raise LogError("there is no object below it", place=without_secrets(path), hint=HINT)
     return sorted(path + name for name in found)
 
 
@@ -110,7 +110,9 @@ def _obstore(path: str) -> Any:
         import obstore
     except ImportError as error:
         hint = "run pip install '.[objects]' in the directory of the source"
-        raise LogError("is in an object store, and obstore is not installed", place=path, hint=hint) from error
+        raise LogError(
+            "is in an object store, and obstore is not installed", place=without_secrets(path), hint=hint
+        ) from error
     return obstore
 
 
@@ -121,7 +123,7 @@ def _errors(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise LogError("there is no such object", place=path, hint=HINT) from error
+        raise LogError("there is no such object", place=without_secrets(path), hint=HINT) from error
     except (exceptions.BaseError, OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise LogError(f"cannot be read: {first}", place=path, hint=HINT) from error
+        raise LogError(f"cannot be read: {first}", place=without_secrets(path), hint=HINT) from error

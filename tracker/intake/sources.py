@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracker.delivery.unwrap import Fields
 from tracker.intake.archive import Archive, is_archive
-from tracker.intake.logs import STDIN, USUAL, Log
+from tracker.intake.logs import STDIN, USUAL, Log, refuse_url
 from tracker.intake.remote import Remote, is_remote, objects
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def sources(
     how = keys or {}, zone, fields, account
     if is_remote(path):
         return [Remote(one, *how) for one in objects(path)]
+    refuse_url(path)
     if path != STDIN and is_archive(path):
         return [Archive(path, *how)]
     return [Log(path, *how)]

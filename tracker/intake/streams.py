@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import attrs
 
-from tracker.errors import UsageError
+from tracker.errors import UsageError, without_secrets
 
 __all__ = ["BATCH", "SCHEMES", "Address", "Batch", "Broker", "Message", "address_of"]
 
@@ -18,7 +18,8 @@ BATCH = 500
 SCHEMES = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379}
 """How an address begins, and the port where it names none; ``tls`` is NATS, and ``rediss`` Redis, over TLS."""
 _HINT = (
-    "write nats://HOST/STREAM or redis://HOST/STREAM; what another program prints is read by tracker ingest -"
+    "write nats://HOST/STREAM or redis://HOST/STREAM, with %2F for /, %23 for #, %3F for ? and %40 for @ in a password; "
+    "what another program prints is read by tracker ingest -"
 )
 
 
@@ -90,19 +91,29 @@ class Address:
 
     @property
     def server(self) -> str:
-        """The URL of the server, with user and password if there are some."""
-        user, at, _ = self.url.netloc.rpartition("@")
-        return f"{self.scheme}://{user}{at}{self.place}"
+        """The URL of the server, without user and password."""
+        return f"{self.scheme}://{self.place}"
+
+    @property
+    def user(self) -> str | None:
+        return None if self.url.username is None else unquote(self.url.username)
+
+    @property
+    def password(self) -> str | None:
+        return None if self.url.password is None else unquote(self.url.password)
 
 
 def address_of(given: str) -> Address:
     """An address that somebody wrote. Raises ``UsageError``."""
+    shown = without_secrets(given) if "://" in given else given.rpartition("@")[2]
+    refused = UsageError("is no address of a stream", place=shown, hint=_HINT)
     try:
         url = urlsplit(given)
         _ = url.port  # which may be none
-    except ValueError as error:
-        raise UsageError(f"is no address: {error}", place=given, hint=_HINT) from error
+    except ValueError:
+        raise refused from None  # what it says may quote a password
     address = Address(url, unquote(url.path.removeprefix("/")))
-    if url.scheme not in SCHEMES or not url.hostname or not address.stream:
-        raise UsageError("is no address of a stream", place=given.rpartition("@")[2], hint=_HINT)
+    unread = "@" in url.path or url.fragment or (url.query and url.scheme not in ("redis", "rediss"))
+    if url.scheme not in SCHEMES or not url.hostname or not address.stream or unread:
+        raise refused
     return address

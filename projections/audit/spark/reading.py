@@ -29,7 +29,7 @@ from projections.audit.spark.rows import (
 from tracker.delivery import envelope
 from tracker.delivery.unwrap import Fields
 from tracker.delivery.webhook import Delivery, parse
-from tracker.errors import LogError, UsageError
+from tracker.errors import LogError, UsageError, without_secrets
 from tracker.intake.lines import Line
 from tracker.intake.logs import USUAL, Log
 from tracker.intake.receive_times import believed
@@ -68,11 +68,11 @@ def _read_archive(spark: SparkSession, file: int, path: str, as_of: datetime | N
         frame = spark.read.parquet(path)
         types = dict(frame.dtypes)
     except (PySparkException, Py4JJavaError) as error:
-        raise UsageError("is no Parquet that can be read", place=path, hint=hint) from error
+        raise UsageError("is no Parquet that can be read", place=without_secrets(path), hint=hint) from error
     for name, wanted in (("position", "bigint"), ("line", "binary")):
         if types.get(name) != wanted:
             there = f"has a column {name} of {types[name]}" if name in types else f"has no column {name}"
-            raise UsageError(there, place=path, hint=hint)
+            raise UsageError(there, place=without_secrets(path), hint=hint)
     rows = frame.select("position", "line").sort("position")
     return rows.mapInArrow(partial(_read_rows, file=file, as_of=as_of), ddl(READ))
 
