@@ -72,7 +72,8 @@ def test_columns_are_those_declared_and_have_their_types(views):
 
 
 def test_rows_of_a_session_refer_to_the_session(views):
-    assert {name: [("session_id", "sessions")] for name in ("participants", "runs", "files", "findings")} == {
+    of_a_session = ("participants", "names", "runs", "files", "findings")
+    assert {name: [("session_id", "sessions")] for name in of_a_session} == {
         table.name: [(key.column, key.other_table) for key in views.db.table(table.name).foreign_keys]
         for table in TABLES
         if table.foreign_keys
