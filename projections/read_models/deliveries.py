@@ -1,7 +1,7 @@
 """``deliveries``: one row a delivery, with how it was read and the state of its run before and after it.
 
 What came stands there once and for all. How it was read may change when more comes, so that is taken from the session
-each time it is judged, and written where it differs: a long session costs no more than what has changed in it.
+each time it is judged. Each of its deliveries is compared, and written only where it differs.
 """
 
 from __future__ import annotations

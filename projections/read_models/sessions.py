@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from projections.read_models import Row, Table, escaped, like, text
+from projections.read_models import Row, Table, begins, escaped, like, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
@@ -247,22 +247,20 @@ def is_there(db: Database, session_id: str) -> bool:
 
 def beginning_with(db: Database, prefix: str) -> list[str]:
     """The ids of the sessions whose ids begin so, in order; none for an empty prefix."""
-    rows = db.query(
-        "SELECT session_id FROM sessions WHERE :prefix != '' AND session_id >= :prefix "
-        "AND session_id < :prefix || char(0x10ffff) ORDER BY session_id",
-        {"prefix": prefix},
-    )
-    return [row["session_id"] for row in rows]
+    return _beginning_with(db, "session_id", prefix)
 
 
 def meetings_beginning_with(db: Database, prefix: str) -> list[str]:
     """The ids of the meetings whose ids begin so, in order; none for an empty prefix."""
-    rows = db.query(
-        "SELECT DISTINCT meeting_id FROM sessions WHERE :prefix != '' AND meeting_id >= :prefix "
-        "AND meeting_id < :prefix || char(0x10ffff) ORDER BY meeting_id",
-        {"prefix": prefix},
+    return _beginning_with(db, "meeting_id", prefix)
+
+
+def _beginning_with(db: Database, column: str, prefix: str) -> list[str]:
+    condition = begins(column, "prefix")
+    select = (
+        f"SELECT DISTINCT {column} AS id FROM sessions WHERE :prefix != '' AND {condition} ORDER BY {column}"
     )
-    return [row["meeting_id"] for row in rows]
+    return [row["id"] for row in db.query(select, {"prefix": prefix})]
 
 
 def seen(db: Database, session_id: str) -> tuple[datetime, datetime] | None:

@@ -96,7 +96,7 @@ def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     return [row["stream"] for row in found if (row["began"] or "", row["first_position"]) > here]
 
 
-def begins(db: sqlite3.Connection, session: Session) -> bool:
+def begins_now(db: sqlite3.Connection, session: Session) -> bool:
     """Whether its begin is not known here yet."""
     if session.begun_at is None or session.meeting_id is None:
         return False

@@ -336,7 +336,7 @@ class Pages:
         waiting = list(touched)
         while waiting:
             judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
-            begun = [one for one in judged.values() if spans.begins(self.connection, one)]
+            begun = [one for one in judged.values() if spans.begins_now(self.connection, one)]
             rows = [row for one in judged.values() for row in spans.rows(one)]
             self._replace(spans.TABLE, judged, rows, [one for one in new if one not in settled])
             settled |= judged

@@ -27,7 +27,7 @@ from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED, is_masked
 from tracker.errors import StoreError
 from tracker.findings import SEVERITIES, Verdict
-from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.findings.catalogue import CODES
 from tracker.judging.state import Reading, SessionState
 from tracker.lifecycles import REGISTRY
 
@@ -35,7 +35,6 @@ WAIT = 5.0
 """Seconds that ``wait`` may take."""
 HEADERS = {"cache-control": "no-store"}  # people's names are in it
 
-CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
 AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(SEVERITIES)}
 
 SESSION = parameters.text("session", "The session's id.", place="path")

@@ -11,13 +11,12 @@ from projections.web.mount import url
 from projections.web.pages.html import moment
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.findings.catalogue import CODES
 from tracker.judging.state import Reading
 from tracker.lifecycles import REGISTRY
 
 LIMIT = 50
 READINGS = get_args(Reading)
-CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
 NAMES = ("type", "reading", "lifecycle", "code", "session", "meeting", "since", "until")
 
 PARAMETERS = (

@@ -17,7 +17,7 @@ from projections.web.pages.charts import columns
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.findings import SEVERITIES, Severity, Verdict
-from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE, CODES
 from tracker.lifecycles import REGISTRY
 
 SHOWN: dict[str, tuple[Severity, ...]] = {
@@ -32,7 +32,6 @@ LIMIT = 30
 TRENDS = ("new", "back")
 VIEWS = ("grouped", "each")
 PERIODS = {None: "any time", "day": "24 hours", "week": "7 days", "month": "30 days"}
-CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
 
 PARAMETERS = (
     parameters.choice("code", "Only this one.", CODES),

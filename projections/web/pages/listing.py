@@ -16,12 +16,11 @@ from projections.web.pages.kinds import SESSION, kind_of
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.findings import SEVERITIES
-from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.findings.catalogue import CATALOGUE, CODES
 from tracker.judging.state import SessionState
 
 STATES: tuple[SessionState, ...] = get_args(SessionState)
 GRAVE = SEVERITIES[:0:-1]
-CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
 
 PARAMETERS = (
     parameters.text("q", "How an id of a session or a meeting begins, or a part of a person's name."),

@@ -11,7 +11,7 @@ from tracker import codes
 from tracker.findings import Code, codes_in
 from tracker.judging.findings import between, content, copies, ending, of_log, overlaps, runs
 
-__all__ = ["CATALOGUE", "MODULES"]
+__all__ = ["CATALOGUE", "CODES", "MODULES"]
 
 MODULES: tuple[ModuleType, ...] = (codes, copies, runs, ending, between, content, overlaps, of_log)
 """The modules that hold entries."""
@@ -28,3 +28,5 @@ def _collected() -> dict[str, Code]:
 
 CATALOGUE = _collected()
 """Code -> its entry, in the order in which they are listed."""
+CODES = {name: entry.code for entry in CATALOGUE.values() for name in (entry.code, entry.slug)}
+"""Code or slug -> the code."""
