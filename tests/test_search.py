@@ -96,13 +96,13 @@ def runs_of(held):
     ], sorted((copy.delivered.position, copy.original.position) for copy in held.all_copies())
 
 
-def compared(lines, as_of, end=None):
+def compared(lines, as_of, end=None, lacking=frozenset()):
     """For each aggregate that is ordinary: what the shortcut and what the search holds, with the prices."""
     observed = observe_all(deliveries(*lines))
     for one in observed.aggregates.values():
         if one.lifecycle.is_session:
             continue
-        context = Context(RULES, end=end, as_of=as_of)
+        context = Context(RULES, lacking=lacking, end=end, as_of=as_of)
         rest, _ = separated(one.lifecycle, one.deliveries, once=one.is_once)
         held = ordinary(one.lifecycle, rest, context, once=one.is_once)
         if held is not None:
@@ -113,10 +113,10 @@ moments = st.sampled_from([0, 121, 601, 3600, 100_000])
 ends = st.none() | st.integers(0, 9000)
 
 
-def is_equal_to_the_search(lines, later, end):
+def is_equal_to_the_search(lines, later, end, lacking=frozenset()):
     last = micros(moment(lines[-1].split(" ")[0]))
     end = None if end is None else micros(moment(end))
-    for held, found in compared(lines, last + later * 1_000_000, end):
+    for held, found in compared(lines, last + later * 1_000_000, end, lacking):
         assert found.price >= held.price
         assert runs_of(found) == runs_of(held)
 
@@ -129,6 +129,14 @@ def test_where_the_case_is_ordinary_the_search_finds_no_lower_price_and_the_same
 @given(sessions(copies=True), moments, ends)
 def test_that_holds_too_where_copies_came_at_once(lines, later, end):
     is_equal_to_the_search(lines, later, end)
+
+
+@given(sessions(copies=True), moments, ends, st.data())
+def test_that_holds_too_where_nobody_subscribes_to_some_types(lines, later, end, data):
+    types = sorted({line.split(" ")[1] for line in lines} - {"session-started", "session-ended"})
+    lacking = frozenset(data.draw(st.sets(st.sampled_from(types), max_size=4)) if types else ())
+    rest = [line for line in lines if line.split(" ")[1] not in lacking]
+    is_equal_to_the_search(rest, later, end, lacking)
 
 
 def test_a_step_that_comes_again_when_its_run_is_over_is_not_ordinary():

@@ -71,20 +71,18 @@ def assessment_of(
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
-    aggregates: dict[AggregateKey, Aggregate] = {}
-    for turn in (_is_session, _is_presence, _is_other):
-        for key, one in observed.aggregates.items():
-            if turn(one.lifecycle):
-                found = hypotheses(one.lifecycle, order[key], context, once=one.is_once, memo=memos.get(key))
-                if turn is _is_session:
-                    _set_end(made, one.lifecycle, found[0])
-                aggregates[key] = _aggregate(one, order[key], found, made)
-        if turn is _is_session:
-            _presume_end(made)
-            set_evidence(observed, order, context)
-        elif turn is _is_presence:
-            _set_occupied(made, [*aggregates.values()])
-    session.aggregates = {key: aggregates[key] for key in observed.aggregates}
+    own, people, others = _turns(observed)
+    held: dict[AggregateKey, Aggregate] = {}
+    for key in own:
+        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+    _presume_end(made)
+    set_evidence(observed, order, context)
+    for key in people:
+        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+    _set_occupied(made, [held[key] for key in people])
+    for key in others:
+        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+    session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made))
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
@@ -129,6 +127,28 @@ def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Deli
     return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
 
 
+def _turns(observed: Observed) -> tuple[list[AggregateKey], list[AggregateKey], list[AggregateKey]]:
+    """What is judged first, next and last: the session's own lifecycle, the people, and all else."""
+    own: list[AggregateKey] = []
+    people: list[AggregateKey] = []
+    others: list[AggregateKey] = []
+    for key, one in observed.aggregates.items():
+        turn = own if one.lifecycle.is_session else people if one.lifecycle.is_presence else others
+        turn.append(key)
+    return own, people, others
+
+
+def _held(
+    assessment: Assessment, one: ObservedAggregate, deliveries: Sequence[Delivered], memo: Memo | None
+) -> Aggregate:
+    """What is held of one aggregate."""
+    lifecycle = one.lifecycle
+    found = hypotheses(lifecycle, deliveries, assessment.context, once=one.is_once, memo=memo)
+    if lifecycle.is_session:
+        _set_end(assessment, lifecycle, found[0])
+    return _aggregate(one, deliveries, found, assessment)
+
+
 def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> None:
     """When the session started and ended: by its own clock where it says so, else by ours."""
     session, context = assessment.session, assessment.context
@@ -171,21 +191,9 @@ def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
     return at if at is not None and at < before else None
 
 
-def _is_session(lifecycle: Lifecycle) -> bool:
-    return lifecycle.is_session
-
-
-def _is_presence(lifecycle: Lifecycle) -> bool:
-    return lifecycle.is_presence
-
-
-def _is_other(lifecycle: Lifecycle) -> bool:
-    return not (lifecycle.is_session or lifecycle.is_presence)
-
-
-def _set_occupied(assessment: Assessment, aggregates: Iterable[Aggregate]) -> None:
+def _set_occupied(assessment: Assessment, people: Sequence[Aggregate]) -> None:
     """When somebody was inside, and whether that is known."""
-    context, people = assessment.context, [one for one in aggregates if one.lifecycle.is_presence]
+    context = assessment.context
     if people:
         end = context.end if not context.presumed else None
         context.occupied = [(come, gone) for come, gone, _ in between.presence(people, end)]
@@ -200,12 +208,15 @@ def _aggregate(
     lifecycle, held = one.lifecycle, found[0]
     states = [Run(lifecycle, run, one.key) for run in held.all_runs()]
     for place, run in enumerate(states):
-        run.lost = not run.candidate.closed and _is_lost(one, states, place, assessment)
-    last = states[-1]
-    as_good = [other for other in found[1:] if other.price - held.price <= AS_GOOD and other.runs]
-    state = last.candidate.state, last.candidate.closed
-    last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
-    return Aggregate(lifecycle, one.key, deliveries, states, held, found[1:])
+        if not run.candidate.closed:
+            run.lost = _is_lost(one, states, place, assessment)
+    alternatives = found[1:]
+    if alternatives:
+        last = states[-1]
+        as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD and other.runs]
+        state = last.candidate.state, last.candidate.closed
+        last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
+    return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives)
 
 
 def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessment: Assessment) -> bool:

@@ -10,15 +10,17 @@ the beginning for a copy has to pay more, for that and for each step behind it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.copies import CopyPrices
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
-from tracker.judging.sequence import cost_beside, ending, second_url
+from tracker.judging.sequence import cost_beside, ending, outlives, second_url
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.step import Step
 
 __all__ = ["ordinary"]
 
@@ -32,7 +34,8 @@ def ordinary(
     lifecycle: Lifecycle, deliveries: Sequence[Delivered], context: Context, *, once: bool
 ) -> Hypothesis | None:
     """The hypothesis of an ordinary aggregate; ``None`` where there is doubt."""
-    table, fast, state = lifecycle.table, context.windows.fast_redelivery, ABSENT
+    table = _following(lifecycle, context.lacking) if context.lacking else lifecycle.table
+    fast, state = context.windows.fast_redelivery, ABSENT
     runs: list[Begun] = []
     copies: list[Copy] = []
     originals: dict[str, Delivered] = {}
@@ -69,6 +72,30 @@ def ordinary(
     if last is None or waiting is not None:
         return None
     return _hypothesis(lifecycle, [*runs, (originals, last)], copies, context)
+
+
+@cache
+def _following(lifecycle: Lifecycle, lacking: frozenset[str]) -> Mapping[str, Collection[str]]:
+    """State -> the steps that may come next, where nobody subscribes to some of the webhooks between."""
+    steps = [step for step in lifecycle.steps if step.moves]
+    found: dict[str, Collection[str]] = {}
+    for state, names in lifecycle.table.items():
+        found[state] = {*names}
+        if state not in lifecycle.ends and not lacking.isdisjoint(map(lifecycle.webhook_type, names)):
+            found[state] |= {step.name for step in steps if _is_next(lifecycle, state, step, lacking)}
+    for state in lifecycle.ends:  # what may begin a run may begin another one
+        if lifecycle.starts <= {*found[state]}:
+            found[state] = found[ABSENT]
+    return found
+
+
+def _is_next(lifecycle: Lifecycle, state: str, step: Step, lacking: frozenset[str]) -> bool:
+    """Whether nothing is missing where a step comes in a state but webhooks to which nobody subscribes."""
+    if lifecycle.is_excluded(state, step) or (state == ABSENT and step.orphan):
+        return False
+    if lifecycle.rank[step.name] <= lifecycle.rank[state]:
+        return False
+    return all(lifecycle.webhook_type(name) in lacking for name in lifecycle.between(state, step.name))
 
 
 def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:
@@ -108,9 +135,11 @@ def _hypothesis(
 ) -> Hypothesis | None:
     """The hypothesis of these runs, if it assumes nothing but late ends and copies that came at once."""
     runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
-    if context.end is not None and not lifecycle.is_session and any(one.began >= context.end for one in runs):
-        return None
-    if lifecycle.contradicted and any(second_url(lifecycle, one) for one in runs):
+    last = runs[-1]
+    if context.end is not None and not lifecycle.is_session and last.began >= context.end:
+        if not outlives(lifecycle, last):
+            return None
+    if lifecycle.contradicted and any([second_url(lifecycle, one) for one in runs]):
         return None
     late = 0.0
     if len(runs) > 1 and not lifecycle.is_presence:
@@ -118,17 +147,19 @@ def _hypothesis(
         if max(costs) > context.prices["late"]:
             return None
         late = sum(costs)
-    overdue = ending(lifecycle, runs[-1], context)
+    overdue = None if last.closed else ending(lifecycle, last, context)
     if overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
         return None
     held = Hypothesis(tuple(runs))
     for copy in copies:
         held.copies = (held.copies, copy)
-    held.paid = sum([copy.price for copy in copies])
+        held.paid += copy.price
     held.price = held.paid + late
     return held
 
 
 def _candidate(number: int, originals: dict[str, Delivered]) -> Candidate:
     step = next(reversed(originals.values())).step
-    return Candidate(number, originals, step, closed=step.closes)
+    run = Candidate(number, originals, step, closed=step.closes)
+    run.orphan = False  # its first step is one with which a run begins
+    return run

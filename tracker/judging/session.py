@@ -33,18 +33,25 @@ _IDLE = 3600 * 1_000_000
 
 @attrs.define(eq=False)
 class ObservedAggregate:
-    """What came of one aggregate, in the order of arrival. ``steps`` are those that came, as bits."""
+    """What came of one aggregate, in the order of arrival.
+
+    Attributes:
+        steps: The steps that came, as bits.
+        is_identified: Whether its key names one run, so that no second one can begin.
+        is_once: Whether it can have one run only.
+    """
 
     lifecycle: Lifecycle
     key: Key
     deliveries: list[Delivered] = attrs.field(factory=list)
     steps: int = 0
+    is_identified: bool = attrs.field(init=False)
+    is_once: bool = attrs.field(init=False)
 
-    @property
-    def is_once(self) -> bool:
-        """Whether it can have one run only."""
+    def __attrs_post_init__(self) -> None:
         lifecycle = self.lifecycle
-        return not (lifecycle.restarts or lifecycle.is_presence) or lifecycle.is_identified(self.key)
+        self.is_identified = lifecycle.is_identified(self.key)
+        self.is_once = self.is_identified or not (lifecycle.restarts or lifecycle.is_presence)
 
 
 @attrs.frozen
@@ -232,7 +239,7 @@ class Observed:
                 habits.saw_end(self.types | bit)
         lifecycle = aggregate.lifecycle
         unique = lifecycle.is_session or not (lifecycle.restarts or lifecycle.is_presence or lifecycle.stream)
-        evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
+        evidence = unique or (one.evidence and not lifecycle.reusable) or aggregate.is_identified
         rank = lifecycle.rank[one.step.name]
         if aggregate.steps >> rank & 1:
             for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):

@@ -40,7 +40,7 @@ def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, in
     for person in people:
         until = end
         for run in reversed(person.runs):
-            joined, left = _came(run.candidate), _went(run.candidate)
+            joined, left = _visit(run.candidate)
             come, gone = joined or 0, left if left is not None else until
             if joined is not None and left is not None and left < joined:  # the joined came late
                 come, gone = left, joined
@@ -49,12 +49,15 @@ def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, in
     return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
 
 
-def _came(run: Candidate) -> int | None:
-    return next((one.at for one in run.originals.values() if not one.step.closes), None)
-
-
-def _went(run: Candidate) -> int | None:
-    return next((one.at for one in run.originals.values() if one.step.closes), None)
+def _visit(run: Candidate) -> tuple[int | None, int | None]:
+    """When somebody came and went, as far as either was reported."""
+    joined = left = None
+    for one in run.originals.values():
+        if one.step.closes:
+            left = one.at if left is None else left
+        else:
+            joined = one.at if joined is None else joined
+    return joined, left
 
 
 def _people(assessment: Assessment) -> list[Aggregate]:

@@ -258,9 +258,10 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
 
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
-    owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
     ones = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
-    for aggregate, run in [(each, run) for each in ones for run in each.runs]:
+    runs = [(aggregate, run) for aggregate in ones for run in aggregate.runs]
+    owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
+    for aggregate, run in runs if len(runs) > 1 else ():
         lifecycle = aggregate.lifecycle
         for one in run.candidate.originals.values():
             if not one.evidence:

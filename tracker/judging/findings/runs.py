@@ -61,20 +61,23 @@ def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: b
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
     shares = Shares(lifecycle, [held, *aggregate.alternatives], context, ASSUMED)
-    candidates = held.all_runs()
-    assumed: dict[int, list[Assumption]] = {run.number: [] for run in aggregate.runs}
+    candidates = [run.candidate for run in aggregate.runs]
+    assumed: dict[int, list[Assumption]] = {}
     for candidate, one in () if is_ordinary else assumptions(lifecycle, candidates, context):
         if not one.by_time:
-            assumed[candidate.number].append(one)
-    for place, run in reversed(list(enumerate(aggregate.runs))):
-        of_run = {one.code for one in assumed[run.number]}
-        for one in assumed[run.number]:
+            assumed.setdefault(candidate.number, []).append(one)
+    for place in range(len(candidates) - 1, -1, -1):
+        run = aggregate.runs[place]
+        ours = assumed.get(run.number, ())
+        of_run = {one.code for one in ours}
+        for one in ours:
             if one.code in ASSUMED:
                 yield _of_assumption(assessment, aggregate, run, one, shares)
         if not run.candidate.closed and next_begun(lifecycle, candidates, place) is None:
             yield from of_ending(assessment, aggregate, run, of_run, shares)
         yield from of_outcome(assessment, aggregate, run, of_run)
-    yield from of_copies(assessment, aggregate, held.all_copies(), shares)
+    if held.copies is not None:
+        yield from of_copies(assessment, aggregate, held.all_copies(), shares)
 
 
 def _of_assumption(
