@@ -55,7 +55,7 @@ def ordinary(
             state, last = step.state, one
             continue
         before = originals.get(step.name)
-        if last is not None and last.step.closes and before is not last:
+        if last is not None and last.step.closes and (before is not last or context.lacking):
             return None  # it may be of the next run
         if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
@@ -78,13 +78,12 @@ def ordinary(
 def _following(lifecycle: Lifecycle, lacking: frozenset[str]) -> Mapping[str, Collection[str]]:
     """State -> the steps that may come next, where nobody subscribes to some of the webhooks between."""
     steps = [step for step in lifecycle.steps if step.moves]
-    found: dict[str, Collection[str]] = {}
-    for state, names in lifecycle.table.items():
-        found[state] = {*names}
+    found = {state: {*names} for state, names in lifecycle.table.items()}
+    for state, names in found.items():
         if state not in lifecycle.ends and not lacking.isdisjoint(map(lifecycle.webhook_type, names)):
-            found[state] |= {step.name for step in steps if _is_next(lifecycle, state, step, lacking)}
+            names.update(step.name for step in steps if _is_next(lifecycle, state, step, lacking))
     for state in lifecycle.ends:  # what may begin a run may begin another one
-        if lifecycle.starts <= {*found[state]}:
+        if lifecycle.starts <= found[state]:
             found[state] = found[ABSENT]
     return found
 
@@ -136,10 +135,10 @@ def _hypothesis(
     """The hypothesis of these runs, if it assumes nothing but late ends and copies that came at once."""
     runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
     last = runs[-1]
-    if context.end is not None and not lifecycle.is_session and last.began >= context.end:
-        if not outlives(lifecycle, last):
-            return None
-    if lifecycle.contradicted and any([second_url(lifecycle, one) for one in runs]):
+    is_after = context.end is not None and not lifecycle.is_session and last.began >= context.end
+    if is_after and not outlives(lifecycle, last):
+        return None
+    if lifecycle.contradicted and any(second_url(lifecycle, one) for one in runs):
         return None
     late = 0.0
     if len(runs) > 1 and not lifecycle.is_presence:

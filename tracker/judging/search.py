@@ -9,6 +9,7 @@ copies next to nothing; runs out of reach are paid once, so a thousandth run cos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 
 import attrs
 
@@ -105,10 +106,13 @@ def search(
         kept, begin = memo.kept, memo.count
     for one in deliveries[begin:]:
         found: dict[tuple[object, ...], Hypothesis] = {}
-        reader = Reader(lifecycle, one, context, once=once)
+        reader, limit = Reader(lifecycle, one, context, once=once), inf
         for held in kept:
             for more in reader.extensions(held):
-                _price(lifecycle, more, context, one.at, patience)
+                _price(lifecycle, more, context, one.at, patience, limit)
+                if more.price > limit:
+                    continue
+                limit = min(limit, more.most + HIGHEST)
                 shape = more.shape
                 same = found.get(shape)
                 if same is None or more.price < same.price:
@@ -141,9 +145,14 @@ def _worth_keeping(found: Iterable[Hypothesis]) -> list[Hypothesis]:
 
 
 def _price(
-    lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None, patience: int = NONE
+    lifecycle: Lifecycle,
+    held: Hypothesis,
+    context: Context,
+    now: int | None,
+    patience: int = NONE,
+    limit: float = inf,
 ) -> None:
-    """What a hypothesis costs at a moment, and at most.
+    """What a hypothesis costs at a moment, and at most; what costs more than ``limit`` is not added up to its end.
 
     For so long after the next run began (microseconds), the end of an open run may still come, and then it is only
     late: that is its price, and at most it costs what it does if the end never comes.
@@ -165,8 +174,11 @@ def _price(
         if begun is None and now is not None and not run.closed:
             overdue = ending(lifecycle, run, context)
             price += context.prices[overdue.code] if overdue is not None and overdue.at <= now else 0.0
+        if price - less > limit:
+            break
         following = run
-        begun = begun if is_orphan(lifecycle, run) else run
+        if not (is_orphan(lifecycle, run) if run.orphan is None else run.orphan):
+            begun = run
     held.price, held.most = price - less, price
 
 
