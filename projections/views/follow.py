@@ -124,8 +124,8 @@ class Views(Pages):
         super().settle(tracker, as_of)
         self._publish()
 
-    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
-        if not super()._follow_page(tracker, page_size, stop):
+    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None, last_known: int) -> bool:
+        if not super()._follow_page(tracker, page_size, stop, last_known):
             return False
         self._publish()
         return True

@@ -138,7 +138,7 @@ class Pages:
         last = tracker.last_position() if stop is None else stop
         if last <= self.checkpoint.position:
             return
-        while self._follow_page(tracker, page_size, stop):
+        while self._follow_page(tracker, page_size, stop, last):
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
 
@@ -181,7 +181,7 @@ class Pages:
             self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
 
-    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None) -> bool:
+    def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None, last_known: int) -> bool:
         with self._transaction():
             self._reload()
             after = self.checkpoint.position
@@ -190,9 +190,8 @@ class Pages:
             if last == after:
                 return False
             at_milestone = any(one.position == end for one, _ in page[-1:])
-            sessions = self._judged_from(tracker)
+            sessions, new = self._judged_from(tracker), set[str]()
             touched: dict[str, None] = {}
-            new: set[str] = set()
             alone: dict[int, Row] = {}
             silences, said = len(self.traffic.silences), self.log
             for delivery, version in page:
@@ -205,17 +204,19 @@ class Pages:
                     sessions.observed[delivery.stream] = Observed(delivery.stream, delivery.session_id)
                 sessions.observe(delivery)
                 touched[delivery.stream] = None
-            times = [delivery.received_at for delivery, _ in page if delivery.received_at is not None]
+            received = [delivery for delivery, _ in page]
+            times = [one.received_at for one in received if one.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
             changed = {sessions.observed[stream].meeting_id for stream in touched}
             rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
             if at_milestone:
                 self._pass_milestone()
             self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
-            others = deadlines.in_doubt(self.connection) if at_milestone else self._silent(silences)
+            # Nobody sees what a file that is made anew says in between, so the last milestone will do.
+            is_seen = at_milestone and not (self._scratch and next_milestone(end) <= last_known)
+            others = deadlines.in_doubt(self.connection) if is_seen else self._silent(silences)
             for stream in (*self._due(as_of), *others):
                 touched.setdefault(stream)
-            received = [delivery for delivery, _ in page]
             readings = self._write(tracker, touched, as_of, received, alone, new)
             if at_milestone or self.log != said:
                 self._write_log()
