@@ -45,6 +45,14 @@ def line(**envelope):
     return json.dumps(envelope).encode()
 
 
+@given(body=bodies, at=moments, later=moments, source=st.text())
+def test_a_line_of_another_receive_time_differs_in_its_start_alone(body, at, later, source):
+    start, moved = envelope.received_at_start(at), envelope.received_at_start(later)
+    text = encode(Received(body, at, source))
+
+    assert encode(Received(body, later, source)) == moved + text.removeprefix(start)
+
+
 @given(body=bodies, time=times, source=st.text(), verified_by=st.none() | st.text())
 @example(b'{},"source":{}', (None, None), "a log:1", None)
 @example(b'{"a":1},"webhook":{"b":2}', (TIME, None), "", None)

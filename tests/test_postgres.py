@@ -1,6 +1,7 @@
 """A store on a server: what only a server can do, and what goes wrong with one. Each time with a real one."""
 
 import random
+import re
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ import meetings
 import psycopg
 import pytest
 import stores
-from eventsourcing.persistence import Tracking
+from eventsourcing.persistence import StoredEvent, Tracking
 from meetings import MORNING, webhook
 from msgspec.structs import replace
 from stores import PASSWORD, address, change, opened, query
@@ -29,7 +30,8 @@ from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
-from tracker.store.postgres import postgres_error
+from tracker.store.postgres import _INSERT, _columns
+from tracker.store.postgres_errors import postgres_error
 from tracker.store.recorder import SourcePosition
 
 MONDAY = Path(__file__).parents[1] / "examples" / "bad_monday.jsonl"
@@ -423,6 +425,55 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
 def test_what_is_committed_is_on_the_disk_also_where_the_server_would_not_wait_for_it(store, data):
     with closing(Tracker.open(data, f"{address(data)}%20-csynchronous_commit%3Doff")) as other:
         assert other.recorder.rows("SHOW synchronous_commit") == [("on",)]
+
+
+# Several writers
+
+WRITE = """
+import sys
+from datetime import timedelta
+from meetings import MORNING, webhook
+from stores import opened
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
+from tracker.intake.receiver import SOURCE
+store, name = opened(sys.argv[1]), sys.argv[2]
+def received(number, place):
+    body = webhook("participant-joined", sessionId=name, participantId=f"{number}-{place}")
+    return parse(Received(body, MORNING + timedelta(seconds=number * 5 + place), SOURCE))
+#go
+for number in range(30):
+    positions = store.receive([received(number, place) for place in range(1 + number % 9)])
+    print(*positions, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_several_writers_leave_no_gap_for_a_reader_and_let_no_time_go_back(store, data):
+    processes = [meetings.start(WRITE, data, name) for name in "abc"]
+    read, times = [], []
+    meetings.go(*processes)
+    while any(one.poll() is None for one in processes) or len(read) < store.last_position():
+        page = [one for one, _ in store.page(len(read))]
+        read += [one.position for one in page]
+        times += [one.received_at for one in page]
+        assert (read, times) == (list(range(1, len(read) + 1)), sorted(times))
+    said = [int(position) for text in meetings.finish(*processes) for position in text.split()]
+
+    assert sorted(said) == read
+    assert len({one.body for one in store.deliveries()}) == len(read)
+    assert list(store.integrity()) == []
+
+
+def test_a_batch_looks_up_each_of_its_sessions_once_before_any_row_is_there(store):
+    columns = _columns([StoredEvent(one, 0, "x", b"{}") for one in ["one"] * 30 + ["other"] * 20])
+    asked = {**columns, "states": [b"{}"] * 50, "before": 0}
+    with store.recorder.datastore.transaction(commit=False) as c:
+        c.execute(f"EXPLAIN (ANALYZE) {_INSERT}".encode(), asked)
+        plan = [row["QUERY PLAN"] for row in c.fetchall()]
+    lookups = [line for line in plan if "Scan" in line and "on stored_events" in line]
+
+    assert [re.findall(r"rows=(\d+) loops=(\d+)\)", line) for line in lookups] == [[("0", "2")]]
 
 
 # Receive times

@@ -208,6 +208,11 @@ def encode(received: Received, *, is_json: bool = False) -> bytes:
     return b"{" + b",".join(parts) + b"}"
 
 
+def received_at_start(time: datetime) -> bytes:
+    """How the line of what was received at this time begins; what follows does not depend on the time."""
+    return b'{"received_at":' + _quoted_time(time)
+
+
 def _quoted(text: str) -> bytes:
     """A JSON string; a file's name may hold what no text can."""
     try:

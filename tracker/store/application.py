@@ -21,9 +21,8 @@ from datetime import datetime
 from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent, Tracking
-from msgspec.structs import replace
 
-from tracker.delivery.envelope import Received
+from tracker.delivery.envelope import Received, received_at_start
 from tracker.delivery.webhook import Delivery
 from tracker.errors import UsageError
 from tracker.store.clock import PIN, WrongTimes
@@ -88,7 +87,7 @@ class Tracker(StoreReader):
 
         def forward(newest: bytes | None, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
             least = self._mapper.to_received(newest).received_at if newest is not None else None
-            return [self._not_before(least, *both) for both in zip(deliveries, events, strict=True)]
+            return events if least is None else _not_before(least, deliveries, events)
 
         newest = Newest(says_source(deliveries[0].received.source), self._received_up_to, forward)
         stored = self._to_store(deliveries)
@@ -99,13 +98,6 @@ class Tracker(StoreReader):
 
     def _to_store(self, deliveries: Iterable[Delivery]) -> list[StoredEvent]:
         return list(map(self._mapper.to_store, deliveries))
-
-    def _not_before(self, least: datetime | None, one: Delivery, event: StoredEvent) -> StoredEvent:
-        at = one.received_at
-        if least is None or at is None or at >= least or least - at > PIN:
-            return event
-        later = replace(one, received=replace(one.received, received_at=least))
-        return self._to_store([later])[0]
 
     def put(self, events: Sequence[StoredEvent], behind: int) -> None:
         """Stores events as they are behind the position ``behind``.
@@ -140,6 +132,25 @@ class Tracker(StoreReader):
             stored = [self._mapper.stored(stream, 0, topic, received)]
             (position,) = self.recorder.insert_events(stored) or ()
         return position
+
+
+def _not_before(
+    least: datetime, deliveries: Iterable[Delivery], events: Iterable[StoredEvent]
+) -> list[StoredEvent]:
+    """The events of deliveries, each that is earlier than ``least`` by up to ``PIN`` with that time in the place of its own.
+
+    The write lock is held meanwhile, and with several receivers most are a little earlier: so no line is made anew.
+    """
+    start = received_at_start(least)
+    moved = []
+    for one, event in zip(deliveries, events, strict=True):
+        at = one.received_at
+        if at is None or at >= least or least - at > PIN:
+            moved.append(event)
+        else:
+            state = start + event.state[len(received_at_start(at)) :]
+            moved.append(StoredEvent(event.originator_id, event.originator_version, event.topic, state))
+    return moved
 
 
 def _on_a_server(url: str) -> Database:

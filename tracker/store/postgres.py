@@ -21,7 +21,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import psycopg
-from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
+from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.utils import Environment
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -31,7 +31,8 @@ from psycopg.rows import dict_row, tuple_row
 
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
 from tracker.store import recorder
-from tracker.store.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Recorder, Rows
+from tracker.store.postgres_errors import postgres_errors
+from tracker.store.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Newest, Recorder, Rows
 
 PATIENCE = 0.2
 """Seconds after which a listener looks whether it is to stop."""
@@ -81,23 +82,26 @@ SELECT current_schema(), current_setting('server_encoding'),
     (SELECT count(*) FROM pg_class AS c WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
         AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e'))
 """
-_INSERT = """
-WITH given AS (
-    SELECT * FROM unnest(%(streams)b::text[], %(topics)b::text[], %(states)b::bytea[])
-        WITH ORDINALITY AS one (stream, topic, state, number)
-), counted AS (
-    UPDATE positions SET last = last + %(count)s RETURNING last
-), stored AS (
-    INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
-    SELECT (SELECT last FROM counted) - %(count)s + number, stream,
-        COALESCE((SELECT MAX(originator_version) FROM stored_events WHERE originator_id = stream), 0)
-            + ROW_NUMBER() OVER (PARTITION BY stream ORDER BY number), topic, state
-    FROM given
-)
-SELECT last, pg_notify('stored_events', '') FROM counted
+_LOCKED = """
+SELECT last, ARRAY(SELECT application_name FROM tracking WHERE notification_id = last) AS names, ({newest}) AS newest
+FROM positions
 """
-"""Versions and positions are computed where they are stored; only who holds the lock may run it, so what is sent is not
-written as text first (``b``)."""
+"""What a writer has to know that only holds while it has the lock: one answer of the server."""
+_NEXT = "UPDATE positions SET last = last + %s"
+_NOTIFY = "NOTIFY stored_events"
+_INSERT = """
+WITH known AS MATERIALIZED (
+    SELECT stream, COALESCE((SELECT MAX(originator_version) FROM stored_events WHERE originator_id = stream), 0) AS version
+    FROM unnest(%(distinct)b::text[]) AS stream
+)
+INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
+SELECT %(before)s + number, stream, version + nth, topic, state
+FROM unnest(%(streams)b::text[], %(nths)b::int[], %(topics)b::text[], %(states)b::bytea[])
+    WITH ORDINALITY AS given (stream, nth, topic, state, number)
+JOIN known USING (stream)
+"""
+"""Each stream is looked up once, before any row is there: a row of this very statement would only be in the way. Only who
+holds the lock may run it, so what is sent is not written as text first (``b``)."""
 
 
 class PostgreSQL:
@@ -285,27 +289,33 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                     c.execute(statement.encode())
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        with self.datastore.transaction(commit=True) as c:
-            self._lock_table(c)
+        """Holds the lock for two exchanges with the server: what is there now, and what is stored behind it."""
+        columns = _columns(stored_events)
+        with self.datastore.get_connection() as connection, connection.pipeline(), connection.transaction():
+            c = connection.cursor()
+            newest: Newest | None = kwargs.get("newest")
+            with connection.pipeline():
+                self._lock_table(c)
+                before, names, state = self._at_the_end(c, newest)
             self._raise_format(c)
             self._look(c, **kwargs)
             for one in kwargs.get("read", ()):
                 if not self._replaced(c, one):
                     self._insert_tracking(c, one.tracking)
-            if kwargs.get("newest") is not None:
-                stored_events = self._forwarded(c, stored_events, kwargs["newest"])
-            if not stored_events:
-                return range(0)
-            columns = {
-                "streams": [one.originator_id for one in stored_events],
-                "topics": [one.topic for one in stored_events],
-                "states": [one.state for one in stored_events],
-            }
-            c.execute(_INSERT, {**columns, "count": len(stored_events)})
-            row = c.fetchone()
-            assert row is not None
-            self._add_digests(c, stored_events, row["last"] - len(stored_events) + 1)
-        return range(row["last"] - len(stored_events) + 1, row["last"] + 1)
+            if newest is not None:
+                stored_events = newest.forward(state, stored_events)
+            if stored_events:
+                states = [one.state for one in stored_events]
+                c.execute(_NEXT, (len(states),))
+                c.execute(_INSERT, {**columns, "states": states, "before": before})
+                self._add_digests(c, stored_events, before + 1, names)
+                c.execute(_NOTIFY)
+        return range(before + 1, before + 1 + len(stored_events))
+
+    def _at_the_end(self, c: Any, newest: Newest | None) -> tuple[int, list[object], bytes | None]:
+        """The last position, the names at it, and the newest state that is asked for."""
+        statement, values = ("NULL", ()) if newest is None else self.newest(newest.holds, newest.after)
+        return self._select(c, _LOCKED.format(newest=statement), values)[0]
 
     def _raise_format(self, c: Any) -> None:
         """Says in the database that states of the newest format may be in it, where that is ours to say."""
@@ -364,77 +374,17 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         c.execute(statement.replace("?", "%s").encode(), values)
 
 
-@contextmanager
-def postgres_errors(place: str) -> Iterator[None]:
-    """Turns what the server complains of into an error that says what to do, and quotes no password."""
-    try:
-        yield
-    except (psycopg.Error, PersistenceError) as error:
-        raise postgres_error(place, error) from error
-
-
-_ADDRESS = "check host and port in --store, and that the server runs"
-_GIVE_IT = "put it into the URL (%40 for @), into PGPASSWORD, or into ~/.pgpass"
-_REFUSED = (
-    ("password authentication failed", "the password or the user is wrong", _GIVE_IT),
-    ("no password supplied", "it asks for a password", _GIVE_IT),
-    ("role .* does not exist", "there is no such user", "createuser NAME, or name another one in the URL"),
-    ("database .* does not exist", "there is no such database", "createdb NAME, or name another one in the URL"),
-    ("no encryption", "it lets nobody in without TLS", "add ?sslmode=require to the URL"),
-    ("does not support SSL", "the URL asks for TLS, and the server has none", "set ssl = on there, or drop sslmode"),
-    ("certificate|SSL error", "its certificate is not accepted", "check sslmode and sslrootcert in the URL"),
-    ("no pg_hba.conf entry", "it does not let this user in from here", "allow it in the server's pg_hba.conf"),
-    ("permission denied for database", "this user may not connect", "GRANT CONNECT ON DATABASE … TO …"),
-    ("too many|connection slots", "it has no connection left", "raise max_connections there, or start fewer"),
-    ("starting up|shutting down|recovery mode", "the server is starting or stopping", "wait a moment"),
-    ("could not translate host name|resolve host", "there is no such host", _ADDRESS),
-)  # fmt: skip
-"""Words in what a server says that lets nobody in; such an error has no code."""
-_FAILED = {
-    "53100": ("the disk of the server is full", "make room there; what was committed is kept"),
-    "53300": ("it has no connection left", "raise max_connections there, or start fewer"),
-    "42501": (
-        "this user may not do that",
-        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA … TO …; to make the tables, CREATE ON SCHEMA",
-    ),
-    "57014": (
-        "the server cancelled the statement: it took too long, or somebody stopped it",
-        "raise statement_timeout for this user: ALTER ROLE … SET statement_timeout = 0",
-    ),
-    "57P01": ("the server ended the connection", "somebody did, or it stops: wait a moment"),
-    "25P03": (
-        "the server ended a transaction in which nothing was done",
-        "the machine is overloaded, or raise idle_in_transaction_session_timeout there",
-    ),
-    "25006": ("cannot be written", "it is a standby, or the user is read-only: name the primary in --store"),
-}
-_AWAY = ("08", "57P")
-"""How the codes begin of a server that does not answer, or not yet."""
-_DAMAGED = {"42P01", "42703", "XX001", "XX002", "22021"}
-
-
-def _is_away(code: str | None) -> bool:
-    """Whether it gave no code: then it said nothing, or let nobody in."""
-    return code is None or code.startswith(_AWAY)
-
-
-def postgres_error(place: str, error: Exception) -> StoreError:
-    cause = error if isinstance(error, psycopg.Error) else error.__cause__
-    code = cause.sqlstate if isinstance(cause, psycopg.Error) else None
-    if isinstance(cause, LockNotAvailable):
-        message = f"another process has been writing for {recorder.LOCK_TIMEOUT} s"
-        return StoreError(message, place=place, hint="wait for it, or stop it")
-    if code in _DAMAGED:
-        return StoreDamagedError(
-            "is not a store of this program, or is damaged", place=place, hint="restore it from a backup"
-        )
-    if code in _FAILED:
-        message, hint = _FAILED[code]
-        return StoreError(message, place=place, hint=hint)
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and _is_away(code):
-        for words, message, hint in _REFUSED:
-            if re.search(words, str(cause)):
-                return StoreError(message, place=place, hint=hint)
-        return StoreError("cannot be reached", place=place, hint=_ADDRESS)
-    primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return StoreError(primary or str(error), place=place, hint="tracker verify checks the store")
+def _columns(events: Sequence[StoredEvent]) -> dict[str, list[Any]]:
+    """What is sent of events beside their states, in columns; ``nths`` are the places in a stream among them, from 1."""
+    count: dict[str, int] = {}
+    nths = []
+    for one in events:
+        stream = str(one.originator_id)
+        count[stream] = nth = count.get(stream, 0) + 1
+        nths.append(nth)
+    return {
+        "streams": [one.originator_id for one in events],
+        "topics": [one.topic for one in events],
+        "nths": nths,
+        "distinct": list(count),
+    }

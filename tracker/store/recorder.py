@@ -11,7 +11,7 @@ of the recorder.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -217,26 +217,30 @@ class Recorder(ProcessRecorder):
         if behind is not None and behind != (self._select(c, self.counter[1]) or [(0,)])[0][0]:
             raise ConcurrentReadError
 
-    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int) -> None:
-        """Records the digests of events that were stored from the position ``first`` on, in their transaction."""
+    def _names_at(self, c: Any, position: int) -> list[object]:
+        rows = self._select(c, "SELECT application_name FROM tracking WHERE notification_id = ?", (position,))
+        return [name for (name,) in rows]
+
+    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int, names: Iterable[object]) -> None:
+        """Records the digests of events that are stored from the position ``first`` on, in their transaction.
+
+        ``names`` are recorded at the position before it.
+        """
         rows = [
             (first + place, str(one.originator_id), one.topic, one.state) for place, one in enumerate(events)
         ]
         while rows:
             here = begin(rows[0][0]) + BLOCK - rows[0][0]
-            self._add_digest(c, rows[:here])
-            rows = rows[here:]
+            self._add_digest(c, rows[:here], names)
+            rows, names = rows[here:], ()
 
-    def _add_digest(self, c: Any, rows: list[Row]) -> None:
+    def _add_digest(self, c: Any, rows: list[Row], names: Iterable[object]) -> None:
         """Of one block: its digest goes on, or begins with what an older program has stored."""
         first, before = begin(rows[0][0]), rows[0][0] - 1
         known: Block | None = None
         digest = b""
         if before >= first:
-            names = self._select(
-                c, "SELECT application_name, 0 FROM tracking WHERE notification_id = ?", (before,)
-            )
-            texts = [(name, 0) for name, _ in names if isinstance(name, str)]
+            texts = [(name, 0) for name in names if isinstance(name, str)]
             known = next((one for one in blocks(texts) if (one.first, one.last) == (first, before)), None)
             digest = known.digest if known else chained(b"", self._block(c, first, before))
         block = Block(first, rows[-1][0], chained(digest, rows))
@@ -262,10 +266,6 @@ class Recorder(ProcessRecorder):
             (first, last),
         )
         return [(one[0], str(one[1]), str(one[2]), one[3]) for one in rows if isinstance(one[3], bytes)]
-
-    def _forwarded(self, c: Any, events: Sequence[StoredEvent], asked: Newest) -> Sequence[StoredEvent]:
-        rows = self._select(c, *self.newest(asked.holds, asked.after))
-        return asked.forward(rows[0][0] if rows else None, events)
 
 
 class Database(Protocol):

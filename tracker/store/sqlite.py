@@ -33,6 +33,7 @@ from tracker.store.recorder import (
     FORMAT,
     PRIVATE_FILE,
     SOURCE_ENDS,
+    Newest,
     Recorder,
     Rows,
     make_directory,
@@ -209,8 +210,10 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         for one in kwargs.get("read", ()):
             if not self._replaced(c, one):
                 self._insert_tracking(c, one.tracking)
-        if kwargs.get("newest") is not None:
-            stored_events = self._forwarded(c, stored_events, kwargs["newest"])
+        newest: Newest | None = kwargs.get("newest")
+        if newest is not None:
+            found = self._select(c, *self.newest(newest.holds, newest.after))
+            stored_events = newest.forward(found[0][0] if found else None, stored_events)
         versions: dict[str, int] = {}
         rows = []
         for event in stored_events:
@@ -228,7 +231,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         c.execute("SELECT last_insert_rowid()")
         last = c.fetchone()[0] if rows else 0
         positions = range(last - len(rows) + 1, last + 1)
-        self._add_digests(c, stored_events, positions.start)
+        self._add_digests(c, stored_events, positions.start, self._names_at(c, positions.start - 1))
         if rows:
             stream, version, _, state = rows[-1]
             self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
