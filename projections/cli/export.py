@@ -60,7 +60,7 @@ def export(
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Write the deliveries to stdout, or as an archive; or send traces.
+    """Write the deliveries to stdout or an archive, or send traces.
 
     `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
     a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark. ocel (OCEL 2.0, SQLite) and
