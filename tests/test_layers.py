@@ -108,6 +108,7 @@ LAYERS = {
     "projections.views.publications": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.meeting": set(),
     "projections.alerts": {"apprise", "attrs", "httpx2", "msgspec", "sqlite_utils", "standardwebhooks"},
+    "projections.traces": {"attrs", "msgspec", "opentelemetry", "sqlite_utils"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
     "projections.views.follow": set(),
@@ -180,6 +181,7 @@ OPTIONAL = {
     "mcp",
     "nats",
     "objects",
+    "otel",
     "pandas",
     "parquet",
     "postgres",
@@ -189,7 +191,7 @@ OPTIONAL = {
 }
 """The extras that a user may want."""
 
-IMPORTED_AS = {"nats_py": "nats"}
+IMPORTED_AS = {"nats_py": "nats", "opentelemetry_exporter_otlp_proto_http": "opentelemetry"}
 """A package -> the name of its module, where that is another one."""
 
 TOP = {"tracker", "projections", "tests", "examples", "pyproject.toml", "README.md", "LICENSE"}

@@ -27,9 +27,10 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept", "alert")
+SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept", "alert", "otel")
 """What a configuration file may hold."""
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+_COLLECTOR = "http://localhost:4318"
 INTAKE = ("webhook_field", "time_field")
 T = TypeVar("T")
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
@@ -41,7 +42,7 @@ class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
-    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``."""
+    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, and ``otel`` is where ``[otel]`` has traces sent."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -51,6 +52,7 @@ class Config:
     intake: tuple[str, str] = ("", "")
     accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
     alerts: tuple[Alert, ...] = ()
+    otel: str | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -81,7 +83,9 @@ def load_config(path: Path) -> Config:
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
         alerts = _alerts(document.get("alert", []), path.parent)
-        return Config(path.parent / data if data else None, rules, files, store, tz, intake, accounts, alerts)
+        otel = _otel(document.get("otel"))
+        place = path.parent / data if data else None
+        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -105,6 +109,24 @@ def _intake(table: Any) -> tuple[str, str]:
             raise RulesError(f"{name} is no field", hint=hint)
     webhook, time = (table.get(name, "") for name in INTAKE)
     return webhook, time
+
+
+def _otel(table: Any) -> str | None:
+    """The address of the collector; ``None`` where there is no such table."""
+    if table is None:
+        return None
+    if not isinstance(table, dict) or not isinstance(table.get("endpoint"), str):
+        raise RulesError("otel gives no endpoint", hint=f'write [otel] and below it endpoint = "{_COLLECTOR}"')
+    for name in table:
+        refuse_unknown(name, ("endpoint",), "setting of otel")
+    refuse_no_url(table["endpoint"])
+    return str(table["endpoint"])
+
+
+def refuse_no_url(url: str) -> None:
+    """Raises ``RulesError`` where that is no address of a collector; says nothing of the path, which may be secret."""
+    if not _host_of(url):
+        raise RulesError("that is no address of a collector", hint=f"write {_COLLECTOR}")
 
 
 def _accounts(table: Any, beside: Path) -> dict[str, tuple[Path, ...]]:

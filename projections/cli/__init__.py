@@ -48,7 +48,7 @@ COMMANDS = {
     "copy": Entry("stores", "Copy a store into another one."),
     "doctor": Entry("doctor", "Check how the store, its surroundings and the settings do."),
     "explain": Entry("explain", "Explain a code, or how a session was judged."),
-    "export": Entry("export", "Write the deliveries to stdout, or as an archive."),
+    "export": Entry("export", "Write the deliveries to stdout or an archive, or send traces."),
     "find": Entry("find", "Find a room, session, person, file or code by how it begins."),
     "ingest": Entry("ingest", "Store what is new in logs, then judge it."),
     "init-store": Entry("stores", "Create the store where there is none."),

@@ -1,4 +1,4 @@
-"""``tracker export``: writes the deliveries of a store to stdout, as an archive, or as an event log."""
+"""``tracker export``: writes the deliveries of a store to stdout, as an archive, or as an event log; or sends traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import deliveries, not_installed, note, note_loss
+from projections.cli.messages import deliveries, not_installed, note, note_loss, quantity
 from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 OUT = {"parquet": "DIR", "ocel": "FILE", "xes": "FILE"}
 """The formats that are written elsewhere than to stdout, and to what."""
 MINED = ("ocel", "xes")
-FORMATS = ("jsonl", "csv", *OUT)
+OTLP = "otlp"
+FORMATS = ("jsonl", "csv", *OUT, OTLP)
 
 
 @click.command()
@@ -35,6 +36,7 @@ FORMATS = ("jsonl", "csv", *OUT)
     type=click.Path(path_type=Path),
     help="With --format parquet the directory of the archive, with ocel and xes the file.",
 )
+@click.option("--to", metavar="URL", help="With --format otlp the collector, as http://localhost:4318.")
 @click.option(
     "--by",
     type=click.Choice(["session", "run"]),
@@ -51,20 +53,25 @@ FORMATS = ("jsonl", "csv", *OUT)
 def export(
     format: str,
     out: Path | None,
+    to: str | None,
     by: View | None,
     session: str | None,
     account: str | None,
     data: Path | None,
     config: Path | None,
 ) -> None:
-    """Write the deliveries to stdout, or as an archive.
+    """Write the deliveries to stdout or an archive, or send traces.
 
     `tracker ingest` reads jsonl back, with every body as it came in. parquet is an archive with one directory
     a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark. ocel (OCEL 2.0, SQLite) and
-    xes are event logs for process mining: how each delivery was read, without bodies and names.
+    xes are event logs for process mining: how each delivery was read, without bodies and names. otlp sends each session
+    that is closed out to a collector of OpenTelemetry, as a trace and only once.
     """
     _refuse_what_does_not_fit(format, out, by, session, account)
     settings = Settings(data, config)
+    if format == OTLP or to is not None:
+        _trace(settings, format, to, session)
+        return
     if format in MINED and out is not None:
         _mine(settings, format, out, by or "session", session)
         return
@@ -120,7 +127,7 @@ def _refuse_what_does_not_fit(
         raise UsageError("--by is for --format xes", hint="leave it out, or add --format xes")
     if session is not None and format == "ocel":
         raise UsageError("--format ocel is of the whole store", hint="--format xes takes --session")
-    if account is not None and format in MINED:
+    if account is not None and format in (*MINED, OTLP):
         raise UsageError(f"--format {format} is of all accounts", hint="leave --account out")
 
 
@@ -137,6 +144,36 @@ def _mine(settings: Settings, format: str, out: Path, by: View, session: str | N
             ocel.write(views.connection, out)
         else:
             xes.write(views.connection, out, by, session)
+
+
+def _trace(settings: Settings, format: str, to: str | None, session: str | None) -> None:
+    """Exports what is closed out by now, and says what was not exported and why."""
+    if format != OTLP or to is None:
+        hint = "tracker export --format otlp --to http://localhost:4318"
+        raise UsageError("--format otlp and --to need each other", hint=hint)
+    from projections.traces.exported import Exporter
+
+    with settings.store() as store, settings.views_now(store) as views:
+        if session is not None:
+            session = session_named(views, store, session)
+            if not any(True for _ in store.history(session)):
+                raise no_such_session(session)
+        collector = settings.collector(to)
+        try:
+            counts = Exporter(settings.data, collector, settings.rules.redelivery).run(
+                settings.now, session=session
+            )
+        finally:
+            collector.close()
+    before = f", {quantity(counts.before, 'other')} before" if counts.before else ""
+    click.echo(f"{quantity(counts.exported, 'trace')} exported{before}")
+    if counts.still_open:
+        is_open = "is" if counts.still_open == 1 else "are"
+        hint = "export again when they have ended and nothing of them is likely to change"
+        note(f"{quantity(counts.still_open, 'session')} {is_open} not closed out yet", hint)
+    if counts.timeless:
+        hint = "a trace needs times: give the log's receive times, or see tracker ingest --help"
+        note(f"{quantity(counts.timeless, 'session')} without any known time cannot be exported", hint)
 
 
 def _archive(deliveries: Iterable[Delivery], out: Path) -> None:

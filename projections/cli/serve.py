@@ -18,9 +18,11 @@ from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.alerts.running import Alerts
+    from projections.traces.running import Traces
     from projections.views.live import Live
     from tracker.delivery.signature import Keyring
     from tracker.intake.receiver import Keys
+    from tracker.store.application import Tracker
 
 
 @click.command()
@@ -112,6 +114,7 @@ def serve(
         handler = logs.start()
         receiver, live = receiver_and_follower(store, settings.load_rules, rings, answers=answers)
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
+        traces = _traces(settings, store, live) if live is not None else None
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:
@@ -137,8 +140,19 @@ def serve(
             accept_file=settings.file,
             zone=settings.shown_zone,
             alerts=alerts,
+            traces=traces,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
+
+
+def _traces(settings: Settings, store: Tracker, live: Live) -> Traces | None:
+    """Exports traces where the configuration names a collector."""
+    if settings.otel is None:
+        return None
+    collector = settings.collector(settings.otel)
+    from projections.traces.running import Traces
+
+    return Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
 
 
 def _root_path(given: str) -> str:

@@ -20,6 +20,7 @@ from projections.zones import zone_named
 from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean, without_secrets
 
 if TYPE_CHECKING:
+    from projections.traces.collector import Collector
     from projections.views.follow import Views
     from tracker.alert import Alert
     from tracker.config import Config
@@ -166,6 +167,24 @@ class Settings:
         from tracker.config import load_config
 
         return load_config(self._config).alerts if self._config is not None else ()
+
+    @property
+    def otel(self) -> str | None:
+        """The collector of traces, as the configuration file has it."""
+        return self._stated.otel
+
+    def collector(self, url: str) -> Collector:
+        """Raises ``UsageError`` where the exporter is not installed, or that is no address."""
+        from tracker.config import refuse_no_url
+
+        refuse_no_url(url)
+        try:
+            from projections.traces.collector import Collector
+        except ImportError as error:
+            hint = "run pip install '.[otel]' in the directory of the source"
+            message = f"traces need a package that is not installed: {error.name}"
+            raise UsageError(message, hint=hint) from error
+        return Collector(url)
 
     def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
         """The keys to verify signatures with, ``None`` where no key file is named."""

@@ -16,6 +16,7 @@ What a route finds in ``request.app.state``:
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
+    traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
@@ -54,6 +55,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
 from projections.alerts.running import Alerts
+from projections.traces.running import Traces
 from projections.views.live import Live
 from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import WEBHOOKS, Admission, named
@@ -106,6 +108,7 @@ def create_app(
     accept_file: Path | None = None,
     zone: tzinfo = UTC,
     alerts: Alerts | None = None,
+    traces: Traces | None = None,
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
@@ -137,7 +140,8 @@ def create_app(
     }
     app.state.masked_token = masked_token
     app.state.streams, app.state.most_connections = 0, most_connections
-    app.state.watch, app.state.accept_file, app.state.alerts = watch, accept_file, alerts
+    app.state.watch, app.state.accept_file = watch, accept_file
+    app.state.alerts, app.state.traces = alerts, traces
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 
@@ -156,7 +160,9 @@ async def stop(app: Starlette) -> None:
 
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
-    return [one for one in (state.watch, state.receiver, state.live, state.alerts) if one is not None]
+    return [
+        one for one in (state.watch, state.receiver, state.live, state.alerts, state.traces) if one is not None
+    ]
 
 
 @asynccontextmanager

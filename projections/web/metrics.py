@@ -68,8 +68,9 @@ class _Tracker(Collector):
             failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
             with suppress(StoreError):
                 yield from list(_alerts(live))
-        if self.state.alerts is not None:
-            failing.append((("alerts",), bool(self.state.alerts.problem)))
+        for name, part in (("alerts", self.state.alerts), ("traces", self.state.traces)):
+            if part is not None:
+                failing.append(((name,), bool(part.problem)))
         loss = self.state.watch.loss
         yield _gauge(
             "tracker_lost_deliveries",

@@ -1,0 +1,106 @@
+"""The collector: whatever takes OTLP by HTTP, sent to by the exporter of OpenTelemetry.
+
+Headers, as a token, come from ``OTEL_EXPORTER_OTLP_HEADERS``, and the name of the service from ``OTEL_SERVICE_NAME``: these
+are the exporter's own variables. It tries again by itself for ten seconds where the collector is busy or out of reach.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace.status import Status, StatusCode
+
+from projections.traces.spans import Span
+from tracker.errors import TrackerError, without_secrets
+
+NAME = "meeting-tracker"
+PATH = "/v1/traces"
+AT_ONCE = 1000
+"""Spans of one request; a longer session takes several."""
+_UNNAMED = "unknown_service"
+"""How the name of a service begins that nobody has named."""
+_SCOPE = InstrumentationScope(NAME)
+_UNSET = Status(StatusCode.UNSET)
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_log = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+
+
+class _Complaint(logging.Handler):
+    """Keeps what the exporter logged last: it says why nothing was taken, and nothing else does."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+class Collector:
+    """Where spans are exported to.
+
+    ``url`` is the address of the collector; ``/v1/traces`` is added where it does not end so, as the standard has it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._exporter = OTLPSpanExporter(address(url), compression=Compression.Gzip)
+        self._complaint = _Complaint()
+        _log.propagate = False
+        resource = Resource.create()
+        unnamed = str(resource.attributes[SERVICE_NAME]).startswith(_UNNAMED)
+        self._resource = resource.merge(Resource({SERVICE_NAME: NAME})) if unnamed else resource
+
+    def export(self, spans: Sequence[Span]) -> None:
+        """Raises ``TrackerError`` where the collector does not take them all."""
+        for begin in range(0, len(spans), AT_ONCE):
+            self._export([self._made(span) for span in spans[begin : begin + AT_ONCE]])
+
+    def close(self) -> None:
+        self._exporter.shutdown()
+
+    def _export(self, spans: Iterable[ReadableSpan]) -> None:
+        self._complaint.text = ""
+        _log.addHandler(self._complaint)
+        try:
+            result = self._exporter.export(list(spans))
+        finally:
+            _log.removeHandler(self._complaint)
+        if result is not SpanExportResult.SUCCESS:
+            hint = "check the address and the collector; what was not taken is exported the next time"
+            problem = self._complaint.text or "no reason is given"
+            raise TrackerError(
+                f"the collector took nothing: {problem}", place=without_secrets(self.url), hint=hint
+            )
+
+    def _made(self, span: Span) -> ReadableSpan:
+        return ReadableSpan(
+            span.name,
+            _context(span.trace, span.id),
+            None if span.parent is None else _context(span.trace, span.parent),
+            self._resource,
+            span.attributes,
+            [Event(event.name, event.attributes, event.at) for event in span.events],
+            status=Status(StatusCode.ERROR, span.error) if span.error else _UNSET,
+            start_time=span.begin,
+            end_time=span.end,
+            instrumentation_scope=_SCOPE,
+        )
+
+
+def address(url: str) -> str:
+    """The address at which a collector takes traces."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return parts._replace(path=path if path.endswith(PATH) else f"{path}{PATH}").geturl()
+
+
+def _context(trace: int, span: int) -> SpanContext:
+    return SpanContext(trace, span, is_remote=False, trace_flags=_SAMPLED)
