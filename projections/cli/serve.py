@@ -137,6 +137,7 @@ def serve(
             accept_file=settings.file,
             zone=settings.shown_zone,
             alerts=alerts,
+            accounts=settings.accounts,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
 
