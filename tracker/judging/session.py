@@ -138,8 +138,12 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
-        if self.account is None:
-            self.account = delivery.received.account
+        account = delivery.received.account
+        if account != self.account and account is not None:
+            if self.account is None:
+                self.account = account
+            else:
+                self._name("C517", delivery, at, f"{self.account} and {account}")
         lifecycle, step = delivery.lifecycle, delivery.step
         if delivery.received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
