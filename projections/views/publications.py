@@ -75,7 +75,7 @@ CHECKPOINT = Table(
 
 _HELD = (
     "SELECT stream, COALESCE(position, 0), code, COALESCE(lifecycle, ''), key, "
-    f"CASE WHEN position IS NULL THEN COALESCE(missing, '') ELSE '' END, {', '.join(SHOWN)} "
+    f"CASE WHEN position IS NULL THEN COALESCE(missing, '') || COALESCE(' ' || account, '') ELSE '' END, {', '.join(SHOWN)} "
     "FROM findings WHERE {} ORDER BY stream, number"
 )
 _PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE {{}}"

@@ -15,7 +15,7 @@ import attrs
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, bit_of
+from tracker.judging.log import Habits, Types, bit_of, types_of
 from tracker.lifecycle import Lifecycle
 from tracker.step import Step
 
@@ -101,6 +101,7 @@ class Observed:
         ages: How old their copies were.
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
         is_before_all: Whether no webhook of a session had come in the log before.
+        counted: The types, as bits, that were counted for the account.
     """
 
     stream: str
@@ -127,6 +128,7 @@ class Observed:
     two_channels: bool = False
     is_before_all: bool = False
     account: str | None = None
+    counted: int = 0
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -231,9 +233,13 @@ class Observed:
         if one.timed:
             habits.saw_time(one.at)
         if not self.types & bit:
-            habits.saw_type(webhook_type, self.meeting_id)
+            habits.saw_type(webhook_type)
+            if self.meeting_id is not None:
+                habits.saw_in_room(bit, self.meeting_id, self.account)
             if aggregate.lifecycle.is_session and one.step.closes:
                 habits.saw_end(self.types | bit)
+        if self.account is not None:
+            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
         lifecycle = aggregate.lifecycle
         unique = lifecycle.is_session or not (lifecycle.restarts or lifecycle.is_presence or lifecycle.stream)
         evidence = unique or (one.evidence and not lifecycle.reusable) or lifecycle.is_identified(aggregate.key)
@@ -252,6 +258,17 @@ class Observed:
         self.once += evidence
         if evidence and self.two_channels:
             self._see_whether_two_channels(habits)
+
+    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, types: Types) -> None:
+        """Counts a type for the session's account, and those that came before that was known."""
+        if one.timed:
+            types.saw_time(one.at)
+        new = (self.types | bit) & ~self.counted
+        self.counted |= new
+        for webhook_type in types_of(new):
+            types.saw_type(webhook_type)
+        if new & bit and aggregate.lifecycle.is_session and one.step.closes:
+            types.saw_end(self.types | bit)
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
