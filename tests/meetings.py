@@ -29,10 +29,10 @@ def webhook(kind, **data):
     return json.dumps({"webhookType": kind, "data": data}, separators=(",", ":")).encode()
 
 
-def line(body, seconds=None):
-    """A log's line around a body, received so many seconds after the morning began."""
+def line(body, seconds=None, account=None):
+    """A log's line around a body, received so many seconds after the morning began, for an account."""
     at = None if seconds is None else MORNING + timedelta(seconds=seconds)
-    return envelope.encode(envelope.Received(body, at))
+    return envelope.encode(envelope.Received(body, at, account=account))
 
 
 def lines(seed=0, sessions=3):

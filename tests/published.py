@@ -27,6 +27,7 @@ USUAL = {
     "at": "2026-11-26T10:00:00.000000Z",
     "message": "Ann's recording was stopping",
     "cause": None,
+    "account": None,
 }
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 import keys
 import msgspec
 import pytest
+from click.shell_completion import ShellComplete
 from commands import run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from meetings import line, webhook
 from served import served
 from stores import opened
 
+from projections.cli import tracker
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.delivery.signature import Keyring
@@ -225,11 +227,23 @@ def test_a_command_shows_what_is_of_one_account(home, command):
     assert {one.get("account") for one in everything} == {"acme", "beta", None}
 
 
-@pytest.mark.parametrize("command", ["sessions", "recordings", "runs", "issues", "export", "overview"])
+@pytest.mark.parametrize(
+    "command", ["sessions", "recordings", "runs", "issues", "export", "overview", "find A"]
+)
 def test_an_account_of_which_nothing_came_is_no_such_account(home, command):
-    done = run(command, "--account", "acm", "--data", "data", cwd=home, text=True)
+    done = run(*command.split(), "--account", "acm", "--data", "data", cwd=home, text=True)
 
     assert (done.returncode, "nothing came of such an account" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["sessions", "recordings", "issues", "watch --once", "export"])
+def test_an_account_that_is_configured_is_known_before_anything_came_of_it(home, tmp_path, command):
+    config = tmp_path / "tracker.toml"
+    config.write_text("[accounts]\nnew = []\n")
+    asked = ["--account", "new", "--data", "data", "--config", str(config)]
+    done = run(*command.split(), *asked, cwd=home, text=True)
+
+    assert (done.returncode, done.stderr, "room-" in done.stdout) == (0, "", False)
 
 
 def test_issues_count_what_is_of_one_account(home):
@@ -261,13 +275,85 @@ def test_the_account_stands_where_a_session_is_named(home):
     assert json.loads(run("status", "A", "--json", "--data", "data", cwd=home).stdout)["account"] == "acme"
 
 
+def found(home, *command):
+    return json.loads(run(*command, "--format", "json", "--data", "data", cwd=home).stdout)
+
+
+def test_a_search_finds_and_counts_what_is_of_one_account(home):
+    def numbers(*more):
+        everything = found(home, "find", "room-", *more), found(home, "find", "X403", *more)
+        return [one["meeting_id"] for one in everything[0]["rooms"]], everything[1]["codes"][0]["count"]
+
+    assert numbers() == (["room-A", "room-B", "room-C", "room-D"], 3)
+    assert numbers("--account", "acme") == (["room-A"], 1)
+
+
+@pytest.mark.parametrize("command", [["meeting", "room-A"], ["person", "guest"]], ids=" ".join)
+def test_a_room_and_a_person_are_shown_as_one_account_knows_them(two, command):
+    def sessions(*more):
+        return [one["session_id"] for one in found(two, *command, *more)["items"]]
+
+    assert sorted(sessions()) == ["A", "A2"]
+    assert [sessions("--account", name) for name in ("acme", "beta")] == [["A"], ["A2"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["meeting", "room-A", "--account", "gamma"], "leave --account out"),
+        (["person", "guest", "--account", "gamma"], "leave --account out"),
+        (["watch", "A", "--once", "--account", "acme"], "leave it out, or the session"),
+    ],
+    ids=lambda one: one[0],
+)
+def test_what_an_account_knows_nothing_of_is_not_shown_as_if_it_were_empty(two, command, hint):
+    done = run(*command, "--data", "data", cwd=two, text=True)
+
+    assert (done.returncode, hint in done.stderr, done.stdout) == (2, True, "")
+
+
+def test_a_timeline_shows_what_came_for_one_account(two):
+    def accounts(*more):
+        done = run("timeline", "shared", *more, "--format", "ndjson", "--data", "data", cwd=two)
+        return [json.loads(one)["position"] for one in done.stdout.splitlines()]
+
+    both = [accounts("--account", name) for name in ("acme", "beta")]
+    assert sorted(chain(*both)) == accounts()
+    assert min(map(len, both)) > 0
+
+
+def test_the_shell_completes_accounts_that_are_configured_and_those_of_which_something_came(home, tmp_path):
+    config = tmp_path / "tracker.toml"
+    config.write_text("[accounts]\nacme-new = []\n")
+    given = ["sessions", "--data", str(home / "data"), "--config", str(config), "--account"]
+    completed = ShellComplete(tracker, {}, "tracker", "_TRACKER_COMPLETE").get_completions(given, "ac")
+
+    assert [one.value for one in completed] == ["acme", "acme-new"]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A directory with a store in which two accounts know one room, one person and one session."""
+    home = tmp_path_factory.mktemp("two")
+    lines = [*lines_of("acme", "A"), *lines_of("beta", "A2"), *lines_of("gamma", "G")]
+    lines = [one.replace(b"room-A2", b"room-A") for one in lines]
+    for account, session in (("acme", "A"), ("beta", "A2"), ("acme", "shared"), ("beta", "shared")):
+        names = {"sessionId": session, "meetingId": f"room-{session[0]}", "participantId": "guest"}
+        names["participantId"] = "both" if session == "shared" else "guest"
+        at = envelope.decode(line(webhook("participant-joined", participantName="Gail Guest", **names), 9))
+        lines.append(envelope.encode(msgspec.structs.replace(at, account=account)))
+    (home / "log").write_bytes(b"\n".join(lines))
+    run("ingest", "log", "--data", "data", cwd=home)
+    return home
+
+
 @pytest.fixture(scope="module")
 def shown(home):
-    with served(home / "data") as running:
+    with served(home / "data", accounts=["new"]) as running:
         yield running
 
 
-@pytest.mark.parametrize("path", ["sessions", "findings?severity=info", "recordings"])
+@pytest.mark.parametrize("path", ["sessions", "findings?severity=info", "recordings", "events"])
 def test_the_api_answers_for_one_account(shown, path):
     everything = shown.get(f"/api/{path}")["items"]
     acme = shown.get(f"/api/{path}{'&' if '?' in path else '?'}account=acme")["items"]
@@ -286,6 +372,28 @@ def test_a_page_can_be_narrowed_down_to_one_account(shown, path):
     assert ("/sessions/B" in everything, "/sessions/B" in acme, "/sessions/A" in acme) == (True, False, True)
 
 
+@pytest.mark.parametrize("path", ["meetings/room-A", "people/guest", "search?q=room-"])
+def test_the_page_of_a_room_of_a_person_and_of_a_search_can_be_narrowed_down_to_one_account(both, path):
+    mark = "&amp;" if "?" in path else "?"
+    page = both.ask(f"/{path}").body.decode()
+    acme = both.ask(f"/{path}{mark[-5:].replace('amp;', '')}account=acme").body.decode()
+
+    assert f'<a href="/{path}{mark}account=acme">acme</a>' in page
+    assert f'<a href="/{path}{mark}account=acme" aria-current="true">acme</a>' in acme
+    assert ("A2" in page or "room-G" in page, "A2" in acme or "room-G" in acme) == (True, False)
+
+
+@pytest.fixture(scope="module")
+def both(two):
+    with served(two / "data") as running:
+        yield running
+
+
+def test_an_account_that_is_configured_is_offered_before_anything_came_of_it(shown):
+    assert "<option>new</option>" in shown.ask("/sessions").body.decode()
+    assert '<a href="/?account=new">new</a>' in shown.ask("/").body.decode()
+
+
 def test_the_overview_of_an_account_leads_to_what_is_of_it(shown):
     page = shown.ask("/?day=2026-03-02&account=acme").body.decode()
 
@@ -299,4 +407,5 @@ def test_the_overview_of_an_account_leads_to_what_is_of_it(shown):
 
 def test_pages_of_a_store_without_accounts_offer_none(tmp_path):
     with served(tmp_path / "data") as running:
-        assert not ["account" in running.ask(path).body.decode() for path in ("/", "/sessions")].count(True)
+        pages = [running.ask(path).body.decode() for path in ("/", "/sessions")]
+        assert [any(one in page for one in ('name="account"', "account=")) for page in pages] == [False, False]

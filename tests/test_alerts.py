@@ -65,6 +65,9 @@ def alert_of(published):
         ({}, {"verdict": "provisional"}, False),
         ({}, {"verdict": "accepted"}, False),
         ({"verdict": ("provisional",)}, {"verdict": "provisional"}, True),
+        ({"account": ("acme",)}, {"account": "acme"}, True),
+        ({"account": ("acme",)}, {"account": None}, False),
+        ({"account": ("acme",)}, {"account": "acme", "cause": "L601 #7"}, True),  # L601 is of no account
         ({}, {"cause": "L601 #7"}, False),  # L601 itself matches
         ({"lifecycle": ("recording",)}, {"cause": "L601 #7"}, True),  # L601 does not
         ({"code": ("T302",)}, {"cause": "L601 #7"}, True),
@@ -109,6 +112,17 @@ def test_an_entry_says_what_matches_and_where_it_is_sent(tmp_path):
         "https://tracker.example.org",
     )
     assert loaded(tmp_path, text) == (expected,)
+
+
+@pytest.mark.parametrize(("accounts", "given"), [("acme = []", "acme"), ("", "anything")])
+def test_an_entry_names_accounts_those_that_are_configured_where_some_are(tmp_path, accounts, given):
+    entry = '[[alert]]\nname = "a"\nto = "https://hooks.example.org"\nwhen = {account = "%s"}\n[accounts]\n%s'
+    (alert,) = loaded(tmp_path, entry % (given, accounts))
+
+    assert alert.when.account == (given,)
+    if accounts:
+        with pytest.raises(RulesError, match="no account 'acmee'"):
+            loaded(tmp_path, entry % ("acmee", accounts))
 
 
 GOOD = {"name": '"a"', "to": '"https://hooks.example.org"'}

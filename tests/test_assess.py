@@ -112,6 +112,7 @@ RAISED = {
     "C513": ("0 {not json",),
     "C514": ("0 session-started forged",),
     "C515": (BEGUN, "1 session-ended error=timeout"),
+    "C517": (f"{BEGUN} @acme", f"{IN} @beta"),
     "C516": (
         BEGUN,
         *RECORDING,
@@ -178,6 +179,7 @@ NEARLY = {
     "C513": (BEGUN,),
     "C514": (BEGUN,),
     "C515": (BEGUN, "1 session-ended reason=timeout error=null"),
+    "C517": (f"{BEGUN} @acme", f"{IN}", "2 participant-left p @acme"),
     "C516": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "65 recording-stopped filePath=/2.mp4"),
 }
 EXPLAINED = {
@@ -249,6 +251,18 @@ def test_every_finding_of_a_session_names_it_also_without_receive_times():
         "- session-started", "- participant-joined p", "- recording-starting", "- session-ended", as_of="1h"
     )
     assert {(found.session_id, found.meeting_id) for found in session.findings} == {("S", "M")}
+
+
+def test_a_session_that_several_accounts_send_is_of_the_first_and_reported_once_for_each_other():
+    session = session_from(
+        BEGUN,
+        f"{IN} @acme",
+        "2 participant-left p @beta",
+        "3 participant-joined p @beta",
+        "4 session-ended @gamma",
+    )
+    found = [one.message.rpartition(", ")[2] for one in session.findings if one.code == "C517"]
+    assert (session.account, found) == ("acme", ["acme and beta", "acme and gamma"])
 
 
 def test_every_code_of_the_catalogue_has_a_story_that_raises_it_and_one_that_does_not():

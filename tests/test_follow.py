@@ -10,12 +10,14 @@ from datetime import timedelta
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
+from zlib import crc32
 
 import meetings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from meetings import LONG_AGO, deliveries, line, webhook
+from msgspec.structs import replace
 from stores import address, change
 from tries import tries
 
@@ -47,6 +49,7 @@ SHORT = Rules(
 FOLLOW = """
 import sys
 from pathlib import Path
+from zlib import crc32
 from projections.views.follow import Views
 from projections.views.rebuild import rebuild
 from stores import opened
@@ -131,7 +134,13 @@ KINDS = ["session-started", "participant-joined", "participant-left", "recording
 
 @given(
     came=st.lists(
-        st.tuples(st.integers(0, 150), st.sampled_from("abcd"), st.sampled_from(KINDS), st.sampled_from("pq")),
+        st.tuples(
+            st.integers(0, 150),
+            st.sampled_from("abcd"),
+            st.sampled_from(KINDS),
+            st.sampled_from("pq"),
+            st.sampled_from([None, None, "acme", "beta"]),
+        ),
         min_size=4,
         max_size=24,
     ),
@@ -141,8 +150,10 @@ KINDS = ["session-started", "participant-joined", "participant-left", "recording
 @tries(100)
 def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages_of_any_size(came, size, later):
     given = [
-        line(webhook(kind, meetingId="m", sessionId=session, participantId=person), 60 * minute + place)
-        for place, (minute, session, kind, person) in enumerate(sorted(came, key=lambda one: one[0]))
+        line(
+            webhook(kind, meetingId="m", sessionId=session, participantId=person), 60 * minute + place, account
+        )
+        for place, (minute, session, kind, person, account) in enumerate(sorted(came, key=lambda one: one[0]))
     ]
     with (
         tempfile.TemporaryDirectory() as data,
@@ -173,6 +184,7 @@ HABITS = {
     "twice": {"habits": ["usual", "two-channels"]},
     "again": {"habits": ["usual", "hour-replayed"]},
     "fewer types": {"habits": ["usual", "fewer-types"]},
+    "fewer types of an account": {"habits": ["usual", "fewer-types"], "accounts": [None, "acme", "beta"]},
 }
 """What meetings do that only other sessions of the log explain."""
 MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
@@ -181,7 +193,12 @@ MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
 @pytest.fixture(params=HABITS.values(), ids=HABITS)
 def many(store, request):
     """A store that is longer than its first three milestones."""
-    received = [parse(one.received) for one in simulate(60, seed=7, **request.param)]
+    accounts, said = request.param.get("accounts", [None]), dict(request.param)
+    said.pop("accounts", None)
+    received = [parse(one.received) for one in simulate(60, seed=7, **said)]
+    for one in received:
+        account = accounts[len(one.meeting_id or "") and crc32(one.meeting_id.encode()) % len(accounts)]
+        one.received = replace(one.received, account=account)
     store.append(received[: MILESTONES[-1]])
     return store
 

@@ -5,8 +5,11 @@ from contextlib import closing
 
 import attrs
 import pytest
+from published import Published, finding
 
 from projections.alerts.database import alerts_file
+from projections.views.kept import Kept
+from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import StoreDamagedError, StoreVersionError
 
 
@@ -52,7 +55,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
     file = alerts_file(tmp_path)
     with closing(sqlite3.connect(file.path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreVersionError, match="format 99, this one knows 1"), file.to_write():
+    with pytest.raises(StoreVersionError, match="format 99, this one knows"), file.to_write():
         pass
 
 
@@ -63,3 +66,35 @@ def test_what_is_no_database_is_refused_and_kept(tmp_path):
         pass
     assert error.value.hint.startswith("restore it from a backup")
     assert file.path.read_bytes().startswith(b"not a database")
+
+
+def of_the_first_format(path):
+    """A file as the first version wrote it, with one row."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE kept (name)")
+        connection.execute("INSERT INTO kept VALUES ('a')")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+
+
+@pytest.mark.parametrize("open_it", [Kept.to_read, Kept.to_write])
+def test_a_file_of_an_older_version_gets_the_tables_of_this_one_and_keeps_its_rows(tmp_path, open_it):
+    upgrades = (("ALTER TABLE kept ADD COLUMN age",), ("ALTER TABLE kept ADD COLUMN size",))
+    file = Kept(tmp_path / "kept.db", pytest.fail, "", upgrades)
+    of_the_first_format(file.path)
+
+    for _ in range(2):
+        with open_it(file) as connection:
+            assert connection.execute("SELECT name, age, size FROM kept").fetchall() == [("a", None, None)]
+
+
+def test_publications_of_the_first_version_are_read(tmp_path):
+    path = tmp_path / PUBLISHED_DB
+    Published(tmp_path).hold(finding())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE publications DROP COLUMN account")
+        connection.execute("PRAGMA user_version = 1")
+
+    Published(tmp_path).hold(finding(account="acme"))
+    with reader(path) as published:
+        assert [one.shown[-1] for one in published.held(["error"])] == ["acme"]

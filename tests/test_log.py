@@ -177,6 +177,43 @@ def test_a_room_lacks_what_never_came_in_two_of_its_sessions_and_what_never_came
     assert NOTHING_KNOWN.lacking("less") == frozenset()
 
 
+def of_account(account, sessions):
+    """The same sessions, as the account sends them."""
+    return [[(at, f"{line} @{account}") for at, line in session] for session in sessions]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "severity"),
+    [("starting", "info"), ("started", "info"), ("stopping", "info"), ("stopped", "warning")],
+)
+def test_a_type_that_never_comes_of_an_account_is_found_once_and_names_it(lacking, severity):
+    types = [step for step in ALL if step != lacking]
+    acme = of_account("acme", [meeting(number, 60 * number, *ALL) for number in range(5)])
+    beta = of_account(
+        "beta", [meeting(10 + number, 3000 * number, *types, room="room") for number in range(MANY)]
+    )
+    found, _ = audited(*in_order(*acme, *beta), as_of=AT_LAST)
+    told = [(one.type, one.account, one.severity) for one in found if one.code == "L603"]
+    assert told == [(f"recording-{lacking}", "beta", severity)]
+    assert [one.code for one in found if one.severity != "info" and one.code != "L603"] == []
+
+
+def test_what_never_comes_of_any_account_is_found_once_for_the_whole_log():
+    types = ("starting", "started", "stopped")
+    both = [
+        of_account(name, [meeting(10 * begin + number, 60 * number, *types) for number in range(MANY)])
+        for begin, name in enumerate(("acme", "beta"))
+    ]
+    found, _ = audited(*in_order(*both[0], *both[1]), as_of=AT_LAST)
+    assert [(one.type, one.account) for one in found if one.code == "L603"] == [("recording-stopping", None)]
+
+
+def test_an_account_that_is_known_late_has_what_came_of_its_sessions_before():
+    acme = of_account("acme", [meeting(number, 60 * number, *ALL) for number in range(MANY)])
+    late = [[(at, line.partition(" @")[0]) for at, line in one[:4]] + list(one[4:]) for one in acme]
+    assert learned(in_order(*late)).habits.accounts["acme"].sessions == learned(in_order(*acme)).habits.sessions
+
+
 def test_where_nobody_subscribes_to_lefts_no_room_is_empty_and_nobody_is_missed():
     sessions = [
         [line for line in meeting(number, 60 * number, *ALL) if "-left" not in line[1]] for number in range(5)
@@ -217,7 +254,8 @@ def test_habits_collected_from_any_parts_of_the_sessions_add_up_to_those_of_the_
         patched.setattr(habits, "MOST_COPIES", 4)
         for position, (number, gap, line) in enumerate(came, 1):
             now += gap
-            each = delivery(f"{now} {line} sessionId=s{number} meetingId=m{number % 2}", position)
+            account = f" @a{number % 3}" if number else ""
+            each = delivery(f"{now} {line} sessionId=s{number} meetingId=m{number % 2}{account}", position)
             together.observe(each)
             apart[part_of[number]].observe(each)
         total = Habits()
@@ -230,7 +268,7 @@ def test_a_copy_of_habits_is_equal_and_its_own():
     log = learned(recorded(3, *ALL))
     mine = copied(log.habits)
     assert comparable(mine) == comparable(log.habits)
-    mine.saw_type("session-started", "m0")
+    mine.saw_type("session-started")
     assert comparable(mine) != comparable(log.habits)
 
 

@@ -159,7 +159,10 @@ def test_every_table_says_what_assessing_each_stream_says(views):
 
 def test_a_delivery_is_read_as_the_timeline_says(views):
     moments, _ = timeline(deliveries(LOG), views.rules, views.checkpoint.as_of, views.log, views.completed)
-    expected = [{**moment(one), "stream": one.delivery.stream} for one in moments]
+    expected = [
+        {**moment(one), "stream": one.delivery.stream, "account": one.delivery.received.account}
+        for one in moments
+    ]
     found = []
     for row in views.db.query("SELECT * FROM deliveries ORDER BY position"):
         codes, key = (row["findings"] or "").split(), json.loads(row["key"])

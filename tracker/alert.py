@@ -41,6 +41,7 @@ class When:
         meeting: The meeting's id is so; `*` stands for any text, `?` for one character.
         confidence: At least so probable, from 0 to 1.
         verdict: One of these verdicts; by default `settled`.
+        account: Of one of these accounts of VideoSDK.
     """
 
     severity: Severity = "warning"
@@ -49,6 +50,7 @@ class When:
     meeting: str = "*"
     confidence: float = 0.0
     verdict: tuple[Verdict, ...] = ("settled",)
+    account: tuple[str, ...] = ()
 
     @property
     def severities(self) -> tuple[Severity, ...]:
@@ -65,6 +67,7 @@ class When:
             and (not self.code or found["code"] in self.code)
             and (not self.lifecycle or found["lifecycle"] in self.lifecycle)
             and fnmatchcase(found["meeting_id"] or "", self.meeting)
+            and (not self.account or found["account"] in self.account)
             and found["confidence"] >= self.confidence
             and found["verdict"] in self.verdict
             and not (found["cause"] and self._matches_cause(found["cause"].split()[0]))
@@ -72,7 +75,8 @@ class When:
 
     def _matches_cause(self, code: str) -> bool:
         """Whether a grave finding of this code about the whole log matches."""
-        return not self.lifecycle and self.meeting == "*" and (not self.code or code in self.code)
+        anywhere = not self.lifecycle and self.meeting == "*" and not self.account
+        return anywhere and (not self.code or code in self.code)
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ the catalogue. Here the names in the file are compared with those.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -82,7 +82,7 @@ def load_config(path: Path) -> Config:
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        alerts = _alerts(document.get("alert", []), path.parent)
+        alerts = _alerts(document.get("alert", []), path.parent, accounts)
         otel = _otel(document.get("otel"))
         place = path.parent / data if data else None
         return Config(place, rules, files, store, tz, intake, accounts, alerts, otel)
@@ -263,10 +263,11 @@ def _until(value: Any) -> datetime | None:
     return None
 
 
-def _alerts(value: Any, directory: Path) -> tuple[Alert, ...]:
-    entries = _each(
-        "alert", value, 'name = "recordings" and to = "https://…"', lambda table: _alert(table, directory)
-    )
+def _alerts(value: Any, directory: Path, accounts: Collection[str]) -> tuple[Alert, ...]:
+    def read(table: dict[str, Any]) -> Alert:
+        return _alert(table, directory, accounts)
+
+    entries = _each("alert", value, 'name = "recordings" and to = "https://…"', read)
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
@@ -274,7 +275,7 @@ def _alerts(value: Any, directory: Path) -> tuple[Alert, ...]:
     return entries
 
 
-def _alert(table: dict[str, Any], directory: Path) -> Alert:
+def _alert(table: dict[str, Any], directory: Path, accounts: Collection[str]) -> Alert:
     for name in table:
         refuse_unknown(name, [field.name for field in attrs.fields(Alert)], "key")
     for name, example in (("name", "recordings"), ("to", "https://hooks.example.org/tracker")):
@@ -288,7 +289,7 @@ def _alert(table: dict[str, Any], directory: Path) -> Alert:
     _refuse_target(table["to"], private=private)
     values = dict(table)
     if "when" in table:
-        values["when"] = _when(table["when"])
+        values["when"] = _when(table["when"], accounts)
     values |= {name: _duration(name, table[name]) for name in ("wait", "within", "digest") if name in table}
     if "include" in table:
         values["include"] = _listed("include", table["include"], INCLUDED)
@@ -329,7 +330,7 @@ def _host_of(url: Any) -> str:
     return (parts.hostname or "") if parts.scheme in ("https", "http") else ""
 
 
-def _when(table: Any) -> When:
+def _when(table: Any, accounts: Collection[str]) -> When:
     if not isinstance(table, dict):
         raise RulesError("when is no table", hint='write when = {severity = "error"}')
     for name in table:
@@ -340,6 +341,11 @@ def _when(table: Any) -> When:
     for name, known in (("code", CATALOGUE), ("lifecycle", _lifecycles()), ("verdict", get_args(Verdict))):
         if name in table:
             values[name] = _listed(name, table[name], known)
+    if "account" in table:  # where none is configured, logs may still name theirs
+        given = table["account"]
+        values["account"] = _listed(
+            "account", given, accounts or ([given] if isinstance(given, str) else given)
+        )
     if not isinstance(table.get("meeting", ""), str):
         raise RulesError(f"meeting is {table['meeting']!r}", hint='write meeting = "abc-*"')
     confidence = table.get("confidence", 0)

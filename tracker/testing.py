@@ -15,6 +15,7 @@ holds:
     "60 recording-stopped filePath=/a.mp4"  the sent name of a field; JSON values are read as JSON
     "60 recording-stopped -sessionId"       a field that is not sent
     "5 session-started forged"              a signature that does not verify
+    "5 session-started @acme"               the account that it came for
     "5 {not json"                           anything that begins otherwise is the body itself
 
 Session ``S`` and meeting ``M`` are meant unless a line says otherwise. In pytest, the fixtures ``meeting``,
@@ -165,9 +166,12 @@ def delivery(line: str, position: int = 1, registry: Registry = REGISTRY) -> Del
     """What a line delivers. Raises ``UsageError`` where it is not written as the top of this module says."""
     when, _, rest = line.partition(" ")
     verified_by = "" if rest.endswith(FORGED) else None
+    rest, _, account = rest.removesuffix(FORGED).partition(" @")
     try:
-        body = _body(rest.removesuffix(FORGED), registry)
-        return parse(Received(body, moment(when), verified_by=verified_by), position, registry)
+        received = Received(
+            _body(rest, registry), moment(when), verified_by=verified_by, account=account or None
+        )
+        return parse(received, position, registry)
     except ValueError as error:
         raise UsageError(f"{line!r} is no line: {error}", hint='write "60 recording-stopped"') from error
 

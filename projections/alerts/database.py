@@ -15,7 +15,6 @@ from projections.views.kept import Kept
 from projections.views.publications import IDENTITY, SHOWN, Publication
 
 ALERTS_DB = "alerts.db"
-FORMAT = 1
 
 State = Literal["waiting", "open", "closed"]
 Ending = Literal["retracted", "resolved"]
@@ -113,7 +112,7 @@ COLUMNS = tuple(field.name for field in attrs.fields(Known))
 
 def alerts_file(data: Path) -> Kept:
     hint = "restore it from a backup; without it, nobody is sent the end of what was reported before"
-    return Kept(data / ALERTS_DB, FORMAT, _make, hint)
+    return Kept(data / ALERTS_DB, _make, hint)
 
 
 def identity_of(found: Found) -> Identity:
@@ -142,9 +141,8 @@ def write(connection: sqlite3.Connection, rule: str, known: Known) -> int:
 
 def _known(row: tuple[Any, ...]) -> Known:
     values = dict(zip(COLUMNS, row, strict=True))
-    return Known(
-        **{**values, "found": msgspec.json.decode(values["found"]), "reported": bool(values["reported"])}
-    )
+    found = dict.fromkeys(SHOWN) | msgspec.json.decode(values["found"])  # an older version may have known less
+    return Known(**{**values, "found": found, "reported": bool(values["reported"])})
 
 
 def _make(connection: sqlite3.Connection) -> None:

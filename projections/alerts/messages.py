@@ -26,7 +26,7 @@ LONGEST = 2000
 """and characters of the finding's message. A body should stay below 20 kB."""
 SENT = (
     *("code", "slug", "severity", "verdict", "confidence", "session_id", "meeting_id", "lifecycle"),
-    *("run", "position", "at", "cause"),
+    *("run", "position", "at", "cause", "account"),
 )
 """What is sent of every finding."""
 

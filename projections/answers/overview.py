@@ -90,7 +90,7 @@ def _outcomes(db: Database, begin: datetime, account: str | None) -> Values:
     return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}{of_it}", values)
 
 
-def outcomes(db: Database, runs: str, values: Sequence[str]) -> dict[str, int]:
+def outcomes(db: Database, runs: str, values: Sequence[str] | Values) -> dict[str, int]:
     """Outcome -> how many runs came to it. ``runs`` is what stands behind FROM, with them as ``r``."""
     found = dict.fromkeys(OUTCOMES, 0)
     select = f"SELECT r.state, r.files IS NOT NULL AS has_files, COUNT(*) AS number FROM {runs}"

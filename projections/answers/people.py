@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from projections.answers.presence import VISITS, presence, visit_of
+from projections.answers.presence import OF_ACCOUNT, VISITS, presence, visit_of
 from projections.read_models import like, short
 from projections.read_models.runs import recordings
 
@@ -17,18 +17,22 @@ MOST = 200
 """Visits, recordings and findings that are listed; the newest ones."""
 
 
-def person(db: Database, participant_id: str, now: datetime) -> Values | None:
-    """What is known of a person of this id; ``None`` where nothing is. An open visit lasts up to ``now``."""
+def person(db: Database, participant_id: str, now: datetime, account: str | None = None) -> Values | None:
+    """What is known of a person of this id; ``None`` where nothing is. An open visit lasts up to ``now``.
+
+    With ``account``, what is known from sessions of that account.
+    """
+    asked = {"person": participant_id, "account": account, "limit": MOST}
     rows = list(
         db.query(
-            f"{VISITS} WHERE p.participant_id = ? ORDER BY joined_at DESC, p.session_id, p.visit",
-            (participant_id,),
+            f"{VISITS} WHERE p.participant_id = :person AND {OF_ACCOUNT} ORDER BY joined_at DESC, p.session_id, p.visit",
+            asked,
         )
     )
     if not rows:
         return None
     inside = [row["session_id"] for row in rows if row["session_state"] == "live" and row["state"] == "in"]
-    runs = list(recordings(db, person=participant_id, by_id=True, limit=MOST))
+    runs = list(recordings(db, person=participant_id, account=account, by_id=True, limit=MOST))
     names = {row["name"] for row in rows if row["name"]}
     return {
         "participant_id": participant_id,
@@ -42,14 +46,15 @@ def person(db: Database, participant_id: str, now: datetime) -> Values | None:
         "inside": inside,
         "items": [_visit(row, now) for row in rows[:MOST]],
         "recordings": [_recording(row, participant_id) for row in runs],
-        "findings": [_finding(row) for row in db.query(_FINDINGS, (participant_id, participant_id, MOST))],
+        "findings": [_finding(row) for row in db.query(_FINDINGS, asked)],
     }
 
 
 _FINDINGS = (
     "SELECT f.code, f.slug, f.severity, f.verdict, f.session_id, f.meeting_id, f.lifecycle, f.at, f.message, f.advice"
-    " FROM findings f WHERE f.session_id IN (SELECT session_id FROM participants WHERE participant_id = ?)"
-    " AND json_extract(f.key, '$.participant_id') = ? ORDER BY f.at DESC, f.number DESC LIMIT ?"
+    " FROM findings f WHERE f.session_id IN (SELECT session_id FROM participants WHERE participant_id = :person)"
+    " AND json_extract(f.key, '$.participant_id') = :person AND (:account IS NULL OR f.account = :account)"
+    " ORDER BY f.at DESC, f.number DESC LIMIT :limit"
 )
 
 
@@ -81,12 +86,13 @@ def _finding(row: Values) -> Values:
     return {**row, "at": short(row["at"])}
 
 
-def named(db: Database, name: str, limit: int = 20) -> list[Values]:
+def named(db: Database, name: str, account: str | None = None, limit: int = 20) -> list[Values]:
     """The people of whom this is the name, or a part of it: their ids, with the name and in how many sessions they were."""
     return list(
         db.query(
-            "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
-            " WHERE name LIKE ? ESCAPE '\\' GROUP BY participant_id ORDER BY sessions DESC, participant_id LIMIT ?",
-            (like(name), limit),
+            "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions"
+            f" FROM participants JOIN sessions s USING (session_id) WHERE name LIKE :part ESCAPE '\\' AND {OF_ACCOUNT}"
+            " GROUP BY participant_id ORDER BY sessions DESC, participant_id LIMIT :limit",
+            {"part": like(name), "account": account, "limit": limit},
         )
     )

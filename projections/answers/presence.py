@@ -96,6 +96,8 @@ VISITS = (
     " COALESCE(s.ended_at, s.last_seen_at) AS over_at FROM participants p JOIN sessions s USING (session_id)"
 )
 """The visits, each with what is needed of its session."""
+OF_ACCOUNT = "(:account IS NULL OR s.account = :account)"
+"""A condition for a session ``s`` of an account, or of any."""
 
 
 def _time(time: str | None) -> datetime | None:

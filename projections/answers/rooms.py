@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from projections.answers.issues import issues
 from projections.answers.overview import outcomes
-from projections.answers.presence import VISITS, Visit, presence, visit_of
+from projections.answers.presence import OF_ACCOUNT, VISITS, Visit, presence, visit_of
 from projections.read_models import is_one_of, short
 from projections.read_models.runs import MEDIA
 
@@ -21,12 +21,13 @@ MOST_SESSIONS = 50
 """Sessions of a room that are listed; the newest ones."""
 
 
-def room(db: Database, meeting_id: str, now: datetime) -> Values | None:
-    """What is known of a room; ``None`` where nothing came of it."""
-    sessions = list(db.query(_SESSIONS, (meeting_id,)))
+def room(db: Database, meeting_id: str, now: datetime, account: str | None = None) -> Values | None:
+    """What is known of a room; ``None`` where nothing came of it. With ``account``, what of it is of that account."""
+    asked = {"meeting": meeting_id, "account": account}
+    sessions = list(db.query(_SESSIONS, asked))
     if not sessions:
         return None
-    visits = list(db.query(f"{VISITS} WHERE s.meeting_id = ?", (meeting_id,)))
+    visits = list(db.query(f"{VISITS} WHERE s.meeting_id = :meeting AND {OF_ACCOUNT}", asked))
     by_session: dict[str, list[Visit]] = {}
     for row in visits:
         by_session.setdefault(row["session_id"], []).append(visit_of(row, now))
@@ -39,23 +40,24 @@ def room(db: Database, meeting_id: str, now: datetime) -> Values | None:
         "last_at": short(max(filter(None, (one["last_seen_at"] for one in sessions)), default=None)),
         "people": len({row["participant_id"] for row in visits}),
         **presence(visit for some in by_session.values() for visit in some).values(),
-        "recordings": _recordings(db, meeting_id),
-        "issues": issues(db, now, meeting=meeting_id),
+        "recordings": _recordings(db, asked),
+        "issues": issues(db, now, meeting=meeting_id, account=account),
         "days": _days(listed),
         "items": [_listed(one) for one in listed[:MOST_SESSIONS]],
     }
 
 
 _SESSIONS = (
-    "SELECT *, COALESCE(started_at, first_seen_at) AS began_at FROM sessions WHERE meeting_id = ?"
+    "SELECT s.*, COALESCE(started_at, first_seen_at) AS began_at FROM sessions s"
+    f" WHERE meeting_id = :meeting AND {OF_ACCOUNT}"
     " ORDER BY began_at DESC, last_position DESC"
 )
 
 
-def _recordings(db: Database, meeting_id: str) -> dict[str, int]:
+def _recordings(db: Database, asked: Values) -> dict[str, int]:
     """Outcome -> how many of the room's recordings and streams came to it."""
-    runs = f"sessions s JOIN runs r USING (session_id) WHERE s.meeting_id = ? AND {is_one_of('r.lifecycle', MEDIA)}"
-    return outcomes(db, runs, (meeting_id,))
+    of_room = f"s.meeting_id = :meeting AND {OF_ACCOUNT} AND {is_one_of('r.lifecycle', MEDIA)}"
+    return outcomes(db, f"sessions s JOIN runs r USING (session_id) WHERE {of_room}", asked)
 
 
 def _days(sessions: Iterable[Values]) -> list[Values]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from projections.answers.presence import OF_ACCOUNT
 from projections.read_models import begins, escaped, files, like
 from tracker.judging.findings.catalogue import CATALOGUE
 
@@ -15,16 +16,18 @@ MOST = 8
 """Of each kind that are found."""
 
 
-def search(db: Database, words: str, last_position: int = 0) -> Values:
+def search(db: Database, words: str, last_position: int = 0, account: str | None = None) -> Values:
     """What begins so, at most ``MOST`` of each kind; of a person's name and a code's slug any part will do.
 
-    ``position`` is the delivery that is meant by a number, with or without ``#``, up to ``last_position``.
+    ``position`` is the delivery that is meant by a number, with or without ``#``, up to ``last_position``. With
+    ``account`` only what is of that account is found and counted.
     """
     asked = {
         "begin": words,
         "part": like(words),
         "start": f"{escaped(words)}%",
         "limit": MOST,
+        "account": account,
         **files.asked(words),
     }
     number = words.removeprefix("#")
@@ -36,7 +39,7 @@ def search(db: Database, words: str, last_position: int = 0) -> Values:
         "sessions": list(db.query(_SESSIONS, asked)),
         "people": list(db.query(_PEOPLE, asked)),
         "files": list(db.query(_FILES, asked)),
-        "codes": [_code(db, code) for code in _codes(words)][:MOST],
+        "codes": [_code(db, code, account) for code in _codes(words)[:MOST]],
     }
 
 
@@ -47,22 +50,23 @@ def number_found(found: Values) -> int:
 
 
 _ROOMS = (
-    "SELECT meeting_id, COUNT(*) AS sessions, SUM(state = 'live') AS live FROM sessions"
-    f" WHERE {begins('meeting_id', 'begin')} GROUP BY meeting_id ORDER BY meeting_id LIMIT :limit"
+    "SELECT meeting_id, COUNT(*) AS sessions, SUM(state = 'live') AS live FROM sessions s"
+    f" WHERE {begins('meeting_id', 'begin')} AND {OF_ACCOUNT} GROUP BY meeting_id ORDER BY meeting_id LIMIT :limit"
 )
 _SESSIONS = (
-    "SELECT session_id, meeting_id, state, severity FROM sessions"
-    f" WHERE {begins('session_id', 'begin')} ORDER BY session_id LIMIT :limit"
+    "SELECT session_id, meeting_id, state, severity FROM sessions s"
+    f" WHERE {begins('session_id', 'begin')} AND {OF_ACCOUNT} ORDER BY session_id LIMIT :limit"
 )
 _PEOPLE = (
     "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
-    f" WHERE ({begins('participant_id', 'begin')}) OR name LIKE :part ESCAPE '\\'"
+    f" WHERE ({begins('participant_id', 'begin')} OR name LIKE :part ESCAPE '\\')"
+    f" AND (:account IS NULL OR session_id IN (SELECT session_id FROM sessions s WHERE {OF_ACCOUNT}))"
     " GROUP BY participant_id ORDER BY MAX(name LIKE :start ESCAPE '\\') DESC, sessions DESC, participant_id LIMIT :limit"
 )
 _FILES = (
     "SELECT f.value, f.session_id, s.meeting_id, f.lifecycle, f.run FROM files f JOIN sessions s USING (session_id)"
     f" WHERE (f.session_id, f.lifecycle, f.key, f.run) IN ({files.BEGINS})"
-    f" AND ({begins('f.value', 'file')} OR {begins('f.name', 'name')})"
+    f" AND ({begins('f.value', 'file')} OR {begins('f.name', 'name')}) AND {OF_ACCOUNT}"
     " ORDER BY f.value LIMIT :limit"
 )
 
@@ -74,7 +78,8 @@ def _codes(words: str) -> list[str]:
     return [one.code for one in CATALOGUE.values() if one.code.lower().startswith(lower) or lower in one.slug]
 
 
-def _code(db: Database, code: str) -> Values:
-    (row,) = db.query("SELECT COUNT(*) AS number FROM findings WHERE code = ?", (code,))
+def _code(db: Database, code: str, account: str | None) -> Values:
+    select = "SELECT COUNT(*) AS number FROM findings WHERE code = :code AND (:account IS NULL OR account = :account)"
+    (row,) = db.query(select, {"code": code, "account": account})
     entry = CATALOGUE[code]
     return {"code": code, "slug": entry.slug, "severity": entry.severity, "count": row["number"]}

@@ -272,4 +272,5 @@ _FACTS = (
     "ages",
     "two_channels",
     "account",
+    "counted",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def export(
                 "tracker copy copies everything that is stored",
             )
         with of_events("exporting") as progress:
-            followed = _of_account(counted(chosen, progress, store.end()), account)
+            followed = _of_account(counted(chosen, progress, store.end()), account, settings.accounts)
             if out is not None:
                 _archive(followed, out)
             else:
@@ -99,8 +99,13 @@ def export(
         _refuse_holes(store, holes)
 
 
-def _of_account(deliveries: Iterator[Delivery], account: str | None) -> Iterator[Delivery]:
-    """Those of an account, all where none is named. Raises ``NotFoundError`` behind them where there are none."""
+def _of_account(
+    deliveries: Iterator[Delivery], account: str | None, configured: Container[str]
+) -> Iterator[Delivery]:
+    """Those of an account, all where none is named.
+
+    Raises ``NotFoundError`` behind them where there are none and the account is not configured.
+    """
     if account is None:
         yield from deliveries
         return
@@ -109,7 +114,7 @@ def _of_account(deliveries: Iterator[Delivery], account: str | None) -> Iterator
         if one.received.account == account:
             found = True
             yield one
-    if not found:
+    if not found and account not in configured:
         hint = "tracker sessions shows the account of each session"
         raise NotFoundError("nothing came of such an account", place=account, hint=hint)
 

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import click
 
-from projections.cli.options import TEXT, Name, with_store
+from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.subjects import refuse_no_account
 from tracker.errors import NotFoundError
 
 
 @click.command()
 @click.argument("words", type=Name(), metavar="WORDS")
+@with_account
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @with_store
-def find(words: str, format: str, data: Path | None, config: Path | None) -> None:
+def find(words: str, account: str | None, format: str, data: Path | None, config: Path | None) -> None:
     """Find a room, session, person, file or code by how it begins.
 
     WORDS may be the beginning of an id, of a file's url, path or name, or of a code, or a part of a person's name or of a
@@ -30,7 +32,8 @@ def find(words: str, format: str, data: Path | None, config: Path | None) -> Non
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        found = search(views.db, words)
+        refuse_no_account(views, settings, account)
+        found = search(views.db, words, account=account)
     if format == "json":
         write([machine.document(found)])
     elif number_found(found):

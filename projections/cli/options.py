@@ -133,17 +133,32 @@ class Name(click.ParamType[str]):
 
             found: Iterable[str] = CATALOGUE
             return [CompletionItem(code) for code in found if code.lower().startswith(incomplete.lower())]
-        return [CompletionItem(one) for one in _known_ids(ctx, self.of, incomplete)]
+        known = _known_ids(ctx, self.of, incomplete)
+        if self.of == "account":
+            known = sorted({*known, *(one for one in _configured(ctx) if one.startswith(incomplete))})
+        return [CompletionItem(one) for one in known]
 
 
 COMPLETED = {
     "session": ("SELECT session_id FROM sessions WHERE {} UNION SELECT meeting_id FROM sessions WHERE {}", 2),
     "meeting": ("SELECT DISTINCT meeting_id FROM sessions WHERE {}", 1),
     "person": ("SELECT DISTINCT participant_id FROM participants WHERE {}", 1),
-    "account": ("SELECT DISTINCT account FROM sessions WHERE {}", 1),
+    "account": ("SELECT account FROM sessions WHERE {} UNION SELECT account FROM runs WHERE {}", 2),
 }
 """What the shell may complete -> the query for it, with a place for each condition."""
 MOST_COMPLETED = 50
+
+
+def _configured(ctx: click.Context) -> Iterable[str]:
+    """The accounts of the configuration file; none where it cannot be read."""
+    from tracker.config import load_config  # the help needs none
+    from tracker.errors import TrackerError
+
+    given = ctx.params.get("config") or ctx.find_root().params.get("config") or os.environ.get("TRACKER_CONFIG")
+    try:
+        return load_config(Path(given or "tracker.toml")).accounts
+    except TrackerError:
+        return ()
 
 
 def _known_ids(ctx: click.Context, of: str, begin: str) -> list[str]:

@@ -52,7 +52,7 @@ def overview(
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        refuse_no_account(views, account)
+        refuse_no_account(views, settings, account)
         asked = settings.moment(day)
         this = asked and asked.astimezone(settings.shown_zone).date()
         found = overview_of(views.db, settings.now, this, account)
@@ -116,7 +116,7 @@ def issues(
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         meeting = meeting_named(views, meeting)
-        refuse_no_account(views, account)
+        refuse_no_account(views, settings, account)
         found = issues_of(
             views.db,
             settings.now + timedelta(seconds=1),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections.cli.messages import note, quantity
-from projections.cli.options import TEXT, Name, with_store
+from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import meeting_named
+from projections.cli.subjects import meeting_named, refuse_no_account
 from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
@@ -24,10 +24,11 @@ FORMATS = (TEXT, "json")
 
 @click.command()
 @click.argument("meeting", type=Name("meeting"), metavar="ID")
+@with_account
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
 @with_tz
 @with_store
-def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -> None:
+def meeting(meeting: str, account: str | None, format: str, data: Path | None, config: Path | None) -> None:
     """Show a room: its sessions, people, recordings and findings.
 
     ID is the id of a meeting, or of one of its sessions. Minutes are those of all visits added up; the peak is how many
@@ -39,19 +40,22 @@ def meeting(meeting: str, format: str, data: Path | None, config: Path | None) -
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        found = room(views.db, sessions.meeting_of(views.db, meeting) or meeting, settings.now)
+        refuse_no_account(views, settings, account)
+        found = room(views.db, sessions.meeting_of(views.db, meeting) or meeting, settings.now, account)
         if found is None:
-            found = room(views.db, meeting_named(views, meeting) or meeting, settings.now)
-    assert found is not None
+            found = room(views.db, meeting_named(views, meeting) or meeting, settings.now, account)
+    if found is None:
+        raise _nothing_of(account, meeting)
     _print(found, format, report.room)
 
 
 @click.command()
 @click.argument("person", type=Name("person"), metavar="ID|NAME")
+@with_account
 @click.option("--format", "format", type=click.Choice(FORMATS), default=TEXT, show_default=True)
 @with_tz
 @with_store
-def person(person: str, format: str, data: Path | None, config: Path | None) -> None:
+def person(person: str, account: str | None, format: str, data: Path | None, config: Path | None) -> None:
     """Show a person: visits, minutes, recordings and findings.
 
     A person is known by the participant's id. A name will do, or a part of one, where only one id has it.
@@ -61,18 +65,26 @@ def person(person: str, format: str, data: Path | None, config: Path | None) -> 
 
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        found = person_of(views.db, person, settings.now)
+        refuse_no_account(views, settings, account)
+        found = person_of(views.db, person, settings.now, account)
         if found is None:
-            found = person_of(views.db, _id_of(views.db, person), settings.now)
+            elsewhere = account is not None and person_of(views.db, person, settings.now) is not None
+            if elsewhere:
+                raise _nothing_of(account, person)
+            found = person_of(views.db, _id_of(views.db, person, account), settings.now, account)
     assert found is not None
     _print(found, format, report.person)
 
 
-def _id_of(db: Database, name: str) -> str:
+def _nothing_of(account: str | None, given: str) -> NotFoundError:
+    return NotFoundError(f"nothing of account {account} is known here", place=given, hint="leave --account out")
+
+
+def _id_of(db: Database, name: str, account: str | None) -> str:
     """The id of the only person of a name. Raises ``NotFoundError`` where there is none, ``UsageError`` where several."""
     from projections.answers.people import named
 
-    people = named(db, name)
+    people = named(db, name, account)
     if not people:
         raise NotFoundError("no such person", place=name, hint="give a participant's id, or a part of a name")
     if len(people) > 1:

@@ -110,7 +110,7 @@ def recordings(
             session = session_named(views, store, session)
             refuse_no_session(views, session)
         meeting = meeting_named(views, meeting)
-        refuse_no_account(views, account)
+        refuse_no_account(views, settings, account)
         chosen = partial(
             runs.recordings,
             views.db,

@@ -106,7 +106,7 @@ def runs(
         )
         if not rows:
             meeting_named(views, meeting)
-            refuse_no_account(views, account)
+            refuse_no_account(views, settings, account)
             if named is not None:
                 refuse_no_session(views, named)
     if format == TEXT:

@@ -141,6 +141,7 @@ def serve(
             zone=settings.shown_zone,
             alerts=alerts,
             traces=traces,
+            accounts=settings.accounts,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
 

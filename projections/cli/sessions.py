@@ -161,7 +161,7 @@ def sessions(
                 limit=-1 if limit is None else limit,
             )
         )
-        refuse_no_account(views, account)
+        refuse_no_account(views, settings, account)
         if not rows and not any(True for _ in find(views.db, limit=1)) and any(links.runs(views.db, limit=1)):
             note(
                 "what is known belongs to no session", "tracker runs lists calls, agents and whatever else ran"
@@ -174,10 +174,11 @@ def sessions(
 
 @click.command()
 @click.argument("session", type=Name("session"))
+@with_account
 @click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
 @with_tz
 @with_store
-def timeline(session: str, format: Any, data: Path | None, config: Path | None) -> None:
+def timeline(session: str, account: str | None, format: Any, data: Path | None, config: Path | None) -> None:
     """List every delivery of a session, and how it was read.
 
     SESSION is the id of a session, the beginning of one, the id of a meeting, which stands for its latest
@@ -197,11 +198,14 @@ def timeline(session: str, format: Any, data: Path | None, config: Path | None) 
         else:
             session = session_named(views, store, session)
             deliveries = together.deliveries(store, views.db, session)
+        refuse_no_account(views, settings, account)
         moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
         if not moments and session != "unrouted":
             raise no_such_session(session)
         if session != "unrouted":
             settled = [together.together(session, settled)]
+        if account is not None:
+            moments = [one for one in moments if one.delivery.received.account == account]
     if format == TEXT:
         report.timeline(console(sys.stdout), moments, settled)
     else:

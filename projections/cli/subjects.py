@@ -10,6 +10,7 @@ from projections.cli.messages import note, quantity
 from tracker.errors import NotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from projections.cli.settings import Settings
     from projections.views.follow import Views
     from tracker.findings import Code
     from tracker.store.application import Tracker
@@ -127,11 +128,11 @@ def meeting_named(views: Views, given: str | None) -> str | None:
     return meeting
 
 
-def refuse_no_account(views: Views, account: str | None) -> None:
-    """Raises ``NotFoundError`` where an account is named of which nothing came."""
+def refuse_no_account(views: Views, settings: Settings, account: str | None) -> None:
+    """Raises ``NotFoundError`` where an account is named that is not configured, and of which nothing came."""
     from projections.read_models.sessions import accounts
 
-    if account is not None and account not in (known := accounts(views.db)):
+    if account is not None and account not in (known := sorted({*settings.accounts, *accounts(views.db)})):
         hint = did_you_mean(account, known) or (
             f"known: {', '.join(known)}" if known else "nothing that is stored names its account"
         )

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 import click
 
-from projections.cli.options import Name, with_store
+from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
-from projections.cli.subjects import no_such_session, session_named
+from projections.cli.subjects import no_such_session, refuse_no_account, session_named
 from projections.cli.times import with_tz
+from tracker.errors import UsageError
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
@@ -35,9 +36,17 @@ LEAST = 0.2
     help="Seconds between two looks at the store.",
 )
 @click.option("--once", is_flag=True, help="Show it once, and end.")
+@with_account
 @with_tz
 @with_store
-def watch(session: str | None, every: float, once: bool, data: Path | None, config: Path | None) -> None:
+def watch(
+    session: str | None,
+    every: float,
+    once: bool,
+    account: str | None,
+    data: Path | None,
+    config: Path | None,
+) -> None:
     """Watch a session, or all that is live, as it happens.
 
     SESSION is the id of a session, the beginning of one, or the id of a meeting. Without it, the overview of today and
@@ -47,13 +56,18 @@ def watch(session: str | None, every: float, once: bool, data: Path | None, conf
     from projections.reports.live import follow
     from projections.reports.text import console
 
+    if session is not None and account is not None:
+        raise UsageError(
+            "a session is of one account", place=f"--account {account}", hint="leave it out, or the session"
+        )
     settings = Settings(data, config)
     out = console(sys.stdout)
     with settings.store() as store, settings.views(store) as views:
+        refuse_no_account(views, settings, account)
         named = session_named(views, store, session) if session else None
         if named is not None and not any(True for _ in store.history(named)):
             raise no_such_session(named)
-        show = _of_session(settings, store, views, named) if named else _of_all(settings, store, views)
+        show = _of_session(settings, store, views, named) if named else _of_all(settings, store, views, account)
         if once:
             show(out)
         else:
@@ -74,7 +88,7 @@ def _of_session(settings: Settings, store: Tracker, views: Views, session: str) 
     return show
 
 
-def _of_all(settings: Settings, store: Tracker, views: Views) -> Show:
+def _of_all(settings: Settings, store: Tracker, views: Views, account: str | None) -> Show:
     from projections.answers.overview import overview as overview_of
     from projections.read_models.sessions import find
     from projections.reports.overview import overview
@@ -84,9 +98,9 @@ def _of_all(settings: Settings, store: Tracker, views: Views) -> Show:
         now = settings.fresh_now()
         views.follow(store)
         views.bring_to(store, now)
-        overview(out, overview_of(views.db, now))
+        overview(out, overview_of(views.db, now, account=account))
         out.print()
-        sessions(out, find(views.db, live=True, limit=20))
+        sessions(out, find(views.db, live=True, account=account, limit=20))
 
     return show
 

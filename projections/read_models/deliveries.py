@@ -21,7 +21,15 @@ from tracker.judging.state import Session
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
 
-CAME = {"position": int, "stream": str, "type": str, "lifecycle": str, "key": str, "received_at": str}
+CAME = {
+    "position": int,
+    "stream": str,
+    "type": str,
+    "lifecycle": str,
+    "key": str,
+    "received_at": str,
+    "account": str,
+}
 """Columns of what came."""
 READ = {"run": int, "reading": str, "state_before": str, "state_after": str, "findings": str}
 """Columns of how it was read; codes have spaces between them."""
@@ -86,6 +94,7 @@ def _came(one: Delivery) -> Row:
         lifecycle,
         key,
         text(one.received_at),
+        one.received.account,
     )
 
 
@@ -99,6 +108,7 @@ def find(
     *,
     stream: str | None = None,
     meeting: str | None = None,
+    account: str | None = None,
     types: Sequence[str] = (),
     readings: Sequence[str] = (),
     lifecycle: str | None = None,
@@ -115,6 +125,7 @@ def find(
     values: dict[str, Any] = {
         "stream": stream,
         "meeting": meeting,
+        "account": account,
         "types": msgspec.json.encode(types).decode(),
         "readings": msgspec.json.encode(readings).decode(),
         "lifecycle": lifecycle,
@@ -143,6 +154,7 @@ OUTSIDE = f"stream >= '{UNROUTED}' AND stream < '{UNROUTED[:-1]};'"
 _ASKED = {
     "stream": "stream = :stream",
     "meeting": "stream IN (SELECT session_id FROM sessions WHERE meeting_id = :meeting)",
+    "account": "account = :account",
     "types": "type IN (SELECT value FROM json_each(:types))",
     "readings": "reading IN (SELECT value FROM json_each(:readings))",
     "lifecycle": "lifecycle = :lifecycle",

@@ -14,7 +14,12 @@ if TYPE_CHECKING:  # importing it takes long, and not every command needs it
 
 HOUR = 13
 """Characters of a time that name its hour: ``2026-11-23T10``."""
-TABLE = Table(name="hours", columns={"hour": str, "account": str, "deliveries": int}, pk=("hour", "account"))
+TABLE = Table(
+    name="hours",
+    columns={"hour": str, "account": str, "deliveries": int},
+    pk=("hour", "account"),
+    indexes=(("account",),),
+)
 COUNT = (
     TABLE.insert + " ON CONFLICT (hour, account) DO UPDATE SET deliveries = deliveries + excluded.deliveries"
 )

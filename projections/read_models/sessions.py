@@ -221,7 +221,7 @@ def accounts(db: Database) -> list[str]:
     return sorted(set(found))
 
 
-_WITH_ACCOUNT = ("sessions", "runs", "findings")
+_WITH_ACCOUNT = ("sessions", "runs", "findings", "hours")
 _ACCOUNTS = (
     "WITH RECURSIVE one (account) AS (SELECT MIN(account) FROM {0} WHERE account > '' UNION ALL"
     " SELECT (SELECT MIN(t.account) FROM {0} t WHERE t.account > one.account) FROM one WHERE account IS NOT NULL)"

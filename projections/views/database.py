@@ -153,8 +153,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
         now, then = (msgspec.json.decode(one, type=Habits) for one in both)
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
-    now.rooms = rooms.read(connection, then=False, meeting_id=meeting_id)
-    then.rooms = rooms.read(connection, then=True, meeting_id=meeting_id)
+    now.rooms, then.rooms = rooms.read(connection, meeting_id)
     log = attrs.evolve(view_of(then, known), next_begin=partial(spans.next_begin, connection))
     return known, now, log
 

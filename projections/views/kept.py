@@ -1,13 +1,13 @@
 """A file beside ``views.db`` that is not derived, so that nothing makes it anew: what it holds must survive.
 
 Each access has a connection of its own. A file that is there but is not ours, or is damaged, is refused and never
-replaced.
+replaced; one that an older version has written is brought to the tables of this one when it is first opened.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -27,15 +27,20 @@ class Kept:
 
     Attributes:
         path: Where it is; it need not be there yet.
-        format: The version of its tables; a higher one was written by a newer program.
         make: Makes the tables.
         hint: What to do when it is damaged.
+        upgrades: For each format of the tables, from the first on, the statements that make the next one of it.
     """
 
     path: Path
-    format: int
     make: Callable[[sqlite3.Connection], None]
     hint: str
+    upgrades: Sequence[Sequence[str]] = ()
+
+    @property
+    def format(self) -> int:
+        """The version of its tables; a higher one was written by a newer program."""
+        return 1 + len(self.upgrades)
 
     @contextmanager
     def to_write(self) -> Iterator[sqlite3.Connection]:
@@ -49,6 +54,8 @@ class Kept:
                     if not self.is_made(connection):
                         self.make(connection)
                         connection.execute(f"PRAGMA user_version = {self.format}")
+                    elif _version(connection) < self.format:
+                        self._upgrade(connection)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -63,7 +70,11 @@ class Kept:
             yield None
             return
         with self._errors(), closing(self._connect()) as connection:
-            yield connection if self.is_made(connection) else None
+            made = self.is_made(connection)
+            if made and _version(connection) < self.format:
+                with self.to_write():
+                    pass
+            yield connection if made else None
 
     def is_made(self, connection: sqlite3.Connection) -> bool:
         """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""
@@ -77,6 +88,12 @@ class Kept:
         if tables and not version:
             raise StoreDamagedError("is a database of another program", place=str(self.path), hint=self.hint)
         return bool(tables)
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        for statements in self.upgrades[_version(connection) - 1 :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {self.format}")
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
@@ -92,3 +109,8 @@ class Kept:
             if error.place != str(self.path) or error.hint == self.hint:
                 raise
             raise StoreDamagedError("is damaged", place=str(self.path), hint=self.hint) from error
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return int(version)

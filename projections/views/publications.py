@@ -35,8 +35,8 @@ from projections.views.kept import Kept
 from tracker.delivery.webhook import UNROUTED
 
 PUBLISHED_DB = "published.db"
-FORMAT = 1
-"""The version of the tables; a higher one was written by a newer program."""
+UPGRADES = (("ALTER TABLE publications ADD COLUMN account TEXT",),)
+"""The second format has the account."""
 CHUNK = 500
 """Streams that are compared in one go."""
 
@@ -60,6 +60,7 @@ SHOWN = {
     "at": str,
     "message": str,
     "cause": str,
+    "account": str,
 }
 """What is shown of a finding; when any of it changes, the finding has changed."""
 TIMES = {"published_at": str, "changed_at": str, "withdrawn_at": str, "again_at": str}
@@ -74,7 +75,7 @@ CHECKPOINT = Table(
 
 _HELD = (
     "SELECT stream, COALESCE(position, 0), code, COALESCE(lifecycle, ''), key, "
-    f"CASE WHEN position IS NULL THEN COALESCE(missing, '') ELSE '' END, {', '.join(SHOWN)} "
+    f"CASE WHEN position IS NULL THEN COALESCE(missing, '') || COALESCE(' ' || account, '') ELSE '' END, {', '.join(SHOWN)} "
     "FROM findings WHERE {} ORDER BY stream, number"
 )
 _PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE {{}}"
@@ -378,7 +379,7 @@ def _one_moment(connection: sqlite3.Connection, place: Path) -> Iterator[None]:
 
 
 def _file(path: Path) -> Kept:
-    return Kept(path, FORMAT, _make, _HINT)
+    return Kept(path, _make, _HINT, UPGRADES)
 
 
 def _make(connection: sqlite3.Connection) -> None:

@@ -59,6 +59,7 @@ class Alert:
     position: Position | None
     at: Time | None
     cause: str | None
+    account: str | None
     message: str
     due_at: Time | None
     opened_at: Time | None

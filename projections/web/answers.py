@@ -108,7 +108,9 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     if not moments and is_session:
         raise unknown(of, name, "no such session")
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
-    rest = [one for one in moments if one.delivery.position > after]
+    account = asked["account"]
+    of_it = [one for one in moments if account is None or one.delivery.received.account == account]
+    rest = [one for one in of_it if one.delivery.position > after]
     more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
     return {"items": [shown.moment(one) for one in rest[:limit]], "next": more}
 
@@ -140,7 +142,7 @@ def events(of: Snapshot, asked: Values) -> Values:
         stream=asked["session"],
         types=asked["type"],
         readings=asked["reading"],
-        **{name: asked[name] for name in ("meeting", "lifecycle", "code")},
+        **{name: asked[name] for name in ("meeting", "account", "lifecycle", "code")},
         **{name: text(asked[name]) for name in ("since", "until")},
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,

@@ -94,23 +94,28 @@ WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelt
 
 def meeting(of: Snapshot, asked: Values) -> Values:
     """A room: its sessions, people, recordings and findings."""
-    found = room(of.db, asked["meeting"], of.now)
+    found = room(of.db, asked["meeting"], of.now, asked["account"])
     if found is None:
-        raise UnknownError("no such meeting", place=asked["meeting"])
+        raise UnknownError("no such meeting", place=asked["meeting"], hint=_of_account(asked))
     return found
 
 
 def person(of: Snapshot, asked: Values) -> Values:
     """A person, by id: visits, minutes, recordings and findings."""
-    found = person_of(of.db, asked["person"], of.now)
+    found = person_of(of.db, asked["person"], of.now, asked["account"])
     if found is None:
-        near = named(of.db, asked["person"], 5)
+        near = named(of.db, asked["person"], asked["account"], limit=5)
         ids = ", ".join(one["participant_id"] for one in near)
-        hint = f"of that name: {ids}" if near else "give the participant's id"
+        hint = f"of that name: {ids}" if near else _of_account(asked) or "give the participant's id"
         raise NotFoundError("no such person", place=asked["person"], hint=hint)
     return found
 
 
 def search(of: Snapshot, asked: Values) -> Values:
     """Rooms, sessions, people, files and codes that begin so."""
-    return search_of(of.db, asked["q"], of.tracker.last_position())
+    return search_of(of.db, asked["q"], of.tracker.last_position(), asked["account"])
+
+
+def _of_account(asked: Values) -> str:
+    """A hint where only what is of one account was looked at."""
+    return f"only account {asked['account']} was looked at" if asked["account"] else ""

@@ -99,7 +99,7 @@ OPERATIONS = (
         "/api/sessions/{session:id}/timeline",
         answers.timeline,
         contracts.Timeline,
-        (SESSION, _cursor(1), LIMIT, WAIT_FOR),
+        (SESSION, OF_ACCOUNT, _cursor(1), LIMIT, WAIT_FOR),
     ),
     Operation(
         "/api/sessions/{session:id}/withdrawn", answers.withdrawn, contracts.Withdrawals, (SESSION, WAIT_FOR)
@@ -182,9 +182,19 @@ OPERATIONS = (
             WAIT_FOR,
         ),
     ),
-    Operation("/api/meetings/{meeting:id}", answers_across.meeting, contracts_across.Room, (MEETING, WAIT_FOR)),
-    Operation("/api/people/{person:id}", answers_across.person, contracts_across.Person, (PERSON, WAIT_FOR)),
-    Operation("/api/search", answers_across.search, contracts_across.Found, (QUERY, WAIT_FOR)),
+    Operation(
+        "/api/meetings/{meeting:id}",
+        answers_across.meeting,
+        contracts_across.Room,
+        (MEETING, OF_ACCOUNT, WAIT_FOR),
+    ),
+    Operation(
+        "/api/people/{person:id}",
+        answers_across.person,
+        contracts_across.Person,
+        (PERSON, OF_ACCOUNT, WAIT_FOR),
+    ),
+    Operation("/api/search", answers_across.search, contracts_across.Found, (QUERY, OF_ACCOUNT, WAIT_FOR)),
     Operation("/api/overview", answers_across.overview, contracts_across.Overview, (DAY, OF_ACCOUNT, WAIT_FOR)),
     Operation(
         "/api/events",
@@ -202,6 +212,7 @@ OPERATIONS = (
             parameters.choice("code", "Only what raised this, by code or slug.", CODES),
             parameters.text("session", "Only of this session; `unrouted`: of none; or `resource:ID`."),
             OF_MEETING,
+            OF_ACCOUNT,
             parameters.time("since", "Only what was received since then."),
             parameters.time("until", "Only what was received by then."),
             _cursor(1),

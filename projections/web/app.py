@@ -24,6 +24,7 @@ What a route finds in ``request.app.state``:
               ``None``), ``waited`` (seconds, of the oldest delivery that is not judged), ``is_following``
     token     ``str | None``, what pages and API ask for; they compare it in constant time
     masked_token  ``str | None``, what shows them with names masked
+    accounts  the names of the accounts that are configured
     accept_file  ``Path | None``, to which the pages add what is accepted
     logins    for each of the two tokens that there is (``whole``, ``masked``) ``projections.web.logins.Logins``, the
               cookies of those who showed it
@@ -109,12 +110,14 @@ def create_app(
     zone: tzinfo = UTC,
     alerts: Alerts | None = None,
     traces: Traces | None = None,
+    accounts: Iterable[str] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
 
     ``masked_token`` opens what ``token`` opens, with initials in the place of names. Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
     asked beside those of this machine. ``accept_file`` is the configuration file to which findings that are accepted on
-    the pages are added, ``zone`` is the time zone of times on pages.
+    the pages are added, ``zone`` is the time zone of times on pages,
+    ``accounts`` are the accounts that pages offer though nothing came of them.
     """
     watch = Watch(tracker, receiver, live)
     app = Starlette(
@@ -142,6 +145,7 @@ def create_app(
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
     app.state.alerts, app.state.traces = alerts, traces
+    app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
 

@@ -246,9 +246,10 @@ class Timeline:
 
 @contract
 class MomentOfStream(Moment):
-    """The same, and the stream that it is in: a session's id, or `resource:ID`, `unrouted:REASON` and the like."""
+    """The same, the stream that it is in (a session's id, or `resource:ID`, `unrouted:REASON` and the like), and its account."""
 
     stream: str
+    account: str | None
 
 
 @contract

@@ -98,7 +98,15 @@ def asgi_app(
         tracker = Tracker.open(Path(data), store, create=receives)
         try:
             receiver, live = receiver_and_follower(tracker, lambda: given.rules(rules), rings)
-            return create_app(tracker, receiver, live, token=token, masked_token=masked_token, hosts=hosts)
+            return create_app(
+                tracker,
+                receiver,
+                live,
+                token=token,
+                masked_token=masked_token,
+                hosts=hosts,
+                accounts=filter(None, rings),
+            )
         except BaseException:
             tracker.close()
             raise

@@ -7,7 +7,7 @@ closed as soon as its rows are read, because the follower cannot commit before.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache, partial
@@ -18,6 +18,7 @@ import attrs
 from sqlite_utils import Database
 from starlette.datastructures import State
 
+from projections.read_models.sessions import accounts
 from projections.views.database import Checkpoint, read_checkpoint, read_log, views_errors
 from projections.views.meeting import completed
 from projections.web import masking
@@ -98,6 +99,13 @@ class Snapshot:
     health: Health = Health()
     masked: bool = False
     """Whether it holds initials in the place of names (``projections.web.masking``)."""
+    configured: Collection[str] = ()
+    """The accounts that are configured, whether or not anything came of them."""
+
+    @property
+    def accounts(self) -> list[str]:
+        """The accounts that may be asked for, in order."""
+        return sorted({*self.configured, *accounts(self.db)})
 
     def text(self, words: str, session: str | None) -> str:
         """What was written elsewhere of a session, as the reader may see it."""
@@ -140,6 +148,7 @@ def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
                     live.now(),
                     health,
                     masked,
+                    state.accounts,
                 )
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):

@@ -15,7 +15,20 @@ import attrs
 
 ALARMING = ("warning", "error")
 NO_MORE = ("undecided", "retracted", "accepted")
-OF_THE_SESSION = {"X401", "X406", "X407", "T304", "T305", "T306", "T307", "C501", "C503", "C509", "C515"}
+OF_THE_SESSION = {
+    "X401",
+    "X406",
+    "X407",
+    "T304",
+    "T305",
+    "T306",
+    "T307",
+    "C501",
+    "C503",
+    "C509",
+    "C515",
+    "C517",
+}
 """Codes about a session as a whole, whatever aggregate or line they name."""
 OF_ANOTHER_SESSION = {"X406"}
 """Codes that may be said of the next session of the same meeting."""

@@ -67,7 +67,7 @@ def assessment_of(
     memos = {} if memos is None or observed.backwards else memos
     dated = as_of is not None and (observed.first_at is not None or as_of >= THE_END)
     now = micros(as_of) if as_of is not None and dated else observed.last_at
-    context = Context(rules, log, log.lacking(observed.meeting_id), as_of=now)
+    context = Context(rules, log, log.lacking(observed.meeting_id, observed.account), as_of=now)
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}

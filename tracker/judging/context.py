@@ -32,7 +32,7 @@ class Context:
     Attributes:
         rules: The windows, limits, severities and prices in force.
         log: What the whole log says.
-        lacking: Webhook types to which this room, or the whole log, does not subscribe.
+        lacking: Webhook types to which this room, its account or the whole log does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
         over: When its session-started came and its position, where that came after session-ended: what came before

@@ -15,7 +15,7 @@ import attrs
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, bit_of
+from tracker.judging.log import Habits, Types, bit_of, types_of
 from tracker.lifecycle import Lifecycle
 from tracker.step import Step
 
@@ -108,6 +108,7 @@ class Observed:
         ages: How old their copies were.
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
         is_before_all: Whether no webhook of a session had come in the log before.
+        counted: The types, as bits, that were counted for the account.
     """
 
     stream: str
@@ -134,6 +135,7 @@ class Observed:
     two_channels: bool = False
     is_before_all: bool = False
     account: str | None = None
+    counted: int = 0
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -145,8 +147,12 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
-        if self.account is None:
-            self.account = delivery.received.account
+        account = delivery.received.account
+        if account != self.account and account is not None:
+            if self.account is None:
+                self.account = account
+            else:
+                self._name("C517", delivery, at, f"{self.account} and {account}")
         lifecycle, step = delivery.lifecycle, delivery.step
         if delivery.received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
@@ -234,9 +240,13 @@ class Observed:
         if one.timed:
             habits.saw_time(one.at)
         if not self.types & bit:
-            habits.saw_type(webhook_type, self.meeting_id)
+            habits.saw_type(webhook_type)
+            if self.meeting_id is not None:
+                habits.saw_in_room(bit, self.meeting_id, self.account)
             if aggregate.lifecycle.is_session and one.step.closes:
                 habits.saw_end(self.types | bit)
+        if self.account is not None:
+            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
         lifecycle = aggregate.lifecycle
         unique = lifecycle.is_session or not (lifecycle.restarts or lifecycle.is_presence or lifecycle.stream)
         evidence = unique or (one.evidence and not lifecycle.reusable) or aggregate.is_identified
@@ -255,6 +265,17 @@ class Observed:
         self.once += evidence
         if evidence and self.two_channels:
             self._see_whether_two_channels(habits)
+
+    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, types: Types) -> None:
+        """Counts a type for the session's account, and those that came before that was known."""
+        if one.timed:
+            types.saw_time(one.at)
+        new = (self.types | bit) & ~self.counted
+        self.counted |= new
+        for webhook_type in types_of(new):
+            types.saw_type(webhook_type)
+        if new & bit and aggregate.lifecycle.is_session and one.step.closes:
+            types.saw_end(self.types | bit)
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)

@@ -17,7 +17,7 @@ from tracker.lifecycles import REGISTRY
 
 LIMIT = 50
 READINGS = get_args(Reading)
-NAMES = ("type", "reading", "lifecycle", "code", "session", "meeting", "since", "until")
+NAMES = ("type", "reading", "lifecycle", "code", "session", "meeting", "account", "since", "until")
 
 PARAMETERS = (
     parameters.text("type", "Only of this webhook type."),
@@ -26,6 +26,7 @@ PARAMETERS = (
     parameters.choice("code", "Only what raised this.", CODES),
     parameters.text("session", "Only of this session; `unrouted`: of none."),
     parameters.text("meeting", "Only of this meeting."),
+    parameters.text("account", "Only what came for this account."),
     parameters.time("since", "Only what was received since then."),
     parameters.time("until", "Only what was received by then."),
     parameters.cursor("cursor", "Where the page begins.", r"[0-9]{1,18}"),
@@ -47,6 +48,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "rows": [{**one, "time": moment(one["received_at"])} for one in page["items"]],
         "asked": filters,
         "narrowed": any(filters.values()),
+        "accounts": of.accounts,
         "types": sorted(types.deliveries(of.db)),
         "readings": READINGS,
         "lifecycles": list(REGISTRY),

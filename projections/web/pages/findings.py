@@ -9,7 +9,6 @@ from typing import get_args
 from projections.answers.issues import SORTS
 from projections.read_models import findings as model
 from projections.read_models import text
-from projections.read_models.sessions import accounts
 from projections.web import answers, answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.alerts import people
@@ -94,7 +93,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "entry": CATALOGUE.get(asked["code"] or ""),
         "lifecycles": list(REGISTRY),
         "verdicts": VERDICTS,
-        "accounts": accounts(of.db),
+        "accounts": of.accounts,
         "people": people(of),
         "sorts": [
             {"name": name, "chosen": asked["sort"] == name, "url": url("findings", **{**filters, "sort": name})}

@@ -65,7 +65,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "severities": _facet("severity", GRAVE, numbers, filters),
         "total": sum(row["number"] for row in numbers),
         "codes": CATALOGUE.values(),
-        "accounts": model.accounts(of.db),
+        "accounts": of.accounts,
     }
 
 

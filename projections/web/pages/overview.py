@@ -8,10 +8,10 @@ from projections.answers.issues import GRAVE
 from projections.answers.overview import OUTCOMES
 from projections.read_models import text
 from projections.read_models.findings import counts
-from projections.read_models.sessions import accounts
 from projections.web import answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import bar, columns
+from projections.web.pages.choices import account_links
 from projections.web.pages.findings import issue
 from projections.web.pages.html import counted, moment, span
 from projections.web.pages.kinds import OUTCOME_KINDS, kind_of
@@ -38,7 +38,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "is_today": day == today,
         "day": day,
         "account": account,
-        "accounts": _accounts(accounts(of.db), account, None if day == today else day),
+        "accounts": account_links(of, account, day=None if day == today else day),
         "today": today_url,
         "earlier": url(day=day - timedelta(days=1), **of_it),
         "later": url(day=day + timedelta(days=1), **of_it) if day < today else None,
@@ -57,15 +57,6 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "health": found["health"],
         "fresh": _fresh(of, asked["visited"], account),
     }
-
-
-def _accounts(names: list[str], chosen: str | None, day: date | None) -> list[Values]:
-    """The accounts that may be chosen, and where that leads; none where there are none."""
-    every = [None, *names] if names else []
-    return [
-        {"name": one or "all accounts", "chosen": one == chosen, "url": url(day=day, account=one)}
-        for one in every
-    ]
 
 
 def _fresh(of: Snapshot, visited: datetime | None, account: str | None) -> Values | None:

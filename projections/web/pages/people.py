@@ -8,6 +8,7 @@ from projections.answers.overview import OUTCOMES
 from projections.web import answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.charts import bar, columns
+from projections.web.pages.choices import account_links
 from projections.web.pages.findings import issue
 from projections.web.pages.html import counted, moment, span
 from projections.web.pages.kinds import OUTCOME_KINDS, SESSION, kind_of
@@ -19,24 +20,26 @@ LEAST_DAYS, MOST_DAYS = 14, 60
 """Days in the chart of a room."""
 PRESENCE = next(name for name, lifecycle in REGISTRY.items() if lifecycle.is_presence)
 
-OF_ROOM = (parameters.text("meeting", "The meeting's id.", place="path"),)
-OF_PERSON = (parameters.text("person", "The participant's id.", place="path"),)
+OF_ACCOUNT = parameters.text("account", "Only what is of this account.")
+OF_ROOM = (parameters.text("meeting", "The meeting's id.", place="path"), OF_ACCOUNT)
+OF_PERSON = (parameters.text("person", "The participant's id.", place="path"), OF_ACCOUNT)
 
 
 def fill_room(of: Snapshot, asked: Values) -> Values:
     found = answers_across.meeting(of, asked)
-    name = found["meeting_id"]
+    name, of_it = found["meeting_id"], {"account": asked["account"]}
     days = _calendar(found["days"])
     numbers = found["recordings"]
     return {
         **found,
         "title": name,
+        "accounts": account_links(of, asked["account"], "meetings", name),
         "position": of.checkpoint.position,
         "first": moment(found["first_at"]),
         "last": moment(found["last_at"]),
         "peak_time": moment(found["peak_at"]),
         "rows": [_session(one) for one in found["items"]],
-        "issues": [issue(one, {"meeting": name}) for one in found["issues"]],
+        "issues": [issue(one, {"meeting": name, **of_it}) for one in found["issues"]],
         "chart": columns(
             [(round(day["minutes"]),) for day in days],
             ("deliveries",),
@@ -50,8 +53,8 @@ def fill_room(of: Snapshot, asked: Values) -> Values:
         "bar_words": ", ".join(f"{numbers[one]} {one}" for one in OUTCOMES if numbers[one])
         or "nothing was recorded",
         "recorded": sum(numbers.values()),
-        "recordings_url": url("recordings", meeting=name),
-        "sessions_url": url("sessions", q=name),
+        "recordings_url": url("recordings", meeting=name, **of_it),
+        "sessions_url": url("sessions", q=name, **of_it),
     }
 
 
@@ -91,6 +94,7 @@ def fill_person(of: Snapshot, asked: Values) -> Values:
     return {
         **found,
         "title": " ".join(found["names"]) or found["participant_id"],
+        "accounts": account_links(of, asked["account"], "people", found["participant_id"]),
         "position": of.checkpoint.position,
         "first": moment(found["first_at"]),
         "last": moment(found["last_at"]),

@@ -10,7 +10,6 @@ from projections import zones
 from projections.answers.presence import with_people
 from projections.read_models.files import TOO_COMMON, texts
 from projections.read_models.runs import MEDIA, STATES, is_missing
-from projections.read_models.sessions import accounts
 from projections.web import answers_across, parameters
 from projections.web.answers_across import WITHIN
 from projections.web.mount import url
@@ -66,7 +65,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "next": more and url("recordings", **filters, cursor=more),
         "states": STATES,
         "media": MEDIA,
-        "accounts": accounts(of.db),
+        "accounts": of.accounts,
         "periods": _choices("within", [(None, "any time"), *PERIODS.items()], filters),
         "files": _choices("missing", [(None, "all"), ("true", "without a file")], filters),
     }

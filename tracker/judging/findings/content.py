@@ -79,12 +79,28 @@ C514 = Code(
     advice="Keep bodies as they came, byte for byte. If yours are, somebody else has sent this one.",
     prices=NO_PRICE,
 )
+C517 = Code(
+    "C517",
+    "two-accounts",
+    "warning",
+    when=(
+        "Webhooks of one session came for two accounts. It counts as one of the account that came first. Reported once an"
+        " account."
+    ),
+    message="webhooks of this session came for two accounts, {value}",
+    example="session-started at /webhooks/acme, and its participant-joined at /webhooks/beta",
+    advice=(
+        "Look which webhooks of VideoSDK lead to both paths, or which logs were read for the wrong account."
+        " `tracker timeline` with `--account` shows what came for each."
+    ),
+    prices=NO_PRICE,
+)
 ODD = codes_in(globals())
 """What a single delivery may show by itself, as it is observed."""
 
 
 def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
-    """C501, C509, C511, C513, C514: what single deliveries show by themselves."""
+    """C501, C509, C511, C513, C514, C517: what single deliveries show by themselves."""
     for odd in assessment.observed.odd:
         words = {"type": odd.type, "value": odd.value, "state": assessment.observed.meeting_id or ""}
         is_mild = odd.is_mild or (odd.value == PING and assessment.observed.is_before_all)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tracker.findings import NO_PRICE, Code, Finding, Severity
 from tracker.judging.findings.maker import make
 from tracker.judging.hypothesis import micros
-from tracker.judging.log import Backwards, LogView, Silence, Wrong
+from tracker.judging.log import Backwards, LogView, Silence, Unsubscribed, Wrong
 from tracker.judging.words import clock, duration
 from tracker.rules import Rules
 
@@ -84,7 +84,7 @@ L603 = Code(
     "never-seen-type",
     "info",
     when=(
-        "A type never came, in the whole log or in a room, though sessions there went on to what follows"
+        "A type never came, in the whole log, of an account or in a room, though sessions there went on to what follows"
         " it. That it is missing is reported here once, and not in each session. A warning where no end"
         " ever came."
     ),
@@ -96,17 +96,24 @@ L603 = Code(
 
 
 def _never_seen(log: LogView, rules: Rules) -> Iterator[Finding]:
-    for missing in log.unsubscribed:
-        words = {"type": missing.type, "value": f"in {missing.sessions:,} sessions"}
-        severity: Severity | None = "warning" if missing.is_end else None
-        found = make(L603, rules, words, type=missing.type, severity=severity)
-        found.lifecycle, found.missing = missing.lifecycle, (missing.type,)
-        yield found
+    yield from (_never_seen_of(None, missing, rules) for missing in log.unsubscribed)
+    for account, types in log.of_accounts.items():
+        yield from (_never_seen_of(account, missing, rules) for missing in types)
     for webhook_type, rooms in sorted(log.rooms_without().items()):
         words = {"type": webhook_type, "value": f"in {rooms:,} {'room' if rooms == 1 else 'rooms'}"}
         found = make(L603, rules, words, type=webhook_type)
         found.missing = (webhook_type,)
         yield found
+
+
+def _never_seen_of(account: str | None, missing: Unsubscribed, rules: Rules) -> Finding:
+    """What never came, in the whole log or of an account."""
+    of_it = "" if account is None else f" of account {account}"
+    words = {"type": f"{missing.type}{of_it}", "value": f"in {missing.sessions:,} sessions"}
+    severity: Severity | None = "warning" if missing.is_end else None
+    found = make(L603, rules, words, type=missing.type, severity=severity)
+    found.lifecycle, found.missing, found.account = missing.lifecycle, (missing.type,), account
+    return found
 
 
 T308 = Code(

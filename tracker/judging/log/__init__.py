@@ -15,7 +15,7 @@ judged in another process are the same.
 """
 
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import Habits, Room, bit_of, copied
+from tracker.judging.log.habits import Habits, Room, Types, bit_of, copied, types_of
 from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
@@ -33,6 +33,7 @@ __all__ = [
     "Room",
     "Silence",
     "Traffic",
+    "Types",
     "Unsubscribed",
     "Wrong",
     "bit_of",
@@ -40,5 +41,6 @@ __all__ = [
     "is_milestone",
     "milestone_before",
     "next_milestone",
+    "types_of",
     "view_of",
 ]

@@ -14,7 +14,7 @@ themselves.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from math import log
 from typing import TypeVar
@@ -24,7 +24,7 @@ import attrs
 
 from tracker.lifecycles import REGISTRY
 
-__all__ = ["Habits", "Room", "age_bin", "bin_end", "bit_of", "copied"]
+__all__ = ["Habits", "Room", "Types", "age_bin", "bin_end", "bit_of", "copied"]
 
 N = TypeVar("N")
 SECOND = 1_000_000
@@ -51,6 +51,19 @@ def _bits() -> dict[str, int]:
     return {webhook_type: 1 << place for place, webhook_type in enumerate(types)}
 
 
+@cache
+def _types() -> dict[int, str]:
+    return {bit: name for name, bit in _bits().items()}
+
+
+def types_of(bits: int) -> Iterator[str]:
+    """The webhook types of these bits."""
+    while bits:
+        lowest = bits & -bits
+        yield _types()[lowest]
+        bits ^= lowest
+
+
 def bit_of(webhook_type: str) -> int:
     """The bit of a webhook type; 0 for one of a lifecycle that is not registered."""
     return _bits().get(webhook_type, 0)
@@ -60,22 +73,63 @@ def bit_of(webhook_type: str) -> int:
 class Room:
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
-    ``begins``: when its sessions began, in microseconds, the earliest first.
+    ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
+    accounts are received.
     """
 
     once: int = 0
     twice: int = 0
     begins: list[int] = attrs.field(factory=list)
+    account: str | None = None
 
 
 @attrs.define
-class Habits:
+class Types:
+    """The webhook types that came, in all sessions or in those of one account: an account has webhooks of its own.
+
+    Attributes:
+        sessions: Webhook type -> sessions in which it came.
+        ended: Webhook type -> sessions in which it had come when the session ended.
+        oldest, newest: Receive times, in microseconds.
+    """
+
+    sessions: dict[str, int] = attrs.field(factory=dict)
+    ended: dict[str, int] = attrs.field(factory=dict)
+    oldest: int | None = None
+    newest: int | None = None
+
+    def saw_time(self, at: int) -> None:
+        """Something was received."""
+        if self.newest is None or at > self.newest:
+            self.newest = at
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
+
+    def saw_type(self, webhook_type: str) -> None:
+        """A type came for the first time in a session."""
+        self.sessions[webhook_type] = self.sessions.get(webhook_type, 0) + 1
+
+    def saw_end(self, types: int) -> None:
+        """A session ended in which these types, as bits, had come."""
+        for webhook_type in types_of(types):
+            self.ended[webhook_type] = self.ended.get(webhook_type, 0) + 1
+
+    def add_types(self, other: Types) -> None:
+        """Adds what came in other sessions."""
+        _add(self.sessions, other.sessions)
+        _add(self.ended, other.ended)
+        for at in (other.oldest, other.newest):
+            if at is not None:
+                self.saw_time(at)
+
+
+@attrs.define
+class Habits(Types):
     """See above.
 
     Attributes:
         rooms: By meeting id.
-        sessions: Webhook type -> sessions in which it came.
-        ended: Webhook type -> sessions in which it had come when the session ended.
+        accounts: The types of each account, where several are received.
         bodies: Webhooks that can come only once, without their copies.
         others: All other webhooks, without their equals.
         copies: Age, as a bin -> certain copies of that age.
@@ -87,12 +141,10 @@ class Habits:
         disorder: Five minutes, by number -> how many steps came late in them, and how many came in all.
         repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
             redelivery, and the sum of their ages.
-        oldest, newest: Receive times, in microseconds.
     """
 
     rooms: dict[str, Room] = attrs.field(factory=dict)
-    sessions: dict[str, int] = attrs.field(factory=dict)
-    ended: dict[str, int] = attrs.field(factory=dict)
+    accounts: dict[str, Types] = attrs.field(factory=dict)
     bodies: int = 0
     others: int = 0
     copies: dict[int, int] = attrs.field(factory=dict)
@@ -103,24 +155,20 @@ class Habits:
     overtaken: dict[int, int] = attrs.field(factory=dict)
     disorder: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     repeats: dict[int, tuple[int, int]] = attrs.field(factory=dict)
-    oldest: int | None = None
-    newest: int | None = None
 
-    def saw_time(self, at: int) -> None:
-        """Something was received."""
-        if self.newest is None or at > self.newest:
-            self.newest = at
-        if self.oldest is None or at < self.oldest:
-            self.oldest = at
+    def of_account(self, account: str) -> Types:
+        """The types of an account, to be counted."""
+        found = self.accounts.get(account)
+        if found is None:
+            found = self.accounts[account] = Types()
+        return found
 
-    def saw_type(self, webhook_type: str, meeting_id: str | None) -> None:
-        """A type came for the first time in a session."""
-        self.sessions[webhook_type] = self.sessions.get(webhook_type, 0) + 1
-        if meeting_id is not None:
-            room = self._room(meeting_id)
-            bit = bit_of(webhook_type)
-            room.twice |= room.once & bit
-            room.once |= bit
+    def saw_in_room(self, bit: int, meeting_id: str, account: str | None) -> None:
+        """A type, as a bit, came for the first time in a session of a room."""
+        room = self._room(meeting_id)
+        room.twice |= room.once & bit
+        room.once |= bit
+        room.account = _one_of(room.account, account)
 
     def saw_begin(self, meeting_id: str, at: int) -> None:
         """A session of a room was seen to begin."""
@@ -137,12 +185,6 @@ class Habits:
         if room is None:
             room = self.rooms[meeting_id] = Room()
         return room
-
-    def saw_end(self, types: int) -> None:
-        """A session ended in which these types, as bits, had come."""
-        for webhook_type, bit in _bits().items():
-            if types & bit:
-                self.ended[webhook_type] = self.ended.get(webhook_type, 0) + 1
 
     def saw_body(self, *, evidence: bool) -> None:
         """A webhook came that equals none before."""
@@ -184,13 +226,15 @@ class Habits:
 
     def add(self, other: Habits) -> None:
         """Adds the habits that another part of the same log shows, in other sessions."""
+        self.add_types(other)
+        for account, types in other.accounts.items():
+            self.of_account(account).add_types(types)
         for meeting_id, theirs in other.rooms.items():
             room = self._room(meeting_id)
             room.twice |= theirs.twice | (room.once & theirs.once)
             room.once |= theirs.once
             room.begins = sorted([*room.begins, *theirs.begins])
-        _add(self.sessions, other.sessions)
-        _add(self.ended, other.ended)
+            room.account = _one_of(room.account, theirs.account)
         _add(self.copies, other.copies)
         _add(self.doubtful, other.doubtful)
         _add(self.overtaken, other.overtaken)
@@ -200,9 +244,6 @@ class Habits:
         for stretch, (count, ages) in other.repeats.items():
             before = self.repeats.get(stretch, (0, 0))
             self.repeats[stretch] = before[0] + count, before[1] + ages
-        for at in (other.oldest, other.newest):
-            if at is not None:
-                self.saw_time(at)
         self.bodies += other.bodies
         self.others += other.others
         self.steps += other.steps
@@ -242,6 +283,11 @@ class Habits:
         while len(self.bursts) > MOST_COPIES:
             self.thinned += 1
             self.bursts = [one for one in self.bursts if self._is_kept(one)]
+
+
+def _one_of(account: str | None, other: str | None) -> str | None:
+    """The same of two, in whatever order they are known."""
+    return account if other is None else other if account is None else min(account, other)
 
 
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:

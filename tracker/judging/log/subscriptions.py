@@ -5,6 +5,9 @@ and that is no fault of any meeting. What shows it is that sessions *go on witho
 in a room, although two of its sessions reached a step behind it, is not subscribed to there. For a whole log
 three sessions are asked for. It is then reported once, and missing it costs nothing in any session.
 
+Several accounts of VideoSDK have webhooks of their own, so of each account the same is asked: what never came of it is
+reported with its name, unless it never came at all.
+
 An end is another matter. That a recording never stopped is what we are asked to find, so no silence excuses
 it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers.
 """
@@ -16,7 +19,7 @@ from functools import cache
 
 import attrs
 
-from tracker.judging.log.habits import SECOND, Habits, bit_of
+from tracker.judging.log.habits import SECOND, Types, bit_of
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 
@@ -29,7 +32,7 @@ _DAY = 86_400 * SECOND
 
 @attrs.frozen
 class Unsubscribed:
-    """A type that never came in a whole log, though so many sessions went on to what follows it.
+    """A type that never came in a whole log, or of an account, though so many sessions went on to what follows it.
 
     ``is_end``: it ends what its lifecycle begins, so that nothing ever came to an end.
     """
@@ -53,9 +56,9 @@ def lacking_in(once: int, twice: int) -> frozenset[str]:
     )
 
 
-def never_came(habits: Habits) -> Iterator[Unsubscribed]:
-    """The types that never came in a whole log, though enough sessions went on to what follows them."""
-    sessions = habits.sessions
+def never_came(came: Types) -> Iterator[Unsubscribed]:
+    """The types that never came in a whole log, or of an account, though enough sessions went on to what follows them."""
+    sessions = came.sessions
     for lifecycle, webhook_type, behind in _expected():
         count = max((sessions.get(other, 0) for other in behind), default=0)
         if not sessions.get(webhook_type) and count >= SESSIONS_OF_LOG:
@@ -63,9 +66,9 @@ def never_came(habits: Habits) -> Iterator[Unsubscribed]:
     for lifecycle, webhook_type, begun in _ends():
         if sessions.get(webhook_type):
             continue
-        count = max((habits.ended.get(other, 0) for other in begun), default=0)
-        if lifecycle.is_session and habits.oldest is not None and habits.newest is not None:
-            long = habits.newest - habits.oldest >= _DAY
+        count = max((came.ended.get(other, 0) for other in begun), default=0)
+        if lifecycle.is_session and came.oldest is not None and came.newest is not None:
+            long = came.newest - came.oldest >= _DAY
             count = max(sessions.values(), default=0) if long else 0
         if count >= SESSIONS_OF_LOG:
             yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)

@@ -7,7 +7,7 @@ the same view gets the same result: an audit, the read models, a worker in anoth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 import attrs
@@ -41,6 +41,7 @@ class LogView:
         wrong: Lines whose receive times cannot be true.
         profile: How likely it is that an equal webhook is a copy.
         unsubscribed: The types that never came in the whole log.
+        of_accounts: Account -> the other types that never came of it.
         next_begin: When the next session of a room began. It is what is known now, also where the rest is of a
             milestone: of what has begun since then, only that it has begun is needed.
     """
@@ -52,6 +53,7 @@ class LogView:
     wrong: tuple[Wrong, ...] = ()
     profile: Profile = attrs.field(repr=False, eq=False)
     unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
+    of_accounts: Mapping[str, tuple[Unsubscribed, ...]] = attrs.field(eq=False)
     next_begin: NextBegin = attrs.field(repr=False, eq=False)
 
     @profile.default
@@ -61,6 +63,14 @@ class LogView:
     @unsubscribed.default
     def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
         return tuple(never_came(self.habits))
+
+    @of_accounts.default
+    def _of_accounts(self) -> Mapping[str, tuple[Unsubscribed, ...]]:
+        nobody = {one.type for one in self.unsubscribed}
+        return {
+            account: tuple(one for one in never_came(types) if one.type not in nobody)
+            for account, types in sorted(self.habits.accounts.items())
+        }
 
     @next_begin.default
     def _next_begin(self) -> NextBegin:
@@ -116,18 +126,20 @@ class LogView:
         """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
         return window if self.profile.late is None else min(window, self.profile.late)
 
-    def lacking(self, meeting_id: str | None) -> frozenset[str]:
-        """The webhook types to which a room, or the whole log, does not subscribe."""
+    def lacking(self, meeting_id: str | None, account: str | None = None) -> frozenset[str]:
+        """The webhook types to which a room, its account or the whole log does not subscribe."""
         room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
         here = lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
-        return here | {one.type for one in self.unsubscribed} if self.unsubscribed else here
+        everywhere = self.unsubscribed + self.of_accounts.get(account or "", ())
+        return here | {one.type for one in everywhere} if everywhere else here
 
     def rooms_without(self) -> dict[str, int]:
-        """Webhook type -> rooms that do not subscribe to it, though others do."""
+        """Webhook type -> rooms that do not subscribe to it, though others of the account do."""
         found: dict[str, int] = {}
-        nobody = {one.type for one in self.unsubscribed}
+        nobody: dict[str | None, set[str]] = {None: {one.type for one in self.unsubscribed}}
+        nobody |= {name: nobody[None] | {one.type for one in some} for name, some in self.of_accounts.items()}
         for room in self.habits.rooms.values():
-            for webhook_type in lacking_in(room.once, room.twice) - nobody if room.twice else ():
+            for webhook_type in lacking_in(room.once, room.twice) - nobody[room.account] if room.twice else ():
                 found[webhook_type] = found.get(webhook_type, 0) + 1
         return found
 
