@@ -32,6 +32,7 @@ LAYERS = {
     "tracker.judging.prices": {"attrs"},
     "tracker.rules": {"attrs"},
     "tracker.step": {"attrs"},
+    "tracker.record": {"attrs"},
     "tracker.table": set(),
     "tracker.lifecycle": {"attrs", "msgspec"},
     "tracker.lifecycles": {"attrs"},
@@ -53,6 +54,7 @@ LAYERS = {
     "tracker.judging.copies": set(),
     "tracker.judging.ordinary": set(),
     "tracker.judging.search": {"attrs"},
+    "tracker.judging.records": {"attrs", "msgspec"},
     "tracker.judging.session": {"attrs"},
     "tracker.judging.evidence": set(),
     "tracker.judging.state": {"attrs"},
@@ -154,6 +156,7 @@ LAYERS = {
 
 OF_A_DECLARATION = {
     *("attrs", "tracker.findings", "tracker.step", "tracker.lifecycle", "tracker.lifecycles.recording"),
+    "tracker.record",
     *("tracker.lifecycles.call", "tracker.lifecycles.merge_recording", "tracker.values"),
 }
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
