@@ -122,7 +122,9 @@ def _begun(observed: Observed, now: int | None) -> Session:
         observed.meeting_id,
         deliveries=observed.deliveries,
         first_position=observed.first_position,
-        last_position=observed.last_position,
+        last_position=max(
+            filter(None, (observed.last_position, *(one.position for one in observed.records))), default=None
+        ),
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
         active=observed.active,
