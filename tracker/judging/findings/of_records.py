@@ -302,7 +302,7 @@ def explained(findings: list[Finding], of_records: list[Finding], assessment: As
     """
     severities = assessment.context.rules.severity
     causes = [one for one in of_records if one.code in _CAUSES]
-    for one in findings:
+    for one in (*findings, *(one for one in of_records if one.code in _CONSEQUENCES)):
         cause = next((each for each in causes if _explains(each, one)), None)
         if cause is not None:
             one.cause, one.verdict, one.deadline = f"{cause.code} #{cause.position}", "settled", None
@@ -313,11 +313,13 @@ def explained(findings: list[Finding], of_records: list[Finding], assessment: As
 
 
 _CAUSES = ("R605", "R606", "R603", "R608")
-"""The codes that explain others."""
+"""The codes that explain others,"""
+_CONSEQUENCES = ("R604", "R608")
+"""and those of these codes that others explain."""
 
 
 def _explains(cause: Finding, one: Finding) -> bool:
-    if not set(cause.missing) & set(one.missing):
+    if one is cause or not set(cause.missing) & set(one.missing):
         return False
     if cause.lifecycle in (None, one.lifecycle) and cause.key in ({}, one.key):
         return cause.run in (None, one.run)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.records import Record, Tally, brought
+from tracker.judging.records import Record, Tally, brought, may_be
 from tracker.judging.state import Aggregate, Run
 from tracker.record import PREFIX
 
@@ -23,7 +23,10 @@ Fit = tuple[Aggregate, Run] | None
 
 def of_record(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Finding]:
     """What is found of a record that is of a run, or of none."""
-    yield from _undelivered(assessment, record, fit, Counter() if fit is None else of_run(*fit))
+    came = Counter(_near(assessment, record, copies=fit is not None))
+    if fit is not None:
+        came += of_run(*fit)
+    yield from _undelivered(assessment, record, fit, came)
     yield from _file(assessment, record, fit)
 
 
@@ -81,7 +84,7 @@ R606 = Code(
     "delivered-and-lost",
     "error",
     when="VideoSDK counts a webhook as delivered, and it is not in the log.",
-    message="VideoSDK counts {missing} of {what} as delivered, and the log does not have it{value}",
+    message="VideoSDK counts {missing} of {what} as delivered, which the log does not have{value}",
     example="a record that counts recording-stopped as a success, and a log without it",
     advice=(
         "It was lost behind your endpoint: look for a proxy that answers for it, a second endpoint, or a log that was"
@@ -124,6 +127,17 @@ def _held(name: str, came: Mapping[str, int]) -> int:
 
 
 _OF_PEOPLE = ("participant-joined", "participant-left")
+
+
+def _near(assessment: Assessment, record: Record, *, copies: bool) -> Iterator[str]:
+    """The webhook types of what came while it went on, which may have been the report of this; ``copies``: of these only."""
+    begin, end = record.start, record.end if record.end is not None else record.at
+    margin = assessment.context.windows.lateness
+    for aggregate in assessment.session.aggregates.values():
+        if begin is not None and aggregate.lifecycle is record.lifecycle and may_be(record, aggregate.key):
+            taken = [copy.delivered for copy in aggregate.held.all_copies()]
+            near = (one for one in (taken if copies else aggregate.deliveries) if begin - margin <= one.at <= end + margin)
+            yield from (aggregate.lifecycle.webhook_type(one.step.name) for one in near)
 
 
 def of_run(aggregate: Aggregate, run: Run) -> Counter[str]:
