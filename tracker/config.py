@@ -27,7 +27,19 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept", "alert")
+SETTINGS = (
+    "data",
+    "store",
+    "tz",
+    "keys",
+    "accounts",
+    "intake",
+    "rules",
+    "prices",
+    "accept",
+    "alert",
+    "reconcile",
+)
 """What a configuration file may hold."""
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 INTAKE = ("webhook_field", "time_field")
@@ -37,11 +49,28 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 
 
 @attrs.frozen
+class Reconcile:
+    """What ``[reconcile]`` says of VideoSDK's REST API.
+
+    Attributes:
+        base: Its address; ``None``: VideoSDK's own.
+        budget: How many requests a minute may be made; ``None``: as many as usual.
+        api_key, api_secret: Files that hold the API key of the account and its secret.
+    """
+
+    base: str | None = None
+    budget: int | None = None
+    api_key: Path | None = None
+    api_secret: Path | None = None
+
+
+@attrs.frozen
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
-    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``."""
+    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``,
+    ``reconcile`` is ``[reconcile]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -51,6 +80,7 @@ class Config:
     intake: tuple[str, str] = ("", "")
     accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
     alerts: tuple[Alert, ...] = ()
+    reconcile: Reconcile = Reconcile()
 
 
 def load_config(path: Path) -> Config:
@@ -81,7 +111,9 @@ def load_config(path: Path) -> Config:
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
         alerts = _alerts(document.get("alert", []), path.parent)
-        return Config(path.parent / data if data else None, rules, files, store, tz, intake, accounts, alerts)
+        at = path.parent / data if data else None
+        reconcile = _reconcile(document.get("reconcile", {}), path.parent)
+        return Config(at, rules, files, store, tz, intake, accounts, alerts, reconcile)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -105,6 +137,24 @@ def _intake(table: Any) -> tuple[str, str]:
             raise RulesError(f"{name} is no field", hint=hint)
     webhook, time = (table.get(name, "") for name in INTAKE)
     return webhook, time
+
+
+def _reconcile(table: Any, beside: Path) -> Reconcile:
+    hint = 'write [reconcile] and below it api_key = "videosdk.key" and api_secret = "videosdk.secret"'
+    if not isinstance(table, dict):
+        raise RulesError("reconcile is no table", hint=hint)
+    for name in table:
+        refuse_unknown(name, [field.name for field in attrs.fields(Reconcile)], "setting of reconcile")
+    base, budget = table.get("base"), table.get("budget")
+    if base is not None and not isinstance(base, str):
+        raise RulesError("base is no address", hint='write base = "https://api.videosdk.live"')
+    if budget is not None and (type(budget) is not int or budget < 1):
+        raise RulesError(f"budget = {budget!r} is no number of requests a minute", hint="write budget = 60")
+    files = {name: table[name] for name in ("api_key", "api_secret") if name in table}
+    for name, value in files.items():
+        if not _is_path(value):
+            raise RulesError(f"{name} is no path of a file", hint=hint)
+    return Reconcile(base, budget, **{name: beside / value for name, value in files.items()})
 
 
 def _accounts(table: Any, beside: Path) -> dict[str, tuple[Path, ...]]:

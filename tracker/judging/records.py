@@ -30,7 +30,18 @@ from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.record import Records, first_at, texts_at
 
-__all__ = ["Record", "Recorded", "RecordsOf", "Tally", "Visit", "brought", "fitting", "may_be", "records_of", "visits_by_person"]
+__all__ = [
+    "Record",
+    "Recorded",
+    "RecordsOf",
+    "Tally",
+    "Visit",
+    "brought",
+    "fitting",
+    "may_be",
+    "records_of",
+    "visits_by_person",
+]
 
 Key = tuple[tuple[str, str], ...]
 UNRECORDED = 8.0

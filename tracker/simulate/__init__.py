@@ -341,9 +341,7 @@ def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
     if entry.observer is None:
         return Line(position, received, None, last=False, receiver=receiver)
     last = entry.observer.see(entry.webhook, received, position, entry.by)
-    return Line(
-        position, received, entry.observer.truth, last, receiver, entry.observer.one if last else None
-    )
+    return Line(position, received, entry.observer.truth, last, receiver, entry.observer.one if last else None)
 
 
 def _deliveries(plan: Plan, dice: Random, start: datetime, cut: float) -> Iterator[_Entry]:

@@ -5,14 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
+import msgspec
+
 from tracker.lifecycles import REGISTRY
 from tracker.simulate.parts import FILMED, Draft, Run, Webhook
 
-__all__ = ["PATHS", "records"]
+__all__ = ["PATHS", "Lists", "records"]
 
 PATHS = {name: one.records.path for name, one in REGISTRY.items() if one.records is not None}
 """Lifecycle -> the path of the list of its records."""
 Record = dict[str, Any]
+
+
+@attrs.frozen
+class Lists:
+    """The records of many meetings, by the path of the list that they are in."""
+
+    found: dict[str, list[Record]] = attrs.field(factory=lambda: {path: [] for path in PATHS.values()})
+
+    def add(self, one: Draft) -> None:
+        """Adds those of a meeting."""
+        for path, record in records(one):
+            self.found[path].append(record)
+
+    def as_json(self) -> bytes:
+        """As a file holds them, a record a line."""
+        encode = msgspec.json.encode
+        lists = (
+            b"%s: [\n%s\n]" % (encode(path), b",\n".join(map(encode, ones)))
+            for path, ones in self.found.items()
+        )
+        return b"{%s}\n" % b",\n".join(lists)
 
 
 def records(one: Draft) -> Iterator[tuple[str, Record]]:
@@ -92,5 +116,5 @@ def _tally(one: Draft, webhooks: list[Webhook]) -> Record:
     sent = [webhook for webhook in webhooks if not webhook.unsubscribed]
     behind = int(one.session_id[:8], 16) % 2 == 0
     data = [{"type": webhook.type, "success": not webhook.lost or behind} for webhook in sent]
-    taken = sum(each["success"] for each in data)
+    taken = sum(each["success"] is True for each in data)
     return {"totalCount": len(data), "successCount": taken, "data": data}

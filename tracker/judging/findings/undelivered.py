@@ -136,7 +136,11 @@ def _near(assessment: Assessment, record: Record, *, copies: bool) -> Iterator[s
     for aggregate in assessment.session.aggregates.values():
         if begin is not None and aggregate.lifecycle is record.lifecycle and may_be(record, aggregate.key):
             taken = [copy.delivered for copy in aggregate.held.all_copies()]
-            near = (one for one in (taken if copies else aggregate.deliveries) if begin - margin <= one.at <= end + margin)
+            near = (
+                one
+                for one in (taken if copies else aggregate.deliveries)
+                if begin - margin <= one.at <= end + margin
+            )
             yield from (aggregate.lifecycle.webhook_type(one.step.name) for one in near)
 
 
