@@ -58,6 +58,7 @@ LETTERS = {
     "X": "two things that contradict each other",
     "C": "the content",
     "L": "the log as a whole",
+    "R": "the log and VideoSDK's own records",
 }
 """What the codes of a letter are about."""
 DATASETTE = ROOT / "examples" / "datasette.json"

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
+import record_stories
 from hypothesis import given
 from hypothesis import strategies as st
 from story import (
@@ -120,6 +121,7 @@ RAISED = {
         "60 recording-stopped filePath=/2.mp4",
         "as of 1h",
     ),
+    **record_stories.RAISED,
 }
 NEARLY = {
     "D101": (BEGUN, "1 session-started extra=1"),
@@ -181,6 +183,7 @@ NEARLY = {
     "C515": (BEGUN, "1 session-ended reason=timeout error=null"),
     "C517": (f"{BEGUN} @acme", f"{IN}", "2 participant-left p @acme"),
     "C516": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "65 recording-stopped filePath=/2.mp4"),
+    **record_stories.NEARLY,
 }
 EXPLAINED = {
     "D105": (BEGUN, IN, "60 participant-joined p", "150 participant-left p"),

@@ -21,7 +21,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.step import Step
 
 ROOT = Path(__file__).parents[1]
-CODE = re.compile(r"[DSTXCL]\d{3}")
+CODE = re.compile(r"[DSTXCLR]\d{3}")
 WORDS = {"type", "delay", "ended", "name", "missing", "state", "what", "since", "field", "value"}
 """The words of the case that a message may have."""
 PRIVATE = re.compile(
@@ -156,5 +156,5 @@ def test_no_slug_is_given_twice():
 
 
 def test_the_catalogue_is_in_the_order_of_its_letters_and_numbers():
-    order = sorted(CATALOGUE, key=lambda code: ("DSTXCL".index(code[0]), code))
+    order = sorted(CATALOGUE, key=lambda code: ("DSTXCLR".index(code[0]), code))
     assert list(CATALOGUE) == order

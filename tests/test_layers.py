@@ -32,6 +32,7 @@ LAYERS = {
     "tracker.judging.prices": {"attrs"},
     "tracker.rules": {"attrs"},
     "tracker.step": {"attrs"},
+    "tracker.record": {"attrs"},
     "tracker.table": set(),
     "tracker.lifecycle": {"attrs", "msgspec"},
     "tracker.lifecycles": {"attrs"},
@@ -53,6 +54,7 @@ LAYERS = {
     "tracker.judging.copies": set(),
     "tracker.judging.ordinary": set(),
     "tracker.judging.search": {"attrs"},
+    "tracker.judging.records": {"attrs", "msgspec"},
     "tracker.judging.session": {"attrs"},
     "tracker.judging.evidence": set(),
     "tracker.judging.state": {"attrs"},
@@ -95,6 +97,8 @@ LAYERS = {
     "tracker.intake.consuming": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.copying": {"attrs", "eventsourcing"},
     "tracker.intake.withdrawing": {"attrs"},
+    "tracker.intake.vendor": {"attrs", "httpx2"},
+    "tracker.intake.reconciling": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.receiver": {"attrs", "starlette"},
     "tracker.testing": {"attrs"},
     "tracker.pytest_plugin": {"pytest"},
@@ -156,6 +160,7 @@ LAYERS = {
 
 OF_A_DECLARATION = {
     *("attrs", "tracker.findings", "tracker.step", "tracker.lifecycle", "tracker.lifecycles.recording"),
+    "tracker.record",
     *("tracker.lifecycles.call", "tracker.lifecycles.merge_recording", "tracker.values"),
 }
 """What a file under ``tracker/lifecycles`` may import: what runs has no place in a declaration."""
@@ -185,6 +190,7 @@ OPTIONAL = {
     "pandas",
     "parquet",
     "postgres",
+    "reconcile",
     "redis",
     "spark",
     "sql",

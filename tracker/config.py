@@ -27,7 +27,20 @@ from tracker.rules import WINDOWS, Rules, seconds_of
 _LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
-SETTINGS = ("data", "store", "tz", "keys", "accounts", "intake", "rules", "prices", "accept", "alert", "otel")
+SETTINGS = (
+    "data",
+    "store",
+    "tz",
+    "keys",
+    "accounts",
+    "intake",
+    "rules",
+    "prices",
+    "accept",
+    "alert",
+    "otel",
+    "reconcile",
+)
 """What a configuration file may hold."""
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 _COLLECTOR = "http://localhost:4318"
@@ -38,11 +51,28 @@ _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS
 
 
 @attrs.frozen
+class Reconcile:
+    """What ``[reconcile]`` says of VideoSDK's REST API.
+
+    Attributes:
+        base: Its address; ``None``: VideoSDK's own.
+        budget: How many requests a minute may be made; ``None``: as many as usual.
+        api_key, api_secret: Files that hold the API key of the account and its secret.
+    """
+
+    base: str | None = None
+    budget: int | None = None
+    api_key: Path | None = None
+    api_secret: Path | None = None
+
+
+@attrs.frozen
 class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
-    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, and ``otel`` is where ``[otel]`` has traces sent."""
+    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, ``otel`` is where ``[otel]`` has traces sent, and
+    ``reconcile`` is ``[reconcile]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -53,6 +83,7 @@ class Config:
     accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
     alerts: tuple[Alert, ...] = ()
     otel: str | None = None
+    reconcile: Reconcile = Reconcile()
 
 
 def load_config(path: Path) -> Config:
@@ -84,8 +115,9 @@ def load_config(path: Path) -> Config:
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
         alerts = _alerts(document.get("alert", []), path.parent, accounts)
         otel = _otel(document.get("otel"))
+        reconcile = _reconcile(document.get("reconcile", {}), path.parent)
         place = path.parent / data if data else None
-        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel)
+        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -127,6 +159,24 @@ def refuse_no_url(url: str) -> None:
     """Raises ``RulesError`` where that is no address of a collector; says nothing of the path, which may be secret."""
     if not _host_of(url):
         raise RulesError("that is no address of a collector", hint=f"write {_COLLECTOR}")
+
+
+def _reconcile(table: Any, beside: Path) -> Reconcile:
+    hint = 'write [reconcile] and below it api_key = "videosdk.key" and api_secret = "videosdk.secret"'
+    if not isinstance(table, dict):
+        raise RulesError("reconcile is no table", hint=hint)
+    for name in table:
+        refuse_unknown(name, [field.name for field in attrs.fields(Reconcile)], "setting of reconcile")
+    base, budget = table.get("base"), table.get("budget")
+    if base is not None and not isinstance(base, str):
+        raise RulesError("base is no address", hint='write base = "https://api.videosdk.live"')
+    if budget is not None and (type(budget) is not int or budget < 1):
+        raise RulesError(f"budget = {budget!r} is no number of requests a minute", hint="write budget = 60")
+    files = {name: table[name] for name in ("api_key", "api_secret") if name in table}
+    for name, value in files.items():
+        if not _is_path(value):
+            raise RulesError(f"{name} is no path of a file", hint=hint)
+    return Reconcile(base, budget, **{name: beside / value for name, value in files.items()})
 
 
 def _accounts(table: Any, beside: Path) -> dict[str, tuple[Path, ...]]:

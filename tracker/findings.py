@@ -2,7 +2,7 @@
 
 A code's letter says where the fault lies: **D** in the delivery, **S** in the sequence of steps, **T** in
 time, **X** between two things that contradict each other, **C** in the content, **L** in the log as a
-whole. A code keeps its meaning for ever and is never given to something else. The lifecycle is a
+whole, **R** between the log and VideoSDK's own records. A code keeps its meaning for ever and is never given to something else. The lifecycle is a
 field of the finding and never part of its code.
 
 The entry of each code stands beside the function that raises it, in ``tracker.judging.findings``;

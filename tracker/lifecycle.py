@@ -27,6 +27,7 @@ import msgspec
 
 from tracker.codes import codes_for
 from tracker.findings import NoFinding, Role, code_field, roles_of
+from tracker.record import Records
 from tracker.step import Step
 from tracker.table import ABSENT, problems_of_table, reached, ways
 
@@ -88,6 +89,8 @@ class Lifecycle:
     """Payload fields that say which session, or which room, something with a stream of its own was for."""
     untyped: Untyped | None = None
     """How a webhook of it is known that has no type."""
+    records: Records | None = None
+    """Where VideoSDK's REST API has its own records of it."""
     is_session: bool = False
     """Whether this is the lifecycle that the others must stay inside: the session's own."""
     is_presence: bool = False

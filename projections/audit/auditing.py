@@ -27,6 +27,7 @@ from tracker.judging.findings.of_log import of_log
 from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
 from tracker.judging.session import Observed
 from tracker.judging.state import Session, SessionState
+from tracker.record import RECORD
 from tracker.rules import Rules
 
 SWEEP = 10_000
@@ -107,7 +108,7 @@ def audit(
             if not share.has_begun:
                 share.has_begun = delivery.session_id is not None
             part_of(delivery.stream).observe(delivery)
-            count += 1
+            count += delivery.step is not RECORD
             if count % SWEEP == 0:
                 for part in parts:
                     part.sweep(traffic.newest)

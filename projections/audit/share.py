@@ -24,6 +24,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
+from tracker.judging.records import Recorded
 from tracker.judging.session import Key, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
@@ -223,18 +224,20 @@ def packed_session(one: Observed) -> tuple[Any, ...]:
     odd = [attrs.astuple(each) for each in one.odd]
     facts = [getattr(one, name) for name in _FACTS]
     notes = [attrs.astuple(each) for each in one.notes]
-    return facts, aggregates, odd, sorted(one.named), notes, one.links
+    records = [(each.lifecycle.name, each.key, each.position, each.at, each.data) for each in one.records]
+    return facts, aggregates, odd, sorted(one.named), notes, one.links, records
 
 
 def unpacked_session(values: Any) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, aggregates, odd, named, notes, links = values
+    facts, aggregates, odd, named, notes, links, records = values
     one = Observed(**dict(zip(_FACTS, facts, strict=True)))
     one.idle = [(since, until) for since, until in one.idle]
     one.name_before(named)
     one.odd = [_oddity(each) for each in odd]
     one.notes = [Note(name, _key(key), *rest) for name, key, *rest in notes]
     one.links = [(session_id, meeting_id) for session_id, meeting_id in links]
+    one.records = [Recorded(REGISTRY[name], _key(key), *rest) for name, key, *rest in records]
     for name, pairs, steps, deliveries in aggregates:
         lifecycle, key = REGISTRY[name], _key(pairs)
         by_name = lifecycle.by_name

@@ -61,6 +61,7 @@ COMMANDS = {
     "overview": Entry("overview", "Show what is live, and how a day went."),
     "person": Entry("people", "Show a person: visits, minutes, recordings and findings."),
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
+    "reconcile": Entry("reconcile", "Compare what came with VideoSDK's own records."),
     "recordings": Entry("recordings", "List what was recorded or streamed, with its files."),
     "runs": Entry("runs", "List calls, agents, recordings and whatever else ran."),
     "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
@@ -160,7 +161,8 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
 
     Environment variables: TRACKER_DATA, TRACKER_STORE, TRACKER_CONFIG and TRACKER_TZ set --data, --store, --config and --tz.
     TRACKER_KEYS, TRACKER_TOKEN, TRACKER_TOKEN_FILE, TRACKER_MASKED_TOKEN_FILE and TRACKER_ALLOW_HOST set --key,
-    --token, --token-file, --masked-token-file and --allow-host.
+    --token, --token-file, --masked-token-file and --allow-host. VIDEOSDK_API_KEY and VIDEOSDK_API_SECRET are for
+    tracker reconcile.
 
     Exit codes: 0 success, 1 the audit found something, 2 the command cannot be done as asked, 3 the store
     is out of reach or damaged.

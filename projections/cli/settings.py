@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from projections.traces.collector import Collector
     from projections.views.follow import Views
     from tracker.alert import Alert
-    from tracker.config import Config
+    from tracker.config import Config, Reconcile
     from tracker.delivery.signature import Keyring
     from tracker.delivery.unwrap import Fields
     from tracker.rules import Rules
@@ -227,6 +227,11 @@ class Settings:
             hint = did_you_mean(given, self.accounts) or f"known: {', '.join(self.accounts)}"
             raise UsageError(f"[accounts] has no {given}", place=str(self._config), hint=hint)
         return given
+
+    @property
+    def reconcile(self) -> Reconcile:
+        """What the configuration file says of VideoSDK's REST API."""
+        return self._stated.reconcile
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:

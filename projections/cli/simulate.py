@@ -67,6 +67,11 @@ def _faults_beginning(begin: str) -> list[str]:
 @click.option(
     "--truth", type=click.Path(path_type=Path), help="The file to write the truth about each session to."
 )
+@click.option(
+    "--vendor",
+    type=click.Path(path_type=Path),
+    help="The file to write VideoSDK's own records to, for tracker reconcile --from.",
+)
 @click.option("--send", "url", metavar="URL", help="Post the webhooks to this handler, in order.")
 @click.option("--key", type=click.Path(path_type=Path), help="Sign them with this RSA key (PEM).")
 @click.option(
@@ -89,6 +94,7 @@ def simulate(
     subscribed: bool,
     out: str | None,
     truth: Path | None,
+    vendor: Path | None,
     url: str | None,
     key: Path | None,
     speed: float | None,
@@ -100,7 +106,8 @@ def simulate(
 
     --truth writes one line a session: the faults it has, the lines they touched, the codes that would be a
     right answer, and the states and times that must come out. --habit says how the meetings or their delivery
-    behave; where that means two receivers, each writes a log of its own.
+    behave; where that means two receivers, each writes a log of its own. --vendor writes what VideoSDK's REST API would
+    say of the meetings, whether or not their webhooks came.
     """
     from tracker.simulate import START
     from tracker.simulate import simulate as lines_of
@@ -130,7 +137,7 @@ def simulate(
         habits=habits,
     )
     logs = _logs_of(out if out or url else "-", max([1, *(HABITS[name].receivers for name in habits)]))
-    with of_events("simulating") as progress, _simulated(lines, logs, truth) as made:
+    with of_events("simulating") as progress, _simulated(lines, logs, truth, vendor) as made:
         webhooks = (line.received for line in _by_meeting(made, progress, meetings))
         if url is None or key is None:
             for _ in webhooks:
@@ -159,14 +166,19 @@ def _logs_of(out: str | None, receivers: int) -> list[str]:
 
 
 @contextmanager
-def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> Iterator[Iterator[Line]]:
-    """Writes each line as it passes, and the truth about a session after its last line."""
+def _simulated(
+    lines: Iterable[Line], outs: list[str], truth: Path | None, vendor: Path | None
+) -> Iterator[Iterator[Line]]:
+    """Writes each line as it passes, the truth about a session after its last line, and all records in the end."""
     from tracker.delivery.envelope import encode
     from tracker.simulate import as_json
+    from tracker.simulate.vendor import Lists
 
+    lists = Lists()
     with ExitStack() as files:
         logs = [files.enter_context(written_to(out)) for out in outs]
         beside = files.enter_context(written_to(str(truth))) if truth else None
+        records = files.enter_context(written_to(str(vendor))) if vendor else None
 
         def written() -> Iterator[Line]:
             for line in lines:
@@ -175,6 +187,10 @@ def _simulated(lines: Iterable[Line], outs: list[str], truth: Path | None) -> It
                 yield line
                 if beside and line.last and line.truth:
                     beside.write(as_json(line.truth) + b"\n")
+                if records and line.draft is not None:
+                    lists.add(line.draft)
+            if records:
+                records.write(lists.as_json())
 
         yield written()
 

@@ -8,7 +8,7 @@ objects, and an object without events. So each event names its run, its session 
 Nothing passes through Python: the file is attached to the read models and filled by ``INSERT … SELECT``, so memory stays
 flat. The schema has every key of the standard, and SQLite enforces the foreign keys.
 
-Names of people are left out. The standard has no event without a time: one of an unknown time has that of the last one
+VideoSDK's own records are left out: when they were asked for says nothing of what happened. Names of people are left out. The standard has no event without a time: one of an unknown time has that of the last one
 before it, and ``time_known`` 0.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from projections.exports.new_file import new_file
 from projections.read_models import is_one_of
+from projections.read_models.deliveries import WEBHOOKS
 from tracker.lifecycles import REGISTRY
 from tracker.store.sqlite import sqlite_errors
 
@@ -70,12 +71,12 @@ INSERT INTO things (id, what)
 INSERT INTO things
     SELECT {_id("d.stream")} || '/' || lifecycle || '/' || COALESCE({_KEY}, '') || run, lifecycle, stream, lifecycle, key, run,
         COALESCE(r.state, p.state), COALESCE(r.certainty, p.certainty)
-    FROM (SELECT DISTINCT stream, lifecycle, key, run FROM deliveries WHERE {_HAS_RUN}) d
+    FROM (SELECT DISTINCT stream, lifecycle, key, run FROM {WEBHOOKS} WHERE {_HAS_RUN}) d
     LEFT JOIN runs r USING (stream, lifecycle, key, run)
     LEFT JOIN participants p ON p.session_id = d.stream AND p.visit = d.run
         AND p.participant_id = json_extract(d.key, '$.participant_id');
 INSERT INTO things (id, what, stream)
-    SELECT 'delivery/' || position, '{DELIVERY}', position FROM deliveries
+    SELECT 'delivery/' || position, '{DELIVERY}', position FROM {WEBHOOKS}
     WHERE run IS NULL AND stream NOT IN (SELECT session_id FROM sessions) AND stream NOT IN (SELECT stream FROM links);
 CREATE INDEX temp.things_of_stream ON things (stream, lifecycle, key, run);
 CREATE TEMP VIEW places AS
@@ -85,11 +86,11 @@ CREATE TEMP VIEW places AS
 """The objects, and which session and meeting each stream is of."""
 OBJECTS = f"""
 INSERT INTO out.object SELECT id, what FROM things;
-INSERT INTO out.event SELECT 'e' || position, {_WHAT} FROM deliveries;
+INSERT INTO out.event SELECT 'e' || position, {_WHAT} FROM {WEBHOOKS};
 INSERT OR IGNORE INTO out.event_object
-    SELECT 'e' || position, id, d.lifecycle FROM deliveries d JOIN things USING (stream, lifecycle, key, run) WHERE {_HAS_RUN}
-    UNION ALL SELECT 'e' || position, session, '{SESSION}' FROM deliveries JOIN places USING (stream) WHERE session IS NOT NULL
-    UNION ALL SELECT 'e' || position, meeting, '{MEETING}' FROM deliveries JOIN places USING (stream) WHERE meeting IS NOT NULL
+    SELECT 'e' || position, id, d.lifecycle FROM {WEBHOOKS} d JOIN things USING (stream, lifecycle, key, run) WHERE {_HAS_RUN}
+    UNION ALL SELECT 'e' || position, session, '{SESSION}' FROM {WEBHOOKS} JOIN places USING (stream) WHERE session IS NOT NULL
+    UNION ALL SELECT 'e' || position, meeting, '{MEETING}' FROM {WEBHOOKS} JOIN places USING (stream) WHERE meeting IS NOT NULL
     UNION ALL SELECT 'e' || stream, id, '{DELIVERY}' FROM things WHERE what = '{DELIVERY}';
 INSERT OR IGNORE INTO out.object_object
     SELECT id, session, 'in' FROM things JOIN places USING (stream) WHERE lifecycle IS NOT NULL AND session IS NOT NULL
@@ -99,16 +100,16 @@ INSERT OR IGNORE INTO out.object_object
 CREATE TEMP TABLE times (position INTEGER PRIMARY KEY, at TEXT);
 INSERT INTO times
     SELECT position, COALESCE(received_at, MAX(received_at) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING), '{BEGIN}')
-    FROM deliveries;
+    FROM {WEBHOOKS};
 """
 _EVENTS_OF = f"""
 INSERT INTO out.event_{{0}}
     SELECT 'e' || position, at, received_at IS NOT NULL, type, reading, state_before, state_after, findings
-    FROM deliveries JOIN times USING (position) WHERE {_WHAT} = '{{1}}'"""
+    FROM {WEBHOOKS} JOIN times USING (position) WHERE {_WHAT} = '{{1}}'"""
 _OBJECTS_OF = f"""
 INSERT INTO out.object_{{0}} SELECT id, '{BEGIN}', NULL, final_state, certainty, NULL FROM things WHERE what = '{{1}}';
 INSERT INTO out.object_{{0}}
-    SELECT id, at, state_after, NULL, NULL, 'state' FROM deliveries d JOIN times USING (position)
+    SELECT id, at, state_after, NULL, NULL, 'state' FROM {WEBHOOKS} d JOIN times USING (position)
     JOIN things t ON t.stream = d.stream AND (t.lifecycle, t.key, t.run) IS ({{2}})
     WHERE d.lifecycle = '{{1}}' AND d.run IS NOT NULL AND state_after IS NOT state_before AND t.what = '{{1}}'"""
 
@@ -135,7 +136,7 @@ def write(views: sqlite3.Connection, out: Path) -> None:
 
 def _statements(views: sqlite3.Connection) -> Iterator[str]:
     yield from _each(SCHEMA)
-    events = [what for (what,) in views.execute(f"SELECT DISTINCT {_WHAT} FROM deliveries ORDER BY 1")]
+    events = [what for (what,) in views.execute(f"SELECT DISTINCT {_WHAT} FROM {WEBHOOKS} ORDER BY 1")]
     yield from (_named("event", what) for what in events)
     yield from _each(THINGS)
     objects = [what for (what,) in views.execute("SELECT DISTINCT what FROM temp.things ORDER BY 1")]

@@ -4,7 +4,7 @@ There are two views of them. ``session``: a trace is a session (or another strea
 their webhook types: what was delivered. ``run``: a trace is one run of a lifecycle, with the deliveries that moved its state
 only: what happened, as it is judged, to be replayed on the net of ``tracker lifecycles --format pnml``.
 
-Readers refuse an event without a time. One of an unknown time has the newest time of its stream before it, so many
+VideoSDK's own records are in neither. Readers refuse an event without a time. One of an unknown time has the newest time of its stream before it, so many
 microseconds later as its position says, and ``time:known`` is false. The steps of a run are in the order of their times. The types to which a log is not subscribed (L603) are an
 attribute of the log: without them no trace of those lifecycles can fit.
 """
@@ -24,6 +24,7 @@ from xml.sax.saxutils import quoteattr
 
 from projections.exports.new_file import new_file
 from projections.read_models import Row
+from projections.read_models.deliveries import WEBHOOKS
 from tracker.delivery.envelope import parse_time
 
 View = Literal["session", "run"]
@@ -43,7 +44,7 @@ _NOT_SUBSCRIBED = "SELECT DISTINCT value FROM findings, json_each(findings.missi
 _EVENT = "position, type, received_at, newest, reading, state_before, state_after, findings"
 _DELIVERIES = (
     "(SELECT *, MAX(received_at) OVER (PARTITION BY stream ORDER BY position ROWS UNBOUNDED PRECEDING) AS newest"
-    " FROM deliveries WHERE {})"
+    f" FROM {WEBHOOKS} WHERE {{}})"
 )
 """With the newest receive time of the stream by then."""
 _OF: dict[View, str] = {

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from projections.read_models import Row, Table, text, types
+from projections.read_models import Row, Table, is_one_of, text, types
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.session import Key
 from tracker.judging.state import Session
+from tracker.lifecycles import REGISTRY
+from tracker.record import RECORD
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -49,6 +51,9 @@ CLEAR = (
     "UPDATE deliveries SET findings = NULL WHERE stream = ? AND reading = 'unrouted' AND findings IS NOT NULL"
 )
 """What an unrouted delivery raised, as the last of a session, it may raise no longer."""
+_RECORDS = [name for name, (_, step) in REGISTRY.routes.items() if step is RECORD]
+WEBHOOKS = f"(SELECT * FROM deliveries WHERE type IS NULL OR NOT {is_one_of('type', _RECORDS)})"
+"""What came as a webhook; the others are VideoSDK's own records."""
 _UNROUTED: Row = (None, "unrouted", None, None, None)
 
 
@@ -71,7 +76,7 @@ def write(
     """Adds the rows of a page of new deliveries, and changes those of earlier ones in the sessions that were judged.
 
     ``alone`` is what ``read`` says of those outside of any session. Returns of each delivery of the page its type, and
-    as what it was read.
+    as what it was read; records of VideoSDK's are left out.
     """
     found, streams = dict(alone), []
     for session in sessions:
@@ -81,7 +86,8 @@ def write(
     new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
     db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
     db.executemany(UPDATE, [(*row, position) for position, row in found.items()])
-    return ((types.known(one), str(new[one.position][1])) for one in page)
+    webhooks = (one for one in page if one.step is not RECORD)
+    return ((types.known(one), str(new[one.position][1])) for one in webhooks)
 
 
 def _came(one: Delivery) -> Row:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.webhook import Delivery
+from tracker.record import RECORD
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -31,7 +32,7 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     hours = Counter(
         ((text(one.received_at) or "")[:HOUR], one.received.account or "")
         for one in deliveries
-        if one.received_at is not None
+        if one.received_at is not None and one.step is not RECORD
     )
     return [(*key, number) for key, number in hours.items()]
 

@@ -10,6 +10,7 @@ from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import Delivery
 from tracker.lifecycles import REGISTRY
+from tracker.record import RECORD
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -51,9 +52,11 @@ def known(delivery: Delivery) -> str:
 
 
 def rows(deliveries: Iterable[Delivery]) -> list[Row]:
-    """What one page adds."""
+    """What one page adds; a record of VideoSDK's is no webhook."""
     counted: dict[str, list[Any]] = {}
     for delivery in deliveries:
+        if delivery.step is RECORD:
+            continue
         at, position = delivery.received_at, delivery.position
         row = counted.setdefault(delivery.topic, [delivery.topic, None, 0, 0, position, position, at, at])
         row[1] = row[1] or (delivery.lifecycle.name if delivery.lifecycle else None)

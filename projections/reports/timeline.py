@@ -11,6 +11,7 @@ from rich.text import Text
 from projections import zones
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Aggregate, Session
+from tracker.record import RECORD
 
 if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.explain.status import Moment
@@ -57,7 +58,9 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
         if one.delivery.stream.startswith("unrouted:"):
             body = one.delivery.body[:MOST_BODY].decode(errors="replace")
             say(out, Text(f"    {shown(one.delivery.received.source)}  {shown(body)}", "dim"))
-    out.print(Text(counted(len(moments), "delivery", "deliveries"), "dim"))
+    records = sum(one.delivery.step is RECORD for one in moments)
+    words = counted(len(moments) - records, "delivery", "deliveries")
+    out.print(Text(f"{words} and {counted(records, 'record')} of VideoSDK's" if records else words, "dim"))
 
 
 class _Lanes:

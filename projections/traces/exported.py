@@ -25,7 +25,6 @@ from projections.views.kept import Kept
 from tracker.store.recorder import LOCK_TIMEOUT
 
 TRACES_DB = "traces.db"
-FORMAT = 1
 BATCH = 50
 """Sessions that are read, sent and noted together."""
 EXPORTED = Table(
@@ -117,7 +116,7 @@ class Exporter:
 
     def _file(self) -> Kept:
         hint = "restore it from a backup; without it, sessions are exported again"
-        return Kept(self.data / TRACES_DB, FORMAT, _make, hint)
+        return Kept(self.data / TRACES_DB, _make, hint)
 
     def _batch(self, given: dict[str, Any], now: str, counts: Counts) -> int | None:
         """Exports the next sessions; returns the last position of the last one, ``None`` where there is none."""

@@ -20,6 +20,7 @@ from tracker.delivery.envelope import UNREADABLE, Received, decode_json
 from tracker.delivery.payload import payload_reader
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
+from tracker.record import RECORD
 from tracker.step import Step
 
 MALFORMED = "C513"
@@ -259,12 +260,14 @@ def routed(
         return found
     lifecycle, step = route
     own, link = lifecycle.stream, None
-    if not own and said.get("sessionId") is None:
+    if not own and said.get("sessionId") is None and step is not RECORD:
         own = lifecycle.stream_without_session
     if own:
         link = _link(lifecycle, session_id, meeting_id)
         session_id, meeting_id, wrong = None, None, ""
     key, lacking = _key(said, _key_fields(lifecycle))
+    if step is RECORD:
+        lacking = ""  # it is kept with its session, and need not say more
     stream = ":".join((own, *(value for _, value in key))) if own else session_id or ""
     found = Delivery(
         received,

@@ -18,10 +18,11 @@ from tracker.delivery.webhook import Delivery
 from tracker.findings import Finding
 from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
-from tracker.judging.findings import between, content, runs
+from tracker.judging.findings import between, content, of_records, runs
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import THE_END, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.records import RecordsOf, records_of
 from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, next_begun
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
@@ -65,25 +66,34 @@ def assessment_of(
 ) -> Assessment:
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
+    recorded = records_of(observed.records) if observed.records else None
+    if recorded is not None and not observed.deliveries:
+        observed = of_records.timed(observed, recorded)
     dated = as_of is not None and (observed.first_at is not None or as_of >= THE_END)
     now = micros(as_of) if as_of is not None and dated else observed.last_at
+    if recorded is not None and not dated and now is not None:
+        now = max(now, *(one.at for one in observed.records))
     context = Context(rules, log, log.lacking(observed.meeting_id, observed.account), as_of=now)
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
+    if recorded is not None:
+        context.lacking |= recorded.not_subscribed
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     own, people, others = _turns(observed)
     held: dict[AggregateKey, Aggregate] = {}
     for key in own:
         held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
     _presume_end(made)
+    if recorded is not None:
+        of_records.end(made, recorded)
     set_evidence(observed, order, context)
     for key in people:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
     _set_occupied(made, [held[key] for key in people])
     for key in others:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
     session.aggregates = {key: held[key] for key in observed.aggregates}
-    session.findings = _numbered(_findings(made))
+    session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
     return made
@@ -108,7 +118,9 @@ def _begun(observed: Observed, now: int | None) -> Session:
         observed.meeting_id,
         deliveries=observed.deliveries,
         first_position=observed.first_position,
-        last_position=observed.last_position,
+        last_position=max(
+            filter(None, (observed.last_position, *(one.position for one in observed.records))), default=None
+        ),
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
         active=observed.active,
@@ -139,13 +151,19 @@ def _turns(observed: Observed) -> tuple[list[AggregateKey], list[AggregateKey], 
 
 
 def _held(
-    assessment: Assessment, one: ObservedAggregate, deliveries: Sequence[Delivered], memo: Memo | None
+    assessment: Assessment,
+    one: ObservedAggregate,
+    deliveries: Sequence[Delivered],
+    memo: Memo | None,
+    recorded: RecordsOf | None = None,
 ) -> Aggregate:
     """What is held of one aggregate."""
     lifecycle = one.lifecycle
     found = hypotheses(lifecycle, deliveries, assessment.context, once=one.is_once, memo=memo)
     if lifecycle.is_session:
         _set_end(assessment, lifecycle, found[0])
+    elif recorded is not None:
+        found = recorded.weighed(lifecycle, one.key, found)
     return _aggregate(one, deliveries, found, assessment)
 
 
@@ -244,6 +262,14 @@ def _findings(assessment: Assessment) -> Iterable[Finding]:
     yield from content.shared(assessment)
     yield from content.of_deliveries(assessment)
     yield from between.of_session(assessment)
+
+
+def _with_records(assessment: Assessment, recorded: RecordsOf) -> list[Finding]:
+    """The same with what VideoSDK's own records add; what they explain is said to be so."""
+    records = of_records.matched(assessment, recorded)
+    return of_records.explained(
+        [*_findings(assessment)], list(of_records.found(assessment, records)), assessment
+    )
 
 
 def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:

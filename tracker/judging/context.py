@@ -38,6 +38,7 @@ class Context:
         over: When its session-started came and its position, where that came after session-ended: what came before
             may have been overtaken as well.
         presumed: Whether the end is only presumed.
+        recorded: Whether it is so by VideoSDK's own record.
         given_way: When the next session of the room began, where this one has not ended and nothing came of it since.
         ages: How old the copies of this session are that are certain, the youngest first.
         find_in_common: Finds the ages that several repeated steps have in common, when it is first called.
@@ -54,6 +55,7 @@ class Context:
     end_position: int = 0
     over: tuple[int, int] = (0, 0)
     presumed: bool = False
+    recorded: bool = False
     given_way: int | None = None
     ages: Sequence[int] = ()
     find_in_common: Callable[[], Sequence[int]] = tuple

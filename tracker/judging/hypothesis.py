@@ -284,6 +284,14 @@ class Hypothesis:
         """The same, to be priced as of another moment."""
         return Hypothesis(self.runs, self.settled, self.copies, self.recent, self.paid)
 
+    def costing(self, more: float) -> Hypothesis:
+        """The same where it costs so much more."""
+        if not more:
+            return self
+        one = self.copy()
+        one.paid, one.price, one.most = self.paid + more, self.price + more, self.most + more
+        return one
+
     def all_runs(self) -> list[Candidate]:
         """Every run, the first one first."""
         return [*unlinked(self.settled), *self.runs]

@@ -16,7 +16,9 @@ from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, Types, bit_of, types_of
+from tracker.judging.records import Recorded
 from tracker.lifecycle import Lifecycle
+from tracker.record import RECORD
 from tracker.step import Step
 
 __all__ = ["AggregateKey", "Key", "Link", "Note", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
@@ -94,6 +96,7 @@ class Observed:
         aggregates: What came, by lifecycle and key.
         odd: What single deliveries show by themselves.
         notes: Those that move nothing.
+        records: What VideoSDK's own records say.
         links: Which sessions and meetings it was for, where the stream is not a session's.
         deliveries: How many came.
         first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
@@ -136,9 +139,13 @@ class Observed:
     is_before_all: bool = False
     account: str | None = None
     counted: int = 0
+    records: list[Recorded] = attrs.field(factory=list)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
+        if delivery.step is RECORD:
+            self._observe_record(delivery)
+            return
         at = self._observe_time(delivery)
         self.deliveries += 1
         self.last_position = delivery.position
@@ -160,6 +167,16 @@ class Observed:
             self._observe_unrouted(delivery, at)
             return
         self._observe_step(delivery, lifecycle, step, at, habits)
+
+    def _observe_record(self, delivery: Delivery) -> None:
+        """Keeps a record of VideoSDK's, which is no webhook: nothing was delivered, and no time passes by it."""
+        lifecycle, at = delivery.lifecycle, delivery.received_at
+        assert lifecycle is not None, "a step is of a lifecycle"
+        asked = micros(at) if at is not None else self.last_at or 0
+        self.records.append(Recorded(lifecycle, delivery.key, delivery.position, asked, delivery.data))
+        self.notes.append(Note(lifecycle.name, delivery.key, delivery.position, asked))
+        self.meeting_id = self.meeting_id or delivery.meeting_id
+        self.account = self.account or delivery.received.account
 
     def name_before(self, names: Iterable[str]) -> None:
         """Says what was found in this stream before, which is found once only."""

@@ -87,6 +87,7 @@ class Run:
         candidate: Its deliveries, as the hypothesis that is held has them.
         lost: Whether its end will not come.
         contested: Whether another hypothesis is as good that ends in another state.
+        recorded: Whether VideoSDK's own record says of it what is held: that it goes on, or has ended.
         findings: What is found of it.
     """
 
@@ -95,6 +96,7 @@ class Run:
     key: Key = ()
     lost: bool = False
     contested: bool = False
+    recorded: bool = False
     findings: list[Finding] = attrs.field(factory=list)
 
     @property
@@ -127,6 +129,8 @@ class Run:
 
     @property
     def certainty(self) -> Certainty:
+        if self.recorded:
+            return "sure"
         if self.contested:
             return "contested"
         return "inferred" if self.inferred or any(one.inferred for one in self.steps.values()) else "sure"
@@ -316,6 +320,7 @@ class Session:
         links: Which sessions and meetings it was for, where the stream is not a session's.
         in_doubt: Whether what is held depends on what the log says of other sessions.
         account: The account of VideoSDK that it is of, where several are received.
+        recorded: Whether VideoSDK's own record says that it has ended, which no webhook did.
     """
 
     stream: str
@@ -345,6 +350,7 @@ class Session:
     notes: Sequence[Note] = ()
     links: Sequence[Link] = ()
     account: str | None = None
+    recorded: bool = False
 
     @property
     def state(self) -> SessionState:
@@ -357,7 +363,7 @@ class Session:
     @property
     def certainty(self) -> Certainty:
         if self.presumed_ended:
-            return "contested"
+            return "inferred" if self.recorded else "contested"
         return "sure" if self.started else "inferred"
 
     @property

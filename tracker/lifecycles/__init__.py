@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 
 from tracker.lifecycle import DeclarationError, Lifecycle
+from tracker.record import PREFIX, RECORD
 from tracker.rules import WINDOWS
 from tracker.step import Step
 
@@ -18,7 +19,7 @@ class Registry(Mapping[str, Lifecycle]):
     """Lifecycles by name. Raises ``DeclarationError`` when a name or a webhook type has two owners.
 
     Attributes:
-        routes: Webhook type -> the lifecycle and the step that it reports.
+        routes: Webhook type, or the type of a record -> the lifecycle and the step that it reports.
         untyped: A name at the top of a body -> the lifecycle of which a webhook without a type is known by it.
         streams: How the names of streams begin that are no session's -> a lifecycle that is kept there.
         prefixes: The same with the colon that follows.
@@ -51,6 +52,8 @@ class Registry(Mapping[str, Lifecycle]):
                     owner = self.routes[webhook_type][0].name
                     raise DeclarationError(f"{webhook_type} belongs to {owner!r} and to {lifecycle.name!r}")
                 self.routes[webhook_type] = lifecycle, step
+        if lifecycle.records is not None:
+            self.routes[f"{PREFIX}{lifecycle.name}"] = lifecycle, RECORD
         if lifecycle.untyped is not None:
             other = self.untyped.setdefault(lifecycle.untyped.by, lifecycle)
             if other is not lifecycle:

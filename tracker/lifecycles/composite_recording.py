@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tracker.lifecycle import Lifecycle
-from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
+from tracker.lifecycles.recording import FILE, FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
+from tracker.record import Records
 from tracker.values import frozen
 
 
@@ -23,6 +24,7 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records("/v2/recordings/composite", files=FILE),
     steps=STEPS,
     table=TABLE,
 )

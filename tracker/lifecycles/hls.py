@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
@@ -32,6 +33,12 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records(
+        "/v2/hls",
+        ids=("id", "composerId"),
+        files=("playbackHlsUrl", "livestreamUrl", "downstreamUrl"),
+        file_is_end=False,
+    ),
     steps=(
         Step("starting", skipped="S201", restarted="S207", limit="stuck_starting", overdue="T301"),
         Step(

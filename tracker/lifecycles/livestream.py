@@ -6,6 +6,7 @@ import attrs
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
+from tracker.record import Records
 from tracker.values import frozen
 
 
@@ -22,6 +23,7 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records("/v2/livestreams", ids=("id", "composerId"), secret=("outputs",)),
     steps=tuple(attrs.evolve(step, brings=()) for step in STEPS),
     table=TABLE,
 )

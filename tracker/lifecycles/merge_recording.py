@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.record import Records
 from tracker.step import IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
@@ -25,6 +26,12 @@ LIFECYCLE = Lifecycle(
     after_end=AFTERWARDS,
     settled_after_end=AFTERWARDS,
     open_at_end=AFTERWARDS,
+    records=Records(
+        "/v2/recordings/participant/merge",
+        listed_as=("data", "recordings"),
+        key={"id": "id"},
+        files=("file.fileUrl", "file.filePath"),
+    ),
     steps=(
         Step("completed", closes=True, outcome=IN_GOOD_ORDER),
         Step("failed", closes=True, outcome="S210"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
+from tracker.record import Records
 from tracker.values import frozen
 
 
@@ -28,6 +29,11 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records(
+        "/v2/recordings/participant/track",
+        key={"participant_id": "participantId", "kind": "kind"},
+        files=("files[].fileUrl", "files[].filePath"),
+    ),
     steps=STEPS,
     table=TABLE,
 )

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
+
+FILE = ("file.fileUrl", "file.filePath")
+"""Where a record has its one file."""
 
 ONLY_THE_STOP_BRINGS_FILES = NoFinding("only the stop brings files, and a second stop with others is C516")
 
@@ -68,6 +72,7 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records("/v2/recordings", files=FILE),
     steps=STEPS,
     table=TABLE,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
@@ -29,6 +30,7 @@ LIFECYCLE = Lifecycle(
     payload=Session,
     is_session=True,
     times=("start", "end"),
+    records=Records("/v2/sessions", session=("id",), start=("start",), since="startDate"),
     retimed="C503",
     empty="X407",
     steps=(

@@ -7,6 +7,7 @@ for with a transcription; it says which room it was in, and no session.
 from __future__ import annotations
 
 from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.record import Records
 from tracker.step import IN_GOOD_ORDER, Step
 from tracker.values import frozen
 
@@ -31,6 +32,14 @@ LIFECYCLE = Lifecycle(
     after_end="X402",
     settled_after_end="D104",
     open_at_end="X403",
+    records=Records(
+        "/ai/v1/realtime-transcriptions",
+        listed_as=("transcriptions", "data"),
+        key={"id": "id"},
+        session=("extension.extensionConfig.sessionId", "sessionId"),
+        meeting=("extension.extensionConfig.roomId", "roomId"),
+        files=("transcriptionFilePaths",),
+    ),
     steps=(
         Step("started"),
         Step("stopped", closes=True, orphan="S205", outcome=IN_GOOD_ORDER),

@@ -91,6 +91,7 @@ class Line:
     """One delivery at its position in the log (from 1). ``truth`` is its meeting's, complete with the ``last``.
 
     ``receiver`` is the one (from 0) that received it; the lines of one stand before those of the next.
+    ``draft`` is the meeting as it was drawn, with the ``last`` line of it.
     """
 
     position: int
@@ -98,6 +99,7 @@ class Line:
     truth: Truth | None
     last: bool
     receiver: int = 0
+    draft: Draft | None = None
 
 
 def simulate(
@@ -339,7 +341,7 @@ def _line(entry: _Entry, position: int, start: datetime, receiver: int) -> Line:
     if entry.observer is None:
         return Line(position, received, None, last=False, receiver=receiver)
     last = entry.observer.see(entry.webhook, received, position, entry.by)
-    return Line(position, received, entry.observer.truth, last, receiver)
+    return Line(position, received, entry.observer.truth, last, receiver, entry.observer.one if last else None)
 
 
 def _deliveries(plan: Plan, dice: Random, start: datetime, cut: float) -> Iterator[_Entry]:

@@ -185,6 +185,8 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
     session, context, observed = assessment.session, assessment.context, assessment.observed
     if ENDED in context.lacking or observed.last_at is None or not session.active:
         return
+    if context.recorded:
+        return  # R604 is found
     empty = _empty_since(assessment)
     if empty is not None:
         at = empty + context.windows.empty

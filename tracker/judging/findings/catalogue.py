@@ -9,13 +9,34 @@ from types import ModuleType
 
 from tracker import codes
 from tracker.findings import Code, codes_in
-from tracker.judging.findings import between, content, copies, ending, of_log, overlaps, runs
+from tracker.judging.findings import (
+    between,
+    content,
+    copies,
+    ending,
+    of_log,
+    of_records,
+    overlaps,
+    runs,
+    undelivered,
+)
 
 __all__ = ["CATALOGUE", "CODES", "MODULES"]
 
-MODULES: tuple[ModuleType, ...] = (codes, copies, runs, ending, between, content, overlaps, of_log)
+MODULES: tuple[ModuleType, ...] = (
+    codes,
+    copies,
+    runs,
+    ending,
+    between,
+    content,
+    overlaps,
+    of_log,
+    of_records,
+    undelivered,
+)
 """The modules that hold entries."""
-_LETTERS = "DSTXCL"
+_LETTERS = "DSTXCLR"
 
 
 def _collected() -> dict[str, Code]:

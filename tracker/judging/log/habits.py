@@ -23,6 +23,7 @@ from zlib import crc32
 import attrs
 
 from tracker.lifecycles import REGISTRY
+from tracker.record import RECORD
 
 __all__ = ["Habits", "Room", "Types", "age_bin", "bin_end", "bit_of", "copied"]
 
@@ -47,7 +48,8 @@ MOST_SPELLS = 4096
 @cache
 def _bits() -> dict[str, int]:
     """A bit for each webhook type of the lifecycles that take place in a session."""
-    types = sorted(name for name, (lifecycle, _) in REGISTRY.routes.items() if not lifecycle.stream)
+    routes = REGISTRY.routes.items()
+    types = sorted(name for name, (lifecycle, step) in routes if not lifecycle.stream and step is not RECORD)
     return {webhook_type: 1 << place for place, webhook_type in enumerate(types)}
 
 

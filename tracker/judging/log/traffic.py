@@ -15,6 +15,7 @@ import attrs
 from tracker.delivery.webhook import Delivery
 from tracker.judging.log.clocks import Clocks
 from tracker.judging.log.silences import MANY, Silence, silence_of
+from tracker.record import RECORD
 from tracker.rules import Rules
 
 __all__ = ["Traffic"]
@@ -44,7 +45,7 @@ class Traffic:
     def observe(self, delivery: Delivery, rules: Rules) -> None:
         """Takes in the next delivery of the log."""
         at = delivery.received_at
-        if at is None:
+        if at is None or delivery.step is RECORD:
             return
         self.clocks.observe(delivery, at)
         if self.oldest is None or at < self.oldest:

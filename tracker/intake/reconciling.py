@@ -1,0 +1,368 @@
+"""VideoSDK's own records into the store, each when it is new or has changed.
+
+First the sessions that are asked for by their ids, then the lists, lifecycle by lifecycle and page by page. What a page brings
+is stored in one transaction, with how far the list was read. So a run that was killed goes on at that page; and as a
+record is compared with what its stream holds, reading a page twice stores nothing twice.
+
+A list that nothing limits in time is read until a page holds only what is older than was asked for, as long as the newest
+stand first in it; else to its end.
+
+A record that was stored is stored again, though it is the same, where it is not over and a webhook has since reported
+the end: that VideoSDK says otherwise after that is news. What began before the log did is passed over: nobody can
+expect webhooks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+import msgspec
+from eventsourcing.persistence import Tracking
+
+from tracker.delivery.envelope import Received, isoformat, parse_time
+from tracker.delivery.webhook import Delivery, parse
+from tracker.intake.vendor import Api, milliseconds, pages
+from tracker.judging.records import Record, Recorded, records_of
+from tracker.lifecycle import Lifecycle, camel_case
+from tracker.lifecycles import REGISTRY
+from tracker.record import PREFIX, RECORD, Records, first_at, values_at
+from tracker.store.application import Tracker
+from tracker.store.recorder import SourcePosition
+
+__all__ = ["Asked", "Reconciled", "reconcile"]
+
+SOURCE = "rest:"
+LOOK_BACK = timedelta(days=1)
+"""How long before now is asked for, where nothing else is said; and how long a session may have been live."""
+ROOMS = "/v2/rooms"
+_ALWAYS = ("status", "participants", "webhook", "room")
+"""Fields of which a change is one of the record, beside those that are declared."""
+_encode = msgspec.json.Encoder().encode
+
+
+@attrs.frozen
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        since: What was there since then is asked for; ``None``: since the last day, or the run that did not end.
+        sessions: Sessions to ask for by their ids, each with the lifecycles of which its records are asked for.
+        rooms: Sessions whose room is asked to which types it subscribes, each with its meeting id.
+        lists: Whether the lists are read.
+        account: The account of VideoSDK that all of it is of.
+    """
+
+    since: datetime | None = None
+    sessions: Mapping[str, Sequence[Lifecycle]] = attrs.field(factory=dict)
+    rooms: Mapping[str, str] = attrs.field(factory=dict)
+    lists: bool = True
+    account: str | None = None
+
+
+@attrs.define
+class Reconciled:
+    """What became of it, which grows.
+
+    Attributes:
+        path: What is read now.
+        read: Records that were looked at, of ``total`` in this list (0: not known).
+        done: Those of this list.
+        stored: Those that were new or changed.
+        earlier: Sessions and more that began before the log did.
+        astray: Records that name no session.
+        missing: Sessions that VideoSDK does not know.
+        resumed: The path at which an earlier run was stopped and this one goes on.
+    """
+
+    path: str = ""
+    read: int = 0
+    done: int = 0
+    total: int = 0
+    stored: int = 0
+    earlier: int = 0
+    astray: int = 0
+    missing: int = 0
+    resumed: str = ""
+
+
+def reconcile(tracker: Tracker, api: Api, asked: Asked, now: Callable[[], datetime]) -> Iterator[Reconciled]:
+    """Asks for records and stores what is new of them; yields the growing account after each page.
+
+    Raises ``VendorError`` where VideoSDK does not answer; what came before is stored.
+    """
+    account = Reconciled()
+    sink = _Sink(tracker, account, asked.account, now, _begin(tracker))
+    for session, lifecycles in asked.sessions.items():
+        yield from _of_session(api, sink, session, lifecycles)
+    yield from _of_rooms(api, sink, asked.rooms)
+    if asked.lists:
+        yield from _of_lists(api, sink, asked, now())
+
+
+def _of_session(api: Api, sink: _Sink, session: str, lifecycles: Iterable[Lifecycle]) -> Iterator[Reconciled]:
+    lifecycle = next(one for one in _LISTED if one.is_session)
+    path = _declared(lifecycle).path
+    answer = _one(api.get(f"{path}/{quote(session, safe='')}", {}))
+    sink.begin_list(path)
+    if answer is None:
+        sink.account.missing += 1
+    else:
+        sink.store([(lifecycle, answer)])
+    yield sink.account
+    for each in lifecycles:
+        records = _declared(each)
+        sink.begin_list(records.path)
+        for page in pages(api, records.path, records.listed_as, {"sessionId": session}):
+            sink.store([(each, one) for one in page.records])
+            yield sink.account
+
+
+def _of_rooms(api: Api, sink: _Sink, rooms: Mapping[str, str]) -> Iterator[Reconciled]:
+    """Only to which types a room subscribes is kept: the address of its webhook may hold a token."""
+    lifecycle = next(one for one in _LISTED if one.is_session)
+    subscribed: dict[str, Any] = {}
+    sink.begin_list(ROOMS)
+    for session, meeting in rooms.items():
+        if meeting not in subscribed:
+            answer = _one(api.get(f"{ROOMS}/{quote(meeting, safe='')}", {}))
+            subscribed[meeting] = first_at(answer, ("webhook.events",))
+        if subscribed[meeting] is not None:
+            room = {"webhook": {"events": subscribed[meeting]}}
+            sink.store([(lifecycle, {"id": session, "room": room})], path=f"{ROOMS}/{meeting}")
+        yield sink.account
+
+
+def _of_lists(api: Api, sink: _Sink, asked: Asked, now: datetime) -> Iterator[Reconciled]:
+    mark = _Mark.left(sink.tracker, asked.account)
+    if mark.path and asked.since in (None, mark.since):
+        sink.account.resumed = mark.path
+    else:
+        mark = attrs.evolve(mark, since=asked.since or now - LOOK_BACK, path="", page=0)
+    since = max(filter(None, (mark.since, sink.begin)))
+    begin = next((place for place, one in enumerate(_LISTED) if _declared(one).path == mark.path), 0)
+    for place, lifecycle in enumerate(_LISTED[begin:]):
+        first = max(1, mark.page) if place == 0 else 1
+        for page in _recent(api, _declared(lifecycle), since, first):
+            sink.account.total = page.total or 0
+            here = mark.at(_declared(lifecycle).path, page.number)
+            sink.store([(lifecycle, one) for one in page.records], read=mark.to(here))
+            mark = here
+            yield sink.account
+        sink.begin_list("")
+    sink.store([], read=mark.to(mark.at("", 0)))
+
+
+def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator[Any]:
+    """The pages of a list up to the last that holds something of this time."""
+    asked = {records.since: milliseconds(since - LOOK_BACK)} if records.since else {}
+    newest_first, before = first == 1, datetime.max.replace(tzinfo=UTC)
+    for page in pages(api, records.path, records.listed_as, asked, first):
+        begun = [time for one in page.records if (time := _time(first_at(one, records.start))) is not None]
+        ordered = [before, *begun]
+        newest_first = newest_first and ordered == sorted(ordered, reverse=True)
+        before = begun[-1] if begun else before
+        yield page
+        if newest_first and all(_latest(one, records) < since for one in page.records):
+            return
+
+
+def _latest(record: Mapping[str, Any], records: Records) -> datetime:
+    """The latest time that a record names; the end of time where it names none."""
+    places = (*records.start, *records.end, "updatedAt")
+    times = [time for place in places if (time := _time(first_at(record, (place,)))) is not None]
+    return max(times, default=datetime.max.replace(tzinfo=UTC))
+
+
+def _time(value: Any) -> datetime | None:
+    return parse_time(value) if isinstance(value, str) else None
+
+
+@attrs.frozen
+class _Mark:
+    """How far the lists were read, as the store's tracking has it; without a ``path`` they were read to their end."""
+
+    prefix: str
+    since: datetime | None = None
+    path: str = ""
+    page: int = 0
+    name: str = ""
+
+    @classmethod
+    def left(cls, tracker: Tracker, account: str | None) -> _Mark:
+        """Where the last run was stopped."""
+        prefix = f"{SOURCE}{account or ''}#"
+        found = [one for one in tracker.trackings(prefix) if one[0].startswith(prefix)]
+        for name, page in found:
+            since, _, path = name.removeprefix(prefix).partition("#")
+            return cls(prefix, parse_time(since), path, page, name)
+        return cls(prefix)
+
+    def at(self, path: str, page: int) -> _Mark:
+        since = isoformat(self.since) if self.since is not None else ""
+        return attrs.evolve(self, path=path, page=page, name=f"{self.prefix}{since}#{path}")
+
+    def to(self, other: _Mark) -> SourcePosition:
+        """Takes the place of this one."""
+        return SourcePosition(Tracking(other.name, other.page), None, self.name)
+
+
+@attrs.define
+class _Sink:
+    """Stores records.
+
+    Attributes:
+        tracker, account: Into which they are stored, and what is said of that.
+        of: The account of VideoSDK.
+        begin: When the log begins.
+    """
+
+    tracker: Tracker
+    account: Reconciled
+    of: str | None
+    now: Callable[[], datetime]
+    begin: datetime | None
+    _known: dict[str, _Known] = attrs.field(factory=dict)
+
+    def begin_list(self, path: str) -> None:
+        self.account.path, self.account.done, self.account.total = path, 0, 0
+
+    def store(
+        self,
+        records: Sequence[tuple[Lifecycle, Mapping[str, Any]]],
+        *,
+        read: SourcePosition | None = None,
+        path: str = "",
+    ) -> None:
+        """Stores what is new or changed of these, in one transaction."""
+        self._known.clear()
+        if records and not path:
+            self.account.path = _declared(records[0][0]).path
+        new = [
+            one for lifecycle, record in records if (one := self._event(lifecycle, record, path)) is not None
+        ]
+        if new or read is not None:
+            self.tracker.append(new, *([read] if read is not None else ()))
+        self.account.stored += len(new)
+        self.account.read += len(records)
+        self.account.done += len(records)
+
+    def _event(self, lifecycle: Lifecycle, record: Mapping[str, Any], path: str) -> Delivery | None:
+        records = _declared(lifecycle)
+        session, name = first_at(record, records.session), first_at(record, records.ids)
+        kept = {field: value for field, value in record.items() if field not in records.secret}
+        at = self.now()
+        data = {"sessionId": session, "meetingId": first_at(record, records.meeting)}
+        places = {field: records.key.get(field, "id") for field in (*lifecycle.key, *lifecycle.optional_key)}
+        data |= {camel_case(field): first_at(record, (place,)) for field, place in places.items()}
+        said = {field: value for field, value in data.items() if value is not None}
+        body = _encode({"type": f"{PREFIX}{lifecycle.name}", "data": {**said, "record": kept}})
+        source = f"{SOURCE}{path or f'{records.path}/{name}'}"
+        one = parse(Received(body, at, source, account=self.of))
+        if one.step is not RECORD or not isinstance(name, str | int):
+            self.account.astray += 1
+            return None
+        known = self._of(one.stream)
+        if not known.is_there and self._is_earlier(record, records):
+            self.account.earlier += 1
+            return None
+        return one if known.takes(one, kept) else None
+
+    def _of(self, stream: str) -> _Known:
+        if stream not in self._known:
+            self._known[stream] = _Known.read(self.tracker.history(stream))
+        return self._known[stream]
+
+    def _is_earlier(self, record: Mapping[str, Any], records: Records) -> bool:
+        began = _time(first_at(record, records.start))
+        return began is not None and self.begin is not None and began < self.begin
+
+
+@attrs.define
+class _Known:
+    """What a stream holds.
+
+    Attributes:
+        is_there: Whether anything is stored of it.
+        stored: The records.
+        ends: Lifecycle -> the position of the last webhook that reported an end of it.
+    """
+
+    is_there: bool = False
+    stored: list[Recorded] = attrs.field(factory=list)
+    ends: dict[str, int] = attrs.field(factory=dict)
+
+    @classmethod
+    def read(cls, deliveries: Iterable[Delivery]) -> _Known:
+        known = cls()
+        for one in deliveries:
+            known.is_there = True
+            if one.lifecycle is None or one.step is None:
+                continue
+            if one.step is RECORD:
+                known.stored.append(_recorded(one))
+            elif one.step.closes:
+                known.ends[one.lifecycle.name] = one.position
+        return known
+
+    def takes(self, one: Delivery, record: Mapping[str, Any]) -> bool:
+        """Whether a record is new, or says something else, and is to be stored; it is known from then on."""
+        lifecycle = one.lifecycle
+        assert lifecycle is not None, "a record is of a lifecycle"
+        (new,) = records_of([_recorded(one)]).records
+        before = next(
+            (each for each in records_of(self.stored).of(lifecycle) if each.ids[:1] == new.ids[:1]), None
+        )
+        if before is not None and not self._is_news(before, record, lifecycle):
+            return False
+        self.stored.append(_recorded(one))
+        self.is_there = True
+        return True
+
+    def _is_news(self, before: Record, record: Mapping[str, Any], lifecycle: Lifecycle) -> bool:
+        for field in _fields(lifecycle):
+            value = record.get(field)
+            if value is not None and value != before.said.get(field):
+                return True
+        return before.is_ongoing and self.ends.get(lifecycle.name, 0) > before.position > 0
+
+
+def _recorded(one: Delivery) -> Recorded:
+    assert one.lifecycle is not None, "a record is of a lifecycle"
+    return Recorded(one.lifecycle, one.key, one.position, 0, one.data)
+
+
+def _fields(lifecycle: Lifecycle) -> set[str]:
+    """The fields of a record that are read here."""
+    records = _declared(lifecycle)
+    places = (*records.ids, *records.session, *records.meeting, *records.start, *records.end, *records.files)
+    return {place.partition(".")[0].removesuffix("[]") for place in (*places, *records.key.values())} | {
+        *_ALWAYS
+    }
+
+
+def _declared(lifecycle: Lifecycle) -> Records:
+    assert lifecycle.records is not None, "only such lifecycles are asked for"
+    return lifecycle.records
+
+
+def _one(answer: Any) -> Mapping[str, Any] | None:
+    """The object of an answer, which may be in ``data``, alone or in a list."""
+    found = next(values_at(answer, "data"), answer)
+    if isinstance(found, list):
+        found = next(iter(found), None)
+    return found if isinstance(found, dict) else None
+
+
+def _begin(tracker: Tracker) -> datetime | None:
+    """When the log begins."""
+    return next((one.received_at for one, _ in tracker.page(0, 1)), None)
+
+
+_LISTED = sorted(
+    (one for one in REGISTRY.values() if one.records is not None), key=lambda one: not one.is_session
+)
+"""The lifecycles whose records are asked for, that of the session first."""

@@ -1,0 +1,302 @@
+"""What VideoSDK's own records of a session say, read from the objects that its REST API gave.
+
+THE PROBLEM. Webhooks are lost on their way, and what is missing then looks the same as what never happened. The REST
+API says what VideoSDK itself holds: which sessions, visits, recordings and streams there were, from when to when, with
+which files, and which webhooks it has sent.
+
+THE IDEA. A record is evidence and moves nothing. A run keeps the steps that were delivered; a record can say that it
+has ended, when, and what came of it. It has no states between begin and end, so it says nothing of those.
+
+WHAT FOLLOWS. Records are kept beside the aggregates, one by one as they were stored. What was asked for later adds to
+what was known: of each field the last value counts. Each record belongs to at most one run: the one with its id, else
+the one that brought its file, else the one that was nearest in time. A session without a record is judged as if there
+were none anywhere; asking whether it has one is all that it costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import cache, cached_property
+from typing import Any
+
+import attrs
+import msgspec
+
+from tracker.delivery.envelope import parse_time
+from tracker.judging.hypothesis import Candidate, Hypothesis, micros
+from tracker.lifecycle import Lifecycle
+from tracker.lifecycles import REGISTRY
+from tracker.record import Records, first_at, texts_at
+
+__all__ = [
+    "Record",
+    "Recorded",
+    "RecordsOf",
+    "Tally",
+    "Visit",
+    "brought",
+    "fitting",
+    "may_be",
+    "records_of",
+    "visits_by_person",
+]
+
+Key = tuple[tuple[str, str], ...]
+UNRECORDED = 8.0
+"""What a hypothesis pays for each record of which it has no run."""
+_NEAR = 20 * 60 * 1_000_000
+"""Microseconds by which a record and a run may differ that are taken for the same."""
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """A record as it was stored.
+
+    Attributes:
+        lifecycle, key: What it is a record of.
+        position: Its place in the store.
+        at: When it was asked for, in microseconds.
+        data: The ``data`` of its event.
+    """
+
+    lifecycle: Lifecycle
+    key: Key
+    position: int
+    at: int
+    data: bytes
+
+
+@attrs.frozen
+class Tally:
+    """How often VideoSDK has sent a webhook type, and how often that was accepted."""
+
+    sent: int
+    accepted: int
+
+
+@attrs.frozen
+class Visit:
+    """One visit of a person, in microseconds; ``end`` is ``None`` while it lasts."""
+
+    participant_id: str
+    name: str
+    start: int | None
+    end: int | None
+
+
+@attrs.frozen
+class Record:
+    """All that is known of one object. Times are microseconds since 1970.
+
+    Attributes:
+        lifecycle, key: What it is a record of.
+        ids: Its ids.
+        position, at: Of the event that said something new of it last.
+        said: Its fields.
+    """
+
+    lifecycle: Lifecycle
+    key: Key
+    ids: tuple[str, ...]
+    position: int
+    at: int
+    said: Mapping[str, Any]
+
+    @property
+    def _of(self) -> Records:
+        assert self.lifecycle.records is not None, "else it has no type of its own"
+        return self.lifecycle.records
+
+    @property
+    def start(self) -> int | None:
+        return _time(first_at(self.said, self._of.start))
+
+    @property
+    def end(self) -> int | None:
+        return _time(first_at(self.said, self._of.end))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, also where no time is given for that."""
+        of_files = self._of.file_is_end and bool(self.files)
+        return self.end is not None or self.said.get("status") in self._of.over or of_files
+
+    @property
+    def is_ongoing(self) -> bool:
+        """Whether it says that it goes on; where it only names no end, that is not known."""
+        if self.is_over:
+            return False
+        lasting = any(one.end is None and one.start is not None for one in self.visits)
+        return self.said.get("status") == "ongoing" or ("status" not in self.said and lasting)
+
+    @property
+    def files(self) -> frozenset[str]:
+        return frozenset(texts_at(self.said, self._of.files))
+
+    @property
+    def visits(self) -> list[Visit]:
+        """The visits of people, as far as it names any."""
+        people = self.said.get("participants")
+        found = []
+        for person in people if isinstance(people, list) else ():
+            who = person.get("participantId") if isinstance(person, dict) else None
+            if isinstance(who, str):
+                name, log = person.get("name"), person.get("timelog")
+                named = name if isinstance(name, str) else ""
+                spans = [one for one in log if isinstance(one, dict)] if isinstance(log, list) else []
+                found += [Visit(who, named, _time(one.get("start")), _time(one.get("end"))) for one in spans]
+        return found
+
+    @property
+    def tally(self) -> dict[str, Tally]:
+        """What was sent, by webhook type; the type is empty of what only the totals say."""
+        webhook = self.said.get("webhook")
+        if not isinstance(webhook, dict):
+            return {}
+        counted: dict[str, Tally] = {}
+        each = webhook.get("data")
+        for one in each if isinstance(each, list) else ():
+            name = one.get("type") if isinstance(one, dict) else None
+            if isinstance(name, str):
+                before = counted.get(name, Tally(0, 0))
+                counted[name] = Tally(before.sent + 1, before.accepted + (one.get("success") is True))
+        sent, accepted = webhook.get("totalCount"), webhook.get("successCount")
+        if not counted and isinstance(sent, int) and isinstance(accepted, int):
+            counted[""] = Tally(sent, accepted)
+        return counted
+
+
+@attrs.frozen(slots=False)
+class RecordsOf:
+    """The records of one session."""
+
+    records: Sequence[Record]
+
+    @cached_property
+    def session(self) -> Record | None:
+        """The one of the session itself; ``None`` where there is none."""
+        return next((one for one in self.records if one.lifecycle.is_session), None)
+
+    def of(self, lifecycle: Lifecycle) -> list[Record]:
+        """Those of a lifecycle, in the order in which they began."""
+        return [one for one in self.records if one.lifecycle is lifecycle]
+
+    @cached_property
+    def not_subscribed(self) -> frozenset[str]:
+        """The webhook types that the webhook of the room does not subscribe to; none where that is not known."""
+        events = first_at(self.session.said, ("room.webhook.events",)) if self.session is not None else None
+        patterns = [one for one in events if isinstance(one, str)] if isinstance(events, list) else []
+        if not patterns:
+            return frozenset()
+        return frozenset(
+            one for one in _webhook_types() if not any(fnmatchcase(one, each) for each in patterns)
+        )
+
+    def weighed(self, lifecycle: Lifecycle, key: Key, kept: list[Hypothesis]) -> list[Hypothesis]:
+        """The hypotheses of an aggregate by what they cost if each record is of a run of its own, the lowest price first."""
+        if len(kept) == 1:
+            return kept
+        least = self._least(lifecycle, key)
+        weighed = [one.costing(UNRECORDED * max(0, least - len(one.all_runs()))) for one in kept]
+        return sorted(weighed, key=lambda one: one.price)
+
+    def _least(self, lifecycle: Lifecycle, key: Key) -> int:
+        """How many runs an aggregate had at least. More may have been: a record can be deleted."""
+        if lifecycle.is_presence:
+            visits = self.session.visits if self.session is not None else []
+            return sum(one.participant_id == key[0][1] for one in visits)
+        return sum(may_be(one, key) for one in self.of(lifecycle))
+
+
+@cache
+def _webhook_types() -> frozenset[str]:
+    """The types of the documented lifecycles that take place in a session."""
+    ones = [one for one in REGISTRY.values() if one.is_documented and not one.stream]
+    return frozenset(one.webhook_type(step.name) for one in ones for step in one.steps)
+
+
+def records_of(stored: Iterable[Recorded]) -> RecordsOf:
+    """What these say together: of each field of each record the last value."""
+    found: dict[tuple[str, str], Record] = {}
+    for one in stored:
+        data = _decode(one.data)
+        said, records = data.get("record"), one.lifecycle.records
+        if not isinstance(said, dict) or records is None:
+            continue
+        ids = tuple(str(value) for place in records.ids for value in [first_at(said, (place,))] if value)
+        name = one.lifecycle.name, ids[0] if ids else ""
+        before = found.get(name)
+        known = {} if before is None else dict(before.said)
+        known |= {field: value for field, value in said.items() if value is not None}
+        found[name] = Record(one.lifecycle, one.key, ids, one.position, one.at, known)
+    return RecordsOf(sorted(found.values(), key=lambda one: (one.start or 0, one.position)))
+
+
+def fitting(records: Sequence[Record], runs: Sequence[tuple[Key, Candidate]]) -> dict[int, int]:
+    """Which run, by its place, each of these records of one lifecycle is of; records of no run are left out.
+
+    ``runs`` are all runs of the lifecycle, each with the key of its aggregate.
+    """
+    found: dict[int, int] = {}
+    for how in (_by_id, _by_file, _by_time):
+        pairs = (
+            (distance, record, run)
+            for record, one in enumerate(records)
+            for run, (key, candidate) in enumerate(runs)
+            if may_be(one, key) and (distance := how(one, key, candidate)) is not None
+        )
+        for _, record, run in sorted(pairs):
+            if record not in found and run not in found.values():
+                found[record] = run
+    return found
+
+
+def may_be(record: Record, key: Key) -> bool:
+    """Whether nothing in the keys says that they are two things."""
+    ours = dict(key)
+    same = all(ours.get(name, value) == value for name, value in record.key if name != "id")
+    return same and ours.get("id", next(iter(record.ids), "")) in (*record.ids, "")
+
+
+def _by_id(record: Record, key: Key, _: Candidate) -> int | None:
+    return 0 if dict(key).get("id") in record.ids else None
+
+
+def _by_file(record: Record, _: Key, run: Candidate) -> int | None:
+    return 0 if record.files & brought(record.lifecycle, run) else None
+
+
+def _by_time(record: Record, _: Key, run: Candidate) -> int | None:
+    """How far apart they were, by their begins or by their ends, whichever is nearer."""
+    pairs = ((record.start, run.began), (record.end, run.since.at if run.closed else None))
+    apart = [abs(one - other) for one, other in pairs if one is not None and other is not None]
+    nearest = min(apart, default=None)
+    return nearest if nearest is not None and nearest <= _NEAR else None
+
+
+def brought(lifecycle: Lifecycle, run: Candidate) -> frozenset[str]:
+    """The files and urls that a run's deliveries name."""
+    if not lifecycle.artefacts:
+        return frozenset()
+    every = (*run.originals.values(), *(one for _, one in run.others))
+    return frozenset(text for one in every for text in texts_at(_decode(one.data), lifecycle.evident))
+
+
+def _time(value: Any) -> int | None:
+    """A time of a record in microseconds: ISO 8601, or milliseconds since 1970."""
+    time: datetime | None = None
+    if isinstance(value, str):
+        time = parse_time(value)
+    elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        time = parse_time(str(value))
+    return None if time is None else micros(time)
+
+
+def visits_by_person(record: Record) -> Iterator[tuple[str, list[Visit]]]:
+    """Each person with their visits, in the order in which they came."""
+    people: dict[str, list[Visit]] = {}
+    for one in record.visits:
+        people.setdefault(one.participant_id, []).append(one)
+    yield from people.items()
