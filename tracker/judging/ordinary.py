@@ -55,7 +55,7 @@ def ordinary(
             state, last = step.state, one
             continue
         before = originals.get(step.name)
-        if last is not None and last.step.closes and (before is not last or context.lacking):
+        if last is not None and last.step.closes and (before is not last or table is not lifecycle.table):
             return None  # it may be of the next run
         if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
@@ -78,6 +78,8 @@ def ordinary(
 def _following(lifecycle: Lifecycle, lacking: frozenset[str]) -> Mapping[str, Collection[str]]:
     """State -> the steps that may come next, where nobody subscribes to some of the webhooks between."""
     steps = [step for step in lifecycle.steps if step.moves]
+    if lacking.isdisjoint([lifecycle.webhook_type(step.name) for step in steps]):
+        return lifecycle.table
     found = {state: {*names} for state, names in lifecycle.table.items()}
     for state, names in found.items():
         if state not in lifecycle.ends and not lacking.isdisjoint(map(lifecycle.webhook_type, names)):
