@@ -3,6 +3,7 @@ import os
 import random
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -680,6 +681,26 @@ def test_an_event_that_was_moved_by_hand_is_judged_where_it_is_stored(store, str
 
 
 # Whether they are of this program and this store
+
+
+def test_every_process_has_the_same_fingerprint():
+    """Sets come in another order in each process, so none may be in it."""
+    program = (
+        "from projections.views.database import fingerprint; from tracker.rules import Rules;"
+        " print(fingerprint(Rules()))"
+    )
+    seeds = ("1", "2", "3")
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for seed in seeds
+    ]
+    assert len({one.stdout for one in made}) == 1
 
 
 def test_the_fingerprint_knows_the_catalogue_and_the_program(monkeypatch):

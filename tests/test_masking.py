@@ -254,6 +254,7 @@ FREE_OF_NAMES = {
         "meeting_id",
         "stream",
         "account",
+        "account_then",
         "lifecycle",
         "key",
         "type",

@@ -75,7 +75,7 @@ def test_a_session_that_was_spilled_equals_itself_and_goes_on_alike(given):
 
 
 def test_every_field_of_an_observed_session_is_spilled():
-    assert {*_FACTS, "aggregates", "odd", "named", "notes", "links"} == {
+    assert {*_FACTS, "aggregates", "odd", "named", "notes", "links", "records"} == {
         field.name for field in attrs.fields(Observed)
     }
 
