@@ -724,6 +724,18 @@ def test_sessions_of_a_meeting_do_not_overlap_when(lines):
     assert "X406" not in codes(*lines, *ends)
 
 
+def test_an_old_session_that_comes_late_and_says_when_it_was_overlaps_with_none():
+    late = (
+        "600 session-started sessionId=b {}",
+        "601 participant-joined q sessionId=b",
+        "700 session-ended sessionId=b {}",
+    )
+    old = [line.format("start=2026-01-05T11:00:00Z end=2026-01-05T11:30:00Z") for line in late]
+    assert "X406" not in codes(
+        *BESIDE[:2], *old, "30m participant-left p sessionId=a", "31m session-ended sessionId=a"
+    )
+
+
 def test_they_do_not_overlap_where_nobody_subscribes_to_any_left():
     rooms = [
         line

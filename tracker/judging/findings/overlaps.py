@@ -157,6 +157,8 @@ def _was_live(other: Span, following: Span | None, this: Span, rules: Rules) -> 
     here, end = this.first, other.end
     if other.stream == this.stream or other.first > here or not other.presence_known:
         return False
+    if _says_it_was_over(this, other):  # it came late as a whole
+        return False
     if end is not None:
         if end < here or _says_it_was_over(other, this):
             return False
