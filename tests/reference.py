@@ -37,7 +37,7 @@ from projections.web import api
 from tracker.accept import Acceptance
 from tracker.alert import Alert, When
 from tracker.codes import codes_for
-from tracker.config import SETTINGS
+from tracker.config import SETTINGS, Reconcile
 from tracker.delivery.envelope import BODY_NAMES, RECEIVE_TIME_NAMES
 from tracker.delivery.nearest import TIME_NAMES
 from tracker.delivery.shapes import SHAPES
@@ -47,6 +47,7 @@ from tracker.judging.prices import PRICES
 from tracker.judging.state import Certainty, Reading, SessionState
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles import REGISTRY
+from tracker.record import PREFIX
 from tracker.rules import WINDOWS, Rules
 from tracker.step import Step
 
@@ -268,6 +269,21 @@ def alert_when() -> str:
     return _fields(When)
 
 
+def reconcile() -> str:
+    """What ``[reconcile]`` may say."""
+    return _fields(Reconcile)
+
+
+def records() -> str:
+    """Of which lifecycles VideoSDK is asked for its own records, where, and as which events they are stored."""
+    rows = (
+        (one.name, code(one.records.path), code(f"{PREFIX}{one.name}"))
+        for one in REGISTRY.values()
+        if one.records is not None
+    )
+    return table("lifecycle", "list", "type of the event", rows=rows)
+
+
 def _fields(cls: type) -> str:
     about = described(cls)
     rows = []
@@ -445,6 +461,8 @@ GENERATED: dict[str, Callable[..., str]] = {
     "rules": rules,
     "alert": alert,
     "alert when": alert_when,
+    "reconcile": reconcile,
+    "records": records,
     "commands": commands,
     "shared options": shared_options,
     "envelope": envelope,

@@ -55,9 +55,10 @@ class Reconcile:
     """What ``[reconcile]`` says of VideoSDK's REST API.
 
     Attributes:
-        base: Its address; ``None``: VideoSDK's own.
-        budget: How many requests a minute may be made; ``None``: as many as usual.
-        api_key, api_secret: Files that hold the API key of the account and its secret.
+        base: The address of the API, as `--base`; by default VideoSDK's own.
+        budget: How many requests a minute may be made, as `--budget`; by default 60.
+        api_key: The file that holds the API key of the account.
+        api_secret: The file that holds its secret.
     """
 
     base: str | None = None

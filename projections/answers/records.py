@@ -20,8 +20,10 @@ CONTESTED_FOR = timedelta(days=30)
 """A session that has not ended is asked for as long as something came of it within this time."""
 CODES = [code for code in CATALOGUE if code.startswith("R")]
 """What records may say otherwise."""
-_UNEXPLAINED = ("S201", "S202", "S203", "S204", "X401")
-"""What the subscription of a room may explain."""
+_UNEXPLAINED = (
+    "SELECT session_id FROM findings WHERE code IN ('S201', 'S202', 'S203', 'S204', 'X401') AND cause IS NULL"
+)
+"""The sessions in which something is missing that the subscription of the room may explain."""
 
 
 def of_sessions(db: Database, names: Iterable[str], account: str | None) -> Asked:
@@ -52,9 +54,8 @@ def of_all(db: Database, since: datetime | None, now: datetime, account: str | N
     )
     sessions: dict[str, Sequence[Lifecycle]] = {row["session_id"]: () for row in open_ones}
     unexplained = db.query(
-        "SELECT DISTINCT session_id, s.meeting_id FROM findings f JOIN sessions s USING (session_id)"
-        f" WHERE f.code IN ({', '.join(map(repr, _UNEXPLAINED))}) AND f.cause IS NULL AND s.meeting_id IS NOT NULL"
-        f" AND s.last_seen_at >= :since AND {_OF}",
+        f"SELECT session_id, meeting_id FROM sessions WHERE session_id IN ({_UNEXPLAINED}) AND meeting_id IS NOT NULL"
+        f" AND last_seen_at >= :since AND {_OF}",
         values,
     )
     rooms = {row["session_id"]: row["meeting_id"] for row in unexplained}

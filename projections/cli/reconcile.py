@@ -140,18 +140,20 @@ def _api(stated: Reconcile, saved: Path | None, base: str | None, budget: int | 
     from tracker.intake import vendor
 
     if saved is not None:
-        try:
-            yield vendor.Saved.read(saved.read_bytes(), str(saved))
-        except OSError as error:
-            raise UsageError(
-                f"cannot be read: {error.strerror}", place=str(saved), hint="check the path"
-            ) from error
+        yield vendor.Saved.read(_bytes_of(saved), str(saved))
         return
     api = vendor.Videosdk.at(
         base or stated.base or vendor.BASE, credentials(stated), budget or stated.budget or vendor.BUDGET
     )
     with closing(api):
         yield api
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", place=str(file), hint="check the path") from error
 
 
 def credentials(stated: Reconcile) -> Credentials:
@@ -164,13 +166,7 @@ def credentials(stated: Reconcile) -> Credentials:
 def _value(name: str, file: Path | None) -> str:
     value = os.environ.get(name, "").strip()
     if not value and file is not None:
-        try:
-            value = file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            raise UsageError(
-                f"cannot be read: {reason}", place=str(file), hint=f"give a file with it, or set {name}"
-            ) from error
+        value = _bytes_of(file).decode(errors="replace").strip()
     if not value:
         field = name.removeprefix("VIDEOSDK_").lower()
         hint = f'set {name}, or write {field} = "FILE" below [reconcile] of tracker.toml'

@@ -35,6 +35,7 @@ class Lists:
         lists = (
             b"%s: [\n%s\n]" % (encode(path), b",\n".join(map(encode, ones)))
             for path, ones in self.found.items()
+            if ones
         )
         return b"{%s}\n" % b",\n".join(lists)
 

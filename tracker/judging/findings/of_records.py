@@ -305,7 +305,7 @@ def explained(findings: list[Finding], of_records: list[Finding], assessment: As
     for one in (*findings, *(one for one in of_records if one.code in _CONSEQUENCES)):
         cause = next((each for each in causes if _explains(each, one)), None)
         if cause is not None:
-            one.cause, one.verdict, one.deadline = f"{cause.code} #{cause.position}", "settled", None
+            one.cause, one.verdict, one.deadline = cause.code, "settled", None
             one.confidence, one.alternatives = 1.0, ()
             one.severity = severities.get(one.code) or "info"
             one.evidence = tuple(sorted({*one.evidence, *cause.evidence}))
