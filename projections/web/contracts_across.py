@@ -280,6 +280,18 @@ class FoundSession:
 
 
 @contract
+class FoundThing:
+    """A run of what has a stream of its own, as a call or an agent has."""
+
+    stream: str
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    meeting_id: str | None
+
+
+@contract
 class FoundPerson:
     participant_id: str
     name: str | None
@@ -313,6 +325,7 @@ class Found:
     position: int | None
     rooms: list[FoundRoom]
     sessions: list[FoundSession]
+    things: list[FoundThing]
     people: list[FoundPerson]
     files: list[FoundFile]
     codes: list[FoundCode]
