@@ -151,6 +151,7 @@ class Overview:
 
     now: Time
     day: str
+    zone: str
     live: Live
     recordings: dict[str, int]
     hours: list[Hour]
@@ -198,6 +199,7 @@ class Room:
     peak_at: Time | None
     recordings: dict[str, int]
     issues: list[Issue]
+    zone: str
     days: list[RoomDay]
     items: list[RoomSession]
 
