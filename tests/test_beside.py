@@ -8,6 +8,7 @@ from served import served
 from story import deliveries
 from test_cli import run  # noqa: F401 - a fixture
 
+from projections.answers.search import search
 from projections.explain import together
 from projections.explain.status import timeline
 from projections.read_models import links
@@ -71,6 +72,26 @@ def test_its_things_are_among_those_of_the_session(store, views):
         *(("session", "ended"), ("transcription", "started")),
         *(("call", "hangup"), ("agent-session", "started"), ("transcription", "completed")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "streams"),
+    [
+        ("c", ["call:c1", "call:c2"]),
+        ("call:c1", ["call:c1"]),
+        ("t1", ["transcription:t1"]),
+        (AGENT[:9], [f"agent:{AGENT}"]),
+        ("S", []),
+        ("%", []),
+    ],
+)
+def test_what_has_a_stream_of_its_own_is_found_by_its_id(views, words, streams):
+    assert [one["stream"] for one in search(views.db, words)["things"]] == streams
+
+
+def test_a_transcription_that_names_only_its_room_is_found_with_its_state_and_that_room(views):
+    (found,) = search(views.db, "t1")["things"]
+    assert (found["lifecycle"], found["state"], found["meeting_id"]) == ("transcription", "completed", "M")
 
 
 def test_the_status_of_the_past_knows_nothing_of_what_came_later(store, views):

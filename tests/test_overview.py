@@ -2,18 +2,24 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from meetings import MORNING, lines, read_into, write
 from served import MONDAY, served
 
+from projections.answers.days import Day, day_at
 from projections.answers.overview import OUTCOMES, overview
 from projections.cli import tracker
 from projections.read_models import hours
 from projections.views.follow import Views
 from projections.web.pages.charts import SIDE, bar, columns
 from projections.web.pages.html import ago
+from tracker.delivery.envelope import isoformat
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 
@@ -96,6 +102,65 @@ def test_every_delivery_with_a_receive_time_is_in_its_hour(data, db):
     assert hours.between(db, "2026-03-02T09", "2026-03-02T10") == {
         "2026-03-02T09": sum(one.received_at.hour == 9 for one in timed)
     }
+
+
+BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "begin", "number"),
+    [
+        (date(2026, 3, 2), UTC, "2026-03-02T00:00:00Z", 24),
+        (date(2026, 3, 2), BERLIN, "2026-03-01T23:00:00Z", 24),
+        (date(2026, 3, 29), BERLIN, "2026-03-28T23:00:00Z", 23),
+        (date(2026, 10, 25), BERLIN, "2026-10-24T22:00:00Z", 25),
+        (date(2026, 3, 2), KOLKATA, "2026-03-01T18:30:00Z", 24),
+    ],
+)
+def test_a_day_goes_from_midnight_to_midnight_of_its_zone(day, zone, begin, number):
+    found = Day(day, zone)
+    assert (isoformat(found.begin), len(found.hours), found.end) == (begin, number, found.after.begin)
+
+
+@given(
+    st.integers(946_684_800, 2_208_988_800).map(partial(datetime.fromtimestamp, tz=UTC)),
+    st.timezones(),
+)
+def test_each_moment_is_on_one_day_of_a_zone(moment, zone):
+    day = day_at(moment, zone)
+    assert day.begin <= moment < day.end == day.after.begin
+
+
+@pytest.mark.parametrize("zone", [BERLIN, KOLKATA, ZoneInfo("Pacific/Auckland")], ids=str)
+def test_what_is_of_two_days_of_utc_is_of_the_two_days_of_a_zone_about_them(db, zone):
+    def numbers(day, zone=UTC):
+        found = overview(db, AT_NOON, day, zone=zone)
+        wrong = sum(hour["errors"] + hour["warnings"] for hour in found["hours"])
+        return sum(found["recordings"].values()), wrong, found["deliveries"]["day"]["number"]
+
+    days = [numbers(date(2026, 3, number), zone) for number in (1, 2, 3, 4)]
+    assert [sum(some) for some in zip(*days, strict=True)] == list(numbers(date(2026, 3, 2)))
+
+
+def test_the_hours_of_a_day_are_those_of_its_zone(db):
+    there = {
+        hour["hour"]: hour["errors"] + hour["warnings"] for hour in overview(db, AT_NOON, zone=BERLIN)["hours"]
+    }
+    here = {hour["hour"]: hour["errors"] + hour["warnings"] for hour in overview(db, AT_NOON)["hours"]}
+    assert [there[f"2026-03-02T{hour + 1:02}"] for hour in range(9, 20)] == [
+        here[f"2026-03-02T{hour:02}"] for hour in range(9, 20)
+    ]
+
+
+def test_the_command_and_the_page_show_the_day_of_their_zone(data):
+    late = ["--data", str(data), "overview", "--tz", "Pacific/Auckland", "--day", "2026-03-02T23:30"]
+    assert "2026-03-02, in Pacific/Auckland" in CliRunner().invoke(tracker, late).stdout
+    with served(data, now=datetime(2026, 3, 2, 22, tzinfo=UTC), zone=ZoneInfo("Pacific/Auckland")) as running:
+        page = running.ask("/").body.decode()
+        room = running.get("/api/search?q=m")["rooms"][0]["meeting_id"]
+        assert "3 March 2026, in Pacific/Auckland" in page
+        assert running.get("/api/overview")["day"] == "2026-03-02"
+        assert running.get(f"/api/meetings/{room}")["days"][0]["day"] == "2026-03-02"
 
 
 def test_before_anything_came_there_is_nothing_and_no_error(tmp_path):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from projections.answers.days import Day, day_at
 from projections.answers.issues import issues
-from projections.read_models import hours, is_one_of, sessions, text, types
-from projections.read_models.hours import HOUR
+from projections.read_models import hours, is_one_of, sessions, types
 from projections.read_models.runs import MEDIA, OVER
 from tracker.delivery.envelope import isoformat, parse_time
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from datetime import date
+    from datetime import date, tzinfo
 
     from sqlite_utils import Database
 
@@ -28,26 +28,27 @@ LATE = ("D102", "D103")
 OUTCOMES = ("with a file", "under way", "without a file", "failed", "lost")
 """What became of a recording, in the order in which it is shown."""
 MOST_RUNNING = 8
-DAY = timedelta(days=1)
 
 
-def overview(db: Database, now: datetime, day: date | None = None, account: str | None = None) -> Values:
-    """The state of everything at ``now``, and the numbers of a day in UTC (by default today) beside the day before it.
+def overview(
+    db: Database, now: datetime, day: date | None = None, account: str | None = None, zone: tzinfo = UTC
+) -> Values:
+    """The state of everything at ``now``, and the numbers of a day of a time zone (by default today) beside the day before it.
 
     With ``account`` it is that of what is of one account.
     """
-    this = day or now.astimezone(UTC).date()
-    begin = datetime(this.year, this.month, this.day, tzinfo=UTC)
+    this = day_at(now, zone) if day is None else Day(day, zone)
     newest = types.newest(db) if account is None else sessions.newest(db, account)
     return {
         "now": isoformat(now),
-        "day": this.isoformat(),
+        "day": this.date.isoformat(),
+        "zone": str(zone),
         "live": _live(db, now, account),
-        "recordings": _outcomes(db, begin, account),
-        "hours": _hours(db, begin, account),
+        "recordings": _outcomes(db, this, account),
+        "hours": _hours(db, this, account),
         "without_time": _without_time(db, account),
-        "issues": issues(db, begin + DAY, since=begin, account=account)[:6],
-        "deliveries": _deliveries(db, begin, account),
+        "issues": issues(db, this.end, since=this.begin, account=account)[:6],
+        "deliveries": {"day": _received(db, this, account), "day_before": _received(db, this.before, account)},
         "last_at": newest and isoformat(newest),
     }
 
@@ -83,9 +84,9 @@ def _since(run: Values, now: datetime) -> Values:
     return {**run, "key": key, "began_at": began and isoformat(began), "seconds": seconds}
 
 
-def _outcomes(db: Database, begin: datetime, account: str | None) -> Values:
+def _outcomes(db: Database, day: Day, account: str | None) -> Values:
     """What became of the runs that began on the day."""
-    of_it, values = _of(account, _period(begin), "r.")
+    of_it, values = _of(account, day.period, "r.")
     began = "r.session_id IS NOT NULL AND r.first_step_at >= ? AND r.first_step_at < ?"
     return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}{of_it}", values)
 
@@ -108,28 +109,30 @@ def _outcome(state: str, *, has_files: bool) -> str:
     return "without a file" if state in OVER else "under way"
 
 
-def _hours(db: Database, begin: datetime, account: str | None) -> list[Values]:
-    """Errors and warnings of each hour of the day, and of the same hour the day before."""
-    of_it, values = _of(account, (_period(begin - DAY)[0], _period(begin)[1]))
-    counts: Counter[tuple[str, str]] = Counter()
+def _hours(db: Database, day: Day, account: str | None) -> list[Values]:
+    """Errors and warnings of each hour of the day, and of the same hour the day before; each by its name in the zone."""
+    counts, before = _by_hour(db, day, account), _by_hour(db, day.before, account)
+    return [
+        {
+            "hour": f"{begin.astimezone(day.zone):%Y-%m-%dT%H}",
+            "errors": counts[number, "error"],
+            "warnings": counts[number, "warning"],
+            "day_before": before[number, "error"] + before[number, "warning"],
+        }
+        for number, begin in enumerate(day.hours)
+    ]
+
+
+def _by_hour(db: Database, day: Day, account: str | None) -> Counter[tuple[int, str]]:
+    """The number of an hour of a day, and a severity -> how many errors or warnings."""
+    of_it, values = _of(account, (day.period[0], *day.period))
     rows = db.query(
-        f"SELECT substr(at, 1, {HOUR}) AS hour, severity, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
-        f" AND severity IN ('error', 'warning') AND verdict != 'accepted'{of_it} GROUP BY hour, severity",
+        "SELECT (strftime('%s', at) - strftime('%s', ?)) / 3600 AS hour, severity, COUNT(*) AS number FROM findings"
+        " WHERE at >= ? AND at < ? AND severity IN ('error', 'warning') AND verdict != 'accepted'"
+        f"{of_it} GROUP BY hour, severity",
         values,
     )
-    counts.update({(row["hour"], row["severity"]): row["number"] for row in rows})
-    found = []
-    for number in range(24):
-        hour, before = (f"{begin + timedelta(hours=number) - back:%Y-%m-%dT%H}" for back in (timedelta(0), DAY))
-        found.append(
-            {
-                "hour": hour,
-                "errors": counts[hour, "error"],
-                "warnings": counts[hour, "warning"],
-                "day_before": counts[before, "error"] + counts[before, "warning"],
-            }
-        )
-    return found
+    return Counter({(row["hour"], row["severity"]): row["number"] for row in rows})
 
 
 def _without_time(db: Database, account: str | None) -> dict[str, int]:
@@ -143,15 +146,13 @@ def _without_time(db: Database, account: str | None) -> dict[str, int]:
     return found | {f"{row['severity']}s": row["number"] for row in rows}
 
 
-def _deliveries(db: Database, begin: datetime, account: str | None) -> Values:
-    """How many came on the day and the day before, hour by hour, and which share of them came twice or late."""
-    return {"day": _received(db, begin, account), "day_before": _received(db, begin - DAY, account)}
+def _received(db: Database, day: Day, account: str | None) -> Values:
+    """How many came on a day, hour by hour, and which share of them came twice or late.
 
-
-def _received(db: Database, begin: datetime, account: str | None) -> Values:
-    since, until = _period(begin)
-    by_hour = hours.between(db, since, until, account)
-    of_it, values = _of(account, (since, until))
+    They are counted by hours of UTC: where hours of the zone begin at half past, each has those of the hour in which it begins.
+    """
+    by_hour = hours.between(db, *day.period, account)
+    of_it, values = _of(account, day.period)
     rows = db.query(
         "SELECT code, COUNT(*) AS number FROM findings WHERE at >= ? AND at < ?"
         f" AND {is_one_of('code', (*TWICE, *LATE))}{of_it} GROUP BY code",
@@ -163,9 +164,5 @@ def _received(db: Database, begin: datetime, account: str | None) -> Values:
         name: sum(found.get(code, 0) for code in codes) / number if number else None
         for name, codes in (("twice", TWICE), ("late", LATE))
     }
-    every = [f"{begin + timedelta(hours=hour):%Y-%m-%dT%H}" for hour in range(24)]
+    every = [f"{begin:%Y-%m-%dT%H}" for begin in day.hours]
     return {"number": number, **shares, "hours": [by_hour.get(hour, 0) for hour in every]}
-
-
-def _period(begin: datetime) -> tuple[str, str]:
-    return text(begin) or "", text(begin + DAY) or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from projections.answers.issues import issues
@@ -12,6 +12,7 @@ from projections.answers.overview import outcomes
 from projections.answers.presence import OF_ACCOUNT, VISITS, Visit, presence, visit_of
 from projections.read_models import is_one_of, short
 from projections.read_models.runs import MEDIA
+from tracker.delivery.envelope import parse_time
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -21,8 +22,13 @@ MOST_SESSIONS = 50
 """Sessions of a room that are listed; the newest ones."""
 
 
-def room(db: Database, meeting_id: str, now: datetime, account: str | None = None) -> Values | None:
-    """What is known of a room; ``None`` where nothing came of it. With ``account``, what of it is of that account."""
+def room(
+    db: Database, meeting_id: str, now: datetime, account: str | None = None, zone: tzinfo = UTC
+) -> Values | None:
+    """What is known of a room; ``None`` where nothing came of it. With ``account``, what of it is of that account.
+
+    ``days`` are those of the time zone.
+    """
     asked = {"meeting": meeting_id, "account": account}
     sessions = list(db.query(_SESSIONS, asked))
     if not sessions:
@@ -42,7 +48,8 @@ def room(db: Database, meeting_id: str, now: datetime, account: str | None = Non
         **presence(visit for some in by_session.values() for visit in some).values(),
         "recordings": _recordings(db, asked),
         "issues": issues(db, now, meeting=meeting_id, account=account),
-        "days": _days(listed),
+        "zone": str(zone),
+        "days": _days(listed, zone),
         "items": [_listed(one) for one in listed[:MOST_SESSIONS]],
     }
 
@@ -60,11 +67,12 @@ def _recordings(db: Database, asked: Values) -> dict[str, int]:
     return outcomes(db, f"sessions s JOIN runs r USING (session_id) WHERE {of_room}", asked)
 
 
-def _days(sessions: Iterable[Values]) -> list[Values]:
+def _days(sessions: Iterable[Values], zone: tzinfo) -> list[Values]:
     """Each day on which a session began, the newest first: how many, their minutes and peak, and what was wrong with them."""
     found: dict[str, Counter[str]] = {}
     for one in sessions:
-        day = found.setdefault((one["began_at"] or "")[:10], Counter())
+        began = parse_time(one["began_at"]) if one["began_at"] else None
+        day = found.setdefault("" if began is None else f"{began.astimezone(zone):%Y-%m-%d}", Counter())
         day["peak"] = max(day["peak"], one["peak"])
         day["sessions"] += 1
         for name in ("minutes", "errors", "warnings"):

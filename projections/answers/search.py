@@ -1,12 +1,15 @@
-"""Whatever somebody has in hand: a room, a session, a person, a file, a code or a position, found by how it begins."""
+"""Whatever somebody has in hand: a room, a session, a call, a person, a file, a code or a position, found by how it begins."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from projections.answers.presence import OF_ACCOUNT
 from projections.read_models import begins, escaped, files, like
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.lifecycles import REGISTRY
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from sqlite_utils import Database
@@ -37,6 +40,7 @@ def search(db: Database, words: str, last_position: int = 0, account: str | None
         "position": position if 0 < position <= last_position else None,
         "rooms": list(db.query(_ROOMS, asked)),
         "sessions": list(db.query(_SESSIONS, asked)),
+        "things": [{**row, "key": msgspec.json.decode(row["key"])} for row in db.query(_THINGS, asked)],
         "people": list(db.query(_PEOPLE, asked)),
         "files": list(db.query(_FILES, asked)),
         "codes": [_code(db, code, account) for code in _codes(words)[:MOST]],
@@ -45,7 +49,7 @@ def search(db: Database, words: str, last_position: int = 0, account: str | None
 
 def number_found(found: Values) -> int:
     """How many there are of all kinds."""
-    lists = ("rooms", "sessions", "people", "files", "codes")
+    lists = ("rooms", "sessions", "things", "people", "files", "codes")
     return sum(len(found[name]) for name in lists) + (found["position"] is not None)
 
 
@@ -57,6 +61,17 @@ _SESSIONS = (
     "SELECT session_id, meeting_id, state, severity FROM sessions s"
     f" WHERE {begins('session_id', 'begin')} AND {OF_ACCOUNT} ORDER BY session_id LIMIT :limit"
 )
+_STREAMS = " OR ".join(
+    f"(r.stream >= '{one}' || :begin AND r.stream < '{one}' || :begin || char(0x10ffff))"
+    for one in ("", *REGISTRY.prefixes)
+)
+_THINGS = (
+    "SELECT r.stream, r.lifecycle, r.key, r.run, r.state, (SELECT l.meeting_id FROM links l WHERE l.stream = r.stream"
+    " AND l.meeting_id IS NOT NULL LIMIT 1) AS meeting_id FROM runs r"
+    f" WHERE ({_STREAMS}) AND r.session_id IS NULL AND (:account IS NULL OR r.account = :account)"
+    " ORDER BY r.stream, r.lifecycle, r.key, r.run DESC LIMIT :limit"
+)
+"""What has a stream of its own, as a call or an agent has: by its id, or as `call:ID`."""
 _PEOPLE = (
     "SELECT participant_id, MAX(name) AS name, COUNT(DISTINCT session_id) AS sessions FROM participants"
     f" WHERE ({begins('participant_id', 'begin')} OR name LIKE :part ESCAPE '\\')"

@@ -49,7 +49,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "Check how the store, its surroundings and the settings do."),
     "explain": Entry("explain", "Explain a code, or how a session was judged."),
     "export": Entry("export", "Write the deliveries to stdout or an archive, or send traces."),
-    "find": Entry("find", "Find a room, session, person, file or code by how it begins."),
+    "find": Entry("find", "Find a room, session, call, person, file or code."),
     "ingest": Entry("ingest", "Store what is new in logs, then judge it."),
     "init-store": Entry("stores", "Create the store where there is none."),
     "issues": Entry("overview", "List what is wrong, grouped by code and cause."),

@@ -20,7 +20,7 @@ from tracker.errors import NotFoundError
 @click.option("--format", "format", type=click.Choice([TEXT, "json"]), default=TEXT, show_default=True)
 @with_store
 def find(words: str, account: str | None, format: str, data: Path | None, config: Path | None) -> None:
-    """Find a room, session, person, file or code by how it begins.
+    """Find a room, session, call, person, file or code.
 
     WORDS may be the beginning of an id, of a file's url, path or name, or of a code, or a part of a person's name or of a
     code's slug. Under each result stands the command that shows more of it.

@@ -30,7 +30,7 @@ def _sorts() -> Iterable[str]:
 @click.option(
     "--day",
     type=Moment(),
-    help="The day in UTC that this time is of: 2026-11-23, yesterday.",
+    help="The day that this time is of: 2026-11-23, yesterday.",
     show_default="today",
 )
 @with_account
@@ -55,7 +55,7 @@ def overview(
         refuse_no_account(views, settings, account)
         asked = settings.moment(day)
         this = asked and asked.astimezone(settings.shown_zone).date()
-        found = overview_of(views.db, settings.now, this, account)
+        found = overview_of(views.db, settings.now, this, account, settings.shown_zone)
     if format == "json":
         write([machine.document(found)])
     else:

@@ -41,9 +41,16 @@ def meeting(meeting: str, account: str | None, format: str, data: Path | None, c
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
         refuse_no_account(views, settings, account)
-        found = room(views.db, sessions.meeting_of(views.db, meeting) or meeting, settings.now, account)
+        found = room(
+            views.db,
+            sessions.meeting_of(views.db, meeting) or meeting,
+            settings.now,
+            account,
+            settings.shown_zone,
+        )
         if found is None:
-            found = room(views.db, meeting_named(views, meeting) or meeting, settings.now, account)
+            known = meeting_named(views, meeting) or meeting
+            found = room(views.db, known, settings.now, account, settings.shown_zone)
     if found is None:
         raise _nothing_of(account, meeting)
     _print(found, format, report.room)

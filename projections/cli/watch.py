@@ -98,7 +98,7 @@ def _of_all(settings: Settings, store: Tracker, views: Views, account: str | Non
         now = settings.fresh_now()
         views.follow(store)
         views.bring_to(store, now)
-        overview(out, overview_of(views.db, now, account=account))
+        overview(out, overview_of(views.db, now, account=account, zone=settings.shown_zone))
         out.print()
         sessions(out, find(views.db, live=True, account=account, limit=20))
 

@@ -33,7 +33,7 @@ def overview(out: Console, found: dict[str, Any]) -> None:
     day, day_before = received["day"], received["day_before"]
     came = f"{counted(day['number'], 'delivery', 'deliveries')}; the day before {day_before['number']:,}"
     lines = (
-        ("day", f"{found['day']}, in UTC"),
+        ("day", f"{found['day']}, in {zones.name()}"),
         (
             "live now",
             f"{counted(live['sessions'], 'session')}, {counted(live['people'], 'person', 'people')} inside",
@@ -86,7 +86,7 @@ def _last(found: dict[str, Any]) -> str:
     last = f"{stamp(found['last_at'])} {zones.name()}"
     if found["deliveries"]["day"]["number"]:
         return last
-    return f"{last}; tracker overview --day {found['last_at'][:10]} shows that day"
+    return f"{last}; tracker overview --day {stamp(found['last_at'])[:10]} shows that day"
 
 
 def issues(out: Console, found: Iterable[dict[str, Any]], nothing: str = "nothing is wrong") -> None:

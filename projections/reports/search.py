@@ -18,7 +18,7 @@ def found_list(out: Console, found: dict[str, Any]) -> None:
     """A line for each: what it is, its id, a word about it, and under it the command."""
     for kind, name, about, command in _lines(found):
         out.print(
-            Text.assemble((f"{kind:<9}", "bold"), shown(name), (f"  {shown(about)}".rstrip(), "dim")),
+            Text.assemble((f"{kind:<8} ", "bold"), shown(name), (f"  {shown(about)}".rstrip(), "dim")),
             soft_wrap=True,
         )
         out.print(Text(f"         tracker {command}", "dim"), soft_wrap=True)
@@ -35,6 +35,9 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     for one in found["sessions"]:
         about = " ".join(filter(None, (one["state"], one["meeting_id"] and f"in {one['meeting_id']}")))
         yield "session", one["session_id"], about, f"status {quote(one['session_id'])}"
+    for one in found["things"]:
+        about = " ".join(filter(None, (one["state"], one["meeting_id"] and f"for {one['meeting_id']}")))
+        yield one["lifecycle"], " ".join(one["key"].values()), about, f"status {quote(one['stream'])}"
     for one in found["people"]:
         about = " ".join(filter(None, (one["name"], f"in {counted(one['sessions'], 'session')}")))
         yield "person", one["participant_id"], about, f"person {quote(one['participant_id'])}"

@@ -1,4 +1,7 @@
-"""What the API answers of many sessions at once; as ``projections.web.answers``."""
+"""What the API answers of many sessions at once; as ``projections.web.answers``.
+
+Its days are days of UTC. A page asks for those of its ``zone``.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 def overview(of: Snapshot, asked: Values) -> Values:
     """How everything is now, and a day beside the day before."""
     day = asked["day"]
-    found = overview_of(of.db, of.now, day and day.date(), asked["account"])
+    found = overview_of(of.db, of.now, day and day.date(), asked["account"], asked.get("zone", UTC))
     return {**found, "health": attrs.asdict(of.health), "position": of.checkpoint.position}
 
 
@@ -94,7 +97,7 @@ WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelt
 
 def meeting(of: Snapshot, asked: Values) -> Values:
     """A room: its sessions, people, recordings and findings."""
-    found = room(of.db, asked["meeting"], of.now, asked["account"])
+    found = room(of.db, asked["meeting"], of.now, asked["account"], asked.get("zone", UTC))
     if found is None:
         raise UnknownError("no such meeting", place=asked["meeting"], hint=_of_account(asked))
     return found

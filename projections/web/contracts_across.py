@@ -151,6 +151,7 @@ class Overview:
 
     now: Time
     day: str
+    zone: str
     live: Live
     recordings: dict[str, int]
     hours: list[Hour]
@@ -198,6 +199,7 @@ class Room:
     peak_at: Time | None
     recordings: dict[str, int]
     issues: list[Issue]
+    zone: str
     days: list[RoomDay]
     items: list[RoomSession]
 
@@ -280,6 +282,18 @@ class FoundSession:
 
 
 @contract
+class FoundThing:
+    """A run of what has a stream of its own, as a call or an agent has."""
+
+    stream: str
+    lifecycle: str
+    key: dict[str, str]
+    run: int
+    state: str
+    meeting_id: str | None
+
+
+@contract
 class FoundPerson:
     participant_id: str
     name: str | None
@@ -313,6 +327,7 @@ class Found:
     position: int | None
     rooms: list[FoundRoom]
     sessions: list[FoundSession]
+    things: list[FoundThing]
     people: list[FoundPerson]
     files: list[FoundFile]
     codes: list[FoundCode]

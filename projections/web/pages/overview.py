@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
+from projections import zones
+from projections.answers.days import Day, day_at
 from projections.answers.issues import GRAVE
 from projections.answers.overview import OUTCOMES
 from projections.read_models import text
@@ -20,16 +22,17 @@ from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
 
 PARAMETERS = (
-    parameters.time("day", "The day, in UTC; by default today."),
+    parameters.time("day", "The day; by default today."),
     parameters.text("account", "Only what is of this account."),
 )
 
 
 def fill(of: Snapshot, asked: Values) -> Values:
-    found = answers_across.overview(of, asked)
-    today = of.now.astimezone(UTC).date()
-    day = date.fromisoformat(found["day"])
-    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    zone = zones.shown_in()
+    found = answers_across.overview(of, {**asked, "zone": zone})
+    today, day = day_at(of.now, zone).date, date.fromisoformat(found["day"])
+    this = Day(day, zone)
+    begin = this.begin
     last, account = moment(found["last_at"]), asked["account"]
     today_url, of_it = url(account=account), {"account": account}
     return {
@@ -44,19 +47,24 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "later": url(day=day + timedelta(days=1), **of_it) if day < today else None,
         "empty": not found["position"],
         "last_at": last,
-        "last_day": last
-        and last.date() != day
-        and (url(day=last.date(), **of_it) if last.date() != today else today_url),
+        "last_day": None if last is None else _last_day(day_at(last, zone).date, day, today, of_it),
         "live": {**found["live"], "longest": [_running(one) for one in found["live"]["longest"]]},
-        "recordings": _recordings(found["recordings"], begin, of_it),
+        "recordings": _recordings(found["recordings"], this, of_it),
         "found": _findings(found["hours"], day=day),
         "issues": [issue(one, {"since": isoformat(begin), **of_it}) for one in found["issues"]],
         "without_time": _without_time(found["without_time"]),
         "findings_url": url("findings", since=isoformat(begin), **of_it),
-        "received": _received(found["deliveries"]),
+        "received": _received(found["deliveries"], found["hours"]),
         "health": found["health"],
         "fresh": _fresh(of, asked["visited"], account),
     }
+
+
+def _last_day(last: date, day: date, today: date, of_it: Values) -> str | None:
+    """Where the day of the last delivery is shown, if that is another one."""
+    if last == day:
+        return None
+    return url(day=None if last == today else last, **of_it)
 
 
 def _fresh(of: Snapshot, visited: datetime | None, account: str | None) -> Values | None:
@@ -79,9 +87,9 @@ def _running(run: Values) -> Values:
     }
 
 
-def _recordings(numbers: dict[str, int], begin: datetime, of_it: Values) -> Values:
+def _recordings(numbers: dict[str, int], day: Day, of_it: Values) -> Values:
     """What became of the recordings of the day, as a bar and in words that lead to them."""
-    period = {"since": isoformat(begin), "until": isoformat(begin + timedelta(days=1)), **of_it}
+    period = {"since": isoformat(day.begin), "until": isoformat(day.end), **of_it}
     narrowed = {"lost": {"state": "lost"}, "failed": {"state": "failed"}, "without a file": {"missing": "true"}}
     outcomes = [
         {
@@ -132,11 +140,12 @@ def _without_time(numbers: dict[str, int]) -> str:
     return " and ".join(counted(number, name) for number, name in which if number)
 
 
-def _received(deliveries: Values) -> Values:
+def _received(deliveries: Values, hours: list[Values]) -> Values:
     """How many came, and which share twice or late, each beside the day before."""
     now, before = deliveries["day"], deliveries["day_before"]
     titles = [
-        f"{hour:02}:00  {counted(number, 'delivery', 'deliveries')}" for hour, number in enumerate(now["hours"])
+        f"{hour['hour'][-2:]}:00  {counted(number, 'delivery', 'deliveries')}"
+        for hour, number in zip(hours, now["hours"], strict=True)
     ]
     return {
         "number": now["number"],
@@ -150,7 +159,9 @@ def _received(deliveries: Values) -> Values:
             }
             for name in ("twice", "late")
         ],
-        "chart": columns([(number,) for number in now["hours"]], ("deliveries",), before["hours"], titles),
+        "chart": columns(
+            [(number,) for number in now["hours"]], ("deliveries",), before["hours"][: len(hours)], titles
+        ),
         "words": f"Deliveries per hour: {now['number']:,} in all, {before['number']:,} the day before",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from projections import zones
 from projections.answers.overview import OUTCOMES
 from projections.web import answers_across, parameters
 from projections.web.mount import url
@@ -26,7 +27,7 @@ OF_PERSON = (parameters.text("person", "The participant's id.", place="path"), O
 
 
 def fill_room(of: Snapshot, asked: Values) -> Values:
-    found = answers_across.meeting(of, asked)
+    found = answers_across.meeting(of, {**asked, "zone": zones.shown_in()})
     name, of_it = found["meeting_id"], {"account": asked["account"]}
     days = _calendar(found["days"])
     numbers = found["recordings"]
