@@ -149,7 +149,7 @@ def serve(
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
 
 
-def _traces(settings: Settings, store: Tracker, live: Live) -> Traces | None:
+def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | None:
     """Exports traces where the configuration names a collector."""
     if settings.otel is None:
         return None

@@ -204,7 +204,7 @@ class _Reporting(Live):
         self._reported: Report | None = None
 
     def run(self, messages: Connection) -> None:
-        """Follows until it is told to stop, or nobody is there any more who could."""
+        """Follows until it is to stop, or nobody is there any more who could say so."""
         Thread(target=self._obey, args=(messages,), daemon=True).start()
         if self._tracker.notifies:
             self._listener.start()
