@@ -50,7 +50,7 @@ class Records:
     """The places of the time at which it began."""
     end: tuple[str, ...] = ("end",)
     """The places of the time at which it ended."""
-    over: frozenset[str] = frozenset({"ended", "completed", "stopped", "failed"})
+    over: tuple[str, ...] = ("ended", "completed", "stopped", "failed")
     """The values of ``status`` that say that it has ended."""
     files: tuple[str, ...] = ()
     """The places of its files and urls."""
