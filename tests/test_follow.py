@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
+from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.store.application import Tracker
@@ -712,6 +714,13 @@ def test_the_fingerprint_knows_the_catalogue_and_the_program(monkeypatch):
     found.add(database.fingerprint(Rules()))
 
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "declared", [*REGISTRY.values(), database.CATALOGUE], ids=lambda one: getattr(one, "name", "")
+)
+def test_nothing_in_the_fingerprint_is_a_set_whose_order_differs_from_process_to_process(declared):
+    assert re.findall(r"set\(|\{'[^']*'[,}]", repr(declared)) == []
 
 
 @pytest.mark.parametrize("package", ["tracker.judging", "tracker.judging.findings", "projections.read_models"])

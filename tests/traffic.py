@@ -100,7 +100,7 @@ def environment():
 
 
 @contextmanager
-def serving(data, *arguments, cwd=None, views=None, **more):
+def serving(data, *arguments, cwd=None, views=None, start_new_session=False, **more):
     """``tracker serve`` at a free port; it is killed at the end if it still runs."""
     command = [
         sys.executable,
@@ -113,8 +113,9 @@ def serving(data, *arguments, cwd=None, views=None, **more):
         *arguments,
     ]
     process = subprocess.Popen(
-        list(map(str, command)), cwd=cwd, env={**environment(), **more}, stderr=subprocess.PIPE, text=True
-    )
+        list(map(str, command)), cwd=cwd, env={**environment(), **more}, stderr=subprocess.PIPE, text=True,
+        start_new_session=start_new_session,
+    )  # fmt: skip
     printed = []
     for line in process.stderr:
         printed.append(line)

@@ -19,7 +19,7 @@ from tracker.errors import TrackerError, UsageError
 if TYPE_CHECKING:
     from projections.alerts.running import Alerts
     from projections.traces.running import Traces
-    from projections.views.live import Live
+    from projections.views.live import Following
     from tracker.delivery.signature import Keyring
     from tracker.intake.receiver import Keys
     from tracker.store.application import Tracker
@@ -93,6 +93,7 @@ def serve(
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
+    from projections.web.follower import Follower
     from projections.web.tokens import read_masked_token, read_token
 
     settings = Settings(data, config)
@@ -112,7 +113,9 @@ def serve(
         )
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
-        receiver, live = receiver_and_follower(store, settings.load_rules, rings, answers=answers)
+        receiver, live = receiver_and_follower(
+            store, settings.load_rules, rings, answers=answers, follow=partial(Follower, url=settings.url)
+        )
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
         traces = _traces(settings, store, live) if live is not None else None
         show_software(store)
@@ -146,7 +149,7 @@ def serve(
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
 
 
-def _traces(settings: Settings, store: Tracker, live: Live) -> Traces | None:
+def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | None:
     """Exports traces where the configuration names a collector."""
     if settings.otel is None:
         return None
@@ -184,7 +187,7 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return rings
 
 
-def _reloader(rings: Keys, live: Live | None, alerts: Alerts | None) -> Callable[[], None]:
+def _reloader(rings: Keys, live: Following | None, alerts: Alerts | None) -> Callable[[], None]:
     """Gives what SIGHUP does: it reads keys, rules and alerts again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 

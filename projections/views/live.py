@@ -1,10 +1,10 @@
 """Keeping the read models up with the store while it is served, and settling them by the clock.
 
-One thread follows. The writer of this process wakes it after each commit; what other processes append
-it finds by looking, every ``POLL``. A server tells of it too, and a second thread listens: then it is enough
-to look every ``POLL_NOTIFIED``, for a notification that is missed. It works at most every ``PAUSE``, so under load one page takes what
-many commits brought, and a delivery is in the rows well within 200 ms. When nothing comes, what rests
-on absence is settled once in ``SETTLE``.
+One thread follows, of this process (``Live``) or of another one (``projections.web.follower``). The writer of this
+process wakes it after each commit; what other processes append it finds by looking, every ``POLL``. A server tells of it
+too, and a second thread listens: then it is enough to look every ``POLL_NOTIFIED``, for a notification that is missed. It
+works at most every ``PAUSE``, so under load one page takes what many commits brought, and a delivery is in the rows well
+within 200 ms. When nothing comes, what rests on absence is settled once in ``SETTLE``.
 
 What goes wrong keeps nobody from storing: it is reported in ``problem`` and tried again, with the rules as
 they are in their file by then. So where the rules were changed and a command has judged the past anew
@@ -38,8 +38,20 @@ RETRY = 1.0
 log = logging.getLogger("projections.views.live")
 
 
-class Live:
-    """The follower. ``load_rules`` reads the rules anew, ``now`` tells the time at which to settle."""
+class Following:
+    """How far the read models go, and who waits for that. ``load_rules`` reads the rules anew.
+
+    Attributes:
+        views_path: Their file.
+        rules: By which they are judged.
+        checkpoint_position: The position up to which they go.
+        as_of: The moment at which they are settled, ``None`` before there is one.
+        readings: Webhook type and reading -> how often it was judged so since the start.
+        problem: Why they cannot follow; empty while they do.
+        stopping: Whether the server is to stop.
+        now: Gives the time by which what rests on absence is settled.
+
+    """
 
     def __init__(self, tracker: Tracker, load_rules: Callable[[], Rules], now: Callable[[], datetime]) -> None:
         self.views_path: Path = tracker.data / VIEWS_DB
@@ -47,20 +59,15 @@ class Live:
         self.checkpoint_position = 0
         self.as_of: datetime | None = None
         self.readings: Mapping[tuple[str, str], int] = {}
-        """Webhook type and reading -> how often it was judged so here."""
         self.problem = ""
-        """Why the read models cannot follow; empty while they do."""
         self.stopping = False
         self.now = now
-        """The time by which what rests on absence is settled."""
         self._tracker, self._load_rules = tracker, load_rules
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = asyncio.Event()
-        self._woken, self._reload = Event(), Event()
-        self._settled, self._stored = 0.0, 0
-        self._poll = POLL_NOTIFIED if tracker.notifies else POLL
+        self._woken = Event()
+        self._stored = 0
         self._thread = Thread(target=self._run, name="follower", daemon=True)
-        self._listener = Thread(target=self._listen, name="listener", daemon=True)
 
     @property
     def lag(self) -> int:
@@ -71,15 +78,13 @@ class Live:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread that follows runs, or is yet to begin."""
+        """Whether the thread that follows, or sees to it, runs or is yet to begin."""
         return self._thread.ident is None or self._thread.is_alive()
 
     def start(self) -> None:
         """Begins to follow; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
-        if self._tracker.notifies:
-            self._listener.start()
 
     def wake(self) -> None:
         """Something was stored; from any thread."""
@@ -87,8 +92,7 @@ class Live:
 
     def reload(self) -> None:
         """Reads the rules again, and judges anew if they have changed; from any thread."""
-        self._reload.set()
-        self._woken.set()
+        raise NotImplementedError
 
     def let_go(self) -> None:
         """Nobody is to wait any longer: the server is to stop. To be called in the event loop."""
@@ -96,12 +100,10 @@ class Live:
         self._tell()
 
     async def stop(self) -> None:
-        """Ends the thread after the page it is at; what is not judged yet will be at the next start."""
+        """Ends after the page that is being judged; what is not judged yet will be at the next start."""
         self.let_go()
         self._woken.set()
         await asyncio.to_thread(self._thread.join)
-        if self._tracker.notifies:
-            await asyncio.to_thread(self._listener.join)
 
     async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - part of what is asked
         """Until the read models go up to a position, at most ``timeout`` seconds; whether they do."""
@@ -110,6 +112,47 @@ class Live:
                 while self.checkpoint_position < position and not self.stopping:
                     await self._moved.wait()
         return self.checkpoint_position >= position
+
+    def _run(self) -> None:
+        """What the thread does, until ``stopping``."""
+        raise NotImplementedError
+
+    def _move(self, position: int) -> None:
+        """Wakes those who wait when the read models go to another position; from any thread."""
+        if position != self.checkpoint_position:
+            self.checkpoint_position = position
+            assert self._loop is not None, "it has been started"
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+
+class Live(Following):
+    """The follower, as a thread of this process."""
+
+    def __init__(self, tracker: Tracker, load_rules: Callable[[], Rules], now: Callable[[], datetime]) -> None:
+        super().__init__(tracker, load_rules, now)
+        self._reload = Event()
+        self._settled = 0.0
+        self._poll = POLL_NOTIFIED if tracker.notifies else POLL
+        self._listener = Thread(target=self._listen, name="listener", daemon=True)
+
+    def start(self) -> None:
+        super().start()
+        if self._tracker.notifies:
+            self._listener.start()
+
+    def reload(self) -> None:
+        self._reload.set()
+        self._woken.set()
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._tracker.notifies:
+            await asyncio.to_thread(self._listener.join)
 
     def _run(self) -> None:
         views: Views | None = None  # its connection belongs to this thread
@@ -123,6 +166,7 @@ class Live:
                 self._complain("the read models cannot follow", error)
                 _closed(views)
                 views = None
+            self._end_turn()
             self._woken.wait(self._poll)
             self._woken.clear()
             self._rest(begun + (RETRY if self.problem else PAUSE) - monotonic())
@@ -149,6 +193,9 @@ class Live:
         self._follow(views)
         return views
 
+    def _end_turn(self) -> None:
+        """Called after each turn, whether it succeeded or not."""
+
     def _read_rules(self) -> None:
         """Those that are in the file now; where it is broken, the old ones go on."""
         try:
@@ -172,15 +219,7 @@ class Live:
             self.problem = ""
             log.warning("the read models follow again", extra={"fields": {}})
         self.as_of, self.readings = views.checkpoint.as_of, views.readings
-        if views.checkpoint.position != self.checkpoint_position:
-            self.checkpoint_position = views.checkpoint.position
-            assert self._loop is not None, "it has been started"
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._tell)
-
-    def _tell(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+        self._move(views.checkpoint.position)
 
     def _go_on(self, _done: int, _total: int) -> None:
         """Called after each page."""

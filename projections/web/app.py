@@ -3,7 +3,7 @@
 What a route finds in ``request.app.state``:
 
     tracker   the open ``Tracker``; its methods may be called from any thread
-    live      ``projections.views.live.Live``, which keeps the read models up with the store; ``None`` where it only receives:
+    live      ``projections.views.live.Following``, which keeps the read models up with the store; ``None`` where it only receives:
               ``checkpoint_position``  the position up to which they go
               ``lag``                  deliveries that are stored and not yet judged
               ``await wait_for(position, timeout)``  True once they go that far; ``timeout`` in seconds
@@ -40,7 +40,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from projections import zones
 from projections.alerts.running import Alerts
 from projections.traces.running import Traces
-from projections.views.live import Live
+from projections.views.live import Following, Live
 from projections.web import accepting, api, dropped, health, metrics, pages
 from projections.web.admission import WEBHOOKS, Admission, named
 from projections.web.connections import MOST_CONNECTIONS
@@ -85,13 +85,14 @@ def receiver_and_follower(
     keys: Keys,
     *,
     answers: bool = True,
-) -> tuple[Receiver | None, Live | None]:
+    follow: Callable[[Tracker, Callable[[], Rules], Callable[[], datetime]], Following] = Live,
+) -> tuple[Receiver | None, Following | None]:
     """Who stores what comes, and who keeps the read models up with it. They share a clock, and the one wakes the other.
 
-    Without ``keys`` of any account nobody stores anything.
+    Without ``keys`` of any account nobody stores anything. ``follow`` makes the follower.
     """
     clock = Clock(tracker.newest_from(SOURCE), ahead=tracker.latest_from(SOURCE))
-    live = Live(tracker, load_rules, clock.now) if answers else None
+    live = follow(tracker, load_rules, clock.now) if answers else None
     wake = live.wake if live else lambda: None
     return Receiver(tracker.receive, keys, clock, wake) if keys else None, live
 
@@ -99,7 +100,7 @@ def receiver_and_follower(
 def create_app(
     tracker: Tracker,
     receiver: Receiver | None,
-    live: Live | None,
+    live: Following | None,
     *,
     token: str | None = None,
     masked_token: str | None = None,

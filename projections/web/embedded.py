@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from projections import given
-from projections.views.live import Live
+from projections.views.live import Following
 from projections.web.admission import ANY, ANY_HOST, is_reserved
 from projections.web.app import create_app, receiver_and_follower, start, stop
 from projections.web.mount import own_path
@@ -198,7 +198,7 @@ class Embedded:
 
 async def _caught_up(app: Starlette) -> None:
     """Until the read models are there and as far as the store, or have had their time."""
-    live: Live = app.state.live
+    live: Following = app.state.live
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
             await live.wait_for(await asyncio.to_thread(app.state.tracker.last_position), PATIENCE)

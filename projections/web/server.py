@@ -1,4 +1,4 @@
-"""The server: one process, one port, and what its signals do.
+"""The server: one port, and what its signals do.
 
 The first SIGTERM or SIGINT stops it gently: no new request, what was begun is answered, what waits is
 stored. The second one stops it at once, and what was not answered with 204 will be sent again. SIGHUP
@@ -19,7 +19,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from projections.views.live import Live
+from projections.views.live import Following
 from projections.web.admission import MOST_HEADER
 from projections.web.connections import Patient
 from projections.web.logs import Handler
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=STOP_TIMEOUT,
         )
         super().__init__(config)
-        self._live: Live | None = app.state.live
+        self._live: Following | None = app.state.live
         self._handler = handler
         self._looking: asyncio.Task[None] | None = None
 
