@@ -33,8 +33,8 @@ from tracker.delivery.webhook import TYPE_NAMES, is_known
 
 __all__ = ["People", "Scope", "erased", "exactly", "people_in", "pseudonym", "words_of"]
 
-MOST_WORDS = 8
-"""Words of a name that is looked for inside of other texts."""
+MOST_WORDS = 12
+"""Words of a name, or of an url, that is looked for inside of other texts."""
 _OURS = re.compile(r"erased-[0-9a-f]{16}")
 _TOKEN = re.compile(
     rb'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?|(?P<bracket>[{}\[\]])|(?P<plain>[^\s{}\[\]:,"]+)',
@@ -101,11 +101,14 @@ class Scope:
     def has_words(self, words: Iterable[str]) -> bool:
         return _of_words(self.key, self.stream, words) in self.members
 
+    def pseudonym(self, text: str) -> str:
+        return pseudonym(self.key, text)
+
     def without_words(self, text: str) -> str:
         """A text with the words replaced that belong to somebody."""
         parts, end = [], 0
         for begin, stop in self.places(text):
-            parts += [text[end:begin], pseudonym(self.key, text[begin:stop])]
+            parts += [text[end:begin], self.pseudonym(text[begin:stop])]
             end = stop
         return "".join([*parts, text[end:]]) if parts else text
 
@@ -281,14 +284,14 @@ class _Rewriting:
         is_id = is_person_id(key, inside)
         if not (is_id or is_person_name(key)) or not (self.scope.whole or self.scope.has(text)):
             return token
-        new = f'"{pseudonym(self.scope.key, text)}"'
+        new = f'"{self.scope.pseudonym(text)}"'
         return (new if is_id else f"[{new}]").encode()
 
     def _key(self, text: str) -> str:
         if text in SENT or text in STRUCTURE:
             return text
         whole = self.scope.whole and not _PLAIN_KEY.fullmatch(text)
-        return self._replaced(text) if whole or self.scope.has(text) else self.scope.without_words(text)
+        return self.scope.pseudonym(text) if whole or self.scope.has(text) else self.scope.without_words(text)
 
     def _value(self, text: str, key: str, inside: str) -> str:
         if not text:
@@ -297,18 +300,15 @@ class _Rewriting:
         if not is_id and (key in STRUCTURE or (key in TYPE_NAMES and (len(self.open) == 2 or is_known(text)))):
             return text
         if self.scope.has(text):
-            return self._replaced(text)
+            return self.scope.pseudonym(text)
         if self.scope.whole and (is_id or is_name or key in ARTEFACTS or key not in SENT):
-            return self._replaced(text)
+            return self.scope.pseudonym(text)
         if is_id:
             return text
         if is_name:  # as a whole, or somebody else's would be torn apart
             same = self.scope.has_words(word for word, _, _ in _words(text))
-            return self._replaced(text) if same else text
+            return self.scope.pseudonym(text) if same else text
         return self.scope.without_words(text)
-
-    def _replaced(self, text: str) -> str:
-        return pseudonym(self.scope.key, text)
 
 
 def _decoded(token: bytes) -> str:

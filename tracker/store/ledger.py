@@ -26,7 +26,7 @@ from secrets import token_bytes
 import attrs
 
 from tracker.delivery.envelope import Received, isoformat, parse_time
-from tracker.delivery.pseudonyms import Scope, erased, exactly, people_in, pseudonym, words_of
+from tracker.delivery.pseudonyms import Scope, erased, exactly, people_in, words_of
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
@@ -172,9 +172,6 @@ class Ledger:
             ).lastrowid
             assert number is not None, "a row was written"
             return number
-
-    def pseudonym(self, text: str) -> str:
-        return pseudonym(self.entries().key, text)
 
     @property
     def requests(self) -> int:
