@@ -1,7 +1,7 @@
 """Which values of a webhook are about people, read off the declarations of the lifecycles.
 
 A person is known by an id and by a name. Ids stand where a lifecycle of people has its key and a recording of one person
-its subject; names stand under the label of a lifecycle of people, and under any key that ends with ``name``. What tells
+its subject; names stand under the label of a lifecycle of people, and under any key that ends with ``name``. What says
 which session, room, recording or call a webhook is of, of which type it is and when something was, is about no person.
 """
 
@@ -44,7 +44,7 @@ def _structure() -> set[str]:
 
 
 STRUCTURE = frozenset(_structure())
-"""The keys by which webhooks are told apart and put in order; what stands there stays."""
+"""The keys by which webhooks are known and put in order; what stands there stays."""
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ from tracker.delivery.envelope import Received, parse_time
 from tracker.delivery.pseudonyms import people_in
 from tracker.delivery.webhook import UNROUTED, parse
 from tracker.errors import NotFoundError
+from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
 from tracker.store.ledger import Ledger
@@ -60,6 +61,11 @@ class Plan:
     unrouted: tuple[str, ...] = ()
     older: datetime | None = None
 
+    @property
+    def sessions(self) -> int:
+        """How many of the streams are sessions."""
+        return sum(not one.startswith((UNROUTED, *REGISTRY.prefixes)) for one in self.streams)
+
     def request(self, ledger: Ledger, at: datetime) -> int:
         """Writes it into a ledger; returns the number of the request."""
         whole, some = (self.streams, ()) if self.whole else ((), self.streams)
@@ -84,11 +90,11 @@ def of_participant(
     found = dict.fromkeys(_naming(tracker, participant, session, progress))
     what = "a person in one session" if session else "a person"
     plan = Plan(what, tuple(found), person=participant, everywhere=session is None)
-    if not found:
+    if not found and not tracker.ledger.entries().knows(participant):
         raise NotFoundError(
             "no such participant" + (f" in session {session}" if session else ""),
             place=participant,
-            hint="give the participantId; tracker people lists who there is, and erased people have a pseudonym",
+            hint="give the participantId; tracker meeting ROOM shows who was there, and who was erased has a pseudonym",
         )
     return _counted(tracker, plan, now)
 

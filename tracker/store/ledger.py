@@ -72,6 +72,10 @@ class Entries:
         found = self.streams.get(stream)
         return None if found is None else Scope(self.key, stream, found[1], self.members, found[0])
 
+    def knows(self, id: str) -> bool:
+        """Whether an id was erased everywhere."""
+        return bool(self.key) and exactly(self.key, ANYWHERE, id) in self.people
+
     def ids_among(self, ids: Iterable[str], received_at: datetime | None) -> Iterator[tuple[str, datetime]]:
         """Those that are erased everywhere, in something that was received then; each with when that was asked for."""
         for id in ids if self.people else ():
