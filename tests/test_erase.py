@@ -29,8 +29,11 @@ from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError
 from tracker.intake.copying import copy
 from tracker.intake.erasing import is_behind, of_older, of_participant, of_session
+from tracker.intake.reconciling import Asked, reconcile
+from tracker.intake.vendor import Saved
 from tracker.rules import Rules
 from tracker.simulate import simulate
+from tracker.simulate.vendor import Lists
 from tracker.store.ledger import Ledger
 
 NOW = datetime(2026, 11, 26, 14, tzinfo=UTC)
@@ -171,6 +174,27 @@ def test_all_findings_of_a_store_stay_whoever_is_erased(store, whom):
 
     assert found(store) == before
     assert verify(store, Rules()).problems == []
+
+
+@pytest.mark.slow_on_postgres
+def test_what_the_vendor_says_otherwise_is_still_found_and_its_records_are_not_stored_again(store):
+    lists, received = Lists(), []
+    for line_ in simulate(12, 5, 0.0, unsubscribed=()):
+        received.append(line_.received)
+        if line_.draft is not None:
+            lists.add(line_.draft)
+    store.append([parse(one) for number, one in enumerate(received) if number % 5])  # some are lost
+    api, now = Saved(json.loads(lists.as_json())), received[-1].received_at + timedelta(hours=12)
+
+    def asked():
+        return list(reconcile(store, api, Asked(datetime(2026, 1, 1, tzinfo=UTC)), lambda: now))[-1].stored
+
+    assert asked() > 10
+    before = found(store)
+    assert {one[1] for one in before[0]} & {"R601", "R602", "R603", "R604", "R608"}
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert found(store) == before
+    assert asked() == 0
 
 
 @pytest.mark.slow

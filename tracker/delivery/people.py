@@ -7,6 +7,7 @@ which session, room, recording or call a webhook is of, of which type it is and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import attrs
@@ -30,12 +31,26 @@ SENT = frozenset(
     | {camel_case(field.name) for one in REGISTRY.values() for field in attrs.fields(one.payload)}
 )
 """The keys that VideoSDK sends."""
-ARTEFACTS = frozenset(camel_case(name) for one in REGISTRY.values() for name in one.artefacts)
+_RECORDS = [one.records for one in REGISTRY.values() if one.records is not None]
+
+
+def _names(places: Iterable[str]) -> set[str]:
+    """How the values at these places of a record are called."""
+    return {place.rpartition(".")[2].removesuffix("[]") for place in places}
+
+
+ARTEFACTS = frozenset(
+    {camel_case(name) for one in REGISTRY.values() for name in one.artefacts}
+    | _names(place for one in _RECORDS for place in one.files)
+)
 """The keys of files and urls."""
 
 
 def _structure() -> set[str]:
-    found = {"sessionId", "meetingId", "roomId", "session-id", "meeting-id"}
+    found = {"sessionId", "meetingId", "roomId", "session-id", "meeting-id", "status", "events"}
+    for records in _RECORDS:
+        places = (*records.ids, *records.session, *records.meeting, *records.start, *records.end)
+        found |= _names((*places, *records.key.values()))
     for one in REGISTRY.values():
         label = () if one.is_presence or one.label.endswith("name") else (one.label,)
         fields = {*one.key, *one.optional_key, *one.times, *one.outlives, *one.linked_by, *label} - {""}
