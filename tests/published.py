@@ -45,7 +45,7 @@ class Published:
     def hold(self, *found, judged_by="judge"):
         """Publishes that these findings are held, and no others."""
         held = {tuple(one[name] for name in IDENTITY): tuple(one[name] for name in SHOWN) for one in found}
-        file = publications._file(self.data / PUBLISHED_DB)
+        file = publications.published_file(self.data / PUBLISHED_DB)
         with file.to_write() as connection:
             before = {
                 one.identity: one

@@ -289,14 +289,14 @@ def test_what_another_process_has_judged_is_published_by_whoever_comes_first(sto
         for number in range(0, len(given), 20):
             store.append(given[number : number + 20])
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(slow, "_publish", lambda: None)
+                patch.setattr(slow, "_publish", lambda _: None)
                 slow.catch_up(store)
             store.append(given[number + 20 : number + 25])
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(quick, "_publish", slow._publish)
                 quick.catch_up(store)
-            quick._publish()
-            slow._publish()
+            quick._publish(store)
+            slow._publish(store)
 
             assert contradictions(store) == ([], [])
 

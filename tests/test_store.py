@@ -311,11 +311,11 @@ def test_a_database_of_another_program_is_reported_and_left_alone(tmp_path, crea
 @pytest.mark.sqlite
 def test_a_store_of_a_newer_version_is_reported_and_left_alone(store, create):
     store.close()
-    change(store, "PRAGMA user_version = 4")
+    newer = recorder.FORMAT + 1
+    change(store, f"PRAGMA user_version = {newer}")
 
-    assert (StoreVersionError, "was written by a newer version (format 4, this one knows 3)", True) == failure(
-        Tracker.open, store.data, create=create
-    )
+    message = f"was written by a newer version (format {newer}, this one knows {recorder.FORMAT})"
+    assert (StoreVersionError, message, True) == failure(Tracker.open, store.data, create=create)
 
 
 @pytest.mark.parametrize("create", [True, False])
@@ -519,6 +519,15 @@ def test_in_format_3_there_are_accounts():
     assert [replace(one, account=None) for one in found][:-1] == list(before)
 
 
+def test_in_format_4_there_are_erasures():
+    mapper, states = EnvelopeMapper(), (STORED / "format-4.jsonl").read_bytes().splitlines()
+    found = [mapper.to_received(state) for state in states]
+
+    assert [one.erased_at for one in found if one.erased_at] == [datetime(2026, 11, 26, 14, tzinfo=UTC)] * 2
+    before = map(mapper.to_received, (STORED / "format-3.jsonl").read_bytes().splitlines())
+    assert found[:-2] == list(before)
+
+
 @pytest.mark.sqlite
 def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
     store.close()
@@ -530,7 +539,7 @@ def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
         assert db.execute("PRAGMA user_version").fetchone() == (recorder.FORMAT,)
 
 
-@pytest.mark.parametrize("format", [1, 2, 3])
+@pytest.mark.parametrize("format", [1, 2, 3, 4])
 def test_what_is_stored_today_are_the_bytes_of_each_format(format):
     mapper, states = EnvelopeMapper(), (STORED / f"format-{format}.jsonl").read_bytes().splitlines()
     events = [WebhookReceived("s", 1, "x", mapper.to_received(state)) for state in states]

@@ -20,7 +20,7 @@ from tracker.findings import Code, Severity
 from tracker.judging.prices import PRICES
 
 MICROSECONDS = timedelta(microseconds=1)
-_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 

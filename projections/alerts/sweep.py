@@ -27,12 +27,14 @@ from projections.alerts.database import (
     known_in,
     write,
 )
+from projections.alerts.erasing import erase_from
 from projections.alerts.moves import Compared, moved
 from projections.alerts.outbox import post
 from projections.read_models import text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
 from tracker.alert import Alert
 from tracker.delivery.envelope import parse_time
+from tracker.store.ledger import Ledger
 
 _SAME = "rule = ? AND " + " AND ".join(f"{name} = ?" for name in IDENTITY)
 _BEGUN = "+rule = ? AND state != 'closed'"
@@ -55,6 +57,8 @@ def sweep(
     A rule that is new reports what became true within ``backfill`` before now. Raises ``StoreError``.
     """
     with alerts_file(data).to_write() as connection, reader(data / PUBLISHED_DB) as published:
+        if published is not None:
+            erase_from(connection, Ledger(data).entries(), published.erased)
         _forget_others(connection, [alert.name for alert in alerts])
         for alert in alerts:
             _Sweep(connection, published, alert, moment, since).run(backfill)

@@ -47,6 +47,7 @@ COMMANDS = {
     "consume": Entry("consume", "Store what is new in a stream of NATS or Redis, and follow it."),
     "copy": Entry("stores", "Copy a store into another one."),
     "doctor": Entry("doctor", "Check how the store, its surroundings and the settings do."),
+    "erase": Entry("erase", "Erase people, and keep what was found."),
     "explain": Entry("explain", "Explain a code, or how a session was judged."),
     "export": Entry("export", "Write the deliveries to stdout or an archive, or send traces."),
     "find": Entry("find", "Find a room, session, call, person, file or code."),
@@ -81,9 +82,12 @@ NAMES = {"open": "open_page"}
 """A command that is named as what Python has -> its function."""
 OTHER_NAMES = {
     "check": "audit",
+    "delete": "erase",
     "file": "recordings",
     "files": "recordings",
     "findings": "issues",
+    "forget": "erase",
+    "gdpr": "erase",
     "health": "doctor",
     "list": "sessions",
     "log": "timeline",

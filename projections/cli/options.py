@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,6 +110,23 @@ class Position(click.IntRange):
         if ":" in str(value):
             self.fail(f"{value!r} is a time and no position; give it as --as-of", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration, as the configuration file has it."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from tracker.rules import seconds_of
+
+        seconds = seconds_of(str(value))
+        if seconds is None:
+            self.fail(f'{value!r} is no duration; write "180 d", "12 h" or "2 y"', param, ctx)
+        return timedelta(seconds=seconds)
+
+
+DURATION = Duration()
 
 
 class Name(click.ParamType[str]):

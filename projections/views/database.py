@@ -91,7 +91,7 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O", 
 @attrs.frozen
 class Checkpoint:
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
-    receive time up to there. ``withdrawn`` is the position of the last withdrawal that is heeded in them."""
+    receive time up to there. ``withdrawn`` is the position of the last withdrawal or erasure that is heeded in them."""
 
     position: int = 0
     as_of: datetime | None = None
@@ -103,8 +103,8 @@ class Checkpoint:
         return not self.position or self.digest == tracker.digest(self.position)
 
     def heeds(self, tracker: Tracker) -> bool:
-        """Whether the same deliveries count now as did then."""
-        return self.withdrawn == tracker.withdrawn().up_to
+        """Whether the same deliveries count now as did then, and say the same."""
+        return self.withdrawn == tracker.changed_at()
 
 
 @contextmanager
@@ -248,8 +248,13 @@ def _remove(path: Path) -> None:
 
 
 def fits(checkpoint: Checkpoint, tracker: Tracker, path: Path) -> bool:
-    """Whether the store still has what was judged; else they are renamed, or it raises ``LossError``."""
+    """Whether the store still has what was judged; else they are renamed, or it raises ``LossError``.
+
+    Where people were erased from the last event that was judged, nothing is lost, and nothing is kept.
+    """
     if not checkpoint.fits(tracker):
+        if tracker.is_erased(checkpoint.position):
+            return False
         pass_loss(tracker, path, checkpoint.position, checkpoint.digest)
         return False
     return True

@@ -91,7 +91,7 @@ class Views(Pages):
         latest = max(filter(None, (now, self.traffic.newest)))
         if self.checkpoint.as_of is not None and self.checkpoint.as_of > latest + PIN:
             self._rebuild(tracker, progress, as_of=latest)
-            self._publish()
+            self._publish(tracker)
 
     def catch_up(
         self,
@@ -108,7 +108,9 @@ class Views(Pages):
             self._reload()
         if not (fits(self.checkpoint, tracker, self.path) and self.checkpoint.heeds(tracker)):
             self._rebuild(tracker, progress)
-        self._publish()  # a process that was killed, or that has rebuilt, may have left something to publish
+        self._publish(
+            tracker
+        )  # a process that was killed, or that has rebuilt, may have left something to publish
         self.follow(tracker, progress, page_size, stop=stop)
 
     def _rebuild(
@@ -122,26 +124,29 @@ class Views(Pages):
 
     def settle(self, tracker: Tracker, as_of: datetime) -> None:
         super().settle(tracker, as_of)
-        self._publish()
+        self._publish(tracker)
 
     def _follow_page(self, tracker: Tracker, page_size: int, stop: int | None, last_known: int) -> bool:
         if not super()._follow_page(tracker, page_size, stop, last_known):
             return False
-        self._publish()
+        self._publish(tracker)
         return True
 
-    def _publish(self) -> None:
-        """Publishes what is held now.
+    def _publish(self, tracker: Tracker) -> None:
+        """Publishes what is held now, unless somebody is being erased from it: then it is published afterwards.
 
         Whoever has put another file in the place of ours publishes that; where nothing can be written, nothing is.
         """
         ((number,),) = self.connection.execute("PRAGMA user_version").fetchall()
         made_by = f"{self.fingerprint} {number}"
         after = (self.checkpoint, made_by)
+        ledger = tracker.ledger.entries()
+        if ledger.requests and (ledger.requests > tracker.erased() or not self.checkpoint.heeds(tracker)):
+            return
         if after != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            self._published = publish(path, self.connection, page, self._clock())
+            self._published = publish(path, self.connection, page, self._clock(), ledger)
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

@@ -97,7 +97,15 @@ class Kept:
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+        connection.execute("PRAGMA secure_delete=ON")  # what is erased is not left in the file
+        return connection
+
+    def compact(self) -> None:
+        """Leaves nothing in the file but what is in its rows. Raises ``StoreError``."""
+        if self.path.exists():
+            with self._errors(), closing(self._connect()) as connection:
+                connection.execute("VACUUM")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -31,8 +31,10 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
+from projections.views.erased import found_without, heeded, remember
 from projections.views.kept import Kept
 from tracker.delivery.webhook import UNROUTED
+from tracker.store.ledger import NOTHING, Entries
 
 PUBLISHED_DB = "published.db"
 UPGRADES = (("ALTER TABLE publications ADD COLUMN account TEXT",),)
@@ -80,6 +82,7 @@ _HELD = (
 )
 _PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE {{}}"
 _WRITE = PUBLICATIONS.insert.replace("INSERT", "INSERT OR REPLACE", 1)
+_REMOVE = f"DELETE FROM publications WHERE {' AND '.join(f'{name} = ?' for name in IDENTITY)}"
 _THESE = "stream IN (SELECT value FROM json_each(?))"
 _OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:-1]};'"
 _HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
@@ -149,27 +152,58 @@ class Change:
     after: Publication
 
 
-def publish(path: Path, views: sqlite3.Connection, page: Rewritten, moment: datetime) -> Mark:
+def publish(
+    path: Path, views: sqlite3.Connection, page: Rewritten, moment: datetime, ledger: Entries = NOTHING
+) -> Mark:
     """Publishes what is held in the live read models, at a ``moment`` by the clock of who calls.
 
-    Returns the mark up to which all is published. Raises ``StoreError``.
+    Whom the ``ledger`` says to forget is erased from what was published before. Returns the mark up to which all is published. Raises ``StoreError``.
     """
     if page.before == page.after and published_up_to(path) == page.after:
         return page.after  # nothing is to be written, so no lock is taken
     place = path.with_name(VIEWS_DB)
-    with _file(path).to_write() as connection, _one_moment(views, place):
+    with published_file(path).to_write() as connection, _one_moment(views, place):
         with views_errors(place):
             now = mark_of(views)
         then = read_checkpoint(connection)
         if now != then:
             follows = (then, now) == (page.before, page.after)
+            erased = _erase(connection, ledger)
             comparison = _Comparison(views, connection, place)
             at = text(moment) or ""
             for held, published in comparison.of_page(page) if follows else comparison.of_all():
-                connection.executemany(_WRITE, [one.after.row for one in changes(held, published, at)])
+                moved = (_in_silence(one, erased) for one in changes(held, published, at))
+                connection.executemany(_WRITE, [one.after.row for one in moved])
             connection.execute("DELETE FROM checkpoint")
             connection.execute(CHECKPOINT.insert, _row(now))
     return now
+
+
+def _erase(connection: sqlite3.Connection, ledger: Entries) -> Collection[str]:
+    """Erases people from all publications, unless that was done; returns the streams in which there were some."""
+    if heeded(connection) >= ledger.requests:
+        return ()
+    erased = {}
+    for stream in {name for (name,) in connection.execute("SELECT DISTINCT stream FROM publications")}:
+        scope = ledger.scope(stream)
+        if scope is not None:
+            erased[stream] = scope
+    for stream, scope in erased.items():
+        for row in connection.execute(_PUBLISHED.format("stream = ?"), (stream,)).fetchall():
+            new = found_without(dict(zip(PUBLICATIONS.columns, row, strict=True)), scope)
+            if (values := tuple(new.values())) != row:
+                connection.execute(_REMOVE, row[: len(IDENTITY)])
+                connection.execute(_WRITE, values)
+    remember(connection, ledger.requests)
+    return erased
+
+
+def _in_silence(change: Change, erased: Collection[str]) -> Change:
+    """A finding that says the same without a name has not changed."""
+    before, after = change.before, change.after
+    if before is None or not (before.held and after.held) or before.identity[0] not in erased:
+        return change
+    return attrs.evolve(change, after=attrs.evolve(after, changed_at=before.changed_at))
 
 
 def changes(held: Mapping[Row, Row], published: Mapping[Row, Publication], at: str) -> Iterator[Change]:
@@ -193,7 +227,7 @@ def mark_of(views: sqlite3.Connection) -> Mark:
 
 def published_up_to(path: Path) -> Mark | None:
     """The mark of the read models that were published last; ``None`` where nothing was. Raises ``StoreError``."""
-    with _file(path).to_read() as connection:
+    with published_file(path).to_read() as connection:
         return read_checkpoint(connection) if connection is not None else None
 
 
@@ -203,7 +237,7 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
     A value for each column of ``PUBLICATIONS``; ``key`` is an object, and what a finding does not have is ``None``.
     Raises ``StoreError``.
     """
-    with _file(path).to_read() as connection:
+    with published_file(path).to_read() as connection:
         if connection is None:
             return []
         select = _PUBLISHED.format("stream = ? AND NOT held ORDER BY withdrawn_at DESC, position DESC, code")
@@ -229,11 +263,13 @@ class Reader:
     Attributes:
         end: The end of them.
         fingerprint: Of what made the read models that were published.
+        erased: Up to which request of the ledger people were erased from them.
     """
 
     connection: sqlite3.Connection
     end: End
     fingerprint: str
+    erased: int = 0
 
     def written_after(self, end: End) -> list[Publication] | None:
         """What was written since; ``None`` where that cannot be known."""
@@ -254,7 +290,7 @@ class Reader:
 @contextmanager
 def reader(path: Path) -> Iterator[Reader | None]:
     """What is published now; ``None`` where nothing was. Raises ``StoreError``."""
-    with _file(path).to_read() as connection:
+    with published_file(path).to_read() as connection:
         if connection is None:
             yield None
             return
@@ -262,7 +298,8 @@ def reader(path: Path) -> Iterator[Reader | None]:
             ((version,),) = connection.execute("PRAGMA schema_version").fetchall()  # compacting it changes that
             ((last,),) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM publications").fetchall()
             _, fingerprint = read_checkpoint(connection)
-            yield Reader(connection, End((path.stat().st_ino, version), last), fingerprint.split(" ")[0])
+            end = End((path.stat().st_ino, version), last)
+            yield Reader(connection, end, fingerprint.split(" ")[0], heeded(connection))
 
 
 def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -270,7 +307,7 @@ def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, st
 
     ``path`` has to be published up to the mark of these read models. Raises ``StoreError``.
     """
-    with _file(path).to_read() as connection:
+    with published_file(path).to_read() as connection:
         assert connection is not None, "it is published up to this mark"
         yield from _differences(path, connection, views)
 
@@ -378,7 +415,8 @@ def _one_moment(connection: sqlite3.Connection, place: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def _file(path: Path) -> Kept:
+def published_file(path: Path) -> Kept:
+    """The file of publications."""
     return Kept(path, _make, _HINT, UPGRADES)
 
 

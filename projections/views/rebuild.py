@@ -65,7 +65,7 @@ def rebuild(
             discard(beside)
             beside.touch(PRIVATE_FILE)
             with bulk(), Pages(beside, rules, scratch=True) as pages:
-                create(pages.db, rules, tracker.withdrawn().up_to)
+                create(pages.db, rules, tracker.changed_at())
                 pages.follow(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     pages.settle(tracker, as_of)

@@ -39,6 +39,7 @@ MOST = 20
 """Differences named of one table; more are counted."""
 TRIES = 3
 """How often the two files are copied until both are of one moment."""
+_CHANGED = f"{VIEWS_DB} was made before a log was withdrawn or somebody was erased and was not compared"
 CHECKPOINT = Table(
     name="checkpoint",
     columns={
@@ -137,13 +138,15 @@ def _compare(
         if loss is not None:
             found.problems.append(Problem(VIEWS_DB, loss.text))
         if not checkpoint.fits(tracker):
+            if loss is None:
+                found.notes.append(_CHANGED)
             return
         if made_by != fingerprint(rules):
             found.notes.append(f"{VIEWS_DB} was made by other rules or another version and was not compared")
             return
         rebuild(tracker, rules, progress, path=fresh, stop=checkpoint.position, as_of=checkpoint.as_of)
         if not checkpoint.heeds(tracker):  # it may have come just now
-            found.notes.append(f"{VIEWS_DB} was made before a log was withdrawn and was not compared")
+            found.notes.append(_CHANGED)
             return
         connection.execute("ATTACH ? AS fresh", (str(fresh.absolute()),))
         for table in (*TABLES, CHECKPOINT):

@@ -18,15 +18,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
 from projections.read_models import files, findings, names, participants, runs
 from projections.views.database import SQL_VIEWS, TABLES
+from tracker.delivery.people import SENT, is_person_name
 from tracker.delivery.webhook import Delivery
 from tracker.judging.state import Session
-from tracker.lifecycle import camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.reading import PAGE, StoreReader
@@ -45,11 +44,6 @@ MASKED = {
     findings.TABLE.name: {"message": "masked", "alternatives": "masked_json"},
 }
 """Table -> its columns that may name people -> how they are masked: as a name, a text or JSON."""
-_LABELS = {one.label_sent.lower() for one in REGISTRY.values() if one.is_presence and one.label}
-_SENT = {"webhookType", "data"} | {
-    camel_case(field.name) for one in REGISTRY.values() for field in attrs.fields(one.payload)
-}
-"""Keys that are masked for nobody, also not for a guest who is called "Reason"; nor is a webhook's type."""
 _HIDDEN = re.compile(r"[^\W_]")
 _BLANK = r"(?:[\s_+]|%20)+"
 """What stands between the words of a name, in a sentence or in the path of a file."""
@@ -124,10 +118,12 @@ def _masked_body(body: bytes, names: frozenset[str]) -> bytes:
 
 
 def _masked_value(value: Any, names: frozenset[str], key: str = "") -> Any:
-    if isinstance(value, dict):
+    if isinstance(
+        value, dict
+    ):  # what VideoSDK sends as a key is masked for nobody, also not for a guest called "Reason"
         return {
-            name if name in _SENT else masked_text(name, names): _masked_value(
-                one, names, key if _is_name(key) else name
+            name if name in SENT else masked_text(name, names): _masked_value(
+                one, names, key if is_person_name(key) else name
             )
             for name, one in value.items()
         }
@@ -135,18 +131,12 @@ def _masked_value(value: Any, names: frozenset[str], key: str = "") -> Any:
         return [_masked_value(one, names, key) for one in value]
     if not isinstance(value, str) or value in REGISTRY.routes or key.lower().endswith("id"):
         return value  # the tables have types and ids as they are
-    if _is_name(key):
+    if is_person_name(key):
         return initials(value)
     before, brace, rest = value.partition("{")
     if brace:  # a body inside of a log line
         rest = _masked_body(f"{brace}{rest}".encode(), names).decode()
     return f"{masked_text(before, names)}{rest}"
-
-
-def _is_name(key: str) -> bool:
-    """Whether a person's name may stand under a key."""
-    key = key.lower().replace("_", "")
-    return key in _LABELS or (key.endswith("name") and key != "filename")
 
 
 def views(connection: sqlite3.Connection) -> None:

@@ -67,7 +67,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):  # nothing in it can refe
     is the size in bytes of what was too long to be a webhook: ``body`` is then its beginning.
     ``wrong_time`` is the receive time as the log has it where it cannot be true; ``received_at`` is then
     what is believed instead. ``signature`` is that of whoever sent it, as it came; ``""`` where what came is no text.
-    ``account`` names the account of VideoSDK that it is from, where several are received.
+    ``account`` names the account of VideoSDK that it is from, where several are received. ``erased_at`` is when people
+    in its body were replaced by pseudonyms.
     """
 
     body: bytes
@@ -79,6 +80,7 @@ class Received(msgspec.Struct, frozen=True, gc=False):  # nothing in it can refe
     wrong_time: str | None = None
     signature: str | None = None
     account: str | None = None
+    erased_at: datetime | None = None
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -101,6 +103,7 @@ class _Line(msgspec.Struct, gc=False):
     wrong_time: _Raw | msgspec.UnsetType = msgspec.UNSET
     signature: _Raw | msgspec.UnsetType = msgspec.UNSET
     account: _Raw | msgspec.UnsetType = msgspec.UNSET
+    erased_at: _Raw | msgspec.UnsetType = msgspec.UNSET
     headers: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -140,6 +143,7 @@ def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
         _string(found.wrong_time),
         _signature(found),
         _account(found),
+        _erased_at(found),
     )
 
 
@@ -152,6 +156,11 @@ def _account(found: _Line) -> str | None:
     """The account that a line names; what could be none is something else of that name."""
     name = _string(found.account)
     return name if name is not None and is_account(name) else None
+
+
+def _erased_at(found: _Line) -> datetime | None:
+    text = _string(found.erased_at)
+    return None if text is None else parse_time(text)
 
 
 def _signature(found: _Line) -> str | None:
@@ -198,6 +207,8 @@ def encode(received: Received, *, is_json: bool = False) -> bytes:
         parts.append(b'"signature":' + _quoted(received.signature))
     if received.account is not None:
         parts.append(b'"account":' + _quoted(received.account))
+    if received.erased_at is not None:
+        parts.append(b'"erased_at":' + _quoted_time(received.erased_at))
     if _is_object_on_one_line(body, is_json=is_json):
         parts.append(b'"webhook":' + body)
     else:

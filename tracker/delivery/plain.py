@@ -35,6 +35,7 @@ class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     verified_by: str | None = None
     signature: str | None = None
     account: str | None = None
+    erased_at: str | None = None
 
 
 class _Webhook(msgspec.Struct, gc=False):
@@ -77,10 +78,19 @@ def plain(line: bytes, position: int, source: str = "") -> Delivery | None:
 def _received(line: bytes, source: str) -> Received:
     """What an envelope holds. Raises ``UNREADABLE`` or ``ValueError``."""
     found = _decode_envelope(line)
-    at = datetime.fromisoformat(found.received_at)
-    if at.tzinfo is not UTC or not "1970" < found.received_at < "9000":
-        raise ValueError
+    at = _time(found.received_at)
     if found.account is not None and not is_account(found.account):
         raise ValueError
     body, source = bytes(found.webhook), found.source or source
-    return Received(body, at, source, found.verified_by, None, None, None, found.signature, found.account)
+    erased_at = None if found.erased_at is None else _time(found.erased_at)
+    return Received(
+        body, at, source, found.verified_by, None, None, None, found.signature, found.account, erased_at
+    )
+
+
+def _time(text: str) -> datetime:
+    """A time as we write it. Raises ``ValueError`` where it is none."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is not UTC or not "1970" < text < "9000":
+        raise ValueError
+    return time

@@ -265,6 +265,9 @@ class _Sink:
         if one.step is not RECORD or not isinstance(name, str | int):
             self.account.astray += 1
             return None
+        if (received := self.tracker.ledger.erase(one.received, one.stream)) is not one.received:
+            one = parse(received)  # it is compared with what was stored, from which people were erased
+            kept = one.said["record"]
         known = self._of(one.stream)
         if not known.is_there and self._is_earlier(record, records):
             self.account.earlier += 1

@@ -15,6 +15,7 @@ from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.errors import NotFoundError, UsageError
 from tracker.store.application import Tracker
+from tracker.store.erasures import OURS
 from tracker.store.reading import PAGE
 from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
 
@@ -73,7 +74,7 @@ def _sources(
     after = begin - 1
     while page := tracker.stored(after, PAGE, end) if after < end else []:
         for event in page:
-            if event.originator_id != STREAM:
+            if event.originator_id not in OURS:
                 yield event.id, _log_of(envelope.decode(event.state).source)
         after = page[-1].id
         progress(after, end)

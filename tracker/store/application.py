@@ -16,7 +16,7 @@ Here is what writes; ``tracker.store.reading`` has what reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from eventsourcing.persistence import StoredEvent, Tracking
 from tracker.delivery.envelope import Received, received_at_start
 from tracker.delivery.webhook import Delivery
 from tracker.errors import UsageError
+from tracker.store import erasures
 from tracker.store.clock import PIN, WrongTimes
+from tracker.store.ledger import Ledger
 from tracker.store.losses import Accepted
 from tracker.store.mapper import says_source
 from tracker.store.reading import StoreReader
-from tracker.store.recorder import Database, Newest, SourcePosition
+from tracker.store.recorder import Database, Newest, SourcePosition, StoredRow
 from tracker.store.sqlite import SQLite
 
 POSTGRES = ("postgresql://", "postgres://")
@@ -125,6 +127,32 @@ class Tracker(StoreReader):
     def take_back(self, wrong: WrongTimes) -> None:
         """Records that receive times are wrong: such a delivery is read as one without."""
         self.remember(Tracking(wrong.name, 0))  # at no position: so they are found at once
+
+    def erase(self, streams: Sequence[str], older: datetime | None = None) -> int:
+        """Rewrites what is stored of these streams as the ledger says; returns how many events changed.
+
+        ``older``: in streams that the ledger does not know, everybody is erased who is in what was received before.
+        """
+
+        def change(rows: Sequence[StoredRow]) -> Iterator[tuple[int, bytes]]:
+            return self._mapper.changes(rows, self.ledger, older)
+
+        with self._database.errors():
+            return self._recorder.rewrite(streams, change)
+
+    def would_erase(self, streams: Sequence[str], ledger: Ledger, older: datetime | None = None) -> int:
+        """How many events of these streams ``erase`` would change by another ledger, which learns by that."""
+        with self._database.errors():
+            return sum(1 for _ in self._mapper.changes(self._recorder.of_streams(streams), ledger, older))
+
+    def record_erasure(self, requests: int, at: datetime) -> None:
+        """Records that everybody is erased up to a request of the ledger."""
+        self.record(erasures.STREAM, erasures.TOPIC, Received(erasures.body(requests), at))
+
+    def clean(self) -> str:
+        """Removes what was rewritten from everywhere else in the database; returns what could not be done."""
+        with self._database.errors():
+            return self._recorder.clean()
 
     def record(self, stream: str, topic: str, received: Received) -> int:
         """Stores an event that says what we did; returns its position."""

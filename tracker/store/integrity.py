@@ -16,7 +16,7 @@ from tracker.delivery.envelope import Received, replaced
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.lifecycles import Registry
-from tracker.store import withdrawals
+from tracker.store import erasures, withdrawals
 from tracker.store.digests import PREFIX as DIGEST
 from tracker.store.digests import Block, blocks, chained
 from tracker.store.losses import PREFIX as LOSS
@@ -141,6 +141,10 @@ class Integrity:
                 continue
             if event.originator_id == withdrawals.STREAM:
                 if wrong := withdrawals.problem(state, event.id):
+                    yield place, wrong
+                continue
+            if event.originator_id == erasures.STREAM:
+                if wrong := erasures.problem(state):
                     yield place, wrong
                 continue
             delivery = parse(self.received(state), event.id)

@@ -5,7 +5,8 @@ A stored event's topic is the webhook type; its state is ``tracker.delivery.enve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
 from tracker.delivery.plain import plain
 from tracker.delivery.webhook import Delivery, parse
+from tracker.store.ledger import Ledger
+from tracker.store.recorder import StoredRow
 from tracker.values import frozen
 
 Upcaster = Callable[[bytes], bytes]
@@ -30,7 +33,12 @@ def _without_account(state: bytes) -> bytes:
     return state
 
 
-UPCASTERS: tuple[Upcaster, ...] = (_without_signature, _without_account)
+def _without_erasure(state: bytes) -> bytes:
+    """Format 4 says whether somebody was erased; in what is older nobody was, and it is read as it is."""
+    return state
+
+
+UPCASTERS: tuple[Upcaster, ...] = (_without_signature, _without_account, _without_erasure)
 """The oldest first. Each turns a state of its format into the next one's and leaves newer ones alone,
 for a store that a newer program goes on with holds states of several formats."""
 
@@ -68,6 +76,32 @@ class EnvelopeMapper(Mapper[str]):
         return WebhookReceived(
             str(stored_event.originator_id), stored_event.originator_version, stored_event.topic, received
         )
+
+    def erased(self, event: StoredEvent, ledger: Ledger) -> StoredEvent:
+        """The same event without those whom the ledger says to forget."""
+        if not ledger.concerns(str(event.originator_id)):
+            return event
+        received = self.to_received(event.state)
+        new = ledger.erase(received, str(event.originator_id))
+        return (
+            event
+            if new is received
+            else StoredEvent(event.originator_id, event.originator_version, event.topic, envelope.encode(new))
+        )
+
+    def changes(
+        self, rows: Sequence[StoredRow], ledger: Ledger, older: datetime | None
+    ) -> Iterator[tuple[int, bytes]]:
+        """The positions and new states of those stored events from which the ledger says to erase somebody."""
+        read = [(position, stream, self.to_received(state)) for position, stream, state in rows]
+        by_stream: dict[str, list[Received]] = {}
+        for _, stream, received in read:
+            by_stream.setdefault(stream, []).append(received)
+        ledger.learn(by_stream)
+        for position, stream, received in read:
+            new = ledger.erase(received, stream, older)
+            if new is not received:
+                yield position, envelope.encode(new)
 
     def to_received(self, state: bytes) -> Received:
         return envelope.decode(_upcast(state))

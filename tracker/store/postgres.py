@@ -275,6 +275,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
     state = "state"
     begins = f"substring(state FOR {SOURCE_ENDS})"
     holds = f"position(? IN substring(state FOR {SOURCE_ENDS} + 300)) BETWEEN 1 AND {SOURCE_ENDS}"
+    contains = "position(? IN state) > 0"
     is_tracking = "notification_id IS NOT NULL"
     counter = ("positions", "SELECT last FROM positions")
     notifies = True
@@ -304,6 +305,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                     self._insert_tracking(c, one.tracking)
             if newest is not None:
                 stored_events = newest.forward(state, stored_events)
+            stored_events = self.prepare(stored_events)
             if stored_events:
                 states = [one.state for one in stored_events]
                 c.execute(_NEXT, (len(states),))
@@ -326,6 +328,14 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         if found is not None and int(found[1]) < FORMAT:
             c.execute(_MARKED)
         self._has_format = True
+
+    def clean(self) -> str:
+        with self.datastore.get_connection() as connection:
+            row = connection.execute(_MARKS).fetchone()
+            if row is None or not row["owned"]:
+                return "its owner has to run VACUUM FULL stored_events"
+            connection.execute("VACUUM (FULL) stored_events, tracking")
+        return ""
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
         with self.datastore.transaction(commit=False) as c:

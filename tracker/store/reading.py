@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 from eventsourcing.application import Application
-from eventsourcing.persistence import Mapper, Notification
+from eventsourcing.persistence import Mapper, Notification, StoredEvent
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
@@ -26,11 +26,12 @@ from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.store import withdrawals
+from tracker.store import erasures, withdrawals
 from tracker.store.clock import WrongTimes, wrong_times
 from tracker.store.digests import PREFIX as DIGEST
 from tracker.store.digests import blocks
 from tracker.store.integrity import Integrity, following, last_position, uncovered
+from tracker.store.ledger import Ledger
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import Accepted, accepted, behind
 from tracker.store.mapper import EnvelopeMapper, says_source
@@ -70,6 +71,7 @@ class StoreReader(Application[str]):
         self.software, self.fault = database.software, database.fault
         self._database, self._make = database, make
         self._withdrawals = Withdrawals()
+        self.ledger = Ledger(data)
         super().__init__({"ORIGINATOR_ID_TYPE": "text"})
 
     def construct_factory(self, env: Any) -> Any:
@@ -80,6 +82,7 @@ class StoreReader(Application[str]):
 
     def construct_recorder(self) -> Recorder:
         recorder = self._database.recorder(self.factory)
+        recorder.prepare = self._without_erased
         if self._make:
             recorder.create_table()
         return recorder
@@ -173,6 +176,24 @@ class StoreReader(Application[str]):
         statement = "SELECT originator_id, COUNT(*) FROM stored_events WHERE notification_id <= ? GROUP BY 1"
         with self._database.errors():
             return {str(stream): count for stream, count in self._recorder.rows(statement, (up_to,))}
+
+    def holding(self, text: bytes, after: int, limit: int = PAGE) -> Rows:
+        """Position, stream and state of the next events behind a position whose state holds some bytes."""
+        select = (
+            f"SELECT notification_id, originator_id, {self._recorder.state} FROM stored_events "
+            f"WHERE notification_id > ? AND {self._recorder.contains} ORDER BY notification_id LIMIT {limit}"
+        )
+        with self._database.errors():
+            return self._recorder.rows(select, (after, text))
+
+    def begins(self, after: int, limit: int) -> Rows:
+        """Position, stream and the beginning of the state of the next events behind a position."""
+        select = (
+            f"SELECT notification_id, originator_id, {self._recorder.begins} FROM stored_events "
+            f"WHERE notification_id > ? ORDER BY notification_id LIMIT {limit}"
+        )
+        with self._database.errors():
+            return self._recorder.rows(select, (after,))
 
     def losses(self) -> list[Accepted]:
         """The losses that somebody has accepted, by position; none where what is recorded is damaged."""
@@ -268,7 +289,7 @@ class StoreReader(Application[str]):
                 last = behind(losses, last)
                 if first > last + 1:
                     yield Hole(last + 1, first - 1)
-                if isinstance(one, Hole) or (one.position not in gone and one.stream != withdrawals.STREAM):
+                if isinstance(one, Hole) or (one.position not in gone and one.stream not in erasures.OURS):
                     yield one
                 last = max(last, end)
 
@@ -299,6 +320,10 @@ class StoreReader(Application[str]):
     def _mapper(self) -> EnvelopeMapper:
         assert isinstance(self.mapper, EnvelopeMapper)
         return self.mapper
+
+    def _without_erased(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        """Events as they are to be stored: without those whom the ledger says to forget."""
+        return events if not self.ledger.requests else [self._mapper.erased(one, self.ledger) for one in events]
 
     def _delivery(
         self, position: int, stream: Any, version: Any, state: Any, wrong: Sequence[WrongTimes] = ()
@@ -337,8 +362,8 @@ class StoreReader(Application[str]):
             of_ours, rows = self._recorder.at_once(self._select_withdrawals, (select, (*values, after)))
         gone = self._read_withdrawals(of_ours)
         counting = rows
-        if gone.events and not every:
-            counting = [row for row in rows if row[0] not in gone and row[1] != withdrawals.STREAM]
+        if not every:
+            counting = [row for row in rows if row[0] not in gone and row[1] not in erasures.OURS]
         wrong = self.wrong_times()
         deliveries = [
             (self._delivery(position, stream, version, state, wrong), version)
@@ -350,6 +375,24 @@ class StoreReader(Application[str]):
         """Which positions do not count."""
         with self._database.errors():
             return self._read_withdrawals(self._recorder.rows(*self._select_withdrawals))
+
+    def erased(self) -> int:
+        """Up to which request of a ledger people were erased; 0 where nobody ever was."""
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ?"
+        with self._database.errors():
+            return erasures.requests([state for (state,) in self._recorder.rows(select, (erasures.STREAM,))])
+
+    def is_erased(self, position: int) -> bool:
+        """Whether people were erased from the event at a position."""
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE notification_id = ?"
+        with self._database.errors():
+            return any(erasures.is_erased(state) for (state,) in self._recorder.rows(select, (position,)))
+
+    def changed_at(self) -> int:
+        """The position of the newest event that changed what earlier ones say; 0 where none did."""
+        marks = ",".join("?" * len(erasures.OURS))
+        select = f"SELECT MAX(notification_id) FROM stored_events WHERE originator_id IN ({marks})"
+        return self._value(select, *erasures.OURS) or 0
 
     @property
     def _select_withdrawals(self) -> tuple[str, Sequence[Any]]:

@@ -11,8 +11,8 @@ of the recorder.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -30,9 +30,10 @@ from tracker.errors import StoreError
 from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
 
-FORMAT = 3
+FORMAT = 4
 """The version of what is stored; a higher one was written by a newer program. Whoever appends to an older store
-raises it: that program would drop what it does not know. The second has the signatures of senders, the third their accounts."""
+raises it: that program would drop what it does not know. The second has the signatures of senders, the third their accounts,
+the fourth says who was erased."""
 APPLICATION_ID = 0x4D545354
 """What marks a database as ours: "MTST"."""
 LOCK_TIMEOUT = 60
@@ -42,6 +43,10 @@ SOURCE_ENDS = 45
 Rows = list[tuple[Any, ...]]
 Forward = Callable[[bytes | None, Sequence[StoredEvent]], Sequence[StoredEvent]]
 """Gives events receive times that are not before that of a stored state."""
+StoredRow = tuple[int, str, bytes]
+"""Position, stream, state."""
+Rewrite = Callable[[Sequence[StoredRow]], Iterable[tuple[int, bytes]]]
+"""The positions of those that are to change, and their new states."""
 
 
 @attrs.frozen
@@ -82,18 +87,25 @@ class Newest:
 class Recorder(ProcessRecorder):
     """What ``tracker.store`` needs beyond the library's interface."""
 
+    datastore: Any
+    _lock_table: Any
+    """Keeps others from storing anything until the transaction is over."""
     state: ClassVar[str]
     """The column of that name, as bytes."""
     begins: ClassVar[str]
     """The beginning of a state, up to the end of its receive time."""
     holds: ClassVar[str]
     """Whether a state holds some bytes near its beginning, where no body can reach."""
+    contains: ClassVar[str]
+    """Whether a state holds some bytes anywhere."""
     is_tracking: ClassVar[str]
     """Whether a row of ``tracking`` is one."""
     counter: ClassVar[tuple[str, str]]
     """The table that holds the last position given, and the SELECT that reads it."""
     notifies: ClassVar[bool]
     """Whether ``listen`` reports the commits of other processes."""
+    prepare: Callable[[Sequence[StoredEvent]], Sequence[StoredEvent]] = staticmethod(lambda events: events)
+    """What is done to events when nobody else can store any, before they are."""
     _has_format = False
     """Whether what keeps the events is known to say that they are of our format."""
 
@@ -116,6 +128,57 @@ class Recorder(ProcessRecorder):
     @abstractmethod
     def skip_to(self, position: int) -> None:
         """Gives no position up to this one any more."""
+
+    @abstractmethod
+    def clean(self) -> str:
+        """Removes what was rewritten from everywhere else in the database; returns what could not be done."""
+
+    @contextmanager
+    def _changing(self) -> Iterator[Any]:
+        """A transaction in which something stored is changed, and nobody else stores anything."""
+        with self.datastore.transaction(commit=True) as c:
+            self._lock_table(c)
+            yield c
+
+    def of_streams(self, streams: Sequence[str]) -> list[StoredRow]:
+        """What is stored of these streams."""
+        return _stored(self.rows(*self._select_of(streams)))
+
+    def _select_of(self, streams: Sequence[str]) -> tuple[str, Sequence[Any]]:
+        marks = ",".join("?" * len(streams))
+        select = (
+            f"SELECT notification_id, originator_id, {self.state} FROM stored_events "
+            f"WHERE originator_id IN ({marks}) ORDER BY notification_id"
+        )
+        return select, streams
+
+    def rewrite(self, streams: Sequence[str], change: Rewrite) -> int:
+        """Changes the states of events of these streams, and the digests of them; returns how many.
+
+        It is the only thing that ever changes what is stored, and is done to erase people.
+        """
+        with self._changing() as c:
+            self._raise_format(c)
+            rows = self._select(c, *self._select_of(streams))
+            changed = list(change(_stored(rows)))
+            for position, state in changed:
+                update = "UPDATE stored_events SET state = ? WHERE notification_id = ?"
+                self._execute(c, update, (state, position))
+            for first in sorted({begin(position) for position, _ in changed}):
+                self._digest_anew(c, first)
+        return len(changed)
+
+    @abstractmethod
+    def _raise_format(self, c: Any) -> None:
+        """Says that states of the newest format may be there."""
+
+    def _digest_anew(self, c: Any, first: int) -> None:
+        select = "SELECT application_name, notification_id FROM tracking WHERE notification_id BETWEEN ? AND ?"
+        rows = self._select(c, select, (first, first + BLOCK - 1))
+        for one in blocks((name, at) for name, at in rows if isinstance(name, str)):
+            anew = Block(one.first, one.last, chained(b"", self._block(c, one.first, one.last)))
+            update = "UPDATE tracking SET application_name = ? WHERE application_name = ?"
+            self._execute(c, update, (anew.name, one.name))
 
     def listen(self, on_commit: Callable[[], None], stopping: Callable[[], bool]) -> None:
         """Calls ``on_commit`` after each commit of any process, until it is ``stopping``."""
@@ -266,6 +329,10 @@ class Recorder(ProcessRecorder):
             (first, last),
         )
         return [(one[0], str(one[1]), str(one[2]), one[3]) for one in rows if isinstance(one[3], bytes)]
+
+
+def _stored(rows: Rows) -> list[StoredRow]:
+    return [(row[0], str(row[1]), row[2]) for row in rows if isinstance(row[2], bytes)]
 
 
 class Database(Protocol):

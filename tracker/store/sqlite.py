@@ -25,6 +25,7 @@ from eventsourcing.utils import Environment
 
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.store import mark, recorder
+from tracker.store.erasures import is_erased
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import accepted
 from tracker.store.place import Place
@@ -43,6 +44,8 @@ EVENTS_DB = "events.db"
 EVENTS_MARK = "events.mark"
 ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
+CLEAN = 30.0
+"""Seconds in which those who read let go of what was there before."""
 
 _COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
 _IMMUTABLE = "?immutable=1"
@@ -124,6 +127,7 @@ class _Pool(SQLiteConnectionPool):
             self.db_name = self._file.existing  # the first one may make the file, the others may not
         connection._sqlite_conn.text_factory = _lenient  # noqa: SLF001 - the library has no name for it
         connection.cursor().execute("PRAGMA synchronous=FULL")
+        connection.cursor().execute("PRAGMA secure_delete=ON")  # what is erased is not left in the file
         return connection
 
     def _connect(self) -> SQLiteConnection:
@@ -142,6 +146,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     state = "CASE typeof(state) WHEN 'text' THEN CAST(state AS BLOB) ELSE state END"
     begins = f"substr(state, 1, {SOURCE_ENDS})"
     holds = f"instr(state, ?) BETWEEN 1 AND {SOURCE_ENDS}"
+    contains = "instr(state, ?)"
     is_tracking = "typeof(application_name) = 'text' AND typeof(notification_id) = 'integer'"
     counter = ("sqlite_sequence", "SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
     notifies = False
@@ -192,10 +197,16 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         before = None if self._is_marking else mark.read(self._path.with_name(EVENTS_MARK))
         if before is not None:
             select = f"SELECT originator_id, originator_version, {self.state} FROM stored_events WHERE notification_id=?"
-            there = [mark.digest(*row) for row in self.rows(select, (before.position,))]
-            if there != [before.digest] and not any(
-                one.covers(before.position, before.digest, is_there=bool(there))
-                for one in accepted(self.trackings(LOSS))
+            rows = self.rows(select, (before.position,))
+            there = [mark.digest(*row) for row in rows]
+            is_rewritten = any(is_erased(state) for *_, state in rows)
+            if (
+                there != [before.digest]
+                and not is_rewritten
+                and not any(
+                    one.covers(before.position, before.digest, is_there=bool(there))
+                    for one in accepted(self.trackings(LOSS))
+                )
             ):
                 return False
         self._is_marking = True
@@ -204,7 +215,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        self._lock(c)
+        self._lock_table(c)
         self._raise_format(c)
         self._look(c, **kwargs)
         for one in kwargs.get("read", ()):
@@ -214,6 +225,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         if newest is not None:
             found = self._select(c, *self.newest(newest.holds, newest.after))
             stored_events = newest.forward(found[0][0] if found else None, stored_events)
+        stored_events = self.prepare(stored_events)
         versions: dict[str, int] = {}
         rows = []
         for event in stored_events:
@@ -255,6 +267,28 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             )
         self._file.check()
 
+    @contextmanager
+    def _changing(self) -> Iterator[SQLiteCursor]:
+        with super()._changing() as c:
+            self._file.check()
+            yield c
+        self._file.committed()
+
+    def clean(self) -> str:
+        """What was rewritten is still in the log beside the file, until that is emptied."""
+        self._file.check()
+        uri = f"{self._path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=recorder.LOCK_TIMEOUT, isolation_level=None)
+        with closing(connection):
+            if connection.execute("PRAGMA freelist_count").fetchone()[0]:
+                connection.execute("VACUUM")
+            deadline = monotonic() + CLEAN
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if monotonic() > deadline:
+                    return "another process reads what was there before, so the log beside it cannot be emptied yet"
+                sleep(0.05)
+        return ""
+
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
         self._file.check()
         with self.datastore.transaction(commit=False) as c:
@@ -271,7 +305,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
 
     def skip_to(self, position: int) -> None:
         with self.datastore.transaction(commit=True) as c:
-            self._lock(c)
+            self._lock_table(c)
             c.execute("SELECT COUNT(*) FROM sqlite_sequence WHERE name='stored_events'")
             if not c.fetchone()[0]:  # nothing was ever stored
                 c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', 0)")
@@ -303,7 +337,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
     def _execute(self, c: SQLiteCursor, statement: str, values: Sequence[Any]) -> None:
         c.execute(statement, values)
 
-    def _lock(self, c: SQLiteCursor) -> None:
+    def _lock_table(self, c: SQLiteCursor) -> None:
         # The library's transactions begin without a lock; a statement that changes no row takes it.
         c.execute("DELETE FROM stored_events WHERE 0")
 

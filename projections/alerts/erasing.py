@@ -1,0 +1,64 @@
+"""Erasing people from ``alerts.db``: from what is known of findings, and from the messages that wait to be sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from projections.alerts.database import alerts_file, known_in, write
+from projections.views.erased import found_without, heeded, key_without, remember
+from projections.views.publications import PUBLISHED_DB, published_file
+from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.store.ledger import Entries, Ledger
+
+__all__ = ["compact", "erase", "erase_from"]
+
+
+def erase(data: Path) -> None:
+    """Erases from the file of a data directory whom its ledger says to forget. Raises ``StoreError``."""
+    entries, file = Ledger(data).entries(), alerts_file(data)
+    if file.path.exists():
+        with file.to_write() as connection:
+            erase_from(connection, entries, entries.requests)
+
+
+def compact(data: Path) -> None:
+    """Leaves nothing of whom was erased in the files of publications and alerts. Raises ``StoreError``."""
+    published_file(data / PUBLISHED_DB).compact()
+    alerts_file(data).compact()
+
+
+def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int) -> None:
+    """The same in a transaction, up to a request of the ledger: as far as it was done in what is published."""
+    if heeded(connection) >= up_to:
+        return
+    for known in known_in(connection, "1"):
+        scope = ledger.scope(known.found["stream"])
+        if scope is not None and known.rule is not None:
+            write(connection, known.rule, attrs.evolve(known, found=found_without(known.found, scope)))
+    streams = dict(connection.execute("SELECT id, stream FROM alerts").fetchall())
+    for number, alert, body in connection.execute("SELECT number, alert, body FROM outbox").fetchall():
+        message = msgspec.json.decode(body)
+        if _erase_message(message, ledger, streams.get(alert)):
+            new = msgspec.json.encode(message).decode()
+            connection.execute("UPDATE outbox SET body = ? WHERE number = ?", (new, number))
+    remember(connection, up_to)
+
+
+def _erase_message(message: dict[str, Any], ledger: Entries, stream: str | None) -> bool:
+    """Erases people from a message, or from those in a digest; returns whether there was somebody to erase."""
+    data = message.get("data", {})
+    inside = [_erase_message(one, ledger, None) for one in data.get("messages", ())]
+    scope = ledger.scope(stream or data.get("session_id") or "")
+    if scope is None:
+        return any(inside)
+    if "key" in data:
+        data["key"] = key_without(data["key"], scope)
+    if "message" in data:
+        rule = CATALOGUE[data["code"]].when
+        data["message"] = rule if scope.whole else scope.without_words(data["message"])
+    return True

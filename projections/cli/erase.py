@@ -1,0 +1,131 @@
+"""``tracker erase``: forgets people, and keeps what was found."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projections.cli.messages import deliveries, note, quantity
+from projections.cli.options import DURATION, Name, with_store
+from projections.cli.settings import Settings
+from projections.progress import of_events
+from tracker.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracker.intake.erasing import Plan
+    from tracker.store.application import Tracker
+
+
+@click.command()
+@click.option(
+    "--participant", type=Name("person"), metavar="ID", help="Erase the person with this participantId."
+)
+@click.option(
+    "--session",
+    type=Name("session"),
+    metavar="ID",
+    help="Erase everybody in this session, or with --participant only there.",
+)
+@click.option(
+    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no delivery for so long."
+)
+@click.option("--again", is_flag=True, help="Do all erasures again, after a backup was restored.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_store
+def erase(
+    participant: str | None,
+    session: str | None,
+    age: timedelta | None,
+    again: bool,
+    dry_run: bool,
+    yes: bool,
+    data: Path | None,
+    config: Path | None,
+) -> None:
+    """Erase people, and keep what was found.
+
+    In the stored webhooks, ids and names of people and the files that belong to them are replaced by pseudonyms. They are
+    equal where the originals were equal, so states and findings stay the same. Read models, publications and
+    alerts follow. An erasure cannot be undone.
+
+    On a terminal, the command shows what would change and asks. Without a terminal it needs --yes: nobody would see the
+    question, and nothing brings back what was erased. Log files that were read stay as they are.
+    """
+    from projections.erasing import erase as erased
+    from projections.erasing import kept_aside, outstanding
+    from tracker.intake.erasing import is_behind
+
+    _refuse_unclear(participant, session, age, again=again)
+    settings = Settings(data, config)
+    with settings.store() as store:
+        if again:
+            with of_events("erasing") as progress:
+                done = outstanding(store, settings.rules, settings.now, progress)
+        else:
+            plan = _planned(store, settings, participant, session, age)
+            click.echo(f"{store.owner}: {_in_words(plan)}", err=not dry_run)
+            if dry_run or not (plan.events or is_behind(store)) or not _is_meant(yes=yes):
+                return
+            with of_events("erasing") as progress:
+                done = erased(store, plan, settings.rules, settings.now, progress)
+        have = "has a pseudonym" if done.events == 1 else "have pseudonyms"
+        click.echo(f"{store.owner}: {deliveries(done.events)} {have} now")
+        if done.problem:
+            note(f"{store.place}: {done.problem}", "what was there before is still in its files until then")
+        for name in kept_aside(store.data):
+            note(
+                f"{store.data / name} may still name people",
+                "it is kept because deliveries were lost; remove it",
+            )
+        note(
+            "log files, exports and backups stay as they were",
+            "erase there too; what is read or restored from them gets the same pseudonyms, as long as erasures.db is there",
+        )
+
+
+def _refuse_unclear(
+    participant: str | None, session: str | None, age: timedelta | None, *, again: bool
+) -> None:
+    given = [bool(participant or session), age is not None, again]
+    if sum(given) != 1:
+        raise UsageError(
+            "it is not clear whom to erase" if any(given) else "nothing says whom to erase",
+            hint='give --participant ID, --session ID, --older-than "180 d", or --again',
+        )
+
+
+def _planned(
+    store: Tracker, settings: Settings, participant: str | None, session: str | None, age: timedelta | None
+) -> Plan:
+    from tracker.intake.erasing import of_older, of_participant, of_session
+
+    with of_events("searching") as progress:
+        if age is not None:
+            return of_older(store, settings.now - age, settings.now, progress)
+        if participant is not None:
+            return of_participant(store, participant, session, settings.now, progress)
+        assert session is not None, "one of them was given"
+        return of_session(store, session, settings.now, progress)
+
+
+def _in_words(plan: Plan) -> str:
+    if not plan.events:
+        return f"{plan.what}: nothing is there to erase"
+    are = "delivery gets" if plan.events == 1 else "deliveries get"
+    return f"{plan.what}: {plan.events:,} {are} pseudonyms, in {quantity(plan.sessions, 'session')}"
+
+
+def _is_meant(*, yes: bool) -> bool:
+    """Whether somebody has said so. Raises ``UsageError`` where nobody can be asked."""
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "nothing was erased: there is no terminal to ask on", hint="give --yes; it cannot be undone"
+        )
+    return click.confirm("Erase them? This cannot be undone.", err=True)

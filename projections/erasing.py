@@ -1,0 +1,44 @@
+"""Erasing people from all that a data directory holds: the store, the read models, publications and alerts.
+
+The store comes first (``tracker.intake.erasing``). By the event that says so the read models are made anew, and by the
+ledger those who are erased go from what is kept beside them, in whichever process that happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from projections.alerts import erasing as alerts
+from projections.progress import Progress
+from projections.views.database import VIEWS_DB
+from projections.views.follow import Views
+from tracker.intake import erasing
+from tracker.intake.erasing import Done, Plan
+from tracker.rules import Rules
+from tracker.store.application import Tracker
+
+__all__ = ["erase", "kept_aside", "outstanding"]
+
+
+def erase(tracker: Tracker, plan: Plan, rules: Rules, now: datetime, progress: Progress) -> Done:
+    """Does what is planned, and all that was to be done before and broke off. Raises ``StoreError``."""
+    return _follow(tracker, erasing.carry_out(tracker, plan, now, progress), rules, progress)
+
+
+def outstanding(tracker: Tracker, rules: Rules, now: datetime, progress: Progress) -> Done:
+    """Does again all that was ever asked for, as it has to be done after a backup was put back. Raises ``StoreError``."""
+    return _follow(tracker, erasing.outstanding(tracker, now, progress), rules, progress)
+
+
+def _follow(tracker: Tracker, done: Done, rules: Rules, progress: Progress) -> Done:
+    Views.open(tracker, rules, progress).close()
+    alerts.erase(tracker.data)
+    alerts.compact(tracker.data)
+    return done
+
+
+def kept_aside(data: Path) -> Iterator[str]:
+    """The files of read models that were put aside because of a loss: they hold people as they were."""
+    yield from sorted(path.name for path in data.glob(f"{VIEWS_DB}.lost-*"))

@@ -1,0 +1,61 @@
+"""Erasing people from what is kept beside the read models, which nothing makes anew: publications, alerts, messages.
+
+The ledger of the data directory says who is to be erased in which stream. A finding names people in its key, which gets
+the pseudonyms that the bodies got, so that it stays the same finding; and in its message. That of a finding which is held
+is taken from the read models, when they are made anew. Of others the words of people are replaced; where everybody is
+erased, the rule takes the place of the message, for nobody knows any more which of its words were a name.
+
+Each file remembers up to which request of the ledger it was done. It is done by whoever writes the file next, before
+anything is compared: so no finding is published or reported anew because somebody was erased from it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tracker.delivery.people import is_person_id
+from tracker.delivery.pseudonyms import Scope
+from tracker.judging.findings.catalogue import CATALOGUE
+
+__all__ = ["found_without", "heeded", "key_without", "remember"]
+
+_MAKE = "CREATE TABLE IF NOT EXISTS erased (requests INTEGER NOT NULL)"
+
+
+def heeded(connection: sqlite3.Connection) -> int:
+    """Up to which request of the ledger people were erased from a file."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'erased'").fetchone():
+        return 0
+    return max((requests for (requests,) in connection.execute("SELECT requests FROM erased")), default=0)
+
+
+def remember(connection: sqlite3.Connection, requests: int) -> None:
+    """People were erased from a file up to this request of the ledger."""
+    connection.execute(_MAKE)
+    connection.execute("DELETE FROM erased")
+    connection.execute("INSERT INTO erased VALUES (?)", (requests,))
+
+
+def found_without(found: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+    """What is published of a finding, without those who are to be forgotten in its stream."""
+    changed = dict(found)
+    if isinstance(found.get("key"), str):
+        key = msgspec.json.decode(found["key"])
+        new = key_without(key, scope)
+        changed["key"] = found["key"] if new == key else msgspec.json.encode(new).decode()
+    if found.get("message"):
+        rule = CATALOGUE[found["code"]].when if found["code"] in CATALOGUE else ""
+        changed["message"] = rule if scope.whole else scope.without_words(found["message"])
+    return changed
+
+
+def key_without(key: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The key of a finding with pseudonyms."""
+    return {
+        name: scope.pseudonym(value) if is_person_id(name) and (scope.whole or scope.has(value)) else value
+        for name, value in key.items()
+    }

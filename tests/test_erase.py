@@ -1,0 +1,427 @@
+"""Whoever is erased is in no file of the data directory any more, and everything that was found stays."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import commands
+import pytest
+import stores
+from meetings import MORNING, line, opened, read_into, webhook, write
+from published import outbox
+from traffic import environment, serving
+from waiting import until
+
+from projections.alerts.sweep import sweep
+from projections.erasing import erase, outstanding
+from projections.views.follow import Views
+from projections.views.publications import PUBLISHED_DB, published_file
+from projections.views.verify import verify
+from tracker.alert import Alert, When
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
+from tracker.errors import NotFoundError
+from tracker.intake.copying import copy
+from tracker.intake.erasing import is_behind, of_older, of_participant, of_session
+from tracker.intake.reconciling import Asked, reconcile
+from tracker.intake.vendor import Saved
+from tracker.rules import Rules
+from tracker.simulate import simulate
+from tracker.simulate.vendor import Lists
+from tracker.store.ledger import Ledger
+
+NOW = datetime(2026, 11, 26, 14, tzinfo=UTC)
+SAME = (
+    *("stream", "code", "severity", "verdict", "confidence", "session_id", "meeting_id", "lifecycle", "run"),
+    *("position", "evidence", "at", "state_before", "state_after", "expected", "cause", "deadline", "missing"),
+)
+"""What is found, but for names."""
+
+
+def silent(_done, _total):
+    pass
+
+
+def forget(store, plan):
+    done = erase(store, plan, Rules(), NOW, silent)
+    assert done.problem == ""
+    return done.events
+
+
+def participant(store, person, session=None):
+    return of_participant(store, person, session, NOW, silent)
+
+
+def found(store):
+    """What is held of a store, and what was published and is not."""
+    with Views.open(store) as views:
+        held = Counter(views.connection.execute(f"SELECT {', '.join(SAME)} FROM findings").fetchall())
+    with published_file(store.data / PUBLISHED_DB).to_read() as connection:
+        gone = connection.execute(
+            "SELECT code, stream FROM publications WHERE NOT held ORDER BY 1, 2"
+        ).fetchall()
+        moved = connection.execute("SELECT COUNT(*) FROM publications WHERE changed_at IS NOT NULL").fetchone()
+    return held, gone, moved
+
+
+def names_of(store, person):
+    return [
+        name
+        for one in store.deliveries()
+        if one.said.get("participantId") == person
+        if (name := one.said.get("participantName"))
+    ]
+
+
+def holding(data, *texts):
+    """The files of a data directory that hold one of these texts."""
+    files = [path for path in data.rglob("*") if path.is_file()]
+    return sorted(
+        path.name for path in files for text in texts if text.lower().encode() in path.read_bytes().lower()
+    )
+
+
+def visits(session, person, name, at=0, **more):
+    """A person who comes, leaves without having come, and is recorded."""
+    said = {"meetingId": "room", "sessionId": session, "participantId": person, "participantName": name}
+    files = {"filePath": f"/{session}/{person}/{name.replace(' ', '_')}.webm"}
+    kinds = [("participant-joined", {}), ("participant-left", {}), ("participant-left", {})]
+    kinds += [
+        (f"participant-recording-{step}", files if step == "stopped" else {}) for step in ("started", "stopped")
+    ]
+    return [
+        line(webhook(kind, **said, **brought, **more), at + 10 * number)
+        for number, (kind, brought) in enumerate(kinds)
+    ]
+
+
+@pytest.fixture
+def two(store, tmp_path):
+    """A store in which Zacharias and Quentina were in two sessions, with read models and what is beside them."""
+    lines = [
+        line(webhook("session-started", meetingId="room", sessionId="one"), 0),
+        *visits("one", "zz-17", "Zacharias Ypsilon", 1),
+        *visits("one", "qq-23", "Quentina", 2),
+        line(webhook("chat-opened", sessionId="one", text="zacharias ypsilon says hello"), 60),
+        line(webhook("session-ended", meetingId="room", sessionId="one"), 100),
+        *visits("two", "zz-17", "Zacharias Ypsilon", 2000),
+        line(b'{"webhookType":"participant-joined","data":{"participantId":"zz-17",,', 2100),
+    ]  # fmt: skip
+    store.append([parse(envelope.decode(one, f"log.jsonl:{number}")) for number, one in enumerate(lines, 1)])
+    Views.open(store).close()
+    return store, lines
+
+
+def test_whoever_is_erased_is_in_no_file_and_all_findings_stay(two):
+    store, _ = two
+    alert = Alert(
+        "all", "https://hooks.example.org", When("info"), include=("message", "key"), wait=timedelta()
+    )
+    sweep(store.data, [alert], NOW, backfill=timedelta(days=999))
+    before, sent = found(store), len(outbox(store.data))
+    assert sent > 3
+    assert {"published.db", "alerts.db", "views.db"} <= set(holding(store.data, "zz-17"))
+
+    assert forget(store, participant(store, "zz-17")) == 12
+
+    store.close()
+    assert holding(store.data, "zz-17", "zacharias", "ypsilon") == []
+    assert "views.db" in holding(store.data, "quentina")
+    with closing(stores.opened(store.data)) as again:
+        assert found(again) == before
+        assert verify(again, Rules()).problems == []
+        sweep(store.data, [alert], NOW)
+        assert len(outbox(store.data)) == sent
+
+
+def test_in_a_session_that_is_erased_nobody_is_left(two):
+    store, _ = two
+    before = found(store)
+    assert forget(store, of_session(store, "one", NOW, silent)) == 11
+    assert found(store) == before
+    assert verify(store, Rules()).problems == []
+    held = b"".join(one.body.lower() for one in store.history("one"))
+    assert not any(text in held for text in (b"zz-17", b"qq-23", b"quentina", b"zacharias"))
+    assert names_of(store, "zz-17") == ["Zacharias Ypsilon"] * 5
+
+
+def test_a_person_may_be_erased_in_one_session_only(two):
+    store, _ = two
+    assert forget(store, participant(store, "zz-17", "two")) == 5
+    assert {one.session_id for one in store.deliveries() if b"zz-17" in one.body} == {"one", None}
+
+
+@pytest.mark.slow_on_postgres
+@pytest.mark.parametrize("whom", ["person", "session", "older"])
+def test_all_findings_of_a_store_stay_whoever_is_erased(store, whom):
+    store.append([parse(one.received) for one in simulate(25, seed=3)])
+    before = found(store)
+    people = Counter(one.said["participantId"] for one in store.deliveries() if "participantId" in one.said)
+    session = Counter(one.session_id for one in store.deliveries() if one.session_id).most_common(1)[0][0]
+    plan = {
+        "person": lambda: participant(store, people.most_common(1)[0][0]),
+        "session": lambda: of_session(store, session, NOW, silent),
+        "older": lambda: of_older(store, NOW, NOW, silent),
+    }[whom]()
+
+    assert forget(store, plan) == plan.events > 0
+
+    assert found(store) == before
+    assert verify(store, Rules()).problems == []
+
+
+@pytest.mark.slow_on_postgres
+def test_what_the_vendor_says_otherwise_is_still_found_and_its_records_are_not_stored_again(store):
+    lists, received = Lists(), []
+    for line_ in simulate(12, 5, 0.0, unsubscribed=()):
+        received.append(line_.received)
+        if line_.draft is not None:
+            lists.add(line_.draft)
+    store.append([parse(one) for number, one in enumerate(received) if number % 5])  # some are lost
+    api, now = Saved(json.loads(lists.as_json())), received[-1].received_at + timedelta(hours=12)
+
+    def asked():
+        return list(reconcile(store, api, Asked(datetime(2026, 1, 1, tzinfo=UTC)), lambda: now))[-1].stored
+
+    assert asked() > 10
+    before = found(store)
+    assert {one[1] for one in before[0]} & {"R601", "R602", "R603", "R604", "R608"}
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert found(store) == before
+    assert asked() == 0
+
+
+@pytest.mark.slow
+def test_all_findings_of_a_large_store_stay(store):
+    store.append([parse(one.received) for one in simulate(2000, seed=8)])
+    before = found(store)
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert found(store) == before
+
+
+def test_a_late_copy_gets_the_same_pseudonyms_whatever_it_is_of(two):
+    store, lines = two
+    forget(store, participant(store, "zz-17"))
+    end = store.last_position()
+    bodies = {one.position: one.body for one in store.deliveries()}
+
+    store.append([parse(envelope.decode(one)) for one in lines])  # the log cut otherwise
+    store.receive([parse(one.received) for one in map(parse, map(envelope.decode, lines[1:3]))])
+    unknown = visits("three", "zz-17", "Zacharias Ypsilon", 3000)  # a session that was not there
+    store.append([parse(envelope.decode(one)) for one in unknown])
+
+    again = [one.body for one in store.deliveries() if one.position > end]
+    assert again[: len(lines)] == [*bodies.values()]
+    assert not any(text in body.lower() for body in again for text in (b"zz-17", b"zacharias"))
+
+
+@pytest.mark.slow_on_postgres
+def test_who_comes_again_later_is_a_new_person_except_in_a_session_that_is_known(two):
+    store, _ = two
+    forget(store, participant(store, "zz-17"))
+    later = (NOW - MORNING).total_seconds() + 60
+    store.append([parse(envelope.decode(one)) for one in visits("later", "zz-17", "Zacharias Ypsilon", later)])
+    store.append([parse(envelope.decode(one)) for one in visits("two", "zz-17", "Renamed Now", later)])
+    assert names_of(store, "zz-17") == ["Zacharias Ypsilon"] * 5
+    assert not any(b"Renamed" in one.body for one in store.history("two"))
+
+
+def test_the_mark_goes_through_an_export_and_back_and_nothing_is_verified_again(tmp_path):
+    signed = envelope.Received(
+        webhook("participant-joined", sessionId="s", participantId="zz-17"),
+        MORNING,
+        "w",
+        "key",
+        signature="sig",
+    )
+    with opened(tmp_path / "one", create=True) as store:
+        store.append([parse(signed)])
+        forget(store, participant(store, "zz-17"))
+    exported = commands.run("export", *stores.arguments(tmp_path / "one")).stdout
+    write(tmp_path / "log.jsonl", exported.splitlines())
+    read_into(tmp_path / "two", tmp_path / "log.jsonl")
+    with opened(tmp_path / "two") as store:
+        (one,) = store.deliveries()
+        assert (one.received.erased_at, one.received.signature, one.received.verified_by) == (NOW, None, "key")
+
+
+@pytest.mark.slow_on_postgres
+def test_nobody_is_erased_who_is_not_there(two):
+    store, _ = two
+    with pytest.raises(NotFoundError, match="no such participant"):
+        participant(store, "nobody")
+    with pytest.raises(NotFoundError, match="no such session"):
+        of_session(store, "nothing", NOW, silent)
+    assert Ledger(store.data).requests == 0
+
+
+@pytest.mark.slow_on_postgres
+def test_whoever_was_erased_is_planned_again_without_anything_to_do(two):
+    store, _ = two
+    forget(store, participant(store, "zz-17"))
+    assert participant(store, "zz-17").events == 0
+
+
+def test_what_is_older_is_erased_once(two):
+    store, _ = two
+    assert of_older(store, MORNING, NOW, silent).events == 0
+    before = found(store)
+    forget(store, of_older(store, MORNING + timedelta(seconds=1000), NOW, silent))
+    assert {one.session_id for one in store.deliveries() if b"zz-17" in one.body} == {"two", None}
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert not any(b"zz-17" in one.body for one in store.deliveries())
+    assert found(store) == before
+    assert of_older(store, NOW, NOW, silent).events == 0
+
+
+@pytest.mark.sqlite
+def test_a_copy_of_a_store_has_the_pseudonyms_and_not_the_ledger(two, tmp_path):
+    store, _ = two
+    forget(store, participant(store, "zz-17"))
+    with closing(stores.opened(tmp_path / "copy", create=True)) as target:
+        copy(store, target, silent)
+        assert verify(target, Rules()).problems == []
+        assert not any(b"zz-17" in one.body for one in target.deliveries())
+    assert not (tmp_path / "copy" / "erasures.db").exists()
+
+
+@pytest.mark.sqlite
+def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
+    store, _ = two
+    before = found(store)
+    with (
+        closing(sqlite3.connect(store.data / "events.db")) as live,
+        closing(sqlite3.connect(tmp_path / "b.db")) as backup,
+    ):
+        live.backup(backup)
+    forget(store, participant(store, "zz-17"))
+    store.close()
+    for name in ("views.db", "events.mark", "events.db-wal", "events.db-shm"):
+        (store.data / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "b.db", store.data / "events.db")
+    with closing(stores.opened(store.data)) as restored:
+        assert is_behind(restored)
+        assert outstanding(restored, Rules(), NOW, silent).events == 12
+        assert not is_behind(restored)
+        assert found(restored) == before
+        assert holding(store.data, "zz-17", "zacharias") == []
+
+
+# Beside a server
+
+
+def test_a_running_server_goes_on_and_writes_nobody_back(tmp_path):
+    data = tmp_path / "data"
+    said = {"meetingId": "room", "sessionId": "one", "participantId": "zz-17", "participantName": "Zacharias"}
+    with serving(data, "--insecure-no-verify") as server:
+        for kind in ("session-started", "participant-joined", "participant-left", "participant-left"):
+            assert server.ask("/webhooks", "POST", webhook(kind, **said)).status == 204
+        until(lambda: len(server.items("/api/findings")) > 0)
+        before = server.items("/api/findings")
+
+        done = commands.run("erase", *stores.arguments(data), "--participant", "zz-17", "--yes", text=True)
+        assert (done.returncode, done.stdout) == (0, f"{data}: 4 deliveries have pseudonyms now\n"), done
+
+        def is_followed():
+            return [one["code"] for one in server.items("/api/findings")] == [one["code"] for one in before]
+
+        until(lambda: is_followed() and "zz-17" not in json.dumps(server.items("/api/findings")))
+        assert (
+            server.ask("/webhooks", "POST", webhook("participant-joined", **said)).status == 204
+        )  # a late copy
+        until(lambda: server.ask("/api/sessions/one").json["deliveries"] == 5)
+        assert "zz-17" not in server.ask("/api/sessions/one").body.decode()
+        assert server.stop() == 0
+    with closing(opened(data)) as store:
+        assert verify(store, Rules()).problems == []
+    assert holding(data, "zz-17", "zacharias") == []
+
+
+# Crashes
+
+PROGRAM = """
+import os, signal, sys
+from datetime import UTC, datetime
+from projections import erasing
+from projections.alerts import erasing as of_alerts
+from projections.views import follow, publications, rebuild
+from stores import opened
+from tracker.intake import erasing as intake
+from tracker.rules import Rules
+from tracker.store.application import Tracker
+from tracker.store.ledger import Ledger
+NOW = datetime(2026, 11, 26, 14, tzinfo=UTC)
+
+def main(data, kill_at):
+    left = [kill_at]
+    def stepping(step):
+        def instead(*given, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            found = step(*given, **named)
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return found
+        return instead
+    for where, name in ((Ledger, "request"), (Tracker, "erase"), (Tracker, "record_erasure"), (Tracker, "clean"),
+                        (rebuild, "_swap"), (follow, "publish"), (of_alerts, "erase"), (of_alerts, "compact")):
+        setattr(where, name, stepping(getattr(where, name)))
+    intake.STREAMS = 1
+    store = opened(data)
+    silent = lambda _done, _total: None
+    plan = intake.of_participant(store, "zz-17", None, NOW, silent)
+    if plan.events or intake.is_behind(store):
+        erasing.erase(store, plan, Rules(), NOW, silent)
+
+for line in sys.stdin:
+    data, kill_at = line.split()
+    process = os.fork()
+    if not process:
+        main(__import__("pathlib").Path(data), int(kill_at))
+        os._exit(0)
+    print(os.waitpid(process, 0)[1], flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.sqlite
+def test_wherever_an_erasure_is_killed_nothing_is_lost_and_the_same_command_ends_it(two, tmp_path):
+    store, _ = two
+    before = found(store)
+    store.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as runs:
+
+        def run(data, kill_at):
+            print(data, kill_at, file=runs.stdin, flush=True)
+            return int(runs.stdout.readline())
+
+        ends = []
+        while 0 not in ends:
+            kill_at = len(ends)
+            data = tmp_path / str(kill_at)
+            shutil.copytree(store.data, data)
+            ends.append(run(data, kill_at))
+            assert run(data, 1000) == 0
+            with closing(opened(data)) as again:
+                assert found(again) == before
+                assert verify(again, Rules()).problems == []
+                assert not is_behind(again)
+                assert names_of(again, "zz-17") == []
+            assert holding(data, "zz-17", "zacharias") == []
+        runs.stdin.close()
+    assert set(ends) == {signal.SIGKILL, 0}
+    assert len(ends) > 16

@@ -1,0 +1,234 @@
+"""Erasing people: which streams they are in, and rewriting what is stored there.
+
+A ``Plan`` is made first: it says what would be changed, and changes nothing. What is done is done by the ledger
+(``tracker.store.ledger``), a few streams in one transaction, so that receivers can store in between. The request is in the
+ledger before that, and an event in the store says so when it is done: a request that broke off is ended by the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+
+from tracker.delivery import envelope
+from tracker.delivery.envelope import Received, parse_time
+from tracker.delivery.pseudonyms import people_in
+from tracker.delivery.webhook import UNROUTED, parse
+from tracker.errors import NotFoundError
+from tracker.lifecycles import REGISTRY
+from tracker.store.application import Tracker
+from tracker.store.erasures import OURS
+from tracker.store.ledger import Ledger
+from tracker.store.recorder import Rows
+
+__all__ = ["Done", "Plan", "carry_out", "is_behind", "of_older", "of_participant", "of_session", "outstanding"]
+
+STREAMS = 200
+"""Streams in one transaction."""
+_PAGE = 10_000
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]+")
+"""An id that is written in JSON in one way only."""
+_RECEIVED_AT = re.compile(rb'\{"received_at":"([^"]+)"')
+Progress = Callable[[int, int], None]
+
+
+@attrs.frozen
+class Plan:
+    """What is to be erased.
+
+    Attributes:
+        what: In words, and without a name.
+        streams: In which somebody is to be erased, in the order in which they begin.
+        events: How many events would change.
+        whole: Whether everybody is to be erased there.
+        person: The id of the one who is to be, else.
+        everywhere: Whether that person is to be erased also from what is stored later of the time up to now.
+        unrouted: Streams of deliveries without a session, of which
+        older: what was received before this is to be erased.
+    """
+
+    what: str
+    streams: tuple[str, ...]
+    events: int = 0
+    whole: bool = False
+    person: str = ""
+    everywhere: bool = False
+    unrouted: tuple[str, ...] = ()
+    older: datetime | None = None
+
+    @property
+    def sessions(self) -> int:
+        """How many of the streams are sessions."""
+        return sum(not one.startswith((UNROUTED, *REGISTRY.prefixes)) for one in self.streams)
+
+    def request(self, ledger: Ledger, at: datetime) -> int:
+        """Writes it into a ledger; returns the number of the request."""
+        whole, some = (self.streams, ()) if self.whole else ((), self.streams)
+        people = [self.person] if self.person else []
+        return ledger.request(
+            self.what, at, whole=whole, people=people, everywhere=self.everywhere, streams=some
+        )
+
+
+@attrs.frozen
+class Done:
+    """How many events were changed, and what could not be done."""
+
+    events: int
+    problem: str
+
+
+def of_participant(
+    tracker: Tracker, participant: str, session: str | None, now: datetime, progress: Progress
+) -> Plan:
+    """Everything of a person, in one session or wherever it is. Raises ``NotFoundError``."""
+    found = dict.fromkeys(_naming(tracker, participant, session, progress))
+    what = "a person in one session" if session else "a person"
+    plan = Plan(what, tuple(found), person=participant, everywhere=session is None)
+    if not found and not tracker.ledger.entries().knows(participant):
+        raise NotFoundError(
+            "no such participant" + (f" in session {session}" if session else ""),
+            place=participant,
+            hint="give the participantId; tracker meeting ROOM shows who was there, and who was erased has a pseudonym",
+        )
+    return _counted(tracker, plan, now)
+
+
+def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress) -> Plan:
+    """Everybody in a session, and in what is linked to it. Raises ``NotFoundError``."""
+    if next(tracker.history(session), None) is None:
+        raise tracker.not_there(session)
+    linked = {
+        stream: None
+        for _, stream, received in _holding(tracker, session, progress)
+        if (link := parse(received).link) is not None and link[0] == session
+    }
+    return _counted(tracker, Plan("a session", (session, *linked), whole=True), now)
+
+
+def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progress) -> Plan:
+    """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet."""
+    newest = _newest(tracker, progress)
+    known = tracker.ledger.entries().streams
+    old = tuple(
+        one
+        for one, at in newest.items()
+        if at < before and not one.startswith(UNROUTED) and not known.get(one, (False,))[0]
+    )
+    unrouted = tuple(one for one in newest if one.startswith(UNROUTED))
+    plan = Plan("what is older", old, whole=True, unrouted=unrouted, older=before)
+    return _counted(tracker, plan, now)
+
+
+def is_behind(tracker: Tracker) -> bool:
+    """Whether a request of the ledger was not carried out in this store: it broke off, or a backup was put back."""
+    return tracker.ledger.requests > tracker.erased()
+
+
+def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -> Done:
+    """Does what is planned, and what was to be done before and broke off."""
+    behind = is_behind(tracker)
+    plan.request(tracker.ledger, now)
+    streams = _outstanding(tracker, progress) if behind else list(plan.streams)
+    return _rewrite(tracker, streams, now, progress, plan)
+
+
+def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
+    """Does all that the ledger says."""
+    return _rewrite(tracker, _outstanding(tracker, progress), now, progress)
+
+
+def _rewrite(
+    tracker: Tracker, streams: Sequence[str], now: datetime, progress: Progress, plan: Plan | None = None
+) -> Done:
+    requests = tracker.ledger.requests
+    unrouted = plan.unrouted if plan is not None else ()
+    total, changed = len(streams) + len(unrouted), 0
+    for begin in range(0, len(streams), STREAMS):
+        changed += tracker.erase(streams[begin : begin + STREAMS])
+        progress(begin, total)
+    for number, stream in enumerate(unrouted):
+        assert plan is not None, "it names them"
+        changed += tracker.erase([stream], plan.older)
+        progress(len(streams) + number, total)
+    tracker.record_erasure(requests, now)
+    return Done(changed, tracker.clean())
+
+
+def _outstanding(tracker: Tracker, progress: Progress) -> list[str]:
+    """The streams in which the ledger says that somebody is to be erased."""
+    entries = tracker.ledger.entries()
+    found = dict.fromkeys(entries.streams)
+    if entries.people:
+        for _, stream, received in _read(tracker, b"", progress):
+            ids = (id for people in people_in(received.body) for id in people.ids)
+            if next(entries.ids_among(ids, received.received_at), None) is not None:
+                found.setdefault(stream)
+    return list(found)
+
+
+def _counted(tracker: Tracker, plan: Plan, now: datetime) -> Plan:
+    """The same with how much it would change: it is tried with a ledger that nobody keeps."""
+    with TemporaryDirectory() as directory:
+        ledger, events = Ledger(Path(directory)), 0
+        plan.request(ledger, now)
+        for begin in range(0, len(plan.streams), STREAMS):
+            events += tracker.would_erase(plan.streams[begin : begin + STREAMS], ledger)
+        for stream in plan.unrouted:
+            events += tracker.would_erase([stream], ledger, plan.older)
+    return attrs.evolve(plan, events=events)
+
+
+def _naming(tracker: Tracker, participant: str, session: str | None, progress: Progress) -> Iterator[str]:
+    """The streams in which somebody has this id, and those of what is no JSON and holds it."""
+    for _, stream, received in _holding(tracker, participant, progress):
+        if session is not None and stream != session:
+            continue
+        people = people_in(received.body)
+        is_there = any(participant in one.ids for one in people)
+        if is_there or (stream.startswith(UNROUTED) and not people and participant.encode() in received.body):
+            yield stream
+
+
+def _holding(tracker: Tracker, text: str, progress: Progress) -> Iterator[tuple[int, str, Received]]:
+    """The events in which a text may stand."""
+    yield from _read(tracker, text.encode() if _PLAIN.fullmatch(text) else b"", progress)
+    if _PLAIN.fullmatch(text):
+        yield from _read(tracker, b'"body_base64":', progress)
+
+
+def _read(tracker: Tracker, text: bytes, progress: Progress) -> Iterator[tuple[int, str, Received]]:
+    """The events whose state holds some bytes: position, stream and what was received."""
+    after, end = 0, tracker.last_position()
+    while rows := tracker.holding(text, after) if text else _every(tracker, after, end):
+        for position, stream, state in rows:
+            if stream not in OURS and isinstance(state, bytes):
+                yield position, str(stream), envelope.decode(state)
+        after = rows[-1][0]
+        progress(after, end)
+
+
+def _every(tracker: Tracker, after: int, end: int) -> Rows:
+    return [(one.id, one.originator_id, one.state) for one in tracker.stored(after, 1000, end)]
+
+
+def _newest(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
+    """Stream -> when something of it was received last; what has no receive time came with what was before it."""
+    found: dict[str, datetime] = {}
+    now: datetime | None = None
+    after, end = 0, tracker.last_position()
+    while rows := tracker.begins(after, _PAGE):
+        for position, stream, begin in rows:
+            said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
+            at = parse_time(said[1].decode(errors="replace")) if said else None
+            now = at or now
+            if now is not None and stream not in OURS:
+                found[stream] = max(found.get(stream, now), now)
+            after = position
+        progress(after, end)
+    return found

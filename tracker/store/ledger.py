@@ -1,0 +1,273 @@
+"""The erasure ledger: ``erasures.db`` in the data directory.
+
+A log that is read again, a webhook that is redelivered and a backup that is put back bring back what was erased. So it is
+kept what was: the streams that were erased as a whole, and of people the keyed hashes of their ids and names, in each
+stream in which they were. ``Ledger.erase`` applies that to a webhook, and is called for everything that is stored, while
+the store is locked. No name is in the file. Its key is in no other place; so a backup of the store is one of
+pseudonyms that nobody can trace, as long as the ledger is kept apart from it.
+
+An id that was erased everywhere is erased in what was received up to then, also where the session was not known yet. Who
+comes again later is a new person, except in the sessions that are known.
+
+A request is written here before anything is rewritten, and is done when the store says so (``tracker.store.erasures``).
+So one that broke off is known, and doing it again ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from secrets import token_bytes
+
+import attrs
+
+from tracker.delivery.envelope import Received, isoformat, parse_time
+from tracker.delivery.pseudonyms import Scope, erased, exactly, people_in, words_of
+from tracker.errors import StoreDamagedError, StoreVersionError
+from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
+from tracker.store.sqlite import sqlite_errors
+
+__all__ = ["ERASURES_DB", "Entries", "Ledger"]
+
+ERASURES_DB = "erasures.db"
+FORMAT = 1
+"""The version of the tables; a higher one was written by a newer program."""
+ANYWHERE = ""
+"""In place of a stream."""
+_TABLES = """
+CREATE TABLE key (key BLOB NOT NULL);
+CREATE TABLE streams (stream TEXT PRIMARY KEY, whole INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE members (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE people (hash BLOB PRIMARY KEY, until TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE requests (number INTEGER PRIMARY KEY, at TEXT NOT NULL, what TEXT NOT NULL);
+"""
+_CHANGES = slice(24, 28)
+"""Where SQLite counts in a file how often it was changed."""
+
+
+@attrs.frozen
+class Entries:
+    """What the ledger held when it was read.
+
+    Attributes:
+        key: Of its hashes.
+        streams: Stream -> whether it is erased as a whole, and when that was asked for.
+        members: The hashes of what belongs to people, in each stream.
+        people: The hash of an id that is erased everywhere -> up to which receive time.
+        requests: How many there were.
+    """
+
+    key: bytes = b""
+    streams: Mapping[str, tuple[bool, datetime]] = attrs.field(factory=dict)
+    members: frozenset[bytes] = frozenset()
+    people: Mapping[bytes, datetime] = attrs.field(factory=dict)
+    requests: int = 0
+
+    def scope(self, stream: str) -> Scope | None:
+        """What is to be replaced in the webhooks of a stream, if anything is."""
+        found = self.streams.get(stream)
+        return None if found is None else Scope(self.key, stream, found[1], self.members, found[0])
+
+    def knows(self, id: str) -> bool:
+        """Whether an id was erased everywhere."""
+        return bool(self.key) and exactly(self.key, ANYWHERE, id) in self.people
+
+    def ids_among(self, ids: Iterable[str], received_at: datetime | None) -> Iterator[tuple[str, datetime]]:
+        """Those that are erased everywhere, in something that was received then; each with when that was asked for."""
+        for id in ids if self.people else ():
+            until = self.people.get(exactly(self.key, ANYWHERE, id))
+            if until is not None and (received_at is None or received_at <= until):
+                yield id, until
+
+
+NOTHING = Entries()
+
+
+class Ledger:
+    """The ledger of a data directory; it need not be there yet. Raises ``StoreError``."""
+
+    def __init__(self, data: Path) -> None:
+        self.path = data / ERASURES_DB
+        self._entries, self._changes = NOTHING, b""
+
+    def entries(self) -> Entries:
+        """What it holds now; it is read again where another process has changed it."""
+        while (changes := self._count()) != self._changes:
+            self._entries = self._read() if changes else NOTHING
+            self._changes = (
+                changes if changes == self._count() else b"?"
+            )  # reading may undo what was broken off
+        return self._entries
+
+    def concerns(self, stream: str) -> bool:
+        """Whether something of a stream may have to be replaced."""
+        entries = self.entries()
+        return bool(entries.people) or stream in entries.streams
+
+    def erase(self, received: Received, stream: str, older: datetime | None = None) -> Received:
+        """A webhook of a stream as it is to be stored. ``older``: as a whole, if it was received before."""
+        self.learn({stream: [received]})
+        scope = self.entries().scope(stream)
+        at = received.received_at
+        if older is not None and at is not None and at < older and not (scope and scope.whole):
+            scope = Scope(self.entries().key, stream, older, whole=True)
+        return received if scope is None else erased(received, scope)
+
+    def learn(self, received: Mapping[str, Iterable[Received]]) -> None:
+        """Adds what belongs to those who are to be forgotten, as far as these webhooks of some streams tell."""
+        entries = self.entries()
+        new: list[tuple[str, datetime | None, set[bytes]]] = []
+        for stream, those in received.items():
+            scope, at, texts = entries.scope(stream), None, set[str]()
+            if scope is not None and scope.whole:
+                continue
+            for one in those:
+                for people in people_in(one.body):
+                    erased_ids = dict(entries.ids_among(people.ids, one.received_at))
+                    if erased_ids or (scope is not None and any(map(scope.has, people.ids))):
+                        at = max(erased_ids.values(), default=at)
+                        texts |= erased_ids.keys() | people.names | people.artefacts
+            hashes = {one for text in texts for one in _hashes(entries.key, stream, text)} - entries.members
+            if hashes:
+                new.append((stream, at, hashes))
+        if new:
+            self._add(new)
+
+    def _add(self, new: Iterable[tuple[str, datetime | None, set[bytes]]]) -> None:
+        with self._to_write() as connection:
+            for stream, at, hashes in new:
+                if at is not None:
+                    _add_stream(connection, stream, at, whole=False)
+                connection.executemany("INSERT OR IGNORE INTO members VALUES (?)", [(one,) for one in hashes])
+
+    def request(
+        self,
+        what: str,
+        at: datetime,
+        *,
+        whole: Iterable[str] = (),
+        people: Iterable[str] = (),
+        everywhere: bool = False,
+        streams: Iterable[str] = (),
+    ) -> int:
+        """Writes a request down; returns its number.
+
+        ``whole`` are streams to be erased as a whole; ``people`` are ids to be erased in ``streams``, and where it is
+        meant ``everywhere`` in all that was received up to now. ``what`` says in words, without a name, what it is.
+        """
+        with self._to_write() as connection:
+            ((key,),) = connection.execute("SELECT key FROM key").fetchall()
+            for stream in whole:
+                _add_stream(connection, stream, at, whole=True)
+            for id in people:
+                if everywhere:
+                    row = exactly(key, ANYWHERE, id), isoformat(at)
+                    connection.execute("INSERT OR REPLACE INTO people VALUES (?, ?)", row)
+                for stream in streams:
+                    _add_stream(connection, stream, at, whole=False)
+                    hashes = [(one,) for one in _hashes(key, stream, id)]
+                    connection.executemany("INSERT OR IGNORE INTO members VALUES (?)", hashes)
+            number = connection.execute(
+                "INSERT INTO requests (at, what) VALUES (?, ?)", (isoformat(at), what)
+            ).lastrowid
+            assert number is not None, "a row was written"
+            return number
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were."""
+        return self.entries().requests
+
+    def _count(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                return os.pread(file.fileno(), 100, 0)[_CHANGES] or b""
+        except FileNotFoundError:
+            return b""
+        except OSError:  # what is wrong with it is said where it is read
+            return b"?"
+
+    def _read(self) -> Entries:
+        with self._errors(), closing(self._connect()) as connection:
+            connection.execute("BEGIN")  # of one moment
+            if not self._is_made(connection):
+                return NOTHING
+            ((key,),) = connection.execute("SELECT key FROM key").fetchall()
+            streams = {
+                stream: (bool(whole), _time(at))
+                for stream, whole, at in connection.execute("SELECT stream, whole, at FROM streams")
+            }
+            members = frozenset(one for (one,) in connection.execute("SELECT hash FROM members"))
+            people = {one: _time(until) for one, until in connection.execute("SELECT hash, until FROM people")}
+            ((requests,),) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchall()
+            return Entries(key, streams, members, people, requests)
+
+    @contextmanager
+    def _to_write(self) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            if not self.path.exists():
+                self.path.touch(PRIVATE_FILE)
+            with closing(self._connect()) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if not self._is_made(connection):
+                    for statement in _TABLES.split(";"):
+                        connection.execute(statement)
+                    connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))
+                    connection.execute(f"PRAGMA user_version = {FORMAT}")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+
+    def _is_made(self, connection: sqlite3.Connection) -> bool:
+        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        if version > FORMAT:
+            raise StoreVersionError(
+                f"was written by a newer version (format {version}, this one knows {FORMAT})",
+                place=str(self.path),
+                hint="use that version, or a newer one",
+            )
+        return bool(version)
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self.path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with sqlite_errors(self.path):
+                yield
+        except StoreDamagedError as error:
+            raise StoreDamagedError(
+                "is damaged",
+                place=str(self.path),
+                hint="restore it from its backup; without it, a log that is read again brings back what was erased",
+            ) from error
+
+
+def _add_stream(connection: sqlite3.Connection, stream: str, at: datetime, *, whole: bool) -> None:
+    """Once as a whole, always as a whole."""
+    connection.execute(
+        "INSERT INTO streams VALUES (?, ?, ?) ON CONFLICT (stream) DO UPDATE SET whole = MAX(whole, excluded.whole)",
+        (stream, int(whole), isoformat(at)),
+    )
+
+
+def _hashes(key: bytes, stream: str, text: str) -> set[bytes]:
+    return {exactly(key, stream, text), *filter(None, [words_of(key, stream, text)])}
+
+
+def _time(text: str) -> datetime:
+    time = parse_time(text)
+    assert time is not None, "we wrote it"
+    return time
