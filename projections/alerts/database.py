@@ -10,6 +10,7 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
+from projections.outbox.queue import outbox
 from projections.read_models import Table
 from projections.views.kept import Kept
 from projections.views.publications import IDENTITY, SHOWN, Publication
@@ -56,24 +57,7 @@ ALERTS = Table(
     pk=("id",),
     indexes=(("stream",), ("state", "due_at")),
 )
-OUTBOX = Table(
-    name="outbox",
-    columns={
-        "number": int,
-        "id": str,
-        "rule": str,
-        "alert": int,
-        "type": str,
-        "body": str,
-        "created_at": str,
-        "due_at": str,
-        "attempts": int,
-        "problem": str,
-        "dead": int,
-    },
-    pk=("number",),
-    indexes=(("id",), ("alert", "number"), ("rule", "due_at"), ("rule", "type")),
-)
+OUTBOX = outbox("alert")
 MUTES = Table(
     name="mutes", columns={"rule": str, "code": str, "until": str, "reason": str}, pk=("rule", "code")
 )

@@ -78,13 +78,14 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
     """
     from logging import NullHandler, getLogger
 
-    from projections.alerts.running import senders, wall_clock
+    from projections.alerts.running import senders
     from projections.alerts.sweep import sweep
+    from projections.outbox.sending import wall_clock
 
     settings = Settings(data, config)
     rules = _rules(settings)
     sending = senders(settings.data, rules)
-    getLogger("projections.alerts").addHandler(NullHandler())  # what is left is noted in the end
+    getLogger("projections.outbox").addHandler(NullHandler())  # what is left is noted in the end
     with settings.store() as store, settings.views_now(store):
         pass  # what rests on absence is published too
     sweep(settings.data, rules, wall_clock(), backfill=backfill)
@@ -105,9 +106,10 @@ def test(name: str, data: Path | None, config: Path | None) -> None:
     from secrets import token_hex
 
     from projections.alerts.messages import about_rule
-    from projections.alerts.outbox import Message
-    from projections.alerts.running import wall_clock
-    from projections.alerts.targets import NotTakenError, target_of
+    from projections.alerts.targets import target_of
+    from projections.outbox.queue import Message
+    from projections.outbox.sending import wall_clock
+    from projections.outbox.webhooks import NotTakenError
     from projections.read_models import text
 
     now = wall_clock()
@@ -192,13 +194,12 @@ def mute(
 @with_store
 def dead(format: Any, data: Path | None, config: Path | None) -> None:
     """List the messages that could not be delivered, the oldest first."""
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import listed
+    from projections.alerts.outbox import queue_of
     from projections.exports import data as machine
     from projections.reports import alerts as report
     from projections.reports.text import console
 
-    found = listed(alerts_file(Settings(data, config).data), dead=True)
+    found = queue_of(Settings(data, config).data).listed(dead=True)
     if format == TEXT:
         report.dead(console(sys.stdout), found)
     else:
@@ -213,13 +214,12 @@ def retry(name: str, data: Path | None, config: Path | None) -> None:
 
     Also after its receiver has answered that it wants no more (410), which stops all messages to it.
     """
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import retry as again
-    from projections.alerts.running import wall_clock
+    from projections.alerts.outbox import queue_of
+    from projections.outbox.sending import wall_clock
 
     settings = Settings(data, config)
     _rule(settings, name)
-    count = again(alerts_file(settings.data), name, wall_clock())
+    count = queue_of(settings.data).retry(name, wall_clock())
     click.echo(f"{name}: {quantity(count, 'message')} will be sent again")
 
 
@@ -241,14 +241,13 @@ def _rule(settings: Settings, name: str) -> Alert:
 
 
 def _note_what_is_left(settings: Settings) -> None:
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import counts, listed
+    from projections.alerts.outbox import queue_of
 
-    file = alerts_file(settings.data)
-    waiting, dead = counts(file)
+    queue = queue_of(settings.data)
+    waiting, dead = queue.counts()
     if waiting:
         problems = dict.fromkeys(
-            f"{one['rule']} {one['problem']}" for one in listed(file, dead=False) if one["problem"]
+            f"{one['rule']} {one['problem']}" for one in queue.listed(dead=False) if one["problem"]
         )
         because = f": {', '.join(problems)}" if problems else ""
         note(

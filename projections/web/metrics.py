@@ -29,8 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projections.alerts.database import alerts_file
-from projections.alerts.outbox import counts
+from projections.alerts.outbox import queue_of
 from projections.read_models.types import UNKNOWN
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
@@ -139,7 +138,7 @@ def _judged(live: Any, watch: Any) -> Iterator[Metric]:
 
 
 def _alerts(live: Any) -> Iterator[Metric]:
-    waiting, dead = counts(alerts_file(live.views_path.parent))
+    waiting, dead = queue_of(live.views_path.parent).counts()
     yield _gauge("tracker_alerts_pending", "Messages of alerts that are yet to be sent.", (), [((), waiting)])
     yield _gauge("tracker_alerts_dead", "Messages of alerts that could not be delivered.", (), [((), dead)])
 
