@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 import attrs
+import msgspec
 
 from projections.read_models import Table, text
 from projections.views.kept import Kept
@@ -36,6 +37,11 @@ def outbox(about: str) -> Table:
         pk=("number",),
         indexes=(("id",), (about, "number"), ("rule", "due_at"), ("rule", "type")),
     )
+
+
+def body(kind: str, now: str, data: dict[str, Any]) -> str:
+    """The body of a message, as Standard Webhooks has it: ``type``, ``timestamp``, ``data``."""
+    return msgspec.json.encode({"type": kind, "timestamp": now, "data": data}).decode()
 
 
 @attrs.frozen

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 
-from projections.outbox.queue import Queue
+from projections.outbox.queue import Queue, body
 from projections.read_models import text
 from projections.relay.database import ARMED, Known, forget, known_of, queue_of, write
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
@@ -244,6 +243,7 @@ class _Out:
         of = "\0".join(map(str, (relay, self.stream, *identity, times)))
         id = f"msg_{blake2b(of.encode(), digest_size=16).hexdigest()}"
         said = {"relay": relay, "stream": self.stream, "sequence": self.sequence, **data}
-        body = msgspec.json.encode({"type": kind, "timestamp": now, "data": said}).decode()
-        self.sweep.queue.post(self.sweep.connection, relay, kind, body, now, self.session, id=id)
+        self.sweep.queue.post(
+            self.sweep.connection, relay, kind, body(kind, now, said), now, self.session, id=id
+        )
         return id
