@@ -18,13 +18,14 @@ from served import served
 from standardwebhooks import Webhook
 from waiting import until
 
-from projections.alerts import outbox as queue
-from projections.alerts import running, targets
 from projections.alerts.database import alerts_file
-from projections.alerts.outbox import DELAYS, LEASE
+from projections.alerts.outbox import queue_of
 from projections.alerts.running import Alerts, senders
 from projections.alerts.sweep import sweep
 from projections.alerts.targets import SECRET, target_of
+from projections.outbox import sending as running
+from projections.outbox import webhooks
+from projections.outbox.queue import DELAYS, LEASE
 from projections.views import live
 from tracker.alert import Alert, When
 from tracker.errors import RulesError, UsageError
@@ -86,8 +87,8 @@ def send_all(sender):
 
 
 def test_what_is_sent_is_signed_and_repeated_under_one_id(published, clock):
-    with receiving(503, 503, 503) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock))
+    with receiving(503, 503, 503) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock))
         for delay in (timedelta(), *DELAYS[:3]):
             clock.pass_by(delay * 1.3)
             send_all(sender)
@@ -100,8 +101,8 @@ def test_what_is_sent_is_signed_and_repeated_under_one_id(published, clock):
 
 
 def test_each_attempt_is_signed_for_its_own_time(published, clock):
-    with receiving(503) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock))
+    with receiving(503) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock))
         send_all(sender)
         clock.pass_by(timedelta(seconds=10))
         send_all(sender)
@@ -112,11 +113,11 @@ def test_each_attempt_is_signed_for_its_own_time(published, clock):
 
 
 def test_the_end_does_not_overtake_the_beginning(published, clock):
-    with receiving(503, 503) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock))
-        hold(published, sender.alert, clock)
+    with receiving(503, 503) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock))
+        hold(published, rule, clock)
         assert send_all(sender) == [False]
-        hold(published, sender.alert, clock, at(clock, 2))
+        hold(published, rule, clock, at(clock, 2))
         assert send_all(sender) == [False]  # of another finding, which may come first
         clock.pass_by(timedelta(seconds=10))
         assert send_all(sender) == [True, True, True]
@@ -124,26 +125,26 @@ def test_the_end_does_not_overtake_the_beginning(published, clock):
 
 
 def test_a_receiver_that_is_gone_gets_nothing_more_until_somebody_says_so(published, clock):
-    with receiving(410) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock), at(clock, 2))
+    with receiving(410) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock), at(clock, 2))
         assert send_all(sender) == [False]
         clock.pass_by(timedelta(days=9))
         assert send_all(sender) == []
-        queue.retry(alerts_file(published.data), "recordings", clock.now)
+        queue_of(published.data).retry("recordings", clock.now)
         assert send_all(sender) == [True, True]
 
 
 def test_what_is_refused_to_the_end_is_dead_and_holds_back_what_follows(published, clock):
-    with receiving(*[500] * 10) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock))
-        hold(published, sender.alert, clock)
+    with receiving(*[500] * 10) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock))
+        hold(published, rule, clock)
         for delay in (timedelta(), *DELAYS):
             clock.pass_by(delay * 1.3)
             assert send_all(sender) == [False]
         clock.pass_by(timedelta(days=9))
         assert send_all(sender) == []
-        assert queue.counts(alerts_file(published.data)) == (1, 1)
-        assert queue.retry(alerts_file(published.data), "recordings", clock.now) == 1
+        assert queue_of(published.data).counts() == (1, 1)
+        assert queue_of(published.data).retry("recordings", clock.now) == 1
         assert send_all(sender) == [True, True]
 
 
@@ -175,8 +176,8 @@ def test_a_few_messages_are_sent_one_by_one_also_where_digests_are_asked_for(pub
 
 
 def test_a_redirect_is_not_followed(published, clock):
-    with receiving(307) as receiver, sending(published, rule_for(receiver), clock) as sender:
-        hold(published, sender.alert, clock, at(clock))
+    with receiving(307) as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
+        hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
         assert outbox(published.data)[0]["problem"] == "was answered with 307"
         assert len(receiver.came) == 1
@@ -207,7 +208,7 @@ def test_nothing_is_sent_to_a_private_address_that_is_not_allowed(published, clo
     ],
 )
 def test_what_others_do_not_reach_is_private(address, private):
-    assert targets._is_private(address) is private
+    assert webhooks.is_private(address) is private
 
 
 def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
@@ -220,10 +221,10 @@ def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
 
 
 def test_a_receiver_that_does_not_answer_is_given_up(published, clock, monkeypatch):
-    monkeypatch.setattr(targets, "TIMEOUT", 0.05)
-    with receiving() as receiver, sending(published, rule_for(receiver), clock) as sender:
+    monkeypatch.setattr(webhooks, "TIMEOUT", 0.05)
+    with receiving() as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
         monkeypatch.setattr(receiver, "statuses", Slow())
-        hold(published, sender.alert, clock, at(clock))
+        hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
         assert outbox(published.data)[0]["problem"] == "cannot be reached (ReadTimeout)"
 
@@ -318,7 +319,10 @@ import os, signal, sys
 import httpx2, standardwebhooks # once for all
 from datetime import datetime
 from pathlib import Path
-from projections.alerts import outbox, running, sweep, targets
+from projections.alerts import running, sweep
+from projections.outbox.queue import Queue
+from projections.outbox.sending import Sender
+from projections.outbox.webhooks import Webhooks
 from tracker.alert import Alert, When
 
 def main(data, rule, now, kill_at):
@@ -330,8 +334,8 @@ def main(data, rule, now, kill_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             return step(*given, **named)
         return instead
-    for module, name in ((outbox, "take"), (outbox, "delivered"), (outbox, "failed"), (sweep, "write"), (sweep, "post"),
-                         (sweep, "sweep"), (targets.Webhooks, "send"), (running.Sender, "send_one")):
+    for module, name in ((Queue, "take"), (Queue, "delivered"), (Queue, "failed"), (sweep, "write"), (Queue, "post"),
+                         (sweep, "sweep"), (Webhooks, "send"), (Sender, "send_one")):
         setattr(module, name, stepping(getattr(module, name)))
     sweep.sweep(data, [rule], now)
     (sender,) = running.senders(data, [rule], lambda: now)

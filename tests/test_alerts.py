@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published import Published, events, finding, outbox
 
-from projections.alerts import sweep as sweeping
 from projections.alerts.database import MUTES, alerts_file, known_in
 from projections.alerts.sweep import sweep
+from projections.outbox.queue import Queue
 from tracker.alert import Alert, When
 from tracker.config import load_config
 from tracker.errors import RulesError
@@ -332,7 +332,7 @@ def test_each_change_is_reported_once_and_in_order_whatever_breaks_off(steps):
             if step == RESTART:
                 since = None
             elif step == CRASH:
-                with suppress(KeyError), patch.object(sweeping, "post", side_effect=KeyError):
+                with suppress(KeyError), patch.object(Queue, "post", side_effect=KeyError):
                     sweep(published.data, [RULE], NOON, since)
             elif step == SWEEP:
                 since = sweep(published.data, [RULE], NOON, since)

@@ -22,6 +22,7 @@ from tracker.errors import RulesError, did_you_mean
 from tracker.findings import SEVERITIES, Severity, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
+from tracker.relay import Relay
 from tracker.rules import WINDOWS, Rules, seconds_of
 
 _LONGEST = 365 * 86400
@@ -38,6 +39,7 @@ SETTINGS = (
     "prices",
     "accept",
     "alert",
+    "relay",
     "otel",
     "reconcile",
 )
@@ -46,6 +48,7 @@ _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 _COLLECTOR = "http://localhost:4318"
 INTAKE = ("webhook_field", "time_field")
 T = TypeVar("T")
+S = TypeVar("S", Alert, Relay)
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
 
@@ -72,8 +75,8 @@ class Config:
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
-    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, ``otel`` is where ``[otel]`` has traces sent, and
-    ``reconcile`` is ``[reconcile]``."""
+    ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, ``otel`` is where ``[otel]`` has traces sent,
+    ``reconcile`` is ``[reconcile]``, and ``relays`` are ``[[relay]]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -85,6 +88,7 @@ class Config:
     alerts: tuple[Alert, ...] = ()
     otel: str | None = None
     reconcile: Reconcile = Reconcile()
+    relays: tuple[Relay, ...] = ()
 
 
 def load_config(path: Path) -> Config:
@@ -115,10 +119,10 @@ def load_config(path: Path) -> Config:
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
         alerts = _alerts(document.get("alert", []), path.parent, accounts)
-        otel = _otel(document.get("otel"))
+        otel, relays = _otel(document.get("otel")), _relays(document.get("relay", []), path.parent)
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
         place = path.parent / data if data else None
-        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile)
+        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, relays)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -318,17 +322,43 @@ def _alerts(value: Any, directory: Path, accounts: Collection[str]) -> tuple[Ale
     def read(table: dict[str, Any]) -> Alert:
         return _alert(table, directory, accounts)
 
-    entries = _each("alert", value, 'name = "recordings" and to = "https://…"', read)
+    return _named("alert", _each("alert", value, 'name = "recordings" and to = "https://…"', read))
+
+
+def _relays(value: Any, directory: Path) -> tuple[Relay, ...]:
+    def read(table: dict[str, Any]) -> Relay:
+        values = _sent(Relay, table, directory)
+        if "lifecycle" in table:
+            values["lifecycle"] = _listed("lifecycle", table["lifecycle"], _lifecycles())
+        return Relay(**values)
+
+    return _named("relay", _each("relay", value, 'name = "app" and to = "https://…"', read))
+
+
+def _named(what: str, entries: tuple[S, ...]) -> tuple[S, ...]:
+    """Raises ``RulesError`` where two have one name."""
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
-            raise RulesError(f"two alerts are named {name!r}", hint="give each a name of its own")
+            raise RulesError(f"two {what}s are named {name!r}", hint="give each a name of its own")
     return entries
 
 
 def _alert(table: dict[str, Any], directory: Path, accounts: Collection[str]) -> Alert:
+    values = _sent(Alert, table, directory, APPRISE)
+    if "when" in table:
+        values["when"] = _when(table["when"], accounts)
+    if "include" in table:
+        values["include"] = _listed("include", table["include"], INCLUDED)
+    if "pages" in table and not _host_of(table["pages"]):
+        raise RulesError(f"pages is {table['pages']!r}", hint='write pages = "https://tracker.example.org"')
+    return Alert(**values)
+
+
+def _sent(cls: type, table: dict[str, Any], directory: Path, others: str = "") -> dict[str, Any]:
+    """The values of an entry that is sent somewhere, as far as all such have them; ``others`` begins what is no URL."""
     for name in table:
-        refuse_unknown(name, [field.name for field in attrs.fields(Alert)], "key")
+        refuse_unknown(name, [field.name for field in attrs.fields(cls)], "key")
     for name, example in (("name", "recordings"), ("to", "https://hooks.example.org/tracker")):
         if not isinstance(table.get(name), str):
             raise RulesError(f"gives no {name}", hint=f'write {name} = "{example}"')
@@ -337,33 +367,23 @@ def _alert(table: dict[str, Any], directory: Path, accounts: Collection[str]) ->
     private = table.get("allow_private", False)
     if not isinstance(private, bool):
         raise RulesError(f"allow_private is {private!r}", hint="write allow_private = true")
-    _refuse_target(table["to"], private=private)
-    values = dict(table)
-    if "when" in table:
-        values["when"] = _when(table["when"], accounts)
-    values |= {name: _duration(name, table[name]) for name in ("wait", "within", "digest") if name in table}
-    if "include" in table:
-        values["include"] = _listed("include", table["include"], INCLUDED)
-    for name, is_one, example in (
-        ("secret", _is_path, "hooks.secret"),
-        ("pages", _host_of, "https://tracker.example.org"),
-    ):
-        if name in table and not is_one(table[name]):
-            raise RulesError(f"{name} is {table[name]!r}", hint=f'write {name} = "{example}"')
-    if "secret" in table:
-        values["secret"] = directory / table["secret"]
-    return Alert(**values)
+    _refuse_target(table["to"], others, private=private)
+    durations = ("wait", "within", "digest")
+    times: dict[str, Any] = {name: _duration(name, table[name]) for name in durations if name in table}
+    if "secret" in table and not _is_path(table["secret"]):
+        raise RulesError(f"secret is {table['secret']!r}", hint='write secret = "hooks.secret"')
+    secret = {"secret": directory / table["secret"]} if "secret" in table else {}
+    return {**table, **times, **secret}
 
 
-def _refuse_target(to: str, *, private: bool) -> None:
+def _refuse_target(to: str, others: str, *, private: bool) -> None:
     """Raises ``RulesError`` for what nothing can or should be sent to; says nothing of the path, which may be secret."""
-    if to.startswith(APPRISE):
+    if others and to.startswith(others):
         return
     host = _host_of(to)
     if not host:
-        raise RulesError(
-            "to is no address to send to", hint='write to = "https://…", or "apprise:" and a URL of Apprise'
-        )
+        hint = 'write to = "https://…"' + (f', or "{others}" and a URL of Apprise' if others else "")
+        raise RulesError("to is no address to send to", hint=hint)
     if urlsplit(to).scheme == "http" and not private:
         raise RulesError(
             f"to is not encrypted: http://{host}",

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
+from projections.outbox.queue import outbox
 from projections.read_models import Table
-from projections.views.kept import Kept
+from projections.views.kept import Kept, create
 from projections.views.publications import IDENTITY, SHOWN, Publication
 
 ALERTS_DB = "alerts.db"
@@ -56,24 +57,7 @@ ALERTS = Table(
     pk=("id",),
     indexes=(("stream",), ("state", "due_at")),
 )
-OUTBOX = Table(
-    name="outbox",
-    columns={
-        "number": int,
-        "id": str,
-        "rule": str,
-        "alert": int,
-        "type": str,
-        "body": str,
-        "created_at": str,
-        "due_at": str,
-        "attempts": int,
-        "problem": str,
-        "dead": int,
-    },
-    pk=("number",),
-    indexes=(("id",), ("alert", "number"), ("rule", "due_at"), ("rule", "type")),
-)
+OUTBOX = outbox("alert")
 MUTES = Table(
     name="mutes", columns={"rule": str, "code": str, "until": str, "reason": str}, pk=("rule", "code")
 )
@@ -146,14 +130,5 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
-
-    db = Database(connection, execute_plugins=False)
-    for table in (ARMED, ALERTS, OUTBOX, MUTES):
-        pk = table.pk[0] if len(table.pk) == 1 else table.pk
-        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
-        for columns in table.indexes:
-            connection.execute(
-                f"CREATE INDEX {table.name}_{'_'.join(columns)} ON {table.name} ({', '.join(columns)})"
-            )
+    create(connection, (ARMED, ALERTS, OUTBOX, MUTES))
     connection.execute(f"CREATE UNIQUE INDEX alerts_identity ON alerts (rule, {', '.join(IDENTITY)})")

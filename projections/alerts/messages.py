@@ -15,6 +15,7 @@ import msgspec
 
 from projections.alerts.database import Known
 from projections.alerts.moves import Event
+from projections.outbox.queue import body
 from tracker.alert import Alert
 from tracker.delivery.webhook import UNROUTED
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -58,7 +59,3 @@ def digest(name: str, bodies: Sequence[str], now: str) -> str:
     counts = Counter(f"{one['type']} {one['data'].get('code', '')}".strip() for one in messages)
     about = {"alert": name, "count": len(messages), "counts": counts, "messages": messages[:MOST_OF_DIGEST]}
     return body(DIGEST, now, about)
-
-
-def body(kind: str, now: str, data: dict[str, Any]) -> str:
-    return msgspec.json.encode({"type": kind, "timestamp": now, "data": data}).decode()

@@ -29,7 +29,8 @@ from projections.alerts.database import (
 )
 from projections.alerts.erasing import erase_from
 from projections.alerts.moves import Compared, moved
-from projections.alerts.outbox import post
+from projections.alerts.outbox import queue_of
+from projections.outbox.queue import Queue
 from projections.read_models import text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
 from tracker.alert import Alert
@@ -42,7 +43,6 @@ _BEGUN = "+rule = ? AND state != 'closed'"
 SETTLES = timedelta(hours=1)
 """What became true so shortly before the last sweep may not have settled by then, and is new."""
 _WAITS = "state = 'waiting'"
-_NO_RULE = "no [[alert]] has this name"
 
 
 def sweep(
@@ -59,9 +59,10 @@ def sweep(
     with alerts_file(data).to_write() as connection, reader(data / PUBLISHED_DB) as published:
         if published is not None:
             erase_from(connection, Ledger(data).entries(), published.erased)
-        _forget_others(connection, [alert.name for alert in alerts])
+        queue = queue_of(data)
+        queue.forget_others(connection, [alert.name for alert in alerts], "alert")
         for alert in alerts:
-            _Sweep(connection, published, alert, moment, since).run(backfill)
+            _Sweep(queue, connection, published, alert, moment, since).run(backfill)
         return published.end if published is not None else None
 
 
@@ -74,19 +75,11 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
     )
 
 
-def _forget_others(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Disarms rules that are in the configuration no more. What was to be sent for them cannot be delivered."""
-    for (rule,) in connection.execute("SELECT rule FROM armed").fetchall():
-        if rule not in names:
-            connection.execute("DELETE FROM armed WHERE rule = ?", (rule,))
-            update = f"UPDATE outbox SET dead = 1, problem = '{_NO_RULE}' WHERE NOT dead AND rule = ?"
-            connection.execute(update, (rule,))
-
-
 @attrs.define
 class _Sweep:
     """The sweep of one rule."""
 
+    queue: Queue
     connection: sqlite3.Connection
     published: Reader | None
     alert: Alert
@@ -103,7 +96,7 @@ class _Sweep:
         silent = self._compare(self._pairs(everything=arms), begin, now)
         if armed and silent and arms:
             body = messages.about_rule("rearmed", name, now, appeared=silent)
-            post(self.connection, name, "alert.rearmed", body, now)
+            self.queue.post(self.connection, name, "alert.rearmed", body, now)
         same = armed.get("target") == self.alert.target()
         disabled = armed.get("disabled") if same else None
         row = (name, fingerprint, judged_by, now, self.alert.target(), disabled, armed.get("rests_until"))
@@ -145,7 +138,7 @@ class _Sweep:
                 silent += after.state == "open" and (known is None or known.state == "closed") and event is None
                 if event is not None:
                     body = messages.about_finding(self.alert, event, after, now)
-                    post(self.connection, self.alert.name, f"finding.{event}", body, now, after.id)
+                    self.queue.post(self.connection, self.alert.name, f"finding.{event}", body, now, after.id)
         return silent
 
     def _pairs(self, *, everything: bool) -> dict[Identity, tuple[Known | None, Found | None]]:

@@ -64,6 +64,7 @@ COMMANDS = {
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
     "reconcile": Entry("reconcile", "Compare what came with VideoSDK's own records."),
     "recordings": Entry("recordings", "List what was recorded or streamed, with its files."),
+    "relay": Entry("relay", "Relay what really happened: list, send, test and retry."),
     "runs": Entry("runs", "List calls, agents, recordings and whatever else ran."),
     "serve": Entry("serve", "Receive webhooks by HTTP, and serve pages and API."),
     "sessions": Entry("sessions", "List the sessions, the most recent first."),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections import zones
-from projections.cli.messages import note, quantity
 from projections.cli.options import MACHINE, TEXT, Name, with_store
+from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import known_code
 from projections.cli.times import GivenTime, Time, with_tz
-from tracker.errors import NotFoundError, TrackerError, UsageError
+from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from tracker.alert import Alert
@@ -78,23 +78,20 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
     """
     from logging import NullHandler, getLogger
 
-    from projections.alerts.running import senders, wall_clock
+    from projections.alerts.outbox import queue_of
+    from projections.alerts.running import senders
     from projections.alerts.sweep import sweep
+    from projections.outbox.sending import wall_clock
 
     settings = Settings(data, config)
     rules = _rules(settings)
     sending = senders(settings.data, rules)
-    getLogger("projections.alerts").addHandler(NullHandler())  # what is left is noted in the end
+    getLogger("projections.outbox").addHandler(NullHandler())  # what is left is noted in the end
     with settings.store() as store, settings.views_now(store):
         pass  # what rests on absence is published too
     sweep(settings.data, rules, wall_clock(), backfill=backfill)
-    taken = 0
-    for one in sending:
-        while one.send_one():
-            taken += 1
-        one.target.close()
-    click.echo(f"{quantity(taken, 'message')} sent")
-    _note_what_is_left(settings)
+    send_all(sending)
+    note_what_is_left(queue_of(settings.data), "alerts")
 
 
 @alerts.command()
@@ -102,25 +99,13 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
 @with_store
 def test(name: str, data: Path | None, config: Path | None) -> None:
     """Send a test message to a receiver, signed as a real one."""
-    from secrets import token_hex
-
     from projections.alerts.messages import about_rule
-    from projections.alerts.outbox import Message
-    from projections.alerts.running import wall_clock
-    from projections.alerts.targets import NotTakenError, target_of
+    from projections.alerts.targets import target_of
+    from projections.outbox.sending import wall_clock
     from projections.read_models import text
 
-    now = wall_clock()
     target = target_of(_rule(Settings(data, config), name), os.environ)
-    message = Message(f"msg_{token_hex(16)}", "alert.test", about_rule("test", name, text(now) or ""), 1)
-    try:
-        target.send(message, now)
-    except NotTakenError as error:
-        hint = "check the address and the receiver; nothing is tried again"
-        raise TrackerError(f"the message {error.problem}", place=f"alert {name}", hint=hint) from error
-    finally:
-        target.close()
-    click.echo(f"{name}: the receiver has taken the message {message.id}")
+    send_test(target, "alert", name, about_rule("test", name, text(wall_clock()) or ""))
 
 
 @alerts.command()
@@ -192,17 +177,9 @@ def mute(
 @with_store
 def dead(format: Any, data: Path | None, config: Path | None) -> None:
     """List the messages that could not be delivered, the oldest first."""
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import listed
-    from projections.exports import data as machine
-    from projections.reports import alerts as report
-    from projections.reports.text import console
+    from projections.alerts.outbox import queue_of
 
-    found = listed(alerts_file(Settings(data, config).data), dead=True)
-    if format == TEXT:
-        report.dead(console(sys.stdout), found)
-    else:
-        write(machine.write(found, format))
+    list_dead(queue_of(Settings(data, config).data), format)
 
 
 @alerts.command()
@@ -213,14 +190,11 @@ def retry(name: str, data: Path | None, config: Path | None) -> None:
 
     Also after its receiver has answered that it wants no more (410), which stops all messages to it.
     """
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import retry as again
-    from projections.alerts.running import wall_clock
+    from projections.alerts.outbox import queue_of
 
     settings = Settings(data, config)
     _rule(settings, name)
-    count = again(alerts_file(settings.data), name, wall_clock())
-    click.echo(f"{name}: {quantity(count, 'message')} will be sent again")
+    send_again(queue_of(settings.data), name)
 
 
 def _rules(settings: Settings) -> tuple[Alert, ...]:
@@ -238,25 +212,6 @@ def _rule(settings: Settings, name: str) -> Alert:
     found = {one.name: one for one in _rules(settings)}
     refuse_unknown(name, list(found), "alert")
     return found[name]
-
-
-def _note_what_is_left(settings: Settings) -> None:
-    from projections.alerts.database import alerts_file
-    from projections.alerts.outbox import counts, listed
-
-    file = alerts_file(settings.data)
-    waiting, dead = counts(file)
-    if waiting:
-        problems = dict.fromkeys(
-            f"{one['rule']} {one['problem']}" for one in listed(file, dead=False) if one["problem"]
-        )
-        because = f": {', '.join(problems)}" if problems else ""
-        note(
-            f"{quantity(waiting, 'message')} will be sent later{because}",
-            "run it again, or see tracker alerts list",
-        )
-    if dead:
-        note(f"{quantity(dead, 'message')} could not be delivered", "tracker alerts dead lists them")
 
 
 def _duration(given: str | None) -> timedelta:

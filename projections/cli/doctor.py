@@ -65,7 +65,7 @@ def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     except StoreDamagedError as error:
         damage = error
         found.append(Check("store", "damaged", str(error), error.hint))
-    found += [*_keys(settings), *_alerts(settings), *_disk(settings)]
+    found += [*_keys(settings), *_alerts(settings), *_relays(settings), *_disk(settings)]
     if format == TEXT:
         listed(console(sys.stdout), [one._asdict() for one in found])
     else:
@@ -212,6 +212,19 @@ def _alerts(settings: Settings) -> Iterator[Check]:
             yield Check("alert", "problem", str(error), error.hint)
         else:
             yield Check("alert", "ok", f"{alert.name}: can be sent")
+
+
+def _relays(settings: Settings) -> Iterator[Check]:
+    """As ``_alerts``."""
+    from projections.relay.running import target_of
+
+    for relay in settings.load_relays():
+        try:
+            target_of(relay, os.environ).close()
+        except TrackerError as error:
+            yield Check("relay", "problem", str(error), error.hint)
+        else:
+            yield Check("relay", "ok", f"{relay.name}: can be sent")
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

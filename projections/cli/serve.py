@@ -17,7 +17,7 @@ from projections.cli.times import with_tz
 from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from projections.alerts.running import Alerts
+    from projections.outbox.sending import Outgoing
     from projections.traces.running import Traces
     from projections.views.live import Following
     from tracker.delivery.signature import Keyring
@@ -86,10 +86,11 @@ def serve(
 
     Webhooks come in at POST /webhooks, those of an account of tracker.toml at POST /webhooks/NAME, and are answered
     with 204 once they are stored. SIGTERM stops the
-    server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules and the alerts again. Any
+    server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules, the alerts and the relays again. Any
     number of receivers and readers may share one store.
     """
     from projections.alerts.running import Alerts
+    from projections.relay.running import Relays
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
@@ -117,6 +118,7 @@ def serve(
             store, settings.load_rules, rings, answers=answers, follow=partial(Follower, url=settings.url)
         )
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
+        relays = Relays(store.data, settings.load_relays) if answers else None
         traces = _traces(settings, store, live) if live is not None else None
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
@@ -143,10 +145,11 @@ def serve(
             accept_file=settings.file,
             zone=settings.shown_zone,
             alerts=alerts,
+            relays=relays,
             traces=traces,
             accounts=settings.accounts,
         )
-        server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)
+        server.serve(app, listening, handler, _reloader(rings, live, alerts, relays), root_path)
 
 
 def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | None:
@@ -187,8 +190,10 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return rings
 
 
-def _reloader(rings: Keys, live: Following | None, alerts: Alerts | None) -> Callable[[], None]:
-    """Gives what SIGHUP does: it reads keys, rules and alerts again. A broken file changes nothing, and is logged."""
+def _reloader(
+    rings: Keys, live: Following | None, alerts: Outgoing | None, relays: Outgoing | None
+) -> Callable[[], None]:
+    """Gives what SIGHUP does: it reads keys, rules, alerts and relays again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
     log = getLogger("projections.cli")
@@ -203,8 +208,9 @@ def _reloader(rings: Keys, live: Following | None, alerts: Alerts | None) -> Cal
     def reload() -> None:
         if live is not None:
             live.reload()
-        if alerts is not None:
-            again("alerts", alerts.reload)
+        for what, sending in (("alerts", alerts), ("relays", relays)):
+            if sending is not None:
+                again(what, sending.reload)
         for ring in {id(one): one for one in rings.values() if one is not None}.values():
             again("keys", partial(_keys_again, ring))
 

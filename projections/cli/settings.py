@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tracker.config import Config, Reconcile
     from tracker.delivery.signature import Keyring
     from tracker.delivery.unwrap import Fields
+    from tracker.relay import Relay
     from tracker.rules import Rules
     from tracker.store.application import Tracker
 
@@ -167,6 +168,12 @@ class Settings:
         from tracker.config import load_config
 
         return load_config(self._config).alerts if self._config is not None else ()
+
+    def load_relays(self) -> tuple[Relay, ...]:
+        """Reads what is relayed from the file again."""
+        from tracker.config import load_config
+
+        return load_config(self._config).relays if self._config is not None else ()
 
     @property
     def otel(self) -> str | None:

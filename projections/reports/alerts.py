@@ -46,7 +46,7 @@ def _line(row: dict[str, Any]) -> Text:
 def dead(out: Console, messages: Iterable[dict[str, Any]]) -> None:
     rows = list(messages)
     for row in rows:
-        about = "" if row["alert"] is None else f"  alert {row['alert']}"
+        about = f"  alert {row['alert']}" if row.get("alert") is not None else ""
         line = Text(f"{stamp(row['created_at'])}  {row['type']}{about}  {row['rule']}  {row['id']}")
         say(out, line.append(f"  {row['problem']}, {counted(row['attempts'], 'attempt')}", "dim"))
     out.print(Text(counted(len(rows), "dead message"), "dim"))

@@ -21,7 +21,7 @@ import msgspec
 from projections.read_models import Row, Table, is_one_of, text
 from projections.traces.spans import Span, of_session
 from projections.views.database import VIEWS_DB, views_errors
-from projections.views.kept import Kept
+from projections.views.kept import Kept, create
 from tracker.store.recorder import LOCK_TIMEOUT
 
 TRACES_DB = "traces.db"
@@ -165,9 +165,4 @@ def _views(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
-
-    db = Database(connection, execute_plugins=False)
-    for table in (EXPORTED, ARMED):
-        pk = table.pk[0] if len(table.pk) == 1 else table.pk
-        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
+    create(connection, (EXPORTED, ARMED))

@@ -7,18 +7,33 @@ replaced; one that an older version has written is brought to the tables of this
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
 
+from projections.read_models import Table
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
 
 _LOOK = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_user_version"
 """One statement, because another process may be making the tables."""
+
+
+def create(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
+    """Makes the tables of such a file, with their indexes."""
+    from sqlite_utils import Database  # importing it takes long, and the file is made once
+
+    db = Database(connection, execute_plugins=False)
+    for table in tables:
+        pk = table.pk[0] if len(table.pk) == 1 else table.pk
+        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
+        for columns in table.indexes:
+            connection.execute(
+                f"CREATE INDEX {table.name}_{'_'.join(columns)} ON {table.name} ({', '.join(columns)})"
+            )
 
 
 @attrs.frozen

@@ -32,7 +32,7 @@ import msgspec
 from projections.read_models import Row, Table, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
 from projections.views.erased import found_without, heeded, remember
-from projections.views.kept import Kept
+from projections.views.kept import Kept, create
 from tracker.delivery.webhook import UNROUTED
 from tracker.store.ledger import NOTHING, Entries
 
@@ -421,10 +421,5 @@ def published_file(path: Path) -> Kept:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
-
-    db = Database(connection, execute_plugins=False)
-    for table in (PUBLICATIONS, CHECKPOINT):
-        pk = table.pk[0] if len(table.pk) == 1 else table.pk
-        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
+    create(connection, (PUBLICATIONS, CHECKPOINT))
     connection.execute(CHECKPOINT.insert, _row((Checkpoint(), "")))

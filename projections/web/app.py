@@ -16,6 +16,7 @@ What a route finds in ``request.app.state``:
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
+    relays    ``projections.relay.running.Relays``, which relays what really happened; ``None`` where nobody does
     traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
@@ -56,6 +57,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
 from projections.alerts.running import Alerts
+from projections.relay.running import Relays
 from projections.traces.running import Traces
 from projections.views.live import Following, Live
 from projections.web import accepting, api, dropped, health, metrics, pages
@@ -110,6 +112,7 @@ def create_app(
     accept_file: Path | None = None,
     zone: tzinfo = UTC,
     alerts: Alerts | None = None,
+    relays: Relays | None = None,
     traces: Traces | None = None,
     accounts: Iterable[str] = (),
 ) -> Starlette:
@@ -145,7 +148,7 @@ def create_app(
     app.state.masked_token = masked_token
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
-    app.state.alerts, app.state.traces = alerts, traces
+    app.state.alerts, app.state.relays, app.state.traces = alerts, relays, traces
     app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
@@ -166,7 +169,9 @@ async def stop(app: Starlette) -> None:
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
     return [
-        one for one in (state.watch, state.receiver, state.live, state.alerts, state.traces) if one is not None
+        one
+        for one in (state.watch, state.receiver, state.live, state.alerts, state.relays, state.traces)
+        if one is not None
     ]
 
 

@@ -29,9 +29,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projections.alerts.database import alerts_file
-from projections.alerts.outbox import counts
+from projections.alerts import outbox as alerts
 from projections.read_models.types import UNKNOWN
+from projections.relay import database as relay
 from projections.web.snapshot import snapshot
 from projections.web.tokens import GUARDED
 from tracker.delivery.envelope import parse_time
@@ -67,10 +67,9 @@ class _Tracker(Collector):
             yield from _judged(live, self.state.watch)
             failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
             with suppress(StoreError):
-                yield from list(_alerts(live))
-        for name, part in (("alerts", self.state.alerts), ("traces", self.state.traces)):
-            if part is not None:
-                failing.append(((name,), bool(part.problem)))
+                yield from list(_outgoing(live))
+        parts = [(name, getattr(self.state, name)) for name in ("alerts", "relays", "traces")]
+        failing += [((name,), bool(part.problem)) for name, part in parts if part is not None]
         loss = self.state.watch.loss
         yield _gauge(
             "tracker_lost_deliveries",
@@ -138,10 +137,14 @@ def _judged(live: Any, watch: Any) -> Iterator[Metric]:
     )
 
 
-def _alerts(live: Any) -> Iterator[Metric]:
-    waiting, dead = counts(alerts_file(live.views_path.parent))
+def _outgoing(live: Any) -> Iterator[Metric]:
+    data = live.views_path.parent
+    waiting, dead = alerts.queue_of(data).counts()
     yield _gauge("tracker_alerts_pending", "Messages of alerts that are yet to be sent.", (), [((), waiting)])
     yield _gauge("tracker_alerts_dead", "Messages of alerts that could not be delivered.", (), [((), dead)])
+    waiting, dead = relay.queue_of(data).counts()
+    yield _gauge("tracker_relay_pending", "Messages of the relay that are yet to be sent.", (), [((), waiting)])
+    yield _gauge("tracker_relay_dead", "Messages of the relay that could not be delivered.", (), [((), dead)])
 
 
 def _stored(db: Database) -> Iterator[Metric]:

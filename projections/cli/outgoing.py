@@ -1,0 +1,81 @@
+"""What the commands about alerts and about the relay share: both send messages out of a queue."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from projections.cli.messages import note, quantity
+from projections.cli.options import TEXT
+from projections.cli.streams import write
+from tracker.errors import TrackerError
+
+if TYPE_CHECKING:
+    from projections.outbox.queue import Queue
+    from projections.outbox.sending import Sender
+    from projections.outbox.webhooks import Target
+
+
+def send_all(sending: Iterable[Sender]) -> None:
+    """Sends what is due."""
+    taken = 0
+    for one in sending:
+        while one.send_one():
+            taken += 1
+        one.target.close()
+    click.echo(f"{quantity(taken, 'message')} sent")
+
+
+def send_test(target: Target, kind: str, name: str, body: str) -> None:
+    """Sends a message that is made up. Raises ``TrackerError`` where it is not taken."""
+    from secrets import token_hex
+
+    from projections.outbox.queue import Message
+    from projections.outbox.sending import wall_clock
+    from projections.outbox.webhooks import NotTakenError
+
+    message = Message(f"msg_{token_hex(16)}", f"{kind}.test", body, 1)
+    try:
+        target.send(message, wall_clock())
+    except NotTakenError as error:
+        hint = "check the address and the receiver; nothing is tried again"
+        raise TrackerError(f"the message {error.problem}", place=f"{kind} {name}", hint=hint) from error
+    finally:
+        target.close()
+    click.echo(f"{name}: the receiver has taken the message {message.id}")
+
+
+def list_dead(queue: Queue, format: Any) -> None:
+    from projections.exports import data as machine
+    from projections.reports import alerts as report
+    from projections.reports.text import console
+
+    found = queue.listed(dead=True)
+    if format == TEXT:
+        report.dead(console(sys.stdout), found)
+    else:
+        write(machine.write(found, format))
+
+
+def send_again(queue: Queue, name: str) -> None:
+    from projections.outbox.sending import wall_clock
+
+    click.echo(f"{name}: {quantity(queue.retry(name, wall_clock()), 'message')} will be sent again")
+
+
+def note_what_is_left(queue: Queue, family: str) -> None:
+    waiting, dead = queue.counts()
+    if waiting:
+        problems = dict.fromkeys(
+            f"{one['rule']} {one['problem']}" for one in queue.listed(dead=False) if one["problem"]
+        )
+        because = f": {', '.join(problems)}" if problems else ""
+        note(
+            f"{quantity(waiting, 'message')} will be sent later{because}",
+            f"run it again, or see tracker {family} list",
+        )
+    if dead:
+        note(f"{quantity(dead, 'message')} could not be delivered", f"tracker {family} dead lists them")

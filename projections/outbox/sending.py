@@ -1,0 +1,162 @@
+"""Sending while something runs: one thread looks what is to be sent, and one for each receiver sends, so that no receiver
+delays another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import attrs
+
+from projections.outbox.queue import Message, Queue
+from projections.outbox.webhooks import NotTakenError, Target
+from tracker.errors import TrackerError
+
+POLL = 0.5
+PAUSE = 5.0
+"""Seconds that nothing is sent after a receiver did not take a message."""
+STOP = 2.0
+"""Seconds to end; what is being sent by then is sent again at the next start, under the same id."""
+
+log = logging.getLogger("projections.outbox")
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _nothing(connection: sqlite3.Connection, now: datetime) -> None:
+    pass
+
+
+@attrs.frozen
+class Sender:
+    """Sends what waits for one receiver.
+
+    Attributes:
+        queue: Where it waits.
+        kind, rule: What it is sent for: ``alert`` or ``relay``, and the name of the entry.
+        target: Who takes it.
+        now: The clock.
+        before: What is done to the outbox before a message is taken out of it.
+    """
+
+    queue: Queue
+    kind: str
+    rule: str
+    target: Target
+    now: Callable[[], datetime]
+    before: Callable[[sqlite3.Connection, datetime], None] = _nothing
+
+    def send_one(self) -> bool | None:
+        """Sends the message whose turn it is; whether it was taken, ``None`` where there is none."""
+        with self.queue.file.to_write() as connection:
+            self.before(connection, self.now())
+            message = self.queue.take(connection, self.rule, self.now())
+        if message is None:
+            return None
+        try:
+            self.target.send(message, self.now())
+        except NotTakenError as error:
+            self._not_taken(message, error)
+            return False
+        self.queue.delivered(message)
+        return True
+
+    def _not_taken(self, message: Message, error: NotTakenError) -> None:
+        fields = {self.kind: self.rule, "id": message.id, "problem": error.problem}
+        if error.gone:
+            self.queue.disable(self.rule, message, self.now(), error.problem)
+            log.error("a receiver wants no more", extra={"fields": fields})
+        elif self.queue.failed(message, self.now(), error.problem):
+            log.error("a message could not be delivered", extra={"fields": fields})
+        else:
+            log.warning("a message was not taken", extra={"fields": fields | {"attempts": message.attempts}})
+
+
+@attrs.frozen
+class Work:
+    """What the threads do.
+
+    Attributes:
+        senders: One for each receiver.
+        look: Writes what is to be sent into the outbox, if anything is new; called every ``POLL``.
+    """
+
+    senders: Sequence[Sender]
+    look: Callable[[], None]
+
+
+class Outgoing:
+    """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken."""
+
+    def __init__(self, what: str, make: Callable[[], Work]) -> None:
+        self.problem = ""
+        """Why it could not go on when it last looked; empty where it could."""
+        self._what, self._make = what, make
+        self._threads: list[Thread] = []
+        self._work = make()
+        self._over = Event()
+        """Set when the threads of now are to end."""
+
+    def start(self) -> None:
+        self._begin(Thread(target=self._look_on, args=(self._over, self._work)))
+        for sender in self._work.senders:
+            self._begin(Thread(target=self._send_on, args=(self._over, sender)))
+
+    def reload(self) -> int:
+        """Goes on by the entries that are in the file now, and returns how many these are.
+
+        Raises ``TrackerError`` where they are broken, and changes nothing then.
+        """
+        anew = self._make()
+        self._over.set()
+        self._over, self._work = Event(), anew
+        self.start()
+        return len(anew.senders)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """Ends the threads."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(STOP)
+
+    def _begin(self, thread: Thread) -> None:
+        thread.daemon = True
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+        thread.start()
+
+    def _look_on(self, over: Event, work: Work) -> None:
+        while work.senders and not over.is_set():
+            try:
+                work.look()
+                self.problem = ""
+            except Exception as error:  # noqa: BLE001 - nothing may end the thread
+                self._complain(error)
+            over.wait(POLL)
+
+    def _send_on(self, over: Event, sender: Sender) -> None:
+        while not over.is_set():
+            try:
+                taken = sender.send_one()
+            except Exception as error:  # noqa: BLE001 - nothing may end the thread
+                self._complain(error)
+                taken = False
+            if not taken:
+                over.wait(POLL if taken is None else PAUSE)
+        sender.target.close()
+
+    def _complain(self, error: Exception) -> None:
+        problem = error.message if isinstance(error, TrackerError) else type(error).__name__
+        if problem != self.problem:
+            fields = {"error": str(error) if isinstance(error, TrackerError) else problem}
+            log.error("%s cannot go on", self._what, extra={"fields": fields})
+        self.problem = problem

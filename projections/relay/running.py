@@ -1,0 +1,68 @@
+"""The relay while something runs: one thread sweeps, and one for each entry sends.
+
+The thread that sweeps looks whether the read models have moved. So it does not matter which process keeps them up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from projections.outbox.sending import Outgoing, Sender, Work, wall_clock
+from projections.outbox.webhooks import Endpoint, Target, not_installed, webhooks
+from projections.relay.database import queue_of
+from projections.relay.sweep import has_due, sweep
+from projections.views.database import VIEWS_DB, checkpoint_of
+from tracker.relay import Relay
+
+SECRET = "TRACKER_RELAY_SECRET"  # noqa: S105 - the name of a variable
+
+
+def target_of(relay: Relay, environment: Mapping[str, str]) -> Target:
+    """Raises ``UsageError`` where a package is not installed, and ``RulesError`` where nothing can be sent so."""
+    endpoint = Endpoint("relay", relay.name, relay.to, relay.secret, SECRET, relay.allow_private)
+    try:
+        return webhooks(endpoint, environment)
+    except ImportError as error:
+        raise not_installed(str(endpoint), "alerts", error) from error
+
+
+def senders(data: Path, relays: Sequence[Relay], now: Callable[[], datetime] = wall_clock) -> list[Sender]:
+    """Raises as ``target_of``."""
+    queue = queue_of(data)
+    return [Sender(queue, "relay", one.name, target_of(one, os.environ), now) for one in relays]
+
+
+class Relays(Outgoing):
+    """The threads. ``load`` reads the entries anew."""
+
+    def __init__(
+        self,
+        data: Path,
+        load: Callable[[], Sequence[Relay]],
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        super().__init__("relays", partial(_work, data, load, now))
+
+
+def _work(data: Path, load: Callable[[], Sequence[Relay]], now: Callable[[], datetime]) -> Work:
+    relays = load()
+    end: int | None = None
+
+    def look() -> None:
+        nonlocal end
+        if end is None or _is_due(data, end, now()):
+            end = sweep(data, relays, now())
+
+    return Work(senders(data, relays, now), look)
+
+
+def _is_due(data: Path, end: int, moment: datetime) -> bool:
+    path = data / VIEWS_DB
+    if path.exists() and checkpoint_of(path)[0].position != end:
+        return True
+    with queue_of(data).file.to_read() as connection:
+        return connection is None or has_due(connection, moment)

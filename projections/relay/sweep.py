@@ -1,0 +1,249 @@
+"""The sweep: the facts that are held are compared with those that were sent, and the difference goes into the outbox.
+
+A sweep looks at the sessions of which something came since the one before, a page of deliveries at a time, each page in a
+transaction of its own; at those of which something waits; and every minute at all that are not closed out, because time
+alone may change them. A session that is closed out is looked at again when something of it comes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from projections.outbox.queue import Queue, body
+from projections.read_models import text
+from projections.relay.database import ARMED, Known, forget, known_of, queue_of, write
+from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
+from projections.views.database import VIEWS_DB, read_checkpoint, views_errors
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import UNROUTED
+from tracker.relay import Relay
+from tracker.store.recorder import LOCK_TIMEOUT
+
+PAGE = 1000
+"""Deliveries whose sessions are compared in one transaction."""
+MINUTE = timedelta(minutes=1)
+"""How often all is looked at that may change by time alone."""
+_TOUCHED = (
+    "SELECT DISTINCT stream FROM deliveries WHERE position > ? AND position <= ?"
+    f" AND NOT (stream >= '{UNROUTED}' AND stream < '{UNROUTED[:-1]};')"
+)
+_WAITING = (
+    "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE rule = ? AND due_at IS NOT NULL"
+)
+_OPEN = "SELECT stream FROM sessions WHERE rule = ? AND open"
+
+
+def sweep(data: Path, relays: Sequence[Relay], moment: datetime) -> int | None:
+    """Brings ``relay.db`` up to the read models; returns up to which position, ``None`` where there are none.
+
+    Raises ``StoreError``.
+    """
+    if not (data / VIEWS_DB).exists():
+        return None
+    queue = queue_of(data)
+    end = 0
+    for relay in relays:
+        is_left = True
+        while is_left:
+            with queue.file.to_write() as connection, views_of(data) as views:
+                queue.forget_others(connection, [one.name for one in relays], "relay")
+                end = read_checkpoint(views)[0].position
+                is_left = _Sweep(queue, connection, views, relay, moment, end).run()
+    return end
+
+
+def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
+    """Whether something has waited long enough, or all was looked at long ago."""
+    due = connection.execute("SELECT 1 FROM facts WHERE due_at <= ?", (text(moment),))
+    return due.fetchone() is not None or (
+        connection.execute("SELECT 1 FROM armed WHERE swept_at <= ?", (text(moment - MINUTE),)).fetchone()
+        is not None
+    )
+
+
+@contextmanager
+def views_of(data: Path) -> Iterator[sqlite3.Connection]:
+    """The read models at one moment. Raises ``StoreError``."""
+    path = data / VIEWS_DB
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with (
+        views_errors(path),
+        closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection,
+    ):
+        connection.execute("BEGIN")
+        yield connection
+
+
+@attrs.define
+class _Sweep:
+    """The sweep of one entry, or a page of it."""
+
+    queue: Queue
+    connection: sqlite3.Connection
+    views: sqlite3.Connection
+    relay: Relay
+    moment: datetime
+    end: int
+    armed: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def now(self) -> str:
+        return text(self.moment) or ""
+
+    def run(self) -> bool:
+        """Whether there is another page."""
+        before = self._armed()
+        self.armed = self._arm(before)
+        swept = min(self.armed["swept"] + PAGE, self.end)
+        streams = dict.fromkeys(self._streams(self.views, _TOUCHED, self.armed["swept"], swept))
+        streams |= dict.fromkeys(self._streams(self.connection, _WAITING, self.relay.name))
+        if self._is_long_ago(before):
+            streams |= dict.fromkeys(self._streams(self.connection, _OPEN, self.relay.name))
+            self.armed["swept_at"] = self.now
+        for stream in streams:
+            self._look_at(stream)
+        self.armed["swept"] = max(swept, self.armed["swept"])
+        insert = ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1)
+        self.connection.execute(insert, [self.armed[name] for name in ARMED.columns])
+        return bool(swept < self.end)
+
+    def _armed(self) -> dict[str, Any]:
+        select = f"SELECT {', '.join(ARMED.columns)} FROM armed WHERE rule = ?"
+        row = self.connection.execute(select, (self.relay.name,)).fetchone()
+        return dict(zip(ARMED.columns, row, strict=True)) if row else {}
+
+    def _arm(self, before: dict[str, Any]) -> dict[str, Any]:
+        """The entry as it is now; where it is new, or sends other things, what came by now is the past."""
+        same = before.get("fingerprint") == self.relay.fingerprint()
+        target = self.relay.target()
+        return {
+            "rule": self.relay.name,
+            "fingerprint": self.relay.fingerprint(),
+            "position": before["position"] if same else self.end,
+            "swept": before.get("swept", self.end),
+            "swept_at": before.get("swept_at", self.now),
+            "target": target,
+            "disabled": before.get("disabled") if before.get("target") == target else None,
+            "rests_until": None,
+        }
+
+    def _is_long_ago(self, before: dict[str, Any]) -> bool:
+        return str(before.get("swept_at", "")) <= (text(self.moment - MINUTE) or "")
+
+    def _streams(self, connection: sqlite3.Connection, select: str, *values: Any) -> list[str]:
+        return [stream for (stream,) in connection.execute(select, values)]
+
+    def _look_at(self, stream: str) -> None:
+        """Compares one session."""
+        session, sequence = self._session(stream)
+        known = known_of(self.connection, session)
+        anchors = {identity[1] for identity in known}
+        held = {
+            fact.identity: fact
+            for fact in facts_of(self.views, stream, anchors)
+            if self.relay.takes(fact.lifecycle)
+        }
+        out = _Out(self, stream, session, sequence)
+        doubts = {fact.lifecycle for fact in held.values() if fact.in_doubt}
+        waits = False
+        for one in known.values():
+            if one.identity not in held and self.relay.takes(one.identity[0]):
+                waits |= out.leave(one, in_doubt=one.identity[0] in doubts)
+        for fact in held.values():
+            waits |= out.hold(fact, known.get(fact.identity), behind=waits)
+        is_open = waits or not is_closed_out(self.views, stream)
+        update = "UPDATE sessions SET sequence = ?, open = ? WHERE id = ?"
+        self.connection.execute(update, (out.sequence, is_open, session))
+
+    def _session(self, stream: str) -> tuple[int, int]:
+        insert = "INSERT OR IGNORE INTO sessions (rule, stream, sequence, open) VALUES (?, ?, 0, 1)"
+        self.connection.execute(insert, (self.relay.name, stream))
+        select = "SELECT id, sequence FROM sessions WHERE rule = ? AND stream = ?"
+        id, sequence = self.connection.execute(select, (self.relay.name, stream)).fetchone()
+        return id, sequence
+
+    def is_past(self, fact: Fact) -> bool:
+        """Whether it was so before the entry was armed, or was received too long ago to be of interest."""
+        if fact.position is None:
+            return fact.run <= int(self.armed["position"])
+        return fact.position <= self.armed["position"] or (fact.at or "") <= self._begin
+
+    @property
+    def _begin(self) -> str:
+        swept_at = parse_time(self.armed["swept_at"])
+        assert swept_at is not None, "a sweep has written it"
+        return text(min(swept_at, self.moment - self.relay.within)) or ""
+
+
+@attrs.define
+class _Out:
+    """What is sent of one session, in order."""
+
+    sweep: _Sweep
+    stream: str
+    session: int
+    sequence: int
+
+    def leave(self, known: Known, *, in_doubt: bool) -> bool:
+        """Withdraws what is not held any more; whether that waits. What was never sent is forgotten."""
+        if known.state == "waiting":
+            forget(self.sweep.connection, self.session, known.identity)
+        if known.state not in ("sent", "leaving"):
+            return False
+        due = known.due_at or self._due
+        if in_doubt and due > self.sweep.now:
+            self._write(attrs.evolve(known, state="leaving", due_at=due))
+            return True
+        lifecycle, anchor, what, _ = known.identity
+        kind = type_of(lifecycle, what)
+        withdraws = {"id": known.message, "type": kind}
+        data = {"lifecycle": lifecycle, "run": anchor, "withdraws": withdraws}
+        self._post(f"{lifecycle}.withdrawn", data, known.identity, -known.times)
+        self._write(attrs.evolve(known, state="withdrawn", due_at=None))
+        return False
+
+    def hold(self, fact: Fact, known: Known | None, *, behind: bool) -> bool:
+        """Sends what is held and was not sent; whether that waits, as it does ``behind`` another one that waits."""
+        if known is not None and known.state in ("sent", "leaving"):
+            if known.due_at is not None:
+                self._write(attrs.evolve(known, state="sent", due_at=None))
+            return False
+        is_new = known is None or known.state == "withdrawn"
+        if is_new and self.sweep.is_past(fact):
+            return False
+        known = known or Known(fact.identity, "waiting")
+        due = known.due_at or self._due
+        if behind or (fact.in_doubt and due > self.sweep.now):
+            self._write(attrs.evolve(known, state="waiting", due_at=due))
+            return True
+        times = known.times + 1
+        message = self._post(fact.type, dict(fact.data), fact.identity, times)
+        self._write(attrs.evolve(known, state="sent", due_at=None, message=message, times=times))
+        return False
+
+    @property
+    def _due(self) -> str:
+        return text(self.sweep.moment + self.sweep.relay.wait) or ""
+
+    def _write(self, known: Known) -> None:
+        write(self.sweep.connection, self.session, known)
+
+    def _post(self, kind: str, data: dict[str, Any], identity: Identity, times: int) -> str:
+        """Puts a message into the outbox. Its id follows from what it says, so that a restored backup repeats it."""
+        relay, now = self.sweep.relay.name, self.sweep.now
+        self.sequence += 1
+        of = "\0".join(map(str, (relay, self.stream, *identity, times)))
+        id = f"msg_{blake2b(of.encode(), digest_size=16).hexdigest()}"
+        said = {"relay": relay, "stream": self.stream, "sequence": self.sequence, **data}
+        self.sweep.queue.post(
+            self.sweep.connection, relay, kind, body(kind, now, said), now, self.session, id=id
+        )
+        return id

@@ -1,0 +1,24 @@
+"""The relay for people: a line an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from projections.reports.text import counted, say, sum_up
+
+__all__ = ["listed"]
+
+
+def listed(out: Console, entries: Iterable[dict[str, Any]]) -> None:
+    rows = list(entries)
+    for row in rows:
+        waits = f"{row['waiting']:,} not settled, {counted(row['pending'], 'message')} to send, {row['dead']:,} dead"
+        line = Text.assemble((row["name"], "bold"), f"  {waits}")
+        if row["disabled"]:
+            line.append(f"  disabled: {row['disabled']}", "bold red")
+        say(out, line)
+    sum_up(out, len(rows), "relay")
