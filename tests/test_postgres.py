@@ -251,11 +251,11 @@ def test_a_schema_of_another_program_is_reported_and_left_alone(data, postgres, 
 
 
 def test_a_store_of_a_newer_version_is_reported(store):
-    change(store, "COMMENT ON TABLE stored_events IS 'meeting-tracker format 4'")
+    change(store, "COMMENT ON TABLE stored_events IS 'meeting-tracker format 5'")
 
     assert failure(opened, store.data) == (
         StoreVersionError,
-        "was written by a newer version (format 4, this one knows 3)",
+        "was written by a newer version (format 5, this one knows 4)",
     )
 
 

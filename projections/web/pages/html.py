@@ -124,7 +124,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals.update(url=url, static=static, counted=counted, zone=zones.name)
+ENVIRONMENT.globals.update(url=url, static=static, counted=counted, zone_name=zones.name)
 ENVIRONMENT.filters.update(
     moment=moment,
     iso=isoformat,
