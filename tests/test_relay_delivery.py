@@ -21,6 +21,7 @@ from waiting import until
 from projections.outbox import sending
 from projections.outbox.queue import DELAYS, LEASE
 from projections.relay.database import queue_of
+from projections.relay.listing import listed
 from projections.relay.running import SECRET, Relays, senders
 from projections.views import live
 from tracker.errors import TrackerError
@@ -223,7 +224,7 @@ def test_a_server_relays_what_it_receives(tmp_path, monkeypatch):
     with receiving() as receiver:
         relays = Relays(tmp_path, lambda: [entry(receiver)])
         with served(tmp_path, relays=relays) as server:
-            until(queue_of(tmp_path).file.path.exists)
+            until(lambda: listed(tmp_path))  # it is armed
             for kind in ("session-started", "recording-starting", "recording-started", "recording-started"):
                 server.post(kind, **ROOM)
             until(lambda: len(came(receiver)) == 2)
@@ -270,9 +271,9 @@ def test_without_a_server_the_command_relays_what_came_since_its_first_run(place
         assert relay(place, "send", port=receiver.port).stdout == "0 messages sent\n"
         store(place, "recording-starting", "recording-started", "recording-stopping", "recording-stopped")
         assert relay(place, "send", port=receiver.port).stdout == "2 messages sent\n"
-        listed = relay(place, "list", port=receiver.port)
+        shown = relay(place, "list", port=receiver.port)
     assert [kind for _, kind, _ in came(receiver)] == ["recording.started", "recording.ended"]
-    assert listed.stdout == "app  0 not settled, 0 messages to send, 0 dead\n1 relay\n"
+    assert shown.stdout == "app  0 not settled, 0 messages to send, 0 dead\n1 relay\n"
 
 
 def test_what_is_not_taken_is_noted_and_sent_later(place):
