@@ -48,6 +48,7 @@ from tracker.judging.state import Certainty, Reading, SessionState
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX
+from tracker.relay import Relay
 from tracker.rules import WINDOWS, Rules
 from tracker.step import Step
 
@@ -265,6 +266,11 @@ def alert() -> str:
     return _fields(Alert)
 
 
+def relay() -> str:
+    """What an entry of ``[[relay]]`` may say."""
+    return _fields(Relay)
+
+
 def alert_when() -> str:
     return _fields(When)
 
@@ -461,6 +467,7 @@ GENERATED: dict[str, Callable[..., str]] = {
     "rules": rules,
     "alert": alert,
     "alert when": alert_when,
+    "relay": relay,
     "reconcile": reconcile,
     "records": records,
     "commands": commands,

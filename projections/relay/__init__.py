@@ -8,8 +8,8 @@ The relay is level-triggered, as publications and alerts are. A sweep compares t
 that were sent, and writes the difference into the outbox in the same transaction of ``relay.db``. What is not held any more is
 withdrawn. So neither a crash, nor a rebuild, nor several processes that sweep send a fact twice or forget one.
 
-How a delivery is read may change when more comes. A fact with a provisional finding about its run, or with another
-hypothesis that is as good, waits until that is settled, at most for the ``wait`` of its entry; what follows it in its
+How a delivery is read may change when more comes. A fact with a provisional finding about a delivery of its run or about its
+sequence, or with another hypothesis that is as good, waits until that is settled, at most for the ``wait`` of its entry; what follows it in its
 session waits with it, so that the order is kept.
 
 A fact is of a run, and which run that is must not shift with hindsight, as its number does. So the run is known by its

@@ -39,8 +39,9 @@ _DELIVERIES = (
 )
 _DOUBTS = (
     "SELECT DISTINCT lifecycle, key, run FROM findings"
-    " WHERE stream = ? AND verdict = 'provisional' AND lifecycle IS NOT NULL"
+    " WHERE stream = ? AND verdict = 'provisional' AND lifecycle IS NOT NULL AND substr(code, 1, 1) IN ('D', 'S')"
 )
+"""What is found of a delivery or of the sequence says how deliveries are read; what is found of the time or of others does not."""
 
 
 @attrs.frozen
@@ -49,7 +50,6 @@ class Fact:
 
     Attributes:
         lifecycle, anchor, what, detail: Its identity.
-        run: The position of the first delivery of its run.
         position, at: The delivery that said it, and when that was received; ``None`` where none did.
         in_doubt: Whether its reading is not settled.
         data: What is sent of it.
@@ -59,7 +59,6 @@ class Fact:
     anchor: int
     what: What
     detail: str
-    run: int
     position: int | None
     at: str | None
     in_doubt: bool
@@ -159,16 +158,15 @@ def _anchor(run: _Run, anchors: Collection[int], owned: Collection[int]) -> int:
 
 
 def _facts(run: _Run, anchor: int) -> Iterator[Fact]:
-    first = min(run.positions)
     at = min((time for _, time in run.own if time is not None), default=None)
     about = {name: value for name, value in run.about.items() if value is not None}
     about |= {"lifecycle": run.lifecycle, "run": anchor, "state": run.state, "certainty": run.certainty}
 
     def fact(what: What, detail: str, position: int | None, time: str | None, **more: Any) -> Fact:
         data = {**about, "position": position, "at": time, **more}
-        return Fact(run.lifecycle, anchor, what, detail, first, position, time, run.in_doubt, data)
+        return Fact(run.lifecycle, anchor, what, detail, position, time, run.in_doubt, data)
 
-    yield fact("started", "", first, at)
+    yield fact("started", "", min(run.positions), at)
     end = run.end if run.state in OVER[run.lifecycle] else None
     if run.state in OVER[run.lifecycle]:
         yield fact("ended", run.state, *(end or (None, None)))

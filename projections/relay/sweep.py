@@ -100,20 +100,23 @@ class _Sweep:
 
     def run(self) -> bool:
         """Whether there is another page."""
-        before = self._armed()
-        self.armed = self._arm(before)
+        self.armed = self._arm(self._armed())
         swept = min(self.armed["swept"] + PAGE, self.end)
+        is_last = swept >= self.end
+        is_long_ago = is_last and self.armed["swept_at"] <= (text(self.moment - MINUTE) or "")
         streams = dict.fromkeys(self._streams(self.views, _TOUCHED, self.armed["swept"], swept))
-        streams |= dict.fromkeys(self._streams(self.connection, _WAITING, self.relay.name))
-        if self._is_long_ago(before):
+        if is_last:
+            streams |= dict.fromkeys(self._streams(self.connection, _WAITING, self.relay.name))
+        if is_long_ago:
             streams |= dict.fromkeys(self._streams(self.connection, _OPEN, self.relay.name))
-            self.armed["swept_at"] = self.now
         for stream in streams:
             self._look_at(stream)
         self.armed["swept"] = max(swept, self.armed["swept"])
+        if is_long_ago:
+            self.armed["swept_at"] = self.now
         insert = ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1)
         self.connection.execute(insert, [self.armed[name] for name in ARMED.columns])
-        return bool(swept < self.end)
+        return not is_last
 
     def _armed(self) -> dict[str, Any]:
         select = f"SELECT {', '.join(ARMED.columns)} FROM armed WHERE rule = ?"
@@ -135,9 +138,6 @@ class _Sweep:
             "rests_until": None,
         }
 
-    def _is_long_ago(self, before: dict[str, Any]) -> bool:
-        return str(before.get("swept_at", "")) <= (text(self.moment - MINUTE) or "")
-
     def _streams(self, connection: sqlite3.Connection, select: str, *values: Any) -> list[str]:
         return [stream for (stream,) in connection.execute(select, values)]
 
@@ -151,7 +151,7 @@ class _Sweep:
             for fact in facts_of(self.views, stream, anchors)
             if self.relay.takes(fact.lifecycle)
         }
-        out = _Out(self, stream, session, sequence)
+        out = _Out(self, stream, session, sequence, anchors)
         doubts = {fact.lifecycle for fact in held.values() if fact.in_doubt}
         waits = False
         for one in known.values():
@@ -172,9 +172,7 @@ class _Sweep:
 
     def is_past(self, fact: Fact) -> bool:
         """Whether it was so before the entry was armed, or was received too long ago to be of interest."""
-        if fact.position is None:
-            return fact.run <= int(self.armed["position"])
-        return fact.position <= self.armed["position"] or (fact.at or "") <= self._begin
+        return (fact.position or 0) <= self.armed["position"] or (fact.at or "") <= self._begin
 
     @property
     def _begin(self) -> str:
@@ -191,6 +189,8 @@ class _Out:
     stream: str
     session: int
     sequence: int
+    begun: set[int]
+    """The anchors of the runs of which something was sent, or waits: an end that never came is sent only of these."""
 
     def leave(self, known: Known, *, in_doubt: bool) -> bool:
         """Withdraws what is not held any more; whether that waits. What was never sent is forgotten."""
@@ -217,8 +217,10 @@ class _Out:
                 self._write(attrs.evolve(known, state="sent", due_at=None))
             return False
         is_new = known is None or known.state == "withdrawn"
-        if is_new and self.sweep.is_past(fact):
+        is_past = fact.anchor not in self.begun if fact.position is None else self.sweep.is_past(fact)
+        if is_new and is_past:
             return False
+        self.begun.add(fact.anchor)
         known = known or Known(fact.identity, "waiting")
         due = known.due_at or self._due
         if behind or (fact.in_doubt and due > self.sweep.now):

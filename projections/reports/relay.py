@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from projections.reports.text import counted, say, sum_up
+from projections.reports.text import counted, say
 
 __all__ = ["listed"]
 
@@ -21,4 +21,4 @@ def listed(out: Console, entries: Iterable[dict[str, Any]]) -> None:
         if row["disabled"]:
             line.append(f"  disabled: {row['disabled']}", "bold red")
         say(out, line)
-    sum_up(out, len(rows), "relay")
+    out.print(Text(counted(len(rows), "relay"), "dim"))
