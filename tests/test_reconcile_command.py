@@ -7,15 +7,18 @@ from datetime import UTC, datetime
 
 import pytest
 from commands import run
+from meetings import webhook
 from served import served
 from test_reconcile import made_up
 from vendor import KEY, vendor
 from waiting import until
 
 from projections.reconciling import Reconciling
-from tracker.delivery.envelope import encode
+from tracker.delivery.envelope import Received, encode
 from tracker.intake.vendor import Videosdk
+from tracker.record import RECORD
 from tracker.simulate.vendor import PATHS
+from tracker.store.application import Tracker
 
 NO_KEY = """error: there is no VIDEOSDK_API_KEY
 hint: set VIDEOSDK_API_KEY, or write api_key = "FILE" below [reconcile] of tracker.toml
@@ -90,6 +93,39 @@ def test_one_session_is_asked_for_with_all_that_was_in_it(place):
     assert paths[0] == f"/v2/sessions/{name}"
     assert set(PATHS.values()) - {"/v2/sessions"} <= set(paths)
     assert {asked.get("sessionId", name) for _, asked in playing.asked} == {name}
+
+
+@pytest.mark.parametrize("alone", ["bare", "object", "list"])
+def test_what_is_live_here_is_asked_for_with_what_runs_in_it_and_may_have_ended_there(place, alone):
+    now = datetime.now(UTC)
+    line = encode(Received(webhook("recording-started", sessionId="s-1"), now))
+    run("ingest", "-", cwd=place, stdin=line + b"\n")
+    session = {"id": "s-1", "start": now.isoformat(), "end": now.isoformat(), "status": "ended"}
+    with vendor({PATHS["session"]: [session], PATHS["recording"]: []}, alone=alone) as playing:
+        (place / "tracker.toml").write_text(CONFIG.format(base=playing.base))
+        assert reconciled(place, "--live").returncode == 0
+        assert [path for path, _ in playing.asked] == ["/v2/sessions/s-1", PATHS["recording"]]
+    shown = run("status", "s-1", cwd=place, text=True).stdout
+    assert shown.startswith("presumed-ended (inferred)  session s-1")
+
+
+def test_records_are_in_no_count_and_no_export_and_are_withdrawn_like_webhooks(place):
+    select = (
+        "SELECT * FROM types UNION ALL SELECT hour, account, deliveries, 0, 0, 0, 0, 0 FROM hours ORDER BY 1"
+    )
+    asked = ("sql", select), ("export", "--format", "xes", "--out")
+    before = [run(*asked[0], cwd=place).stdout, run(*asked[1], "1.xes", cwd=place).returncode]
+    change(place, PATHS["session"], start="2026-01-04T00:00:00Z")
+    reconciled(place, *FROM)
+    assert [run(*asked[0], cwd=place).stdout, run(*asked[1], "2.xes", cwd=place).returncode] == before
+    assert (place / "1.xes").read_bytes().count(b"<event>") == (place / "2.xes").read_bytes().count(b"<event>")
+    assert "R607" in run("issues", "--min-severity", "info", cwd=place, text=True).stdout
+    with Tracker.open(place / "tracker-data") as store:
+        first = next(one.position for one in store.deliveries() if one.step is RECORD)
+        last = store.last_position()
+    assert run("withdraw", "--from", first, "--to", last, cwd=place).returncode == 0
+    assert "R607" not in run("issues", "--min-severity", "info", cwd=place, text=True).stdout
+    assert run("verify", cwd=place).returncode == 0
 
 
 def test_the_key_comes_from_files_or_from_the_environment_and_is_never_shown(place):
