@@ -132,6 +132,7 @@ LAYERS = {
     "projections.views.diff": {"attrs"},
     "projections.views.live": set(),
     "projections.answers": {"attrs", "msgspec", "sqlite_utils"},
+    "projections.reconciling": {"sqlite_utils"},
     "projections.explain.diagrams": {"attrs"},
     "projections.explain.status": {"attrs"},
     "projections.explain.together": {"attrs", "sqlite_utils"},

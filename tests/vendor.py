@@ -30,12 +30,14 @@ class Vendor:
 
     ``shape`` is that of a page: ``pageInfo``, ``pagination``, ``totalPages`` or ``bare``. Each ``nth`` request is refused
     with 429, with and without ``Retry-After`` in turn; ``broken`` is the share of those answered with 502. The token of
-    the request with the number ``expires`` has expired. ``grow`` gives records that come while a list is read.
+    the request with the number ``expires`` has expired. ``alone`` is how one record is answered: ``bare``, as an ``object`` in
+    ``data``, or there in a ``list``. ``grow`` gives records that come while a list is read.
     """
 
     lists: dict
     rooms: dict = attrs.field(factory=dict)
     shape: str = "pageInfo"
+    alone: str = "bare"
     missing: int = 404
     nth: int = 0
     broken: float = 0
@@ -74,7 +76,11 @@ class Vendor:
         if above == "/v2/rooms" and name in self.rooms:
             return JSONResponse(self.rooms[name])
         found = [one for one in self.lists.get(above, ()) if one["id"] == name]
-        return JSONResponse(found[0]) if found else Response(status_code=self.missing)
+        if not found:
+            return Response(status_code=self.missing)
+        return JSONResponse(
+            {"bare": found[0], "object": {"data": found[0]}, "list": {"data": found}}[self.alone]
+        )
 
     def page(self, path, asked):
         """A page of a list, the newest records first."""

@@ -130,7 +130,7 @@ class Share:
         for observed in self._all():
             session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
-            if session.meeting_id is not None and session.session_id is not None:
+            if session.meeting_id is not None and session.session_id is not None and session.deliveries:
                 row = session.meeting_id, session.state, _pack(span(session))
                 self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
             live += session.state == "live"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from time import sleep as wall_sleep
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from projections.views.follow import Views
     from tracker.config import Reconcile
     from tracker.intake.reconciling import Asked, Reconciled
-    from tracker.intake.vendor import Api, Credentials
+    from tracker.intake.vendor import Api, Credentials, Videosdk
     from tracker.store.application import Tracker
 
 KEY, SECRET = "VIDEOSDK_API_KEY", "VIDEOSDK_API_SECRET"
@@ -142,11 +143,22 @@ def _api(stated: Reconcile, saved: Path | None, base: str | None, budget: int | 
     if saved is not None:
         yield vendor.Saved.read(_bytes_of(saved), str(saved))
         return
-    api = vendor.Videosdk.at(
-        base or stated.base or vendor.BASE, credentials(stated), budget or stated.budget or vendor.BUDGET
-    )
-    with closing(api):
+    with closing(videosdk(stated, credentials(stated), base, budget)) as api:
         yield api
+
+
+def videosdk(
+    stated: Reconcile,
+    credentials: Credentials,
+    base: str | None = None,
+    budget: int | None = None,
+    sleep: Callable[[float], None] = wall_sleep,
+) -> Videosdk:
+    """VideoSDK's API, as it is given and as the configuration file has it. Raises ``UsageError``."""
+    from tracker.intake import vendor
+
+    at, per_minute = base or stated.base or vendor.BASE, budget or stated.budget or vendor.BUDGET
+    return vendor.Videosdk.at(at, credentials, per_minute, sleep=sleep)
 
 
 def _bytes_of(file: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.outbox.sending import Outgoing
+    from projections.reconciling import Sleep
     from projections.traces.running import Traces
     from projections.views.live import Following
     from tracker.delivery.signature import Keyring
     from tracker.intake.receiver import Keys
+    from tracker.intake.vendor import Videosdk
     from tracker.store.application import Tracker
 
 
@@ -60,6 +63,13 @@ if TYPE_CHECKING:
     help="The path under which a proxy has the server, such as /tracker.",
 )
 @click.option(
+    "--reconcile",
+    "every",
+    metavar="DURATION",
+    callback=lambda _, __, given: _seconds(given),
+    help="Ask VideoSDK for its own records so often, such as 15min.",
+)
+@click.option(
     "--role",
     type=click.Choice(["all", "receiver", "reader"]),
     default="all",
@@ -78,6 +88,7 @@ def serve(
     masked_token_file: Path | None,
     hosts: tuple[str, ...],
     root_path: str,
+    every: float | None,
     role: str,
     data: Path | None,
     config: Path | None,
@@ -90,6 +101,7 @@ def serve(
     number of receivers and readers may share one store.
     """
     from projections.alerts.running import Alerts
+    from projections.reconciling import Reconciling
     from projections.relay.running import Relays
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
@@ -112,6 +124,9 @@ def serve(
         raise UsageError(
             "other machines can reach this address, and there is no token", place=f"--host {host}", hint=hint
         )
+    if every is not None and not answers:
+        raise UsageError("--role receiver judges nothing", hint="leave out --reconcile, or the role")
+    connect = _connected(settings) if every is not None else None
     with settings.store(create=receives) as store, server.listen(host, port) as listening:
         handler = logs.start()
         receiver, live = receiver_and_follower(
@@ -120,6 +135,9 @@ def serve(
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
         relays = Relays(store.data, settings.load_relays) if answers else None
         traces = _traces(settings, store, live) if live is not None else None
+        reconciling = None
+        if every is not None and connect is not None and live is not None:
+            reconciling = Reconciling(store, live, every, connect)
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:
@@ -147,6 +165,7 @@ def serve(
             alerts=alerts,
             relays=relays,
             traces=traces,
+            reconciling=reconciling,
             accounts=settings.accounts,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts, relays), root_path)
@@ -160,6 +179,25 @@ def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | Non
     from projections.traces.running import Traces
 
     return Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
+
+
+def _connected(settings: Settings) -> Callable[[Sleep], AbstractContextManager[Videosdk]]:
+    """Gives VideoSDK's API. Raises ``UsageError`` where there is no key, or no package to ask with."""
+    from projections.cli.reconcile import credentials, videosdk
+
+    found = credentials(settings.reconcile)
+    videosdk(settings.reconcile, found).close()  # so that a mistake shows at once
+    return lambda sleep: closing(videosdk(settings.reconcile, found, sleep=sleep))
+
+
+def _seconds(given: str | None) -> float | None:
+    """A duration. Raises ``BadParameter``."""
+    from tracker.rules import seconds_of
+
+    seconds = seconds_of(given) if given is not None else None
+    if given is not None and not seconds:
+        raise click.BadParameter(f"{given!r} is not a duration; write 15min, 1h or 1d")
+    return seconds
 
 
 def _root_path(given: str) -> str:

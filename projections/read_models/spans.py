@@ -23,7 +23,7 @@ _times = msgspec.json.Decoder(tuple[tuple[datetime, datetime], ...]).decode
 
 
 def rows(session: Session) -> Iterator[Row]:
-    if session.session_id is not None and session.meeting_id is not None:
+    if session.session_id is not None and session.meeting_id is not None and session.deliveries:
         one = span(session)
         times = (text(one.began), text(one.last_seen), text(one.end_received_at))
         known = (one.stream, one.meeting_id, one.first_position, one.end_position)
@@ -80,7 +80,7 @@ def overlapped_by(
 ) -> Span | None:
     """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
     this = span(session)
-    if session.session_id is None or this.meeting_id is None:
+    if session.session_id is None or this.meeting_id is None or not session.deliveries:
         return None
     earliest = text(this.began - rules.session_idle) if this.began else ""
     found = (_span(row) for row in _select(db, (this.meeting_id, earliest)))

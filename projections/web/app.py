@@ -57,6 +57,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
 from projections.alerts.running import Alerts
+from projections.reconciling import Reconciling
 from projections.relay.running import Relays
 from projections.traces.running import Traces
 from projections.views.live import Following, Live
@@ -114,6 +115,7 @@ def create_app(
     alerts: Alerts | None = None,
     relays: Relays | None = None,
     traces: Traces | None = None,
+    reconciling: Reconciling | None = None,
     accounts: Iterable[str] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
@@ -149,6 +151,7 @@ def create_app(
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
     app.state.alerts, app.state.relays, app.state.traces = alerts, relays, traces
+    app.state.reconciling = reconciling
     app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
@@ -168,11 +171,8 @@ async def stop(app: Starlette) -> None:
 
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
-    return [
-        one
-        for one in (state.watch, state.receiver, state.live, state.alerts, state.relays, state.traces)
-        if one is not None
-    ]
+    sending = state.alerts, state.relays, state.traces, state.reconciling
+    return [one for one in (state.watch, state.receiver, state.live, *sending) if one is not None]
 
 
 @asynccontextmanager

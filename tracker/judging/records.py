@@ -81,7 +81,6 @@ class Visit:
     """One visit of a person, in microseconds; ``end`` is ``None`` while it lasts."""
 
     participant_id: str
-    name: str
     start: int | None
     end: int | None
 
@@ -143,10 +142,9 @@ class Record:
         for person in people if isinstance(people, list) else ():
             who = person.get("participantId") if isinstance(person, dict) else None
             if isinstance(who, str):
-                name, log = person.get("name"), person.get("timelog")
-                named = name if isinstance(name, str) else ""
+                log = person.get("timelog")
                 spans = [one for one in log if isinstance(one, dict)] if isinstance(log, list) else []
-                found += [Visit(who, named, _time(one.get("start")), _time(one.get("end"))) for one in spans]
+                found += [Visit(who, _time(one.get("start")), _time(one.get("end"))) for one in spans]
         return found
 
     @property

@@ -265,7 +265,7 @@ def _absent(
     times = [clock(one) for one in (last.start, last.end) if one is not None]
     words = {
         "value": "1 visit" if len(visits) == 1 else f"{len(visits)} visits",
-        "name": person.name if person is not None else last.name or who,
+        "name": person.name if person is not None else who,  # who is masked is known by webhooks
         "state": f": the last one was {' to '.join(times)}" if times else "",
     }
     until = (last.end or last.start or record.at) + assessment.context.windows.redelivery
