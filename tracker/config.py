@@ -22,6 +22,7 @@ from tracker.errors import RulesError, did_you_mean
 from tracker.findings import SEVERITIES, Severity, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
+from tracker.retention import Retention, retention_of
 from tracker.rules import WINDOWS, Rules, seconds_of
 
 _LONGEST = 365 * 86400
@@ -40,6 +41,7 @@ SETTINGS = (
     "alert",
     "otel",
     "reconcile",
+    "retention",
 )
 """What a configuration file may hold."""
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -73,7 +75,7 @@ class Config:
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
     ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, ``otel`` is where ``[otel]`` has traces sent, and
-    ``reconcile`` is ``[reconcile]``."""
+    ``reconcile`` is ``[reconcile]``, ``retention`` is ``[retention]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -85,6 +87,7 @@ class Config:
     alerts: tuple[Alert, ...] = ()
     otel: str | None = None
     reconcile: Reconcile = Reconcile()
+    retention: Retention = Retention()
 
 
 def load_config(path: Path) -> Config:
@@ -117,8 +120,9 @@ def load_config(path: Path) -> Config:
         alerts = _alerts(document.get("alert", []), path.parent, accounts)
         otel = _otel(document.get("otel"))
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
+        retention = retention_of(document.get("retention", {}))
         place = path.parent / data if data else None
-        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile)
+        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, retention)
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -90,6 +90,7 @@ def serve(
     number of receivers and readers may share one store.
     """
     from projections.alerts.running import Alerts
+    from projections.retaining import Retaining
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
@@ -118,6 +119,7 @@ def serve(
         )
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
         traces = _traces(settings, store, live) if live is not None else None
+        retaining = Retaining(store, settings.load_retention, live.wake) if live is not None else None
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:
@@ -144,6 +146,7 @@ def serve(
             zone=settings.shown_zone,
             alerts=alerts,
             traces=traces,
+            retaining=retaining,
             accounts=settings.accounts,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts), root_path)

@@ -16,6 +16,7 @@ What a route finds in ``request.app.state``:
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
+    retaining ``projections.retaining.Retaining``, which erases what is older than is allowed; ``None`` where nobody does
     traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
@@ -56,6 +57,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
 from projections.alerts.running import Alerts
+from projections.retaining import Retaining
 from projections.traces.running import Traces
 from projections.views.live import Following, Live
 from projections.web import accepting, api, dropped, health, metrics, pages
@@ -111,6 +113,7 @@ def create_app(
     zone: tzinfo = UTC,
     alerts: Alerts | None = None,
     traces: Traces | None = None,
+    retaining: Retaining | None = None,
     accounts: Iterable[str] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
@@ -145,7 +148,7 @@ def create_app(
     app.state.masked_token = masked_token
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
-    app.state.alerts, app.state.traces = alerts, traces
+    app.state.alerts, app.state.traces, app.state.retaining = alerts, traces, retaining
     app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
@@ -166,7 +169,9 @@ async def stop(app: Starlette) -> None:
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
     return [
-        one for one in (state.watch, state.receiver, state.live, state.alerts, state.traces) if one is not None
+        one
+        for one in (state.watch, state.receiver, state.live, state.alerts, state.traces, state.retaining)
+        if one is not None
     ]
 
 
