@@ -23,6 +23,7 @@ from tracker.findings import SEVERITIES, Severity, Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.relay import Relay
+from tracker.retention import Retention, retention_of
 from tracker.rules import WINDOWS, Rules, seconds_of
 
 _LONGEST = 365 * 86400
@@ -42,6 +43,7 @@ SETTINGS = (
     "relay",
     "otel",
     "reconcile",
+    "retention",
 )
 """What a configuration file may hold."""
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -76,7 +78,7 @@ class Config:
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
     ``("detail.raw", "")``; ``alerts`` are ``[[alert]]``, ``otel`` is where ``[otel]`` has traces sent,
-    ``reconcile`` is ``[reconcile]``, and ``relays`` are ``[[relay]]``."""
+    ``reconcile`` is ``[reconcile]``, ``relays`` are ``[[relay]]``, and ``retention`` is ``[retention]``."""
 
     data: Path | None = None
     rules: Rules = Rules()
@@ -89,6 +91,7 @@ class Config:
     otel: str | None = None
     reconcile: Reconcile = Reconcile()
     relays: tuple[Relay, ...] = ()
+    retention: Retention = Retention()
 
 
 def load_config(path: Path) -> Config:
@@ -121,8 +124,11 @@ def load_config(path: Path) -> Config:
         alerts = _alerts(document.get("alert", []), path.parent, accounts)
         otel, relays = _otel(document.get("otel")), _relays(document.get("relay", []), path.parent)
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
+        retention = retention_of(document.get("retention", {}))
         place = path.parent / data if data else None
-        return Config(place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, relays)
+        return Config(
+            place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, relays, retention
+        )
     except FileNotFoundError as error:
         raise RulesError("there is no such file", place=str(path), hint="check the path") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -103,6 +103,7 @@ def serve(
     from projections.alerts.running import Alerts
     from projections.reconciling import Reconciling
     from projections.relay.running import Relays
+    from projections.retaining import Retaining
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
     from projections.web.connections import MOST_CONNECTIONS, files_at_most, most_connections
@@ -138,6 +139,7 @@ def serve(
         reconciling = None
         if every is not None and connect is not None and live is not None:
             reconciling = Reconciling(store, live, every, connect)
+        retaining = Retaining(store, settings.load_retention, live.wake) if live is not None else None
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:
@@ -166,6 +168,7 @@ def serve(
             relays=relays,
             traces=traces,
             reconciling=reconciling,
+            retaining=retaining,
             accounts=settings.accounts,
         )
         server.serve(app, listening, handler, _reloader(rings, live, alerts, relays), root_path)

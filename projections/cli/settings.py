@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tracker.delivery.signature import Keyring
     from tracker.delivery.unwrap import Fields
     from tracker.relay import Relay
+    from tracker.retention import Retention
     from tracker.rules import Rules
     from tracker.store.application import Tracker
 
@@ -192,6 +193,12 @@ class Settings:
             message = f"traces need a package that is not installed: {error.name}"
             raise UsageError(message, hint=hint) from error
         return Collector(url)
+
+    def load_retention(self) -> Retention:
+        """Reads ``[retention]`` from its file again."""
+        from tracker.config import Config, load_config
+
+        return (load_config(self._config) if self._config is not None else Config()).retention
 
     def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
         """The keys to verify signatures with, ``None`` where no key file is named."""

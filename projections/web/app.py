@@ -17,6 +17,7 @@ What a route finds in ``request.app.state``:
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
     alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
     relays    ``projections.relay.running.Relays``, which relays what really happened; ``None`` where nobody does
+    retaining ``projections.retaining.Retaining``, which erases what is older than is allowed; ``None`` where nobody does
     traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
@@ -59,6 +60,7 @@ from projections import zones
 from projections.alerts.running import Alerts
 from projections.reconciling import Reconciling
 from projections.relay.running import Relays
+from projections.retaining import Retaining
 from projections.traces.running import Traces
 from projections.views.live import Following, Live
 from projections.web import accepting, api, dropped, health, metrics, pages
@@ -116,6 +118,7 @@ def create_app(
     relays: Relays | None = None,
     traces: Traces | None = None,
     reconciling: Reconciling | None = None,
+    retaining: Retaining | None = None,
     accounts: Iterable[str] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
@@ -151,7 +154,7 @@ def create_app(
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
     app.state.alerts, app.state.relays, app.state.traces = alerts, relays, traces
-    app.state.reconciling = reconciling
+    app.state.reconciling, app.state.retaining = reconciling, retaining
     app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
@@ -171,7 +174,7 @@ async def stop(app: Starlette) -> None:
 
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
-    sending = state.alerts, state.relays, state.traces, state.reconciling
+    sending = state.alerts, state.relays, state.traces, state.reconciling, state.retaining
     return [one for one in (state.watch, state.receiver, state.live, *sending) if one is not None]
 
 

@@ -1,0 +1,107 @@
+"""Retention while something serves: once a day, what is older than ``[retention]`` says is erased.
+
+It is done in a thread of its own and by the store alone. The follower and the alerts of the server do their part by
+themselves, as soon as the store says that people were erased; then what is left in the files is cleared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+from projections.alerts import erasing as alerts
+from projections.views.publications import PUBLISHED_DB, reader
+from tracker.errors import TrackerError
+from tracker.intake import erasing
+from tracker.retention import Retention
+from tracker.store.application import Tracker
+
+__all__ = ["Retaining"]
+
+DAY = 86_400.0
+RETRY = 3_600.0
+"""Seconds until it is tried again, after it failed."""
+POLL = 0.5
+FOLLOWED = 600.0
+"""Seconds in which what is published should have followed; else it is cleared the next day."""
+
+log = logging.getLogger("projections.retaining")
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Retaining:
+    """The thread. ``load`` reads the settings anew, ``wake`` tells the follower that there is something to do."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        load: Callable[[], Retention],
+        wake: Callable[[], None],
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self._tracker, self._load, self._wake, self._now = tracker, load, wake, now
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Ends the thread after what it is at; the rest is done at the next start."""
+        self._over.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            wait = DAY
+            try:
+                self.turn()
+            except _Stopped:
+                return
+            except Exception as error:  # noqa: BLE001 - nothing may end the thread
+                what = str(error) if isinstance(error, TrackerError) else type(error).__name__
+                log.error("retention failed", extra={"fields": {"error": what}})  # noqa: TRY400 - one line says it
+                wait = RETRY
+            self._over.wait(wait)
+
+    def turn(self) -> None:
+        """Does what is due now, and what broke off before. Raises ``TrackerError``."""
+        retention, now = self._load(), self._now()
+        if retention.people is not None:
+            plan = erasing.of_older(self._tracker, now - retention.people, now, self._go_on)
+            if plan.events:
+                done = erasing.carry_out(self._tracker, plan, now, self._go_on)
+                self._cleared(done.events, done.problem)
+        if erasing.is_behind(self._tracker):
+            done = erasing.outstanding(self._tracker, now, self._go_on)
+            self._cleared(done.events, done.problem)
+
+    def _cleared(self, events: int, problem: str) -> None:
+        """Lets the follower do its part, then clears what is beside it."""
+        self._wake()
+        requests, waited = self._tracker.ledger.requests, 0.0
+        while not self._is_followed(requests) and waited < FOLLOWED:
+            self._over.wait(POLL)
+            self._go_on(0, 0)
+            waited += POLL
+        alerts.erase(self._tracker.data)
+        alerts.compact(self._tracker.data)
+        log.warning("people were erased", extra={"fields": {"deliveries": events, "problem": problem}})
+
+    def _is_followed(self, requests: int) -> bool:
+        with reader(self._tracker.data / PUBLISHED_DB) as published:
+            return published is not None and published.erased >= requests
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        if self._over.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):  # noqa: N818 - no error, a way out
+    pass
