@@ -100,3 +100,9 @@ def test_what_never_ended_is_lost_from_where_it_was():
 
 def test_an_info_refuses_nothing():
     assert highlights("0 session-started", "1 recording-starting", "2 recording-starting", as_of="3") == []
+
+
+def test_what_a_payload_lacks_is_on_no_way():
+    lines = ("1 recording-starting", "2 recording-started", "60 recording-stopping", "61 recording-stopped")
+
+    assert highlights("0 session-started", *lines) == []

@@ -122,6 +122,6 @@ def highlight_of(lifecycle: Lifecycle, row: Mapping[str, Any], number: int = 1) 
     refused = step is not None and row["code"].startswith(OF_THE_SEQUENCE)
     if step is not None and refused and step.name not in lifecycle.table.get(before, ()):
         after = step.state  # what came, and not what was made of it
-    elif before == after:
-        return None
+    elif before == after or (not before and not refused):
+        return None  # it is about the run, and not about a step of it
     return Highlight(before, after, row["code"], row["severity"], number)
