@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from published import Published, events, finding, outbox
 
 from projections.alerts.database import MUTES, alerts_file, known_in
-from projections.alerts.sweep import sweep
+from projections.alerts.listing import listed
+from projections.alerts.owners import look_after, owners_of
+from projections.alerts.sweep import KEPT, sweep
 from projections.outbox.queue import Queue
 from tracker.alert import Alert, When
 from tracker.config import load_config
@@ -261,6 +263,112 @@ def test_what_is_acknowledged_reports_its_end_and_no_change(published):
     assert alert_of(published).acknowledged_by is None
 
 
+def test_what_opens_again_after_it_was_resolved_has_regressed(published):
+    swept(published, finding())
+    swept(published, finding(verdict="accepted"))
+    assert swept(published, finding())[-1] == ("regressed", 1)
+    swept(published)
+    assert swept(published, finding())[-2:] == [("retracted", 1), ("opened", 1)]
+
+
+def test_who_looks_after_it_for_a_while_is_reminded_when_that_is_over(published):
+    swept(published, finding())
+    with alerts_file(published.data).to_write() as connection:
+        until = "2026-11-26T10:32:00.000000Z"
+        connection.execute("UPDATE alerts SET acknowledged_by = 'Ann', acknowledged_until = ?", (until,))
+    assert swept(published, finding(message="another"), at=NOON + MINUTE) == [("opened", 1)]
+    assert swept(published, finding(message="another"), at=NOON + 2 * MINUTE) == [("opened", 1), ("changed", 1)]
+    assert alert_of(published).acknowledged_by is None
+
+
+def of_a_day(count, day):
+    """Findings, of which so many became true on a day before noon."""
+    at = f"{NOON - timedelta(days=day):%Y-%m-%dT%H}:00:00.000000Z"
+    return [finding(position=1000 * day + number, at=at) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("before", "today", "escalates"),
+    [(7, 9, False), (7, 10, True), (21, 29, False), (21, 30, True), (0, 50, False)],
+    ids=str,
+)
+def test_what_is_found_ten_times_as_often_as_usual_in_a_day_escalates_once(tmp_path, before, today, escalates):
+    published = Published(tmp_path)
+    published.hold()
+    sweep(tmp_path, [RULE], NOON - timedelta(days=5))
+    old, new = of_a_day(before, 4), of_a_day(today, 0)
+    swept(published, *old, at=NOON - timedelta(days=4))
+    swept(published, *old, *new)
+    more = [finding(position=5000 + number) for number in range(today if escalates else 0)]
+    swept(published, *old, *new, *more, at=NOON + MINUTE)
+
+    found = [one["body"] for one in outbox(tmp_path) if one["type"] == "finding.escalated"]
+    expected = [("T302", "stuck-stopping", today, round(before / 7, 1))] * escalates
+    assert [
+        tuple(one["data"][name] for name in ("code", "slug", "count", "usual")) for one in found
+    ] == expected
+
+
+def test_what_is_over_is_forgotten_after_a_while_but_not_while_a_message_about_it_waits(published):
+    swept(published, finding(), finding(position=2))
+    swept(published)
+    with alerts_file(published.data).to_write() as connection:
+        connection.execute("DELETE FROM outbox WHERE alert = (SELECT id FROM alerts WHERE position = 2)")
+    for days, known in ((KEPT.days, 2), (KEPT.days + 1, 1)):
+        swept(published, at=NOON + timedelta(days=days))
+        with alerts_file(published.data).to_read() as connection:
+            assert len(known_in(connection, "TRUE")) == known
+
+
+def test_alerts_of_the_first_version_are_read(published):
+    swept(published, finding())
+    with alerts_file(published.data).to_write() as connection:
+        before = known_in(connection, "TRUE")
+        connection.execute("DROP INDEX alerts_state_closed_at")
+        connection.execute("DROP INDEX alerts_rule_code_opened_at")
+        connection.execute("ALTER TABLE alerts DROP COLUMN acknowledged_until")
+        connection.execute("DROP TABLE escalations")
+        connection.execute("PRAGMA user_version = 1")
+    with alerts_file(published.data).to_read() as connection:
+        assert known_in(connection, "TRUE") == before
+
+
+# Who looks after a finding that no rule is about
+
+
+def test_a_finding_that_no_rule_is_about_can_be_looked_after_until_it_is_held_no_more(published):
+    published.hold(finding(severity="warning"), finding(position=2, severity="warning"))
+    assert look_after(published.data, "s", "T302", NOON, by="Ann", position=2) == 1
+    assert owners_of(published.data, ["s"]) == {("s", "T302", 2): "Ann"}
+    (known,) = listed(published.data, by="Ann")["items"]
+    assert (known["rule"], known["state"], known["position"]) == (None, "open", 2)
+
+    assert swept(published, finding(severity="warning")) == []
+    assert (owners_of(published.data, ["s"]), alert_of(published).ending) == ({}, "retracted")
+
+
+def test_who_looks_after_a_finding_looks_after_the_alerts_of_it(published):
+    swept(published, finding())
+    look_after(published.data, "s", "T302", NOON, by="Ann")
+    assert (alert_of(published).rule, alert_of(published).acknowledged_by) == ("recordings", "Ann")
+    look_after(published.data, "s", "T302", NOON, by=None)
+    assert (alert_of(published).state, alert_of(published).acknowledged_by) == ("open", None)
+
+
+def test_what_is_looked_after_for_a_while_is_nobodys_when_that_is_over(published):
+    published.hold(finding(severity="warning"))
+    look_after(published.data, "s", "T302", NOON, by="Ann", until=NOON + MINUTE)
+    for rules in ([RULE], []):
+        sweep(published.data, rules, NOON)
+        assert owners_of(published.data, ["s"]) == {("s", "T302", 1): "Ann"}
+    sweep(published.data, [], NOON + MINUTE)
+    assert owners_of(published.data, ["s"]) == {}
+
+
+def test_nobody_looks_after_what_is_not_found(published):
+    assert look_after(published.data, "s", "T302", NOON, by="Ann") == 0
+
+
 def test_while_nothing_is_published_nothing_is_taken_back(published):
     swept(published, finding())
     (published.data / "published.db").unlink()
@@ -305,19 +413,25 @@ HELD = st.lists(
 STEPS = st.lists(st.one_of(HELD, st.sampled_from([SWEEP, CRASH, RESTART])), max_size=12)
 
 
-def expected(seen, held):
-    """What a sweep has to report, where the one before saw what ``seen`` says; which then says what this one saw."""
+def expected(seen, resolved, held):
+    """What a sweep has to report, where the one before saw what ``seen`` says; which then says what this one saw.
+
+    ``resolved`` are the positions of those of which the last end was that.
+    """
     for position, (matches, message) in sorted(seen.items()):
         now = held.get(position)
         if matches and now is None:
+            resolved.discard(position)
             yield "retracted", position
         elif matches and now[0] == "info":
+            resolved.add(position)
             yield "resolved", position
         elif matches and now[1] != message:
             yield "changed", position
     for position, (severity, _) in held.items():
         if severity == "error" and not seen.get(position, (False,))[0]:
-            yield "opened", position
+            yield "regressed" if position in resolved else "opened", position
+            resolved.discard(position)
     seen.clear()
     seen.update({position: (severity == "error", message) for position, (severity, message) in held.items()})
 
@@ -325,7 +439,7 @@ def expected(seen, held):
 @given(STEPS)
 def test_each_change_is_reported_once_and_in_order_whatever_breaks_off(steps):
     with TemporaryDirectory() as scratch:
-        published, since, seen, held, reported = Published(Path(scratch)), None, {}, {}, []
+        published, since, seen, resolved, held, reported = Published(Path(scratch)), None, {}, set(), {}, []
         published.hold()
         sweep(published.data, [RULE], EARLIER)
         for step in [*steps, SWEEP]:
@@ -336,7 +450,7 @@ def test_each_change_is_reported_once_and_in_order_whatever_breaks_off(steps):
                     sweep(published.data, [RULE], NOON, since)
             elif step == SWEEP:
                 since = sweep(published.data, [RULE], NOON, since)
-                reported += sorted(expected(seen, held))
+                reported += sorted(expected(seen, resolved, held))
             else:
                 held = {position: (severity, message) for position, severity, message in step}
                 published.hold(

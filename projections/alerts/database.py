@@ -53,15 +53,29 @@ ALERTS = Table(
         "closed_at": str,
         "ending": str,
         "acknowledged_by": str,
+        "acknowledged_until": str,
     },
     pk=("id",),
-    indexes=(("stream",), ("state", "due_at")),
+    indexes=(("stream",), ("state", "due_at"), ("state", "closed_at"), ("rule", "code", "opened_at")),
 )
+"""``rule`` is empty where somebody looks after a finding that no rule is about."""
 OUTBOX = outbox("alert")
 MUTES = Table(
     name="mutes", columns={"rule": str, "code": str, "until": str, "reason": str}, pk=("rule", "code")
 )
 """``code`` is empty where everything is muted."""
+ESCALATIONS = Table(name="escalations", columns={"rule": str, "code": str, "at": str}, pk=("rule", "code"))
+"""When it was last reported that a code is found much more often than usual."""
+UPGRADES = (
+    (
+        "ALTER TABLE alerts ADD COLUMN acknowledged_until TEXT",
+        "UPDATE alerts SET closed_at = COALESCE(closed_at, opened_at, '') WHERE state = 'closed'",
+        "CREATE INDEX alerts_state_closed_at ON alerts (state, closed_at)",
+        "CREATE INDEX alerts_rule_code_opened_at ON alerts (rule, code, opened_at)",
+        "CREATE TABLE escalations (rule TEXT, code TEXT, at TEXT, PRIMARY KEY (rule, code))",
+    ),
+)
+"""The second format has until when somebody looks after an alert, and what has escalated."""
 
 
 @attrs.frozen
@@ -75,6 +89,7 @@ class Known:
         times: How often it was opened.
         due_at: When it is opened, while it waits.
         ending: ``retracted`` where it is not held any more, ``resolved`` where it is, and no longer matches.
+        acknowledged_by, acknowledged_until: Who looks after it, and until when, where that was said.
         id, rule: Its number in the file, and the name of the rule; ``None`` before it is there.
     """
 
@@ -87,6 +102,7 @@ class Known:
     closed_at: str | None = None
     ending: Ending | None = None
     acknowledged_by: str | None = None
+    acknowledged_until: str | None = None
     id: int | None = None
     rule: str | None = None
 
@@ -96,7 +112,7 @@ COLUMNS = tuple(field.name for field in attrs.fields(Known))
 
 def alerts_file(data: Path) -> Kept:
     hint = "restore it from a backup; without it, nobody is sent the end of what was reported before"
-    return Kept(data / ALERTS_DB, _make, hint)
+    return Kept(data / ALERTS_DB, _make, hint, UPGRADES)
 
 
 def identity_of(found: Found) -> Identity:
@@ -130,5 +146,5 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (ARMED, ALERTS, OUTBOX, MUTES))
+    create(connection, (ARMED, ALERTS, OUTBOX, MUTES, ESCALATIONS))
     connection.execute(f"CREATE UNIQUE INDEX alerts_identity ON alerts (rule, {', '.join(IDENTITY)})")

@@ -17,7 +17,8 @@ FROM armed LEFT JOIN outbox ON outbox.rule = armed.rule GROUP BY armed.rule ORDE
 """
 _OF_RULE = ("name", "disabled", "swept_at", "pending", "dead")
 _NEWEST = (
-    "(?1 OR state != 'closed') AND (?2 IS NULL OR acknowledged_by = ?2) AND (reported OR state = 'waiting') "
+    "(?1 OR state != 'closed') AND (?2 IS NULL OR acknowledged_by = ?2)"
+    " AND (reported OR state = 'waiting' OR acknowledged_by IS NOT NULL) "
     "ORDER BY state = 'closed', opened_at DESC, id DESC LIMIT ?3"
 )
 
@@ -59,14 +60,16 @@ def looked_after(data: Path) -> dict[str, int]:
 def _item(known: Known) -> dict[str, Any]:
     found = known.found
     state = known.ending or known.state if known.state == "closed" else known.state
-    times = {name: short(getattr(known, name)) for name in ("due_at", "opened_at", "closed_at")}
+    times = {
+        name: short(getattr(known, name)) for name in ("due_at", "opened_at", "closed_at", "acknowledged_until")
+    }
     about = {name: found[name] or None for name in SENT} | {
         "confidence": found["confidence"],
         "at": short(found["at"]),
     }
     return {
         "id": known.id,
-        "rule": known.rule,
+        "rule": known.rule or None,
         "state": state,
         **about,
         "key": msgspec.json.decode(found["key"]),

@@ -36,6 +36,7 @@ def about_finding(alert: Alert, event: Event, known: Known, now: str) -> str:
     """The body of a message about one finding."""
     found = known.found
     data: dict[str, Any] = {"alert": alert.name, "id": known.id, "times": known.times}
+    data["acknowledged_by"] = known.acknowledged_by
     data |= {name: found[name] or None for name in SENT} | {"confidence": found["confidence"]}
     data["advice"] = CATALOGUE[found["code"]].advice
     if "message" in alert.include:
@@ -46,6 +47,19 @@ def about_finding(alert: Alert, event: Event, known: Known, now: str) -> str:
         stream = found["session_id"] or found["stream"]
         data["link"] = f"{alert.pages.rstrip('/')}/sessions/{quote(stream, safe='')}"
     return body(f"finding.{event}", now, data)
+
+
+def about_code(name: str, code: str, count: int, usual: float, now: str) -> str:
+    """The body of a message about a code that is found much more often than usual: so often in a day."""
+    entry = CATALOGUE[code]
+    about = {
+        "code": code,
+        "slug": entry.slug,
+        "severity": entry.severity,
+        "count": count,
+        "usual": round(usual, 1),
+    }
+    return body("finding.escalated", now, {"alert": name, **about, "advice": entry.advice})
 
 
 def about_rule(kind: str, name: str, now: str, **data: Any) -> str:

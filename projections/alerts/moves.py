@@ -2,6 +2,9 @@
 
 nothing ── matches ──▶ waiting ── for long enough, not muted ──▶ open ── no longer ──▶ closed ── matches ──▶ waiting …
    └───── matches, and was true before the rule was armed ──────▶┘ (not reported)
+
+What opens again after it was resolved has regressed: it was thought to be over. What opens again after it was taken back
+is opened, because it had not been so.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import attrs
 
 from projections.alerts.database import Found, Known
 
-Event = Literal["opened", "changed", "retracted", "resolved"]
+Event = Literal["opened", "regressed", "changed", "retracted", "resolved"]
 CHANGES = ("severity", "verdict", "message")
 """When one of these changes, an alert has changed."""
 
@@ -43,19 +46,21 @@ def moved(known: Known | None, seen: Compared) -> tuple[Known | None, Event | No
         return _ended(known, seen)
     assert seen.found is not None, "what matches is held"
     if known is None or known.state == "closed":
-        times = known.times if known else 0
-        known = Known("waiting", seen.found, times=times, due_at=seen.due, id=known.id if known else None)
+        last = known or Known("closed", seen.found)
+        known = Known("waiting", seen.found, times=last.times, due_at=seen.due, ending=last.ending, id=last.id)
         if seen.past:
-            return attrs.evolve(known, state="open", due_at=None, opened_at=seen.now), None
+            return attrs.evolve(known, state="open", due_at=None, opened_at=seen.now, ending=None), None
     if known.state == "waiting":
         known = attrs.evolve(known, found=seen.found)
         if seen.muted or (known.due_at or "") > seen.now:
             return known, None
-        times = known.times + 1
-        return attrs.evolve(
-            known, state="open", reported=True, times=times, due_at=None, opened_at=seen.now
-        ), "opened"
-    changed = any(known.found[name] != seen.found[name] for name in CHANGES)
+        event: Event = "regressed" if known.ending == "resolved" else "opened"
+        known = attrs.evolve(known, state="open", due_at=None, opened_at=seen.now, ending=None)
+        return attrs.evolve(known, reported=True, times=known.times + 1), event
+    lapsed = known.acknowledged_until is not None and known.acknowledged_until <= seen.now
+    if lapsed:
+        known = attrs.evolve(known, acknowledged_by=None, acknowledged_until=None)
+    changed = lapsed or any(known.found[name] != seen.found[name] for name in CHANGES)
     quiet = not known.reported or seen.muted or known.acknowledged_by is not None
     return attrs.evolve(known, found=seen.found), "changed" if changed and not quiet else None
 
@@ -65,7 +70,8 @@ def _ended(known: Known | None, seen: Compared) -> tuple[Known | None, Event | N
     if known is None or known.state == "closed":
         return known, None
     if known.state == "waiting":
-        return (attrs.evolve(known, state="closed", due_at=None) if known.times else None), None
+        closed = attrs.evolve(known, state="closed", due_at=None, closed_at=seen.now)
+        return (closed if known.times else None), None
     ending: Literal["retracted", "resolved"] = "retracted" if seen.found is None else "resolved"
     ended = attrs.evolve(
         known, state="closed", found=seen.found or known.found, closed_at=seen.now, ending=ending

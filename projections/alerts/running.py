@@ -49,10 +49,12 @@ def _work(data: Path, load: Callable[[], Sequence[Alert]], now: Callable[[], dat
 
     def look() -> None:
         nonlocal end
+        if not alerts and not alerts_file(data).path.exists():
+            return
         if end is None or _is_due(data, end, now()):
             end = sweep(data, alerts, now(), end)
 
-    return Work(senders(data, alerts, now), look)
+    return Work(senders(data, alerts, now), look, always=True)  # somebody may look after what no rule is about
 
 
 def _is_due(data: Path, end: End, moment: datetime) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from projections.alerts import messages
+from projections.alerts import messages, owners
 from projections.alerts.database import (
     ARMED,
+    ESCALATIONS,
     MUTES,
     Found,
     Identity,
@@ -42,7 +43,21 @@ _BEGUN = "+rule = ? AND state != 'closed'"
 """The + keeps SQLite from reading all alerts of a rule, where those of a few streams are asked for."""
 SETTLES = timedelta(hours=1)
 """What became true so shortly before the last sweep may not have settled by then, and is new."""
-_WAITS = "state = 'waiting'"
+_WAITS = "state = 'waiting' OR acknowledged_until <= ?"
+ESCALATES = 10
+"""So many times as often as usual must a code open alerts in a day; less than one a day counts as one."""
+_DAY = timedelta(days=1)
+_USUAL = 7
+"""Days before that one which say what is usual."""
+KEPT = timedelta(days=90)
+"""For so long an alert that is over is known."""
+_DUE = (
+    "SELECT 1 FROM alerts WHERE state = 'waiting' AND due_at <= ? OR state = 'open' AND acknowledged_until <= ?"
+)
+_PRUNE = (
+    "DELETE FROM alerts WHERE state = 'closed' AND closed_at < ?"
+    " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.alert = alerts.id)"
+)
 
 
 def sweep(
@@ -63,13 +78,16 @@ def sweep(
         queue.forget_others(connection, [alert.name for alert in alerts], "alert")
         for alert in alerts:
             _Sweep(queue, connection, published, alert, moment, since).run(backfill)
+        if published is not None:
+            owners.close_what_is_not_held(connection, published, text(moment) or "")
+        connection.execute(_PRUNE, (text(moment - KEPT),))
         return published.end if published is not None else None
 
 
 def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
     """Whether there is something that has waited long enough, or the last sweep was long ago."""
     now, before = text(moment), text(moment - timedelta(minutes=1))
-    due = connection.execute("SELECT 1 FROM alerts WHERE state = 'waiting' AND due_at <= ?", (now,))
+    due = connection.execute(_DUE, (now, now))
     return due.fetchone() is not None or (
         connection.execute("SELECT 1 FROM armed WHERE swept_at <= ?", (before,)).fetchone() is not None
     )
@@ -85,6 +103,8 @@ class _Sweep:
     alert: Alert
     moment: datetime
     since: End | None
+    opened: set[str] = attrs.field(factory=set)
+    """The codes of what was opened."""
 
     def run(self, backfill: timedelta) -> None:
         now, name = text(self.moment) or "", self.alert.name
@@ -97,6 +117,8 @@ class _Sweep:
         if armed and silent and arms:
             body = messages.about_rule("rearmed", name, now, appeared=silent)
             self.queue.post(self.connection, name, "alert.rearmed", body, now)
+        for code in sorted(self.opened):
+            self._escalate(code, now)
         same = armed.get("target") == self.alert.target()
         disabled = armed.get("disabled") if same else None
         row = (name, fingerprint, judged_by, now, self.alert.target(), disabled, armed.get("rests_until"))
@@ -136,10 +158,31 @@ class _Sweep:
             elif after != known:
                 after = attrs.evolve(after, id=write(self.connection, self.alert.name, after))
                 silent += after.state == "open" and (known is None or known.state == "closed") and event is None
+                if event in ("opened", "regressed"):
+                    self.opened.add(after.found["code"])
                 if event is not None:
                     body = messages.about_finding(self.alert, event, after, now)
                     self.queue.post(self.connection, self.alert.name, f"finding.{event}", body, now, after.id)
         return silent
+
+    def _escalate(self, code: str, now: str) -> None:
+        """Reports a code that opens many more alerts in a day than usual, once a day."""
+        day, week = text(self.moment - _DAY), text(self.moment - (1 + _USUAL) * _DAY)
+        select = (
+            "SELECT COALESCE(SUM(opened_at > ?1), 0), COALESCE(SUM(opened_at <= ?1), 0) FROM alerts"
+            " WHERE rule = ?2 AND code = ?3 AND opened_at > ?4 AND times"
+        )
+        name = self.alert.name
+        ((count, before),) = self.connection.execute(select, (day, name, code, week)).fetchall()
+        usual = before / _USUAL
+        if not before or count < ESCALATES * max(usual, 1):
+            return
+        last = "SELECT 1 FROM escalations WHERE rule = ? AND code = ? AND at > ?"
+        if self.connection.execute(last, (name, code, day)).fetchone() is None:
+            insert = ESCALATIONS.insert.replace("INSERT", "INSERT OR REPLACE", 1)
+            self.connection.execute(insert, (name, code, now))
+            body = messages.about_code(name, code, count, usual, now)
+            self.queue.post(self.connection, name, "finding.escalated", body, now)
 
     def _pairs(self, *, everything: bool) -> dict[Identity, tuple[Known | None, Found | None]]:
         """What is known and what is published, by identity; what was published and is not held is ``None``."""
@@ -151,7 +194,8 @@ class _Sweep:
         else:
             these = "stream IN (SELECT value FROM json_each(?))"
             given = msgspec.json.encode(sorted(streams)).decode()
-            begun = known_in(self.connection, f"{_BEGUN} AND ({these} OR {_WAITS})", self.alert.name, given)
+            values = self.alert.name, given, text(self.moment)
+            begun = known_in(self.connection, f"{_BEGUN} AND ({these} OR {_WAITS})", *values)
         known = {identity_of(one.found): one for one in begun}
         lacking = {identity[0] for identity in known.keys() - held.keys()}
         if lacking:

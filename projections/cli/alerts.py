@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections import zones
+from projections.cli.acknowledging import ack
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import known_code
 from projections.cli.times import GivenTime, Time, with_tz
-from tracker.errors import NotFoundError, UsageError
+from tracker.errors import UsageError
 
 if TYPE_CHECKING:
     from tracker.alert import Alert
@@ -108,27 +108,7 @@ def test(name: str, data: Path | None, config: Path | None) -> None:
     send_test(target, "alert", name, about_rule("test", name, text(wall_clock()) or ""))
 
 
-@alerts.command()
-@click.argument("alert", type=int, metavar="ID")
-@click.option("--by", "who", required=True, metavar="NAME", help="Who looks after it.")
-@with_store
-def ack(alert: int, who: str, data: Path | None, config: Path | None) -> None:
-    """Record that somebody looks after an open alert.
-
-    From then on only its end is sent, and no change. ID is the first column of `tracker alerts list`.
-    """
-    from projections.alerts.database import alerts_file
-
-    settings = Settings(data, config)
-    file = alerts_file(settings.data)
-    changed = 0
-    if file.path.exists():
-        with file.to_write() as connection:
-            update = "UPDATE alerts SET acknowledged_by = ? WHERE id = ? AND state = 'open'"
-            changed = connection.execute(update, (who, alert)).rowcount
-    if not changed:
-        raise NotFoundError("no such open alert", place=str(alert), hint="tracker alerts list shows them")
-    click.echo(f"alert {alert}: {who} looks after it")
+alerts.add_command(ack)
 
 
 @alerts.command()
@@ -160,10 +140,7 @@ def mute(
     _rule(settings, name)
     if not undo and not reason:
         raise UsageError("no reason is given", hint='give --reason "…", or --undo')
-    end = None if undo else settings.moment(until)
-    if end and end <= settings.now:
-        hint = "give a time to come, or leave it out"
-        raise UsageError(f"--until is {zones.dated(end)}, which is over", hint=hint)
+    end = None if undo else settings.to_come(until)
     muted = "" if code is None else known_code(code).code
     with alerts_file(settings.data).to_write() as connection:
         connection.execute("DELETE FROM mutes WHERE rule = ? AND code = ?", (name, muted))

@@ -140,6 +140,16 @@ class Settings:
         """The moment that was given, in UTC; a time of day is of the day of ``span``, else of today."""
         return None if given is None else given.moment(self.now, self.shown_zone, span)
 
+    def to_come(self, given: GivenTime | None) -> datetime | None:
+        """The moment that was given for ``--until``. Raises ``UsageError`` where it is over."""
+        from projections import zones
+
+        end = self.moment(given)
+        if end and end <= self.now:
+            hint = "give a time to come, or leave it out"
+            raise UsageError(f"--until is {zones.dated(end)}, which is over", hint=hint)
+        return end
+
     @cached_property
     def rules(self) -> Rules:
         """The rules of ``--rules`` or else of tracker.toml; what is accepted may come from either file."""

@@ -86,10 +86,12 @@ class Work:
     Attributes:
         senders: One for each receiver.
         look: Writes what is to be sent into the outbox, if anything is new; called every ``POLL``.
+        always: Whether it is called also where there is no receiver.
     """
 
     senders: Sequence[Sender]
     look: Callable[[], None]
+    always: bool = False
 
 
 class Outgoing:
@@ -135,7 +137,7 @@ class Outgoing:
         thread.start()
 
     def _look_on(self, over: Event, work: Work) -> None:
-        while work.senders and not over.is_set():
+        while (work.senders or work.always) and not over.is_set():
             try:
                 work.look()
                 self.problem = ""

@@ -39,7 +39,8 @@ def _line(row: dict[str, Any]) -> Text:
     where = " ".join(filter(None, (row["session_id"] or row["meeting_id"], row["rule"])))
     line.append(f"  {shown(where)}", "dim")
     if row["acknowledged_by"]:
-        line.append(f"  acknowledged by {shown(row['acknowledged_by'])}", "green")
+        until = f" until {stamp(row['acknowledged_until'])}" if row["acknowledged_until"] else ""
+        line.append(f"  acknowledged by {shown(row['acknowledged_by'])}{until}", "green")
     return line
 
 

@@ -50,7 +50,7 @@ async def accept(request: Request) -> Response:
         return RedirectResponse(url("findings"))
     problem = None
     if request.method == "POST":
-        _refuse_elsewhere(request)
+        refuse_elsewhere(request)
         values = await read_form(request)
         try:
             await run_in_threadpool(_add, file, _entry(values))
@@ -136,7 +136,7 @@ def _add(file: Path | None, entry: dict[str, str]) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _refuse_elsewhere(request: Request) -> None:
+def refuse_elsewhere(request: Request) -> None:
     """Raises ``HTTPException`` for a form that another site sends in the name of whoever looks at it."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

@@ -41,10 +41,13 @@ class AlertRule:
 
 @contract
 class Alert:
-    """One finding that matches a rule, or did; ``times`` is how often it was opened."""
+    """One finding that matches a rule, or did; ``times`` is how often it was opened.
+
+    Without a rule it is one that somebody looks after all the same.
+    """
 
     id: int
-    rule: str
+    rule: str | None
     state: Literal["waiting", "open", "retracted", "resolved", "closed"]
     code: str
     slug: str
@@ -66,6 +69,7 @@ class Alert:
     closed_at: Time | None
     times: int
     acknowledged_by: str | None
+    acknowledged_until: Time | None
 
 
 @contract

@@ -63,7 +63,7 @@ from projections.relay.running import Relays
 from projections.retaining import Retaining
 from projections.traces.running import Traces
 from projections.views.live import Following, Live
-from projections.web import accepting, api, dropped, health, metrics, pages
+from projections.web import accepting, api, dropped, health, metrics, owning, pages
 from projections.web.admission import WEBHOOKS, Admission, named
 from projections.web.connections import MOST_CONNECTIONS
 from projections.web.logins import ENDED, Logins
@@ -135,7 +135,11 @@ def create_app(
             Route("/healthz", healthz),
             *health.routes,
             *metrics.routes,
-            *([*api.routes, *dropped.routes, *accepting.routes, *routes, *pages.routes] if live else []),
+            *(
+                [*api.routes, *dropped.routes, *accepting.routes, *owning.routes, *routes, *pages.routes]
+                if live
+                else []
+            ),
         ],
         middleware=[
             Middleware(Mounted),

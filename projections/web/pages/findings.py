@@ -13,6 +13,7 @@ from projections.web import answers, answers_across, parameters
 from projections.web.mount import url
 from projections.web.pages.alerts import people
 from projections.web.pages.charts import columns
+from projections.web.pages.owners import owners
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.findings import SEVERITIES, Severity, Verdict
@@ -129,7 +130,20 @@ def fill(of: Snapshot, asked: Values) -> Values:
         shown["issues"] = []
     page = answers.findings(of, {**narrowed, "limit": LIMIT}) if view == "each" else {"items": [], "next": None}
     next_page = page["next"] and url("findings", **filters, cursor=page["next"])
-    return {**shown, "items": page["items"], "next": next_page, "position": of.checkpoint.position}
+    known = owners(
+        of,
+        (
+            ((one["stream"], one["number"]), one["stream"], one["code"], one["position"])
+            for one in page["items"]
+        ),
+    )
+    return {
+        **shown,
+        "items": page["items"],
+        "owners": known,
+        "next": next_page,
+        "position": of.checkpoint.position,
+    }
 
 
 def _facets(of: Snapshot, asked: Values, filters: Values, chosen: str, since: datetime | None) -> Values:

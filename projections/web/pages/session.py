@@ -19,6 +19,7 @@ from projections.web.mount import url
 from projections.web.pages import graph, lanes
 from projections.web.pages.html import span
 from projections.web.pages.kinds import SESSION, kind
+from projections.web.pages.owners import owners
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
@@ -79,6 +80,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "position": of.checkpoint.position,
         "asked": asked,
         "findings": found,
+        "owners": owners(of, _with_streams(found, name, received)),
         "jumps": {one.number for one in found},
         "still": list(shown.not_over(session)),
         "grave": any(one.severity != "info" for one in found),
@@ -210,6 +212,15 @@ def _findings(session: Session) -> list[Finding]:
     """The gravest first, then the newest."""
     found = sorted(session.findings, key=lambda one: (-SEVERITIES.index(one.severity), -one.number))
     return found[:MOST_FINDINGS]
+
+
+def _with_streams(
+    found: list[Finding], name: str, received: list[Delivery]
+) -> Iterator[tuple[int, str, str, int | None]]:
+    """The number of each finding with its stream, which is that of its delivery, its code and its position."""
+    streams = {one.position: one.stream for one in received}
+    for one in found:
+        yield one.number, streams.get(one.position or 0, name), one.code, one.position
 
 
 def _withdrawn(of: Snapshot, asked: Values) -> list[Values]:
