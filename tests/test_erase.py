@@ -313,6 +313,41 @@ def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
         assert holding(store.data, "zz-17", "zacharias") == []
 
 
+def test_an_archive_follows_where_it_is_named(two, tmp_path):
+    pytest.importorskip("pyarrow")
+    store, _ = two
+    archive, later = tmp_path / "archive", tmp_path / "later"
+    commands.run("export", *stores.arguments(store.data), "--format", "parquet", "--out", str(archive))
+    before = commands.run("audit", str(archive), "--format", "ndjson").stdout.splitlines()
+    where = [*stores.arguments(store.data), "--yes", "--archive", str(archive)]
+
+    done = commands.run("erase", *where, "--participant", "zz-17", text=True)
+
+    assert done.stdout.splitlines()[1] == f"{archive}: 12 deliveries have pseudonyms now"
+    commands.run("export", *stores.arguments(store.data), "--format", "parquet", "--out", str(later))
+    assert sorted(lines_of(archive)) == sorted(lines_of(later))
+    after = commands.run("audit", str(archive), "--format", "ndjson").stdout.splitlines()
+    assert [json.loads(one)["code"] for one in after] == [json.loads(one)["code"] for one in before]
+    assert len(list(archive.rglob("*"))) == len(list(later.rglob("*")))
+
+
+def lines_of(archive):
+    from pyarrow import parquet
+
+    return [
+        line for path in archive.rglob("*.parquet") for line in parquet.read_table(path)["line"].to_pylist()
+    ]
+
+
+@pytest.mark.sqlite
+def test_what_is_no_archive_is_refused_before_anybody_is_erased(two, tmp_path):
+    store, _ = two
+    where = [*stores.arguments(store.data), "--yes", "--archive", str(tmp_path)]
+    done = commands.run("erase", *where, "--participant", "zz-17", text=True)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: {tmp_path}: is no archive")
+    assert names_of(store, "zz-17")
+
+
 # Beside a server
 
 
