@@ -292,6 +292,24 @@ def test_a_copy_of_a_store_has_the_pseudonyms_and_not_the_ledger(two, tmp_path):
 
 
 @pytest.mark.sqlite
+def test_the_doctor_says_what_is_not_carried_out_and_that_the_ledger_is_gone(two):
+    store, _ = two
+
+    def said():
+        listed = commands.run("doctor", "--data", str(store.data), "--format", "ndjson").stdout.splitlines()
+        return [one["state"] for one in map(json.loads, listed) if one["check"] == "erasures"]
+
+    plan = participant(store, "zz-17")
+    assert said() == []
+    plan.request(store.ledger, NOW)
+    assert said() == ["problem"]
+    outstanding(store, Rules(), NOW, silent)
+    assert said() == ["ok"]
+    store.ledger.path.unlink()
+    assert said() == ["problem"]
+
+
+@pytest.mark.sqlite
 def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
     store, _ = two
     before = found(store)
@@ -307,6 +325,8 @@ def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
     shutil.copy(tmp_path / "b.db", store.data / "events.db")
     with closing(stores.opened(store.data)) as restored:
         assert is_behind(restored)
+        before_that = commands.run("sessions", "--data", str(store.data), text=True).stderr
+        assert "not all erasures are carried out" in before_that
         assert outstanding(restored, Rules(), NOW, silent).events == 12
         assert not is_behind(restored)
         assert found(restored) == before
