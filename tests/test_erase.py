@@ -292,6 +292,24 @@ def test_a_copy_of_a_store_has_the_pseudonyms_and_not_the_ledger(two, tmp_path):
 
 
 @pytest.mark.sqlite
+def test_the_doctor_says_what_is_not_carried_out_and_that_the_ledger_is_gone(two):
+    store, _ = two
+
+    def said():
+        listed = commands.run("doctor", "--data", str(store.data), "--format", "ndjson").stdout.splitlines()
+        return [one["state"] for one in map(json.loads, listed) if one["check"] == "erasures"]
+
+    plan = participant(store, "zz-17")
+    assert said() == []
+    plan.request(store.ledger, NOW)
+    assert said() == ["problem"]
+    outstanding(store, Rules(), NOW, silent)
+    assert said() == ["ok"]
+    store.ledger.path.unlink()
+    assert said() == ["problem"]
+
+
+@pytest.mark.sqlite
 def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
     store, _ = two
     before = found(store)
@@ -307,10 +325,47 @@ def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
     shutil.copy(tmp_path / "b.db", store.data / "events.db")
     with closing(stores.opened(store.data)) as restored:
         assert is_behind(restored)
+        before_that = commands.run("sessions", "--data", str(store.data), text=True).stderr
+        assert "not all erasures are carried out" in before_that
         assert outstanding(restored, Rules(), NOW, silent).events == 12
         assert not is_behind(restored)
         assert found(restored) == before
         assert holding(store.data, "zz-17", "zacharias") == []
+
+
+def test_an_archive_follows_where_it_is_named(two, tmp_path):
+    pytest.importorskip("pyarrow")
+    store, _ = two
+    archive, later = tmp_path / "archive", tmp_path / "later"
+    commands.run("export", *stores.arguments(store.data), "--format", "parquet", "--out", str(archive))
+    before = commands.run("audit", str(archive), "--format", "ndjson").stdout.splitlines()
+    where = [*stores.arguments(store.data), "--yes", "--archive", str(archive)]
+
+    done = commands.run("erase", *where, "--participant", "zz-17", text=True)
+
+    assert done.stdout.splitlines()[1] == f"{archive}: 12 deliveries have pseudonyms now"
+    commands.run("export", *stores.arguments(store.data), "--format", "parquet", "--out", str(later))
+    assert sorted(lines_of(archive)) == sorted(lines_of(later))
+    after = commands.run("audit", str(archive), "--format", "ndjson").stdout.splitlines()
+    assert [json.loads(one)["code"] for one in after] == [json.loads(one)["code"] for one in before]
+    assert len(list(archive.rglob("*"))) == len(list(later.rglob("*")))
+
+
+def lines_of(archive):
+    from pyarrow import parquet
+
+    return [
+        line for path in archive.rglob("*.parquet") for line in parquet.read_table(path)["line"].to_pylist()
+    ]
+
+
+@pytest.mark.sqlite
+def test_what_is_no_archive_is_refused_before_anybody_is_erased(two, tmp_path):
+    store, _ = two
+    where = [*stores.arguments(store.data), "--yes", "--archive", str(tmp_path)]
+    done = commands.run("erase", *where, "--participant", "zz-17", text=True)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: {tmp_path}: is no archive")
+    assert names_of(store, "zz-17")
 
 
 # Beside a server

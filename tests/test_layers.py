@@ -150,6 +150,7 @@ LAYERS = {
     "projections.exports.data": {"attrs", "msgspec"},
     "projections.exports.lines": set(),
     "projections.exports.parquet": {"pyarrow"},
+    "projections.exports.erasing": {"pyarrow"},
     "projections.exports.send": {"attrs", "cryptography"},
     "projections.audit.found": {"attrs", "msgspec"},
     "projections.audit.share": {"attrs", "msgspec"},

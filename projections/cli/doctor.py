@@ -94,6 +94,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
             store.fault or store.software,
             _UPGRADE if store.fault else "",
         )
+        yield from _erasures(store)
         try:
             with settings.views_now(store) as views:
                 yield Check("read models", "ok", f"{views.path}: up to position {views.checkpoint.position}")
@@ -105,6 +106,22 @@ def _checks(settings: Settings) -> Iterator[Check]:
             )
         except TrackerError as error:
             yield Check("read models", "problem", str(error), error.hint)
+
+
+def _erasures(store: Tracker) -> Iterator[Check]:
+    from tracker.intake.erasing import is_behind
+
+    asked, done = store.ledger.requests, store.erased()
+    if is_behind(store):
+        words = "not all are carried out in this store: one broke off, or a backup was put back"
+        yield Check("erasures", "problem", words, "tracker erase --again carries them out")
+    elif asked < done:
+        words = f"people were erased, and {store.ledger.path} does not say whom"
+        yield Check(
+            "erasures", "problem", words, "put it back; without it, a log that is read again brings them back"
+        )
+    elif asked:
+        yield Check("erasures", "ok", f"{quantity(asked, 'erasure')}, all carried out")
 
 
 _UPGRADE = "use a Python with SQLite 3.51.3 or newer; until then, make backups"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import deliveries, note, quantity
+from projections.cli.messages import deliveries, not_installed, note, quantity
 from projections.cli.options import DURATION, Name, with_store
 from projections.cli.settings import Settings
 from projections.progress import of_events
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no delivery for so long."
 )
 @click.option("--again", is_flag=True, help="Do all erasures again, after a backup was restored.")
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path),
+    help="Erase in this archive in Parquet as well; may be repeated.",
+    multiple=True,
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_store
@@ -42,6 +48,7 @@ def erase(
     session: str | None,
     age: timedelta | None,
     again: bool,
+    archive: tuple[Path, ...],
     dry_run: bool,
     yes: bool,
     data: Path | None,
@@ -61,6 +68,7 @@ def erase(
     from tracker.intake.erasing import is_behind
 
     _refuse_unclear(participant, session, age, again=again)
+    _refuse_no_archive(archive)
     settings = Settings(data, config)
     with settings.store() as store:
         if again:
@@ -69,12 +77,13 @@ def erase(
         else:
             plan = _planned(store, settings, participant, session, age)
             click.echo(f"{store.owner}: {_in_words(plan)}", err=not dry_run)
-            if dry_run or not (plan.events or is_behind(store)) or not _is_meant(yes=yes):
+            if dry_run or not (plan.events or archive or is_behind(store)) or not _is_meant(yes=yes):
                 return
             with of_events("erasing") as progress:
                 done = erased(store, plan, settings.rules, settings.now, progress)
         have = "has a pseudonym" if done.events == 1 else "have pseudonyms"
         click.echo(f"{store.owner}: {deliveries(done.events)} {have} now")
+        _erase_from(archive, store, None if age is None else settings.now - age)
         if done.problem:
             note(f"{store.place}: {done.problem}", "what was there before is still in its files until then")
         for name in kept_aside(store.data):
@@ -97,6 +106,29 @@ def _refuse_unclear(
             "it is not clear whom to erase" if any(given) else "nothing says whom to erase",
             hint='give --participant ID, --session ID, --older-than "180 d", or --again',
         )
+
+
+def _refuse_no_archive(archive: tuple[Path, ...]) -> None:
+    from tracker.intake.archive import is_archive
+
+    for place in archive:
+        if not is_archive(str(place)):
+            raise UsageError(
+                "is no archive", place=str(place), hint="give what tracker export --format parquet wrote"
+            )
+
+
+def _erase_from(archive: tuple[Path, ...], store: Tracker, older: datetime | None) -> None:
+    if not archive:
+        return
+    try:
+        from projections.exports.erasing import erase
+    except ImportError as error:
+        raise not_installed(error, "parquet") from error
+    for place in archive:
+        with of_events("erasing") as progress:
+            count = erase(place, store.ledger, older, progress)
+        click.echo(f"{place}: {deliveries(count)} {'has' if count == 1 else 'have'} pseudonyms now")
 
 
 def _planned(

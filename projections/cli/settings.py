@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from projections import zones
+from projections.cli.messages import note
 from projections.cli.options import DEFAULT_DATA, STORE, TIME_FIELD, WEBHOOK_FIELD
 from projections.cli.times import ZONE, GivenTime, zone_of_machine
 from projections.progress import of_events
@@ -281,6 +282,12 @@ class Settings:
         """The read models, brought up to the end of the store."""
         from projections.views.follow import Views
 
+        if store.ledger.requests > store.erased():
+            hint = "tracker erase --again carries them out"
+            note(
+                f"{store.owner}: not all erasures are carried out: one broke off, or a backup was put back",
+                hint,
+            )
         with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
         with views:

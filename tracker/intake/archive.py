@@ -19,7 +19,7 @@ from tracker.errors import LogError
 from tracker.intake.lines import Line
 from tracker.intake.logs import Log
 
-__all__ = ["Archive", "is_archive"]
+__all__ = ["Archive", "is_archive", "parts"]
 
 MAGIC = b"PAR1"
 BATCH = 1_000
@@ -32,7 +32,7 @@ def is_archive(path: str) -> bool:
     """Whether it is a Parquet file, or a directory in which there are some."""
     place = Path(path)
     if place.is_dir():
-        return next(_parts(place), None) is not None
+        return next(parts(place), None) is not None
     try:
         if not place.is_file():
             return False
@@ -42,7 +42,7 @@ def is_archive(path: str) -> bool:
         return False
 
 
-def _parts(place: Path) -> Iterator[Path]:
+def parts(place: Path) -> Iterator[Path]:
     """The files of an archive in a directory."""
     return chain(place.glob("*.parquet"), place.glob("day=*/*.parquet"))
 
@@ -96,7 +96,7 @@ class Archive(Log):
 
     def _files(self) -> list[Path]:
         place = Path(self.path)
-        return sorted(_parts(place)) if place.is_dir() else [place]
+        return sorted(parts(place)) if place.is_dir() else [place]
 
     def _opened(self) -> Iterator[tuple[int, Any]]:
         """The files that have rows, each with its least position."""
