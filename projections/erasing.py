@@ -1,4 +1,4 @@
-"""Erasing people from all that a data directory holds: the store, the read models, publications and alerts.
+"""Erasing people from all that a data directory holds: the store, the read models, publications, alerts and the relay.
 
 The store comes first (``tracker.intake.erasing``). By the event that says so the read models are made anew, and by the
 ledger those who are erased go from what is kept beside them, in whichever process that happens.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from projections.alerts import erasing as alerts
 from projections.progress import Progress
+from projections.relay import erasing as relay
 from projections.views.database import VIEWS_DB
 from projections.views.follow import Views
 from tracker.intake import erasing
@@ -34,8 +35,9 @@ def outstanding(tracker: Tracker, rules: Rules, now: datetime, progress: Progres
 
 def _follow(tracker: Tracker, done: Done, rules: Rules, progress: Progress) -> Done:
     Views.open(tracker, rules, progress).close()
-    alerts.erase(tracker.data)
-    alerts.compact(tracker.data)
+    for kept in (alerts, relay):
+        kept.erase(tracker.data)
+        kept.compact(tracker.data)
     return done
 
 

@@ -9,6 +9,7 @@ import pytest
 from meetings import MORNING, deliveries
 from relaying import at, outbox, relaying
 
+from projections.erasing import erase
 from projections.relay.database import queue_of
 from projections.relay.facts import facts_of
 from projections.relay.sweep import sweep
@@ -16,7 +17,9 @@ from projections.views.follow import Views
 from projections.views.rebuild import rebuild
 from tracker.config import load_config
 from tracker.errors import RulesError
+from tracker.intake.erasing import of_participant
 from tracker.relay import Relay
+from tracker.rules import Rules
 
 APP = Relay("app", "https://app.example.org")
 RECORDING = ("recording-starting", "recording-started", "recording-stopping")
@@ -230,6 +233,23 @@ def in_order(messages):
         elif (data["stream"], data["run"]) not in begun:
             return False
     return True
+
+
+def test_who_is_erased_is_in_no_message_and_nothing_is_sent_anew(relayed):
+    person = {"participantId": "zz-17", "participantName": "Zacharias"}
+    relayed.come(0, "session-started", "participant-joined", **person)
+    relayed.come(1, *RECORDING)
+    relayed.come(2, "recording-stopped", fileUrl="https://files/zacharias.mp4")
+    relayed.come(3, "participant-left", **person)
+    sent = relayed.sent
+    assert b"zacharias" in queue_of(relayed.data).file.path.read_bytes().lower()
+    plan = of_participant(relayed.store, "zz-17", None, at(9), lambda *_: None)
+    erase(relayed.store, plan, Rules(), at(9), lambda *_: None)
+    relayed.views.catch_up(relayed.store)
+    relayed.pass_to(86400)
+    assert relayed.sent == sent
+    file = queue_of(relayed.data).file.path.read_bytes().lower()
+    assert [text for text in (b"zz-17", b"zacharias") if text in file] == []
 
 
 # What is the past

@@ -36,7 +36,7 @@ def relay() -> None:
 @with_format
 @with_store
 def list_(format: Any, data: Path | None, config: Path | None) -> None:
-    """List the entries, with what is not settled, what is yet to be sent, and what could not be delivered."""
+    """List the entries, and what of each waits or could not be sent."""
     from projections.exports import data as machine
     from projections.relay.listing import listed
     from projections.reports import relay as report

@@ -20,11 +20,13 @@ import attrs
 from projections.outbox.queue import Queue, body
 from projections.read_models import text
 from projections.relay.database import ARMED, Known, forget, known_of, queue_of, write
+from projections.relay.erasing import erase_from
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
 from projections.views.database import VIEWS_DB, read_checkpoint, views_errors
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import UNROUTED
 from tracker.relay import Relay
+from tracker.store.ledger import Ledger
 from tracker.store.recorder import LOCK_TIMEOUT
 
 PAGE = 1000
@@ -54,6 +56,7 @@ def sweep(data: Path, relays: Sequence[Relay], moment: datetime) -> int | None:
         is_left = True
         while is_left:
             with queue.file.to_write() as connection, views_of(data) as views:
+                erase_from(connection, Ledger(data).entries())
                 queue.forget_others(connection, [one.name for one in relays], "relay")
                 end = read_checkpoint(views)[0].position
                 is_left = _Sweep(queue, connection, views, relay, moment, end).run()

@@ -1,0 +1,62 @@
+"""Erasing people from ``relay.db``: from the messages that wait to be sent. The facts that it keeps name nobody."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from projections.relay.database import queue_of
+from projections.views.erased import heeded, remember
+from tracker.delivery.people import is_person_id, is_person_name
+from tracker.delivery.pseudonyms import Scope
+from tracker.store.ledger import Entries, Ledger
+
+__all__ = ["compact", "erase", "erase_from"]
+
+FREE = ("reason", "file")
+"""What of a message may name people besides those under keys that say so."""
+
+
+def erase(data: Path) -> None:
+    """Erases from the file of a data directory whom its ledger says to forget. Raises ``StoreError``."""
+    file = queue_of(data).file
+    if file.path.exists():
+        with file.to_write() as connection:
+            erase_from(connection, Ledger(data).entries())
+
+
+def compact(data: Path) -> None:
+    """Leaves nothing of whom was erased in the file. Raises ``StoreError``."""
+    queue_of(data).file.compact()
+
+
+def erase_from(connection: sqlite3.Connection, ledger: Entries) -> None:
+    """The same in a transaction."""
+    if heeded(connection) >= ledger.requests:
+        return
+    for number, body in connection.execute("SELECT number, body FROM outbox").fetchall():
+        message = msgspec.json.decode(body)
+        scope = ledger.scope(message["data"].get("stream", ""))
+        if scope is not None:
+            message["data"] = {name: _without(name, one, scope) for name, one in message["data"].items()}
+            new = msgspec.json.encode(message).decode()
+            connection.execute("UPDATE outbox SET body = ? WHERE number = ?", (new, number))
+    remember(connection, ledger.requests)
+
+
+def _without(name: str, value: Any, scope: Scope) -> Any:
+    if isinstance(value, dict):
+        return {inner: _without(name, one, scope) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [_without(name, one, scope) for one in value]
+    if not isinstance(value, str):
+        return value
+    is_id, is_free = is_person_id(name), name in FREE or is_person_name(name)
+    if is_id or is_free:
+        if scope.whole or scope.has(value):
+            return scope.pseudonym(value)
+        return scope.without_words(value) if is_free else value
+    return value
