@@ -15,6 +15,7 @@ import click
 from projections import zones
 from projections.cli.messages import deliveries, quantity
 from projections.cli.options import MACHINE, TEXT, with_store
+from projections.cli.outgoing import could_be_sent
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.times import with_tz
@@ -65,7 +66,7 @@ def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     except StoreDamagedError as error:
         damage = error
         found.append(Check("store", "damaged", str(error), error.hint))
-    found += [*_keys(settings), *_alerts(settings), *_relays(settings), *_disk(settings)]
+    found += [*_keys(settings), *(Check(*one) for one in could_be_sent(settings)), *_disk(settings)]
     if format == TEXT:
         listed(console(sys.stdout), [one._asdict() for one in found])
     else:
@@ -216,32 +217,6 @@ def _keys(settings: Settings) -> Iterator[Check]:
                 f"{' and '.join(names)} share a key: what is signed for one is believed at the path of another"
             )
             yield Check("account", "note", words, hint)
-
-
-def _alerts(settings: Settings) -> Iterator[Check]:
-    """Whether each could be sent: what ``tracker serve`` refuses at its start is a problem."""
-    from projections.alerts.targets import target_of
-
-    for alert in settings.load_alerts():
-        try:
-            target_of(alert, os.environ).close()
-        except TrackerError as error:
-            yield Check("alert", "problem", str(error), error.hint)
-        else:
-            yield Check("alert", "ok", f"{alert.name}: can be sent")
-
-
-def _relays(settings: Settings) -> Iterator[Check]:
-    """As ``_alerts``."""
-    from projections.relay.running import target_of
-
-    for relay in settings.load_relays():
-        try:
-            target_of(relay, os.environ).close()
-        except TrackerError as error:
-            yield Check("relay", "problem", str(error), error.hint)
-        else:
-            yield Check("relay", "ok", f"{relay.name}: can be sent")
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -156,6 +156,7 @@ def _trace(settings: Settings, format: str, to: str | None, session: str | None)
     if format != OTLP or to is None:
         hint = "tracker export --format otlp --to http://localhost:4318"
         raise UsageError("--format otlp and --to need each other", hint=hint)
+    from projections.cli.outgoing import collector_at
     from projections.traces.exported import Exporter
 
     with settings.store() as store, settings.views_now(store) as views:
@@ -163,7 +164,7 @@ def _trace(settings: Settings, format: str, to: str | None, session: str | None)
             session = session_named(views, store, session)
             if not any(True for _ in store.history(session)):
                 raise no_such_session(session)
-        collector = settings.collector(to)
+        collector = collector_at(to)
         try:
             counts = Exporter(settings.data, collector, settings.rules.redelivery).run(
                 settings.now, session=session

@@ -1,15 +1,18 @@
-"""What the commands about alerts and about the relay share: both send messages out of a queue."""
+"""What commands share that send something to others: messages out of a queue, or traces."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections.cli.messages import note, quantity
+from projections.cli.messages import not_installed, note, quantity
 from projections.cli.options import TEXT
+from projections.cli.settings import Settings
 from projections.cli.streams import write
 from tracker.errors import TrackerError
 
@@ -17,6 +20,35 @@ if TYPE_CHECKING:
     from projections.outbox.queue import Queue
     from projections.outbox.sending import Sender
     from projections.outbox.webhooks import Target
+    from projections.traces.collector import Collector
+
+
+def collector_at(url: str) -> Collector:
+    """Raises ``UsageError`` where the exporter is not installed, or that is no address."""
+    from tracker.config import refuse_no_url
+
+    refuse_no_url(url)
+    try:
+        from projections.traces.collector import Collector
+    except ImportError as error:
+        raise not_installed(error, "otel") from error
+    return Collector(url)
+
+
+def could_be_sent(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    """Whether each entry could be sent, for the doctor: what ``tracker serve`` refuses at its start is a problem."""
+    from projections.alerts import targets
+    from projections.relay import running
+
+    alerts = [("alert", one.name, partial(targets.target_of, one)) for one in settings.load_alerts()]
+    relays = [("relay", one.name, partial(running.target_of, one)) for one in settings.load_relays()]
+    for kind, name, target_of in (*alerts, *relays):
+        try:
+            target_of(os.environ).close()
+        except TrackerError as error:
+            yield kind, "problem", str(error), error.hint
+        else:
+            yield kind, "ok", f"{name}: can be sent", ""
 
 
 def send_all(sending: Iterable[Sender]) -> None:

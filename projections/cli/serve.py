@@ -178,8 +178,10 @@ def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | Non
     """Exports traces where the configuration names a collector."""
     if settings.otel is None:
         return None
-    collector = settings.collector(settings.otel)
+    from projections.cli.outgoing import collector_at
     from projections.traces.running import Traces
+
+    collector = collector_at(settings.otel)
 
     return Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
 

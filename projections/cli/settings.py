@@ -21,7 +21,6 @@ from projections.zones import zone_named
 from tracker.errors import StoreMissingError, TrackerError, UsageError, did_you_mean, without_secrets
 
 if TYPE_CHECKING:
-    from projections.traces.collector import Collector
     from projections.views.follow import Views
     from tracker.alert import Alert
     from tracker.config import Config, Reconcile
@@ -191,19 +190,6 @@ class Settings:
     def otel(self) -> str | None:
         """The collector of traces, as the configuration file has it."""
         return self._stated.otel
-
-    def collector(self, url: str) -> Collector:
-        """Raises ``UsageError`` where the exporter is not installed, or that is no address."""
-        from tracker.config import refuse_no_url
-
-        refuse_no_url(url)
-        try:
-            from projections.traces.collector import Collector
-        except ImportError as error:
-            hint = "run pip install '.[otel]' in the directory of the source"
-            message = f"traces need a package that is not installed: {error.name}"
-            raise UsageError(message, hint=hint) from error
-        return Collector(url)
 
     def load_retention(self) -> Retention:
         """Reads ``[retention]`` from its file again."""
