@@ -6,18 +6,20 @@ import resource
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Thread, Timer
+from time import sleep
 
 import pytest
 from meetings import webhook
 from served import PATIENCE, until
 from stores import opened
-from traffic import Served, environment
+from traffic import SPEED, Served, environment
 
 from projections.views.live import Live
-from projections.web import connections, logs, server, tokens
+from projections.web import connections, fast, logs, server, tokens
+from projections.web.admission import MOST_HEADER
 from projections.web.app import create_app
 from tracker.intake import receiver
 from tracker.rules import Rules
@@ -25,6 +27,15 @@ from tracker.rules import Rules
 BODY = webhook("session-started", sessionId="s", meetingId="m")
 LOGIN = b"POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n"
 FOREVER = 1000.0
+
+
+@pytest.fixture(autouse=True, params=["speed", "plain"])
+def protocol(request, monkeypatch):
+    """With what the extra ``speed`` brings, and without."""
+    if request.param == "plain":
+        for name in SPEED:
+            monkeypatch.setitem(sys.modules, name, None)
+    return request.param
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +61,12 @@ def serving(data, most=connections.MOST_CONNECTIONS, token=None):
             tracker, receiver.Receiver(tracker.append, {None: None}), live, token=token, most_connections=most
         )
         running = server.Server(app, logs.Handler(sys.stderr))
-        thread = Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])))
+
+        def run():
+            with asyncio.Runner(loop_factory=fast.event_loop()) as runner:
+                runner.run(running.serve(sockets=[listening]))
+
+        thread = Thread(target=run)
         thread.start()
         try:
             until(lambda: running.started and live.views_path.exists())
@@ -114,6 +130,42 @@ def test_whatever_is_asked_for_its_body_is_not_waited_for_for_ever(tmp_path, mon
     sent = LOGIN.replace(b"POST /login", method + b" " + path.encode())
     with serving(tmp_path) as served, sockets(served, 3, sent):
         until(lambda: connected(served) == 0)
+
+
+@pytest.mark.parametrize("sent", [b"GET /", b"GET / HTTP/1.1\r\nx-long: "], ids=["path", "header"])
+def test_a_head_that_does_not_end_is_refused(tmp_path, sent):
+    with serving(tmp_path) as served, sockets(served, 1, sent) as (one,):
+        with suppress(ConnectionError):
+            for _ in range(2 * MOST_HEADER // 1000):
+                one.sendall(b"x" * 1000)
+                sleep(0.001)
+        assert is_over(one).split(b" ", 2)[1:2] in (
+            [],
+            [b"400"],
+        )  # where it is still sent, its answer may be lost
+
+
+def test_requests_that_are_sent_at_once_are_answered_in_their_order(tmp_path):
+    ask = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    post = b"POST /webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+    with serving(tmp_path) as served, sockets(served, 1, (ask + post + BODY) * 3 + ask[:-4]) as (one,):
+        until(
+            lambda: (
+                b"HTTP/1.1 204" in (found := one.recv(1 << 16, socket.MSG_PEEK))
+                and found.count(b"HTTP/1.1") == 6
+            )
+        )
+        statuses = [line.split()[1] for line in one.recv(1 << 16).splitlines() if line.startswith(b"HTTP")]
+
+    assert statuses == [b"200", b"204"] * 3
+
+
+def test_the_server_reads_and_loops_by_what_is_installed(protocol):
+    fast_one = protocol == "speed"
+    assert (fast.protocol() is not connections.PatientH11, fast.event_loop() is not asyncio.new_event_loop) == (
+        fast_one,
+        fast_one,
+    )
 
 
 def test_who_breaks_off_a_form_is_no_error_of_the_program(tmp_path, capsys):

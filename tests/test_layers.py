@@ -161,6 +161,7 @@ LAYERS = {
     "projections.reports": {"attrs", "msgspec", "rich"},
     "projections.web": {
         "attrs",
+        "httptools",
         "jinja2",
         "mcp",
         "msgspec",
@@ -168,6 +169,7 @@ LAYERS = {
         "sqlite_utils",
         "starlette",
         "uvicorn",
+        "uvloop",
     },
     "projections.cli": {"attrs", "click", "sqlite_utils"},
 }
@@ -207,6 +209,7 @@ OPTIONAL = {
     "reconcile",
     "redis",
     "spark",
+    "speed",
     "sql",
 }
 """The extras that a user may want."""

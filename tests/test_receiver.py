@@ -13,7 +13,7 @@ from served import served
 from waiting import until
 
 import tracker.store.recorder
-from tracker.delivery.webhook import parse
+from tracker.delivery.envelope import Received
 from tracker.errors import StoreError
 from tracker.intake import receiver
 from tracker.intake.receiver import Histogram, Refused, Stats, Writer
@@ -52,13 +52,13 @@ def put(store, count, stats=None):
     async def run():
         writer = Writer(store.append, stats or Stats())
         writer.start()
-        first = writer.put(parse(BODY))
+        first = writer.put(Received(BODY))
         store.held.wait()
-        others = [writer.put(parse(BODY)) for _ in range(count - 1)]
+        others = [writer.put(Received(BODY)) for _ in range(count - 1)]
         store.let_go.set()
         await writer.stop()
         with pytest.raises(Refused, match="stopping"):
-            writer.put(parse(BODY))
+            writer.put(Received(BODY))
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     return asyncio.run(run())

@@ -17,6 +17,7 @@ import stores
 from meetings import line, rows, stored, webhook, write
 from stores import opened
 from traffic import (
+    SPEED,
     Answers,
     bodies,
     contradictions,
@@ -47,10 +48,11 @@ def key(tmp_path_factory):
     return keys.write_public(tmp_path_factory.mktemp("keys") / "key.pem")
 
 
-@pytest.fixture(scope="module")
-def server(key, tmp_path_factory):
-    """A server that all tests of requests share."""
-    with serving(tmp_path_factory.mktemp("served"), "--key", key) as running:
+@pytest.fixture(scope="module", params=["speed", pytest.param("plain", marks=pytest.mark.slow)])
+def server(request, key, tmp_path_factory):
+    """A server that all tests of requests share, with what the extra ``speed`` brings, and without."""
+    without = SPEED if request.param == "plain" else ()
+    with serving(tmp_path_factory.mktemp("served"), "--key", key, without=without) as running:
         yield running
 
 

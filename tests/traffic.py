@@ -24,6 +24,9 @@ from projections.views.verify import verify
 from tracker.rules import Rules
 from tracker.simulate import simulate
 
+SPEED = ("httptools", "uvloop")
+"""What the extra ``speed`` brings."""
+
 
 @attrs.define
 class Served:
@@ -100,12 +103,19 @@ def environment():
 
 
 @contextmanager
-def serving(data, *arguments, cwd=None, views=None, start_new_session=False, **more):
-    """``tracker serve`` at a free port; it is killed at the end if it still runs."""
+def serving(data, *arguments, cwd=None, views=None, start_new_session=False, without=(), **more):
+    """``tracker serve`` at a free port; it is killed at the end if it still runs.
+
+    ``without`` are packages that it is to think are not installed.
+    """
+    absent = f"import sys; sys.modules.update(dict.fromkeys({without!r}))"
     command = [
         sys.executable,
-        "-m",
-        "projections.cli",
+        *(
+            ["-c", f"{absent}; from projections.cli import main; main()"]
+            if without
+            else ["-m", "projections.cli"]
+        ),
         "serve",
         *of_store(data, views),
         "--port",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -70,8 +70,14 @@ class Reading:
         return owed > 0 and now - self._since > WRITE_TIMEOUT
 
 
-class Patient(H11Protocol):
-    """The library's protocol, with time limits.
+if TYPE_CHECKING:  # in truth the protocol comes behind it
+    _Protocol = H11Protocol
+else:
+    _Protocol = object
+
+
+class Patient(_Protocol):
+    """A protocol of the library, with time limits.
 
     Attributes:
         given_up: whether the connection was closed at once, without waiting for anything.
@@ -132,6 +138,10 @@ class Patient(H11Protocol):
 
     def _others(self) -> list[Patient]:
         return [one for one in self.connections if isinstance(one, Patient) and one is not self]
+
+
+class PatientH11(Patient, H11Protocol):
+    """Written in Python; always there."""
 
 
 def _make_room(connections: Iterable[Patient], most: int) -> bool:

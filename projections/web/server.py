@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from projections.views.live import Following
 from projections.web.admission import MOST_HEADER
 from projections.web.connections import Patient
+from projections.web.fast import event_loop, protocol
 from projections.web.logs import Handler
 from tracker.errors import UsageError
 
@@ -39,7 +40,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             root_path=root_path,
-            http=Patient,
+            http=protocol(),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -99,7 +100,8 @@ def serve(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         await server.serve(sockets=[listening])
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
+        runner.run(run())
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ Who runs several accounts of VideoSDK gives each a path of its own, ``/webhooks/
 comes there is verified with these only, and the name is stored with it.
 
 A request is read, verified and queued in the event loop. One thread takes whatever waits, up to
-``BATCH``, and commits it in one transaction: alone, a webhook waits for nothing but its own commit;
+``BATCH``, parses it, and commits it in one transaction: alone, a webhook waits for nothing but its own commit;
 under load the cost of a commit is shared. The answer to a webhook that is stored carries its position
 in ``Tracker-Position``.
 
@@ -116,7 +116,7 @@ class Stats:
 
 @attrs.define(eq=False)
 class _Waiting:
-    delivery: Delivery
+    received: Received
     stored: asyncio.Future[int]
 
 
@@ -149,16 +149,16 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def put(self, delivery: Delivery) -> asyncio.Future[int]:
-        """Queues a delivery; the future is its position once it is committed. Raises ``Refused``."""
+    def put(self, received: Received) -> asyncio.Future[int]:
+        """Queues what was received; the future is its position once it is committed. Raises ``Refused``."""
         assert self._loop is not None, "it has been started"
-        size = len(delivery.received.body)
+        size = len(received.body)
         with self._changed:
             if self._stopping:
                 raise Refused("stopping")
             if len(self._waiting) >= MAX_QUEUED or self._bytes + size > MAX_QUEUED_BYTES:
                 raise Refused("queue-full")
-            waiting = _Waiting(delivery, self._loop.create_future())
+            waiting = _Waiting(received, self._loop.create_future())
             self._waiting.append(waiting)
             self._bytes += size
             self._changed.notify()
@@ -180,14 +180,14 @@ class Writer:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._bytes -= sum(len(one.delivery.received.body) for one in batch)
+            self._bytes -= sum(len(one.received.body) for one in batch)
             self._in_hand = len(batch)
         return batch
 
     def _store(self, batch: list[_Waiting]) -> None:
         begun = perf_counter()
         try:
-            positions = self._append([one.delivery for one in batch])
+            positions = self._append([parse(one.received, 0) for one in batch])
         except Exception as error:  # noqa: BLE001 - nothing may end the thread that stores
             self._fail(batch, error)
             return
@@ -269,12 +269,14 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             position = await self._receive(Request(scope, receive))
-            response = Response(status_code=204, headers={"Tracker-Position": str(position)})
         except Refused as refused:
             self.stats.refused[refused.reason] += 1
             scope[REASON] = refused.reason
-            response = _refusal(refused.reason)
-        await response(scope, receive, send)
+            await _refusal(refused.reason)(scope, receive, send)
+        else:
+            stored = {"status": 204, "headers": [(b"tracker-position", b"%d" % position)]}
+            await send({"type": "http.response.start", **stored})
+            await send({"type": "http.response.body"})
 
     async def _receive(self, request: Request) -> int:
         account = request.path_params.get("account")
@@ -290,7 +292,7 @@ class Receiver:
             if key is None:
                 raise Refused("signature")
         received = Received(body, self.clock.now(), SOURCE, key, signature=_bounded(signature), account=account)
-        return await self._writer.put(parse(received, 0))
+        return await self._writer.put(received)
 
 
 def _bounded(signature: str | None) -> str | None:
