@@ -35,6 +35,8 @@ def found(session, code):
 def test_a_record_is_noted_and_moves_nothing():
     line = of_recording("3m", **FILE)
     given(BEGUN, *RECORDING).when(line).then(states={"recording": ["stopping"]}, readings=["noted"])
+    one = found(session_from(BEGUN, *RECORDING, line, as_of="1h"), "R603")
+    assert one.state_before == one.state_after
 
 
 def test_time_does_not_pass_for_a_session_because_somebody_asked_for_its_record():
@@ -181,3 +183,11 @@ def test_whatever_a_record_holds_it_is_kept_and_raises_no_error(said):
 def test_a_record_that_names_no_session_belongs_to_none():
     one = delivery("0 rest-transcription -sessionId record={}")
     assert one.stream.startswith(UNROUTED)
+
+
+def test_the_one_run_that_is_left_is_that_of_the_one_record_whose_times_say_nothing():
+    session = session_from(
+        BEGUN, *RECORDING, "2h session-ended", record("3h", "recording", createdAt=at(100), **FILE)
+    )
+    assert found(session, "R603").run == 1
+    assert found(session, "T302").cause == "R603"

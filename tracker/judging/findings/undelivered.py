@@ -185,5 +185,6 @@ def finding_of(
     if fit is None and not record.lifecycle.is_session:
         made.lifecycle, made.key = record.lifecycle.name, dict(record.key)
     if run is not None:
+        made.state_before = made.state_after  # a record moves nothing
         run.findings.append(made)
     return made
