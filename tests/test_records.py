@@ -163,6 +163,18 @@ def test_only_what_was_sent_can_be_missing():
     assert "R605" in findings(session_from(*WHOLE, short))
 
 
+def test_a_session_may_count_all_that_was_sent_of_it_and_types_that_nobody_knows():
+    types = tally(
+        session_started=[True], recording_started=[True], recording_paused=[True], call_started=[False]
+    )
+    assert findings(session_from(*WHOLE, of_session("1h", webhook=types))) == {}
+    short = tally(session_started=[True], participant_joined=[True, True])
+    session = session_from(
+        *WHOLE, "1 participant-joined p", "2 participant-left p", of_session("1h", webhook=short)
+    )
+    assert found(session, "R606").missing == ("participant-joined",)
+
+
 def test_a_type_that_the_room_does_not_subscribe_to_is_missed_nowhere():
     lines = (BEGUN, RECORDING[1], STOPPED, "2m session-ended")
     assert {"S201", "S203"} <= findings(session_from(*lines, as_of="1h")).keys()

@@ -13,6 +13,7 @@ from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.records import Record, Tally, brought, may_be
 from tracker.judging.state import Aggregate, Run
+from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX
 
 __all__ = ["Fit", "finding_of", "of_record", "of_run", "of_session"]
@@ -31,11 +32,10 @@ def of_record(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Find
 
 
 def of_session(assessment: Assessment, record: Record) -> Iterator[Finding]:
-    """What is found of the record of the session itself, which counts the people in it as well."""
+    """What is found of the record of the session itself, which may count all that was sent of it."""
     came = Counter[str]()
     for aggregate, run in assessment.runs():
-        if aggregate.lifecycle.is_session or aggregate.lifecycle.is_presence:
-            came += of_run(aggregate, run)
+        came += of_run(aggregate, run)
     yield from _undelivered(assessment, record, None, came)
 
 
@@ -101,7 +101,8 @@ def _undelivered(
     came: Mapping[str, int],
 ) -> Iterator[Finding]:
     """R605, R606: webhooks that VideoSDK has sent and that did not come, whatever it was answered."""
-    tally = {name: one for name, one in record.tally.items() if name not in assessment.context.lacking}
+    lacking = assessment.context.lacking
+    tally = {name: one for name, one in record.tally.items() if _is_of(record, name) and name not in lacking}
     missing = {name: one for name, one in tally.items() if _expected(name, one) > _held(name, came)}
     lost = [name for name, one in missing.items() if one.accepted > _held(name, came)]
     failed = [name for name in missing if name not in lost]
@@ -114,6 +115,14 @@ def _undelivered(
                 one = missing[""]
                 words |= {"missing": "a webhook", "value": f": {one.accepted} of {one.sent} were taken"}
             yield finding_of(assessment, code, record, fit, until, words=words, missing=types)
+
+
+def _is_of(record: Record, name: str) -> bool:
+    """Whether a type that a record counts can be compared: it is one of its lifecycle, or of the session."""
+    if not name or name not in REGISTRY.routes:
+        return not name
+    lifecycle = REGISTRY.routes[name][0]
+    return lifecycle is record.lifecycle or (record.lifecycle.is_session and not lifecycle.stream)
 
 
 def _expected(name: str, tally: Tally) -> int:
