@@ -36,6 +36,9 @@ def of_session(assessment: Assessment, record: Record) -> Iterator[Finding]:
     came = Counter[str]()
     for aggregate, run in assessment.runs():
         came += of_run(aggregate, run)
+    for aggregate in assessment.session.aggregates.values():
+        doubtful = (copy.delivered for copy in aggregate.held.all_copies() if not copy.certain)
+        came.update(aggregate.lifecycle.webhook_type(one.step.name) for one in doubtful)
     yield from _undelivered(assessment, record, None, came)
 
 
@@ -141,7 +144,7 @@ _OF_PEOPLE = ("participant-joined", "participant-left")
 def _near(assessment: Assessment, record: Record, *, copies: bool) -> Iterator[str]:
     """The webhook types of what came while it went on, which may have been the report of this; ``copies``: of these only."""
     begin, end = record.start, record.end if record.end is not None else record.at
-    margin = assessment.context.windows.lateness
+    margin = assessment.context.windows.redelivery
     for aggregate in assessment.session.aggregates.values():
         if begin is not None and aggregate.lifecycle is record.lifecycle and may_be(record, aggregate.key):
             taken = [copy.delivered for copy in aggregate.held.all_copies()]
