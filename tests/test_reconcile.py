@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from meetings import finish, go, start
+from stores import opened
 from vendor import KEY, vendor
 
 from tracker.delivery.webhook import parse
@@ -120,6 +121,25 @@ def test_records_that_say_the_same_as_the_webhooks_raise_nothing_and_are_stored_
     assert (first.stored, again.stored) == (store.last_position() - before, 0)
     assert first.stored == sum(map(len, json.loads(records).values()))
     assert found(store, later(received)) == {}
+
+
+@pytest.mark.usefixtures("each_store")
+def test_a_run_that_broke_off_goes_on_at_its_page_wherever_the_store_is(tmp_path):
+    received, records = made_up(5)
+    lists = json.loads(records)
+    with opened(tmp_path, create=True) as store, vendor(lists, per_page=3) as playing:
+        fill(store, received)
+        with playing.client() as client:
+            steps = reconcile(store, client, Asked(BEGIN), lambda: later(received))
+            done = [next(steps).stored for _ in range(2)][-1]
+            steps.close()
+        before, playing.asked = len(playing.asked), []
+        with playing.client() as client:
+            account = asked_of(store, client, later(received))
+        assert (account.resumed, account.stored) == ("/v2/sessions", sum(map(len, lists.values())) - done)
+        assert (before, playing.asked[0][1]["page"]) == (2, "2")
+        assert found(store, later(received)) == {}
+        assert [page for _, page in store.trackings("rest:")] == [0]
 
 
 def test_no_key_of_a_stream_is_stored(store):

@@ -128,6 +128,18 @@ def test_records_are_in_no_count_and_no_export_and_are_withdrawn_like_webhooks(p
     assert run("verify", cwd=place).returncode == 0
 
 
+def test_records_go_along_with_an_export_and_with_a_copy(place):
+    change(place, PATHS["session"], start="2026-01-04T00:00:00Z")
+    before = reconciled(place, *FROM).stdout.splitlines()[2:]
+    exported = run("export", cwd=place).stdout
+    assert run("--data", "other", "ingest", "-", cwd=place, stdin=exported).returncode == 0
+    assert run("copy", "--from", "tracker-data", "--to", "copied", cwd=place).returncode == 0
+    for data in ("other", "copied"):
+        done = run("--data", data, "reconcile", *FROM, cwd=place, text=True)
+        assert "0 new or changed" in done.stdout
+        assert done.stdout.splitlines()[2:] == before
+
+
 def test_the_key_comes_from_files_or_from_the_environment_and_is_never_shown(place):
     with vendor({PATHS["session"]: []}) as playing:
         (place / "tracker.toml").write_text(CONFIG.format(base=playing.base))

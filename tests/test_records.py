@@ -35,6 +35,8 @@ def found(session, code):
 def test_a_record_is_noted_and_moves_nothing():
     line = of_recording("3m", **FILE)
     given(BEGUN, *RECORDING).when(line).then(states={"recording": ["stopping"]}, readings=["noted"])
+    one = found(session_from(BEGUN, *RECORDING, line, as_of="1h"), "R603")
+    assert one.state_before == one.state_after
 
 
 def test_time_does_not_pass_for_a_session_because_somebody_asked_for_its_record():
@@ -161,6 +163,18 @@ def test_only_what_was_sent_can_be_missing():
     assert "R605" in findings(session_from(*WHOLE, short))
 
 
+def test_a_session_may_count_all_that_was_sent_of_it_and_types_that_nobody_knows():
+    types = tally(
+        session_started=[True], recording_started=[True], recording_paused=[True], call_started=[False]
+    )
+    assert findings(session_from(*WHOLE, of_session("1h", webhook=types))) == {}
+    short = tally(session_started=[True], participant_joined=[True, True])
+    session = session_from(
+        *WHOLE, "1 participant-joined p", "2 participant-left p", of_session("1h", webhook=short)
+    )
+    assert found(session, "R606").missing == ("participant-joined",)
+
+
 def test_a_type_that_the_room_does_not_subscribe_to_is_missed_nowhere():
     lines = (BEGUN, RECORDING[1], STOPPED, "2m session-ended")
     assert {"S201", "S203"} <= findings(session_from(*lines, as_of="1h")).keys()
@@ -181,3 +195,11 @@ def test_whatever_a_record_holds_it_is_kept_and_raises_no_error(said):
 def test_a_record_that_names_no_session_belongs_to_none():
     one = delivery("0 rest-transcription -sessionId record={}")
     assert one.stream.startswith(UNROUTED)
+
+
+def test_the_one_run_that_is_left_is_that_of_the_one_record_whose_times_say_nothing():
+    session = session_from(
+        BEGUN, *RECORDING, "2h session-ended", record("3h", "recording", createdAt=at(100), **FILE)
+    )
+    assert found(session, "R603").run == 1
+    assert found(session, "T302").cause == "R603"

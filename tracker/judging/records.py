@@ -235,19 +235,28 @@ def records_of(stored: Iterable[Recorded]) -> RecordsOf:
 def fitting(records: Sequence[Record], runs: Sequence[tuple[Key, Candidate]]) -> dict[int, int]:
     """Which run, by its place, each of these records of one lifecycle is of; records of no run are left out.
 
-    ``runs`` are all runs of the lifecycle, each with the key of its aggregate.
+    ``runs`` are all runs of the lifecycle, each with the key of its aggregate. Where one record and one run are left
+    that may be the same, they are.
     """
+    if not records or not runs:
+        return {}
     found: dict[int, int] = {}
+    came = [brought(records[0].lifecycle, run) for _, run in runs]
     for how in (_by_id, _by_file, _by_time):
         pairs = (
-            (distance, record, run)
-            for record, one in enumerate(records)
+            (distance, place, run)
+            for place, record in enumerate(records)
+            if place not in found
             for run, (key, candidate) in enumerate(runs)
-            if may_be(one, key) and (distance := how(one, key, candidate)) is not None
+            if may_be(record, key) and (distance := how(record, key, candidate, came[run])) is not None
         )
-        for _, record, run in sorted(pairs):
-            if record not in found and run not in found.values():
-                found[record] = run
+        for _, place, run in sorted(pairs):
+            if place not in found and run not in found.values():
+                found[place] = run
+    left = [place for place in range(len(records)) if place not in found]
+    others = [run for run in range(len(runs)) if run not in found.values()]
+    if len(left) == len(others) == 1 and may_be(records[left[0]], runs[others[0]][0]):
+        found[left[0]] = others[0]
     return found
 
 
@@ -258,15 +267,15 @@ def may_be(record: Record, key: Key) -> bool:
     return same and ours.get("id", next(iter(record.ids), "")) in (*record.ids, "")
 
 
-def _by_id(record: Record, key: Key, _: Candidate) -> int | None:
+def _by_id(record: Record, key: Key, _: Candidate, __: frozenset[str]) -> int | None:
     return 0 if dict(key).get("id") in record.ids else None
 
 
-def _by_file(record: Record, _: Key, run: Candidate) -> int | None:
-    return 0 if record.files & brought(record.lifecycle, run) else None
+def _by_file(record: Record, _: Key, __: Candidate, files: frozenset[str]) -> int | None:
+    return 0 if record.files & files else None
 
 
-def _by_time(record: Record, _: Key, run: Candidate) -> int | None:
+def _by_time(record: Record, _: Key, run: Candidate, __: frozenset[str]) -> int | None:
     """How far apart they were, by their begins or by their ends, whichever is nearer."""
     pairs = ((record.start, run.began), (record.end, run.since.at if run.closed else None))
     apart = [abs(one - other) for one, other in pairs if one is not None and other is not None]

@@ -229,6 +229,8 @@ R608 = Code(
 def _people(assessment: Assessment, record: Record) -> Iterator[Finding]:
     """R608: somebody was inside whose joined or left did not come."""
     here = {one.key[0][1]: one for one in assessment.session.participants}
+    if not here:
+        return  # nobody subscribes to these types, or all of it was lost together
     lifecycle = _of_presence(assessment)
     for who, visits in visits_by_person(record):
         came = _steps_of(here.get(who))
@@ -247,9 +249,11 @@ def _of_presence(assessment: Assessment) -> str:
 
 
 def _steps_of(person: Aggregate | None) -> Counter[str]:
-    """How often a person came and went, as it was delivered."""
-    runs = person.runs if person is not None else ()
-    return Counter(name for run in runs for name in run.candidate.originals)
+    """How often a person may have come and gone: what is probably a copy may have been a visit of its own."""
+    if person is None:
+        return Counter()
+    doubtful = [copy.delivered.step.name for copy in person.held.all_copies() if not copy.certain]
+    return Counter([*doubtful, *(name for run in person.runs for name in run.candidate.originals)])
 
 
 def _absent(

@@ -13,6 +13,7 @@ from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.records import Record, Tally, brought, may_be
 from tracker.judging.state import Aggregate, Run
+from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX
 
 __all__ = ["Fit", "finding_of", "of_record", "of_run", "of_session"]
@@ -31,11 +32,13 @@ def of_record(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Find
 
 
 def of_session(assessment: Assessment, record: Record) -> Iterator[Finding]:
-    """What is found of the record of the session itself, which counts the people in it as well."""
+    """What is found of the record of the session itself, which may count all that was sent of it."""
     came = Counter[str]()
     for aggregate, run in assessment.runs():
-        if aggregate.lifecycle.is_session or aggregate.lifecycle.is_presence:
-            came += of_run(aggregate, run)
+        came += of_run(aggregate, run)
+    for aggregate in assessment.session.aggregates.values():
+        doubtful = (copy.delivered for copy in aggregate.held.all_copies() if not copy.certain)
+        came.update(aggregate.lifecycle.webhook_type(one.step.name) for one in doubtful)
     yield from _undelivered(assessment, record, None, came)
 
 
@@ -101,7 +104,8 @@ def _undelivered(
     came: Mapping[str, int],
 ) -> Iterator[Finding]:
     """R605, R606: webhooks that VideoSDK has sent and that did not come, whatever it was answered."""
-    tally = {name: one for name, one in record.tally.items() if name not in assessment.context.lacking}
+    lacking = assessment.context.lacking
+    tally = {name: one for name, one in record.tally.items() if _is_of(record, name) and name not in lacking}
     missing = {name: one for name, one in tally.items() if _expected(name, one) > _held(name, came)}
     lost = [name for name, one in missing.items() if one.accepted > _held(name, came)]
     failed = [name for name in missing if name not in lost]
@@ -114,6 +118,14 @@ def _undelivered(
                 one = missing[""]
                 words |= {"missing": "a webhook", "value": f": {one.accepted} of {one.sent} were taken"}
             yield finding_of(assessment, code, record, fit, until, words=words, missing=types)
+
+
+def _is_of(record: Record, name: str) -> bool:
+    """Whether a type that a record counts can be compared: it is one of its lifecycle, or of the session."""
+    if not name or name not in REGISTRY.routes:
+        return not name
+    lifecycle = REGISTRY.routes[name][0]
+    return lifecycle is record.lifecycle or (record.lifecycle.is_session and not lifecycle.stream)
 
 
 def _expected(name: str, tally: Tally) -> int:
@@ -132,7 +144,7 @@ _OF_PEOPLE = ("participant-joined", "participant-left")
 def _near(assessment: Assessment, record: Record, *, copies: bool) -> Iterator[str]:
     """The webhook types of what came while it went on, which may have been the report of this; ``copies``: of these only."""
     begin, end = record.start, record.end if record.end is not None else record.at
-    margin = assessment.context.windows.lateness
+    margin = assessment.context.windows.redelivery
     for aggregate in assessment.session.aggregates.values():
         if begin is not None and aggregate.lifecycle is record.lifecycle and may_be(record, aggregate.key):
             taken = [copy.delivered for copy in aggregate.held.all_copies()]
@@ -185,5 +197,6 @@ def finding_of(
     if fit is None and not record.lifecycle.is_session:
         made.lifecycle, made.key = record.lifecycle.name, dict(record.key)
     if run is not None:
+        made.state_before = made.state_after  # a record moves nothing
         run.findings.append(made)
     return made
