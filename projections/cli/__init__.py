@@ -61,6 +61,7 @@ COMMANDS = {
     "open": Entry("watch", "Open the page of a session in the browser."),
     "overview": Entry("overview", "Show what is live, and how a day went."),
     "person": Entry("people", "Show a person: visits, minutes, recordings and findings."),
+    "prune": Entry("prune", "Move sessions that are over into an archive."),
     "rebuild": Entry("views", "Rebuild the read models, or show what other rules would change."),
     "reconcile": Entry("reconcile", "Compare what came with VideoSDK's own records."),
     "recordings": Entry("recordings", "List what was recorded or streamed, with its files."),
@@ -82,6 +83,7 @@ COMMANDS = {
 NAMES = {"open": "open_page"}
 """A command that is named as what Python has -> its function."""
 OTHER_NAMES = {
+    "archive": "prune",
     "check": "audit",
     "delete": "erase",
     "file": "recordings",

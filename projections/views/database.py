@@ -253,7 +253,7 @@ def fits(checkpoint: Checkpoint, tracker: Tracker, path: Path) -> bool:
     Where people were erased from the last event that was judged, nothing is lost, and nothing is kept.
     """
     if not checkpoint.fits(tracker):
-        if tracker.is_erased(checkpoint.position):
+        if tracker.is_changed(checkpoint.position):
             return False
         pass_loss(tracker, path, checkpoint.position, checkpoint.digest)
         return False

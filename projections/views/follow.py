@@ -146,7 +146,7 @@ class Views(Pages):
         if after != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            self._published = publish(path, self.connection, page, self._clock(), ledger)
+            self._published = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

@@ -72,7 +72,7 @@ def loss_of(tracker: Tracker, path: Path | None, position: int, digest: str) -> 
     ``None`` where nothing is, or where all of it is recorded as accepted.
     """
     there = tracker.digest(position)
-    if not position or there == digest or tracker.is_erased(position):
+    if not position or there == digest or tracker.is_changed(position):
         return None
     if any(one.covers(position, digest, is_there=bool(there)) for one in tracker.losses()):
         return None

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -87,8 +87,14 @@ _THESE = "stream IN (SELECT value FROM json_each(?))"
 _OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:-1]};'"
 _HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
 
+Pruned = Callable[[Iterable[str]], Collection[str]]
+"""Those of some streams that were pruned."""
 Mark = tuple[Checkpoint, str]
 """Which read models they are: their checkpoint, and the fingerprint of what made them with the number of the file."""
+
+
+def _nobody(_: Iterable[str]) -> Collection[str]:
+    return ()
 
 
 @attrs.frozen
@@ -153,11 +159,17 @@ class Change:
 
 
 def publish(
-    path: Path, views: sqlite3.Connection, page: Rewritten, moment: datetime, ledger: Entries = NOTHING
+    path: Path,
+    views: sqlite3.Connection,
+    page: Rewritten,
+    moment: datetime,
+    ledger: Entries = NOTHING,
+    pruned: Pruned = _nobody,
 ) -> Mark:
     """Publishes what is held in the live read models, at a ``moment`` by the clock of who calls.
 
-    Whom the ``ledger`` says to forget is erased from what was published before. Returns the mark up to which all is published. Raises ``StoreError``.
+    Whom the ``ledger`` says to forget is erased from what was published before; of streams that were ``pruned``, what was
+    published stays as it was. Returns the mark up to which all is published. Raises ``StoreError``.
     """
     if page.before == page.after and published_up_to(path) == page.after:
         return page.after  # nothing is to be written, so no lock is taken
@@ -169,7 +181,7 @@ def publish(
         if now != then:
             follows = (then, now) == (page.before, page.after)
             erased = _erase(connection, ledger)
-            comparison = _Comparison(views, connection, place)
+            comparison = _Comparison(views, connection, place, pruned)
             at = text(moment) or ""
             for held, published in comparison.of_page(page) if follows else comparison.of_all():
                 moved = (_in_silence(one, erased) for one in changes(held, published, at))
@@ -302,21 +314,21 @@ def reader(path: Path) -> Iterator[Reader | None]:
             yield Reader(connection, end, fingerprint.split(" ")[0], heeded(connection))
 
 
-def differences(path: Path, views: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+def differences(path: Path, views: sqlite3.Connection, pruned: Pruned = _nobody) -> Iterator[tuple[str, str]]:
     """What is held and is not published so, or the reverse: the place, and what is wrong there.
 
     ``path`` has to be published up to the mark of these read models. Raises ``StoreError``.
     """
     with published_file(path).to_read() as connection:
         assert connection is not None, "it is published up to this mark"
-        yield from _differences(path, connection, views)
+        yield from _differences(path, connection, views, pruned)
 
 
 def _differences(
-    path: Path, connection: sqlite3.Connection, views: sqlite3.Connection
+    path: Path, connection: sqlite3.Connection, views: sqlite3.Connection, pruned: Pruned
 ) -> Iterator[tuple[str, str]]:
     with _one_moment(connection, path):
-        for held, published in _Comparison(views, connection, path.with_name(VIEWS_DB)).of_all():
+        for held, published in _Comparison(views, connection, path.with_name(VIEWS_DB), pruned).of_all():
             for change in changes(held, published, ""):
                 yield _place(change.after), _difference(change)
 
@@ -351,6 +363,7 @@ class _Comparison:
     views: sqlite3.Connection
     connection: sqlite3.Connection
     place: Path
+    pruned: Pruned
 
     def of_page(self, page: Rewritten) -> Compared:
         """What a page may have changed.
@@ -371,6 +384,8 @@ class _Comparison:
         yield from self._of_streams(sorted(streams))
 
     def _of_streams(self, streams: Sequence[str]) -> Compared:
+        pruned = self.pruned(streams)
+        streams = [one for one in streams if one not in pruned]
         for begin in range(0, len(streams), CHUNK):
             these = (_json(streams[begin : begin + CHUNK]),)
             yield self._held(_THESE, these), self._published(_THESE, these)

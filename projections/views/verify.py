@@ -39,7 +39,7 @@ MOST = 20
 """Differences named of one table; more are counted."""
 TRIES = 3
 """How often the two files are copied until both are of one moment."""
-_CHANGED = f"{VIEWS_DB} was made before a log was withdrawn or somebody was erased and was not compared"
+_CHANGED = f"{VIEWS_DB} was made before a log was withdrawn, somebody was erased or a session was pruned and was not compared"
 CHECKPOINT = Table(
     name="checkpoint",
     columns={
@@ -152,11 +152,11 @@ def _compare(
         for table in (*TABLES, CHECKPOINT):
             found.problems.extend(_differences(connection, table))
     with closing(sqlite3.connect(fresh.absolute())) as held:
-        _compare_published(found, live.with_name(PUBLISHED_DB), published, held, _mark_of(copy))
+        _compare_published(found, live.with_name(PUBLISHED_DB), published, held, _mark_of(copy), tracker)
 
 
 def _compare_published(
-    found: Verification, live: Path, copy: Path, held: sqlite3.Connection, mark: Mark
+    found: Verification, live: Path, copy: Path, held: sqlite3.Connection, mark: Mark, tracker: Tracker
 ) -> None:
     """Whether what is held is published, and the reverse."""
     path = copy if copy.exists() else live
@@ -167,7 +167,7 @@ def _compare_published(
         elif up_to != mark:  # whoever writes the read models next publishes the rest
             found.notes.append(f"{PUBLISHED_DB} is not of the same moment as {VIEWS_DB} and was not compared")
         else:
-            wrong = [Problem(*one) for one in differences(path, held)]
+            wrong = [Problem(*one) for one in differences(path, held, tracker.pruned_among)]
             found.problems.extend(wrong[:MOST])
             if len(wrong) > MOST:
                 found.problems.append(Problem(PUBLISHED_DB, f"{len(wrong) - MOST} more findings differ"))

@@ -6,7 +6,7 @@ has grown adds what is new. At the end every event of both is compared. Which lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ from tracker.intake.ingest import known_logs
 from tracker.store.application import Tracker
 from tracker.store.clock import PREFIX as CLOCK
 from tracker.store.losses import PREFIX as LOSS
-from tracker.store.losses import behind
+from tracker.store.prunings import PREFIX as PRUNED
 from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError
 
@@ -38,38 +38,52 @@ def copy(source: Tracker, target: Tracker, progress: Callable[[int, int], None])
         raise StoreError("is both source and target", place=source.place, hint="give two stores")
     # Before the events: all that these logs brought is among them then.
     read = {name: number for number, names in known_logs(source).items() for name in names}
-    read |= dict(source.trackings(LOSS)) | dict(source.trackings(CLOCK))
+    for prefix in (LOSS, CLOCK, PRUNED):
+        read |= dict(source.trackings(prefix))
     last, before = source.last_position(), target.last_position()
     if before > last or source.digest(before) != target.digest(before):
         raise StoreError("holds other events than the source", place=target.place, hint=_EMPTY)
     there = target.count()
     _events(source, target, before, last, lambda done: progress(done, 2 * last))
     _logs(target, read)
-    target.skip_to(behind(source.losses(), last))
+    target.skip_to(source.gaps().behind(last))
     _compare(source, target, last, lambda done: progress(last + done, 2 * last))
     return Copied(target.count() - there, there)
 
 
 def _events(source: Tracker, target: Tracker, after: int, last: int, progress: Callable[[int], None]) -> None:
-    losses = source.losses()
+    gaps = source.gaps()
     while after < last:
-        page = source.stored(after, PAGE, last)
-        begin = behind(losses, after)
-        whole = [one for place, one in enumerate(page) if one.id == begin + 1 + place]
-        if not whole or (len(whole) < len(page) and behind(losses, whole[-1].id) == whole[-1].id):
-            raise StoreDamagedError(
-                f"a position is missing behind {after}",
-                place=source.place,
-                hint="tracker verify names all that is wrong; tracker export and ingest make a new store of the rest",
-            )
-        if begin > after:
-            target.skip_to(begin)
-        try:
-            target.put(whole, begin)
-        except ConcurrentReadError as error:
-            raise StoreError("another process stores events there", place=target.place, hint=_EMPTY) from error
-        after = whole[-1].id
-        progress(after)
+        runs, end = list(_runs(source.stored(after, PAGE, last))), after
+        for run in runs:
+            if run[0].id != gaps.behind(end) + 1:
+                raise StoreDamagedError(
+                    f"a position is missing behind {end}",
+                    place=source.place,
+                    hint="tracker verify names all that is wrong; tracker export and ingest make a new store of the rest",
+                )
+            end = run[-1].id
+        for run in runs:
+            begin = gaps.behind(after)
+            if begin > after:
+                target.skip_to(begin)
+            try:
+                target.put(run, begin)
+            except ConcurrentReadError as error:
+                raise StoreError(
+                    "another process stores events there", place=target.place, hint=_EMPTY
+                ) from error
+            after = run[-1].id
+            progress(after)
+
+
+def _runs(page: list[Notification]) -> Iterator[list[Notification]]:
+    """The events of a page whose positions follow each other."""
+    begin = 0
+    for place in range(1, len(page) + 1):
+        if place == len(page) or page[place].id != page[place - 1].id + 1:
+            yield page[begin:place]
+            begin = place
 
 
 def _logs(target: Tracker, read: dict[str, int]) -> None:

@@ -24,9 +24,20 @@ from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
 from tracker.store.ledger import Ledger
+from tracker.store.prunings import is_tombstone
 from tracker.store.recorder import Rows
 
-__all__ = ["Done", "Plan", "carry_out", "is_behind", "of_older", "of_participant", "of_session", "outstanding"]
+__all__ = [
+    "Done",
+    "Plan",
+    "carry_out",
+    "is_behind",
+    "newest_of",
+    "of_older",
+    "of_participant",
+    "of_session",
+    "outstanding",
+]
 
 STREAMS = 200
 """Streams in one transaction."""
@@ -113,7 +124,7 @@ def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress
 
 def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progress) -> Plan:
     """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet."""
-    newest = _newest(tracker, progress)
+    newest = newest_of(tracker, progress)
     known = tracker.ledger.entries().streams
     old = tuple(
         one
@@ -207,7 +218,7 @@ def _read(tracker: Tracker, text: bytes, progress: Progress) -> Iterator[tuple[i
     after, end = 0, tracker.last_position()
     while rows := tracker.holding(text, after) if text else _every(tracker, after, end):
         for position, stream, state in rows:
-            if stream not in OURS and isinstance(state, bytes):
+            if stream not in OURS and isinstance(state, bytes) and not is_tombstone(state):
                 yield position, str(stream), envelope.decode(state)
         after = rows[-1][0]
         progress(after, end)
@@ -217,7 +228,7 @@ def _every(tracker: Tracker, after: int, end: int) -> Rows:
     return [(one.id, one.originator_id, one.state) for one in tracker.stored(after, 1000, end)]
 
 
-def _newest(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
+def newest_of(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
     """Stream -> when something of it was received last; what has no receive time came with what was before it."""
     found: dict[str, datetime] = {}
     now: datetime | None = None
@@ -227,7 +238,7 @@ def _newest(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
             said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
             at = parse_time(said[1].decode(errors="replace")) if said else None
             now = at or now
-            if now is not None and stream not in OURS:
+            if now is not None and stream not in OURS and not is_tombstone(begin):
                 found[stream] = max(found.get(stream, now), now)
             after = position
         progress(after, end)

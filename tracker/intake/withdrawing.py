@@ -16,6 +16,7 @@ from tracker.delivery.envelope import Received
 from tracker.errors import NotFoundError, UsageError
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
+from tracker.store.prunings import is_tombstone
 from tracker.store.reading import PAGE
 from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
 
@@ -74,7 +75,7 @@ def _sources(
     after = begin - 1
     while page := tracker.stored(after, PAGE, end) if after < end else []:
         for event in page:
-            if event.originator_id not in OURS:
+            if event.originator_id not in OURS and not is_tombstone(event.state):
                 yield event.id, _log_of(envelope.decode(event.state).source)
         after = page[-1].id
         progress(after, end)

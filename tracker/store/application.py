@@ -16,16 +16,16 @@ Here is what writes; ``tracker.store.reading`` has what reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from eventsourcing.persistence import StoredEvent, Tracking
 
-from tracker.delivery.envelope import Received, received_at_start
+from tracker.delivery.envelope import Received, isoformat, received_at_start
 from tracker.delivery.webhook import Delivery
 from tracker.errors import UsageError
-from tracker.store import erasures
+from tracker.store import erasures, prunings
 from tracker.store.clock import PIN, WrongTimes
 from tracker.store.ledger import Ledger
 from tracker.store.losses import Accepted
@@ -148,6 +148,15 @@ class Tracker(StoreReader):
     def record_erasure(self, requests: int, at: datetime) -> None:
         """Records that everybody is erased up to a request of the ledger."""
         self.record(erasures.STREAM, erasures.TOPIC, Received(erasures.body(requests), at))
+
+    def prune(self, streams: Mapping[str, int], at: datetime, archive: str) -> int:
+        """Leaves a tombstone of each of these sessions, if its last version is this one; returns of how many."""
+        with self._database.errors():
+            return self._recorder.prune(streams, isoformat(at), archive)
+
+    def record_prunings(self, at: datetime) -> None:
+        """Records how much was moved into archives so far, so that what was derived of it is made anew."""
+        self.record(prunings.STREAM, prunings.TOPIC, Received(prunings.body(self.moved()), at))
 
     def clean(self) -> str:
         """Removes what was rewritten from everywhere else in the database; returns what could not be done."""

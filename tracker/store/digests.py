@@ -22,6 +22,8 @@ BLOCK = 1000
 PREFIX = "digest:"
 _NAME = re.compile(r"digest:(\d+)-(\d+):((?:[0-9a-f]{2})+)")
 _SIZE = 16
+NOTHING = bytes(_SIZE)
+"""The digest of a block of which nothing is left."""
 
 Row = tuple[int, str, str, bytes]
 """Position, stream, topic, state."""

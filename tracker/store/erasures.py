@@ -12,13 +12,13 @@ import msgspec
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNREADABLE
-from tracker.store import withdrawals
+from tracker.store import prunings, withdrawals
 
-__all__ = ["OURS", "STREAM", "TOPIC", "body", "is_erased", "problem", "requests"]
+__all__ = ["OURS", "STREAM", "TOPIC", "body", "is_changed", "problem", "requests"]
 
 STREAM = "log:erased"
 TOPIC = "erased"
-OURS = (withdrawals.STREAM, STREAM)
+OURS = (withdrawals.STREAM, STREAM, prunings.STREAM)
 """The streams that say what we did."""
 
 
@@ -50,6 +50,8 @@ def _requests(state: object) -> int:
         return 0
 
 
-def is_erased(state: object) -> bool:
-    """Whether people were erased from the state of an event."""
-    return isinstance(state, bytes) and envelope.decode(state).erased_at is not None
+def is_changed(state: object) -> bool:
+    """Whether a state is another one than what was stored: people were erased from it, or it was pruned."""
+    if not isinstance(state, bytes):
+        return False
+    return prunings.is_tombstone(state) or envelope.decode(state).erased_at is not None

@@ -16,11 +16,12 @@ from tracker.delivery.envelope import Received, replaced
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.lifecycles import Registry
-from tracker.store import erasures, withdrawals
+from tracker.store import erasures, prunings, withdrawals
+from tracker.store.digests import NOTHING, Block, blocks, chained
 from tracker.store.digests import PREFIX as DIGEST
-from tracker.store.digests import Block, blocks, chained
 from tracker.store.losses import PREFIX as LOSS
-from tracker.store.losses import Accepted, accepted, behind
+from tracker.store.losses import accepted
+from tracker.store.prunings import Gaps, is_tombstone, tombstone
 from tracker.store.ranges import Hole, places, readable
 from tracker.store.recorder import Recorder
 
@@ -33,7 +34,8 @@ _OUT_OF_ORDER = """
 SELECT * FROM (
     SELECT notification_id, LAG(notification_id, 1, 0) OVER (ORDER BY notification_id) AS earlier,
         originator_id, originator_version,
-        originator_version = ROW_NUMBER() OVER (PARTITION BY originator_id ORDER BY notification_id) AS follows
+        topic = 'pruned' OR originator_version = 1
+            + LAG(originator_version, 1, 0) OVER (PARTITION BY originator_id ORDER BY notification_id) AS follows
     FROM stored_events) AS events
 WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
 """
@@ -51,7 +53,7 @@ class Integrity:
     """The last position that there is, or that had been given where that cannot be read."""
     lost: list[Hole] = attrs.field(factory=list)
     """Positions that are missing or cannot be read; each was reported."""
-    losses: list[Accepted] = attrs.field(factory=list)
+    gaps: Gaps = Gaps()
 
     def problems(self) -> Problems:
         """What is wrong; nothing if all is sound."""
@@ -69,7 +71,10 @@ class Integrity:
         found = self.recorder.damage()
         yield from found
         if "tracking" not in dict(found):
-            self.losses = accepted(self.recorder.trackings(LOSS))
+            lost = [(one.ends + 1, one.seen) for one in accepted(self.recorder.trackings(LOSS))]
+            rows = self.recorder.rows(*self.recorder.tombstones()) if "stored_events" not in dict(found) else []
+            pruned = [span for _, state in rows if (one := tombstone(state)) for span in one.spans]
+            self.gaps = Gaps.of([*(span for span in lost if span[0] <= span[1]), *pruned])
             for name, position in self.recorder.rows(
                 f"SELECT application_name, notification_id FROM tracking WHERE NOT ({self.recorder.is_tracking})"
             ):
@@ -100,12 +105,12 @@ class Integrity:
             (_OUT_OF_ORDER, ()), ("SELECT MAX(notification_id) FROM stored_events", ()), (given, ())
         )
         for position, before, stream, version, follows in wrong:
-            if position != behind(self.losses, before) + 1:
+            if position != self.gaps.behind(before) + 1:
                 self.lost.append(Hole(before + 1, position - 1))
                 yield f"position {before + 1}", f"a hole: the next position is {position}"
             if not follows:
                 yield f"position {position}", f"version {version} of {stream} is out of order"
-        expected = behind(self.losses, newest[0][0] or 0) + 1
+        expected = self.gaps.behind(newest[0][0] or 0) + 1
         last = counter[0][0] if counter else 0
         if isinstance(last, int) and last >= expected:
             self.lost.append(Hole(expected, last))
@@ -118,7 +123,7 @@ class Integrity:
         for block in blocks(self.recorder.trackings(DIGEST)):
             if any(hole.first <= block.last and block.first <= hole.last for hole in self.lost):
                 continue
-            if block.last > behind(self.losses, self.end):
+            if block.last > self.gaps.behind(self.end):
                 first = max(block.first, self.end + 1)
                 count = _deliveries(block.last - first + 1)
                 yield places(first, block.last), f"they were stored, and are not there: {count} gone"
@@ -130,7 +135,8 @@ class Integrity:
 
     def _digest(self, block: Block) -> bytes:
         events = self._events(block.first, block.last)
-        return chained(b"", ((one.id, str(one.originator_id), one.topic, _bytes(one.state)) for one in events))
+        rows = ((one.id, str(one.originator_id), one.topic, _bytes(one.state)) for one in events)
+        return chained(b"", rows) or NOTHING
 
     def _misread(self) -> Problems:
         """Events that say something else than where and as what they are stored."""
@@ -139,12 +145,10 @@ class Integrity:
             if not isinstance(state, bytes):
                 yield place, f"its state is {state!r}, which is no text"
                 continue
-            if event.originator_id == withdrawals.STREAM:
-                if wrong := withdrawals.problem(state, event.id):
-                    yield place, wrong
+            if is_tombstone(state) and tombstone(state) is not None:
                 continue
-            if event.originator_id == erasures.STREAM:
-                if wrong := erasures.problem(state):
+            if event.originator_id in erasures.OURS:
+                if wrong := _problem_of_ours(str(event.originator_id), state, event.id):
                     yield place, wrong
                 continue
             delivery = parse(self.received(state), event.id)
@@ -155,6 +159,13 @@ class Integrity:
                 yield place, f"stored in {event.originator_id}, belongs to {delivery.stream}"
             if event.topic not in (delivery.topic, replaced(delivery.topic)):
                 yield place, f"stored as {event.topic}, is {delivery.topic}"
+
+
+def _problem_of_ours(stream: str, state: bytes, position: int) -> str:
+    """What is wrong with an event that says what we did; empty if nothing is."""
+    if stream == withdrawals.STREAM:
+        return withdrawals.problem(state, position)
+    return erasures.problem(state) if stream == erasures.STREAM else prunings.problem(state)
 
 
 def last_position(recorder: Recorder, errors: Callable[[], AbstractContextManager[None]]) -> int:

@@ -55,11 +55,3 @@ def accepted(trackings: Iterable[tuple[str, int]]) -> list[Accepted]:
         (Accepted(int(one[1]), int(one[2]), one[3], one[4]) for one in found if one),
         key=lambda one: (one.ends, one.seen),
     )
-
-
-def behind(losses: Iterable[Accepted], position: int) -> int:
-    """Where events go on behind a position: further on, where those in between are recorded as gone."""
-    for one in losses:
-        if one.ends <= position < one.seen:
-            position = one.seen
-    return position

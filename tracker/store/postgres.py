@@ -95,9 +95,9 @@ WITH known AS MATERIALIZED (
     FROM unnest(%(distinct)b::text[]) AS stream
 )
 INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
-SELECT %(before)s + number, stream, version + nth, topic, state
-FROM unnest(%(streams)b::text[], %(nths)b::int[], %(topics)b::text[], %(states)b::bytea[])
-    WITH ORDINALITY AS given (stream, nth, topic, state, number)
+SELECT %(before)s + number, stream, GREATEST(version + nth, least), topic, state
+FROM unnest(%(streams)b::text[], %(nths)b::int[], %(leasts)b::bigint[], %(topics)b::text[], %(states)b::bytea[])
+    WITH ORDINALITY AS given (stream, nth, least, topic, state, number)
 JOIN known USING (stream)
 """
 """Each stream is looked up once, before any row is there: a row of this very statement would only be in the way. Only who
@@ -385,7 +385,8 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
 
 
 def _columns(events: Sequence[StoredEvent]) -> dict[str, list[Any]]:
-    """What is sent of events beside their states, in columns; ``nths`` are the places in a stream among them, from 1."""
+    """What is sent of events beside their states, in columns; ``nths`` are the places in a stream among them, from 1;
+    a version is ``leasts`` at least: a copy of what was pruned has no events before it."""
     count: dict[str, int] = {}
     nths = []
     for one in events:
@@ -396,5 +397,6 @@ def _columns(events: Sequence[StoredEvent]) -> dict[str, list[Any]]:
         "streams": [one.originator_id for one in events],
         "topics": [one.topic for one in events],
         "nths": nths,
+        "leasts": [one.originator_version for one in events],
         "distinct": list(count),
     }

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from eventsourcing.application import Application
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 from msgspec.structs import replace
 
@@ -26,14 +25,13 @@ from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
-from tracker.store import erasures, withdrawals
+from tracker.store import erasures, prunings, withdrawals
+from tracker.store.changes import ChangesReader
 from tracker.store.clock import WrongTimes, wrong_times
 from tracker.store.digests import PREFIX as DIGEST
 from tracker.store.digests import blocks
 from tracker.store.integrity import Integrity, following, last_position, uncovered
 from tracker.store.ledger import Ledger
-from tracker.store.losses import PREFIX as LOSS
-from tracker.store.losses import Accepted, accepted, behind
 from tracker.store.mapper import EnvelopeMapper, says_source
 from tracker.store.mark import Mark
 from tracker.store.mark import digest as event_digest
@@ -59,7 +57,7 @@ class Page:
     full: bool
 
 
-class StoreReader(Application[str]):
+class StoreReader(ChangesReader):
     """What is stored, to be read: in pages, by stream, folded, and as the bytes that lie there.
 
     Its methods may be called from any thread. Raises ``StoreDamagedError`` or ``StoreError``.
@@ -119,6 +117,8 @@ class StoreReader(Application[str]):
         """The same, and the position up to which that is all, ``after`` where nothing is behind it."""
         condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
         page = self._page(condition, values, "notification_id", after, limit)
+        if page.last is None and stop is not None and after < stop < self.last_position():
+            return [], stop  # all that stood there was pruned
         return page.deliveries, after if page.last is None else page.last
 
     def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
@@ -158,6 +158,10 @@ class StoreReader(Application[str]):
             at = "" if first.received_at is None else f", received {isoformat(first.received_at)}"
             hint = f"its first delivery is at position {first.position}{at}"
             return NotFoundError("no delivery of this session had come by then", place=stream, hint=hint)
+        if (pruned := self.pruned(stream)) is not None:
+            places = " and ".join(pruned.archives)
+            hint = f"tracker audit {pruned.archives[-1]} judges it; tracker ingest reads it into another --data DIR"
+            return NotFoundError(f"was pruned at {pruned.at}, archived in {places}", place=stream, hint=hint)
         if self._is_stored(stream):
             hint = "tracker withdraw --undo LOG makes it count again"
             return NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
@@ -194,12 +198,6 @@ class StoreReader(Application[str]):
         )
         with self._database.errors():
             return self._recorder.rows(select, (after,))
-
-    def losses(self) -> list[Accepted]:
-        """The losses that somebody has accepted, by position; none where what is recorded is damaged."""
-        with suppress(StoreDamagedError):
-            return accepted(self.trackings(LOSS))
-        return []
 
     def _is_stored(self, stream: str) -> bool:
         """Whether there is an event of it, counting or not."""
@@ -243,6 +241,8 @@ class StoreReader(Application[str]):
                 f"SELECT originator_id, originator_version, {self._recorder.state} FROM stored_events WHERE notification_id=?",
                 (position,),
             )
+        if not rows and self.is_changed(position):  # it was pruned
+            rows = [("", position, b"")]
         return event_digest(*rows[0]) if rows else ""
 
     def mark(self) -> Mark | None:
@@ -252,11 +252,6 @@ class StoreReader(Application[str]):
     def count(self) -> int:
         return self._value("SELECT COUNT(*) FROM stored_events") or 0
 
-    def trackings(self, prefix: str) -> list[tuple[str, int]]:
-        """Recorded source positions whose name begins with ``prefix``."""
-        with self._database.errors():
-            return self._recorder.trackings(prefix)
-
     def integrity(self) -> Iterator[tuple[str, str]]:
         """What the store contradicts: (place, problem). Nothing if it is sound."""
         received = self._mapper.to_received
@@ -264,7 +259,9 @@ class StoreReader(Application[str]):
 
     def without_digest(self) -> list[Hole]:
         """The positions that were stored by a program that knew no digests."""
-        return list(uncovered(blocks(self.trackings(DIGEST)), self.last_position()))
+        gaps = self.gaps()
+        holes = uncovered(blocks(self.trackings(DIGEST)), self.last_position())
+        return [one for one in holes if gaps.behind(one.first - 1) < one.last]
 
     def end(self) -> int:
         """The last position, also where the event there cannot be read."""
@@ -282,11 +279,11 @@ class StoreReader(Application[str]):
         def behind_it(after: int) -> int | None:
             return following(self._recorder, self._database.errors, after)
 
-        losses, gone, last = self.losses(), self.withdrawn(), 0
+        gaps, gone, last = self.gaps(tombstones=True), self.withdrawn(), 0
         for page in readable(select, 0, self.end(), PAGE, behind_it):
             for one in (page,) if isinstance(page, Hole) else page:
                 first, end = (one.first, one.last) if isinstance(one, Hole) else (one.position, one.position)
-                last = behind(losses, last)
+                last = gaps.behind(last)
                 if first > last + 1:
                     yield Hole(last + 1, first - 1)
                 if isinstance(one, Hole) or (one.position not in gone and one.stream not in erasures.OURS):
@@ -310,11 +307,6 @@ class StoreReader(Application[str]):
         """Raises ``StoreError`` where nothing could be stored now; waits so many seconds for another writer."""
         with self._database.errors():
             self._recorder.try_to_write(patience)
-
-    @property
-    def _recorder(self) -> Recorder:
-        assert isinstance(self.recorder, Recorder)
-        return self.recorder
 
     @property
     def _mapper(self) -> EnvelopeMapper:
@@ -364,6 +356,7 @@ class StoreReader(Application[str]):
         counting = rows
         if not every:
             counting = [row for row in rows if row[0] not in gone and row[1] not in erasures.OURS]
+        counting = [row for row in counting if not prunings.is_tombstone(row[3])]
         wrong = self.wrong_times()
         deliveries = [
             (self._delivery(position, stream, version, state, wrong), version)
@@ -375,24 +368,6 @@ class StoreReader(Application[str]):
         """Which positions do not count."""
         with self._database.errors():
             return self._read_withdrawals(self._recorder.rows(*self._select_withdrawals))
-
-    def erased(self) -> int:
-        """Up to which request of a ledger people were erased; 0 where nobody ever was."""
-        select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ?"
-        with self._database.errors():
-            return erasures.requests([state for (state,) in self._recorder.rows(select, (erasures.STREAM,))])
-
-    def is_erased(self, position: int) -> bool:
-        """Whether people were erased from the event at a position."""
-        select = f"SELECT {self._recorder.state} FROM stored_events WHERE notification_id = ?"
-        with self._database.errors():
-            return any(erasures.is_erased(state) for (state,) in self._recorder.rows(select, (position,)))
-
-    def changed_at(self) -> int:
-        """The position of the newest event that changed what earlier ones say; 0 where none did."""
-        marks = ",".join("?" * len(erasures.OURS))
-        select = f"SELECT MAX(notification_id) FROM stored_events WHERE originator_id IN ({marks})"
-        return self._value(select, *erasures.OURS) or 0
 
     @property
     def _select_withdrawals(self) -> tuple[str, Sequence[Any]]:

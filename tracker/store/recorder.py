@@ -11,7 +11,7 @@ of the recorder.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -27,8 +27,10 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment
 
 from tracker.errors import StoreError
-from tracker.store.digests import BLOCK, Block, Row, begin, blocks, chained
+from tracker.store.digests import BLOCK, NOTHING, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
+from tracker.store.prunings import PREFIX, TOPIC, Tombstone, is_tombstone, tombstone
+from tracker.store.withdrawals import merged
 
 FORMAT = 4
 """The version of what is stored; a higher one was written by a newer program. Whoever appends to an older store
@@ -140,6 +142,14 @@ class Recorder(ProcessRecorder):
             self._lock_table(c)
             yield c
 
+    def tombstones(self) -> tuple[str, Sequence[Any]]:
+        """The SELECT of the positions and states of all tombstones."""
+        select = (
+            f"SELECT notification_id, {self.state} FROM stored_events WHERE notification_id IN "
+            "(SELECT notification_id FROM tracking WHERE application_name LIKE ?)"
+        )
+        return select, (f"{PREFIX}%",)
+
     def of_streams(self, streams: Sequence[str]) -> list[StoredRow]:
         """What is stored of these streams."""
         return _stored(self.rows(*self._select_of(streams)))
@@ -168,6 +178,42 @@ class Recorder(ProcessRecorder):
                 self._digest_anew(c, first)
         return len(changed)
 
+    def prune(self, streams: Mapping[str, int], at: str, archive: str) -> int:
+        """Leaves a tombstone of each stream, if its last version is still this one; returns of how many."""
+        done, positions = 0, set[int]()
+        with self._changing() as c:
+            for stream, version in streams.items():
+                select = f"SELECT notification_id, originator_version, {self.state} FROM stored_events WHERE originator_id = ? ORDER BY originator_version"
+                rows = self._select(c, select, (stream,))
+                if not rows or rows[-1][1] != version:  # something has come since
+                    continue
+                last, before = rows[-1][0], [one for *_, state in rows if (one := tombstone(state))]
+                gone = [(position, position) for position, *_ in rows[:-1]]
+                spans = merged([*gone, *(span for one in before for span in one.spans)])
+                archives = tuple(dict.fromkeys([*(place for one in before for place in one.archives), archive]))
+                events = len(rows) - len(before) + sum(one.events for one in before)
+                state = Tombstone(at, archives, events, spans).state
+                self._execute(
+                    c,
+                    "DELETE FROM stored_events WHERE originator_id = ? AND notification_id <> ?",
+                    (stream, last),
+                )
+                self._execute(
+                    c,
+                    "UPDATE stored_events SET topic = ?, state = ? WHERE notification_id = ?",
+                    (TOPIC, state, last),
+                )
+                name = f"{PREFIX}{stream}"
+                self._execute(c, "DELETE FROM tracking WHERE application_name = ?", (name,))
+                self._execute(
+                    c, "INSERT INTO tracking (application_name, notification_id) VALUES (?, ?)", (name, last)
+                )
+                positions.update(position for position, *_ in rows)
+                done += 1
+            for first in sorted({begin(position) for position in positions}):
+                self._digest_anew(c, first)
+        return done
+
     @abstractmethod
     def _raise_format(self, c: Any) -> None:
         """Says that states of the newest format may be there."""
@@ -176,7 +222,8 @@ class Recorder(ProcessRecorder):
         select = "SELECT application_name, notification_id FROM tracking WHERE notification_id BETWEEN ? AND ?"
         rows = self._select(c, select, (first, first + BLOCK - 1))
         for one in blocks((name, at) for name, at in rows if isinstance(name, str)):
-            anew = Block(one.first, one.last, chained(b"", self._block(c, one.first, one.last)))
+            digest = chained(b"", self._block(c, one.first, one.last)) or NOTHING
+            anew = Block(one.first, one.last, digest)
             update = "UPDATE tracking SET application_name = ? WHERE application_name = ?"
             self._execute(c, update, (anew.name, one.name))
 
@@ -305,7 +352,8 @@ class Recorder(ProcessRecorder):
         if before >= first:
             texts = [(name, 0) for name in names if isinstance(name, str)]
             known = next((one for one in blocks(texts) if (one.first, one.last) == (first, before)), None)
-            digest = known.digest if known else chained(b"", self._block(c, first, before))
+            kept = b"" if known is None or known.digest == NOTHING else known.digest
+            digest = kept if known else chained(b"", self._block(c, first, before))
         block = Block(first, rows[-1][0], chained(digest, rows))
         if known is None:
             self._execute(
@@ -332,7 +380,9 @@ class Recorder(ProcessRecorder):
 
 
 def _stored(rows: Rows) -> list[StoredRow]:
-    return [(row[0], str(row[1]), row[2]) for row in rows if isinstance(row[2], bytes)]
+    """Those that hold a delivery."""
+    whole = (row for row in rows if isinstance(row[2], bytes) and not is_tombstone(row[2]))
+    return [(row[0], str(row[1]), row[2]) for row in whole]
 
 
 class Database(Protocol):

@@ -25,7 +25,7 @@ from eventsourcing.utils import Environment
 
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.store import mark, recorder
-from tracker.store.erasures import is_erased
+from tracker.store.erasures import is_changed
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import accepted
 from tracker.store.place import Place
@@ -199,7 +199,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             select = f"SELECT originator_id, originator_version, {self.state} FROM stored_events WHERE notification_id=?"
             rows = self.rows(select, (before.position,))
             there = [mark.digest(*row) for row in rows]
-            is_rewritten = any(is_erased(state) for *_, state in rows)
+            is_rewritten = any(is_changed(state) for *_, state in rows)
             if (
                 there != [before.digest]
                 and not is_rewritten
@@ -233,7 +233,8 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             if stream not in versions:
                 c.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id=?", (stream,))
                 versions[stream] = c.fetchone()[0] or 0
-            versions[stream] += 1
+            # A copy of what was pruned has no events before it.
+            versions[stream] = max(versions[stream] + 1, event.originator_version)
             rows.append((stream, versions[stream], event.topic, event.state))
         c.executemany(
             "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?,?,?,?)",

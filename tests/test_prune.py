@@ -1,0 +1,280 @@
+"""Sessions that are over go into an archive; what is left is sound, and nothing is taken back."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import commands
+import pytest
+import stores
+from meetings import line, opened, webhook
+from published import outbox
+from traffic import environment
+
+from projections.alerts.sweep import sweep
+from projections.pruning import prune
+from projections.views.follow import Views
+from projections.views.publications import PUBLISHED_DB, published_file
+from projections.views.rebuild import rebuild
+from projections.views.verify import verify
+from tracker.alert import Alert, When
+from tracker.delivery import envelope
+from tracker.delivery.webhook import parse
+from tracker.errors import NotFoundError
+from tracker.intake.archive import Archive
+from tracker.intake.copying import copy
+from tracker.intake.pruning import plan
+from tracker.rules import Rules
+from tracker.simulate import simulate
+
+pytest.importorskip("pyarrow")
+NOW = datetime(2027, 11, 26, tzinfo=UTC)
+
+
+def silent(_done, _total):
+    pass
+
+
+@pytest.fixture
+def filled(store):
+    """A store with meetings, of which half were over before ``MIDDLE``, and its read models."""
+    received = [one.received for one in simulate(24, seed=5)]
+    store.append(map(parse, received))
+    Views.open(store).close()
+    return store
+
+
+def middle(store):
+    times = sorted(one.received_at for one in store.deliveries() if one.received_at)
+    return times[len(times) // 2]
+
+
+def moved(store, tmp_path, before=None):
+    planned = plan(store, before or middle(store), NOW, Rules(), silent)
+    done = prune(store, planned, tmp_path / "archive", Rules(), NOW, silent)
+    assert (done.sessions, done.problem) == (len(planned.versions), "")
+    return planned, done
+
+
+def sound(store):
+    assert verify(store, Rules()).problems == []
+    assert verify(store, Rules()).notes == []
+    assert store.without_digest() == []
+
+
+def sessions(store):
+    with Views.open(store) as views:
+        return {
+            row["session_id"]: row["state"] for row in views.db.query("SELECT session_id, state FROM sessions")
+        }
+
+
+def test_what_is_pruned_is_whole_in_the_archive_and_the_rest_is_as_it_was(filled, tmp_path):
+    before, states = {one.position: one.body for one in filled.deliveries()}, sessions(filled)
+
+    planned, done = moved(filled, tmp_path)
+
+    assert 5 < len(planned.versions) < len(states)
+    archived = [envelope.decode(one.text).body for one in Archive(str(done.archive)).lines()]
+    left = {one.position: one.body for one in filled.deliveries()}
+    assert archived == [body for position, body in before.items() if position not in left]
+    assert left.items() <= before.items()
+    assert sessions(filled) == {one: state for one, state in states.items() if one not in planned.versions}
+    sound(filled)
+
+
+def test_read_models_that_are_made_anew_or_page_by_page_are_the_same(filled, tmp_path):
+    moved(filled, tmp_path)
+    before = sessions(filled)
+    rebuild(filled, page_size=7)
+    assert sessions(filled) == before
+    sound(filled)
+
+
+def test_nothing_is_taken_back_and_nobody_is_sent_anything(filled, tmp_path):
+    pytest.importorskip("httpx2")
+    alert = Alert("all", "https://hooks.example.org", When("info"), wait=timedelta())
+    sweep(filled.data, [alert], NOW, backfill=timedelta(days=9999))
+    sent = outbox(filled.data)
+    with published_file(filled.data / PUBLISHED_DB).to_read() as connection:
+        before = connection.execute(
+            "SELECT * FROM publications WHERE stream != 'log:' ORDER BY 1, 2, 3, 5"
+        ).fetchall()
+
+    planned, _ = moved(filled, tmp_path)
+    sweep(filled.data, [alert], NOW)
+
+    with published_file(filled.data / PUBLISHED_DB).to_read() as connection:
+        after = connection.execute(
+            "SELECT * FROM publications WHERE stream != 'log:' ORDER BY 1, 2, 3, 5"
+        ).fetchall()
+    gone = planned.versions.keys()
+    assert [row for row in after if row[0] in gone] == [row for row in before if row[0] in gone] != []
+    assert not any(
+        json.loads(one["body"])["data"].get("session_id") in gone for one in outbox(filled.data)[len(sent) :]
+    )
+
+
+def test_a_session_that_was_pruned_says_where_it_is(filled, tmp_path):
+    planned, done = moved(filled, tmp_path)
+    session = next(iter(planned.versions))
+    with pytest.raises(NotFoundError) as caught:
+        filled.status(session)
+    assert str(caught.value) == f"{session}: was pruned at 2027-11-26T00:00:00Z, archived in {done.archive}"
+
+
+def test_a_late_webhook_is_kept_and_pruned_later(filled, tmp_path):
+    planned, done = moved(filled, tmp_path)
+    session = next(iter(planned.versions))
+    late = parse(envelope.decode(line(webhook("participant-joined", sessionId=session, participantId="p"), 0)))
+    filled.append([late])
+    assert [(one.body, one.position) for one in filled.history(session)] == [
+        (late.body, filled.last_position())
+    ]
+    assert filled.places(session)[-1][1] == planned.versions[session] + 1
+    sound(filled)
+    again, later = moved(filled, tmp_path, NOW)
+    assert session in again.versions
+    assert filled.pruned(session).archives == (str(done.archive), str(later.archive))
+    sound(filled)
+
+
+@pytest.mark.sqlite
+def test_a_copy_has_the_tombstones(filled, tmp_path):
+    planned, _ = moved(filled, tmp_path)
+    with closing(stores.opened(tmp_path / "copy", create=True)) as target:
+        copy(filled, target, silent)
+        assert target.pruned(next(iter(planned.versions))) is not None
+        sound_but_unread = verify(target, Rules())
+        assert (sound_but_unread.problems, target.without_digest()) == ([], [])
+        Views.open(target).close()
+        sound(target)
+
+
+@pytest.mark.sqlite
+def test_a_copy_goes_to_a_server_and_back(filled, tmp_path, postgres):
+    moved(filled, tmp_path)
+    with (
+        closing(postgres_store(postgres)) as server,
+        closing(stores.opened(tmp_path / "b", create=True)) as back,
+    ):
+        copy(filled, server, silent)
+        copy(server, back, silent)
+        assert verify(back, Rules()).problems == []
+
+
+def postgres_store(postgres):
+    from tracker.store.application import Tracker
+
+    with stores.query(postgres.url()) as connection:
+        connection.execute("CREATE SCHEMA pruned")
+    return Tracker.open(Path(), postgres.url(more="?options=-csearch_path%3Dpruned"), create=True)
+
+
+def test_what_goes_on_and_what_was_withdrawn_in_part_stays(store, tmp_path):
+    for session in ("over", "withdrawn"):
+        for number, kind in enumerate(("session-started", "session-ended")):
+            store.append(
+                [parse(envelope.decode(line(webhook(kind, sessionId=session, meetingId=session), number)))]
+            )
+    from tracker.intake.withdrawing import withdraw
+
+    withdraw(store, None, NOW, first=3, last=3)
+    planned, _ = moved(store, tmp_path, NOW)
+    assert (set(planned.versions), planned.kept) == ({"over"}, 1)
+
+
+def test_the_command_says_what_it_does_and_what_is_left(filled, tmp_path):
+    filled.close()
+    where = [*stores.arguments(filled.data), "--before", "now", "--archive", str(tmp_path / "archive")]
+    dry, done, again = (commands.run("prune", *where, *more, text=True) for more in (["--dry-run"], [], []))
+    assert dry.stdout.endswith("would be moved\n"), dry
+    assert f"moved into {tmp_path / 'archive' / 'pruned-'}" in done.stdout
+    assert "0 sessions with 0 deliveries moved" in again.stdout
+
+
+# Crashes
+
+PROGRAM = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from projections import pruning
+from projections.views import follow, rebuild
+from stores import opened
+from tracker.intake import pruning as intake
+from tracker.rules import Rules
+from tracker.store.application import Tracker
+NOW = datetime(2027, 11, 26, tzinfo=UTC)
+
+def main(data, kill_at):
+    left = [kill_at]
+    def step_by_step(step):
+        def instead(*given, **named):
+            for done in (False, True):
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                found = None if done else step(*given, **named)
+                if not done:
+                    kept = found
+            return kept
+        return instead
+    for where, name in ((pruning, "write"), (pruning, "_to_disk"), (Tracker, "prune"), (Tracker, "record_prunings"),
+                        (Tracker, "clean"), (rebuild, "_swap"), (follow, "publish")):
+        setattr(where, name, step_by_step(getattr(where, name)))
+    intake.STREAMS = 4
+    store = opened(data)
+    silent = lambda _done, _total: None
+    planned = intake.plan(store, NOW, NOW, Rules(), silent)
+    pruning.prune(store, planned, data.with_name(f"archive-{data.name}"), Rules(), NOW, silent)
+
+for given in sys.stdin:
+    data, kill_at = given.split()
+    process = os.fork()
+    if not process:
+        main(Path(data), int(kill_at))
+        os._exit(0)
+    print(os.waitpid(process, 0)[1], flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.sqlite
+def test_wherever_a_pruning_is_killed_nothing_is_lost_and_the_same_command_ends_it(store, tmp_path):
+    store.append([parse(one.received) for one in simulate(8, seed=5)])
+    Views.open(store).close()
+    every = sorted(one.body for one in store.deliveries())
+    store.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as runs:
+
+        def run(data, kill_at):
+            print(data, kill_at, file=runs.stdin, flush=True)
+            return int(runs.stdout.readline())
+
+        ends = []
+        while 0 not in ends:
+            data = tmp_path / str(len(ends))
+            shutil.copytree(store.data, data)
+            ends.append(run(data, len(ends)))
+            assert run(data, 1000) == 0
+            with closing(opened(data)) as again:
+                sound(again)
+                archives = sorted(data.with_name(f"archive-{data.name}").iterdir())
+                lines = {one.text for each in archives for one in Archive(str(each)).lines()}
+                bodies = [envelope.decode(one).body for one in lines]
+                assert sorted([*bodies, *(one.body for one in again.deliveries())]) == every
+        runs.stdin.close()
+    assert set(ends) == {signal.SIGKILL, 0}
+    assert len(ends) > 12

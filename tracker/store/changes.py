@@ -1,0 +1,125 @@
+"""What is known of events that are not there any more, or not as they were stored: lost, erased, pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from eventsourcing.application import Application
+
+from tracker.errors import StoreDamagedError
+from tracker.store import erasures, prunings
+from tracker.store.losses import PREFIX as LOSS
+from tracker.store.losses import Accepted, accepted
+from tracker.store.prunings import Gaps, Tombstone
+from tracker.store.recorder import Database, Recorder
+from tracker.store.withdrawals import Span
+
+__all__ = ["ChangesReader"]
+
+
+_AT_ONCE = 500
+"""Names in one SELECT."""
+
+
+class ChangesReader(Application[str]):
+    """What a store says of that. Raises ``StoreDamagedError`` or ``StoreError``."""
+
+    _database: Database
+
+    @property
+    def _recorder(self) -> Recorder:
+        assert isinstance(self.recorder, Recorder)
+        return self.recorder
+
+    def trackings(self, prefix: str) -> list[tuple[str, int]]:
+        """Recorded source positions whose name begins with ``prefix``."""
+        with self._database.errors():
+            return self._recorder.trackings(prefix)
+
+    def losses(self) -> list[Accepted]:
+        """The losses that somebody has accepted, by position; none where what is recorded is damaged."""
+        with suppress(StoreDamagedError):
+            return accepted(self.trackings(LOSS))
+        return []
+
+    def erased(self) -> int:
+        """Up to which request of a ledger people were erased; 0 where nobody ever was."""
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ?"
+        with self._database.errors():
+            return erasures.requests([state for (state,) in self._recorder.rows(select, (erasures.STREAM,))])
+
+    def is_changed(self, position: int) -> bool:
+        """Whether another event stands at a position than what was stored there, and that is known: it was erased or pruned."""
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE notification_id = ?"
+        with self._database.errors():
+            rows = self._recorder.rows(select, (position,))
+        if not rows:
+            return any(first <= position <= last for first, last in self._pruned_spans(tombstones=False))
+        return any(erasures.is_changed(state) for (state,) in rows)
+
+    def pruned(self, stream: str) -> Tombstone | None:
+        """What stands in the place of a session that was pruned; ``None`` where it was not."""
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ? AND topic = ?"
+        with self._database.errors():
+            rows = self._recorder.rows(select, (stream, prunings.TOPIC))
+        return next((one for (state,) in rows if (one := prunings.tombstone(state))), None)
+
+    def pruned_among(self, streams: Iterable[str]) -> set[str]:
+        """Those of these streams that were pruned."""
+        names, found = [f"{prunings.PREFIX}{stream}" for stream in streams], set[str]()
+        for begin in range(0, len(names), _AT_ONCE):
+            some = names[begin : begin + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            select = f"SELECT application_name FROM tracking WHERE application_name IN ({marks})"
+            with self._database.errors():
+                found.update(name for (name,) in self._recorder.rows(select, some))
+        return {name.removeprefix(prunings.PREFIX) for name in found}
+
+    def places(self, stream: str) -> list[tuple[int, int]]:
+        """The positions of the deliveries of a stream, each with its version."""
+        select = "SELECT notification_id, originator_version FROM stored_events WHERE originator_id = ? AND topic <> ? ORDER BY 2"
+        with self._database.errors():
+            rows = self._recorder.rows(select, (stream, prunings.TOPIC))
+        return [(position, version) for position, version in rows]
+
+    def is_pruned_since(self) -> bool:
+        """Whether sessions were pruned, and no event says so yet."""
+        return self.moved() != self._said_of_prunings()
+
+    def moved(self) -> int:
+        """How many events were moved into archives."""
+        with self._database.errors():
+            rows = self._recorder.rows(*self._recorder.tombstones())
+        return sum(one.events for _, state in rows if (one := prunings.tombstone(state)))
+
+    def _said_of_prunings(self) -> int:
+        select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ?"
+        with self._database.errors():
+            return prunings.said([state for (state,) in self._recorder.rows(select, (prunings.STREAM,))])
+
+    def gaps(self, *, tombstones: bool = False) -> Gaps:
+        """The positions at which nothing stands and of which that is known; with those of tombstones, if asked for."""
+        lost = [(one.ends + 1, one.seen) for one in self.losses() if one.ends < one.seen]
+        return Gaps.of([*lost, *self._pruned_spans(tombstones=tombstones)])
+
+    def _pruned_spans(self, *, tombstones: bool) -> list[Span]:
+        found: list[Span] = []
+        with self._database.errors():
+            rows = self._recorder.rows(*self._recorder.tombstones())
+        for position, state in rows:
+            one = prunings.tombstone(state)
+            found += one.spans if one is not None else ()
+            found += [(position, position)] if tombstones else ()
+        return found
+
+    def changed_at(self) -> int:
+        """The position of the newest event that changed what earlier ones say; 0 where none did."""
+        marks = ",".join("?" * len(erasures.OURS))
+        select = f"SELECT MAX(notification_id) FROM stored_events WHERE originator_id IN ({marks})"
+        return self._number(select, erasures.OURS)
+
+    def _number(self, select: str, values: Sequence[str]) -> int:
+        with self._database.errors():
+            rows = self._recorder.rows(select, values)
+        return rows[0][0] or 0
