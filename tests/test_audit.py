@@ -261,7 +261,7 @@ def test_an_acceptance_has_not_expired_because_all_is_judged_as_of_the_end(track
     assert "expired" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("as_of", ["soon", "-2", "-2y", "--2h"])
+@pytest.mark.parametrize("as_of", ["soon", "-2", "-2q", "--2h"])
 def test_a_moment_that_is_none_is_refused_with_those_there_are(tracker, capsys, as_of):
     with pytest.raises(SystemExit) as ended:
         main(["audit", "--as-of", as_of])
