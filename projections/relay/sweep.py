@@ -8,8 +8,8 @@ alone may change them. A session that is closed out is looked at again when some
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -22,15 +22,16 @@ from projections.read_models import text
 from projections.relay.database import ARMED, Known, forget, known_of, queue_of, write
 from projections.relay.erasing import erase_from
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
-from projections.views.database import VIEWS_DB, read_checkpoint, views_errors
+from projections.views.database import VIEWS_DB, at_one_moment, read_checkpoint
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import UNROUTED
 from tracker.relay import Relay
 from tracker.store.ledger import Ledger
-from tracker.store.recorder import LOCK_TIMEOUT
 
 PAGE = 1000
 """Deliveries whose sessions are compared in one transaction."""
+MOST = 500
+"""Sessions that time alone may have changed, and that are compared in one."""
 MINUTE = timedelta(minutes=1)
 """How often all is looked at that may change by time alone."""
 _TOUCHED = (
@@ -50,16 +51,16 @@ def sweep(data: Path, relays: Sequence[Relay], moment: datetime) -> int | None:
     """
     if not (data / VIEWS_DB).exists():
         return None
-    queue = queue_of(data)
     end = 0
     for relay in relays:
-        is_left = True
+        is_left, may_have_changed = True, list[str]()
         while is_left:
-            with queue.file.to_write() as connection, views_of(data) as views:
-                erase_from(connection, Ledger(data).entries())
-                queue.forget_others(connection, [one.name for one in relays], "relay")
-                end = read_checkpoint(views)[0].position
-                is_left = _Sweep(queue, connection, views, relay, moment, end).run()
+            with _turn(data, relays, relay, moment) as one:
+                is_left, end = one.page(), one.end
+                may_have_changed = [] if is_left else one.long_ago()
+        for begin in range(0, len(may_have_changed), MOST):
+            with _turn(data, relays, relay, moment) as one:
+                one.look_at(may_have_changed[begin : begin + MOST])
     return end
 
 
@@ -73,21 +74,21 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
 
 
 @contextmanager
-def views_of(data: Path) -> Iterator[sqlite3.Connection]:
-    """The read models at one moment. Raises ``StoreError``."""
-    path = data / VIEWS_DB
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with (
-        views_errors(path),
-        closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection,
-    ):
-        connection.execute("BEGIN")
-        yield connection
+def _turn(data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime) -> Iterator[_Sweep]:
+    """One transaction of a sweep."""
+    queue = queue_of(data)
+    with queue.file.to_write() as connection, at_one_moment(data / VIEWS_DB) as views:
+        erase_from(connection, Ledger(data).entries())
+        queue.forget_others(connection, [one.name for one in relays], "relay")
+        one = _Sweep(queue, connection, views, relay, moment, read_checkpoint(views)[0].position)
+        one.arm()
+        yield one
+        one.write()
 
 
 @attrs.define
 class _Sweep:
-    """The sweep of one entry, or a page of it."""
+    """The sweep of one entry, as far as one transaction goes."""
 
     queue: Queue
     connection: sqlite3.Connection
@@ -101,36 +102,35 @@ class _Sweep:
     def now(self) -> str:
         return text(self.moment) or ""
 
-    def run(self) -> bool:
-        """Whether there is another page."""
-        self.armed = self._arm(self._armed())
+    def page(self) -> bool:
+        """Looks at the sessions of the next deliveries, and in the end at those of which something waits; whether there is more."""
         swept = min(self.armed["swept"] + PAGE, self.end)
-        is_last = swept >= self.end
-        is_long_ago = is_last and self.armed["swept_at"] <= (text(self.moment - MINUTE) or "")
-        streams = dict.fromkeys(self._streams(self.views, _TOUCHED, self.armed["swept"], swept))
-        if is_last:
-            streams |= dict.fromkeys(self._streams(self.connection, _WAITING, self.relay.name))
-        if is_long_ago:
-            streams |= dict.fromkeys(self._streams(self.connection, _OPEN, self.relay.name))
+        self.look_at(self._streams(self.views, _TOUCHED, self.armed["swept"], swept))
+        self.armed["swept"] = max(swept, self.armed["swept"])
+        if swept < self.end:
+            return True
+        self.look_at(self._streams(self.connection, _WAITING, self.relay.name))
+        return False
+
+    def long_ago(self) -> list[str]:
+        """The sessions that time alone may have changed, where that was looked at long ago."""
+        if self.armed["swept_at"] > (text(self.moment - MINUTE) or ""):
+            return []
+        self.armed["swept_at"] = self.now
+        return self._streams(self.connection, _OPEN, self.relay.name)
+
+    def look_at(self, streams: Iterable[str]) -> None:
         for stream in streams:
             self._look_at(stream)
-        self.armed["swept"] = max(swept, self.armed["swept"])
-        if is_long_ago:
-            self.armed["swept_at"] = self.now
-        insert = ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1)
-        self.connection.execute(insert, [self.armed[name] for name in ARMED.columns])
-        return not is_last
 
-    def _armed(self) -> dict[str, Any]:
+    def arm(self) -> None:
+        """Where the entry is new, or sends other things, what came by now is the past."""
         select = f"SELECT {', '.join(ARMED.columns)} FROM armed WHERE rule = ?"
         row = self.connection.execute(select, (self.relay.name,)).fetchone()
-        return dict(zip(ARMED.columns, row, strict=True)) if row else {}
-
-    def _arm(self, before: dict[str, Any]) -> dict[str, Any]:
-        """The entry as it is now; where it is new, or sends other things, what came by now is the past."""
+        before = dict(zip(ARMED.columns, row, strict=True)) if row else {}
         same = before.get("fingerprint") == self.relay.fingerprint()
         target = self.relay.target()
-        return {
+        self.armed = {
             "rule": self.relay.name,
             "fingerprint": self.relay.fingerprint(),
             "position": before["position"] if same else self.end,
@@ -140,6 +140,10 @@ class _Sweep:
             "disabled": before.get("disabled") if before.get("target") == target else None,
             "rests_until": None,
         }
+
+    def write(self) -> None:
+        insert = ARMED.insert.replace("INSERT", "INSERT OR REPLACE", 1)
+        self.connection.execute(insert, [self.armed[name] for name in ARMED.columns])
 
     def _streams(self, connection: sqlite3.Connection, select: str, *values: Any) -> list[str]:
         return [stream for (stream,) in connection.execute(select, values)]

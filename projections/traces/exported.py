@@ -8,8 +8,6 @@ same time, and where one is killed, its batch was not exported.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,9 +18,8 @@ import msgspec
 
 from projections.read_models import Row, Table, is_one_of, text
 from projections.traces.spans import Span, of_session
-from projections.views.database import VIEWS_DB, views_errors
+from projections.views.database import VIEWS_DB, at_one_moment
 from projections.views.kept import Kept, create
-from tracker.store.recorder import LOCK_TIMEOUT
 
 TRACES_DB = "traces.db"
 BATCH = 50
@@ -121,7 +118,7 @@ class Exporter:
     def _batch(self, given: dict[str, Any], now: str, counts: Counts) -> int | None:
         """Exports the next sessions; returns the last position of the last one, ``None`` where there is none."""
         with self._file().to_write() as connection:
-            with _views(self.data / VIEWS_DB) as views:
+            with at_one_moment(self.data / VIEWS_DB) as views:
                 rows = views.execute(_NEXT, given).fetchall()
                 known = self._known(connection, rows)
                 traces = {
@@ -150,18 +147,6 @@ def _count(counts: Counts, rows: list[Row], known: set[str], traces: dict[str, l
         counts.timeless += session in traces and not traces[session]
         if not is_left and not counts.still_open:
             counts.done = position
-
-
-@contextmanager
-def _views(path: Path) -> Iterator[sqlite3.Connection]:
-    """The read models at one moment."""
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with (
-        views_errors(path),
-        closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection,
-    ):
-        connection.execute("BEGIN")
-        yield connection
 
 
 def _make(connection: sqlite3.Connection) -> None:

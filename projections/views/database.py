@@ -123,6 +123,21 @@ def views_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def at_one_moment(path: Path) -> Iterator[sqlite3.Connection]:
+    """The read models at one moment, for who only reads. Raises ``StoreError``.
+
+    To be left soon: the follower cannot commit before.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with (
+        views_errors(path),
+        closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)) as connection,
+    ):
+        connection.execute("BEGIN")
+        yield connection
+
+
 def checkpoint_of(path: Path) -> tuple[Checkpoint, str]:
     """As ``read_checkpoint``, of a file. Raises ``StoreDamagedError`` where it is none."""
     with views_errors(path):
