@@ -19,7 +19,7 @@ from projections.traces import collector as sending
 from projections.traces import exported, running
 from projections.traces.collector import Collector, address
 from projections.traces.exported import BATCH, TRACES_DB, Exporter
-from projections.traces.running import Traces
+from projections.traces.running import Traces, exporter
 from projections.traces.spans import Span, of_session, trace_id
 from projections.views.follow import Views
 from tracker.errors import TrackerError
@@ -353,32 +353,34 @@ def traces(data, collector, *, end=0, now=LATER, rules=Rules):
     return Traces(data, Collector(collector.url), end, rules, lambda: now)
 
 
+def look(data, collector, **more):
+    """What the server does every few seconds."""
+    traces(data, collector, **more)._work.look()
+
+
 def test_the_server_exports_what_is_closed_out_after_its_first_start_and_nothing_before(data):
     with collecting() as collector:
         ((middle,),) = rows(data, "SELECT last_position FROM sessions ORDER BY 1 LIMIT 1 OFFSET 9")
         for end in (middle, 0):  # the second start knows of the first
-            traces(data, collector, end=end).look()
+            look(data, collector, end=end)
         assert len(collector.sessions) == 4
 
 
 def test_an_old_log_that_is_read_is_not_exported(data):
     with collecting() as collector:
-        traces(data, collector, now=LATER + timedelta(days=2)).look()
+        look(data, collector, now=LATER + timedelta(days=2))
         assert collector.sessions == []
 
 
 def test_the_server_goes_on_behind_what_is_done(data):
     with collecting() as collector:
-        one = traces(data, collector)
-        one.look()
+        look(data, collector)
         (last,) = rows(data, "SELECT MAX(last_position) FROM sessions")[0]
-        assert one._after == last
-        assert one._exporter().armed(0) == last
+        assert exporter(data, Collector(collector.url), Rules()).armed(0) == last
 
 
 def test_a_running_server_exports_and_says_when_it_cannot(data, monkeypatch):
     monkeypatch.setattr(running, "POLL", 0.01)
-    monkeypatch.setattr(running, "PAUSE", 0.01)
     with (
         collecting(*[400] * 5) as collector,
         served(data, now=LATER, traces=traces(data, collector)) as server,

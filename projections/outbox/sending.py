@@ -30,6 +30,10 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def _done() -> None:
+    pass
+
+
 def _nothing(connection: sqlite3.Connection, now: datetime) -> None:
     pass
 
@@ -87,20 +91,22 @@ class Work:
         senders: One for each receiver.
         look: Writes what is to be sent into the outbox, if anything is new; called every ``POLL``.
         always: Whether it is called also where there is no receiver.
+        close: Called when nothing is looked for any more.
     """
 
     senders: Sequence[Sender]
     look: Callable[[], None]
     always: bool = False
+    close: Callable[[], None] = _done
 
 
 class Outgoing:
     """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken."""
 
-    def __init__(self, what: str, make: Callable[[], Work]) -> None:
+    def __init__(self, what: str, make: Callable[[], Work], poll: Callable[[], float] = lambda: POLL) -> None:
         self.problem = ""
         """Why it could not go on when it last looked; empty where it could."""
-        self._what, self._make = what, make
+        self._what, self._make, self._poll = what, make, poll
         self._threads: list[Thread] = []
         self._work = make()
         self._over = Event()
@@ -143,7 +149,8 @@ class Outgoing:
                 self.problem = ""
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 self._complain(error)
-            over.wait(POLL)
+            over.wait(self._poll())
+        work.close()
 
     def _send_on(self, over: Event, sender: Sender) -> None:
         while not over.is_set():
