@@ -64,6 +64,8 @@ LAYERS = {
     "tracker.judging.words": set(),
     "tracker.judging.findings": {"attrs", "msgspec"},
     "tracker.retention": {"attrs"},
+    "tracker.toml": set(),
+    "tracker.sending": {"attrs"},
     "tracker.config": {"attrs"},
     "tracker.judging.assess": set(),
     "tracker.judging.sessions": {"attrs"},

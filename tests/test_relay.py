@@ -16,6 +16,8 @@ from projections.relay.sweep import sweep
 from projections.views.follow import Views
 from projections.views.rebuild import rebuild
 from tracker.config import load_config
+from tracker.delivery.envelope import Received
+from tracker.delivery.webhook import parse
 from tracker.errors import RulesError
 from tracker.intake.erasing import of_participant
 from tracker.relay import Relay
@@ -130,6 +132,23 @@ def test_only_the_lifecycles_that_are_asked_for_are_sent(tmp_path):
         relayed.come(0, "session-started", "participant-joined", *RECORDING, **PERSON)
         found = {(message["data"]["relay"], message["type"]) for _, message in relayed.messages}
     assert found == {("app", "recording.started"), ("b", "session.started"), ("b", "participant.joined")}
+
+
+def test_only_the_accounts_that_are_asked_for_are_sent(tmp_path):
+    with relaying(tmp_path / "data", attrs.evolve(APP, account=("acme",))) as relayed:
+        for account in ("acme", "other", None):
+            body = meetings.webhook("session-started", sessionId=f"of-{account}", meetingId="m")
+            relayed.store.append([parse(Received(body, MORNING, account=account))])
+        relayed.views.catch_up(relayed.store)
+        relayed.pass_to(1)
+        assert [message["data"]["session_id"] for _, message in relayed.messages] == ["of-acme"]
+
+
+def test_an_entry_that_sends_less_withdraws_nothing(relayed):
+    relayed.come(0, "session-started", "participant-joined", **PERSON)
+    relayed.relays = [attrs.evolve(APP, lifecycle=("recording",))]
+    relayed.come(60, "participant-left", **PERSON)
+    assert relayed.sent == ["session.started", "participant.joined"]
 
 
 # What turns out otherwise
@@ -319,8 +338,8 @@ def loaded(tmp_path, text):
 
 
 def test_an_entry_is_read(tmp_path):
-    text = '[[relay]]\nname = "app"\nto = "https://x.example"\nlifecycle = "hls"\nwait = "2 min"\nsecret = "s"'
-    wanted = Relay("app", "https://x.example", ("hls",), tmp_path / "s", timedelta(minutes=2))
+    text = '[[relay]]\nname = "app"\nto = "https://x.example"\nlifecycle = "hls"\naccount = "acme"\nwait = "2 min"\nsecret = "s"'
+    wanted = Relay("app", "https://x.example", ("hls",), ("acme",), tmp_path / "s", timedelta(minutes=2))
     assert loaded(tmp_path, text) == (wanted,)
 
 

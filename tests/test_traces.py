@@ -346,6 +346,15 @@ def test_a_wrong_setting_is_refused(tmp_path, written, said):
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: tracker.toml: {said}")
 
 
+def test_the_doctor_says_whether_they_could_be_exported(data, monkeypatch):
+    config = data.parent / "tracker.toml"
+    config.write_text('[otel]\nendpoint = "http://localhost:4318"')
+    assert "can be exported" in run("doctor", "--config", config, "--data", data, text=True).stdout
+    monkeypatch.delitem(sys.modules, "projections.traces.collector")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    assert "not installed" in run("doctor", "--config", config, "--data", data, text=True).stdout
+
+
 # While a server runs
 
 

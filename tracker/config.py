@@ -6,27 +6,26 @@ the catalogue. Here the names in the file are compared with those.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Any
 
 import attrs
 
 from tracker.accept import Acceptance
-from tracker.alert import APPRISE, INCLUDED, Alert, When
+from tracker.alert import Alert
 from tracker.delivery.envelope import ACCOUNT_HINT, is_account
-from tracker.errors import RulesError, did_you_mean
-from tracker.findings import SEVERITIES, Severity, Verdict
+from tracker.errors import RulesError
+from tracker.findings import SEVERITIES, Severity
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.relay import Relay
 from tracker.retention import Retention, retention_of
-from tracker.rules import WINDOWS, Rules, seconds_of
+from tracker.rules import WINDOWS, Rules
+from tracker.sending import alerts_in, collector_in, relays_in
+from tracker.toml import are_paths, duration, each, is_path, refuse_unknown
 
-_LONGEST = 365 * 86400
 MOST = 100
 """No price is higher."""
 SETTINGS = (
@@ -46,11 +45,7 @@ SETTINGS = (
     "retention",
 )
 """What a configuration file may hold."""
-_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
-_COLLECTOR = "http://localhost:4318"
 INTAKE = ("webhook_field", "time_field")
-T = TypeVar("T")
-S = TypeVar("S", Alert, Relay)
 _FIELDS = [field.name for field in attrs.fields(Acceptance)]
 _NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
 
@@ -105,14 +100,14 @@ def load_config(path: Path) -> Config:
         data, rules, keys = document.get("data"), document.get("rules", {}), document.get("keys", [])
         prices = _prices(document.get("prices", {}))
         store = document.get("store")
-        if data is not None and not _is_path(data):
+        if data is not None and not is_path(data):
             raise RulesError("data is no path", hint='write data = "/var/lib/tracker"')
         if store is not None and not isinstance(store, str):
             raise RulesError("store is no address", hint='write store = "postgresql://USER@HOST/DATABASE"')
         tz = document.get("tz")
         if tz is not None and not (isinstance(tz, str) and tz):
             raise RulesError("tz is no time zone", hint='write tz = "Europe/Berlin"')
-        if not _are_paths(keys):
+        if not are_paths(keys):
             raise RulesError("keys is no list of paths", hint='write keys = ["videosdk.pem"]')
         accounts = _accounts(document.get("accounts", {}), path.parent)
         if not isinstance(rules, dict):
@@ -121,8 +116,9 @@ def load_config(path: Path) -> Config:
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
         rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
-        alerts = _alerts(document.get("alert", []), path.parent, accounts)
-        otel, relays = _otel(document.get("otel")), _relays(document.get("relay", []), path.parent)
+        alerts = alerts_in(document.get("alert", []), path.parent, accounts)
+        relays = relays_in(document.get("relay", []), path.parent, accounts)
+        otel = collector_in(document.get("otel"))
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
         retention = retention_of(document.get("retention", {}))
         place = path.parent / data if data else None
@@ -154,24 +150,6 @@ def _intake(table: Any) -> tuple[str, str]:
     return webhook, time
 
 
-def _otel(table: Any) -> str | None:
-    """The address of the collector; ``None`` where there is no such table."""
-    if table is None:
-        return None
-    if not isinstance(table, dict) or not isinstance(table.get("endpoint"), str):
-        raise RulesError("otel gives no endpoint", hint=f'write [otel] and below it endpoint = "{_COLLECTOR}"')
-    for name in table:
-        refuse_unknown(name, ("endpoint",), "setting of otel")
-    refuse_no_url(table["endpoint"])
-    return str(table["endpoint"])
-
-
-def refuse_no_url(url: str) -> None:
-    """Raises ``RulesError`` where that is no address of a collector; says nothing of the path, which may be secret."""
-    if not _host_of(url):
-        raise RulesError("that is no address of a collector", hint=f"write {_COLLECTOR}")
-
-
 def _reconcile(table: Any, beside: Path) -> Reconcile:
     hint = 'write [reconcile] and below it api_key = "videosdk.key" and api_secret = "videosdk.secret"'
     if not isinstance(table, dict):
@@ -185,7 +163,7 @@ def _reconcile(table: Any, beside: Path) -> Reconcile:
         raise RulesError(f"budget = {budget!r} is no number of requests a minute", hint="write budget = 60")
     files = {name: table[name] for name in ("api_key", "api_secret") if name in table}
     for name, value in files.items():
-        if not _is_path(value):
+        if not is_path(value):
             raise RulesError(f"{name} is no path of a file", hint=hint)
     return Reconcile(base, budget, **{name: beside / value for name, value in files.items()})
 
@@ -199,40 +177,18 @@ def _accounts(table: Any, beside: Path) -> dict[str, tuple[Path, ...]]:
         if not is_account(name):
             raise RulesError(f"{name!r} cannot be the name of an account", hint=ACCOUNT_HINT)
         paths = [value] if isinstance(value, str) else value
-        if not _are_paths(paths):
+        if not are_paths(paths):
             raise RulesError(f"the keys of account {name} are no paths", hint=hint)
         found[name] = tuple(beside / one for one in paths)
     return found
-
-
-def _are_paths(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_path, value))
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and "\x00" not in value
 
 
 def _rules(table: dict[str, Any]) -> Rules:
     values: dict[str, Any] = {}
     for name, value in table.items():
         refuse_unknown(name, _NAMES, "rule")
-        values[name] = _severities(value) if name == "severity" else _duration(name, value)
+        values[name] = _severities(value) if name == "severity" else duration(name, value)
     return Rules(**values)
-
-
-def _duration(name: str, value: Any) -> timedelta:
-    seconds: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str):
-        seconds = seconds_of(value)
-    if seconds is None or not 0 <= seconds <= _LONGEST:
-        raise RulesError(
-            f"{name} = {value!r} is no duration up to 365 d",
-            hint='write "20 min", "10 s", "12 h" or a number of seconds',
-        )
-    return timedelta(seconds=seconds)
 
 
 def _severities(value: Any) -> dict[str, Severity]:
@@ -257,21 +213,7 @@ def _prices(table: Any) -> dict[str, float]:
 
 def read_entries(value: Any) -> tuple[Acceptance, ...]:
     """The ``[[accept]]`` tables of a TOML file. Raises ``RulesError`` that names the entry at fault."""
-    return _each("accept", value, 'code = "S203" and reason = "…"', _entry)
-
-
-def _each(name: str, value: Any, example: str, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
-    """What is read of each of the tables ``[[name]]``. Raises ``RulesError`` that names the entry at fault."""
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise RulesError(f"{name} is no list of tables", hint=f"write [[{name}]] and below it {example}")
-    entries = []
-    for number, table in enumerate(value, 1):
-        try:
-            entries.append(read(table))
-        except RulesError as error:
-            error.message = f"{name} entry {number}: {error.message}"
-            raise
-    return tuple(entries)
+    return each("accept", value, 'code = "S203" and reason = "…"', _entry)
 
 
 def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterable[str]) -> None:
@@ -280,13 +222,6 @@ def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterabl
     for number, entry in enumerate(entries, 1):
         if entry.lifecycle is not None:
             refuse_unknown(entry.lifecycle, known, f"lifecycle in accept entry {number},")
-
-
-def refuse_unknown(name: str, names: Sequence[str], what: str) -> None:
-    """Raises ``RulesError`` with the nearest of the ``names`` where ``name`` is none of them."""
-    if name not in names:
-        hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
-        raise RulesError(f"no {what} {name!r}", hint=hint)
 
 
 def _entry(table: dict[str, Any]) -> Acceptance:
@@ -322,126 +257,3 @@ def _until(value: Any) -> datetime | None:
             "until is no date and no time", hint="write until = 2026-12-31 or 2026-12-31T18:00:00Z"
         )
     return None
-
-
-def _alerts(value: Any, directory: Path, accounts: Collection[str]) -> tuple[Alert, ...]:
-    def read(table: dict[str, Any]) -> Alert:
-        return _alert(table, directory, accounts)
-
-    return _named("alert", _each("alert", value, 'name = "recordings" and to = "https://…"', read))
-
-
-def _relays(value: Any, directory: Path) -> tuple[Relay, ...]:
-    def read(table: dict[str, Any]) -> Relay:
-        values = _sent(Relay, table, directory)
-        if "lifecycle" in table:
-            values["lifecycle"] = _listed("lifecycle", table["lifecycle"], _lifecycles())
-        return Relay(**values)
-
-    return _named("relay", _each("relay", value, 'name = "app" and to = "https://…"', read))
-
-
-def _named(what: str, entries: tuple[S, ...]) -> tuple[S, ...]:
-    """Raises ``RulesError`` where two have one name."""
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise RulesError(f"two {what}s are named {name!r}", hint="give each a name of its own")
-    return entries
-
-
-def _alert(table: dict[str, Any], directory: Path, accounts: Collection[str]) -> Alert:
-    values = _sent(Alert, table, directory, APPRISE)
-    if "when" in table:
-        values["when"] = _when(table["when"], accounts)
-    if "include" in table:
-        values["include"] = _listed("include", table["include"], INCLUDED)
-    if "pages" in table and not _host_of(table["pages"]):
-        raise RulesError(f"pages is {table['pages']!r}", hint='write pages = "https://tracker.example.org"')
-    return Alert(**values)
-
-
-def _sent(cls: type, table: dict[str, Any], directory: Path, others: str = "") -> dict[str, Any]:
-    """The values of an entry that is sent somewhere, as far as all such have them; ``others`` begins what is no URL."""
-    for name in table:
-        refuse_unknown(name, [field.name for field in attrs.fields(cls)], "key")
-    for name, example in (("name", "recordings"), ("to", "https://hooks.example.org/tracker")):
-        if not isinstance(table.get(name), str):
-            raise RulesError(f"gives no {name}", hint=f'write {name} = "{example}"')
-    if not _NAME.fullmatch(table["name"]):
-        raise RulesError(f"name is {table['name']!r}", hint="write up to 64 letters, digits, - and _")
-    private = table.get("allow_private", False)
-    if not isinstance(private, bool):
-        raise RulesError(f"allow_private is {private!r}", hint="write allow_private = true")
-    _refuse_target(table["to"], others, private=private)
-    durations = ("wait", "within", "digest")
-    times: dict[str, Any] = {name: _duration(name, table[name]) for name in durations if name in table}
-    if "secret" in table and not _is_path(table["secret"]):
-        raise RulesError(f"secret is {table['secret']!r}", hint='write secret = "hooks.secret"')
-    secret = {"secret": directory / table["secret"]} if "secret" in table else {}
-    return {**table, **times, **secret}
-
-
-def _refuse_target(to: str, others: str, *, private: bool) -> None:
-    """Raises ``RulesError`` for what nothing can or should be sent to; says nothing of the path, which may be secret."""
-    if others and to.startswith(others):
-        return
-    host = _host_of(to)
-    if not host:
-        hint = 'write to = "https://…"' + (f', or "{others}" and a URL of Apprise' if others else "")
-        raise RulesError("to is no address to send to", hint=hint)
-    if urlsplit(to).scheme == "http" and not private:
-        raise RulesError(
-            f"to is not encrypted: http://{host}",
-            hint="write https://, or allow_private = true for a host of yours",
-        )
-
-
-def _host_of(url: Any) -> str:
-    """The host of an http or https URL; empty where it is none."""
-    try:
-        parts = urlsplit(url if isinstance(url, str) else "")
-        _ = parts.port  # which may be none
-    except ValueError:
-        return ""
-    return (parts.hostname or "") if parts.scheme in ("https", "http") else ""
-
-
-def _when(table: Any, accounts: Collection[str]) -> When:
-    if not isinstance(table, dict):
-        raise RulesError("when is no table", hint='write when = {severity = "error"}')
-    for name in table:
-        refuse_unknown(name, [field.name for field in attrs.fields(When)], "key of when")
-    values = dict(table)
-    if table.get("severity", "error") not in SEVERITIES:
-        raise RulesError(f"severity is {table['severity']!r}", hint=f"choose {', '.join(SEVERITIES)}")
-    for name, known in (("code", CATALOGUE), ("lifecycle", _lifecycles()), ("verdict", get_args(Verdict))):
-        if name in table:
-            values[name] = _listed(name, table[name], known)
-    if "account" in table:  # where none is configured, logs may still name theirs
-        given = table["account"]
-        values["account"] = _listed(
-            "account", given, accounts or ([given] if isinstance(given, str) else given)
-        )
-    if not isinstance(table.get("meeting", ""), str):
-        raise RulesError(f"meeting is {table['meeting']!r}", hint='write meeting = "abc-*"')
-    confidence = table.get("confidence", 0)
-    if not isinstance(confidence, int | float) or isinstance(confidence, bool) or not 0 <= confidence <= 1:
-        raise RulesError(f"confidence is {confidence!r}", hint="write a number from 0 to 1")
-    return When(**values)
-
-
-def _lifecycles() -> Iterable[str]:
-    from tracker.lifecycles import REGISTRY  # takes long, and few have such an entry
-
-    return REGISTRY
-
-
-def _listed(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
-    """One word or a list of words, each of them known."""
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise RulesError(f"{name} is {value!r}", hint=f'write {name} = "…" or {name} = ["…", "…"]')
-    for word in words:
-        refuse_unknown(word, list(known), name)
-    return tuple(words)

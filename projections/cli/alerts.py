@@ -184,7 +184,7 @@ def _rules(settings: Settings) -> tuple[Alert, ...]:
 
 
 def _rule(settings: Settings, name: str) -> Alert:
-    from tracker.config import refuse_unknown
+    from tracker.toml import refuse_unknown
 
     found = {one.name: one for one in _rules(settings)}
     refuse_unknown(name, list(found), "alert")

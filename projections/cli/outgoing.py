@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def collector_at(url: str) -> Collector:
     """Raises ``UsageError`` where the exporter is not installed, or that is no address."""
-    from tracker.config import refuse_no_url
+    from tracker.sending import refuse_no_url
 
     refuse_no_url(url)
     try:
@@ -49,6 +49,13 @@ def could_be_sent(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
             yield kind, "problem", str(error), error.hint
         else:
             yield kind, "ok", f"{name}: can be sent", ""
+    if settings.otel is not None:
+        try:
+            collector_at(settings.otel).close()
+        except TrackerError as error:
+            yield "traces", "problem", str(error), error.hint
+        else:
+            yield "traces", "ok", "can be exported", ""
 
 
 def send_all(sending: Iterable[Sender]) -> None:

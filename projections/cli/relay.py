@@ -125,7 +125,7 @@ def _relays(settings: Settings) -> tuple[Relay, ...]:
 
 
 def _relay(settings: Settings, name: str) -> Relay:
-    from tracker.config import refuse_unknown
+    from tracker.toml import refuse_unknown
 
     found = {one.name: one for one in _relays(settings)}
     refuse_unknown(name, list(found), "relay")

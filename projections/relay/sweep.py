@@ -153,18 +153,16 @@ class _Sweep:
         session, sequence = self._session(stream)
         known = known_of(self.connection, session)
         anchors = {identity[1] for identity in known}
-        held = {
-            fact.identity: fact
-            for fact in facts_of(self.views, stream, anchors)
-            if self.relay.takes(fact.lifecycle)
-        }
+        held = {fact.identity: fact for fact in facts_of(self.views, stream, anchors)}
         out = _Out(self, stream, session, sequence, anchors)
         doubts = {fact.lifecycle for fact in held.values() if fact.in_doubt}
         waits = False
         for one in known.values():
-            if one.identity not in held and self.relay.takes(one.identity[0]):
+            if one.identity not in held:
                 waits |= out.leave(one, in_doubt=one.identity[0] in doubts)
         for fact in held.values():
+            if not self.relay.takes(fact.lifecycle, fact.data.get("account")):
+                continue
             waits |= out.hold(fact, known.get(fact.identity), behind=waits)
         is_open = waits or not is_closed_out(self.views, stream)
         update = "UPDATE sessions SET sequence = ?, open = ? WHERE id = ?"
