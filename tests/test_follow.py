@@ -25,7 +25,7 @@ from tries import tries
 
 from projections.audit.auditing import audit
 from projections.read_models import spans, text
-from projections.views import database, pages
+from projections.views import database, pages, written
 from projections.views.accepting import accept
 from projections.views.database import VIEWS_DB
 from projections.views.follow import Views
@@ -104,9 +104,15 @@ steps = st.lists(
 )
 
 
-@given(steps=steps, seed=st.integers(0, 60), memory=st.sampled_from([0, 1, 10_000]), short=st.booleans())
+@given(
+    steps=steps,
+    seed=st.integers(0, 60),
+    memory=st.sampled_from([0, 1, 10_000]),
+    large=st.sampled_from([1, 3, 200]),
+    short=st.booleans(),
+)
 @tries(40)
-def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, short):
+def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, large, short):
     """Any mix of appending, catching up by pages of any size, opening anew and rebuilding."""
     rules, waiting = SHORT if short else Rules(), deliveries(meetings.lines(seed))
     with (
@@ -115,6 +121,7 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(pages, "MEMORY", memory)
+        patch.setattr(written, "LARGE", large)
         views = Views.open(store, rules)
         for step, size in [*steps, ("append", len(waiting)), ("catch up", 7)]:
             if step == "append":
@@ -148,10 +155,13 @@ KINDS = ["session-started", "participant-joined", "participant-left", "recording
         max_size=24,
     ),
     size=st.integers(1, 7),
+    large=st.sampled_from([1, 3, 200]),
     later=st.sampled_from([0, 61, 601, 90_000]),
 )
 @tries(100)
-def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages_of_any_size(came, size, later):
+def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages_of_any_size(
+    came, size, large, later
+):
     given = [
         line(
             webhook(kind, meetingId="m", sessionId=session, participantId=person), 60 * minute + place, account
@@ -162,7 +172,9 @@ def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages
         tempfile.TemporaryDirectory() as data,
         closing(Tracker.open(Path(data), create=True)) as store,
         Views.open(store) as views,
+        pytest.MonkeyPatch.context() as patch,
     ):
+        patch.setattr(written, "LARGE", large)
         store.append(deliveries(given))
         views.catch_up(store, page_size=size)
         views.settle(store, max(one.received_at for one in deliveries(given)) + timedelta(seconds=later))

@@ -128,6 +128,7 @@ LAYERS = {
     "projections.alerts": {"apprise", "attrs", "msgspec"},
     "projections.relay": {"attrs", "msgspec"},
     "projections.traces": {"attrs", "msgspec", "opentelemetry"},
+    "projections.views.written": {"attrs"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
     "projections.views.follow": set(),

@@ -7,8 +7,9 @@ each time it is judged. Each of its deliveries is compared, and written only whe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,21 +72,30 @@ def read(session: Session) -> Iterator[tuple[int, Row]]:
 
 
 def write(
-    db: sqlite3.Connection, page: Sequence[Delivery], sessions: Iterable[Session], alone: Mapping[int, Row]
+    db: sqlite3.Connection,
+    page: Sequence[Delivery],
+    readings: Mapping[str, Mapping[int, Row]],
+    alone: Mapping[int, Row],
+    known: Mapping[int, Row] = MappingProxyType({}),
 ) -> Iterator[tuple[str, str]]:
     """Adds the rows of a page of new deliveries, and changes those of earlier ones in the sessions that were judged.
 
-    ``alone`` is what ``read`` says of those outside of any session. Returns of each delivery of the page its type, and
-    as what it was read; records of VideoSDK's are left out.
+    ``readings`` has by stream what ``read`` says of these, ``known`` what was last written of some; ``alone`` is what
+    it says of those outside of any session. Returns of each delivery of the page its type, and as what it was
+    read; records of VideoSDK's are left out.
     """
-    found, streams = dict(alone), []
-    for session in sessions:
-        found.update(read(session))
-        streams.append((session.stream,))
-    db.executemany(CLEAR, streams)
+    found = dict(alone)
+    for of_one in readings.values():
+        found.update(of_one)
+    db.executemany(CLEAR, [(stream,) for stream in readings])
     new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
     db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
-    db.executemany(UPDATE, [(*row, position) for position, row in found.items()])
+    differ = [
+        (*row, position)
+        for position, row in found.items()
+        if row != known.get(position) or row[1] == "unrouted"  # that has just been cleared
+    ]
+    db.executemany(UPDATE, differ)
     webhooks = (one for one in page if one.step is not RECORD)
     return ((types.known(one), str(new[one.position][1])) for one in webhooks)
 

@@ -47,6 +47,7 @@ from projections.views.database import (
     views_errors,
 )
 from projections.views.meeting import completed, concerned
+from projections.views.written import Written
 from tracker.accept import accept_all
 from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreError
@@ -94,6 +95,7 @@ class Pages:
         """What the log said at the last milestone."""
         self._outdated = True
         self._sessions = Sessions(rules)
+        self._written = Written()
         self._named: set[tuple[str, str]] = set()
         self.before = self.checkpoint
         """What the checkpoint was before the last page."""
@@ -220,8 +222,8 @@ class Pages:
             readings = self._write(tracker, touched, as_of, received, alone, new)
             if at_milestone or self.log != said:
                 self._write_log()
-            self._executemany(types.COUNT, types.rows(received))
-            self._executemany(hours.COUNT, hours.rows(received))
+            self.connection.executemany(types.COUNT, types.rows(received))
+            self.connection.executemany(hours.COUNT, hours.rows(received))
             self.checkpoint = Checkpoint(last, as_of, tracker.digest(last), self.checkpoint.withdrawn)
             self.connection.execute(
                 "UPDATE checkpoint SET position = ?, as_of = ?, digest = ?, traffic = ?, habits = ?",
@@ -287,7 +289,7 @@ class Pages:
         found = accept_all(session.findings, self.rules.accept)
         for number, one in enumerate(found):
             one.number = delivery.position + number  # a number that no other finding of the stream has
-        self._executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
+        self.connection.executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
         return deliveries.read(session)
 
     def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
@@ -317,17 +319,20 @@ class Pages:
         streams without rows. Returns of each delivery of the page its type, and as what it was read.
         """
         settled = self._settled(self._judged_from(tracker), touched, as_of, new)
-        rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
-        for session in settled.values():
+        rows: dict[str, dict[str, list[Row]]] = {table.name: {} for table in TABLES}
+        for stream, session in settled.items():
             overlap = completed(self.connection, self.rules, session, as_of)
-            rows[deadlines.TABLE.name].extend(deadlines.rows(session, [overlap]))
+            rows[deadlines.TABLE.name][stream] = deadlines.rows(session, [overlap])
             for table in TABLES:
                 if table.rows and table is not spans.TABLE:
-                    rows[table.name].extend(table.rows(session))
+                    rows[table.name][stream] = list(table.rows(session))
         for table in TABLES:
             if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
-                self._replace(table, settled, rows[table.name], new)
-        return deliveries.write(self.connection, page, settled.values(), alone)
+                self._replace(table, rows[table.name], new)
+        readings = {stream: dict(deliveries.read(session)) for stream, session in settled.items()}
+        written = deliveries.write(self.connection, page, readings, alone, self._written.readings(readings))
+        self._written.keep_readings(readings)
+        return written
 
     def _settled(
         self, sessions: Sessions, touched: Iterable[str], as_of: datetime | None, new: Collection[str]
@@ -338,20 +343,16 @@ class Pages:
         while waiting:
             judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
             begun = [one for one in judged.values() if spans.begins_now(self.connection, one)]
-            rows = [row for one in judged.values() for row in spans.rows(one)]
-            self._replace(spans.TABLE, judged, rows, [one for one in new if one not in settled])
+            rows = {stream: list(spans.rows(one)) for stream, one in judged.items()}
+            self._replace(spans.TABLE, rows, [one for one in new if one not in settled])
             settled |= judged
             waiting = concerned(self.connection, judged, begun, settled)
         return settled
 
-    def _replace(
-        self, table: Table, streams: Iterable[str], rows: list[Row], new: Collection[str] = ()
-    ) -> None:
+    def _replace(self, table: Table, rows: Mapping[str, Sequence[Row]], new: Collection[str] = ()) -> None:
         if table is findings.TABLE:
-            self.rewritten.update(streams)
-        delete = f"DELETE FROM {table.name} WHERE {table.owner} = ?"
-        self._executemany(delete, [(stream,) for stream in streams if stream not in new])
-        self._executemany(table.insert, rows)
+            self.rewritten.update(rows)
+        self._written.replace(self.connection, table, rows, new)
 
     def completed(self, session: Session, moment: datetime | None = None) -> Session:
         """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
@@ -364,16 +365,18 @@ class Pages:
 
     def _write_log(self) -> None:
         found = accept_all(list(of_log(self.log, self.rules)), self.rules.accept)
-        self._replace(findings.TABLE, [STREAM], list(findings.rows_of(STREAM, found)))
+        self._replace(findings.TABLE, {STREAM: list(findings.rows_of(STREAM, found))})
 
     def _forget(self) -> None:
         """Keeps the memory bounded: what was used least recently can be folded again."""
         self._sessions.keep(MEMORY)
+        self._written.prune()
         if len(self._named) > MEMORY:
             self._named.clear()
 
     def _forget_all(self) -> None:
         self._sessions = Sessions(self.rules, habits=self._sessions.habits)
+        self._written = Written()
         self._named.clear()
         self._outdated = True
 
@@ -393,9 +396,6 @@ class Pages:
             self.log = self._log_at(checkpoint.as_of)
             self._outdated = False
         self.before, self.rewritten = checkpoint, set()
-
-    def _executemany(self, statement: str, rows: list[Row]) -> None:
-        self.connection.executemany(statement, rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
