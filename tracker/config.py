@@ -124,7 +124,7 @@ def load_config(path: Path) -> Config:
         alerts = _alerts(document.get("alert", []), path.parent, accounts)
         otel, relays = _otel(document.get("otel")), _relays(document.get("relay", []), path.parent)
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
-        retention = retention_of(document.get("retention", {}))
+        retention = retention_of(document.get("retention", {}), path.parent)
         place = path.parent / data if data else None
         return Config(
             place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, relays, retention
