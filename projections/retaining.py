@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Event, Thread
 
-from projections.alerts import erasing as alerts
+from projections.erasing import erase_beside
 from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import TrackerError
 from tracker.intake import erasing, pruning
@@ -108,8 +108,7 @@ class Retaining:
             self._over.wait(POLL)
             self._go_on(0, 0)
             waited += POLL
-        alerts.erase(self._tracker.data)
-        alerts.compact(self._tracker.data)
+        erase_beside(self._tracker.data)
         log.warning("people were erased", extra={"fields": {"deliveries": events, "problem": problem}})
 
     def _is_followed(self, requests: int) -> bool:
