@@ -20,7 +20,7 @@ from tracker.intake.erasing import Done, Plan
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 
-__all__ = ["erase", "kept_aside", "outstanding"]
+__all__ = ["erase", "erase_beside", "kept_aside", "outstanding"]
 
 
 def erase(tracker: Tracker, plan: Plan, rules: Rules, now: datetime, progress: Progress) -> Done:
@@ -35,10 +35,15 @@ def outstanding(tracker: Tracker, rules: Rules, now: datetime, progress: Progres
 
 def _follow(tracker: Tracker, done: Done, rules: Rules, progress: Progress) -> Done:
     Views.open(tracker, rules, progress).close()
-    for kept in (alerts, relay):
-        kept.erase(tracker.data)
-        kept.compact(tracker.data)
+    erase_beside(tracker.data)
     return done
+
+
+def erase_beside(data: Path) -> None:
+    """Erases from what is kept beside the read models whom the ledger says to forget. Raises ``StoreError``."""
+    for kept in (alerts, relay):
+        kept.erase(data)
+        kept.compact(data)
 
 
 def kept_aside(data: Path) -> Iterator[str]:

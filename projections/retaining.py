@@ -1,4 +1,5 @@
-"""Retention while something serves: once a day, what is older than ``[retention]`` says is erased.
+"""Retention while something serves: once a day, people are erased from what is older than ``[retention]`` says, and sessions
+that are older than that go into an archive.
 
 It is done in a thread of its own and by the store alone. The follower and the alerts of the server do their part by
 themselves, as soon as the store says that people were erased; then what is left in the files is cleared.
@@ -12,11 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Event, Thread
 
-from projections.alerts import erasing as alerts
+from projections.erasing import erase_beside
 from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import TrackerError
-from tracker.intake import erasing
+from tracker.intake import erasing, pruning
 from tracker.retention import Retention
+from tracker.rules import Rules
 from tracker.store.application import Tracker
 
 __all__ = ["Retaining"]
@@ -42,10 +44,12 @@ class Retaining:
         self,
         tracker: Tracker,
         load: Callable[[], Retention],
+        load_rules: Callable[[], Rules],
         wake: Callable[[], None],
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
         self._tracker, self._load, self._wake, self._now = tracker, load, wake, now
+        self._load_rules = load_rules
         self._over = Event()
         self._thread = Thread(target=self._run, name="retention", daemon=True)
 
@@ -65,7 +69,7 @@ class Retaining:
             except _Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
-                what = str(error) if isinstance(error, TrackerError) else type(error).__name__
+                what = str(error) if isinstance(error, TrackerError | ImportError) else type(error).__name__
                 log.error("retention failed", extra={"fields": {"error": what}})  # noqa: TRY400 - one line says it
                 wait = RETRY
             self._over.wait(wait)
@@ -78,9 +82,23 @@ class Retaining:
             if plan.events:
                 done = erasing.carry_out(self._tracker, plan, now, self._go_on)
                 self._cleared(done.events, done.problem)
+        self._prune(retention, now)
         if erasing.is_behind(self._tracker):
             done = erasing.outstanding(self._tracker, now, self._go_on)
             self._cleared(done.events, done.problem)
+
+    def _prune(self, retention: Retention, now: datetime) -> None:
+        if retention.sessions is None or retention.archive is None:
+            return
+        from projections.pruning import move  # it needs a package that need not be there
+
+        rules = self._load_rules()
+        planned = pruning.plan(self._tracker, now - retention.sessions, now, rules, self._go_on)
+        if planned.versions or self._tracker.is_pruned_since():
+            moved = move(self._tracker, planned, retention.archive, now, self._go_on)
+            self._wake()
+            fields = {"sessions": moved.sessions, "archive": str(moved.archive), "problem": moved.problem}
+            log.warning("sessions were moved into an archive", extra={"fields": fields})
 
     def _cleared(self, events: int, problem: str) -> None:
         """Lets the follower do its part, then clears what is beside it."""
@@ -90,8 +108,7 @@ class Retaining:
             self._over.wait(POLL)
             self._go_on(0, 0)
             waited += POLL
-        alerts.erase(self._tracker.data)
-        alerts.compact(self._tracker.data)
+        erase_beside(self._tracker.data)
         log.warning("people were erased", extra={"fields": {"deliveries": events, "problem": problem}})
 
     def _is_followed(self, requests: int) -> bool:

@@ -14,7 +14,8 @@ import pytest
 import stores
 from meetings import line, opened, webhook
 from published import outbox
-from traffic import environment
+from traffic import environment, serving
+from waiting import until
 
 from projections.alerts.sweep import sweep
 from projections.pruning import prune
@@ -196,6 +197,36 @@ def test_the_command_says_what_it_does_and_what_is_left(filled, tmp_path):
     assert dry.stdout.endswith("would be moved\n"), dry
     assert f"moved into {tmp_path / 'archive' / 'pruned-'}" in done.stdout
     assert "0 sessions with 0 deliveries moved" in again.stdout
+
+
+def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
+    planned, done = moved(filled, tmp_path)
+    session = next(iter(planned.versions))
+    filled.append(
+        [parse(envelope.decode(line(webhook("participant-joined", sessionId=session, participantId="p"), 0)))]
+    )
+    filled.close()
+    said = commands.run("status", session, *stores.arguments(filled.data), text=True)
+    assert (said.returncode, f"hint: what came before is in {done.archive}" in said.stderr) == (0, True), said
+
+
+def test_a_running_server_goes_on(tmp_path):
+    data, said = tmp_path / "data", {"meetingId": "room", "sessionId": "one"}
+    with serving(data, "--insecure-no-verify") as server:
+        for kind in ("session-started", "session-ended"):
+            assert server.ask("/webhooks", "POST", webhook(kind, **said)).status == 204
+        until(lambda: len(server.items("/api/sessions")) == 1)
+        where = [*stores.arguments(data), "--before", "2999-01-01", "--archive", str(tmp_path / "archive")]
+        assert commands.run("prune", *where).returncode == 0
+        until(lambda: server.ask("/api/sessions").json["items"] == [])
+        assert (
+            server.ask("/webhooks", "POST", webhook("participant-joined", participantId="p", **said)).status
+            == 204
+        )
+        until(lambda: len(server.items("/api/sessions")) == 1)
+        assert server.stop() == 0
+    with closing(opened(data)) as store:
+        sound(store)
 
 
 # Crashes

@@ -10,6 +10,7 @@ from meetings import MORNING, deliveries
 from relaying import at, outbox, relaying
 
 from projections.erasing import erase
+from projections.pruning import prune
 from projections.relay.database import queue_of
 from projections.relay.facts import facts_of
 from projections.relay.sweep import sweep
@@ -20,6 +21,7 @@ from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import RulesError
 from tracker.intake.erasing import of_participant
+from tracker.intake.pruning import plan
 from tracker.relay import Relay
 from tracker.rules import Rules
 
@@ -359,3 +361,17 @@ def test_a_wrong_entry_is_refused(tmp_path, text, said):
     with pytest.raises(RulesError) as error:
         loaded(tmp_path, f'[[relay]]\nname = "app"\n{text}')
     assert error.value.message.removeprefix("relay entry 1: ") == said
+
+
+def test_of_a_session_that_is_pruned_nothing_is_withdrawn_also_when_something_comes_late(relayed, tmp_path):
+    pytest.importorskip("pyarrow")
+    relayed.come(0, "session-started")
+    relayed.come(1, "participant-joined", **PERSON)
+    relayed.come(60, "participant-left", **PERSON)
+    relayed.come(61, "session-ended")
+    sent, store, now = relayed.sent, relayed.store, MORNING + timedelta(hours=1)
+    planned = plan(store, now, now, Rules(), lambda _done, _total: None)
+    prune(store, planned, tmp_path / "archive", Rules(), now, lambda _done, _total: None)
+    relayed.come(3600, "participant-joined", **PERSON)
+    assert relayed.sent[: len(sent)] == sent
+    assert not any(kind.endswith("withdrawn") for kind in relayed.sent)

@@ -51,7 +51,7 @@ def test_people_are_erased_once_they_are_old_enough_and_not_before(filled):
         turns.append(now[0])
         Views.open(filled).close()
 
-    retaining = Retaining(filled, lambda: settings, follow, lambda: now[0])
+    retaining = Retaining(filled, lambda: settings, Rules, follow, lambda: now[0])
     retaining.turn()
     assert (still_named(filled), turns) == (["old", "old", "new", "new"], [])
     now[0] += timedelta(days=100)
@@ -61,10 +61,22 @@ def test_people_are_erased_once_they_are_old_enough_and_not_before(filled):
     assert verify(filled, Rules()).problems == []
 
 
+def test_sessions_go_into_the_archive_once_they_are_old_enough(filled, tmp_path):
+    pytest.importorskip("pyarrow")
+    settings = Retention(sessions=timedelta(days=180), archive=tmp_path / "archive")
+    now = MORNING + timedelta(days=200)
+    retaining = Retaining(filled, lambda: settings, Rules, lambda: Views.open(filled).close(), lambda: now)
+    retaining.turn()
+    retaining.turn()
+    assert still_named(filled) == ["new", "new"]
+    assert filled.pruned("old").archives == (str(next((tmp_path / "archive").iterdir())),)
+    assert verify(filled, Rules()).problems == []
+
+
 def test_what_broke_off_is_done_at_the_next_turn(filled):
     now = MORNING + timedelta(days=200)
     of_older(filled, MORNING + timedelta(days=20), now, lambda _done, _total: None).request(filled.ledger, now)
-    Retaining(filled, Retention, lambda: Views.open(filled).close(), lambda: now).turn()
+    Retaining(filled, Retention, Rules, lambda: Views.open(filled).close(), lambda: now).turn()
     assert still_named(filled) == ["new", "new"]
 
 
@@ -87,6 +99,8 @@ def test_a_server_does_it_by_itself(filled, tmp_path):
     [
         ('people = "soon"', "people is 'soon'"),
         ("people = 0", "people is 0"),
+        ('sessions = "2 y"', "sessions and archive need each other"),
+        ('archive = 3\nsessions = "2 y"', "archive is 3"),
         ('poeple = "2 y"', "no setting of retention 'poeple'"),
     ],
 )
@@ -99,5 +113,5 @@ def test_what_is_no_retention_is_refused(tmp_path, table, problem):
 
 def test_a_retention_is_read(tmp_path):
     path = tmp_path / "tracker.toml"
-    path.write_text('[retention]\npeople = "2 y"\n')
-    assert load_config(path).retention == Retention(timedelta(days=730))
+    path.write_text('[retention]\npeople = "180 d"\nsessions = "2 y"\narchive = "old"\n')
+    assert load_config(path).retention == Retention(timedelta(180), timedelta(730), tmp_path / "old")

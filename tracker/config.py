@@ -120,7 +120,7 @@ def load_config(path: Path) -> Config:
         relays = relays_in(document.get("relay", []), path.parent, accounts)
         otel = collector_in(document.get("otel"))
         reconcile = _reconcile(document.get("reconcile", {}), path.parent)
-        retention = retention_of(document.get("retention", {}))
+        retention = retention_of(document.get("retention", {}), path.parent)
         place = path.parent / data if data else None
         return Config(
             place, rules, files, store, tz, intake, accounts, alerts, otel, reconcile, relays, retention

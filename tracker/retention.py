@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,13 +22,17 @@ class Retention:
 
     Attributes:
         people: How old a session gets before the people in it are erased; ``None``: they stay.
+        sessions: How old one gets before it is moved into an archive; ``None``: it stays.
+        archive: The directory below which that is.
     """
 
     people: timedelta | None = None
+    sessions: timedelta | None = None
+    archive: Path | None = None
 
 
-def retention_of(table: Any) -> Retention:
-    """What a table of TOML says. Raises ``RulesError``."""
+def retention_of(table: Any, beside: Path) -> Retention:
+    """What a table of TOML says; paths in it are relative to ``beside``. Raises ``RulesError``."""
     if not isinstance(table, dict):
         raise RulesError("retention is no table", hint=_HINT)
     known = [field.name for field in attrs.fields(Retention)]
@@ -35,7 +40,14 @@ def retention_of(table: Any) -> Retention:
         if name not in known:
             hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
             raise RulesError(f"no setting of retention {name!r}", hint=hint)
-    return Retention(**{name: _age(name, value) for name, value in table.items()})
+    archive = table.get("archive")
+    if archive is not None and not (isinstance(archive, str) and archive):
+        raise RulesError(f"archive is {archive!r}", hint='write archive = "archive"')
+    if ("sessions" in table) is not (archive is not None):
+        hint = 'write sessions = "2 y" and archive = "archive"'
+        raise RulesError("sessions and archive need each other", hint=hint)
+    ages = {name: _age(name, table[name]) for name in ("people", "sessions") if name in table}
+    return Retention(**ages, archive=beside / archive if archive else None)
 
 
 def _age(name: str, value: Any) -> timedelta:

@@ -110,16 +110,14 @@ def _checks(settings: Settings) -> Iterator[Check]:
 
 
 def _erasures(store: Tracker) -> Iterator[Check]:
-    from tracker.intake.erasing import is_behind
-
     asked, done = store.ledger.requests, store.erased()
-    if is_behind(store):
+    if asked > done:
         words = "not all are carried out in this store: one broke off, or a backup was put back"
         yield Check("erasures", "problem", words, "tracker erase --again carries them out")
     elif asked < done:
         words = f"people were erased, and {store.ledger.path} does not say whom"
         yield Check(
-            "erasures", "problem", words, "put it back; without it, a log that is read again brings them back"
+            "erasures", "problem", words, "put it back: without it, a log that is read again names them"
         )
     elif asked:
         yield Check("erasures", "ok", f"{quantity(asked, 'erasure')}, all carried out")

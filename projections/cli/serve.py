@@ -139,7 +139,11 @@ def serve(
         reconciling = None
         if every is not None and connect is not None and live is not None:
             reconciling = Reconciling(store, live, every, connect)
-        retaining = Retaining(store, settings.load_retention, live.wake) if live is not None else None
+        retaining = (
+            Retaining(store, settings.load_retention, settings.load_rules, live.wake)
+            if live is not None
+            else None
+        )
         show_software(store)
         click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
         if receiver is not None and receiver.insecure:

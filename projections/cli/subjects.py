@@ -23,6 +23,18 @@ Past = Callable[[tuple[datetime, datetime] | None], datetime | None]
 def session_named(
     views: Views, store: Tracker, given: str, past: Past | None = None, at: int | None = None
 ) -> str:
+    """The session that is meant, as ``_meant`` has it; it is said where only what came late is left of it."""
+    session = _meant(views, store, given, past, at)
+    pruned = store.pruned(session)
+    if pruned is not None and next(store.history(session), None) is not None:
+        note(
+            f"{session} was pruned at {pruned.at}, and this is only what came later",
+            f"what came before is in {' and '.join(pruned.archives)}",
+        )
+    return session
+
+
+def _meant(views: Views, store: Tracker, given: str, past: Past | None, at: int | None) -> str:
     """The session that is meant by its id or by its meeting's, or by the beginning of one of them.
 
     Of a meeting that is the session that began last, with a note; where a moment of the ``past`` or the position ``at``

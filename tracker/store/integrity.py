@@ -34,7 +34,7 @@ _OUT_OF_ORDER = """
 SELECT * FROM (
     SELECT notification_id, LAG(notification_id, 1, 0) OVER (ORDER BY notification_id) AS earlier,
         originator_id, originator_version,
-        topic = 'pruned' OR originator_version = 1
+        topic = 'log:pruned' OR originator_version = 1
             + LAG(originator_version, 1, 0) OVER (PARTITION BY originator_id ORDER BY notification_id) AS follows
     FROM stored_events) AS events
 WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id

@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 STREAM = "log:pruned"
-TOPIC = "pruned"
+TOPIC = STREAM
+"""No webhook has such a type."""
 PREFIX = "pruned:"
 _BEGIN = b'{"pruned":'
 
