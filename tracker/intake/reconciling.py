@@ -26,7 +26,7 @@ from eventsourcing.persistence import Tracking
 from tracker.delivery.envelope import Received, isoformat, parse_time
 from tracker.delivery.webhook import Delivery, parse
 from tracker.intake.vendor import Api, milliseconds, pages
-from tracker.judging.records import Record, Recorded, records_of
+from tracker.judging.records import Record, Recorded, records_of, time_of
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX, RECORD, Records, first_at, values_at
@@ -161,7 +161,7 @@ def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator
     asked = {records.since: milliseconds(since - LOOK_BACK)} if records.since else {}
     newest_first, before = first == 1, datetime.max.replace(tzinfo=UTC)
     for page in pages(api, records.path, records.listed_as, asked, first):
-        begun = [time for one in page.records if (time := _time(first_at(one, records.start))) is not None]
+        begun = [time for one in page.records if (time := time_of(first_at(one, records.start))) is not None]
         ordered = [before, *begun]
         newest_first = newest_first and ordered == sorted(ordered, reverse=True)
         before = begun[-1] if begun else before
@@ -173,12 +173,8 @@ def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator
 def _latest(record: Mapping[str, Any], records: Records) -> datetime:
     """The latest time that a record names; the end of time where it names none."""
     places = (*records.start, *records.end, "updatedAt")
-    times = [time for place in places if (time := _time(first_at(record, (place,)))) is not None]
+    times = [time for place in places if (time := time_of(first_at(record, (place,)))) is not None]
     return max(times, default=datetime.max.replace(tzinfo=UTC))
-
-
-def _time(value: Any) -> datetime | None:
-    return parse_time(value) if isinstance(value, str) else None
 
 
 @attrs.frozen
@@ -280,7 +276,7 @@ class _Sink:
         return self._known[stream]
 
     def _is_earlier(self, record: Mapping[str, Any], records: Records) -> bool:
-        began = _time(first_at(record, records.start))
+        began = time_of(first_at(record, records.start))
         return began is not None and self.begin is not None and began < self.begin
 
 
