@@ -73,6 +73,7 @@ class Reconciled:
         done: Those of this list.
         stored: Those that were new or changed.
         earlier: Sessions and more that began before the log did.
+        gone: Records of sessions all of which was pruned or withdrawn here.
         astray: Records that name no session.
         missing: Sessions that VideoSDK does not know.
         resumed: The path at which an earlier run was stopped and this one goes on.
@@ -84,6 +85,7 @@ class Reconciled:
     total: int = 0
     stored: int = 0
     earlier: int = 0
+    gone: int = 0
     astray: int = 0
     missing: int = 0
     resumed: str = ""
@@ -265,9 +267,12 @@ class _Sink:
             one = parse(received)  # it is compared with what was stored, from which people were erased
             kept = one.said["record"]
         known = self._of(one.stream)
-        if not known.is_there and self._is_earlier(record, records):
-            self.account.earlier += 1
-            return None
+        if not known.is_there:
+            gone, earlier = self.tracker.is_stored(one.stream), self._is_earlier(record, records)
+            self.account.gone += gone
+            self.account.earlier += earlier and not gone
+            if gone or earlier:
+                return None
         return one if known.takes(one, kept) else None
 
     def _of(self, stream: str) -> _Known:
@@ -358,7 +363,7 @@ def _one(answer: Any) -> Mapping[str, Any] | None:
 
 def _begin(tracker: Tracker) -> datetime | None:
     """When the log begins."""
-    return next((one.received_at for one, _ in tracker.page(0, 1)), None)
+    return next((one.received_at for one in tracker.deliveries()), None)
 
 
 _LISTED = sorted(
