@@ -236,6 +236,17 @@ def test_whatever_a_record_holds_it_is_kept_and_raises_no_error(said):
     assert session.state == "ended"
 
 
+def test_an_event_of_a_record_that_holds_none_says_nothing():
+    session = session_from("1h rest-session record=null")
+    assert (session.state, session.deliveries, session.findings) == ("unknown", 0, [])
+
+
+@hypothesis.given(said=anything)
+def test_no_record_can_make_the_judging_of_a_session_without_webhooks_fail(said):
+    session = session_from(f"1h rest-session record={compact(said)}", f"2h rest-hls record={compact(said)}")
+    assert session.deliveries == 0
+
+
 @hypothesis.given(said=anything, other=anything)
 def test_no_record_can_make_the_judging_fail(said, other):
     records = [

@@ -172,6 +172,9 @@ class RecordsOf:
 
     records: Sequence[Record]
 
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
     @cached_property
     def session(self) -> Record | None:
         """The one of the session itself; ``None`` where there is none."""
