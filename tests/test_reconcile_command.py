@@ -151,6 +151,14 @@ def test_the_key_comes_from_files_or_from_the_environment_and_is_never_shown(pla
     assert "videosdk.secret: cannot be read" in reconciled(place).stderr
 
 
+def test_what_was_pruned_or_withdrawn_is_not_asked_for_again(place):
+    assert run("prune", "--before", "2026-02-01", "--archive", "archive", cwd=place).returncode == 0
+    done = reconciled(place, *FROM)
+    assert "note: " in done.stderr
+    assert "of sessions that were pruned or withdrawn: passed over" in done.stderr
+    assert done.stdout.endswith("VideoSDK's records say nothing else than the webhooks that came\n")
+
+
 def test_two_sessions_of_which_no_webhook_came_are_in_nobodys_way(place):
     lists = json.loads((place / "records.json").read_text())
     one = lists[PATHS["session"]][0]
@@ -205,6 +213,8 @@ def test_a_server_asks_by_itself_and_finds_what_no_webhook_said(tmp_path):
         asking.start()
         until(lambda: running.get("/api/sessions/s-1")["state"] == "presumed-ended")
         asyncio.run(asking.stop())
+        running.server.config.app.state.reconciling = asking
+        assert b'tracker_failing{part="reconciling"} 0.0' in running.ask("/metrics").body
     assert asking.problem == ""
 
 

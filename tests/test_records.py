@@ -1,6 +1,10 @@
 """VideoSDK's own records as evidence: what they settle, explain and decide, and that no state moves by them."""
 
+import json
+
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from record_stories import (
     BEGUN,
     FILE,
@@ -20,6 +24,46 @@ from story import findings, session_from, standing, states
 
 from tracker.delivery.webhook import UNROUTED
 from tracker.testing import delivery, given
+
+fields = st.sampled_from(
+    [
+        *(
+            "id",
+            "start",
+            "end",
+            "status",
+            "participants",
+            "participantId",
+            "timelog",
+            "name",
+            "file",
+            "fileUrl",
+        ),
+        *(
+            "webhook",
+            "data",
+            "type",
+            "success",
+            "totalCount",
+            "successCount",
+            "room",
+            "events",
+            "playbackHlsUrl",
+        ),
+    ]
+)
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["S", "r", "ended", "ongoing", at(1), "session-*"])
+)
+anything = st.recursive(
+    values,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fields, inner, max_size=6),
+    max_leaves=12,
+)
+"""What may stand in the place of a record."""
 
 
 def run_of(session, lifecycle="recording"):
@@ -190,6 +234,32 @@ def test_a_type_that_the_room_does_not_subscribe_to_is_missed_nowhere():
 def test_whatever_a_record_holds_it_is_kept_and_raises_no_error(said):
     session = session_from(*WHOLE, f"1h rest-session record={said}", f"1h rest-recording record={said}")
     assert session.state == "ended"
+
+
+def test_an_event_of_a_record_that_holds_none_says_nothing():
+    session = session_from("1h rest-session record=null")
+    assert (session.state, session.deliveries, session.findings) == ("unknown", 0, [])
+
+
+@hypothesis.given(said=anything)
+def test_no_record_can_make_the_judging_of_a_session_without_webhooks_fail(said):
+    session = session_from(f"1h rest-session record={compact(said)}", f"2h rest-hls record={compact(said)}")
+    assert session.deliveries == 0
+
+
+@hypothesis.given(said=anything, other=anything)
+def test_no_record_can_make_the_judging_fail(said, other):
+    records = [
+        f"1h rest-{name} record={compact(one)}"
+        for name in ("session", "recording", "hls")
+        for one in (said, other)
+    ]
+    session = session_from(*WHOLE, *records)
+    assert (session.state, session.deliveries) == ("ended", 6)
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":")).replace(" ", "_")
 
 
 def test_a_record_that_names_no_session_belongs_to_none():

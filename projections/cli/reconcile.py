@@ -200,6 +200,12 @@ def _notes(done: Reconciled) -> None:
             f"{what} of what began before the first webhook came: passed over",
             "no webhook of these can be expected",
         )
+    if done.gone:
+        what = quantity(done.gone, "record")
+        note(
+            f"{what} of sessions that were pruned or withdrawn: passed over",
+            "an archive is compared with nothing",
+        )
     if done.astray:
         note(
             f"{quantity(done.astray, 'record')} without the id of a session: passed over",

@@ -18,6 +18,7 @@ What a route finds in ``request.app.state``:
     alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
     relays    ``projections.relay.running.Relays``, which relays what really happened; ``None`` where nobody does
     retaining ``projections.retaining.Retaining``, which erases what is older than is allowed; ``None`` where nobody does
+    reconciling  ``projections.reconciling.Reconciling``, which asks VideoSDK for its records; ``None`` where nobody does
     traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``

@@ -68,7 +68,7 @@ class _Tracker(Collector):
             failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
             with suppress(StoreError):
                 yield from list(_outgoing(live))
-        parts = [(name, getattr(self.state, name)) for name in ("alerts", "relays", "traces")]
+        parts = [(name, getattr(self.state, name)) for name in _PARTS]
         failing += [((name,), bool(part.problem)) for name, part in parts if part is not None]
         loss = self.state.watch.loss
         yield _gauge(
@@ -84,6 +84,10 @@ class _Tracker(Collector):
                 snapshot(self.state) as of,
             ):  # what was counted is wanted then most of all
                 yield from list(_stored(of.db))
+
+
+_PARTS = ("alerts", "relays", "traces", "reconciling")
+"""What runs beside, and has a problem where its last attempt failed."""
 
 
 def _received(receiver: Any) -> Iterator[Metric]:

@@ -26,7 +26,7 @@ from eventsourcing.persistence import Tracking
 from tracker.delivery.envelope import Received, isoformat, parse_time
 from tracker.delivery.webhook import Delivery, parse
 from tracker.intake.vendor import Api, milliseconds, pages
-from tracker.judging.records import Record, Recorded, records_of
+from tracker.judging.records import Record, Recorded, records_of, time_of
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX, RECORD, Records, first_at, values_at
@@ -73,6 +73,7 @@ class Reconciled:
         done: Those of this list.
         stored: Those that were new or changed.
         earlier: Sessions and more that began before the log did.
+        gone: Records of sessions all of which was pruned or withdrawn here.
         astray: Records that name no session.
         missing: Sessions that VideoSDK does not know.
         resumed: The path at which an earlier run was stopped and this one goes on.
@@ -84,6 +85,7 @@ class Reconciled:
     total: int = 0
     stored: int = 0
     earlier: int = 0
+    gone: int = 0
     astray: int = 0
     missing: int = 0
     resumed: str = ""
@@ -161,7 +163,7 @@ def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator
     asked = {records.since: milliseconds(since - LOOK_BACK)} if records.since else {}
     newest_first, before = first == 1, datetime.max.replace(tzinfo=UTC)
     for page in pages(api, records.path, records.listed_as, asked, first):
-        begun = [time for one in page.records if (time := _time(first_at(one, records.start))) is not None]
+        begun = [time for one in page.records if (time := time_of(first_at(one, records.start))) is not None]
         ordered = [before, *begun]
         newest_first = newest_first and ordered == sorted(ordered, reverse=True)
         before = begun[-1] if begun else before
@@ -173,12 +175,8 @@ def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator
 def _latest(record: Mapping[str, Any], records: Records) -> datetime:
     """The latest time that a record names; the end of time where it names none."""
     places = (*records.start, *records.end, "updatedAt")
-    times = [time for place in places if (time := _time(first_at(record, (place,)))) is not None]
+    times = [time for place in places if (time := time_of(first_at(record, (place,)))) is not None]
     return max(times, default=datetime.max.replace(tzinfo=UTC))
-
-
-def _time(value: Any) -> datetime | None:
-    return parse_time(value) if isinstance(value, str) else None
 
 
 @attrs.frozen
@@ -269,9 +267,12 @@ class _Sink:
             one = parse(received)  # it is compared with what was stored, from which people were erased
             kept = one.said["record"]
         known = self._of(one.stream)
-        if not known.is_there and self._is_earlier(record, records):
-            self.account.earlier += 1
-            return None
+        if not known.is_there:
+            gone, earlier = self.tracker.is_stored(one.stream), self._is_earlier(record, records)
+            self.account.gone += gone
+            self.account.earlier += earlier and not gone
+            if gone or earlier:
+                return None
         return one if known.takes(one, kept) else None
 
     def _of(self, stream: str) -> _Known:
@@ -280,7 +281,7 @@ class _Sink:
         return self._known[stream]
 
     def _is_earlier(self, record: Mapping[str, Any], records: Records) -> bool:
-        began = _time(first_at(record, records.start))
+        began = time_of(first_at(record, records.start))
         return began is not None and self.begin is not None and began < self.begin
 
 
@@ -362,7 +363,7 @@ def _one(answer: Any) -> Mapping[str, Any] | None:
 
 def _begin(tracker: Tracker) -> datetime | None:
     """When the log begins."""
-    return next((one.received_at for one, _ in tracker.page(0, 1)), None)
+    return next((one.received_at for one in tracker.deliveries()), None)
 
 
 _LISTED = sorted(

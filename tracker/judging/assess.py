@@ -66,7 +66,7 @@ def assessment_of(
 ) -> Assessment:
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
-    recorded = records_of(observed.records) if observed.records else None
+    recorded = (records_of(observed.records) or None) if observed.records else None
     if recorded is not None and not observed.deliveries:
         observed = of_records.timed(observed, recorded)
     dated = as_of is not None and (observed.first_at is not None or as_of >= THE_END)

@@ -172,6 +172,9 @@ class RecordsOf:
 
     records: Sequence[Record]
 
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
     @cached_property
     def session(self) -> Record | None:
         """The one of the session itself; ``None`` where there is none."""
@@ -291,13 +294,16 @@ def brought(lifecycle: Lifecycle, run: Candidate) -> frozenset[str]:
     return frozenset(text for one in every for text in texts_at(_decode(one.data), lifecycle.evident))
 
 
+def time_of(value: Any) -> datetime | None:
+    """A time of a record: ISO 8601, or milliseconds since 1970; ``None`` where it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return parse_time(value) if isinstance(value, str) else None
+
+
 def _time(value: Any) -> int | None:
-    """A time of a record in microseconds: ISO 8601, or milliseconds since 1970."""
-    time: datetime | None = None
-    if isinstance(value, str):
-        time = parse_time(value)
-    elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        time = parse_time(str(value))
+    """A time of a record in microseconds."""
+    time = time_of(value)
     return None if time is None else micros(time)
 
 

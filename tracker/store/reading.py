@@ -162,7 +162,7 @@ class StoreReader(ChangesReader):
             places = " and ".join(pruned.archives)
             hint = f"tracker audit {pruned.archives[-1]} judges it; tracker ingest reads it into another --data DIR"
             return NotFoundError(f"was pruned at {pruned.at}, archived in {places}", place=stream, hint=hint)
-        if self._is_stored(stream):
+        if self.is_stored(stream):
             hint = "tracker withdraw --undo LOG makes it count again"
             return NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
         return NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
@@ -199,7 +199,7 @@ class StoreReader(ChangesReader):
         with self._database.errors():
             return self._recorder.rows(select, (after,))
 
-    def _is_stored(self, stream: str) -> bool:
+    def is_stored(self, stream: str) -> bool:
         """Whether there is an event of it, counting or not."""
         with self._database.errors():
             return bool(
