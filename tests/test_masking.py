@@ -8,6 +8,7 @@ from urllib.parse import quote
 import crowd
 import pytest
 from click.testing import CliRunner
+from commands import run
 from meetings import line, read_into, webhook, write
 from served import EVENING, MONDAY, RESTARTED, served
 from waiting import until
@@ -334,3 +335,26 @@ def test_a_second_token_that_protects_nothing_is_refused(tmp_path, monkeypatch, 
     (tmp_path / "second").write_text(SECOND)
     done = CliRunner().invoke(tracker, ["serve", "--insecure-no-verify", *tokens])
     assert words in str(done.exception)
+
+
+def test_a_name_that_only_a_record_of_videosdk_brings_is_not_shown(tmp_path):
+    person = {"participantId": "q", "name": "Zora Quell", "timelog": [{"start": "2026-01-05T12:00:01Z"}]}
+    session = {
+        "id": "S",
+        "roomId": "M",
+        "status": "ended",
+        "end": "2026-01-05T13:00:00Z",
+        "participants": [person],
+    }
+    file = {"fileUrl": "https://x.example/Zora Quell.mp4"}
+    recording = {"id": "r", "roomId": "M", "sessionId": "S", "file": file}
+    records = {"/v2/sessions": [session], "/v2/recordings": [recording]}
+    read_into(
+        tmp_path, write(tmp_path / "log", [line(webhook("session-started", meetingId="M", sessionId="S"), 0)])
+    )
+    (tmp_path / "records.json").write_text(json.dumps(records))
+    run("--data", tmp_path, "reconcile", "--from", tmp_path / "records.json")
+    with served(tmp_path, token=FIRST, masked_token=SECOND) as running:
+        for path in ("/api/findings", "/api/sessions/S", "/sessions/S", "/api/events/2", "/api/events/3"):
+            assert "Zora Quell" in shown(running, path, FIRST), path
+            assert "Quell" not in shown(running, path), path

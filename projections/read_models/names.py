@@ -1,4 +1,4 @@
-"""``names``: every name by which a person of a session was ever called, the one of now and those before a rename."""
+"""``names``: every name by which a person of a session was ever called: now, before a rename, or in a record of VideoSDK's."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from tracker.judging.state import Session
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
+    for who, name in dict.fromkeys(_called(session)):
+        yield session.session_id, who, name
+
+
+def _called(session: Session) -> Iterator[tuple[str, str]]:
     for aggregate in session.aggregates.values():
         if aggregate.lifecycle.is_presence and aggregate.lifecycle.label:
             said = dict.fromkeys(one.data for one in aggregate.deliveries)
-            for name in dict.fromkeys(map(aggregate.lifecycle.name_in, said)):
-                if name:
-                    yield session.session_id, aggregate.key[0][1], name
+            yield from ((aggregate.key[0][1], name) for name in map(aggregate.lifecycle.name_in, said) if name)
+    if session.records is not None:
+        yield from session.records.names
 
 
 TABLE = Table(

@@ -78,6 +78,7 @@ def assessment_of(
     made = Assessment(observed, session, context, over)
     if recorded is not None:
         context.lacking |= recorded.not_subscribed
+        session.records = recorded
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     own, people, others = _turns(observed)
     held: dict[AggregateKey, Aggregate] = {}

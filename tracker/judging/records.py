@@ -184,6 +184,18 @@ class RecordsOf:
         """Those of a lifecycle, in the order in which they began."""
         return [one for one in self.records if one.lifecycle is lifecycle]
 
+    @property
+    def names(self) -> Iterator[tuple[str, str]]:
+        """The names of people that they bring, each with the participant's id; that is empty where they do not say it."""
+        for one in self.records:
+            people = one.said.get("participants")
+            for person in (one.said, *(people if isinstance(people, list) else ())):
+                if isinstance(person, dict):
+                    who = person.get("participantId", "")
+                    called = person.get("participantName") if person is one.said else person.get("name")
+                    if isinstance(called, str) and called and isinstance(who, str):
+                        yield who, called
+
     @cached_property
     def not_subscribed(self) -> frozenset[str]:
         """The webhook types that the webhook of the room does not subscribe to; none where that is not known."""

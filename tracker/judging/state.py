@@ -16,6 +16,7 @@ import attrs
 from tracker.delivery.payload import read_payload
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
+from tracker.judging.records import RecordsOf
 from tracker.judging.sequence import is_orphan, outlives
 from tracker.judging.session import AggregateKey, Key, Link, Note
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -320,7 +321,8 @@ class Session:
         links: Which sessions and meetings it was for, where the stream is not a session's.
         in_doubt: Whether what is held depends on what the log says of other sessions.
         account: The account of VideoSDK that it is of, where several are received.
-        recorded: Whether VideoSDK's own record says that it has ended, which no webhook did.
+        records: VideoSDK's own records of it, where it was asked for them.
+        recorded: Whether they say that it has ended, which no webhook did.
     """
 
     stream: str
@@ -350,6 +352,7 @@ class Session:
     notes: Sequence[Note] = ()
     links: Sequence[Link] = ()
     account: str | None = None
+    records: RecordsOf | None = None
     recorded: bool = False
 
     @property
