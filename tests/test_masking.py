@@ -240,6 +240,22 @@ def test_an_old_name_is_not_shown_in_what_was_taken_back(tmp_path):
         assert [one for one in taken_back(SECOND) if LEAKED.search(one)] == []
 
 
+def test_a_name_that_only_a_withdrawn_log_has_is_not_shown_in_what_was_taken_back(tmp_path):
+    left = webhook(
+        "participant-left", meetingId="M", sessionId="S", participantId="Z", participantName="Zaphod Beeblebrox"
+    )
+    begun = webhook("session-started", meetingId="M", sessionId="S")
+    read_into(tmp_path, write(tmp_path / "right.jsonl", [line(begun, 0)]))
+    read_into(tmp_path, write(tmp_path / "wrong.jsonl", [line(left, 600)]))
+    run("sessions", "--data", tmp_path)  # which publishes what is held
+    run("withdraw", str(tmp_path / "wrong.jsonl"), "--data", tmp_path)
+    run("sessions", "--data", tmp_path)
+    with served(tmp_path, token=FIRST, masked_token=SECOND) as running:
+        clear, masked = (shown(running, "/api/sessions/S/withdrawn", token) for token in (FIRST, SECOND))
+
+    assert ("Zaphod Beeblebrox" in clear, "Z. B." in masked, LEAKED.findall(masked)) == (True, True, [])
+
+
 def test_a_guest_who_is_called_as_a_key_or_a_type_changes_neither():
     body = webhook("participant-left", sessionId="s", reason="Reason", participantId="1")
     masked = MaskedStore(None, lambda _: ["Reason", "Data", "Participant"]).masked(

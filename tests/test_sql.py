@@ -78,10 +78,21 @@ def test_an_archive_is_a_table(there):
 
 
 def test_only_what_a_query_names_is_copied(there):
-    assert asked(there, "SELECT COUNT(*) FROM runs JOIN sessions USING (session_id); SHOW TABLES") == [
+    made = "SELECT table_name AS name FROM information_schema.tables ORDER BY name"
+    assert asked(there, f"SELECT COUNT(*) FROM runs JOIN sessions USING (session_id); {made}") == [
         {"name": "runs"},
         {"name": "sessions"},
     ]
+
+
+NAMES = [*(table.name for table in TABLES), *SQL_VIEWS, "events"]
+
+
+@pytest.mark.parametrize("query", ["SHOW TABLES", " show\ttables ;"])
+def test_all_tables_that_can_be_named_are_shown(there, query):
+    assert [row["name"] for row in asked(there, query)] == sorted(NAMES)
+    mine = asked(there, f"CREATE TABLE mine AS SELECT 1; {query}", "--archive", "archive")
+    assert [row["name"] for row in mine] == sorted([*NAMES, "archive", "mine"])
 
 
 @pytest.mark.parametrize(

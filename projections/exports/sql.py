@@ -53,6 +53,7 @@ NAMES = (*(table.name for table in TABLES), *SQL_VIEWS, "events")
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.CREATE)
 """Statements that change nothing but the database in the temporary directory."""
 _TYPES = {"INTEGER": "BIGINT", "FLOAT": "DOUBLE", "REAL": "DOUBLE"}
+_SHOW = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _UNKNOWN = re.compile(r'Table with name "?(\w+)"? does not exist')
 
 
@@ -91,7 +92,7 @@ def asked(
         db.execute("SET autoinstall_known_extensions = false")  # nothing is downloaded
         tables = _Tables(db, views, tracker, archive)
         with _errors(tables):
-            statements = _statements(db, query, file)
+            statements = _statements(db, query, file, tables.names)
             views.execute("BEGIN")  # all tables are of one moment
             try:
                 for statement in statements:
@@ -101,8 +102,10 @@ def asked(
             yield Answer(_unique(column[0] for column in db.description or ()), db)
 
 
-def _statements(db: duckdb.DuckDBPyConnection, query: str, file: Path | None) -> list[str]:
-    """The statements of a query, the last of which writes to the file.
+def _statements(
+    db: duckdb.DuckDBPyConnection, query: str, file: Path | None, names: Iterable[str]
+) -> list[str]:
+    """The statements of a query, the last of which writes to the file; ``SHOW TABLES`` shows the ``names`` too.
 
     Raises ``UsageError`` where there is none, or where one does more than read: ``COPY``, ``ATTACH`` and ``EXPLAIN
     ANALYZE`` could write over the store.
@@ -118,10 +121,19 @@ def _statements(db: duckdb.DuckDBPyConnection, query: str, file: Path | None) ->
                 place="the query",
                 hint="--format parquet --out FILE writes what a SELECT gives",
             )
-    found = [one.query for one in statements]
+    found = [_shown(names) if _SHOW.fullmatch(one.query) else one.query for one in statements]
     if file is not None:
         found[-1] = f"COPY ({found[-1].rstrip('; ')}\n) TO {_quoted(str(file))} (FORMAT parquet)"
     return found
+
+
+def _shown(names: Iterable[str]) -> str:
+    """What shows all tables that may be named, though they are made only then, and those that the query has made."""
+    known = ", ".join(map(_quoted, names))
+    return (
+        f"SELECT name FROM (SELECT unnest([{known}]) AS name UNION SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = 'main') ORDER BY name"
+    )
 
 
 @attrs.define

@@ -30,7 +30,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.reading import PAGE, StoreReader
 
-__all__ = ["MASKED", "MaskedStore", "initials", "masked_text", "names_in", "views"]
+__all__ = ["MASKED", "MaskedStore", "initials", "masked_text", "names_in", "names_of", "views"]
 
 UNKNOWN = "–"
 """In the place of a name that has no letter, such as a telephone number."""
@@ -84,7 +84,11 @@ class MaskedStore:
             raise AttributeError(f"{name} gives deliveries that are not masked")
         return getattr(self._tracker, name)
 
-    def history(self, stream: str, **up_to: int | None) -> Iterator[Delivery]:
+    def text(self, words: str, session: str) -> str:
+        """What was written elsewhere of a session."""
+        return masked_text(words, self._names_of(session))
+
+    def history(self, stream: str, **up_to: Any) -> Iterator[Delivery]:
         return map(self.masked, self._tracker.history(stream, **up_to))
 
     def unrouted(self, *stream: str) -> Iterator[Delivery]:
@@ -156,8 +160,21 @@ def views(connection: sqlite3.Connection) -> None:
         connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
 
 
+def names_of(tracker: Tracker, connection: sqlite3.Connection, session: str) -> frozenset[str]:
+    """Every name that somebody of a session ever had, also those in what was withdrawn: words about that may be kept."""
+    return frozenset(names_in(connection, session)).union(_names_withdrawn(tracker, session))
+
+
+def _names_withdrawn(tracker: Tracker, session: str) -> Iterator[str]:
+    gone = tracker.withdrawn()
+    for one in tracker.history(session, every=True) if gone else ():
+        lifecycle = one.lifecycle
+        if one.position in gone and lifecycle is not None and lifecycle.is_presence and lifecycle.label:
+            yield lifecycle.name_in(one.data)
+
+
 def names_in(connection: sqlite3.Connection, session: str) -> list[str]:
-    """Every name that somebody of a session ever had, as it was sent."""
+    """Every name that somebody of a session ever had in what counts, as it was sent."""
     rows = connection.execute("SELECT DISTINCT name FROM main.names WHERE session_id = ?", (session,))
     return [name for (name,) in rows]
 

@@ -109,9 +109,9 @@ class Snapshot:
 
     def text(self, words: str, session: str | None) -> str:
         """What was written elsewhere of a session, as the reader may see it."""
-        if not self.masked or session is None:
+        if session is None or not isinstance(self.tracker, masking.MaskedStore):
             return words
-        return masking.masked_text(words, masking.names_in(self.db.conn, session))
+        return self.tracker.text(words, session)
 
     @property
     def as_of(self) -> datetime | None:
@@ -159,7 +159,7 @@ def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
 def masked_store(tracker: Tracker, connection: sqlite3.Connection) -> Tracker:
     """The store, read with names masked, as the tables of the connection are from now on."""
     masking.views(connection)
-    names_of = cache(partial(masking.names_in, connection))
+    names_of = cache(partial(masking.names_of, tracker, connection))
     return cast("Tracker", masking.MaskedStore(tracker, names_of))
 
 

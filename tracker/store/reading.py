@@ -90,14 +90,19 @@ class StoreReader(ChangesReader):
         with self._database.errors():
             return list(self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False))
 
-    def history(self, stream: str, *, at: int | None = None, lte: int | None = None) -> Iterator[Delivery]:
-        """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``."""
+    def history(
+        self, stream: str, *, at: int | None = None, lte: int | None = None, every: bool = False
+    ) -> Iterator[Delivery]:
+        """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``.
+
+        With ``every``, also those that were withdrawn.
+        """
         conditions, values = ["originator_id=?"], list[Any]([stream])
         for condition, value in (("notification_id<=?", at), ("originator_version<=?", lte)):
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        yield from self._deliveries(" AND ".join(conditions), values, "originator_version")
+        yield from self._deliveries(" AND ".join(conditions), values, "originator_version", every=every)
 
     def unrouted(self, stream: str = UNROUTED) -> Iterator[Delivery]:
         """The deliveries of all streams whose name begins with ``stream``, by position."""
@@ -333,11 +338,13 @@ class StoreReader(ChangesReader):
             _put_back(delivery, stream)
         return delivery
 
-    def _deliveries(self, condition: str, values: list[Any], order: str) -> Iterator[Delivery]:
+    def _deliveries(
+        self, condition: str, values: list[Any], order: str, *, every: bool = False
+    ) -> Iterator[Delivery]:
         """Page by page, for a stream may be as long as the store."""
         after, full = -1, True
         while full:
-            page = self._page(condition, values, order, after, PAGE)
+            page = self._page(condition, values, order, after, PAGE, every=every)
             for delivery, _ in page.deliveries:
                 yield delivery
             full, after = page.full, after if page.last is None else page.last
