@@ -180,6 +180,19 @@ def test_what_was_withdrawn_and_is_so_after_all_is_sent_again_under_another_id(r
     assert relayed.sent.count("session.withdrawn") == len(ids) == len(set(ids)) == 2
 
 
+def test_what_is_pruned_is_not_withdrawn_when_something_comes_late(relayed, tmp_path):
+    relayed.come(0, "session-started", "participant-joined", **PERSON)
+    relayed.come(60, "participant-left", **PERSON)
+    relayed.come(61, "session-ended")
+    sent = relayed.sent
+    later = at(9 * 86400)
+    planned = plan(relayed.store, at(86400), later, Rules(), lambda *_: None)
+    assert prune(relayed.store, planned, tmp_path / "archive", Rules(), later, lambda *_: None).sessions == 1
+    relayed.come(10 * 86400, "participant-left", participantId="late")
+    assert relayed.sent[: len(sent)] == sent
+    assert not any(kind.endswith(".withdrawn") for kind in relayed.sent)
+
+
 # Once
 
 

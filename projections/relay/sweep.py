@@ -158,7 +158,7 @@ class _Sweep:
         doubts = {fact.lifecycle for fact in held.values() if fact.in_doubt}
         waits = False
         for one in known.values():
-            if one.identity not in held:
+            if one.identity not in held and self._is_there(stream, one.identity[1]):
                 waits |= out.leave(one, in_doubt=one.identity[0] in doubts)
         for fact in held.values():
             if not self.relay.takes(fact.lifecycle, fact.data.get("account")):
@@ -167,6 +167,11 @@ class _Sweep:
         is_open = waits or not is_closed_out(self.views, stream)
         update = "UPDATE sessions SET sequence = ?, open = ? WHERE id = ?"
         self.connection.execute(update, (out.sequence, is_open, session))
+
+    def _is_there(self, stream: str, anchor: int) -> bool:
+        """Whether the delivery still counts; what was pruned or taken back is not found to be otherwise."""
+        select = "SELECT 1 FROM deliveries WHERE position = ? AND stream = ?"
+        return self.views.execute(select, (anchor, stream)).fetchone() is not None
 
     def _session(self, stream: str) -> tuple[int, int]:
         insert = "INSERT OR IGNORE INTO sessions (rule, stream, sequence, open) VALUES (?, ?, 0, 1)"
