@@ -55,7 +55,7 @@ GIVEN = {
     "odd": received(*ODD),
     "a call": received("0 call-started c1 roomId=R", "2 call-update c1", "3 call-update", "9 call-hangup c1"),
     "an account": received("0 session-started", "1 participant-joined p @acme", "2 participant-left p @beta"),
-    "records": received(*RAISED["R606"], *RAISED["R602"][1:]),
+    "records": received(*RAISED["R606"], *RAISED["R602"][1:], f'2h rest-hls record={{"id":{10**30}}}'),
     "timeless": received("- session-started", "- participant-joined p"),
     **{f"log {seed}": deliveries(lines(seed)) for seed in range(3)},
     "twice": [parse(one.received, at) for at, one in enumerate(TWICE, 1)],

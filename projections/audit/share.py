@@ -24,7 +24,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
-from tracker.judging.records import Recorded
+from tracker.judging.records import Record
 from tracker.judging.session import Key, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
@@ -38,6 +38,8 @@ SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
+_json = msgspec.json.encode  # whose numbers may be of any size
+_decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
 
 
@@ -224,7 +226,10 @@ def packed_session(one: Observed) -> tuple[Any, ...]:
     odd = [attrs.astuple(each) for each in one.odd]
     facts = [getattr(one, name) for name in _FACTS]
     notes = [attrs.astuple(each) for each in one.notes]
-    records = [(each.lifecycle.name, each.key, each.position, each.at, each.data) for each in one.records]
+    records = [
+        (each.lifecycle.name, each.key, each.ids, each.position, each.at, _json(each.said))
+        for each in one.records.values()
+    ]
     return facts, aggregates, odd, sorted(one.named), notes, one.links, records
 
 
@@ -237,7 +242,11 @@ def unpacked_session(values: Any) -> Observed:
     one.odd = [_oddity(each) for each in odd]
     one.notes = [Note(name, _key(key), *rest) for name, key, *rest in notes]
     one.links = [(session_id, meeting_id) for session_id, meeting_id in links]
-    one.records = [Recorded(REGISTRY[name], _key(key), *rest) for name, key, *rest in records]
+    kept = [
+        Record(REGISTRY[name], _key(key), tuple(ids), position, at, _decode(said))
+        for name, key, ids, position, at, said in records
+    ]
+    one.records = {each.name: each for each in kept}
     for name, pairs, steps, deliveries in aggregates:
         lifecycle, key = REGISTRY[name], _key(pairs)
         by_name = lifecycle.by_name

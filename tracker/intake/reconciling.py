@@ -26,7 +26,7 @@ from eventsourcing.persistence import Tracking
 from tracker.delivery.envelope import Received, isoformat, parse_time
 from tracker.delivery.webhook import Delivery, parse
 from tracker.intake.vendor import Api, milliseconds, pages
-from tracker.judging.records import Record, Recorded, records_of, time_of
+from tracker.judging.records import Name, Record, take_in, time_of
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX, RECORD, Records, first_at, values_at
@@ -296,7 +296,7 @@ class _Known:
     """
 
     is_there: bool = False
-    stored: list[Recorded] = attrs.field(factory=list)
+    stored: dict[Name, Record] = attrs.field(factory=dict)
     ends: dict[str, int] = attrs.field(factory=dict)
 
     @classmethod
@@ -307,24 +307,25 @@ class _Known:
             if one.lifecycle is None or one.step is None:
                 continue
             if one.step is RECORD:
-                known.stored.append(_recorded(one))
+                known._add(one)
             elif one.step.closes:
                 known.ends[one.lifecycle.name] = one.position
         return known
 
     def takes(self, one: Delivery, record: Mapping[str, Any]) -> bool:
         """Whether a record is new, or says something else, and is to be stored; it is known from then on."""
-        lifecycle = one.lifecycle
-        assert lifecycle is not None, "a record is of a lifecycle"
-        (new,) = records_of([_recorded(one)]).records
-        before = next(
-            (each for each in records_of(self.stored).of(lifecycle) if each.ids[:1] == new.ids[:1]), None
-        )
-        if before is not None and not self._is_news(before, record, lifecycle):
+        before = dict(self.stored)
+        new = self._add(one)
+        known = before.get(new.name) if new is not None else None
+        if known is not None and not self._is_news(known, record, known.lifecycle):
+            self.stored = before
             return False
-        self.stored.append(_recorded(one))
         self.is_there = True
         return True
+
+    def _add(self, one: Delivery) -> Record | None:
+        assert one.lifecycle is not None, "a record is of a lifecycle"
+        return take_in(self.stored, one.lifecycle, one.key, one.position, 0, one.said.get("record"))
 
     def _is_news(self, before: Record, record: Mapping[str, Any], lifecycle: Lifecycle) -> bool:
         for field in _fields(lifecycle):
@@ -332,11 +333,6 @@ class _Known:
             if value is not None and value != before.said.get(field):
                 return True
         return before.is_ongoing and self.ends.get(lifecycle.name, 0) > before.position > 0
-
-
-def _recorded(one: Delivery) -> Recorded:
-    assert one.lifecycle is not None, "a record is of a lifecycle"
-    return Recorded(one.lifecycle, one.key, one.position, 0, one.data)
 
 
 def _fields(lifecycle: Lifecycle) -> set[str]:

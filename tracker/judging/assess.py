@@ -22,7 +22,7 @@ from tracker.judging.findings import between, content, of_records, runs
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import THE_END, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
-from tracker.judging.records import RecordsOf, records_of
+from tracker.judging.records import RecordsOf
 from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, next_begun
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
@@ -66,13 +66,13 @@ def assessment_of(
 ) -> Assessment:
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
-    recorded = (records_of(observed.records) or None) if observed.records else None
+    recorded = RecordsOf.known(observed.records) if observed.records else None
     if recorded is not None and not observed.deliveries:
-        observed = of_records.timed(observed, recorded)
+        observed = of_records.timed(observed)
     dated = as_of is not None and (observed.first_at is not None or as_of >= THE_END)
     now = micros(as_of) if as_of is not None and dated else observed.last_at
     if recorded is not None and not dated and now is not None:
-        now = max(now, *(one.at for one in observed.records))
+        now = max(now, *(one.at for one in observed.records.values()))
     context = Context(rules, log, log.lacking(observed.meeting_id, observed.account), as_of=now)
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
@@ -120,7 +120,8 @@ def _begun(observed: Observed, now: int | None) -> Session:
         deliveries=observed.deliveries,
         first_position=observed.first_position,
         last_position=max(
-            filter(None, (observed.last_position, *(one.position for one in observed.records))), default=None
+            filter(None, (observed.last_position, *(one.position for one in observed.records.values()))),
+            default=None,
         ),
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,

@@ -7,15 +7,15 @@ which files, and which webhooks it has sent.
 THE IDEA. A record is evidence and moves nothing. A run keeps the steps that were delivered; a record can say that it
 has ended, when, and what came of it. It has no states between begin and end, so it says nothing of those.
 
-WHAT FOLLOWS. Records are kept beside the aggregates, one by one as they were stored. What was asked for later adds to
-what was known: of each field the last value counts. Each record belongs to at most one run: the one with its id, else
+WHAT FOLLOWS. Records are kept beside the aggregates, each once: what was asked for later adds to what was known, and of
+each field the last value counts. Each record belongs to at most one run: the one with its id, else
 the one that brought its file, else the one that was nearest in time. A session without a record is judged as if there
 were none anywhere; asking whether it has one is all that it costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -32,40 +32,24 @@ from tracker.record import Records, first_at, texts_at
 
 __all__ = [
     "Record",
-    "Recorded",
     "RecordsOf",
     "Tally",
     "Visit",
     "brought",
     "fitting",
     "may_be",
-    "records_of",
+    "take_in",
     "visits_by_person",
 ]
 
 Key = tuple[tuple[str, str], ...]
+Name = tuple[str, str]
+"""The lifecycle of a record, and its id."""
 UNRECORDED = 8.0
 """What a hypothesis pays for each record of which it has no run."""
 _NEAR = 20 * 60 * 1_000_000
 """Microseconds by which a record and a run may differ that are taken for the same."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """A record as it was stored.
-
-    Attributes:
-        lifecycle, key: What it is a record of.
-        position: Its place in the store.
-        at: When it was asked for, in microseconds.
-        data: The ``data`` of its event.
-    """
-
-    lifecycle: Lifecycle
-    key: Key
-    position: int
-    at: int
-    data: bytes
 
 
 @attrs.frozen
@@ -85,9 +69,9 @@ class Visit:
     end: int | None
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Record:
-    """All that is known of one object. Times are microseconds since 1970.
+    """All that is known of one object, which does not change. Times are microseconds since 1970.
 
     Attributes:
         lifecycle, key: What it is a record of.
@@ -104,15 +88,20 @@ class Record:
     said: Mapping[str, Any]
 
     @property
+    def name(self) -> Name:
+        """What tells it from the other records of its session."""
+        return self.lifecycle.name, self.ids[0] if self.ids else ""
+
+    @property
     def _of(self) -> Records:
         assert self.lifecycle.records is not None, "else it has no type of its own"
         return self.lifecycle.records
 
-    @property
+    @cached_property
     def start(self) -> int | None:
         return _time(first_at(self.said, self._of.start))
 
-    @property
+    @cached_property
     def end(self) -> int | None:
         return _time(first_at(self.said, self._of.end))
 
@@ -130,11 +119,11 @@ class Record:
         lasting = any(one.end is None and one.start is not None for one in self.visits)
         return self.said.get("status") == "ongoing" or ("status" not in self.said and lasting)
 
-    @property
+    @cached_property
     def files(self) -> frozenset[str]:
         return frozenset(texts_at(self.said, self._of.files))
 
-    @property
+    @cached_property
     def visits(self) -> list[Visit]:
         """The visits of people, as far as it names any."""
         people = self.said.get("participants")
@@ -147,7 +136,7 @@ class Record:
                 found += [Visit(who, _time(one.get("start")), _time(one.get("end"))) for one in spans]
         return found
 
-    @property
+    @cached_property
     def tally(self) -> dict[str, Tally]:
         """What was sent, by webhook type; the type is empty of what only the totals say."""
         webhook = self.said.get("webhook")
@@ -168,12 +157,13 @@ class Record:
 
 @attrs.frozen(slots=False)
 class RecordsOf:
-    """The records of one session."""
+    """The records of one session, in the order in which what they are of began."""
 
     records: Sequence[Record]
 
-    def __bool__(self) -> bool:
-        return bool(self.records)
+    @classmethod
+    def known(cls, records: Mapping[Name, Record]) -> RecordsOf:
+        return cls(sorted(records.values(), key=lambda one: (one.start or 0, one.position)))
 
     @cached_property
     def session(self) -> Record | None:
@@ -230,21 +220,24 @@ def _webhook_types() -> frozenset[str]:
     return frozenset(one.webhook_type(step.name) for one in ones for step in one.steps)
 
 
-def records_of(stored: Iterable[Recorded]) -> RecordsOf:
-    """What these say together: of each field of each record the last value."""
-    found: dict[tuple[str, str], Record] = {}
-    for one in stored:
-        data = _decode(one.data)
-        said, records = data.get("record"), one.lifecycle.records
-        if not isinstance(said, dict) or records is None:
-            continue
-        ids = tuple(str(value) for place in records.ids for value in [first_at(said, (place,))] if value)
-        name = one.lifecycle.name, ids[0] if ids else ""
-        before = found.get(name)
-        known = {} if before is None else dict(before.said)
-        known |= {field: value for field, value in said.items() if value is not None}
-        found[name] = Record(one.lifecycle, one.key, ids, one.position, one.at, known)
-    return RecordsOf(sorted(found.values(), key=lambda one: (one.start or 0, one.position)))
+def take_in(
+    records: dict[Name, Record], lifecycle: Lifecycle, key: Key, position: int, at: int, said: object
+) -> Record | None:
+    """Adds what an event says of a record to what is known: of each field the last value counts.
+
+    Returns the record; ``None`` where the event holds none.
+    """
+    if not isinstance(said, dict) or lifecycle.records is None:
+        return None
+    places = lifecycle.records.ids
+    ids = tuple(str(value) for place in places for value in [first_at(said, (place,))] if value)
+    known = {field: value for field, value in said.items() if value is not None}
+    new = Record(lifecycle, key, ids, position, at, known)
+    before = records.get(new.name)
+    if before is not None:
+        new = attrs.evolve(new, said={**before.said, **known})
+    records[new.name] = new
+    return new
 
 
 def fitting(records: Sequence[Record], runs: Sequence[tuple[Key, Candidate]]) -> dict[int, int]:

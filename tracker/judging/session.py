@@ -16,7 +16,7 @@ from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, Types, bit_of, types_of
-from tracker.judging.records import Recorded
+from tracker.judging.records import Name, Record, take_in
 from tracker.lifecycle import Lifecycle
 from tracker.record import RECORD
 from tracker.step import Step
@@ -96,7 +96,7 @@ class Observed:
         aggregates: What came, by lifecycle and key.
         odd: What single deliveries show by themselves.
         notes: Those that move nothing.
-        records: What VideoSDK's own records say.
+        records: VideoSDK's own records, each with all that is known of it.
         links: Which sessions and meetings it was for, where the stream is not a session's.
         deliveries: How many came.
         first_at, last_at: The earliest and the newest receive time in microseconds; ``None`` where none is known.
@@ -139,7 +139,7 @@ class Observed:
     is_before_all: bool = False
     account: str | None = None
     counted: int = 0
-    records: list[Recorded] = attrs.field(factory=list)
+    records: dict[Name, Record] = attrs.field(factory=dict)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -173,7 +173,8 @@ class Observed:
         lifecycle, at = delivery.lifecycle, delivery.received_at
         assert lifecycle is not None, "a step is of a lifecycle"
         asked = micros(at) if at is not None else self.last_at or 0
-        self.records.append(Recorded(lifecycle, delivery.key, delivery.position, asked, delivery.data))
+        said = delivery.said.get("record")
+        take_in(self.records, lifecycle, delivery.key, delivery.position, asked, said)
         self.notes.append(Note(lifecycle.name, delivery.key, delivery.position, asked))
         self.meeting_id = self.meeting_id or delivery.meeting_id
         self.account = self.account or delivery.received.account

@@ -45,10 +45,9 @@ class Matched:
     runs: Sequence[tuple[Record, Fit]]
 
 
-def timed(observed: Observed, recorded: RecordsOf) -> Observed:
-    """What was observed of a session of which no webhook came; it was first and last known of by its records."""
-    asked = [one.at for one in observed.records]
-    positions = [one.position for one in observed.records]
+def timed(observed: Observed) -> Observed:
+    """What was observed of a session of which no webhook came: it was known by its records first and last."""
+    asked, positions = [one.at for one in observed.notes], [one.position for one in observed.notes]
     return attrs.evolve(
         observed,
         first_at=min(asked),
