@@ -19,6 +19,7 @@ from tracker.intake import erasing
 from tracker.intake.erasing import Done, Plan
 from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.sqlite import EVENTS_DB
 
 __all__ = ["erase", "erase_beside", "kept_aside", "outstanding"]
 
@@ -46,6 +47,12 @@ def erase_beside(data: Path) -> None:
         kept.compact(data)
 
 
-def kept_aside(data: Path) -> Iterator[str]:
-    """The files of read models that were put aside because of a loss: they hold people as they were."""
-    yield from sorted(path.name for path in data.glob(f"{VIEWS_DB}.lost-*"))
+def kept_aside(data: Path) -> Iterator[tuple[str, str]]:
+    """What still holds people as they were and nothing here can change, with what to do about it."""
+    for path in sorted(data.glob(f"{VIEWS_DB}.lost-*")):
+        yield path.name, "it is kept because deliveries were lost; remove it"
+    for path in data.glob(f".{EVENTS_DB}-litestream"):
+        yield (
+            path.name,
+            "it is of Litestream: stop that, remove the directory and the replica, and begin a new one",
+        )

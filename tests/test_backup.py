@@ -4,9 +4,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 from contextlib import closing
+from pathlib import Path
 from threading import Event, Thread
 
+import commands
 import pytest
 from meetings import webhook
 from served import served
@@ -111,3 +114,35 @@ def test_the_body_of_a_webhook_is_the_same_in_a_backup(tmp_path):
         by_sqlite(tmp_path / "data", tmp_path / "backup")
     with Tracker.open(tmp_path / "backup") as store:
         assert [one.body for one in store.deliveries()] == [body]
+
+
+def litestream(*given):
+    program = Path(sysconfig.get_path("scripts")) / "litestream"
+    if not program.exists():
+        pytest.skip("litestream is not installed")
+    return subprocess.run([program, *map(str, given)], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_what_litestream_replicates_while_webhooks_come_is_restored_and_whoever_was_erased_since_is_erased(
+    tmp_path,
+):
+    data, restored, replica = tmp_path / "data", tmp_path / "restored", f"file://{tmp_path / 'replica'}"
+    with served(data) as server:
+        for number in range(30):
+            server.post(
+                "participant-joined", sessionId=f"s{number}", participantId="zz-17", participantName="Ann"
+            )
+            if number % 10 == 9:
+                litestream("replicate", "-once", data / "events.db", replica)
+    done = commands.run("erase", "--data", str(data), "--participant", "zz-17", "--yes", text=True)
+    assert ".events.db-litestream may still name people" in done.stderr
+    restored.mkdir()
+    litestream("restore", "-o", restored / "events.db", replica)
+    shutil.copy(data / "erasures.db", restored)
+    assert commands.run("erase", "--data", str(restored), "--again", text=True).stdout == (
+        f"{restored}: 30 deliveries have pseudonyms now\n"
+    )
+    with Tracker.open(restored) as store, Tracker.open(data) as source:
+        assert [one.body for one in store.deliveries()] == [one.body for one in source.deliveries()]
+        assert verify(store, Rules()).problems == []

@@ -198,8 +198,9 @@ def test_what_the_vendor_says_otherwise_is_still_found_and_its_records_are_not_s
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite
 def test_all_findings_of_a_large_store_stay(store):
-    store.append([parse(one.received) for one in simulate(2000, seed=8)])
+    store.append([parse(one.received) for one in simulate(1000, seed=8)])
     before = found(store)
     forget(store, of_older(store, NOW, NOW, silent))
     assert found(store) == before
@@ -371,6 +372,7 @@ def test_what_is_no_archive_is_refused_before_anybody_is_erased(two, tmp_path):
 # Beside a server
 
 
+@pytest.mark.slow
 def test_a_running_server_goes_on_and_writes_nobody_back(tmp_path):
     data = tmp_path / "data"
     said = {"meetingId": "room", "sessionId": "one", "participantId": "zz-17", "participantName": "Zacharias"}

@@ -210,6 +210,7 @@ def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
     assert (said.returncode, f"hint: what came before is in {done.archive}" in said.stderr) == (0, True), said
 
 
+@pytest.mark.slow
 def test_a_running_server_goes_on(tmp_path):
     data, said = tmp_path / "data", {"meetingId": "room", "sessionId": "one"}
     with serving(data, "--insecure-no-verify") as server:

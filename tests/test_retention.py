@@ -80,7 +80,8 @@ def test_what_broke_off_is_done_at_the_next_turn(filled):
     assert still_named(filled) == ["new", "new"]
 
 
-@pytest.mark.slow_on_postgres
+@pytest.mark.slow
+@pytest.mark.sqlite
 def test_a_server_does_it_by_itself(filled, tmp_path):
     fill(filled, ancient=-9000)
     filled.close()

@@ -86,11 +86,8 @@ def erase(
         _erase_from(archive, store, None if age is None else settings.now - age)
         if done.problem:
             note(f"{store.place}: {done.problem}", "what was there before is still in its files until then")
-        for name in kept_aside(store.data):
-            note(
-                f"{store.data / name} may still name people",
-                "it is kept because deliveries were lost; remove it",
-            )
+        for name, hint in kept_aside(store.data):
+            note(f"{store.data / name} may still name people", hint)
         note(
             "log files, exports and backups stay as they were",
             "erase there too; what is read or restored from them gets the same pseudonyms, as long as erasures.db is there",

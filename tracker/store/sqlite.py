@@ -283,6 +283,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         with closing(connection):
             if connection.execute("PRAGMA freelist_count").fetchone()[0]:
                 connection.execute("VACUUM")
+            connection.execute("PRAGMA busy_timeout=1000")
             deadline = monotonic() + CLEAN
             while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 if monotonic() > deadline:
