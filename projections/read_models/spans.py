@@ -12,7 +12,7 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
-from tracker.judging.findings.overlaps import Order, Span, live_at_begin, span
+from tracker.judging.findings.overlaps import Order, Span, live_at_begin, outline, span
 from tracker.judging.hypothesis import micros, moment
 from tracker.judging.state import Session
 from tracker.rules import Rules
@@ -79,17 +79,18 @@ def overlapped_by(
     db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
 ) -> Span | None:
     """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
-    this = span(session)
+    this = outline(session)
     if session.session_id is None or this.meeting_id is None or not session.deliveries:
         return None
     earliest = text(this.began - rules.session_idle) if this.began else ""
-    found = (_span(row) for row in _select(db, (this.meeting_id, earliest)))
+    rows = _select(db, (this.meeting_id, earliest))
+    found = (_span({**row, "occupied": "[]"} if row["stream"] == this.stream else row) for row in rows)
     return live_at_begin(this, (_as_of(one, as_of) for one in found), rules)
 
 
 def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     """The streams of the sessions of its meeting that began after it, and may have been beside it."""
-    this = span(session)
+    this = outline(session)
     began = text(this.began) or ""
     found = _select(db, (this.meeting_id, began))
     here = began, this.first_position

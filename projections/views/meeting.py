@@ -8,7 +8,7 @@ from datetime import datetime
 
 from projections.read_models import spans
 from tracker.accept import accept_all
-from tracker.judging.findings.overlaps import overlapping, span
+from tracker.judging.findings.overlaps import outline, overlapping
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
@@ -46,7 +46,7 @@ def completed(
     other = spans.overlapped_by(db, session, rules, moment)
     deadline = None
     if other is not None:
-        found = overlapping(span(session), other, rules, as_of)
+        found = overlapping(outline(session), other, rules, as_of)
         found.number = len(session.findings) + 1
         deadline = found.deadline if found.verdict == "provisional" else None
         session.findings.append(found)

@@ -19,7 +19,7 @@ from tracker.judging.hypothesis import micros
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
-__all__ = ["Order", "Span", "live_at_begin", "overlapping", "overlaps", "span"]
+__all__ = ["Order", "Span", "live_at_begin", "outline", "overlapping", "overlaps", "span"]
 
 ENDED = ("session-ended",)
 Order = tuple[int, int]
@@ -77,6 +77,11 @@ def _order(at: datetime | None, position: int) -> Order:
 
 def span(session: Session) -> Span:
     """What other sessions of its meeting must know of a session."""
+    return attrs.evolve(outline(session), occupied=tuple(_occupied(session)))
+
+
+def outline(session: Session) -> Span:
+    """The same without who was inside: that is asked only of the earlier one of two sessions, and takes long."""
     return Span(
         session.stream,
         session.meeting_id,
@@ -86,7 +91,7 @@ def span(session: Session) -> Span:
         session.end_position,
         session.end_received_at,
         session.last_position or 0,
-        tuple(_occupied(session)),
+        (),
         tuple(session.idle),
         session.presence_known,
         session.started_at,
