@@ -41,7 +41,7 @@ PAGES += [
     "/events?session=unrouted",
     f"/why?session={RESTARTED}",
 ]
-PAGES += ["/recordings", "/recordings?missing=true", "/alerts"]
+PAGES += ["/recordings", "/recordings?missing=true", "/alerts", f"/owner?code=S207&session={RESTARTED}"]
 PAGES += ["/events/82", "/events/154", "/lifecycles", "/lifecycles/recording"]
 
 
@@ -63,6 +63,16 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path
 
         assert violations(opened) == []
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_the_whole_menu_is_there_on_a_phone(browser, monday):
+    with page(browser, monday, viewport=NARROW) as opened:
+        opened.goto("/lifecycles")
+        ends = opened.evaluate(
+            "[...document.querySelectorAll('.top nav a')].map(a => a.getBoundingClientRect().right)"
+        )
+
+        assert max(ends) <= NARROW["width"]
 
 
 @pytest.mark.parametrize("path", [TOWN_HALL, f"{TOWN_HALL}?open=participant&page=2&at=600"])
