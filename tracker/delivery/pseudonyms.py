@@ -133,10 +133,20 @@ def _words(text: str) -> list[tuple[str, int, int]]:
     text = _OURS.sub(lambda one: " " * len(one[0]), text)  # no word of a pseudonym belongs to anybody
     plain, places = _unescaped(text) if "%" in text else (text, range(len(text) + 1))
     found = []
-    for one in _WORD.finditer(plain):
-        word = unicodedata.normalize("NFKC", one[0]).casefold()
-        found.append((word, places[one.start()], places[one.end()]))
+    for begin, end in _spans(plain):
+        word = unicodedata.normalize("NFKC", plain[begin:end]).casefold()
+        found.append((word, places[begin], places[end]))
     return found
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where words begin and end. A mark that combines belongs to the letter before it, as a file system may write é."""
+    end = 0
+    while (found := _WORD.search(text, end)) is not None:
+        begin, end = found.span()
+        while end < len(text) and (text[end].isalnum() or unicodedata.category(text[end]).startswith("M")):
+            end += 1
+        yield begin, end
 
 
 def _unescaped(text: str) -> tuple[str, Sequence[int]]:
