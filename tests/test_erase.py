@@ -197,6 +197,31 @@ def test_what_the_vendor_says_otherwise_is_still_found_and_its_records_are_not_s
     assert asked() == 0
 
 
+def a_record(session, begin, end, **more):
+    """VideoSDK's own record of a session in which one person was."""
+    times = {"start": begin.isoformat(), "end": end.isoformat()}
+    person = {"participantId": "zz-17", "name": "Zacharias Ypsilon", **({"timelog": [times]} | more)}
+    return {"id": session, "roomId": "room", "start": MORNING.isoformat(), "participants": [person]}
+
+
+def test_a_record_brings_nobody_back_who_came_before_the_erasure(two):
+    store, _ = two
+    store.append(
+        [parse(envelope.decode(line(webhook("session-started", sessionId=one), 3000))) for one in "abc"]
+    )
+    forget(store, participant(store, "zz-17"))
+    later = NOW + timedelta(hours=1)
+    records = [
+        a_record("a", MORNING, NOW),
+        a_record("b", NOW + timedelta(minutes=1), later),
+        a_record("c", MORNING, NOW, timelog=None),
+    ]
+    for _ in reconcile(store, Saved({"/v2/sessions": records}), Asked(MORNING), lambda: later):
+        pass
+    named = [one.session_id for one in store.deliveries() if b"Zacharias" in one.body]
+    assert named == ["b"]  # who came again later
+
+
 @pytest.mark.slow
 @pytest.mark.sqlite
 def test_all_findings_of_a_large_store_stay(store):

@@ -1,7 +1,10 @@
 """Pseudonyms in the place of people: equal where the originals were, and nothing else changes."""
 
+import itertools
 import json
+import unicodedata
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -156,3 +159,11 @@ def test_the_signature_goes_and_who_verified_it_stays():
 def test_a_test_of_the_endpoint_stays_one():
     for body in (b"ping", b'"test"', b'{"test":"hello"}'):
         assert parse(erased(Received(body), WHOLE)).problem == parse(body).problem
+
+
+@pytest.mark.parametrize("name", ["José Muñoz", "Nguyễn Văn", "김민수", "Q̃aw", "हिन्दी"])
+def test_a_name_is_found_whether_its_letters_are_composed_or_not(name):
+    for known, there in itertools.product(map(unicodedata.normalize, ("NFC", "NFD"), (name, name)), repeat=2):
+        assert data(of(known), filePath=f"/a/{there}.mp4") == {"filePath": f"/a/{p(there)}.mp4"}
+        escaped = quote(there)
+        assert data(of(known), fileUrl=f"https://a/{escaped}.mp4") == {"fileUrl": f"https://a/{p(escaped)}.mp4"}

@@ -539,6 +539,24 @@ def test_whoever_appends_to_a_store_of_an_older_format_raises_it(store):
         assert db.execute("PRAGMA user_version").fetchone() == (recorder.FORMAT,)
 
 
+def test_a_format_that_was_rolled_back_is_raised_by_the_next_who_appends(store):
+    older, newest = (
+        (f"PRAGMA user_version = {recorder.FORMAT - 1}", "PRAGMA user_version")
+        if stores.address(store.data) is None
+        else (
+            f"COMMENT ON TABLE stored_events IS 'meeting-tracker format {recorder.FORMAT - 1}'",
+            "SELECT obj_description('stored_events'::regclass)",
+        )
+    )
+    store.close()
+    change(store, older)
+    with closing(stores.opened(store.data)) as opened:
+        with pytest.raises(ConcurrentReadError):
+            opened.append([joined("a")], SourcePosition(Tracking("x", 1), Seen("x", -1, 9, frozenset({"y"}))))
+        opened.append([joined("a")])
+        assert str(opened.recorder.rows(newest)[0][0]).endswith(str(recorder.FORMAT))
+
+
 @pytest.mark.parametrize("format", [1, 2, 3, 4])
 def test_what_is_stored_today_are_the_bytes_of_each_format(format):
     mapper, states = EnvelopeMapper(), (STORED / f"format-{format}.jsonl").read_bytes().splitlines()

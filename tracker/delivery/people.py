@@ -15,7 +15,7 @@ import attrs
 from tracker.lifecycle import camel_case
 from tracker.lifecycles import REGISTRY
 
-__all__ = ["ARTEFACTS", "LABELS", "SENT", "STRUCTURE", "is_person_id", "is_person_name"]
+__all__ = ["ARTEFACTS", "BEGINS", "LABELS", "SENT", "STRUCTURE", "is_person_id", "is_person_name"]
 
 _PRESENCES = [one for one in REGISTRY.values() if one.is_presence]
 _SUBJECTS = {one.subject for one in REGISTRY.values() if one.subject}
@@ -44,6 +44,8 @@ ARTEFACTS = frozenset(
     | _names(place for one in _RECORDS for place in one.files)
 )
 """The keys of files and urls."""
+BEGINS = frozenset(_names(place for one in _RECORDS for place in one.start))
+"""The keys under which a record says when something began."""
 
 
 def _structure() -> set[str]:

@@ -19,7 +19,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -27,9 +27,10 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
-from tracker.delivery.envelope import UNREADABLE, Received, decode_json
-from tracker.delivery.people import ARTEFACTS, SENT, STRUCTURE, is_person_id, is_person_name
+from tracker.delivery.envelope import UNREADABLE, Received, decode_json, parse_time
+from tracker.delivery.people import ARTEFACTS, BEGINS, SENT, STRUCTURE, is_person_id, is_person_name
 from tracker.delivery.webhook import TYPE_NAMES, is_known
+from tracker.record import PREFIX
 
 __all__ = ["People", "Scope", "erased", "exactly", "people_in", "pseudonym", "words_of"]
 
@@ -49,6 +50,8 @@ _TRIED_OUT = {b"ping", b"test"}
 _ALNUM = re.compile(rb"[0-9A-Za-z\x80-\xff]")
 _any = msgspec.json.Decoder()
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_EVER = datetime.min.replace(tzinfo=UTC)
+"""Since when somebody was there of whom a record does not say it."""
 
 
 def pseudonym(key: bytes, text: str) -> str:
@@ -133,10 +136,20 @@ def _words(text: str) -> list[tuple[str, int, int]]:
     text = _OURS.sub(lambda one: " " * len(one[0]), text)  # no word of a pseudonym belongs to anybody
     plain, places = _unescaped(text) if "%" in text else (text, range(len(text) + 1))
     found = []
-    for one in _WORD.finditer(plain):
-        word = unicodedata.normalize("NFKC", one[0]).casefold()
-        found.append((word, places[one.start()], places[one.end()]))
+    for begin, end in _spans(plain):
+        word = unicodedata.normalize("NFKC", plain[begin:end]).casefold()
+        found.append((word, places[begin], places[end]))
     return found
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where words begin and end. A mark that combines belongs to the letter before it, as a file system may write é."""
+    end = 0
+    while (found := _WORD.search(text, end)) is not None:
+        begin, end = found.span()
+        while end < len(text) and (text[end].isalnum() or unicodedata.category(text[end]).startswith("M")):
+            end += 1
+        yield begin, end
 
 
 def _unescaped(text: str) -> tuple[str, Sequence[int]]:
@@ -156,14 +169,15 @@ def _unescaped(text: str) -> tuple[str, Sequence[int]]:
 
 @attrs.define
 class People:
-    """Who is in the body of a webhook: their ``ids``, and the ``names`` and ``artefacts`` that stand beside."""
+    """Who is in the body of a webhook: their ``ids``, and the ``names`` and ``artefacts`` that stand beside.
+
+    VideoSDK's own record is asked for long after: of those in one it is known ``since`` when they were there.
+    """
 
     ids: set[str] = attrs.field(factory=set)
     names: set[str] = attrs.field(factory=set)
     artefacts: set[str] = attrs.field(factory=set)
-
-    def __or__(self, other: People) -> People:
-        return People(self.ids | other.ids, self.names | other.names, self.artefacts | other.artefacts)
+    since: datetime | None = None
 
     def texts(self) -> set[str]:
         return self.ids | self.names
@@ -176,16 +190,17 @@ def people_in(body: bytes) -> tuple[People, ...]:
         found = decode_json(_any, body)
     except UNREADABLE:
         return ()
-    return tuple(_people(found, ""))
+    is_record = isinstance(found, dict) and str(found.get("type")).startswith(PREFIX)
+    return tuple(_people(found, "", _EVER if is_record else None))
 
 
-def _people(value: object, inside: str) -> Iterator[People]:
+def _people(value: object, inside: str, since: datetime | None) -> Iterator[People]:
     if isinstance(value, list):
         for one in value:
-            yield from _people(one, inside)
+            yield from _people(one, inside, since)
     if not isinstance(value, dict):
         return
-    here = People()
+    here = People(since=None if since is None else min(_begins(value), default=since))
     for key, one in value.items():
         if is_person_id(key, inside):
             here.ids.update(_scalars(one))
@@ -194,9 +209,20 @@ def _people(value: object, inside: str) -> Iterator[People]:
         elif key in ARTEFACTS:
             here.artefacts.update(_scalars(one))
         else:
-            yield from _people(one, key)
+            yield from _people(one, key, here.since)
     if here.ids or here.names:
         yield here
+
+
+def _begins(value: object) -> Iterator[datetime]:
+    """When something began, as a part of a record says."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            time = parse_time(one) if key in BEGINS and isinstance(one, str) else None
+            yield from _begins(one) if time is None else (time,)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _begins(one)
 
 
 def _scalars(value: object) -> Iterator[str]:

@@ -177,8 +177,7 @@ def _outstanding(tracker: Tracker, progress: Progress) -> list[str]:
     found = dict.fromkeys(entries.streams)
     if entries.people:
         for _, stream, received in _read(tracker, b"", progress):
-            ids = (id for people in people_in(received.body) for id in people.ids)
-            if next(entries.ids_among(ids, received.received_at), None) is not None:
+            if any(any(entries.ids_among(one, received.received_at)) for one in people_in(received.body)):
                 found.setdefault(stream)
     return list(found)
 

@@ -26,7 +26,7 @@ from secrets import token_bytes
 import attrs
 
 from tracker.delivery.envelope import Received, isoformat, parse_time
-from tracker.delivery.pseudonyms import Scope, erased, exactly, people_in, words_of
+from tracker.delivery.pseudonyms import People, Scope, erased, exactly, people_in, words_of
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
@@ -76,11 +76,15 @@ class Entries:
         """Whether an id was erased everywhere."""
         return bool(self.key) and exactly(self.key, ANYWHERE, id) in self.people
 
-    def ids_among(self, ids: Iterable[str], received_at: datetime | None) -> Iterator[tuple[str, datetime]]:
-        """Those that are erased everywhere, in something that was received then; each with when that was asked for."""
-        for id in ids if self.people else ():
+    def ids_among(self, people: People, received_at: datetime | None) -> Iterator[tuple[str, datetime]]:
+        """Those that are erased everywhere, in something that was received then; each with when that was asked for.
+
+        What a record says counts as received when it was so: it is asked for at any time.
+        """
+        at = received_at if people.since is None else people.since
+        for id in people.ids if self.people else ():
             until = self.people.get(exactly(self.key, ANYWHERE, id))
-            if until is not None and (received_at is None or received_at <= until):
+            if until is not None and (at is None or at <= until):
                 yield id, until
 
 
@@ -127,7 +131,7 @@ class Ledger:
                 continue
             for one in those:
                 for people in people_in(one.body):
-                    erased_ids = dict(entries.ids_among(people.ids, one.received_at))
+                    erased_ids = dict(entries.ids_among(people, one.received_at))
                     if erased_ids or (scope is not None and any(map(scope.has, people.ids))):
                         at = max(erased_ids.values(), default=at)
                         texts |= erased_ids.keys() | people.names | people.artefacts

@@ -312,6 +312,7 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                 c.execute(_INSERT, {**columns, "states": states, "before": before})
                 self._add_digests(c, stored_events, before + 1, names)
                 c.execute(_NOTIFY)
+        self._has_format = True
         return range(before + 1, before + 1 + len(stored_events))
 
     def _at_the_end(self, c: Any, newest: Newest | None) -> tuple[int, list[object], bytes | None]:
@@ -327,7 +328,6 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         found = _MARK.fullmatch(row["mark"] or "") if row and row["owned"] else None
         if found is not None and int(found[1]) < FORMAT:
             c.execute(_MARKED)
-        self._has_format = True
 
     def clean(self) -> str:
         with self.datastore.get_connection() as connection:

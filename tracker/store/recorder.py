@@ -109,7 +109,7 @@ class Recorder(ProcessRecorder):
     prepare: Callable[[Sequence[StoredEvent]], Sequence[StoredEvent]] = staticmethod(lambda events: events)
     """What is done to events when nobody else can store any, before they are."""
     _has_format = False
-    """Whether what keeps the events is known to say that they are of our format."""
+    """Whether what keeps the events is known to say that they are of our format: it did when something was committed."""
 
     @abstractmethod
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -176,6 +176,7 @@ class Recorder(ProcessRecorder):
                 self._execute(c, update, (state, position))
             for first in sorted({begin(position) for position, _ in changed}):
                 self._digest_anew(c, first)
+        self._has_format = True
         return len(changed)
 
     def prune(self, streams: Mapping[str, int], at: str, archive: str) -> int:

@@ -185,6 +185,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         positions = super().insert_events(stored_events, **kwargs)
+        self._has_format = True
         self._file.committed()
         if positions:
             self._newest = positions[-1]
@@ -257,7 +258,6 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             c.execute("PRAGMA user_version")
             if c.fetchone()[0] < FORMAT:
                 c.execute(f"PRAGMA user_version={FORMAT}")
-            self._has_format = True
 
     def _check_before_commit(self, positions: range) -> None:
         if positions and positions[0] <= self._newest:
