@@ -127,7 +127,7 @@ LAYERS = {
     "projections.outbox": {"attrs", "httpx2", "msgspec", "standardwebhooks"},
     "projections.alerts": {"apprise", "attrs", "msgspec"},
     "projections.relay": {"attrs", "msgspec"},
-    "projections.traces": {"attrs", "msgspec", "opentelemetry"},
+    "projections.traces": {"attrs", "msgspec", "opentelemetry", "requests"},
     "projections.views.written": {"attrs"},
     "projections.views.pages": {"attrs", "msgspec", "sqlite_utils"},
     "projections.views.rebuild": set(),
