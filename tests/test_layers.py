@@ -107,7 +107,7 @@ LAYERS = {
     "tracker.intake.consuming": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.copying": {"attrs", "eventsourcing"},
     "tracker.intake.withdrawing": {"attrs"},
-    "tracker.intake.vendor": {"attrs", "httpx2"},
+    "tracker.intake.vendor": {"attrs", "httpx2", "msgspec"},
     "tracker.intake.reconciling": {"attrs", "eventsourcing", "msgspec"},
     "tracker.intake.erasing": {"attrs"},
     "tracker.intake.pruning": {"attrs"},
