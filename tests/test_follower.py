@@ -16,7 +16,7 @@ from traffic import serving
 from waiting import until
 
 from projections.web import follower
-from projections.web.follower import ENDED, Follower
+from projections.web.follower import ENDED, NOT_STARTED, Follower
 from tracker.rules import Rules
 
 pytestmark = [pytest.mark.usefixtures("each_store"), pytest.mark.slow_on_postgres]
@@ -70,6 +70,28 @@ def test_it_follows_what_is_committed_and_another_one_goes_on_after_it_was_kille
             assert (live.lag, live.problem, sum(live.readings.values())) == (0, "", judged + 3)
             assert live.pid != pid
         assert not is_there(live.pid)
+
+    asyncio.run(check())
+
+
+def test_one_that_cannot_be_started_is_tried_again_and_the_server_says_so(store, monkeypatch):
+    monkeypatch.setattr(follower, "RETRY", 0.01)
+    start, is_full = follower._start, [True]
+
+    def start_where_there_is_room(task):
+        if is_full:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return start(task)
+
+    monkeypatch.setattr(follower, "_start", start_where_there_is_room)
+
+    async def check():
+        async with following(store) as live:
+            await come_true(lambda: live.problem == NOT_STARTED)
+            is_full.clear()
+            (position,) = store.append([started()])
+            assert await live.wait_for(position, PATIENCE)
+            await come_true(lambda: live.problem == "")
 
     asyncio.run(check())
 

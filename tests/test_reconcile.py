@@ -4,25 +4,29 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count, islice
 from random import Random
 from types import SimpleNamespace
 
 import pytest
-from meetings import finish, go, start
+from meetings import finish, go, start, webhook
 from stores import opened
 from vendor import KEY, vendor
 
+from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.intake.reconciling import Asked, reconcile
 from tracker.intake.vendor import Saved, VendorError, pages
 from tracker.judging.assess import assess_all
+from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
 from tracker.simulate import simulate
 from tracker.simulate.vendor import PATHS, Lists
 from tracker.store.application import Tracker
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-LISTED = PATHS["recording"]
+OF_RECORDINGS = REGISTRY["recording"].records
+LISTED = OF_RECORDINGS.path
 
 
 @cache
@@ -67,13 +71,15 @@ def found(tracker, now):
 def test_a_list_is_read_to_its_end_whatever_its_pages_look_like(shape):
     lists = {LISTED: [{"id": str(n), "start": f"2026-01-05T12:{n:02}:00Z"} for n in range(45)]}
     with vendor(lists, shape=shape) as playing, playing.client() as client:
-        read = [one["id"] for page in pages(client, LISTED, ("data",), {}) for one in page.records]
+        read = [one["id"] for page in pages(client, OF_RECORDINGS, {}) for one in page.records]
     assert sorted(read, key=int) == [str(n) for n in range(45)]
 
 
-def test_a_list_that_gives_the_same_page_for_ever_is_read_once():
-    same = SimpleNamespace(get=lambda _path, _asked: [{"id": "a"}, {"id": "b"}])
-    assert [page.number for page in pages(same, LISTED, ("data",), {})] == [1]
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_list_that_gives_the_same_page_for_ever_is_read_once_also_while_a_record_changes(step):
+    lengths = count(step=step)
+    same = SimpleNamespace(get=lambda _path, _asked: [{"id": "a"}, {"id": "b", "length": next(lengths)}])
+    assert [page.number for page in islice(pages(same, OF_RECORDINGS, {}), 5)] == [1]
 
 
 def test_what_is_not_there_is_none_and_what_fails_for_now_is_asked_for_again():
@@ -148,6 +154,20 @@ def test_no_key_of_a_stream_is_stored(store):
     asked_of(store, Saved.read(records, "-"), later(received))
     assert b"streamKey" in records
     assert not any(b"streamKey" in one.state for one in store.stored(0, 10_000, store.last_position()))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_name_that_was_cut_inside_a_character_is_stored_as_a_webhook_has_it(store, saved):
+    received, _ = made_up(5)
+    fill(store, received)
+    start, cut = later(received).isoformat(), "A\ud83d"
+    lists = {PATHS["session"]: [{"id": "S1", "start": start, "participants": [{"name": cut}]}]}
+    with vendor(lists) as playing, playing.client() as client:
+        api = Saved.read(json.dumps(lists).encode(), "-") if saved else client
+        assert asked_of(store, api, later(received)).stored == 1
+    (stored,) = store.history("S1")
+    joined = parse(Received(webhook("participant-joined", sessionId="S1", participantName=cut)))
+    assert stored.said["record"]["participants"][0]["name"] == joined.said["participantName"]
 
 
 def test_a_record_moves_no_state_and_counts_as_no_delivery(store):

@@ -226,6 +226,14 @@ def test_what_is_not_taken_is_exported_the_next_time(data):
         assert export(data, collector).exported == 14
 
 
+@pytest.mark.parametrize("status", [302, 304, 307])
+def test_a_redirect_takes_nothing(data, status):
+    with collecting(status) as collector:
+        with pytest.raises(TrackerError, match=f"the collector took nothing: .*redirects, with {status}"):
+            export(data, collector)
+        assert export(data, collector).exported == len(collector.sessions) == 14
+
+
 def test_who_is_killed_before_it_is_noted_exports_it_again_under_the_same_ids(data):
     with collecting() as collector:
         killed = subprocess.run(

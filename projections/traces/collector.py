@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
+from requests import HTTPError, Response, Session
 
 from projections.traces.spans import Span
 from tracker.errors import TrackerError, without_secrets
@@ -51,7 +52,7 @@ class Collector:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._exporter = OTLPSpanExporter(address(url), compression=Compression.Gzip)
+        self._exporter = OTLPSpanExporter(address(url), compression=Compression.Gzip, session=_session())
         self._complaint = _Complaint()
         _log.propagate = False
         resource = Resource.create()
@@ -93,6 +94,19 @@ class Collector:
             end_time=span.end,
             instrumentation_scope=_SCOPE,
         )
+
+
+def _session() -> Session:
+    session = Session()
+    session.hooks["response"].append(_refuse_redirect)
+    return session
+
+
+def _refuse_redirect(response: Response, **_: object) -> None:
+    """The exporter takes every status below 400 for a success; who is sent to a login, or elsewhere, has delivered nothing."""
+    if 300 <= response.status_code < 400:
+        response.close()
+        raise HTTPError(f"it redirects, with {response.status_code}")
 
 
 def address(url: str) -> str:

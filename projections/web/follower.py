@@ -4,8 +4,8 @@
     follower  opens the store by itself, follows it (``projections.views.live``), and reports how far after each turn
 
 The follower ends when the pipe from the server does: so it also ends when the server is killed. When the follower is
-killed, the server goes on receiving and answering, says so in ``problem``, and starts another one, which goes on at
-the checkpoint. Signals from the terminal are for the server: Ctrl-C does not reach the follower.
+killed, or cannot be started, the server goes on receiving and answering, says so in ``problem``, and starts another one,
+which goes on at the checkpoint. Signals from the terminal are for the server: Ctrl-C does not reach the follower.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
@@ -39,6 +39,7 @@ LOOK = 0.5
 LAST = 10.0
 """That time, in seconds, for the page that is being judged; then the follower is killed, which undoes its transaction."""
 ENDED = "the follower has ended, and is started again"
+NOT_STARTED = "the follower cannot be started, and is tried again"
 FROM_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 
 log = logging.getLogger("projections.web")
@@ -106,24 +107,33 @@ class Follower(Following):
 
     def _run(self) -> None:
         while not self._over.is_set():
+            problem, event, fields = self._follow()
+            if not self._over.is_set():
+                self._before, self.problem = Counter(self.readings), problem
+            if not self._over.wait(RETRY):  # where everything was asked to end at once, that is no fault
+                log.error(event, extra={"fields": fields})
+
+    def _follow(self) -> tuple[str, str, dict[str, Any]]:
+        """One process, until it has ended; the problem with that, and what is logged of it."""
+        try:
             with self._process() as process:
                 self._take_reports(process.reports)
-            if not self._over.is_set():
-                self._before, self.problem = Counter(self.readings), ENDED
-            if not self._over.wait(RETRY):  # where everything was asked to end at once, that is no fault
-                fields = {"code": process.code, "hint": "it is started again, and goes on where it was"}
-                log.error("the follower has ended", extra={"fields": fields})
+        except (OSError, MemoryError) as error:  # the machine has no room for another process
+            fields: dict[str, Any] = {"error": str(error) or type(error).__name__, "hint": "it is tried again"}
+            return NOT_STARTED, "the follower cannot be started", fields
+        fields = {"code": process.code, "hint": "it is started again, and goes on where it was"}
+        return ENDED, "the follower has ended", fields
 
     @contextmanager
     def _process(self) -> Iterator[_Process]:
         """A new process; it has ended behind the block."""
         started = _start(Task(self._tracker.data, self._url, self.rules, self._load_rules))
         self.pid = started.process.pid
-        with self._sending:
-            self._messages = started.messages
-            if self._over.is_set():
-                self._messages.send_bytes(STOP)
         try:
+            with self._sending, suppress(OSError):  # it may have ended by now
+                self._messages = started.messages
+                if self._over.is_set():
+                    self._messages.send_bytes(STOP)
             yield started
         finally:
             started.end()
@@ -174,13 +184,18 @@ class _Process:
 
 
 def _start(task: Task) -> _Process:
+    """Raises ``OSError`` where there is no room for a process."""
     context = get_context("spawn")  # a fork would copy what other threads are about to do
-    theirs, messages = context.Pipe(duplex=False)
-    reports, report = context.Pipe(duplex=False)
-    process = context.Process(target=follow, args=(theirs, report, task), name="follower", daemon=True)
-    resource_tracker.ensure_running()  # or it is started below, and lets signals through
-    with theirs, report, _kept_from_terminal():
-        process.start()
+    with ExitStack() as theirs, ExitStack() as ours:
+        reader, messages = context.Pipe(duplex=False)
+        theirs.enter_context(reader), ours.enter_context(messages)
+        reports, report = context.Pipe(duplex=False)
+        theirs.enter_context(report), ours.enter_context(reports)
+        process = context.Process(target=follow, args=(reader, report, task), name="follower", daemon=True)
+        resource_tracker.ensure_running()  # or it is started below, and lets signals through
+        with _kept_from_terminal():
+            process.start()
+        ours.pop_all()
     return _Process(process, messages, reports)
 
 

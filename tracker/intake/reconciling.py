@@ -118,7 +118,7 @@ def _of_session(api: Api, sink: _Sink, session: str, lifecycles: Iterable[Lifecy
     for each in lifecycles:
         records = _declared(each)
         sink.begin_list(records.path)
-        for page in pages(api, records.path, records.listed_as, {"sessionId": session}):
+        for page in pages(api, records, {"sessionId": session}):
             sink.store([(each, one) for one in page.records])
             yield sink.account
 
@@ -162,7 +162,7 @@ def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator
     """The pages of a list up to the last that holds something of this time."""
     asked = {records.since: milliseconds(since - LOOK_BACK)} if records.since else {}
     newest_first, before = first == 1, datetime.max.replace(tzinfo=UTC)
-    for page in pages(api, records.path, records.listed_as, asked, first):
+    for page in pages(api, records, asked, first):
         begun = [time for one in page.records if (time := time_of(first_at(one, records.start))) is not None]
         ordered = [before, *begun]
         newest_first = newest_first and ordered == sorted(ordered, reverse=True)

@@ -5,7 +5,7 @@ with 402 or 404. What fails for now (429, 5xx, no answer) is asked for again, la
 A 429 also halves the budget for a minute.
 
 A list comes in pages, whose shape is documented nowhere: with ``pageInfo`` or ``pagination``, or as a bare list.
-``pages`` reads them all.
+``pages`` reads them all, up to the last or to one that brings no new id.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import attrs
+import msgspec
 
+from tracker.delivery.envelope import UNREADABLE, decode_json
 from tracker.errors import UsageError, without_secrets
-from tracker.record import values_at
+from tracker.record import Records, first_at, values_at
 
 if TYPE_CHECKING:  # it need not be installed
     import httpx2
@@ -48,6 +50,7 @@ MOST_WAITING = 600.0
 TOKEN_LASTS = 600
 """Seconds that a token is good for; one is made anew when half of that is over."""
 NOT_THERE = (402, 404)
+_any = msgspec.json.Decoder()
 
 
 class VendorError(UsageError):
@@ -219,8 +222,8 @@ class Videosdk:
 
     def _read(self, path: str, body: bytes) -> Any:
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
+            return decode_json(_any, body)
+        except UNREADABLE as error:
             hint = "check the address: base in [reconcile] of tracker.toml, or --base"
             raise VendorError("the answer is not JSON", place=self._place(path), hint=hint) from error
 
@@ -268,8 +271,8 @@ class Saved:
     def read(cls, raw: bytes, place: str) -> Saved:
         """Raises ``UsageError``."""
         try:
-            lists = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+            lists = decode_json(_any, raw)
+        except UNREADABLE as error:
             raise UsageError(f"is not JSON: {error}", place=place, hint=_SAVED) from error
         fits = isinstance(lists, dict) and all(
             isinstance(one, list) and all(isinstance(each, dict) for each in one) for one in lists.values()
@@ -309,20 +312,18 @@ class Page:
     total: int | None
 
 
-def pages(
-    api: Api, path: str, listed_as: Sequence[str], asked: Mapping[str, str], first: int = 1
-) -> Iterator[Page]:
+def pages(api: Api, records: Records, asked: Mapping[str, str], first: int = 1) -> Iterator[Page]:
     """The pages of a list from one on, up to the last; a list that grows meanwhile may give a record twice."""
     number, seen = first, set[str]()
     while True:
-        answer = api.get(path, {**asked, "page": str(number), "perPage": str(PER_PAGE)})
-        records, info = _records(answer, listed_as), _info(answer)
-        names = {json.dumps(one, sort_keys=True) for one in records}
-        if not records or names <= seen:  # a bare list may give the same page whatever is asked for
+        answer = api.get(records.path, {**asked, "page": str(number), "perPage": str(PER_PAGE)})
+        some, info = _records(answer, records.listed_as), _info(answer)
+        ids = {str(first_at(one, records.ids)) for one in some}
+        if ids <= seen:  # a bare list may give the same page whatever is asked for
             return
-        seen = names
+        seen |= ids
         total = _number(info, "total", "totalItems")
-        yield Page(number, records, total)
+        yield Page(number, some, total)
         last = _number(info, "lastPage", "totalPages")
         size = _number(info, "perPage") or PER_PAGE
         if last is None and total is not None:
