@@ -325,6 +325,16 @@ def test_who_may_only_read_reads_all_and_is_reported_that_nothing_can_be_stored(
         assert failure(only.try_to_write, 1) == (StoreError, "this user may not do that")
 
 
+def test_what_fails_behind_the_lock_is_reported_and_leaves_nothing(store, postgres):
+    with (
+        granted(store, postgres, "SELECT, UPDATE") as url,
+        closing(Tracker.open(store.data, url)) as other,
+    ):
+        for _ in range(2):
+            assert failure(other.append, [joined()]) == (StoreError, "this user may not do that")
+        assert (store.last_position(), list(store.append([joined()])), other.count()) == (0, [1], 1)
+
+
 def test_a_standby_is_reported(store, data, postgres):
     url = f"{address(data)}%20-cdefault_transaction_read_only%3Don"
     with closing(Tracker.open(data, url)) as only:
