@@ -1,19 +1,11 @@
-"""Logs in an object store: moto speaks like Amazon S3, in a process of its own."""
+"""Logs in object stores: moto speaks like Amazon S3, fake-gcs-server like Google's, Azurite is Microsoft's own."""
 
 import gzip
 import json
-import socket
-import subprocess
-import sys
-from contextlib import closing, suppress
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
-import obstore
 import pytest
-import waiting
 from commands import run
-from obstore.store import S3Store
+from objects import STORES
 from stores import opened
 from test_formats import WEBHOOKS, ours
 from test_framing import packed
@@ -27,43 +19,18 @@ pytestmark = pytest.mark.slow
 LINES = [json.dumps(ours(at, one)).encode() + b"\n" for at, one in WEBHOOKS]
 
 
-@pytest.fixture(scope="module")
-def s3():
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-
-        def made():
-            with suppress(URLError, ConnectionError):
-                return urlopen(Request(f"{url}/bucket", method="PUT")).status == 200
-
-        try:
-            waiting.until(made, every=0.1)
-            yield url
-        finally:
-            process.terminate()
+@pytest.fixture(scope="module", params=STORES)
+def running(request, tmp_path_factory):
+    with STORES[request.param](tmp_path_factory.mktemp(request.param)) as found:
+        yield found
 
 
 @pytest.fixture
-def put(s3, monkeypatch):
-    """Puts objects into the bucket."""
-    for name, value in (
-        ("ACCESS_KEY_ID", "x"),
-        ("SECRET_ACCESS_KEY", "x"),
-        ("REGION", "us-east-1"),
-        ("ENDPOINT", s3),
-        ("ALLOW_HTTP", "true"),
-    ):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    store = S3Store.from_url("s3://bucket")
-
-    def put(name, content):
-        obstore.put(store, name, content)
-        return f"s3://bucket/{name}"
-
-    return put
+def objects(running, monkeypatch):
+    """A store with a bucket, in which somebody may read."""
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    return running
 
 
 @pytest.mark.parametrize(
@@ -76,8 +43,8 @@ def put(s3, monkeypatch):
     ],
     ids=["lines", "gzip", "zip", "array"],
 )
-def test_an_object_is_read_like_a_file(put, pack):
-    path = put("monday", pack(LINES))
+def test_an_object_is_read_like_a_file(objects, pack):
+    path = objects.put("monday", pack(LINES))
     (log,) = sources(path)
     given = [log.delivery(line, line.number) for line in log.lines()]
 
@@ -87,12 +54,12 @@ def test_an_object_is_read_like_a_file(put, pack):
     assert not audit(path).findings
 
 
-def test_what_lies_below_an_address_is_read_together_and_once(put, tmp_path):
-    put("logs/b.jsonl", b"".join(LINES[1::2]))
-    put("logs/a/c.jsonl", b"".join(LINES[::2]))
+def test_what_lies_below_an_address_is_read_together_and_once(objects, tmp_path):
+    objects.put("logs/b.jsonl", b"".join(LINES[1::2]))
+    objects.put("logs/a/c.jsonl", b"".join(LINES[::2]))
     with opened(tmp_path / "data", create=True) as store:
         for stored in ([4, 4], [0, 0]):
-            *_, accounts = ingest_together(store, sources("s3://bucket/logs/"))
+            *_, accounts = ingest_together(store, sources(f"{objects.scheme}bucket/logs/"))
             assert [one.stored for one in accounts] == stored
         assert [one.received_at for one in store.deliveries()] == [at for at, _ in WEBHOOKS]
 
@@ -100,12 +67,13 @@ def test_what_lies_below_an_address_is_read_together_and_once(put, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"), [("none", "there is no such object"), ("none/", "there is no object below it")]
 )
-def test_what_is_not_there_is_named(put, name, words):
-    with pytest.raises(LogError, match=f"s3://bucket/{name}: {words}"):
-        sources(f"s3://bucket/{name}")
+def test_what_is_not_there_is_named(objects, name, words):
+    with pytest.raises(LogError, match=f"{objects.scheme}bucket/{name}: {words}"):
+        sources(f"{objects.scheme}bucket/{name}")
 
 
-def test_a_store_that_cannot_be_reached_is_named_with_a_hint(put):
-    done = run("audit", "s3://bucket/monday", text=True, AWS_ENDPOINT="http://127.0.0.1:1")
+def test_a_store_that_cannot_be_reached_is_named_with_a_hint(objects):
+    address = f"{objects.scheme}bucket/monday"
+    done = run("audit", address, text=True, **objects.elsewhere)
     assert (done.returncode, done.stderr.count("\n")) == (2, 2)
-    assert "error: s3://bucket/monday: cannot be read" in done.stderr
+    assert f"error: {address}: cannot be read" in done.stderr

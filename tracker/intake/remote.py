@@ -1,6 +1,7 @@
 """Reading logs in object stores: Amazon S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
 
-``s3://bucket/logs/2026-11-23.jsonl`` is an object, ``s3://bucket/logs/`` every object below that, by name. Who may read
+``s3://bucket/logs/2026-11-23.jsonl`` is an object, ``s3://bucket/logs/`` every object below that, by name; in Azure a
+container is what a bucket is elsewhere, and the account is that of the environment. Who may read
 is known from where the tools of the store know it: ``AWS_ACCESS_KEY_ID``, ``GOOGLE_APPLICATION_CREDENTIALS``,
 ``AZURE_STORAGE_ACCOUNT_NAME``, the role of the machine. An object is read as it comes, and never kept.
 """
