@@ -1,7 +1,7 @@
 """Reconciling while a server runs: one thread asks VideoSDK for its records, again and again.
 
-Each time it asks for the sessions that are not known to have ended, and for the lists of the last day. What it could not
-ask for, it asks for the next time.
+Each time it asks for the sessions that are not known to have ended, and for the lists of the last day, or since the last
+time that it came to their end. What it could not ask for, it asks for the next time.
 """
 
 from __future__ import annotations

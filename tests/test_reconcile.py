@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count, islice
@@ -146,6 +147,67 @@ def test_a_run_that_broke_off_goes_on_at_its_page_wherever_the_store_is(tmp_path
         assert (before, playing.asked[0][1]["page"]) == (2, "2")
         assert found(store, later(received)) == {}
         assert [page for _, page in store.trackings("rest:")] == [0]
+
+
+def broken_off(store, lists, now, *, fails, since=None):
+    """Asks at a moment for all; the API fails at a path and page. Returns which pages of sessions were asked for."""
+    with vendor(lists, per_page=3) as playing, playing.client() as client:
+        get, asked = client.get, []
+
+        def failing(path, query):
+            asked.append((path, query["page"]))
+            if (path, query["page"]) == fails:
+                raise VendorError("does not answer")
+            return get(path, query)
+
+        with suppress(VendorError):
+            list(reconcile(store, SimpleNamespace(get=failing), Asked(since), lambda: now))
+    return [page for path, page in asked if path == PATHS["session"]]
+
+
+def sessions_at(*moments):
+    return [{"id": f"S{n}", "start": one.isoformat(), "end": one.isoformat()} for n, one in enumerate(moments)]
+
+
+def recorded(store):
+    return {one.stream for one in store.deliveries() if one.step is RECORD}
+
+
+@pytest.mark.parametrize("since", [None, timedelta(days=7)])
+def test_a_run_that_goes_on_asks_again_for_what_came_since_it_was_stopped(store, since):
+    store.append([parse(Received(webhook("session-started", sessionId="first"), BEGIN))])
+    days = [BEGIN + timedelta(days=10 + number) for number in range(4)]
+
+    def ask(number, fails=None):
+        now = days[number]
+        sessions = sessions_at(*(one - timedelta(hours=2) for one in days[: number + 1]))
+        lists = {PATHS["session"]: sessions, LISTED: sessions_at(*days)}
+        broken_off(store, lists, now, fails=fails, since=since and now - since)
+
+    ask(0, fails=(LISTED, "2"))
+    ask(3)
+    assert recorded(store) == {"S0", "S1", "S2", "S3"}
+
+
+def test_by_default_is_asked_for_what_came_since_the_last_run_that_left_no_hole(store):
+    store.append([parse(Received(webhook("session-started", sessionId="first"), BEGIN))])
+    days = [BEGIN + timedelta(days=10 * (1 + number)) for number in range(4)]
+    lists = {PATHS["session"]: sessions_at(*days)}
+    broken_off(store, {}, days[0] - timedelta(hours=1), fails=None)
+    broken_off(store, {}, days[2] - timedelta(hours=1), fails=None, since=days[1] + timedelta(hours=1))
+    broken_off(store, lists, days[3], fails=None)
+    assert recorded(store) == {"S0", "S1", "S2", "S3"}
+    assert len(store.trackings("rest:")) == 1
+
+
+@pytest.mark.parametrize(("later", "page"), [(1, "3"), (60 * 24, "3"), (-10, "1"), (60 * 24 * 4, "1")])
+def test_a_run_goes_on_where_what_is_asked_for_has_moved_with_the_clock(store, later, page):
+    store.append([parse(Received(webhook("session-started", sessionId="first"), BEGIN))])
+    now, since = BEGIN + timedelta(days=20), BEGIN + timedelta(days=13)
+    lists = {PATHS["session"]: sessions_at(*(now - timedelta(hours=n) for n in range(12)))}
+    broken_off(store, lists, now, fails=(PATHS["session"], "4"), since=since)
+    again = broken_off(store, lists, now, fails=(PATHS["session"], "4"), since=since + timedelta(minutes=later))
+    assert again[0] == page
 
 
 def test_no_key_of_a_stream_is_stored(store):

@@ -9,6 +9,7 @@ import hmac
 import json
 import time
 from contextlib import closing, contextmanager
+from datetime import datetime
 from random import Random
 
 import attrs
@@ -92,8 +93,9 @@ class Vendor:
         number, size = int(asked.get("page", 1)), self.per_page
         if self.grow and number > 1:
             self.lists[path].append(self.grow.pop())
-        wanted = asked.get("sessionId")
+        wanted, since = asked.get("sessionId"), int(asked.get("startDate", 0)) / 1000
         every = [one for one in self.lists[path] if wanted in (None, session_of(one))]
+        every = [one for one in every if datetime.fromisoformat(one["start"]).timestamp() >= since]
         every = sorted(every, key=lambda one: one["start"], reverse=True)
         some = every[(number - 1) * size : number * size]
         if self.shape == "bare":

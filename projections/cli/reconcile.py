@@ -34,7 +34,10 @@ KEY, SECRET = "VIDEOSDK_API_KEY", "VIDEOSDK_API_SECRET"
 
 @click.command()
 @click.option(
-    "--since", type=Moment(), show_default="-1d", help="What was there since this time: yesterday, -7d."
+    "--since",
+    type=Moment(),
+    show_default="-1d, or the last run",
+    help="What was there since this time: yesterday, -7d.",
 )
 @click.option(
     "--session",
@@ -193,7 +196,10 @@ def _in_words(done: Reconciled, saved: Path | None) -> str:
 
 def _notes(done: Reconciled) -> None:
     if done.resumed:
-        note(f"an earlier run was stopped at {done.resumed}", "this one went on there")
+        note(
+            f"an earlier run was stopped at {done.resumed}",
+            "this one went on there, and then asked for what has come since that one began",
+        )
     if done.earlier:
         what = quantity(done.earlier, "record")
         note(

@@ -1,8 +1,9 @@
 """VideoSDK's own records into the store, each when it is new or has changed.
 
 First the sessions that are asked for by their ids, then the lists, lifecycle by lifecycle and page by page. What a page brings
-is stored in one transaction, with how far the list was read. So a run that was killed goes on at that page; and as a
-record is compared with what its stream holds, reading a page twice stores nothing twice.
+is stored in one transaction, with how far the list was read. So a run that was killed goes on at that page, and then asks
+all lists for what has come since it began; and as a record is compared with what its stream holds, reading a page twice
+stores nothing twice.
 
 A list that nothing limits in time is read until a page holds only what is older than was asked for, as long as the newest
 stand first in it; else to its end.
@@ -14,7 +15,7 @@ expect webhooks of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -37,7 +38,7 @@ __all__ = ["Asked", "Reconciled", "reconcile"]
 
 SOURCE = "rest:"
 LOOK_BACK = timedelta(days=1)
-"""How long before now is asked for, where nothing else is said; and how long a session may have been live."""
+"""How long before now is asked for at least, where nothing else is said; and how long a session may have been live."""
 ROOMS = "/v2/rooms"
 _ALWAYS = ("status", "participants", "webhook", "room")
 """Fields of which a change is one of the record, beside those that are declared."""
@@ -49,7 +50,8 @@ class Asked:
     """What is asked for.
 
     Attributes:
-        since: What was there since then is asked for; ``None``: since the last day, or the run that did not end.
+        since: What was there since then is asked for; ``None``: what was since the last day, or since the last run that
+            left no hole began, if that is longer ago.
         sessions: Sessions to ask for by their ids, each with the lifecycles of which its records are asked for.
         rooms: Sessions whose room is asked to which types it subscribes, each with its meeting id.
         lists: Whether the lists are read.
@@ -96,13 +98,13 @@ def reconcile(tracker: Tracker, api: Api, asked: Asked, now: Callable[[], dateti
 
     Raises ``VendorError`` where VideoSDK does not answer; what came before is stored.
     """
-    account = Reconciled()
+    account, begun = Reconciled(), now()
     sink = _Sink(tracker, account, asked.account, now, _begin(tracker))
     for session, lifecycles in asked.sessions.items():
         yield from _of_session(api, sink, session, lifecycles)
     yield from _of_rooms(api, sink, asked.rooms)
     if asked.lists:
-        yield from _of_lists(api, sink, asked, now())
+        yield from _of_lists(api, sink, asked, begun)
 
 
 def _of_session(api: Api, sink: _Sink, session: str, lifecycles: Iterable[Lifecycle]) -> Iterator[Reconciled]:
@@ -139,11 +141,16 @@ def _of_rooms(api: Api, sink: _Sink, rooms: Mapping[str, str]) -> Iterator[Recon
 
 
 def _of_lists(api: Api, sink: _Sink, asked: Asked, now: datetime) -> Iterator[Reconciled]:
-    mark = _Mark.left(sink.tracker, asked.account)
-    if mark.path and asked.since in (None, mark.since):
-        sink.account.resumed = mark.path
-    else:
-        mark = attrs.evolve(mark, since=asked.since or now - LOOK_BACK, path="", page=0)
+    """Reads the lists; first what a run left that was stopped, and then what has come since that run began."""
+    mark, since = _Mark.left(sink.tracker, asked.account), asked.since
+    if mark.goes_on(since, now):
+        sink.account.resumed, since = mark.path, mark.begun if since is not None else None
+        mark = yield from _to_their_ends(api, sink, mark)
+    yield from _to_their_ends(api, sink, mark.anew(since, now))
+
+
+def _to_their_ends(api: Api, sink: _Sink, mark: _Mark) -> Generator[Reconciled, None, _Mark]:
+    """Reads the lists from a mark on; returns the last one."""
     since = max(filter(None, (mark.since, sink.begin)))
     begin = next((place for place, one in enumerate(_LISTED) if _declared(one).path == mark.path), 0)
     for place, lifecycle in enumerate(_LISTED[begin:]):
@@ -155,7 +162,9 @@ def _of_lists(api: Api, sink: _Sink, asked: Asked, now: datetime) -> Iterator[Re
             mark = here
             yield sink.account
         sink.begin_list("")
-    sink.store([], read=mark.to(mark.at("", 0)))
+    end = mark.at_the_end()
+    sink.store([], read=mark.to(end))
+    return end
 
 
 def _recent(api: Api, records: Records, since: datetime, first: int) -> Iterator[Any]:
@@ -181,27 +190,60 @@ def _latest(record: Mapping[str, Any], records: Records) -> datetime:
 
 @attrs.frozen
 class _Mark:
-    """How far the lists were read, as the store's tracking has it; without a ``path`` they were read to their end."""
+    """How far the lists were read, as the store's tracking has it.
+
+    Attributes:
+        prefix: How its name begins.
+        since: What was there since then was asked for.
+        path, page: How far the run has come that began at ``begun``; without a path it has come to the end.
+        done: What was there until then was read, without a hole.
+        name: Under which it is stored; a run that begins has the name of the one before, of which it takes the place.
+    """
 
     prefix: str
     since: datetime | None = None
     path: str = ""
     page: int = 0
+    begun: datetime | None = None
+    done: datetime | None = None
     name: str = ""
 
     @classmethod
     def left(cls, tracker: Tracker, account: str | None) -> _Mark:
-        """Where the last run was stopped."""
+        """Where the last run was stopped, or came to the end."""
         prefix = f"{SOURCE}{account or ''}#"
         found = [one for one in tracker.trackings(prefix) if one[0].startswith(prefix)]
         for name, page in found:
-            since, _, path = name.removeprefix(prefix).partition("#")
-            return cls(prefix, parse_time(since), path, page, name)
+            since, path, begun, done = (name.removeprefix(prefix) + "###").split("#")[:4]
+            times = (parse_time(since), parse_time(begun), parse_time(done))
+            return cls(prefix, times[0], path, page, times[1], times[2], name)
         return cls(prefix)
 
+    def goes_on(self, since: datetime | None, now: datetime) -> bool:
+        """Whether a run was stopped that asked for the same: what is asked for moves with the clock, as a week ago does."""
+        if not self.path or self.since is None or self.begun is None:
+            return False
+        moved = (since or self.since) - self.since
+        return timedelta() <= moved <= now - self.begun + LOOK_BACK
+
+    def anew(self, since: datetime | None, now: datetime) -> _Mark:
+        """That of a run which begins now; by default it asks for the last day, and leaves no hole behind the last run."""
+        by_default = min(now - LOOK_BACK, self.done or now)
+        return attrs.evolve(self, since=since or by_default, path="", page=0, begun=now)
+
     def at(self, path: str, page: int) -> _Mark:
-        since = isoformat(self.since) if self.since is not None else ""
-        return attrs.evolve(self, path=path, page=page, name=f"{self.prefix}{since}#{path}")
+        return self._named(path=path, page=page)
+
+    def at_the_end(self) -> _Mark:
+        """That of a run which has come to the end."""
+        leaves_hole = self.done is not None and self.since is not None and self.since > self.done
+        done = self.done if leaves_hole else self.begun
+        return self._named(since=None, path="", page=0, begun=None, done=done)
+
+    def _named(self, **changes: Any) -> _Mark:
+        one = attrs.evolve(self, **changes)
+        since, begun, done = (isoformat(time) if time else "" for time in (one.since, one.begun, one.done))
+        return attrs.evolve(one, name=f"{one.prefix}{since}#{one.path}#{begun}#{done}")
 
     def to(self, other: _Mark) -> SourcePosition:
         """Takes the place of this one."""
