@@ -37,6 +37,7 @@ def outstanding(tracker: Tracker, rules: Rules, now: datetime, progress: Progres
 def _follow(tracker: Tracker, done: Done, rules: Rules, progress: Progress) -> Done:
     Views.open(tracker, rules, progress).close()
     erase_beside(tracker.data)
+    tracker.ledger.finish(done.requests)
     return done
 
 

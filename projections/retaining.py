@@ -77,15 +77,17 @@ class Retaining:
     def turn(self) -> None:
         """Does what is due now, and what broke off before. Raises ``TrackerError``."""
         retention, now = self._load(), self._now()
+        self._erase(retention, now)
+        self._prune(retention, now)
+
+    def _erase(self, retention: Retention, now: datetime) -> None:
         if retention.people is not None:
             plan = erasing.of_older(self._tracker, now - retention.people, now, self._go_on)
             if plan.events:
-                done = erasing.carry_out(self._tracker, plan, now, self._go_on)
-                self._cleared(done.events, done.problem)
-        self._prune(retention, now)
+                self._cleared(erasing.carry_out(self._tracker, plan, now, self._go_on))
+                return
         if erasing.is_behind(self._tracker):
-            done = erasing.outstanding(self._tracker, now, self._go_on)
-            self._cleared(done.events, done.problem)
+            self._cleared(erasing.outstanding(self._tracker, now, self._go_on))
 
     def _prune(self, retention: Retention, now: datetime) -> None:
         if retention.sessions is None or retention.archive is None:
@@ -100,16 +102,19 @@ class Retaining:
             fields = {"sessions": moved.sessions, "archive": str(moved.archive), "problem": moved.problem}
             log.warning("sessions were moved into an archive", extra={"fields": fields})
 
-    def _cleared(self, events: int, problem: str) -> None:
+    def _cleared(self, done: erasing.Done) -> None:
         """Lets the follower do its part, then clears what is beside it."""
         self._wake()
-        requests, waited = self._tracker.ledger.requests, 0.0
-        while not self._is_followed(requests) and waited < FOLLOWED:
+        waited = 0.0
+        while not (is_followed := self._is_followed(done.requests)) and waited < FOLLOWED:
             self._over.wait(POLL)
             self._go_on(0, 0)
             waited += POLL
         erase_beside(self._tracker.data)
-        log.warning("people were erased", extra={"fields": {"deliveries": events, "problem": problem}})
+        if is_followed:
+            self._tracker.ledger.finish(done.requests)
+        fields = {"deliveries": done.events, "problem": done.problem}
+        log.warning("people were erased", extra={"fields": fields})
 
     def _is_followed(self, requests: int) -> bool:
         with reader(self._tracker.data / PUBLISHED_DB) as published:

@@ -277,6 +277,64 @@ def test_the_mark_goes_through_an_export_and_back_and_nothing_is_verified_again(
         assert (one.received.erased_at, one.received.signature, one.received.verified_by) == (NOW, None, "key")
 
 
+@pytest.mark.parametrize("whom", ["person", "person there", "session", "older"])
+def test_what_is_stored_while_somebody_is_asked_is_erased_as_well(two, whom):
+    store, _ = two
+    plan = {
+        "person": lambda: participant(store, "zz-17"),
+        "person there": lambda: participant(store, "zz-17", "two"),
+        "session": lambda: of_session(store, "two", NOW, silent),
+        "older": lambda: of_older(store, NOW, NOW, silent),
+    }[whom]()
+    new = {"person there": "two", "session": "two"}.get(whom, "new")
+    lines = visits(new, "zz-17", "Zelda", 4000)
+    if whom == "session":
+        call = {"callId": "c", "sessionId": new, "from": "Zelda", "to": "+49 30 1"}
+        lines.append(line(webhook("call-started", **call), 4100))
+    if whom == "older":
+        lines.append(line(b'{"webhookType":"participant-joined","data":{"participantName":"Zelda"}}', 4200))
+    store.append([parse(envelope.decode(one)) for one in lines])
+
+    forget(store, plan)
+
+    assert not any(b"Zelda" in one.body for one in store.deliveries())
+    assert not is_behind(store)
+
+
+@pytest.mark.slow_on_postgres
+def test_what_has_no_session_stays_erased_wherever_it_comes_from_again(two):
+    store, _ = two
+    body = b'{"webhookType":"participant-joined","data":{"participantName":"Nobody"}}'
+    early, late = (parse(envelope.decode(line(body, at))) for at in (2200, 2400))
+    store.append([early, late])
+    before = MORNING + timedelta(seconds=2300)
+
+    def named():
+        return [one.position for one in store.deliveries() if b"Nobody" in one.body]
+
+    plan = of_older(store, before, NOW, silent)
+    plan.request(store.ledger, NOW)  # and it is killed
+    assert (len(named()), is_behind(store)) == (2, True)
+    outstanding(store, Rules(), NOW, silent)
+    assert (len(named()), is_behind(store)) == (1, False)
+    store.append([early])  # of a log that is read again
+    assert len(named()) == 1
+    assert of_older(store, before, NOW, silent).events == 0
+
+
+@pytest.mark.sqlite
+def test_a_ledger_of_the_first_format_is_gone_on_with(two):
+    store, _ = two
+    forget(store, participant(store, "zz-17"))
+    with closing(sqlite3.connect(store.ledger.path)) as ledger, ledger:
+        ledger.execute("DROP TABLE older")
+        ledger.execute("ALTER TABLE requests DROP COLUMN finished")
+        ledger.execute("PRAGMA user_version = 1")
+    assert (store.ledger.requests, store.ledger.entries().knows("zz-17"), is_behind(store)) == (1, True, True)
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert (store.ledger.requests, store.ledger.entries().older, is_behind(store)) == (2, (NOW, NOW), False)
+
+
 @pytest.mark.slow_on_postgres
 def test_nobody_is_erased_who_is_not_there(two):
     store, _ = two
@@ -429,18 +487,14 @@ def test_a_running_server_goes_on_and_writes_nobody_back(tmp_path):
 
 PROGRAM = """
 import os, signal, sys
-from datetime import UTC, datetime
-from projections import erasing
 from projections.alerts import erasing as of_alerts
+from projections.cli import main as command
 from projections.views import follow, publications, rebuild
-from stores import opened
 from tracker.intake import erasing as intake
-from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.ledger import Ledger
-NOW = datetime(2026, 11, 26, 14, tzinfo=UTC)
 
-def main(data, kill_at):
+def main(data, kill_at, *whom):
     left = [kill_at]
     def stepping(step):
         def instead(*given, **named):
@@ -454,28 +508,26 @@ def main(data, kill_at):
             return found
         return instead
     for where, name in ((Ledger, "request"), (Tracker, "erase"), (Tracker, "record_erasure"), (Tracker, "clean"),
-                        (rebuild, "_swap"), (follow, "publish"), (of_alerts, "erase"), (of_alerts, "compact")):
+                        (rebuild, "_swap"), (follow, "publish"), (of_alerts, "erase"), (of_alerts, "compact"),
+                        (Ledger, "finish")):
         setattr(where, name, stepping(getattr(where, name)))
     intake.STREAMS = 1
-    store = opened(data)
-    silent = lambda _done, _total: None
-    plan = intake.of_participant(store, "zz-17", None, NOW, silent)
-    if plan.events or intake.is_behind(store):
-        erasing.erase(store, plan, Rules(), NOW, silent)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
+    command(["--data", data, "erase", *whom, "--yes"])
 
 for line in sys.stdin:
-    data, kill_at = line.split()
+    data, kill_at, *whom = line.split()
     process = os.fork()
     if not process:
-        main(__import__("pathlib").Path(data), int(kill_at))
-        os._exit(0)
+        main(data, int(kill_at), *whom)
     print(os.waitpid(process, 0)[1], flush=True)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.sqlite
-def test_wherever_an_erasure_is_killed_nothing_is_lost_and_the_same_command_ends_it(two, tmp_path):
+def test_wherever_the_command_is_killed_the_same_or_again_ends_it(two, tmp_path):
     store, _ = two
     before = found(store)
     store.close()
@@ -487,23 +539,29 @@ def test_wherever_an_erasure_is_killed_nothing_is_lost_and_the_same_command_ends
         text=True,
     ) as runs:
 
-        def run(data, kill_at):
-            print(data, kill_at, file=runs.stdin, flush=True)
+        def run(data, kill_at, *whom):
+            print(data, kill_at, *whom, file=runs.stdin, flush=True)
             return int(runs.stdout.readline())
 
         ends = []
         while 0 not in ends:
-            kill_at = len(ends)
+            kill_at = len(ends)  # behind a step, and before the next one, which is the same
+            again = ["--again"] if kill_at % 2 else ["--participant", "zz-17"]
             data = tmp_path / str(kill_at)
             shutil.copytree(store.data, data)
-            ends.append(run(data, kill_at))
-            assert run(data, 1000) == 0
-            with closing(opened(data)) as again:
-                assert found(again) == before
-                assert verify(again, Rules()).problems == []
-                assert not is_behind(again)
-                assert names_of(again, "zz-17") == []
-            assert holding(data, "zz-17", "zacharias") == []
+            with closing(
+                opened(data)
+            ) as beside:  # as a server has it open, so that nobody else empties the log
+                beside.last_position()
+                ends.append(run(data, kill_at, "--participant", "zz-17"))
+                is_asked = Ledger(data).requests > 0
+                assert run(data, 1000, *again) == 0
+                assert holding(data, "zz-17", "zacharias") == [] or not is_asked
+                assert not is_behind(beside)
+            if is_asked:
+                with closing(opened(data)) as done:
+                    assert found(done) == before
+                    assert verify(done, Rules()).problems == []
         runs.stdin.close()
     assert set(ends) == {signal.SIGKILL, 0}
-    assert len(ends) > 16
+    assert len(ends) > 18

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,14 +76,16 @@ def erase(
                 done = outstanding(store, settings.rules, settings.now, progress)
         else:
             plan = _planned(store, settings, participant, session, age)
-            click.echo(f"{store.owner}: {_in_words(plan)}", err=not dry_run)
-            if dry_run or not (plan.events or archive or is_behind(store)) or not _is_meant(yes=yes):
+            behind = is_behind(store)
+            rest = "; what was asked for before is to be ended" if behind else ""
+            click.echo(f"{store.owner}: {_in_words(plan)}{rest}", err=not dry_run)
+            if dry_run or not (plan.events or archive or behind) or not _is_meant(yes=yes):
                 return
             with of_events("erasing") as progress:
-                done = erased(store, plan, settings.rules, settings.now, progress)
+                done = erased(store, plan, settings.rules, settings.fresh_now(), progress)
         have = "has a pseudonym" if done.events == 1 else "have pseudonyms"
         click.echo(f"{store.owner}: {deliveries(done.events)} {have} now")
-        _erase_from(archive, store, None if age is None else settings.now - age)
+        _erase_from(archive, store)
         if done.problem:
             note(f"{store.place}: {done.problem}", "what was there before is still in its files until then")
         for name, hint in kept_aside(store.data):
@@ -115,7 +117,7 @@ def _refuse_no_archive(archive: tuple[Path, ...]) -> None:
             )
 
 
-def _erase_from(archive: tuple[Path, ...], store: Tracker, older: datetime | None) -> None:
+def _erase_from(archive: tuple[Path, ...], store: Tracker) -> None:
     if not archive:
         return
     try:
@@ -124,7 +126,7 @@ def _erase_from(archive: tuple[Path, ...], store: Tracker, older: datetime | Non
         raise not_installed(error, "parquet") from error
     for place in archive:
         with of_events("erasing") as progress:
-            count = erase(place, store.ledger, older, progress)
+            count = erase(place, store.ledger, progress)
         click.echo(f"{place}: {deliveries(count)} {'has' if count == 1 else 'have'} pseudonyms now")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from projections.progress import Progress
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
-from tracker.delivery.webhook import UNROUTED, parse
+from tracker.delivery.webhook import parse
 from tracker.errors import UsageError
 from tracker.intake.archive import parts
 from tracker.store.ledger import Ledger
@@ -25,11 +24,10 @@ BATCH = 10_000
 LINE = "line"
 
 
-def erase(archive: Path, ledger: Ledger, older: datetime | None, progress: Progress) -> int:
+def erase(archive: Path, ledger: Ledger, progress: Progress) -> int:
     """Erases whom a ledger says to forget from an archive; returns from how many deliveries.
 
-    ``older``: what has no session and was received before is erased as a whole. Where it breaks off, doing it again ends
-    it. Raises ``UsageError``.
+    Where it breaks off, doing it again ends it. Raises ``UsageError``.
     """
     files = sorted(parts(archive)) if archive.is_dir() else [archive]
     done, total = 0, 2 * len(files)
@@ -39,7 +37,7 @@ def erase(archive: Path, ledger: Ledger, older: datetime | None, progress: Progr
                 ledger.learn(_by_stream(batch))
             progress(number, total)
         for number, path in enumerate(files):
-            done += _rewritten(path, ledger, older)
+            done += _rewritten(path, ledger)
             progress(len(files) + number, total)
     except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(
@@ -66,7 +64,7 @@ def _by_stream(batch: pa.RecordBatch) -> dict[str, list[Received]]:
     return found
 
 
-def _rewritten(path: Path, ledger: Ledger, older: datetime | None) -> int:
+def _rewritten(path: Path, ledger: Ledger) -> int:
     """Writes a file anew beside itself; it takes its place if something is another in it."""
     beside, changed = path.with_name(f".{path.name}.erasing"), 0
     with pq.ParquetFile(path) as file:
@@ -76,8 +74,7 @@ def _rewritten(path: Path, ledger: Ledger, older: datetime | None) -> int:
             for batch in _batches(path):
                 lines = batch.column(LINE).to_pylist()
                 for place, (stream, received) in enumerate(_read(batch)):
-                    is_outside = stream.startswith(UNROUTED)
-                    new = ledger.erase(received, stream, older if is_outside else None)
+                    new = ledger.erase(received, stream)
                     if new is not received:
                         lines[place], changed = envelope.encode(new), changed + 1
                 column = batch.schema.get_field_index(LINE)

@@ -2,13 +2,14 @@
 
 A ``Plan`` is made first: it says what would be changed, and changes nothing. What is done is done by the ledger
 (``tracker.store.ledger``), a few streams in one transaction, so that receivers can store in between. The request is in the
-ledger before that, and an event in the store says so when it is done: a request that broke off is ended by the next one.
+ledger before that, so what is stored from then on comes without those people; what was stored between plan and request is
+looked through then. An event in the store says so when all is done: a request that broke off is ended by the next one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,9 +59,10 @@ class Plan:
         events: How many events would change.
         whole: Whether everybody is to be erased there.
         person: The id of the one who is to be, else.
-        everywhere: Whether that person is to be erased also from what is stored later of the time up to now.
+        session: The session that is meant, if one is; a person is to be erased everywhere else.
         unrouted: Streams of deliveries without a session, of which
         older: what was received before this is to be erased.
+        position: Up to which the store was looked through.
     """
 
     what: str
@@ -68,9 +70,14 @@ class Plan:
     events: int = 0
     whole: bool = False
     person: str = ""
-    everywhere: bool = False
+    session: str = ""
     unrouted: tuple[str, ...] = ()
     older: datetime | None = None
+    position: int = 0
+
+    @property
+    def all_streams(self) -> tuple[str, ...]:
+        return (*self.streams, *self.unrouted)
 
     @property
     def sessions(self) -> int:
@@ -80,27 +87,29 @@ class Plan:
     def request(self, ledger: Ledger, at: datetime) -> int:
         """Writes it into a ledger; returns the number of the request."""
         whole, some = (self.streams, ()) if self.whole else ((), self.streams)
-        people = [self.person] if self.person else []
+        people, everywhere = [self.person] if self.person else [], not self.session
         return ledger.request(
-            self.what, at, whole=whole, people=people, everywhere=self.everywhere, streams=some
+            self.what, at, whole=whole, people=people, everywhere=everywhere, streams=some, older=self.older
         )
 
 
 @attrs.frozen
 class Done:
-    """How many events were changed, and what could not be done."""
+    """How many events were changed, what could not be done, and up to which request of the ledger it is done in the store."""
 
     events: int
     problem: str
+    requests: int
 
 
 def of_participant(
     tracker: Tracker, participant: str, session: str | None, now: datetime, progress: Progress
 ) -> Plan:
     """Everything of a person, in one session or wherever it is. Raises ``NotFoundError``."""
-    found = dict.fromkeys(_naming(tracker, participant, session, progress))
+    position = tracker.last_position()
+    found = tuple(dict.fromkeys(_naming(tracker, participant, session, progress)))
     what = "a person in one session" if session else "a person"
-    plan = Plan(what, tuple(found), person=participant, everywhere=session is None)
+    plan = Plan(what, found, person=participant, session=session or "", position=position)
     if not found and not tracker.ledger.entries().knows(participant):
         raise NotFoundError(
             "no such participant" + (f" in session {session}" if session else ""),
@@ -114,17 +123,19 @@ def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress
     """Everybody in a session, and in what is linked to it. Raises ``NotFoundError``."""
     if next(tracker.history(session), None) is None:
         raise tracker.not_there(session)
-    linked = {
-        stream: None
-        for _, stream, received in _holding(tracker, session, progress)
-        if (link := parse(received).link) is not None and link[0] == session
-    }
-    return _counted(tracker, Plan("a session", (session, *linked), whole=True), now)
+    position = tracker.last_position()
+    linked = _linked(tracker, session, progress)
+    plan = Plan("a session", (session, *linked), whole=True, session=session, position=position)
+    return _counted(tracker, plan, now)
 
 
 def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progress) -> Plan:
     """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet."""
-    newest = newest_of(tracker, progress)
+    return _counted(tracker, _older(tracker, before, progress), now)
+
+
+def _older(tracker: Tracker, before: datetime, progress: Progress) -> Plan:
+    position, newest = tracker.last_position(), newest_of(tracker, progress)
     known = tracker.ledger.entries().streams
     old = tuple(
         one
@@ -132,21 +143,42 @@ def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progre
         if at < before and not one.startswith(UNROUTED) and not known.get(one, (False,))[0]
     )
     unrouted = tuple(one for one in newest if one.startswith(UNROUTED))
-    plan = Plan("what is older", old, whole=True, unrouted=unrouted, older=before)
-    return _counted(tracker, plan, now)
+    return Plan("what is older", old, whole=True, unrouted=unrouted, older=before, position=position)
 
 
 def is_behind(tracker: Tracker) -> bool:
-    """Whether a request of the ledger was not carried out in this store: it broke off, or a backup was put back."""
-    return tracker.ledger.requests > tracker.erased()
+    """Whether a request of the ledger was not carried out to its end here: it broke off, or a backup was put back."""
+    entries = tracker.ledger.entries()
+    return entries.requests > entries.finished or entries.requests > tracker.erased()
 
 
 def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -> Done:
     """Does what is planned, and what was to be done before and broke off."""
     behind = is_behind(tracker)
     plan.request(tracker.ledger, now)
-    streams = _outstanding(tracker, progress) if behind else list(plan.streams)
-    return _rewrite(tracker, streams, now, progress, plan)
+    streams = list(plan.all_streams)
+    if (more := _since(tracker, plan, progress)).all_streams:
+        more.request(tracker.ledger, now)
+        streams += more.all_streams
+    return _rewrite(tracker, _outstanding(tracker, progress) if behind else streams, now, progress)
+
+
+def _since(tracker: Tracker, plan: Plan, progress: Progress) -> Plan:
+    """What belongs to a plan and was stored after that was made."""
+    streams: Iterable[str] = ()
+    if tracker.last_position() == plan.position:
+        pass
+    elif plan.older is not None:
+        streams = _older(tracker, plan.older, progress).all_streams
+    elif plan.whole:
+        streams = _linked(tracker, plan.session, progress, plan.position)
+    else:
+        streams = _naming(tracker, plan.person, plan.session, progress, plan.position)
+    new = [one for one in dict.fromkeys(streams) if one not in plan.all_streams]
+    unrouted = [one for one in new if plan.older is not None and one.startswith(UNROUTED)]
+    return attrs.evolve(
+        plan, streams=tuple(one for one in new if one not in unrouted), unrouted=tuple(unrouted)
+    )
 
 
 def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
@@ -154,21 +186,13 @@ def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
     return _rewrite(tracker, _outstanding(tracker, progress), now, progress)
 
 
-def _rewrite(
-    tracker: Tracker, streams: Sequence[str], now: datetime, progress: Progress, plan: Plan | None = None
-) -> Done:
-    requests = tracker.ledger.requests
-    unrouted = plan.unrouted if plan is not None else ()
-    total, changed = len(streams) + len(unrouted), 0
+def _rewrite(tracker: Tracker, streams: Sequence[str], now: datetime, progress: Progress) -> Done:
+    requests, changed = tracker.ledger.requests, 0
     for begin in range(0, len(streams), STREAMS):
         changed += tracker.erase(streams[begin : begin + STREAMS])
-        progress(begin, total)
-    for number, stream in enumerate(unrouted):
-        assert plan is not None, "it names them"
-        changed += tracker.erase([stream], plan.older)
-        progress(len(streams) + number, total)
+        progress(begin, len(streams))
     tracker.record_erasure(requests, now)
-    return Done(changed, tracker.clean())
+    return Done(changed, tracker.clean(), requests)
 
 
 def _outstanding(tracker: Tracker, progress: Progress) -> list[str]:
@@ -179,6 +203,8 @@ def _outstanding(tracker: Tracker, progress: Progress) -> list[str]:
         for _, stream, received in _read(tracker, b"", progress):
             if any(any(entries.ids_among(one, received.received_at)) for one in people_in(received.body)):
                 found.setdefault(stream)
+    if entries.older is not None:
+        found |= dict.fromkeys(filter(entries.has_older, tracker.streams(tracker.last_position())))
     return list(found)
 
 
@@ -187,17 +213,26 @@ def _counted(tracker: Tracker, plan: Plan, now: datetime) -> Plan:
     with TemporaryDirectory() as directory:
         ledger, events = Ledger(Path(directory)), 0
         plan.request(ledger, now)
-        for begin in range(0, len(plan.streams), STREAMS):
-            events += tracker.would_erase(plan.streams[begin : begin + STREAMS], ledger)
-        for stream in plan.unrouted:
-            events += tracker.would_erase([stream], ledger, plan.older)
+        for begin in range(0, len(plan.all_streams), STREAMS):
+            events += tracker.would_erase(plan.all_streams[begin : begin + STREAMS], ledger)
     return attrs.evolve(plan, events=events)
 
 
-def _naming(tracker: Tracker, participant: str, session: str | None, progress: Progress) -> Iterator[str]:
+def _linked(tracker: Tracker, session: str, progress: Progress, after: int = 0) -> dict[str, None]:
+    """The streams of what is linked to a session."""
+    return {
+        stream: None
+        for _, stream, received in _holding(tracker, session, progress, after)
+        if (link := parse(received).link) is not None and link[0] == session
+    }
+
+
+def _naming(
+    tracker: Tracker, participant: str, session: str | None, progress: Progress, after: int = 0
+) -> Iterator[str]:
     """The streams in which somebody has this id, and those of what is no JSON and holds it."""
-    for _, stream, received in _holding(tracker, participant, progress):
-        if session is not None and stream != session:
+    for _, stream, received in _holding(tracker, participant, progress, after):
+        if session and stream != session:
             continue
         people = people_in(received.body)
         is_there = any(participant in one.ids for one in people)
@@ -205,16 +240,20 @@ def _naming(tracker: Tracker, participant: str, session: str | None, progress: P
             yield stream
 
 
-def _holding(tracker: Tracker, text: str, progress: Progress) -> Iterator[tuple[int, str, Received]]:
-    """The events in which a text may stand."""
-    yield from _read(tracker, text.encode() if _PLAIN.fullmatch(text) else b"", progress)
+def _holding(
+    tracker: Tracker, text: str, progress: Progress, after: int = 0
+) -> Iterator[tuple[int, str, Received]]:
+    """The events behind a position in which a text may stand."""
+    yield from _read(tracker, text.encode() if _PLAIN.fullmatch(text) else b"", progress, after)
     if _PLAIN.fullmatch(text):
-        yield from _read(tracker, b'"body_base64":', progress)
+        yield from _read(tracker, b'"body_base64":', progress, after)
 
 
-def _read(tracker: Tracker, text: bytes, progress: Progress) -> Iterator[tuple[int, str, Received]]:
-    """The events whose state holds some bytes: position, stream and what was received."""
-    after, end = 0, tracker.last_position()
+def _read(
+    tracker: Tracker, text: bytes, progress: Progress, after: int = 0
+) -> Iterator[tuple[int, str, Received]]:
+    """The events behind a position whose state holds some bytes: position, stream and what was received."""
+    end = tracker.last_position()
     while rows := tracker.holding(text, after) if text else _every(tracker, after, end):
         for position, stream, state in rows:
             if stream not in OURS and isinstance(state, bytes) and not is_tombstone(state):

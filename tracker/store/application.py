@@ -128,22 +128,19 @@ class Tracker(StoreReader):
         """Records that receive times are wrong: such a delivery is read as one without."""
         self.remember(Tracking(wrong.name, 0))  # at no position: so they are found at once
 
-    def erase(self, streams: Sequence[str], older: datetime | None = None) -> int:
-        """Rewrites what is stored of these streams as the ledger says; returns how many events changed.
-
-        ``older``: in streams that the ledger does not know, everybody is erased who is in what was received before.
-        """
+    def erase(self, streams: Sequence[str]) -> int:
+        """Rewrites what is stored of these streams as the ledger says; returns how many events changed."""
 
         def change(rows: Sequence[StoredRow]) -> Iterator[tuple[int, bytes]]:
-            return self._mapper.changes(rows, self.ledger, older)
+            return self._mapper.changes(rows, self.ledger)
 
         with self._database.errors():
             return self._recorder.rewrite(streams, change)
 
-    def would_erase(self, streams: Sequence[str], ledger: Ledger, older: datetime | None = None) -> int:
+    def would_erase(self, streams: Sequence[str], ledger: Ledger) -> int:
         """How many events of these streams ``erase`` would change by another ledger, which learns by that."""
         with self._database.errors():
-            return sum(1 for _ in self._mapper.changes(self._recorder.of_streams(streams), ledger, older))
+            return sum(1 for _ in self._mapper.changes(self._recorder.of_streams(streams), ledger))
 
     def record_erasure(self, requests: int, at: datetime) -> None:
         """Records that everybody is erased up to a request of the ledger."""

@@ -7,9 +7,10 @@ the store is locked. No name is in the file. Its key is in no other place; so a 
 pseudonyms that nobody can trace, as long as the ledger is kept apart from it.
 
 An id that was erased everywhere is erased in what was received up to then, also where the session was not known yet. Who
-comes again later is a new person, except in the sessions that are known.
+comes again later is a new person, except in the sessions that are known. Of what has no session it is kept before which receive time it is erased as a whole.
 
-A request is written here before anything is rewritten, and is done when the store says so (``tracker.store.erasures``).
+A request is written here before anything is rewritten, and is done in the store when that says so (``tracker.store.erasures``). It is
+finished when the same is done in what is kept beside the store, and nothing is left in free pages; that is written here, at last.
 So one that broke off is known, and doing it again ends it.
 """
 
@@ -27,6 +28,7 @@ import attrs
 
 from tracker.delivery.envelope import Received, isoformat, parse_time
 from tracker.delivery.pseudonyms import People, Scope, erased, exactly, people_in, words_of
+from tracker.delivery.webhook import UNROUTED
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
@@ -34,17 +36,24 @@ from tracker.store.sqlite import sqlite_errors
 __all__ = ["ERASURES_DB", "Entries", "Ledger"]
 
 ERASURES_DB = "erasures.db"
-FORMAT = 1
+FORMAT = 2
 """The version of the tables; a higher one was written by a newer program."""
 ANYWHERE = ""
 """In place of a stream."""
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE key (key BLOB NOT NULL);
 CREATE TABLE streams (stream TEXT PRIMARY KEY, whole INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE members (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE people (hash BLOB PRIMARY KEY, until TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE requests (number INTEGER PRIMARY KEY, at TEXT NOT NULL, what TEXT NOT NULL);
-"""
+""",
+    """
+CREATE TABLE older (before TEXT NOT NULL, at TEXT NOT NULL);
+ALTER TABLE requests ADD COLUMN finished INTEGER NOT NULL DEFAULT 0;
+""",
+)
+"""What each format added to the one before."""
 _CHANGES = slice(24, 28)
 """Where SQLite counts in a file how often it was changed."""
 
@@ -59,6 +68,8 @@ class Entries:
         members: The hashes of what belongs to people, in each stream.
         people: The hash of an id that is erased everywhere -> up to which receive time.
         requests: How many there were.
+        finished: Up to which of them all is done.
+        older: Before which receive time what has no session is erased as a whole, and when that was asked for.
     """
 
     key: bytes = b""
@@ -66,11 +77,20 @@ class Entries:
     members: frozenset[bytes] = frozenset()
     people: Mapping[bytes, datetime] = attrs.field(factory=dict)
     requests: int = 0
+    finished: int = 0
+    older: tuple[datetime, datetime] | None = None
 
-    def scope(self, stream: str) -> Scope | None:
-        """What is to be replaced in the webhooks of a stream, if anything is."""
+    def scope(self, stream: str, received_at: datetime | None = None) -> Scope | None:
+        """What is to be replaced in the webhooks of a stream, or in one that was received then, if anything is."""
         found = self.streams.get(stream)
+        older = self.older if self.has_older(stream) else None
+        if older is not None and received_at is not None and received_at < older[0]:
+            found = True, older[1]
         return None if found is None else Scope(self.key, stream, found[1], self.members, found[0])
+
+    def has_older(self, stream: str) -> bool:
+        """Whether what was received early is erased as a whole from this stream."""
+        return self.older is not None and stream.startswith(UNROUTED)
 
     def knows(self, id: str) -> bool:
         """Whether an id was erased everywhere."""
@@ -110,15 +130,12 @@ class Ledger:
     def concerns(self, stream: str) -> bool:
         """Whether something of a stream may have to be replaced."""
         entries = self.entries()
-        return bool(entries.people) or stream in entries.streams
+        return bool(entries.people) or stream in entries.streams or entries.has_older(stream)
 
-    def erase(self, received: Received, stream: str, older: datetime | None = None) -> Received:
-        """A webhook of a stream as it is to be stored. ``older``: as a whole, if it was received before."""
+    def erase(self, received: Received, stream: str) -> Received:
+        """A webhook of a stream as it is to be stored."""
         self.learn({stream: [received]})
-        scope = self.entries().scope(stream)
-        at = received.received_at
-        if older is not None and at is not None and at < older and not (scope and scope.whole):
-            scope = Scope(self.entries().key, stream, older, whole=True)
+        scope = self.entries().scope(stream, received.received_at)
         return received if scope is None else erased(received, scope)
 
     def learn(self, received: Mapping[str, Iterable[Received]]) -> None:
@@ -126,10 +143,11 @@ class Ledger:
         entries = self.entries()
         new: list[tuple[str, datetime | None, set[bytes]]] = []
         for stream, those in received.items():
-            scope, at, texts = entries.scope(stream), None, set[str]()
-            if scope is not None and scope.whole:
-                continue
+            at, texts = None, set[str]()
             for one in those:
+                scope = entries.scope(stream, one.received_at)
+                if scope is not None and scope.whole:
+                    continue
                 for people in people_in(one.body):
                     erased_ids = dict(entries.ids_among(people, one.received_at))
                     if erased_ids or (scope is not None and any(map(scope.has, people.ids))):
@@ -157,11 +175,13 @@ class Ledger:
         people: Iterable[str] = (),
         everywhere: bool = False,
         streams: Iterable[str] = (),
+        older: datetime | None = None,
     ) -> int:
         """Writes a request down; returns its number.
 
         ``whole`` are streams to be erased as a whole; ``people`` are ids to be erased in ``streams``, and where it is
-        meant ``everywhere`` in all that was received up to now. ``what`` says in words, without a name, what it is.
+        meant ``everywhere`` in all that was received up to now. What has no session and is ``older`` is erased as a whole.
+        ``what`` says in words, without a name, what it is.
         """
         with self._to_write() as connection:
             ((key,),) = connection.execute("SELECT key FROM key").fetchall()
@@ -175,6 +195,8 @@ class Ledger:
                     _add_stream(connection, stream, at, whole=False)
                     hashes = [(one,) for one in _hashes(key, stream, id)]
                     connection.executemany("INSERT OR IGNORE INTO members VALUES (?)", hashes)
+            if older is not None:
+                _add_older(connection, older, at)
             number = connection.execute(
                 "INSERT INTO requests (at, what) VALUES (?, ?)", (isoformat(at), what)
             ).lastrowid
@@ -185,6 +207,12 @@ class Ledger:
     def requests(self) -> int:
         """How many requests there were."""
         return self.entries().requests
+
+    def finish(self, requests: int) -> None:
+        """Writes down that all is done up to a request."""
+        if self.entries().finished < requests:
+            with self._to_write() as connection:
+                connection.execute("UPDATE requests SET finished = 1 WHERE number <= ?", (requests,))
 
     def _count(self) -> bytes:
         try:
@@ -198,7 +226,7 @@ class Ledger:
     def _read(self) -> Entries:
         with self._errors(), closing(self._connect()) as connection:
             connection.execute("BEGIN")  # of one moment
-            if not self._is_made(connection):
+            if not (version := self._version(connection)):
                 return NOTHING
             ((key,),) = connection.execute("SELECT key FROM key").fetchall()
             streams = {
@@ -208,7 +236,8 @@ class Ledger:
             members = frozenset(one for (one,) in connection.execute("SELECT hash FROM members"))
             people = {one: _time(until) for one, until in connection.execute("SELECT hash, until FROM people")}
             ((requests,),) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchall()
-            return Entries(key, streams, members, people, requests)
+            entries = Entries(key, streams, members, people, requests)
+            return entries if version == 1 else _with_older(connection, entries)
 
     @contextmanager
     def _to_write(self) -> Iterator[sqlite3.Connection]:
@@ -217,11 +246,7 @@ class Ledger:
                 self.path.touch(PRIVATE_FILE)
             with closing(self._connect()) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if not self._is_made(connection):
-                    for statement in _TABLES.split(";"):
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))
-                    connection.execute(f"PRAGMA user_version = {FORMAT}")
+                self._make(connection)
                 try:
                     yield connection
                     connection.execute("COMMIT")
@@ -230,7 +255,16 @@ class Ledger:
                         connection.execute("ROLLBACK")
                     raise
 
-    def _is_made(self, connection: sqlite3.Connection) -> bool:
+    def _make(self, connection: sqlite3.Connection) -> None:
+        version = self._version(connection)
+        for statement in "".join(_TABLES[version:]).split(";"):
+            connection.execute(statement)
+        if not version:
+            connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The format of the file; 0 where there is nothing in it."""
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         if version > FORMAT:
             raise StoreVersionError(
@@ -238,7 +272,7 @@ class Ledger:
                 place=str(self.path),
                 hint="use that version, or a newer one",
             )
-        return bool(version)
+        return int(version)
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode=rw"
@@ -265,6 +299,22 @@ def _add_stream(connection: sqlite3.Connection, stream: str, at: datetime, *, wh
         "INSERT INTO streams VALUES (?, ?, ?) ON CONFLICT (stream) DO UPDATE SET whole = MAX(whole, excluded.whole)",
         (stream, int(whole), isoformat(at)),
     )
+
+
+def _add_older(connection: sqlite3.Connection, before: datetime, at: datetime) -> None:
+    """The latest one holds; what was received before it stays erased."""
+    connection.execute("INSERT INTO older VALUES (?, ?)", (isoformat(before), isoformat(at)))
+    connection.execute("DELETE FROM older WHERE before < (SELECT MAX(before) FROM older)")
+
+
+def _with_older(connection: sqlite3.Connection, entries: Entries) -> Entries:
+    """The same with what an older format did not have."""
+    rows = connection.execute("SELECT before, at FROM older ORDER BY at LIMIT 1").fetchall()
+    older = next(((_time(before), _time(at)) for before, at in rows), None)
+    ((finished,),) = connection.execute(
+        "SELECT COALESCE(MAX(number), 0) FROM requests WHERE finished"
+    ).fetchall()
+    return attrs.evolve(entries, finished=finished, older=older)
 
 
 def _hashes(key: bytes, stream: str, text: str) -> set[bytes]:

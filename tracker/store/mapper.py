@@ -6,7 +6,6 @@ A stored event's topic is the webhook type; its state is ``tracker.delivery.enve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -89,9 +88,7 @@ class EnvelopeMapper(Mapper[str]):
             else StoredEvent(event.originator_id, event.originator_version, event.topic, envelope.encode(new))
         )
 
-    def changes(
-        self, rows: Sequence[StoredRow], ledger: Ledger, older: datetime | None
-    ) -> Iterator[tuple[int, bytes]]:
+    def changes(self, rows: Sequence[StoredRow], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
         """The positions and new states of those stored events from which the ledger says to erase somebody."""
         read = [(position, stream, self.to_received(state)) for position, stream, state in rows]
         by_stream: dict[str, list[Received]] = {}
@@ -99,7 +96,7 @@ class EnvelopeMapper(Mapper[str]):
             by_stream.setdefault(stream, []).append(received)
         ledger.learn(by_stream)
         for position, stream, received in read:
-            new = ledger.erase(received, stream, older)
+            new = ledger.erase(received, stream)
             if new is not received:
                 yield position, envelope.encode(new)
 
