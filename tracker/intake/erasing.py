@@ -61,6 +61,7 @@ class Plan:
         everywhere: Whether that person is to be erased also from what is stored later of the time up to now.
         unrouted: Streams of deliveries without a session, of which
         older: what was received before this is to be erased.
+        end: The position up to which was looked.
     """
 
     what: str
@@ -71,6 +72,7 @@ class Plan:
     everywhere: bool = False
     unrouted: tuple[str, ...] = ()
     older: datetime | None = None
+    end: int = 0
 
     @property
     def sessions(self) -> int:
@@ -98,9 +100,10 @@ def of_participant(
     tracker: Tracker, participant: str, session: str | None, now: datetime, progress: Progress
 ) -> Plan:
     """Everything of a person, in one session or wherever it is. Raises ``NotFoundError``."""
+    end = tracker.last_position()
     found = dict.fromkeys(_naming(tracker, participant, session, progress))
     what = "a person in one session" if session else "a person"
-    plan = Plan(what, tuple(found), person=participant, everywhere=session is None)
+    plan = Plan(what, tuple(found), person=participant, everywhere=session is None, end=end)
     if not found and not tracker.ledger.entries().knows(participant):
         raise NotFoundError(
             "no such participant" + (f" in session {session}" if session else ""),
@@ -146,6 +149,8 @@ def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -
     behind = is_behind(tracker)
     plan.request(tracker.ledger, now)
     streams = _outstanding(tracker, progress) if behind else list(plan.streams)
+    if plan.everywhere:  # what came meanwhile, before the ledger knew of it
+        streams = list(dict.fromkeys([*streams, *_naming(tracker, plan.person, None, progress, plan.end)]))
     return _rewrite(tracker, streams, now, progress, plan)
 
 
@@ -194,9 +199,11 @@ def _counted(tracker: Tracker, plan: Plan, now: datetime) -> Plan:
     return attrs.evolve(plan, events=events)
 
 
-def _naming(tracker: Tracker, participant: str, session: str | None, progress: Progress) -> Iterator[str]:
+def _naming(
+    tracker: Tracker, participant: str, session: str | None, progress: Progress, after: int = 0
+) -> Iterator[str]:
     """The streams in which somebody has this id, and those of what is no JSON and holds it."""
-    for _, stream, received in _holding(tracker, participant, progress):
+    for _, stream, received in _holding(tracker, participant, progress, after):
         if session is not None and stream != session:
             continue
         people = people_in(received.body)
@@ -205,21 +212,26 @@ def _naming(tracker: Tracker, participant: str, session: str | None, progress: P
             yield stream
 
 
-def _holding(tracker: Tracker, text: str, progress: Progress) -> Iterator[tuple[int, str, Received]]:
-    """The events in which a text may stand."""
-    yield from _read(tracker, text.encode() if _PLAIN.fullmatch(text) else b"", progress)
+def _holding(
+    tracker: Tracker, text: str, progress: Progress, after: int = 0
+) -> Iterator[tuple[int, str, Received]]:
+    """The events behind a position in which a text may stand."""
+    yield from _read(tracker, text.encode() if _PLAIN.fullmatch(text) else b"", progress, after)
     if _PLAIN.fullmatch(text):
-        yield from _read(tracker, b'"body_base64":', progress)
+        yield from _read(tracker, b'"body_base64":', progress, after)
 
 
-def _read(tracker: Tracker, text: bytes, progress: Progress) -> Iterator[tuple[int, str, Received]]:
-    """The events whose state holds some bytes: position, stream and what was received."""
-    after, end = 0, tracker.last_position()
-    while rows := tracker.holding(text, after) if text else _every(tracker, after, end):
+def _read(
+    tracker: Tracker, text: bytes, progress: Progress, after: int = 0
+) -> Iterator[tuple[int, str, Received]]:
+    """The events whose state holds some bytes, of those that are there now: position, stream and what was received."""
+    end = tracker.last_position()
+    while after < end:
+        rows = tracker.holding(text, after) if text else _every(tracker, after, end)
         for position, stream, state in rows:
             if stream not in OURS and isinstance(state, bytes) and not is_tombstone(state):
                 yield position, str(stream), envelope.decode(state)
-        after = rows[-1][0]
+        after = rows[-1][0] if rows else end
         progress(after, end)
 
 
@@ -232,7 +244,7 @@ def newest_of(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
     found: dict[str, datetime] = {}
     now: datetime | None = None
     after, end = 0, tracker.last_position()
-    while rows := tracker.begins(after, _PAGE):
+    while after < end and (rows := tracker.begins(after, _PAGE)):
         for position, stream, begin in rows:
             said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
             at = parse_time(said[1].decode(errors="replace")) if said else None
