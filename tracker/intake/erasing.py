@@ -252,13 +252,14 @@ def _holding(
 def _read(
     tracker: Tracker, text: bytes, progress: Progress, after: int = 0
 ) -> Iterator[tuple[int, str, Received]]:
-    """The events behind a position whose state holds some bytes: position, stream and what was received."""
+    """The events behind a position, of those that are there now, whose state holds some bytes: position, stream and what was received."""
     end = tracker.last_position()
-    while rows := tracker.holding(text, after) if text else _every(tracker, after, end):
+    while after < end:
+        rows = tracker.holding(text, after) if text else _every(tracker, after, end)
         for position, stream, state in rows:
             if stream not in OURS and isinstance(state, bytes) and not is_tombstone(state):
                 yield position, str(stream), envelope.decode(state)
-        after = rows[-1][0]
+        after = rows[-1][0] if rows else end
         progress(after, end)
 
 
@@ -271,7 +272,7 @@ def newest_of(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
     found: dict[str, datetime] = {}
     now: datetime | None = None
     after, end = 0, tracker.last_position()
-    while rows := tracker.begins(after, _PAGE):
+    while after < end and (rows := tracker.begins(after, _PAGE)):
         for position, stream, begin in rows:
             said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
             at = parse_time(said[1].decode(errors="replace")) if said else None
