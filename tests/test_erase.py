@@ -417,6 +417,21 @@ def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
         assert holding(store.data, "zz-17", "zacharias") == []
 
 
+@pytest.mark.sqlite
+def test_without_a_ledger_nothing_is_erased_again_and_nothing_is_stored(two):
+    store, _ = two
+    end = store.last_position()
+    done = commands.run("erase", "--again", "--data", str(store.data), text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == f"error: {store.data}/erasures.db: there is no such file"
+    assert "hint: nobody was ever erased here" in done.stderr
+    forget(store, participant(store, "zz-17"))
+    store.ledger.path.unlink()
+    assert "hint: put it back" in commands.run("erase", "--again", "--data", str(store.data), text=True).stderr
+    assert store.last_position() == end + 1
+    assert verify(store, Rules()).problems == []
+
+
 def test_an_archive_follows_where_it_is_named(two, tmp_path):
     pytest.importorskip("pyarrow")
     store, _ = two
