@@ -335,7 +335,9 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
             row = connection.execute(_MARKS).fetchone()
             if row is None or not row["owned"]:
                 return "its owner has to run VACUUM (FULL, ANALYZE) stored_events"
-            connection.execute("VACUUM (FULL, ANALYZE) stored_events, tracking")  # statistics of before name people
+            connection.execute(
+                "VACUUM (FULL, ANALYZE) stored_events, tracking"
+            )  # statistics of before name people
         return ""
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
