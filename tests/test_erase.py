@@ -28,7 +28,7 @@ from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError
 from tracker.intake.copying import copy
-from tracker.intake.erasing import is_behind, of_older, of_participant, of_session
+from tracker.intake.erasing import carry_out, is_behind, of_older, of_participant, of_session
 from tracker.intake.reconciling import Asked, reconcile
 from tracker.intake.vendor import Saved
 from tracker.rules import Rules
@@ -138,6 +138,23 @@ def test_whoever_is_erased_is_in_no_file_and_all_findings_stay(two):
         assert verify(again, Rules()).problems == []
         sweep(store.data, [alert], NOW)
         assert len(outbox(store.data)) == sent
+
+
+@pytest.mark.slow_on_postgres
+@pytest.mark.parametrize("by_the_sweep", [False, True])
+def test_no_alert_changes_where_everybody_is_erased(two, by_the_sweep):
+    store, _ = two
+    alert = Alert("all", "https://hooks.example.org", When("info"), wait=timedelta())
+    sweep(store.data, [alert], NOW, backfill=timedelta(days=999))
+    sent = len(outbox(store.data))
+    plan = of_older(store, NOW, NOW, silent)
+    if by_the_sweep:  # as a server that follows does it
+        carry_out(store, plan, NOW, silent)
+        Views.open(store).close()
+    else:
+        forget(store, plan)
+    sweep(store.data, [alert], NOW)
+    assert len(outbox(store.data)) == sent > 3
 
 
 def test_in_a_session_that_is_erased_nobody_is_left(two):
@@ -415,6 +432,21 @@ def test_a_backup_that_is_put_back_is_erased_again(two, tmp_path):
         assert not is_behind(restored)
         assert found(restored) == before
         assert holding(store.data, "zz-17", "zacharias") == []
+
+
+@pytest.mark.sqlite
+def test_without_a_ledger_nothing_is_erased_again_and_nothing_is_stored(two):
+    store, _ = two
+    end = store.last_position()
+    done = commands.run("erase", "--again", "--data", str(store.data), text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == f"error: {store.data}/erasures.db: there is no such file"
+    assert "hint: nobody was ever erased here" in done.stderr
+    forget(store, participant(store, "zz-17"))
+    store.ledger.path.unlink()
+    assert "hint: put it back" in commands.run("erase", "--again", "--data", str(store.data), text=True).stderr
+    assert store.last_position() == end + 1
+    assert verify(store, Rules()).problems == []
 
 
 def test_an_archive_follows_where_it_is_named(two, tmp_path):

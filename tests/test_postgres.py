@@ -28,6 +28,7 @@ from waiting import BOUND, until
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
+from tracker.intake.erasing import carry_out, of_participant
 from tracker.intake.receiver import SOURCE
 from tracker.store.application import Tracker
 from tracker.store.postgres import _INSERT, _columns
@@ -446,6 +447,7 @@ from meetings import MORNING, webhook
 from stores import opened
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
+from tracker.intake.erasing import carry_out, of_participant
 from tracker.intake.receiver import SOURCE
 store, name = opened(sys.argv[1]), sys.argv[2]
 def received(number, place):
@@ -516,3 +518,21 @@ def test_a_delivery_that_is_moved_keeps_all_else(store):
     store.receive([parse(given)])
 
     assert list(store.deliveries())[-1].received == replace(given, received_at=MORNING)
+
+
+@pytest.mark.parametrize("kept_before", [False, True])
+def test_the_planner_knows_nobody_who_was_erased(store, data, kept_before):
+    store.append([joined(str(number)) for number in range(30)])
+    with query(address(data)) as connection:
+        if kept_before:  # as in a store of an older version
+            connection.execute("ALTER TABLE stored_events ALTER COLUMN state SET STATISTICS 100")
+        connection.execute("ANALYZE stored_events")
+        plan = of_participant(store, "p", None, MORNING, lambda *_: None)
+        assert carry_out(store, plan, MORNING, lambda *_: None).events == 30
+        known = connection.execute(
+            "SELECT histogram_bounds::text, most_common_vals::text FROM pg_stats"
+            " WHERE schemaname = current_schema() AND tablename = 'stored_events' AND attname = 'state'"
+        )
+        texts = [bytes.fromhex(one) for one in re.findall(r"\\x([0-9a-f]+)", str(known.fetchall()))]
+    assert bool(texts) is kept_before
+    assert not any(b'"p"' in one for one in texts)

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.alerts.database import alerts_file, known_in, write
+from projections.alerts.database import Identity, alerts_file, found_of, identity_of, known_in, write
 from projections.views.erased import found_without, heeded, key_without, remember
-from projections.views.publications import PUBLISHED_DB, published_file
+from projections.views.publications import PUBLISHED_DB, Reader, published_file, reader
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.store.ledger import Entries, Ledger
 
@@ -22,8 +22,8 @@ def erase(data: Path) -> None:
     """Erases from the file of a data directory whom its ledger says to forget. Raises ``StoreError``."""
     entries, file = Ledger(data).entries(), alerts_file(data)
     if file.path.exists():
-        with file.to_write() as connection:
-            erase_from(connection, entries, entries.requests)
+        with file.to_write() as connection, reader(data / PUBLISHED_DB) as published:
+            erase_from(connection, entries, entries.requests, published)
 
 
 def compact(data: Path) -> None:
@@ -32,14 +32,22 @@ def compact(data: Path) -> None:
     alerts_file(data).compact()
 
 
-def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int) -> None:
-    """The same in a transaction, up to a request of the ledger: as far as it was done in what is published."""
+def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int, published: Reader | None) -> None:
+    """The same in a transaction, up to a request of the ledger: as far as it was done in what is published.
+
+    What is published by then says of a finding what is known of it from now on, so nobody is sent that it changed.
+    """
     if heeded(connection) >= up_to:
         return
-    for known in known_in(connection, "1"):
+    alerts = [one for one in known_in(connection, "1") if ledger.scope(one.found["stream"]) is not None]
+    messages = _messages({one.found["stream"] for one in alerts}, up_to, published)
+    for known in alerts:
         scope = ledger.scope(known.found["stream"])
-        if scope is not None and known.rule is not None:
-            write(connection, known.rule, attrs.evolve(known, found=found_without(known.found, scope)))
+        assert scope is not None, "it is of a stream that has one"
+        assert known.rule is not None, "it was read"
+        found = found_without(known.found, scope)
+        found["message"] = messages.get(identity_of(found), found["message"])
+        write(connection, known.rule, attrs.evolve(known, found=found))
     streams = dict(connection.execute("SELECT id, stream FROM alerts").fetchall())
     for number, alert, body in connection.execute("SELECT number, alert, body FROM outbox").fetchall():
         message = msgspec.json.decode(body)
@@ -47,6 +55,14 @@ def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int) -> N
             new = msgspec.json.encode(message).decode()
             connection.execute("UPDATE outbox SET body = ? WHERE number = ?", (new, number))
     remember(connection, up_to)
+
+
+def _messages(streams: set[str], up_to: int, published: Reader | None) -> dict[Identity, str]:
+    """What the findings of some streams say that are held, as far as people were erased from them."""
+    if published is None or published.erased < up_to:
+        return {}
+    those = (found_of(one) for one in published.of_streams(streams) if one.held)
+    return {identity_of(found): found["message"] for found in those}
 
 
 def _erase_message(message: dict[str, Any], ledger: Entries, stream: str | None) -> bool:

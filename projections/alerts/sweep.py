@@ -73,7 +73,7 @@ def sweep(
     """
     with alerts_file(data).to_write() as connection, reader(data / PUBLISHED_DB) as published:
         if published is not None:
-            erase_from(connection, Ledger(data).entries(), published.erased)
+            erase_from(connection, Ledger(data).entries(), published.erased, published)
         queue = queue_of(data)
         queue.forget_others(connection, [alert.name for alert in alerts], "alert")
         for alert in alerts:

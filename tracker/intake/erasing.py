@@ -20,7 +20,7 @@ from tracker.delivery import envelope
 from tracker.delivery.envelope import Received, parse_time
 from tracker.delivery.pseudonyms import people_in
 from tracker.delivery.webhook import UNROUTED, parse
-from tracker.errors import NotFoundError
+from tracker.errors import NotFoundError, UsageError
 from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
@@ -182,7 +182,15 @@ def _since(tracker: Tracker, plan: Plan, progress: Progress) -> Plan:
 
 
 def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
-    """Does all that the ledger says."""
+    """Does all that the ledger says. Raises ``UsageError`` where it says nothing."""
+    if not tracker.ledger.requests:
+        raise UsageError(
+            "there is no erasure to do again" if tracker.ledger.path.exists() else "there is no such file",
+            place=str(tracker.ledger.path),
+            hint="put it back from its backup; without it nobody knows who was erased"
+            if tracker.erased()
+            else "nobody was ever erased here; if somebody was, put erasures.db back from its backup",
+        )
     return _rewrite(tracker, _outstanding(tracker, progress), now, progress)
 
 

@@ -58,6 +58,7 @@ CREATE TABLE stored_events (
 """
 _TABLES = (
     _EVENTS,
+    "ALTER TABLE stored_events ALTER COLUMN state SET STATISTICS 0",  # the planner needs none, and they name people
     "CREATE TABLE tracking (application_name text PRIMARY KEY, notification_id bigint NOT NULL)",
     "CREATE INDEX tracking_position ON tracking (notification_id)",
     "CREATE TABLE positions (last bigint NOT NULL)",
@@ -333,8 +334,10 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         with self.datastore.get_connection() as connection:
             row = connection.execute(_MARKS).fetchone()
             if row is None or not row["owned"]:
-                return "its owner has to run VACUUM FULL stored_events"
-            connection.execute("VACUUM (FULL) stored_events, tracking")
+                return "its owner has to run VACUUM (FULL, ANALYZE) stored_events"
+            connection.execute(
+                "VACUUM (FULL, ANALYZE) stored_events, tracking"
+            )  # statistics of before name people
         return ""
 
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
