@@ -1,6 +1,7 @@
 """Whoever is erased is in no file of the data directory any more, and everything that was found stays."""
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
