@@ -1,14 +1,18 @@
 """Pruning: sessions that are over go from the store into an archive in Parquet.
 
 The archive is complete and on the disk before anything is removed. If it breaks off, doing it again goes on: an archive of
-the same sessions is known by its name and is not written twice.
+the same sessions is known by its name, and is taken if it holds what the store does. None is ever written over: what is
+another one now (people were erased from it, a disk has damaged it) may be what the tombstones of a copy of the store name.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from hashlib import blake2b
+from itertools import chain, count
 from pathlib import Path
 
 import attrs
@@ -17,7 +21,8 @@ from projections.exports.parquet import write
 from projections.progress import Progress
 from projections.relay.pruning import forget
 from projections.views.follow import Views
-from tracker.errors import StoreError
+from tracker.delivery import envelope
+from tracker.errors import LogError, StoreError
 from tracker.intake import pruning
 from tracker.intake.archive import Archive, parts
 from tracker.intake.pruning import Plan
@@ -48,9 +53,9 @@ def prune(
 def move(tracker: Tracker, planned: Plan, archive: Path, now: datetime, progress: Progress) -> Done:
     """The same in the store alone: whoever follows it makes the read models anew."""
     done, place = 0, None
-    if planned.versions:
+    if planned.digests:
         place = _archived(tracker, planned, archive)
-        forget(tracker.data, planned.versions)
+        forget(tracker.data, planned.digests)
         done = pruning.remove(tracker, planned, str(place), now, progress)
     if tracker.is_pruned_since():
         tracker.record_prunings(now)
@@ -59,21 +64,47 @@ def move(tracker: Tracker, planned: Plan, archive: Path, now: datetime, progress
 
 def _archived(tracker: Tracker, planned: Plan, archive: Path) -> Path:
     """Where the sessions are archived; they are written, unless they were."""
-    place, beside = archive / planned.name, archive / f".{planned.name}"
-    if not place.exists():
-        shutil.rmtree(beside, ignore_errors=True)
-        write(pruning.deliveries(tracker, planned), beside)
-        for path in (*parts(beside), beside):
-            _to_disk(path)
-        beside.rename(place)
-        _to_disk(archive)
-    if (there := Archive(str(place)).count()) != planned.events:
+    wanted = _digest(_stored(tracker, planned))
+    for more in chain([""], map("-{}".format, count(2))):
+        place = archive / f"{planned.name}{more}"
+        if not place.exists():
+            break
+        if _digest_in(place) == wanted:
+            return place
+    beside = archive / f".{planned.name}"
+    shutil.rmtree(beside, ignore_errors=True)
+    write(pruning.deliveries(tracker, planned), beside)
+    if _digest_in(beside) != wanted:
+        hint = "run it again: people may have been erased meanwhile; else the disk is damaged"
         raise StoreError(
-            f"holds {there} deliveries of {planned.events}, so nothing was removed",
-            place=str(place),
-            hint="remove it, and run it again",
+            "does not hold what was to be moved, so nothing was removed", place=str(beside), hint=hint
         )
+    for path in (*parts(beside), beside):
+        _to_disk(path)
+    beside.rename(place)
+    _to_disk(archive)
     return place
+
+
+def _stored(tracker: Tracker, planned: Plan) -> Iterator[tuple[int, bytes]]:
+    """Position and line of what is to be archived."""
+    for one in pruning.deliveries(tracker, planned):
+        yield one.position, envelope.encode(one.received)
+
+
+def _digest(rows: Iterable[tuple[int, bytes]]) -> str:
+    summed = blake2b(digest_size=16)
+    for position, line in rows:
+        summed.update(b"%d %d\n%b" % (position, len(line), line))
+    return summed.hexdigest()
+
+
+def _digest_in(place: Path) -> str:
+    """The digest of an archive; empty where it cannot be read."""
+    try:
+        return _digest(Archive(str(place)).rows())
+    except LogError:
+        return ""
 
 
 def _to_disk(path: Path) -> None:

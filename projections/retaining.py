@@ -96,7 +96,7 @@ class Retaining:
 
         rules = self._load_rules()
         planned = pruning.plan(self._tracker, now - retention.sessions, now, rules, self._go_on)
-        if planned.versions or self._tracker.is_pruned_since():
+        if planned.digests or self._tracker.is_pruned_since():
             moved = move(self._tracker, planned, retention.archive, now, self._go_on)
             self._wake()
             fields = {"sessions": moved.sessions, "archive": str(moved.archive), "problem": moved.problem}

@@ -320,6 +320,22 @@ def test_what_is_stored_while_somebody_is_asked_is_erased_as_well(two, whom):
 
 
 @pytest.mark.slow_on_postgres
+def test_what_another_command_asks_for_meanwhile_is_not_taken_for_done(two, monkeypatch):
+    store, _ = two
+    asked, other = Ledger.request, participant(store, "zz-17", "two")
+
+    def after_another(ledger, *given, **named):
+        monkeypatch.setattr(Ledger, "request", asked)
+        other.request(store.ledger, NOW)  # and it is killed
+        return asked(ledger, *given, **named)
+
+    plan = participant(store, "zz-17", "one")
+    monkeypatch.setattr(Ledger, "request", after_another)
+    forget(store, plan)
+    assert (names_of(store, "zz-17"), is_behind(store)) == ([], False)
+
+
+@pytest.mark.slow_on_postgres
 def test_what_has_no_session_stays_erased_wherever_it_comes_from_again(two):
     store, _ = two
     body = b'{"webhookType":"participant-joined","data":{"participantName":"Nobody"}}'

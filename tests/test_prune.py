@@ -18,6 +18,8 @@ from traffic import environment, serving
 from waiting import until
 
 from projections.alerts.sweep import sweep
+from projections.erasing import erase
+from projections.exports.parquet import write
 from projections.pruning import prune
 from projections.views.follow import Views
 from projections.views.publications import PUBLISHED_DB, published_file
@@ -27,8 +29,10 @@ from tracker.alert import Alert, When
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError
+from tracker.intake import pruning as intake
 from tracker.intake.archive import Archive
 from tracker.intake.copying import copy
+from tracker.intake.erasing import of_participant
 from tracker.intake.pruning import plan
 from tracker.rules import Rules
 from tracker.simulate import simulate
@@ -58,7 +62,7 @@ def middle(store):
 def moved(store, tmp_path, before=None):
     planned = plan(store, before or middle(store), NOW, Rules(), silent)
     done = prune(store, planned, tmp_path / "archive", Rules(), NOW, silent)
-    assert (done.sessions, done.problem) == (len(planned.versions), "")
+    assert (done.sessions, done.problem) == (len(planned.digests), "")
     return planned, done
 
 
@@ -80,12 +84,12 @@ def test_what_is_pruned_is_whole_in_the_archive_and_the_rest_is_as_it_was(filled
 
     planned, done = moved(filled, tmp_path)
 
-    assert 5 < len(planned.versions) < len(states)
+    assert 5 < len(planned.digests) < len(states)
     archived = [envelope.decode(one.text).body for one in Archive(str(done.archive)).lines()]
     left = {one.position: one.body for one in filled.deliveries()}
     assert archived == [body for position, body in before.items() if position not in left]
     assert left.items() <= before.items()
-    assert sessions(filled) == {one: state for one, state in states.items() if one not in planned.versions}
+    assert sessions(filled) == {one: state for one, state in states.items() if one not in planned.digests}
     sound(filled)
 
 
@@ -114,7 +118,7 @@ def test_nothing_is_taken_back_and_nobody_is_sent_anything(filled, tmp_path):
         after = connection.execute(
             "SELECT * FROM publications WHERE stream != 'log:' ORDER BY 1, 2, 3, 5"
         ).fetchall()
-    gone = planned.versions.keys()
+    gone = planned.digests.keys()
     assert [row for row in after if row[0] in gone] == [row for row in before if row[0] in gone] != []
     assert not any(
         json.loads(one["body"])["data"].get("session_id") in gone for one in outbox(filled.data)[len(sent) :]
@@ -123,24 +127,25 @@ def test_nothing_is_taken_back_and_nobody_is_sent_anything(filled, tmp_path):
 
 def test_a_session_that_was_pruned_says_where_it_is(filled, tmp_path):
     planned, done = moved(filled, tmp_path)
-    session = next(iter(planned.versions))
+    session = next(iter(planned.digests))
     with pytest.raises(NotFoundError) as caught:
         filled.status(session)
     assert str(caught.value) == f"{session}: was pruned at 2027-11-26T00:00:00Z, archived in {done.archive}"
 
 
 def test_a_late_webhook_is_kept_and_pruned_later(filled, tmp_path):
+    versions = {name: filled.rows_of(name)[-1][1] for name in filled.streams(filled.last_position())}
     planned, done = moved(filled, tmp_path)
-    session = next(iter(planned.versions))
+    session = next(iter(planned.digests))
     late = parse(envelope.decode(line(webhook("participant-joined", sessionId=session, participantId="p"), 0)))
     filled.append([late])
     assert [(one.body, one.position) for one in filled.history(session)] == [
         (late.body, filled.last_position())
     ]
-    assert filled.places(session)[-1][1] == planned.versions[session] + 1
+    assert filled.rows_of(session)[-1][1] == versions[session] + 1
     sound(filled)
     again, later = moved(filled, tmp_path, NOW)
-    assert session in again.versions
+    assert session in again.digests
     assert filled.pruned(session).archives == (str(done.archive), str(later.archive))
     sound(filled)
 
@@ -150,7 +155,7 @@ def test_a_copy_has_the_tombstones(filled, tmp_path):
     planned, _ = moved(filled, tmp_path)
     with closing(stores.opened(tmp_path / "copy", create=True)) as target:
         copy(filled, target, silent)
-        assert target.pruned(next(iter(planned.versions))) is not None
+        assert target.pruned(next(iter(planned.digests))) is not None
         sound_but_unread = verify(target, Rules())
         assert (sound_but_unread.problems, target.without_digest()) == ([], [])
         Views.open(target).close()
@@ -177,6 +182,79 @@ def postgres_store(postgres):
     return Tracker.open(Path(), postgres.url(more="?options=-csearch_path%3Dpruned"), create=True)
 
 
+def over(store, session, person):
+    """A session that is over, in which somebody was."""
+    said = {
+        "meetingId": "room",
+        "sessionId": session,
+        "participantId": person,
+        "participantName": person.title(),
+    }
+    kinds = ("session-started", "participant-joined", "participant-left", "session-ended")
+    store.append([parse(envelope.decode(line(webhook(kind, **said), at))) for at, kind in enumerate(kinds)])
+
+
+def bodies_in(*archives):
+    return [envelope.decode(one.text).body for each in archives for one in Archive(str(each)).lines()]
+
+
+def test_two_stores_may_share_an_archive(store, tmp_path):
+    every = []
+    with closing(stores.opened(tmp_path / "other", create=True)) as other:
+        for each, session in ((store, "a"), (other, "b")):
+            over(each, session, "ann")
+            every += [one.body for one in each.deliveries()]
+            moved(each, tmp_path, NOW)
+            assert list(each.deliveries()) == []
+    archives = sorted((tmp_path / "archive").iterdir())
+    assert sorted(bodies_in(*archives)) == sorted(every)
+
+
+def test_what_was_erased_after_a_pruning_broke_off_is_not_in_the_archive_that_the_tombstone_names(
+    store, tmp_path, monkeypatch
+):
+    over(store, "a", "zz-17")
+
+    def killed(*_given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            moved(store, tmp_path, NOW)
+    erase(store, of_participant(store, "zz-17", None, NOW, silent), Rules(), NOW, silent)
+    _, done = moved(store, tmp_path, NOW)
+    assert store.pruned("a").archives == (str(done.archive),)
+    assert len(bodies_in(done.archive)) == 4
+    assert not any(b"zz-17" in one for one in bodies_in(done.archive))
+
+
+def test_what_was_erased_since_it_was_planned_stays(store, tmp_path):
+    over(store, "a", "zz-17")
+    over(store, "b", "ann")
+    planned = plan(store, NOW, NOW, Rules(), silent)
+    erase(store, of_participant(store, "zz-17", None, NOW, silent), Rules(), NOW, silent)
+    assert prune(store, planned, tmp_path / "archive", Rules(), NOW, silent).sessions == 1
+    assert {one.session_id for one in store.deliveries()} == {"a"}
+
+
+@pytest.mark.slow_on_postgres
+@pytest.mark.parametrize("what", ["whole", "changed", "cut off", "empty"])
+def test_an_archive_that_is_there_is_taken_only_if_it_holds_the_same(store, tmp_path, what):
+    over(store, "a", "ann")
+    bodies = [one.body for one in store.deliveries()]
+    there = tmp_path / "archive" / plan(store, NOW, NOW, Rules(), silent).name
+    if what == "empty":
+        there.mkdir(parents=True)
+    else:
+        write([one for one in store.deliveries() if what != "changed" or one.type != "session-ended"], there)
+    if what == "cut off":
+        (file,) = there.rglob("*.parquet")
+        file.write_bytes(file.read_bytes()[:100])
+    _, done = moved(store, tmp_path, NOW)
+    assert (done.archive == there, bodies_in(done.archive)) == (what == "whole", bodies)
+
+
 def test_what_goes_on_and_what_was_withdrawn_in_part_stays(store, tmp_path):
     for session in ("over", "withdrawn"):
         for number, kind in enumerate(("session-started", "session-ended")):
@@ -187,7 +265,7 @@ def test_what_goes_on_and_what_was_withdrawn_in_part_stays(store, tmp_path):
 
     withdraw(store, None, NOW, first=3, last=3)
     planned, _ = moved(store, tmp_path, NOW)
-    assert (set(planned.versions), planned.kept) == ({"over"}, 1)
+    assert (set(planned.digests), planned.kept) == ({"over"}, 1)
 
 
 def test_the_command_says_what_it_does_and_what_is_left(filled, tmp_path):
@@ -201,7 +279,7 @@ def test_the_command_says_what_it_does_and_what_is_left(filled, tmp_path):
 
 def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
     planned, done = moved(filled, tmp_path)
-    session = next(iter(planned.versions))
+    session = next(iter(planned.digests))
     filled.append(
         [parse(envelope.decode(line(webhook("participant-joined", sessionId=session, participantId="p"), 0)))]
     )

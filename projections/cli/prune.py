@@ -49,7 +49,7 @@ def prune(before: GivenTime, archive: Path, dry_run: bool, data: Path | None, co
         with of_events("searching") as progress:
             planned = plan(store, moment, settings.now, settings.rules, progress)
         stay = f"; {quantity(planned.kept, 'old session')} stay" if planned.kept else ""
-        what = f"{quantity(len(planned.versions), 'session')} with {deliveries(planned.events)}"
+        what = f"{quantity(len(planned.digests), 'session')} with {deliveries(planned.events)}"
         if dry_run:
             click.echo(f"{store.owner}: {what} would be moved{stay}")
             return
@@ -57,7 +57,7 @@ def prune(before: GivenTime, archive: Path, dry_run: bool, data: Path | None, co
             done = pruned(store, planned, archive, settings.rules, settings.now, progress)
         where = f" into {done.archive}" if done.archive else ""
         click.echo(f"{store.owner}: {what} moved{where}{stay}")
-        if (came := len(planned.versions) - done.sessions) > 0:
+        if (came := len(planned.digests) - done.sessions) > 0:
             note(f"{quantity(came, 'session')} stay, for something came meanwhile", "prune them later")
         if done.problem:
             note(f"{store.place}: {done.problem}", "the space is given back then")

@@ -74,20 +74,23 @@ class Archive(Log):
         return sum(file.metadata.num_rows for _, file in self._opened())
 
     def lines(self) -> Iterator[Line]:
-        """Its rows. Raises ``LogError`` where one of its files is none of an archive."""
+        """Its lines. Raises ``LogError`` where one of its files is none of an archive."""
+        for number, (_, line) in enumerate(self.rows(), 1):
+            yield Line(number, line)
+        self.consumed = self.size
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """The same, each with its position in the store from which it came."""
         waiting = sorted(self._opened(), key=lambda one: one[0], reverse=True)
         heap: list[tuple[int, int, bytes, Iterator[tuple[int, bytes]]]] = []
-        number = 0
         while waiting or heap:
             while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
                 _, file = waiting.pop()
                 self._push(heap, len(waiting), self._rows(file))
             if heap:
-                _, rank, line, rest = heappop(heap)
-                number += 1
-                yield Line(number, line)
+                position, rank, line, rest = heappop(heap)
+                yield position, line
                 self._push(heap, rank, rest)
-        self.consumed = self.size
 
     def _push(self, heap: list[Any], rank: int, rows: Iterator[tuple[int, bytes]]) -> None:
         row = next(rows, None)
@@ -129,5 +132,5 @@ class Archive(Log):
                         )
                     before = position
                     yield position, line
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise LogError(f"cannot be read any further: {error}", place=self.path, hint=HINT) from error

@@ -148,19 +148,24 @@ def _older(tracker: Tracker, before: datetime, progress: Progress) -> Plan:
 
 def is_behind(tracker: Tracker) -> bool:
     """Whether a request of the ledger was not carried out to its end here: it broke off, or a backup was put back."""
-    entries = tracker.ledger.entries()
-    return entries.requests > entries.finished or entries.requests > tracker.erased()
+    return tracker.ledger.requests > _done(tracker)
+
+
+def _done(tracker: Tracker) -> int:
+    """Up to which request of the ledger all is done here."""
+    return min(tracker.ledger.entries().finished, tracker.erased())
 
 
 def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -> Done:
     """Does what is planned, and what was to be done before and broke off."""
-    behind = is_behind(tracker)
-    plan.request(tracker.ledger, now)
+    requests = [plan.request(tracker.ledger, now)]
     streams = list(plan.all_streams)
     if (more := _since(tracker, plan, progress)).all_streams:
-        more.request(tracker.ledger, now)
+        requests.append(more.request(tracker.ledger, now))
         streams += more.all_streams
-    return _rewrite(tracker, _outstanding(tracker, progress) if behind else streams, now, progress)
+    if _done(tracker) < requests[-1] - len(requests):  # another one is not done, whoever asked for it
+        streams = _outstanding(tracker, progress)
+    return _rewrite(tracker, streams, requests[-1], now, progress)
 
 
 def _since(tracker: Tracker, plan: Plan, progress: Progress) -> Plan:
@@ -183,7 +188,8 @@ def _since(tracker: Tracker, plan: Plan, progress: Progress) -> Plan:
 
 def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
     """Does all that the ledger says. Raises ``UsageError`` where it says nothing."""
-    if not tracker.ledger.requests:
+    requests = tracker.ledger.requests
+    if not requests:
         raise UsageError(
             "there is no erasure to do again" if tracker.ledger.path.exists() else "there is no such file",
             place=str(tracker.ledger.path),
@@ -191,11 +197,13 @@ def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
             if tracker.erased()
             else "nobody was ever erased here; if somebody was, put erasures.db back from its backup",
         )
-    return _rewrite(tracker, _outstanding(tracker, progress), now, progress)
+    return _rewrite(tracker, _outstanding(tracker, progress), requests, now, progress)
 
 
-def _rewrite(tracker: Tracker, streams: Sequence[str], now: datetime, progress: Progress) -> Done:
-    requests, changed = tracker.ledger.requests, 0
+def _rewrite(
+    tracker: Tracker, streams: Sequence[str], requests: int, now: datetime, progress: Progress
+) -> Done:
+    changed = 0
     for begin in range(0, len(streams), STREAMS):
         changed += tracker.erase(streams[begin : begin + STREAMS])
         progress(begin, len(streams))

@@ -2,13 +2,14 @@
 
 A session is over when its state says so, and old when nothing of it was received since a moment. One of which a delivery
 is withdrawn stays: an archive cannot say that. The archive is written before anything is removed; a few sessions are
-removed in one transaction, each only if nothing has come since it was planned.
+removed in one transaction, each only if what is stored of it is what was planned: nothing has come, and nobody was erased.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from hashlib import blake2b
 
 import attrs
 
@@ -17,6 +18,7 @@ from tracker.intake.erasing import newest_of
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.prunings import digest, is_tombstone
 
 __all__ = ["Plan", "deliveries", "plan", "remove"]
 
@@ -30,13 +32,13 @@ class Plan:
     """What is to be pruned.
 
     Attributes:
-        versions: Session -> the version of its last event.
+        digests: Session -> the digest of what is stored of it.
         events: How many events there are of them.
         first, last: The positions between which these are.
         kept: How many sessions stay though they are old: they go on, or something of them is withdrawn.
     """
 
-    versions: Mapping[str, int]
+    digests: Mapping[str, bytes]
     events: int = 0
     first: int = 0
     last: int = 0
@@ -44,8 +46,11 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Of its directory in an archive; that of other sessions is another one."""
-        return f"pruned-{self.first}-{self.last}-{self.events}"
+        """Of its directory in an archive; where anything else is stored of the sessions, it is another one."""
+        summed = blake2b(digest_size=6)
+        for session, what in self.digests.items():
+            summed.update(b"%b %b\n" % (what, session.encode(errors="surrogatepass")))
+        return f"pruned-{self.first}-{self.last}-{self.events}-{summed.hexdigest()}"
 
 
 def plan(tracker: Tracker, before: datetime, now: datetime, rules: Rules, progress: Progress) -> Plan:
@@ -54,20 +59,21 @@ def plan(tracker: Tracker, before: datetime, now: datetime, rules: Rules, progre
     old = [
         one for one, at in newest_of(tracker, progress).items() if at < before and not one.startswith(others)
     ]
-    versions: dict[str, int] = {}
+    digests: dict[str, bytes] = {}
     positions: list[int] = []
     withdrawn, kept = tracker.withdrawn(), 0
     for number, stream in enumerate(old):
-        found = tracker.places(stream)
-        if any(position in withdrawn for position, _ in found) or not _is_over(tracker, stream, now, rules):
+        rows = tracker.rows_of(stream)
+        found = [position for position, _, state in rows if not is_tombstone(state)]
+        if any(position in withdrawn for position in found) or not _is_over(tracker, stream, now, rules):
             kept += 1
             continue
-        versions[stream] = found[-1][1]
-        positions += [position for position, _ in found]
+        digests[stream] = digest(rows)
+        positions += found
         progress(number, len(old))
     if not positions:
         return Plan({}, kept=kept)
-    return Plan(versions, len(positions), min(positions), max(positions), kept)
+    return Plan(digests, len(positions), min(positions), max(positions), kept)
 
 
 def _is_over(tracker: Tracker, stream: str, now: datetime, rules: Rules) -> bool:
@@ -76,14 +82,14 @@ def _is_over(tracker: Tracker, stream: str, now: datetime, rules: Rules) -> bool
 
 def deliveries(tracker: Tracker, planned: Plan) -> Iterator[Delivery]:
     """What is to be archived, by position."""
-    return (one for one in tracker.deliveries(planned.last) if one.stream in planned.versions)
+    return (one for one in tracker.deliveries(planned.last) if one.stream in planned.digests)
 
 
 def remove(tracker: Tracker, planned: Plan, archive: str, now: datetime, progress: Progress) -> int:
     """Leaves a tombstone of each session that is planned; returns of how many."""
-    streams, done = list(planned.versions), 0
+    streams, done = list(planned.digests), 0
     for begin in range(0, len(streams), STREAMS):
-        some = {stream: planned.versions[stream] for stream in streams[begin : begin + STREAMS]}
+        some = {stream: planned.digests[stream] for stream in streams[begin : begin + STREAMS]}
         done += tracker.prune(some, now, archive)
         progress(begin, len(streams))
     return done

@@ -146,8 +146,8 @@ class Tracker(StoreReader):
         """Records that everybody is erased up to a request of the ledger."""
         self.record(erasures.STREAM, erasures.TOPIC, Received(erasures.body(requests), at))
 
-    def prune(self, streams: Mapping[str, int], at: datetime, archive: str) -> int:
-        """Leaves a tombstone of each of these sessions, if its last version is this one; returns of how many."""
+    def prune(self, streams: Mapping[str, bytes], at: datetime, archive: str) -> int:
+        """Leaves a tombstone of each of these sessions, if its digest is still this one; returns of how many."""
         with self._database.errors():
             return self._recorder.prune(streams, isoformat(at), archive)
 

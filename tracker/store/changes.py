@@ -76,12 +76,10 @@ class ChangesReader(Application[str]):
                 found.update(name for (name,) in self._recorder.rows(select, some))
         return {name.removeprefix(prunings.PREFIX) for name in found}
 
-    def places(self, stream: str) -> list[tuple[int, int]]:
-        """The positions of the deliveries of a stream, each with its version."""
-        select = "SELECT notification_id, originator_version FROM stored_events WHERE originator_id = ? AND topic <> ? ORDER BY 2"
+    def rows_of(self, stream: str) -> list[prunings.Row]:
+        """What is stored of a stream, by version."""
         with self._database.errors():
-            rows = self._recorder.rows(select, (stream, prunings.TOPIC))
-        return [(position, version) for position, version in rows]
+            return prunings.rows(self._recorder.rows(*self._recorder.all_of(stream)))
 
     def is_pruned_since(self) -> bool:
         """Whether sessions were pruned, and no event says so yet."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
 
 import attrs
 import msgspec
@@ -28,10 +30,13 @@ __all__ = [
     "STREAM",
     "TOPIC",
     "Gaps",
+    "Row",
     "Tombstone",
     "body",
+    "digest",
     "is_tombstone",
     "problem",
+    "rows",
     "said",
     "tombstone",
 ]
@@ -40,6 +45,8 @@ STREAM = "log:pruned"
 TOPIC = STREAM
 """No webhook has such a type."""
 PREFIX = "pruned:"
+Row = tuple[int, int, bytes]
+"""Position, version, state."""
 _BEGIN = b'{"pruned":'
 
 
@@ -73,6 +80,19 @@ class _Said(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_State).decode
 _decode_said = msgspec.json.Decoder(_Said).decode
+
+
+def rows(found: Iterable[Sequence[Any]]) -> list[Row]:
+    """The rows of a stream that are whole."""
+    return [(row[0], row[1], row[2]) for row in found if isinstance(row[2], bytes)]
+
+
+def digest(rows: Iterable[Row]) -> bytes:
+    """Tells what is stored of a stream from anything else: other places, another order, other states."""
+    summed = blake2b(digest_size=16)
+    for position, version, state in rows:
+        summed.update(b"%d %d %d\n%b" % (position, version, len(state), state))
+    return summed.digest()
 
 
 def is_tombstone(state: object) -> bool:

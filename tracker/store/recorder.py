@@ -27,6 +27,7 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment
 
 from tracker.errors import StoreError
+from tracker.store import prunings
 from tracker.store.digests import BLOCK, NOTHING, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
 from tracker.store.prunings import PREFIX, TOPIC, Tombstone, is_tombstone, tombstone
@@ -179,14 +180,21 @@ class Recorder(ProcessRecorder):
         self._has_format = True
         return len(changed)
 
-    def prune(self, streams: Mapping[str, int], at: str, archive: str) -> int:
-        """Leaves a tombstone of each stream, if its last version is still this one; returns of how many."""
+    def all_of(self, stream: str) -> tuple[str, Sequence[Any]]:
+        """The SELECT of positions, versions and states of a stream, by version."""
+        select = (
+            f"SELECT notification_id, originator_version, {self.state} FROM stored_events "
+            "WHERE originator_id = ? ORDER BY originator_version"
+        )
+        return select, (stream,)
+
+    def prune(self, streams: Mapping[str, bytes], at: str, archive: str) -> int:
+        """Leaves a tombstone of each stream, if its digest is still this one; returns of how many."""
         done, positions = 0, set[int]()
         with self._changing() as c:
-            for stream, version in streams.items():
-                select = f"SELECT notification_id, originator_version, {self.state} FROM stored_events WHERE originator_id = ? ORDER BY originator_version"
-                rows = self._select(c, select, (stream,))
-                if not rows or rows[-1][1] != version:  # something has come since
+            for stream, digest in streams.items():
+                rows = prunings.rows(self._select(c, *self.all_of(stream)))
+                if not rows or prunings.digest(rows) != digest:  # something has come since, or was erased
                     continue
                 last, before = rows[-1][0], [one for *_, state in rows if (one := tombstone(state))]
                 gone = [(position, position) for position, *_ in rows[:-1]]
