@@ -15,7 +15,6 @@ import attrs
 
 from projections.exports.parquet import write
 from projections.progress import Progress
-from projections.relay.pruning import forget
 from projections.views.follow import Views
 from tracker.errors import StoreError
 from tracker.intake import pruning
@@ -50,7 +49,6 @@ def move(tracker: Tracker, planned: Plan, archive: Path, now: datetime, progress
     done, place = 0, None
     if planned.versions:
         place = _archived(tracker, planned, archive)
-        forget(tracker.data, planned.versions)
         done = pruning.remove(tracker, planned, str(place), now, progress)
     if tracker.is_pruned_since():
         tracker.record_prunings(now)
