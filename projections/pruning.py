@@ -19,7 +19,6 @@ import attrs
 
 from projections.exports.parquet import write
 from projections.progress import Progress
-from projections.relay.pruning import forget
 from projections.views.follow import Views
 from tracker.delivery import envelope
 from tracker.errors import LogError, StoreError
@@ -55,7 +54,6 @@ def move(tracker: Tracker, planned: Plan, archive: Path, now: datetime, progress
     done, place = 0, None
     if planned.digests:
         place = _archived(tracker, planned, archive)
-        forget(tracker.data, planned.digests)
         done = pruning.remove(tracker, planned, str(place), now, progress)
     if tracker.is_pruned_since():
         tracker.record_prunings(now)

@@ -42,7 +42,7 @@ class Relaying:
         self.sweep()
 
     def sweep(self):
-        sweep(self.data, self.relays, self.now)
+        sweep(self.data, self.relays, self.now, self.store.pruned_among)
 
     @property
     def sent(self):

@@ -1,13 +1,14 @@
 """The relay: what really happened is sent once and in order, and what turns out otherwise is withdrawn."""
 
 import random
+from collections import Counter
 from datetime import timedelta
 
 import attrs
 import meetings
 import pytest
 from meetings import MORNING, deliveries
-from relaying import at, outbox, relaying
+from relaying import ROOM, at, outbox, relaying
 
 from projections.erasing import erase
 from projections.pruning import prune
@@ -22,6 +23,7 @@ from tracker.delivery.webhook import parse
 from tracker.errors import RulesError
 from tracker.intake.erasing import of_participant
 from tracker.intake.pruning import plan
+from tracker.intake.withdrawing import withdraw
 from tracker.relay import Relay
 from tracker.rules import Rules
 
@@ -180,17 +182,104 @@ def test_what_was_withdrawn_and_is_so_after_all_is_sent_again_under_another_id(r
     assert relayed.sent.count("session.withdrawn") == len(ids) == len(set(ids)) == 2
 
 
-def test_what_is_pruned_is_not_withdrawn_when_something_comes_late(relayed, tmp_path):
+def pruned(relayed, now, archive):
+    """All that is over is pruned."""
+    pytest.importorskip("pyarrow")
+    planned = plan(relayed.store, now, now, Rules(), lambda *_: None)
+    assert prune(relayed.store, planned, archive, Rules(), now, lambda *_: None).sessions == 1
+
+
+def waiting(relayed):
+    with queue_of(relayed.data).file.to_read() as connection:
+        return connection.execute("SELECT COUNT(*) FROM facts WHERE due_at IS NOT NULL").fetchone()[0]
+
+
+def met(relayed):
+    """A session that is closed out."""
     relayed.come(0, "session-started", "participant-joined", **PERSON)
     relayed.come(60, "participant-left", **PERSON)
     relayed.come(61, "session-ended")
+
+
+@pytest.mark.parametrize("late", ["participant-left", "recording-started"])
+def test_of_a_session_that_is_pruned_nothing_is_sent_or_withdrawn_also_when_something_comes_late(
+    relayed, tmp_path, late
+):
+    met(relayed)
+    sent, now = relayed.sent, at(3600)
+    pruned(relayed, now, tmp_path / "archive")
+    relayed.come(3600, late, **PERSON)
+    for minutes in (2, 4, 60 * 24 * 9):
+        relayed.pass_to(3600 + 60 * minutes)
+    assert relayed.sent == sent
+
+
+def test_of_a_session_that_is_pruned_nothing_waits(relayed, tmp_path):
+    met(relayed)
+    relayed.come(62, "recording-stopped", **FILE)
     sent = relayed.sent
-    later = at(9 * 86400)
-    planned = plan(relayed.store, at(86400), later, Rules(), lambda *_: None)
-    assert prune(relayed.store, planned, tmp_path / "archive", Rules(), later, lambda *_: None).sessions == 1
-    relayed.come(10 * 86400, "participant-left", participantId="late")
-    assert relayed.sent[: len(sent)] == sent
-    assert not any(kind.endswith(".withdrawn") for kind in relayed.sent)
+    assert waiting(relayed) > 0
+    pruned(relayed, at(9 * 86400), tmp_path / "archive")
+    relayed.sweep()
+    assert (waiting(relayed), relayed.sent) == (0, sent)
+
+
+def come_from(relayed, log, **room):
+    """A recording whose session is closed out, out of a log."""
+    kinds = ["session-started", *RECORDING, "recording-stopped", "session-ended"]
+    bodies = [meetings.webhook(kind, **{**ROOM, **room}) for kind in kinds]
+    relayed.store.append(
+        [parse(Received(body, at(number), f"{log}:{number}")) for number, body in enumerate(bodies)]
+    )
+    relayed.views.catch_up(relayed.store)
+    relayed.pass_to(60)
+
+
+def take_back(relayed, log, seconds, *, undo=False):
+    """`tracker withdraw` at a moment."""
+    withdraw(relayed.store, log, at(seconds), undo=undo)
+    Views.open(relayed.store).close()
+    relayed.pass_to(seconds)
+
+
+def left(relayed):
+    """The types of what was sent and not withdrawn; all of it is withdrawn once at most."""
+    withdrawn = Counter(
+        one["data"]["withdraws"]["id"] for _, one in relayed.messages if "withdraws" in one["data"]
+    )
+    assert set(withdrawn.values()) <= {1}
+    return [
+        one["type"] for id, one in relayed.messages if id not in withdrawn and "withdraws" not in one["data"]
+    ]
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_what_came_of_a_log_that_is_withdrawn_is_withdrawn_however_long_ago_its_session_ended(relayed, days):
+    come_from(relayed, "right")
+    sent = left(relayed)
+    come_from(relayed, "wrong", sessionId="wrong")
+    assert left(relayed) == sent * 2
+    relayed.pass_to(days * 86400 + 3600)
+    take_back(relayed, "wrong", days * 86400 + 3601)
+    assert left(relayed) == sent
+    relayed.pass_to(days * 86400 + 7200)
+    assert relayed.sent.count("session.withdrawn") == 2
+
+
+def test_what_counts_again_is_sent_again(relayed):
+    come_from(relayed, "right")
+    sent = left(relayed)
+    for seconds, undo, now in [(100, False, []), (200, True, sent)]:
+        take_back(relayed, "right", seconds, undo=undo)
+        assert left(relayed) == now
+
+
+def test_what_another_log_says_too_is_sent_instead_of_what_is_withdrawn(relayed):
+    for log in ("one", "another"):
+        come_from(relayed, log)
+    sent = left(relayed)
+    take_back(relayed, "one", 3 * 86400)
+    assert left(relayed) == sent
 
 
 # Once
@@ -203,7 +292,7 @@ def test_a_rebuild_another_sweep_and_another_process_send_nothing_twice(relayed)
     with Views.open(relayed.store) as views:
         views.bring_to(relayed.store, at(200))
         for _ in range(2):
-            sweep(relayed.data, relayed.relays, at(200))
+            sweep(relayed.data, relayed.relays, at(200), relayed.store.pruned_among)
     assert relayed.messages == before
 
 
@@ -331,6 +420,16 @@ def test_what_came_while_nothing_ran_is_sent_however_long_that_was(relayed):
     assert "session.started" in relayed.sent
 
 
+def test_a_file_of_the_first_format_goes_on(relayed):
+    relayed.come(0, "session-started", *RECORDING)
+    sent = relayed.sent
+    with queue_of(relayed.data).file.to_write() as connection:
+        connection.execute("ALTER TABLE armed DROP COLUMN withdrawn")
+        connection.execute("PRAGMA user_version = 1")
+    relayed.come(10, "participant-joined", **PERSON)
+    assert relayed.sent == [*sent, "participant.joined"]
+
+
 def test_an_entry_that_is_removed_sends_no_more(relayed):
     relayed.come(0, "session-started")
     relayed.relays = [attrs.evolve(APP, name="other")]
@@ -340,7 +439,7 @@ def test_an_entry_that_is_removed_sends_no_more(relayed):
 
 
 def test_without_read_models_nothing_is_done(tmp_path):
-    assert sweep(tmp_path, [APP], MORNING) is None
+    assert sweep(tmp_path, [APP], MORNING, lambda _: ()) is None
     assert outbox(tmp_path) == []
 
 
@@ -374,17 +473,3 @@ def test_a_wrong_entry_is_refused(tmp_path, text, said):
     with pytest.raises(RulesError) as error:
         loaded(tmp_path, f'[[relay]]\nname = "app"\n{text}')
     assert error.value.message.removeprefix("relay entry 1: ") == said
-
-
-def test_of_a_session_that_is_pruned_nothing_is_withdrawn_also_when_something_comes_late(relayed, tmp_path):
-    pytest.importorskip("pyarrow")
-    relayed.come(0, "session-started")
-    relayed.come(1, "participant-joined", **PERSON)
-    relayed.come(60, "participant-left", **PERSON)
-    relayed.come(61, "session-ended")
-    sent, store, now = relayed.sent, relayed.store, MORNING + timedelta(hours=1)
-    planned = plan(store, now, now, Rules(), lambda _done, _total: None)
-    prune(store, planned, tmp_path / "archive", Rules(), now, lambda _done, _total: None)
-    relayed.come(3600, "participant-joined", **PERSON)
-    assert relayed.sent[: len(sent)] == sent
-    assert not any(kind.endswith("withdrawn") for kind in relayed.sent)

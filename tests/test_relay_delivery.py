@@ -151,7 +151,7 @@ def main(data, relay, swept_at, now, kill_at):
     for module, name in ((Queue, "take"), (Queue, "delivered"), (Queue, "post"), (sweep, "write"), (sweep, "sweep"),
                          (Webhooks, "send"), (Sender, "send_one")):
         setattr(module, name, stepping(getattr(module, name)))
-    sweep.sweep(data, [relay], swept_at)
+    sweep.sweep(data, [relay], swept_at, lambda _: ())
     (sender,) = running.senders(data, [relay], lambda: now)
     while sender.send_one() is not None:
         pass
@@ -222,7 +222,7 @@ def test_a_server_relays_what_it_receives(tmp_path, monkeypatch):
     monkeypatch.setattr(live, "SETTLE", 0.05)
     monkeypatch.setattr(sending, "POLL", 0.05)
     with receiving() as receiver:
-        relays = Relays(tmp_path, lambda: [entry(receiver)])
+        relays = Relays(tmp_path, lambda: [entry(receiver)], lambda _: ())
         with served(tmp_path, relays=relays) as server:
             until(lambda: listed(tmp_path))  # it is armed
             for kind in ("session-started", "recording-starting", "recording-started", "recording-started"):

@@ -68,9 +68,10 @@ def send(data: Path | None, config: Path | None) -> None:
     relays = _relays(settings)
     sending = senders(settings.data, relays)
     getLogger("projections.outbox").addHandler(NullHandler())  # what is left is noted in the end
-    with settings.store() as store, settings.views_now(store):
-        pass  # what rests on absence is held too
-    sweep(settings.data, relays, wall_clock())
+    with settings.store() as store:
+        with settings.views_now(store):
+            pass  # what rests on absence is held too
+        sweep(settings.data, relays, wall_clock(), store.pruned_among)
     send_all(sending)
     note_what_is_left(queue_of(settings.data), "relay")
 

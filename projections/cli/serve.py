@@ -134,7 +134,7 @@ def serve(
             store, settings.load_rules, rings, answers=answers, follow=partial(Follower, url=settings.url)
         )
         alerts = Alerts(store.data, settings.load_alerts) if answers else None
-        relays = Relays(store.data, settings.load_relays) if answers else None
+        relays = Relays(store.data, settings.load_relays, store.pruned_among) if answers else None
         traces = _traces(settings, store, live) if live is not None else None
         reconciling = None
         if every is not None and connect is not None and live is not None:

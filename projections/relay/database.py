@@ -31,10 +31,12 @@ ARMED = Table(
         "target": str,
         "disabled": str,
         "rests_until": str,
+        "withdrawn": int,
     },
     pk=("rule",),
 )
-"""What was received up to ``position`` is the past; up to ``swept`` it was compared."""
+"""What was received up to ``position`` is the past; up to ``swept`` it was compared. ``withdrawn`` is the position of the last
+withdrawal, erasure or pruning after which all was compared."""
 SESSIONS = Table(
     name="sessions",
     columns={"id": int, "rule": str, "stream": str, "sequence": int, "open": int},
@@ -79,9 +81,12 @@ class Known:
     times: int = 0
 
 
+UPGRADES = (("ALTER TABLE armed ADD COLUMN withdrawn INTEGER",),)
+
+
 def queue_of(data: Path) -> Queue:
     hint = "restore it from a backup; without it, nobody is sent the end of what was sent before"
-    return Queue(Kept(data / RELAY_DB, _make, hint), about="session")
+    return Queue(Kept(data / RELAY_DB, _make, hint, UPGRADES), about="session")
 
 
 def known_of(connection: sqlite3.Connection, session: int) -> dict[Identity, Known]:
@@ -93,6 +98,13 @@ def known_of(connection: sqlite3.Connection, session: int) -> dict[Identity, Kno
 def write(connection: sqlite3.Connection, session: int, known: Known) -> None:
     row = (session, *known.identity, known.state, known.due_at, known.message, known.times)
     connection.execute(FACTS.insert.replace("INSERT", "INSERT OR REPLACE", 1), row)
+
+
+def forget_session(connection: sqlite3.Connection, rule: str, stream: str) -> None:
+    """Forgets what was sent of a session; its number and that of its last message stay, and what is in the outbox."""
+    these = "SELECT id FROM sessions WHERE rule = ? AND stream = ?"
+    connection.execute(f"DELETE FROM facts WHERE session IN ({these})", (rule, stream))
+    connection.execute("UPDATE sessions SET open = 0 WHERE rule = ? AND stream = ?", (rule, stream))
 
 
 def forget(connection: sqlite3.Connection, session: int, identity: Identity) -> None:

@@ -16,6 +16,7 @@ from projections.outbox.webhooks import Endpoint, Target, not_installed, webhook
 from projections.relay.database import queue_of
 from projections.relay.sweep import has_due, sweep
 from projections.views.database import VIEWS_DB, checkpoint_of
+from projections.views.publications import Pruned
 from tracker.relay import Relay
 
 SECRET = "TRACKER_RELAY_SECRET"  # noqa: S105 - the name of a variable
@@ -37,25 +38,26 @@ def senders(data: Path, relays: Sequence[Relay], now: Callable[[], datetime] = w
 
 
 class Relays(Outgoing):
-    """The threads. ``load`` reads the entries anew."""
+    """The threads. ``load`` reads the entries anew, ``pruned`` says which streams were pruned."""
 
     def __init__(
         self,
         data: Path,
         load: Callable[[], Sequence[Relay]],
+        pruned: Pruned,
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
-        super().__init__("relays", partial(_work, data, load, now))
+        super().__init__("relays", partial(_work, data, load, pruned, now))
 
 
-def _work(data: Path, load: Callable[[], Sequence[Relay]], now: Callable[[], datetime]) -> Work:
+def _work(data: Path, load: Callable[[], Sequence[Relay]], pruned: Pruned, now: Callable[[], datetime]) -> Work:
     relays = load()
     end: int | None = None
 
     def look() -> None:
         nonlocal end
         if end is None or _is_due(data, end, now()):
-            end = sweep(data, relays, now())
+            end = sweep(data, relays, now(), pruned)
 
     return Work(senders(data, relays, now), look)
 

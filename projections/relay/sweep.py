@@ -2,15 +2,17 @@
 
 A sweep looks at the sessions of which something came since the one before, a page of deliveries at a time, each page in a
 transaction of its own; at those of which something waits; and every minute at all that are not closed out, because time
-alone may change them. A session that is closed out is looked at again when something of it comes.
+alone may change them. A session that is closed out is looked at again when something of it comes, and all of which
+something was sent when deliveries count no longer, or again. What was pruned is over: nothing of it is withdrawn or sent.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ import attrs
 
 from projections.outbox.queue import Queue, body
 from projections.read_models import text
-from projections.relay.database import ARMED, Known, forget, known_of, queue_of, write
+from projections.relay.database import ARMED, Known, forget, forget_session, known_of, queue_of, write
 from projections.relay.erasing import erase_from
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
-from projections.views.database import VIEWS_DB, at_one_moment, read_checkpoint
+from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
+from projections.views.publications import Pruned
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import UNROUTED
 from tracker.relay import Relay
@@ -31,7 +34,7 @@ from tracker.store.ledger import Ledger
 PAGE = 1000
 """Deliveries whose sessions are compared in one transaction."""
 MOST = 500
-"""Sessions that time alone may have changed, and that are compared in one."""
+"""Other sessions that are compared in one."""
 MINUTE = timedelta(minutes=1)
 """How often all is looked at that may change by time alone."""
 _TOUCHED = (
@@ -42,25 +45,29 @@ _WAITING = (
     "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE rule = ? AND due_at IS NOT NULL"
 )
 _OPEN = "SELECT stream FROM sessions WHERE rule = ? AND open"
+_SENT = "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE rule = ?"
 
 
-def sweep(data: Path, relays: Sequence[Relay], moment: datetime) -> int | None:
+def sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned) -> int | None:
     """Brings ``relay.db`` up to the read models; returns up to which position, ``None`` where there are none.
 
-    Raises ``StoreError``.
+    ``pruned`` says which streams were pruned. Raises ``StoreError``.
     """
     if not (data / VIEWS_DB).exists():
         return None
     end = 0
     for relay in relays:
-        is_left, may_have_changed = True, list[str]()
+        turn = partial(_turn, data, relays, relay, moment, pruned)
+        is_left, others, withdrawn = True, list[str](), 0
         while is_left:
-            with _turn(data, relays, relay, moment) as one:
+            with turn() as one:
                 is_left, end = one.page(), one.end
-                may_have_changed = [] if is_left else one.long_ago()
-        for begin in range(0, len(may_have_changed), MOST):
-            with _turn(data, relays, relay, moment) as one:
-                one.look_at(may_have_changed[begin : begin + MOST])
+                others, withdrawn = [] if is_left else one.others(), one.checkpoint.withdrawn
+        for begin in range(0, len(others), MOST):
+            with turn() as one:
+                one.look_at(others[begin : begin + MOST])
+                if begin + MOST >= len(others):
+                    one.armed["withdrawn"] = withdrawn
     return end
 
 
@@ -74,13 +81,15 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
 
 
 @contextmanager
-def _turn(data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime) -> Iterator[_Sweep]:
+def _turn(
+    data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime, pruned: Pruned
+) -> Iterator[_Sweep]:
     """One transaction of a sweep."""
     queue = queue_of(data)
     with queue.file.to_write() as connection, at_one_moment(data / VIEWS_DB) as views:
         erase_from(connection, Ledger(data).entries())
         queue.forget_others(connection, [one.name for one in relays], "relay")
-        one = _Sweep(queue, connection, views, relay, moment, read_checkpoint(views)[0].position)
+        one = _Sweep(queue, connection, views, relay, moment, pruned, read_checkpoint(views)[0])
         one.arm()
         yield one
         one.write()
@@ -95,12 +104,17 @@ class _Sweep:
     views: sqlite3.Connection
     relay: Relay
     moment: datetime
-    end: int
+    pruned: Pruned
+    checkpoint: Checkpoint
     armed: dict[str, Any] = attrs.field(factory=dict)
 
     @property
     def now(self) -> str:
         return text(self.moment) or ""
+
+    @property
+    def end(self) -> int:
+        return self.checkpoint.position
 
     def page(self) -> bool:
         """Looks at the sessions of the next deliveries, and in the end at those of which something waits; whether there is more."""
@@ -112,16 +126,23 @@ class _Sweep:
         self.look_at(self._streams(self.connection, _WAITING, self.relay.name))
         return False
 
-    def long_ago(self) -> list[str]:
-        """The sessions that time alone may have changed, where that was looked at long ago."""
-        if self.armed["swept_at"] > (text(self.moment - MINUTE) or ""):
-            return []
-        self.armed["swept_at"] = self.now
-        return self._streams(self.connection, _OPEN, self.relay.name)
+    def others(self) -> list[str]:
+        """The sessions that time alone may have changed, where that was looked at long ago, or deliveries that count no longer."""
+        found: dict[str, None] = {}
+        if self.armed["withdrawn"] != self.checkpoint.withdrawn:
+            found |= dict.fromkeys(self._streams(self.connection, _SENT, self.relay.name))
+        if self.armed["swept_at"] <= (text(self.moment - MINUTE) or ""):
+            self.armed["swept_at"] = self.now
+            found |= dict.fromkeys(self._streams(self.connection, _OPEN, self.relay.name))
+        return list(found)
 
-    def look_at(self, streams: Iterable[str]) -> None:
+    def look_at(self, streams: Collection[str]) -> None:
+        pruned = self.pruned(streams)
         for stream in streams:
-            self._look_at(stream)
+            if stream in pruned:
+                forget_session(self.connection, self.relay.name, stream)
+            else:
+                self._look_at(stream)
 
     def arm(self) -> None:
         """Where the entry is new, or sends other things, what came by now is the past."""
@@ -139,6 +160,7 @@ class _Sweep:
             "target": target,
             "disabled": before.get("disabled") if before.get("target") == target else None,
             "rests_until": None,
+            "withdrawn": before.get("withdrawn", self.checkpoint.withdrawn),
         }
 
     def write(self) -> None:
@@ -158,7 +180,7 @@ class _Sweep:
         doubts = {fact.lifecycle for fact in held.values() if fact.in_doubt}
         waits = False
         for one in known.values():
-            if one.identity not in held and self._is_there(stream, one.identity[1]):
+            if one.identity not in held:
                 waits |= out.leave(one, in_doubt=one.identity[0] in doubts)
         for fact in held.values():
             if not self.relay.takes(fact.lifecycle, fact.data.get("account")):
@@ -168,11 +190,6 @@ class _Sweep:
         update = "UPDATE sessions SET sequence = ?, open = ? WHERE id = ?"
         self.connection.execute(update, (out.sequence, is_open, session))
 
-    def _is_there(self, stream: str, anchor: int) -> bool:
-        """Whether the delivery still counts; what was pruned or taken back is not found to be otherwise."""
-        select = "SELECT 1 FROM deliveries WHERE position = ? AND stream = ?"
-        return self.views.execute(select, (anchor, stream)).fetchone() is not None
-
     def _session(self, stream: str) -> tuple[int, int]:
         insert = "INSERT OR IGNORE INTO sessions (rule, stream, sequence, open) VALUES (?, ?, 0, 1)"
         self.connection.execute(insert, (self.relay.name, stream))
@@ -180,9 +197,13 @@ class _Sweep:
         id, sequence = self.connection.execute(select, (self.relay.name, stream)).fetchone()
         return id, sequence
 
-    def is_past(self, fact: Fact) -> bool:
-        """Whether it was so before the entry was armed, or was received too long ago to be of interest."""
-        return (fact.position or 0) <= self.armed["position"] or (fact.at or "") <= self._begin
+    def is_past(self, fact: Fact, *, instead: bool) -> bool:
+        """Whether it was so before the entry was armed, or was received too long ago to be of interest.
+
+        What is so ``instead`` of something that is withdrawn is of interest however old it is.
+        """
+        is_old = (fact.at or "") <= self._begin and not instead
+        return is_old or (fact.position or 0) <= self.armed["position"]
 
     @property
     def _begin(self) -> str:
@@ -201,6 +222,8 @@ class _Out:
     sequence: int
     begun: set[int]
     """The anchors of the runs of which something was sent, or waits: an end that never came is sent only of these."""
+    withdrawn: set[tuple[str, str]] = attrs.field(factory=set)
+    """Of which lifecycles what is withdrawn now."""
 
     def leave(self, known: Known, *, in_doubt: bool) -> bool:
         """Withdraws what is not held any more; whether that waits. What was never sent is forgotten."""
@@ -217,6 +240,7 @@ class _Out:
         withdraws = {"id": known.message, "type": kind}
         data = {"lifecycle": lifecycle, "run": anchor, "withdraws": withdraws}
         self._post(f"{lifecycle}.withdrawn", data, known.identity, -known.times)
+        self.withdrawn.add((lifecycle, what))
         self._write(attrs.evolve(known, state="withdrawn", due_at=None))
         return False
 
@@ -227,7 +251,12 @@ class _Out:
                 self._write(attrs.evolve(known, state="sent", due_at=None))
             return False
         is_new = known is None or known.state == "withdrawn"
-        is_past = fact.anchor not in self.begun if fact.position is None else self.sweep.is_past(fact)
+        instead = (fact.lifecycle, fact.what) in self.withdrawn
+        is_past = (
+            fact.anchor not in self.begun
+            if fact.position is None
+            else self.sweep.is_past(fact, instead=instead)
+        )
         if is_new and is_past:
             return False
         self.begun.add(fact.anchor)

@@ -112,7 +112,7 @@ def relayed(lines: list[Line], data: Path) -> Handler:
     handler, clock = Handler(), lines[0].received.received_at
     assert clock is not None
     with closing(Tracker.open(data, create=True)) as store, Views.open(store, now=lambda: clock) as views:
-        sweep(data, [RELAY], clock)
+        sweep(data, [RELAY], clock, store.pruned_among)
         for step in _steps(lines):
             store.append([parse(line.received) for line in step])
             clock = step[-1].received.received_at
@@ -127,7 +127,7 @@ def relayed(lines: list[Line], data: Path) -> Handler:
 
 def _pass(views: Views, store: Tracker, data: Path, clock: datetime, handler: Handler) -> None:
     views.bring_to(store, clock)
-    sweep(data, [RELAY], clock)
+    sweep(data, [RELAY], clock, store.pruned_among)
     with queue_of(data).file.to_write() as connection:
         for id, body in connection.execute("SELECT id, body FROM outbox ORDER BY number").fetchall():
             handler.take(id, msgspec.json.decode(body))
