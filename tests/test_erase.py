@@ -158,6 +158,34 @@ def test_no_alert_changes_where_everybody_is_erased(two, by_the_sweep):
     assert len(outbox(store.data)) == sent > 3
 
 
+@pytest.mark.slow_on_postgres
+@pytest.mark.parametrize("whom", ["person", "session"])
+def test_the_name_of_a_log_that_names_somebody_goes_from_all_that_came_from_it(store, whom):
+    lines = [
+        line(webhook("session-started", meetingId="room", sessionId="one"), 1000),
+        *visits("one", "zz-17", "Zacharias Ypsilon", 1001),
+        line(webhook("session-started", meetingId="room", sessionId="two"), 500),  # the clock goes back
+        *visits("two", "qq-23", "Quentina", 501),
+    ]
+
+    def brought():
+        return [
+            parse(envelope.decode(one, f"Zacharias Ypsilon.jsonl:{number}"))
+            for number, one in enumerate(lines, 1)
+        ]
+
+    store.append(brought())
+    before = found(store)
+    assert "T308" in {one[1] for one in before[0]}
+    plan = participant(store, "zz-17") if whom == "person" else of_session(store, "one", NOW, silent)
+    assert forget(store, plan) == plan.events == len(lines)
+    assert found(store) == before
+    assert verify(store, Rules()).problems == []
+    store.append(brought())
+    assert len({one.received.source.rpartition(":")[0] for one in store.deliveries()}) == 1
+    assert holding(store.data, "zacharias") == []
+
+
 def test_in_a_session_that_is_erased_nobody_is_left(two):
     store, _ = two
     before = found(store)
@@ -362,6 +390,7 @@ def test_a_ledger_of_the_first_format_is_gone_on_with(two):
     forget(store, participant(store, "zz-17"))
     with closing(sqlite3.connect(store.ledger.path)) as ledger, ledger:
         ledger.execute("DROP TABLE older")
+        ledger.execute("DROP TABLE sources")
         ledger.execute("ALTER TABLE requests DROP COLUMN finished")
         ledger.execute("PRAGMA user_version = 1")
     assert (store.ledger.requests, store.ledger.entries().knows("zz-17"), is_behind(store)) == (1, True, True)

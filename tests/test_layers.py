@@ -83,7 +83,7 @@ LAYERS = {
     "tracker.store.postgres_errors": {"eventsourcing", "psycopg"},
     "tracker.store.postgres": {"eventsourcing", "psycopg"},
     "tracker.store.integrity": {"attrs", "eventsourcing"},
-    "tracker.store.ledger": {"attrs"},
+    "tracker.store.ledger": {"attrs", "msgspec"},
     "tracker.store.mapper": {"eventsourcing", "msgspec"},
     "tracker.store.changes": {"eventsourcing"},
     "tracker.store.reading": {"attrs", "eventsourcing", "msgspec"},

@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from projections.alerts.database import Identity, alerts_file, found_of, identity_of, known_in, write
-from projections.views.erased import found_without, heeded, key_without, remember
+from projections.views.erased import found_without, heeded, key_without, remember, scope_of
 from projections.views.publications import PUBLISHED_DB, Reader, published_file, reader
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.store.ledger import Entries, Ledger
@@ -39,10 +39,10 @@ def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int, publ
     """
     if heeded(connection) >= up_to:
         return
-    alerts = [one for one in known_in(connection, "1") if ledger.scope(one.found["stream"]) is not None]
+    alerts = [one for one in known_in(connection, "1") if scope_of(ledger, one.found["stream"]) is not None]
     messages = _messages({one.found["stream"] for one in alerts}, up_to, published)
     for known in alerts:
-        scope = ledger.scope(known.found["stream"])
+        scope = scope_of(ledger, known.found["stream"])
         assert scope is not None, "it is of a stream that has one"
         assert known.rule is not None, "it was read"
         found = found_without(known.found, scope)
@@ -69,7 +69,7 @@ def _erase_message(message: dict[str, Any], ledger: Entries, stream: str | None)
     """Erases people from a message, or from those in a digest; returns whether there was somebody to erase."""
     data = message.get("data", {})
     inside = [_erase_message(one, ledger, None) for one in data.get("messages", ())]
-    scope = ledger.scope(stream or data.get("session_id") or "")
+    scope = scope_of(ledger, stream or data.get("session_id") or "")
     if scope is None:
         return any(inside)
     if "key" in data:

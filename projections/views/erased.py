@@ -20,8 +20,10 @@ import msgspec
 from tracker.delivery.people import is_person_id
 from tracker.delivery.pseudonyms import Scope
 from tracker.judging.findings.catalogue import CATALOGUE
+from tracker.judging.findings.of_log import STREAM as LOG
+from tracker.store.ledger import Entries
 
-__all__ = ["found_without", "heeded", "key_without", "remember"]
+__all__ = ["found_without", "heeded", "key_without", "remember", "scope_of"]
 
 _MAKE = "CREATE TABLE IF NOT EXISTS erased (requests INTEGER NOT NULL)"
 
@@ -38,6 +40,13 @@ def remember(connection: sqlite3.Connection, requests: int) -> None:
     connection.execute(_MAKE)
     connection.execute("DELETE FROM erased")
     connection.execute("INSERT INTO erased VALUES (?)", (requests,))
+
+
+def scope_of(ledger: Entries, stream: str) -> Scope | None:
+    """Who is to be forgotten in the findings of a stream, if anybody is: those of the log name logs, which may name somebody."""
+    if stream == LOG and ledger.sources:
+        return Scope(ledger.key, stream, max(ledger.sources.values()), whole=True)
+    return ledger.scope(stream)
 
 
 def found_without(found: Mapping[str, Any], scope: Scope) -> dict[str, Any]:

@@ -31,7 +31,7 @@ import msgspec
 
 from projections.read_models import Row, Table, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
-from projections.views.erased import found_without, heeded, remember
+from projections.views.erased import found_without, heeded, remember, scope_of
 from projections.views.kept import Kept, create
 from tracker.delivery.webhook import UNROUTED
 from tracker.store.ledger import NOTHING, Entries
@@ -197,7 +197,7 @@ def _erase(connection: sqlite3.Connection, ledger: Entries) -> Collection[str]:
         return ()
     erased = {}
     for stream in {name for (name,) in connection.execute("SELECT DISTINCT stream FROM publications")}:
-        scope = ledger.scope(stream)
+        scope = scope_of(ledger, stream)
         if scope is not None:
             erased[stream] = scope
     for stream, scope in erased.items():

@@ -32,7 +32,7 @@ from tracker.delivery.people import ARTEFACTS, BEGINS, SENT, STRUCTURE, is_perso
 from tracker.delivery.webhook import TYPE_NAMES, is_known
 from tracker.record import PREFIX
 
-__all__ = ["People", "Scope", "erased", "exactly", "people_in", "pseudonym", "words_of"]
+__all__ = ["People", "Scope", "erased", "exactly", "people_in", "pseudonym", "with_own_people", "words_of"]
 
 MOST_WORDS = 12
 """Words of a name, or of an url, that is looked for inside of other texts."""
@@ -249,19 +249,18 @@ def erased(received: Received, scope: Scope) -> Received:
     except UNREADABLE:
         body = _of_no_json(received.body, scope)
     else:
-        body = _Rewriting(_with_own_people(scope, received.body)).of(received.body)
-    source = received.source if scope.whole else scope.without_words(received.source)
-    if (body, source) == (received.body, received.source):
+        body = _Rewriting(with_own_people(scope, [received.body])).of(received.body)
+    if body == received.body:
         return received
-    return replace(received, body=body, source=source, signature=None, erased_at=received.erased_at or scope.at)
+    return replace(received, body=body, signature=None, erased_at=received.erased_at or scope.at)
 
 
-def _with_own_people(scope: Scope, body: bytes) -> Scope:
-    """Of a stream that is replaced as a whole, the people that a body names are to go from its other texts too."""
+def with_own_people(scope: Scope, bodies: Iterable[bytes]) -> Scope:
+    """Of a stream that is replaced as a whole, the people that bodies name are to go from other texts too."""
     if not scope.whole:
         return scope
     members = set(scope.members)
-    for people in people_in(body):
+    for people in (one for body in bodies for one in people_in(body)):
         for text in people.texts():
             members.add(exactly(scope.key, scope.stream, text))
             members.update(filter(None, [words_of(scope.key, scope.stream, text)]))

@@ -116,7 +116,7 @@ def of_participant(
             place=participant,
             hint="give the participantId; tracker meeting ROOM shows who was there, and who was erased has a pseudonym",
         )
-    return _counted(tracker, plan, now)
+    return _counted(tracker, plan, now, progress)
 
 
 def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress) -> Plan:
@@ -126,12 +126,12 @@ def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress
     position = tracker.last_position()
     linked = _linked(tracker, session, progress)
     plan = Plan("a session", (session, *linked), whole=True, session=session, position=position)
-    return _counted(tracker, plan, now)
+    return _counted(tracker, plan, now, progress)
 
 
 def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progress) -> Plan:
     """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet."""
-    return _counted(tracker, _older(tracker, before, progress), now)
+    return _counted(tracker, _older(tracker, before, progress), now, progress)
 
 
 def _older(tracker: Tracker, before: datetime, progress: Progress) -> Plan:
@@ -207,6 +207,9 @@ def _rewrite(
     for begin in range(0, len(streams), STREAMS):
         changed += tracker.erase(streams[begin : begin + STREAMS])
         progress(begin, len(streams))
+    others = _of_sources(tracker, tracker.ledger, progress)
+    for begin in range(0, len(others), STREAMS):
+        changed += tracker.erase(others[begin : begin + STREAMS])
     tracker.record_erasure(requests, now)
     return Done(changed, tracker.clean(), requests)
 
@@ -224,14 +227,28 @@ def _outstanding(tracker: Tracker, progress: Progress) -> list[str]:
     return list(found)
 
 
-def _counted(tracker: Tracker, plan: Plan, now: datetime) -> Plan:
+def _counted(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -> Plan:
     """The same with how much it would change: it is tried with a ledger that nobody keeps."""
     with TemporaryDirectory() as directory:
         ledger, events = Ledger(Path(directory)), 0
         plan.request(ledger, now)
         for begin in range(0, len(plan.all_streams), STREAMS):
             events += tracker.would_erase(plan.all_streams[begin : begin + STREAMS], ledger)
+        if others := set(_of_sources(tracker, ledger, progress)):  # also those that came before it was known
+            streams, events = list(others.union(plan.all_streams)), 0
+            for begin in range(0, len(streams), STREAMS):
+                events += tracker.would_erase(streams[begin : begin + STREAMS], ledger)
     return attrs.evolve(plan, events=events)
+
+
+def _of_sources(tracker: Tracker, ledger: Ledger, progress: Progress) -> list[str]:
+    """The streams of what came from a log whose name names somebody, and still says so."""
+    entries = ledger.entries()
+    found = dict[str, None]()
+    for _, stream, received in _read(tracker, b"", progress) if entries.sources else ():
+        if entries.without_source(received) is not received:
+            found.setdefault(stream)
+    return list(found)
 
 
 def _linked(tracker: Tracker, session: str, progress: Progress, after: int = 0) -> dict[str, None]:

@@ -18,7 +18,7 @@ from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
 from tracker.store.prunings import is_tombstone
 from tracker.store.reading import PAGE
-from tracker.store.withdrawals import STREAM, TOPIC, Span, body, merged
+from tracker.store.withdrawals import STREAM, TOPIC, Span, body, log_of, merged
 
 _NAMED = 5
 """Logs that a hint names."""
@@ -76,15 +76,9 @@ def _sources(
     while page := tracker.stored(after, PAGE, end) if after < end else []:
         for event in page:
             if event.originator_id not in OURS and not is_tombstone(event.state):
-                yield event.id, _log_of(envelope.decode(event.state).source)
+                yield event.id, log_of(envelope.decode(event.state).source)
         after = page[-1].id
         progress(after, end)
-
-
-def _log_of(source: str) -> str:
-    """``monday.jsonl:7`` -> ``monday.jsonl``; what has no line, and no id of a message, came from no log."""
-    name, _, line = source.rpartition(":")
-    return name if name and line.replace("-", "", 1).isdigit() else ""
 
 
 def _nothing(source: str | None, undo: bool, names: Sequence[str]) -> NotFoundError:  # noqa: FBT001 - as asked

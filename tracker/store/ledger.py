@@ -9,6 +9,9 @@ pseudonyms that nobody can trace, as long as the ledger is kept apart from it.
 An id that was erased everywhere is erased in what was received up to then, also where the session was not known yet. Who
 comes again later is a new person, except in the sessions that are known. Of what has no session it is kept before which receive time it is erased as a whole.
 
+The name of a log that names somebody gets a pseudonym in all that came from the log, whosever it is: whatever has the clock of
+that log still has one.
+
 A request is written here before anything is rewritten, and is done in the store when that says so (``tracker.store.erasures``). It is
 finished when the same is done in what is kept beside the store, and nothing is left in free pages; that is written here, at last.
 So one that broke off is known, and doing it again ends it.
@@ -25,21 +28,34 @@ from pathlib import Path
 from secrets import token_bytes
 
 import attrs
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import Received, isoformat, parse_time
-from tracker.delivery.pseudonyms import People, Scope, erased, exactly, people_in, words_of
+from tracker.delivery.pseudonyms import (
+    People,
+    Scope,
+    erased,
+    exactly,
+    people_in,
+    pseudonym,
+    with_own_people,
+    words_of,
+)
 from tracker.delivery.webhook import UNROUTED
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
+from tracker.store.withdrawals import log_of
 
 __all__ = ["ERASURES_DB", "Entries", "Ledger"]
 
 ERASURES_DB = "erasures.db"
-FORMAT = 2
+FORMAT = 3
 """The version of the tables; a higher one was written by a newer program."""
 ANYWHERE = ""
 """In place of a stream."""
+SOURCES = "sources"
+"""In place of a stream, for the names of logs."""
 _TABLES = (
     """
 CREATE TABLE key (key BLOB NOT NULL);
@@ -51,6 +67,9 @@ CREATE TABLE requests (number INTEGER PRIMARY KEY, at TEXT NOT NULL, what TEXT N
     """
 CREATE TABLE older (before TEXT NOT NULL, at TEXT NOT NULL);
 ALTER TABLE requests ADD COLUMN finished INTEGER NOT NULL DEFAULT 0;
+""",
+    """
+CREATE TABLE sources (hash BLOB PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
 """,
 )
 """What each format added to the one before."""
@@ -70,6 +89,7 @@ class Entries:
         requests: How many there were.
         finished: Up to which of them all is done.
         older: Before which receive time what has no session is erased as a whole, and when that was asked for.
+        sources: The hash of the name of a log that names somebody -> when it was asked for to erase them.
     """
 
     key: bytes = b""
@@ -79,6 +99,7 @@ class Entries:
     requests: int = 0
     finished: int = 0
     older: tuple[datetime, datetime] | None = None
+    sources: Mapping[bytes, datetime] = attrs.field(factory=dict)
 
     def scope(self, stream: str, received_at: datetime | None = None) -> Scope | None:
         """What is to be replaced in the webhooks of a stream, or in one that was received then, if anything is."""
@@ -91,6 +112,15 @@ class Entries:
     def has_older(self, stream: str) -> bool:
         """Whether what was received early is erased as a whole from this stream."""
         return self.older is not None and stream.startswith(UNROUTED)
+
+    def without_source(self, received: Received) -> Received:
+        """A webhook with a pseudonym for the name of its log, if that names somebody."""
+        log = log_of(received.source)
+        at = self.sources.get(exactly(self.key, SOURCES, log)) if self.sources and log else None
+        if at is None:
+            return received
+        source = f"{pseudonym(self.key, log)}{received.source[len(log) :]}"
+        return replace(received, source=source, erased_at=received.erased_at or at)
 
     def knows(self, id: str) -> bool:
         """Whether an id was erased everywhere."""
@@ -130,13 +160,15 @@ class Ledger:
     def concerns(self, stream: str) -> bool:
         """Whether something of a stream may have to be replaced."""
         entries = self.entries()
-        return bool(entries.people) or stream in entries.streams or entries.has_older(stream)
+        anywhere = bool(entries.people or entries.sources)
+        return anywhere or stream in entries.streams or entries.has_older(stream)
 
     def erase(self, received: Received, stream: str) -> Received:
         """A webhook of a stream as it is to be stored."""
         self.learn({stream: [received]})
-        scope = self.entries().scope(stream, received.received_at)
-        return received if scope is None else erased(received, scope)
+        entries = self.entries()
+        scope = entries.scope(stream, received.received_at)
+        return entries.without_source(received if scope is None else erased(received, scope))
 
     def learn(self, received: Mapping[str, Iterable[Received]]) -> None:
         """Adds what belongs to those who are to be forgotten, as far as these webhooks of some streams tell."""
@@ -158,6 +190,27 @@ class Ledger:
                 new.append((stream, at, hashes))
         if new:
             self._add(new)
+        self._learn_sources(received)
+
+    def _learn_sources(self, received: Mapping[str, Iterable[Received]]) -> None:
+        """Adds the names of logs that name somebody who is to be forgotten in a stream."""
+        entries, new = self.entries(), dict[bytes, datetime]()
+        for stream, those in received.items():
+            by_log: dict[str, list[Received]] = {}
+            for one in those:
+                by_log.setdefault(log_of(one.source), []).append(one)
+            for log, of_log in by_log.items():
+                hash = exactly(entries.key, SOURCES, log) if log else b""
+                scopes = (entries.scope(stream, one.received_at) for one in of_log)
+                scope = next((one for one in scopes if one is not None), None)
+                if hash and hash not in entries.sources and scope is not None:
+                    people = with_own_people(scope, [one.body for one in those])
+                    if any(people.places(log)):
+                        new[hash] = scope.at
+        if new:
+            with self._to_write() as connection:
+                rows = [(hash, isoformat(at)) for hash, at in new.items()]
+                connection.executemany("INSERT OR IGNORE INTO sources VALUES (?, ?)", rows)
 
     def _add(self, new: Iterable[tuple[str, datetime | None, set[bytes]]]) -> None:
         with self._to_write() as connection:
@@ -237,7 +290,9 @@ class Ledger:
             people = {one: _time(until) for one, until in connection.execute("SELECT hash, until FROM people")}
             ((requests,),) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchall()
             entries = Entries(key, streams, members, people, requests)
-            return entries if version == 1 else _with_older(connection, entries)
+            if version > 1:
+                entries = _with_older(connection, entries)
+            return entries if version < FORMAT else _with_sources(connection, entries)
 
     @contextmanager
     def _to_write(self) -> Iterator[sqlite3.Connection]:
@@ -315,6 +370,11 @@ def _with_older(connection: sqlite3.Connection, entries: Entries) -> Entries:
         "SELECT COALESCE(MAX(number), 0) FROM requests WHERE finished"
     ).fetchall()
     return attrs.evolve(entries, finished=finished, older=older)
+
+
+def _with_sources(connection: sqlite3.Connection, entries: Entries) -> Entries:
+    rows = connection.execute("SELECT hash, at FROM sources")
+    return attrs.evolve(entries, sources={hash: _time(at) for hash, at in rows})
 
 
 def _hashes(key: bytes, stream: str, text: str) -> set[bytes]:

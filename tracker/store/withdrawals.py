@@ -142,3 +142,9 @@ def _without(spans: Iterable[Span], others: Sequence[Span]) -> tuple[Span, ...]:
             if part[0] <= part[1]
         ]
     return merged(left)
+
+
+def log_of(source: str) -> str:
+    """``monday.jsonl:7`` -> ``monday.jsonl``; what has no line, and no id of a message, came from no log."""
+    name, _, line = source.rpartition(":")
+    return name if name and line.replace("-", "", 1).isdigit() else ""
