@@ -10,7 +10,7 @@ import pytest
 from meetings import MORNING, deliveries
 from relaying import ROOM, at, outbox, relaying
 
-from projections.erasing import erase
+from projections.erasing import erase, outstanding
 from projections.pruning import prune
 from projections.relay.database import queue_of
 from projections.relay.facts import facts_of
@@ -371,6 +371,24 @@ def test_who_is_erased_is_in_no_message_and_nothing_is_sent_anew(relayed):
     relayed.views.catch_up(relayed.store)
     relayed.pass_to(86400)
     assert relayed.sent == sent
+    file = queue_of(relayed.data).file.path.read_bytes().lower()
+    assert [text for text in (b"zz-17", b"zacharias") if text in file] == []
+
+
+def test_until_the_read_models_forget_who_is_erased_nothing_more_is_sent_of_them(relayed):
+    relayed.come(0, "session-started")
+    person = {"participantId": "zz-17", "participantName": "Zacharias"}
+    lines = [meetings.webhook("participant-joined", **ROOM, **person)]
+    relayed.store.append(deliveries([meetings.line(one, 1) for one in lines]))
+    relayed.views.catch_up(relayed.store)
+    plan = of_participant(relayed.store, "zz-17", None, at(9), lambda *_: None)
+    plan.request(relayed.store.ledger, at(9))  # and there it is killed
+    relayed.pass_to(10)
+    assert relayed.sent == ["session.started"]
+    outstanding(relayed.store, Rules(), at(11), lambda *_: None)
+    relayed.views.catch_up(relayed.store)
+    relayed.pass_to(12)
+    assert relayed.sent == ["session.started", "participant.joined"]
     file = queue_of(relayed.data).file.path.read_bytes().lower()
     assert [text for text in (b"zz-17", b"zacharias") if text in file] == []
 

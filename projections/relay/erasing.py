@@ -1,4 +1,8 @@
-"""Erasing people from ``relay.db``: from the messages that wait to be sent. The facts that it keeps name nobody."""
+"""Erasing people from ``relay.db``: from the messages that wait to be sent. The facts that it keeps name nobody.
+
+A request is heeded up to which the read models are made anew: until then they still name who is erased, and so would a
+message that is made of them. ``published.db`` says up to which one that is.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,12 @@ import msgspec
 
 from projections.relay.database import queue_of
 from projections.views.erased import heeded, remember
+from projections.views.publications import PUBLISHED_DB, published_file
 from tracker.delivery.people import is_person_id, is_person_name
 from tracker.delivery.pseudonyms import Scope
 from tracker.store.ledger import Entries, Ledger
 
-__all__ = ["compact", "erase", "erase_from"]
+__all__ = ["compact", "erase", "erase_from", "erased_up_to"]
 
 FREE = ("reason", "file")
 """What of a message may name people besides those under keys that say so."""
@@ -24,8 +29,15 @@ def erase(data: Path) -> None:
     """Erases from the file of a data directory whom its ledger says to forget. Raises ``StoreError``."""
     file = queue_of(data).file
     if file.path.exists():
+        up_to = erased_up_to(data)  # first: by then the ledger has all names of that request
         with file.to_write() as connection:
-            erase_from(connection, Ledger(data).entries())
+            erase_from(connection, Ledger(data).entries(), up_to)
+
+
+def erased_up_to(data: Path) -> int:
+    """Up to which request of the ledger the read models were made without who is erased. Raises ``StoreError``."""
+    with published_file(data / PUBLISHED_DB).to_read() as connection:
+        return heeded(connection) if connection is not None else 0
 
 
 def compact(data: Path) -> None:
@@ -33,9 +45,9 @@ def compact(data: Path) -> None:
     queue_of(data).file.compact()
 
 
-def erase_from(connection: sqlite3.Connection, ledger: Entries) -> None:
-    """The same in a transaction."""
-    if heeded(connection) >= ledger.requests:
+def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int) -> None:
+    """The same in a transaction, up to a request of the ledger."""
+    if heeded(connection) >= up_to:
         return
     for number, body in connection.execute("SELECT number, body FROM outbox").fetchall():
         message = msgspec.json.decode(body)
@@ -44,7 +56,7 @@ def erase_from(connection: sqlite3.Connection, ledger: Entries) -> None:
             message["data"] = {name: _without(name, one, scope) for name, one in message["data"].items()}
             new = msgspec.json.encode(message).decode()
             connection.execute("UPDATE outbox SET body = ? WHERE number = ?", (new, number))
-    remember(connection, ledger.requests)
+    remember(connection, up_to)
 
 
 def _without(name: str, value: Any, scope: Scope) -> Any:

@@ -22,7 +22,7 @@ import attrs
 from projections.outbox.queue import Queue, body
 from projections.read_models import text
 from projections.relay.database import ARMED, Known, forget, forget_session, known_of, queue_of, write
-from projections.relay.erasing import erase_from
+from projections.relay.erasing import erase_from, erased_up_to
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
 from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
 from projections.views.publications import Pruned
@@ -51,10 +51,22 @@ _SENT = "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE r
 def sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned) -> int | None:
     """Brings ``relay.db`` up to the read models; returns up to which position, ``None`` where there are none.
 
-    ``pruned`` says which streams were pruned. Raises ``StoreError``.
+    So it is while they still name somebody who is being erased: it goes on when they are made anew. ``pruned`` says
+    which streams were pruned. Raises ``StoreError``.
     """
     if not (data / VIEWS_DB).exists():
         return None
+    try:
+        return _sweep(data, relays, moment, pruned)
+    except _ErasingError:
+        return None
+
+
+class _ErasingError(Exception):
+    """The read models still name somebody who is being erased."""
+
+
+def _sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned) -> int:
     end = 0
     for relay in relays:
         turn = partial(_turn, data, relays, relay, moment, pruned)
@@ -84,10 +96,13 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
 def _turn(
     data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime, pruned: Pruned
 ) -> Iterator[_Sweep]:
-    """One transaction of a sweep."""
-    queue = queue_of(data)
+    """One transaction of a sweep. Raises ``_ErasingError``."""
+    queue, up_to = queue_of(data), erased_up_to(data)
+    ledger = Ledger(data).entries()  # after that: by then it has all names of that request
+    if ledger.requests > up_to:
+        raise _ErasingError
     with queue.file.to_write() as connection, at_one_moment(data / VIEWS_DB) as views:
-        erase_from(connection, Ledger(data).entries())
+        erase_from(connection, ledger, up_to)
         queue.forget_others(connection, [one.name for one in relays], "relay")
         one = _Sweep(queue, connection, views, relay, moment, pruned, read_checkpoint(views)[0])
         one.arm()
