@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import commands
@@ -101,7 +102,7 @@ def test_read_models_that_are_made_anew_or_page_by_page_are_the_same(filled, tmp
     sound(filled)
 
 
-def test_nothing_is_taken_back_and_nobody_is_sent_anything(filled, tmp_path):
+def test_nothing_is_taken_back_and_nobody_is_sent_anything_also_when_copies_come_late(filled, tmp_path):
     pytest.importorskip("httpx2")
     alert = Alert("all", "https://hooks.example.org", When("info"), wait=timedelta())
     sweep(filled.data, [alert], NOW, backfill=timedelta(days=9999))
@@ -111,7 +112,9 @@ def test_nothing_is_taken_back_and_nobody_is_sent_anything(filled, tmp_path):
             "SELECT * FROM publications WHERE stream != 'log:' ORDER BY 1, 2, 3, 5"
         ).fetchall()
 
-    planned, _ = moved(filled, tmp_path)
+    planned, done = moved(filled, tmp_path)
+    filled.append(parse(envelope.decode(one.text)) for one in islice(Archive(str(done.archive)).lines(), 20))
+    Views.open(filled, now=lambda: NOW).close()
     sweep(filled.data, [alert], NOW)
 
     with published_file(filled.data / PUBLISHED_DB).to_read() as connection:

@@ -15,6 +15,7 @@ from meetings import deliveries, line, read_into, webhook
 from served import EVENING, MONDAY, served
 from waiting import until
 
+from projections.pruning import prune
 from projections.traces import collector as sending
 from projections.traces import exported, running
 from projections.traces.collector import Collector, address
@@ -22,7 +23,9 @@ from projections.traces.exported import BATCH, TRACES_DB, Exporter
 from projections.traces.running import Traces, exporter
 from projections.traces.spans import Span, of_session, trace_id
 from projections.views.follow import Views
+from tracker.delivery.webhook import parse
 from tracker.errors import TrackerError
+from tracker.intake.pruning import plan
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 
@@ -217,6 +220,20 @@ def test_what_came_of_a_session_afterwards_exports_it_no_second_time(data):
                 views.bring_to(store, LATER)
         assert export(data, collector).exported == 0
     assert len(collector.sessions) == 14
+
+
+def test_a_session_that_is_pruned_is_not_exported_again_when_a_copy_comes_late(data, tmp_path):
+    pytest.importorskip("pyarrow")
+    with collecting() as collector, closing(Tracker.open(data)) as store:
+        export(data, collector)
+        (first, *_) = store.history(collector.sessions[0])
+        planned = plan(store, LATER, LATER, Rules(), lambda *_: None)
+        prune(store, planned, tmp_path / "archive", Rules(), LATER, lambda *_: None)
+        store.append([parse(first.received)])
+        with Views.open(store) as views:
+            views.bring_to(store, LATER)
+        assert (export(data, collector).exported, len(collector.sessions)) == (0, 14)
+    assert rows(data, "SELECT session_id FROM sessions") == [(first.stream,)]
 
 
 def test_what_is_not_taken_is_exported_the_next_time(data):
