@@ -17,9 +17,10 @@ ERROR = 2
 
 @attrs.define
 class Collector:
-    """Answers with ``statuses`` in turn, and takes everything after those."""
+    """Answers with ``statuses`` in turn, and takes everything after those, but that it says that some are ``rejected``."""
 
     url: str = ""
+    rejected: int = 0
     statuses: list = attrs.Factory(list)
     requests: list = attrs.Factory(list)
     """Path, headers, and bytes of each request that was taken."""
@@ -62,7 +63,11 @@ def collecting(*statuses):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
-            answer = ExportTraceServiceResponse().SerializeToString()
+            answer = ExportTraceServiceResponse()
+            if collector.rejected:
+                answer.partial_success.rejected_spans = collector.rejected
+                answer.partial_success.error_message = "too old"
+            answer = answer.SerializeToString()
             self.send_response(collector.answer(self.path, self.headers, body))
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "tracker.errors": set(),
     "tracker.bulk": set(),
+    "tracker.deadline": set(),
     "tracker.values": {"attrs"},
     "tracker.findings": {"attrs"},
     "tracker.codes": set(),

@@ -1,8 +1,9 @@
 """VideoSDK's own records: what they say otherwise is found, whatever happens on the way, and nothing is made up."""
 
+import gzip
 import json
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count, islice
@@ -10,14 +11,16 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from dribbling import dribbling
 from meetings import finish, go, start, webhook
 from stores import opened
 from vendor import KEY, vendor
 
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
+from tracker.intake import vendor as module
 from tracker.intake.reconciling import Asked, reconcile
-from tracker.intake.vendor import Saved, VendorError, pages
+from tracker.intake.vendor import Saved, VendorError, Videosdk, pages
 from tracker.judging.assess import assess_all
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
@@ -81,6 +84,44 @@ def test_a_list_that_gives_the_same_page_for_ever_is_read_once_also_while_a_reco
     lengths = count(step=step)
     same = SimpleNamespace(get=lambda _path, _asked: [{"id": "a"}, {"id": "b", "length": next(lengths)}])
     assert [page.number for page in islice(pages(same, OF_RECORDINGS, {}), 5)] == [1]
+
+
+def test_a_list_without_an_end_is_an_error(monkeypatch):
+    monkeypatch.setattr(module, "MOST_PAGES", 3)
+    numbers = count()
+    endless = SimpleNamespace(get=lambda _path, _asked: [{"id": str(next(numbers))}])
+    with pytest.raises(VendorError, match="did not end in 3 pages"):
+        assert [page.number for page in pages(endless, OF_RECORDINGS, {}, 5)] == [5, 6, 7]
+
+
+ANSWERS = {
+    "one header after the other": (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),
+    "a body": (b"HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n", b" "),
+    "a body until it closes": (b"HTTP/1.1 200 OK\r\n\r\n[", b" "),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_comes_a_byte_now_and_then_is_none(answer, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_ANSWER", 0.05)
+    monkeypatch.setattr(module, "TRIES", 2)
+    with dribbling(*answer) as base, closing(Videosdk.at(base, KEY, 1000, sleep=lambda _: None)) as client:
+        with pytest.raises(VendorError, match="does not answer, 2 times"):
+            client.get(LISTED, {})
+        assert client.failed == 2
+
+
+def test_an_answer_that_is_too_large_is_an_error_also_where_it_is_packed(monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 2**20)
+    body = gzip.compress(b"[" + b" " * 2**21 + b"]")
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with (
+        dribbling(head + body, b"") as base,
+        closing(Videosdk.at(base, KEY)) as client,
+        pytest.raises(VendorError, match="more than 1 MiB") as error,
+    ):
+        client.get(LISTED, {})
+    assert "--base" in error.value.hint
 
 
 def test_what_is_not_there_is_none_and_what_fails_for_now_is_asked_for_again():

@@ -314,6 +314,22 @@ def test_the_command_exports_and_says_what_is_left(data):
     assert second.stdout == "0 traces exported, 14 others before\n"
 
 
+def test_what_the_collector_rejects_is_said_and_not_exported_again(data):
+    with collecting() as collector:
+        collector.rejected = 5
+        first = run("export", "--format", "otlp", "--to", collector.url, "--data", data, text=True)
+        second = run("export", "--format", "otlp", "--to", collector.url, "--data", data, text=True)
+    assert "note: the collector rejected 5 spans: too old\n" in first.stderr
+    assert (second.stdout, second.stderr) == ("0 traces exported, 14 others before\n", "")
+
+
+def test_a_server_logs_what_the_collector_rejects(data, caplog):
+    with collecting() as collector:
+        collector.rejected = 1
+        look(data, collector)
+    assert [record.fields for record in caplog.records] == [{"rejected": "1 span: too old"}]
+
+
 def test_the_command_exports_one_session(data):
     with collecting() as collector:
         run("export", "--format", "otlp", "--to", collector.url, "--session", "6b041cb0", "--data", data)

@@ -173,6 +173,9 @@ def _trace(settings: Settings, format: str, to: str | None, session: str | None)
             collector.close()
     before = f", {quantity(counts.before, 'other')} before" if counts.before else ""
     click.echo(f"{quantity(counts.exported, 'trace')} exported{before}")
+    if counts.rejected:
+        hint = "see its limits; what is rejected is not exported again, as the protocol has it"
+        note(f"the collector rejected {counts.rejected}", hint)
     if counts.still_open:
         is_open = "is" if counts.still_open == 1 else "are"
         hint = "export again when they have ended and nothing of them is likely to change"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from http.client import OK
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -20,11 +22,13 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 from requests import HTTPError, Response, Session
 
+from projections.traces.exported import Rejected
 from projections.traces.spans import Span
 from tracker.errors import TrackerError, without_secrets
 
 NAME = "meeting-tracker"
 PATH = "/v1/traces"
+PROTOBUF = "application/x-protobuf"
 AT_ONCE = 1000
 """Spans of one request; a longer session takes several."""
 _UNNAMED = "unknown_service"
@@ -52,17 +56,22 @@ class Collector:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._exporter = OTLPSpanExporter(address(url), compression=Compression.Gzip, session=_session())
+        self._rejected = Rejected()
+        session = Session()
+        session.hooks["response"] += [_refuse_redirect, self._note_rejected]
+        self._exporter = OTLPSpanExporter(address(url), compression=Compression.Gzip, session=session)
         self._complaint = _Complaint()
         _log.propagate = False
         resource = Resource.create()
         unnamed = str(resource.attributes[SERVICE_NAME]).startswith(_UNNAMED)
         self._resource = resource.merge(Resource({SERVICE_NAME: NAME})) if unnamed else resource
 
-    def export(self, spans: Sequence[Span]) -> None:
-        """Raises ``TrackerError`` where the collector does not take them all."""
+    def export(self, spans: Sequence[Span]) -> Rejected:
+        """Returns what the collector rejected of them; raises ``TrackerError`` where it does not take a request."""
+        self._rejected = Rejected()
         for begin in range(0, len(spans), AT_ONCE):
             self._export([self._made(span) for span in spans[begin : begin + AT_ONCE]])
+        return self._rejected
 
     def close(self) -> None:
         self._exporter.shutdown()
@@ -81,6 +90,12 @@ class Collector:
                 f"the collector took nothing: {problem}", place=without_secrets(self.url), hint=hint
             )
 
+    def _note_rejected(self, response: Response, **_: object) -> None:
+        """What is taken may be so in part: then the answer says how many spans are rejected, and why."""
+        if response.status_code == OK and response.headers.get("content-type", "").startswith(PROTOBUF):
+            said = ExportTraceServiceResponse.FromString(response.content).partial_success
+            self._rejected = self._rejected.more(said.rejected_spans, said.error_message)
+
     def _made(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
             span.name,
@@ -94,12 +109,6 @@ class Collector:
             end_time=span.end,
             instrumentation_scope=_SCOPE,
         )
-
-
-def _session() -> Session:
-    session = Session()
-    session.hooks["response"].append(_refuse_redirect)
-    return session
 
 
 def _refuse_redirect(response: Response, **_: object) -> None:

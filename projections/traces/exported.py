@@ -24,6 +24,8 @@ from projections.views.kept import Kept, create
 TRACES_DB = "traces.db"
 BATCH = 50
 """Sessions that are read, sent and noted together."""
+LONGEST = 500
+"""Characters of what a collector says that are kept."""
 EXPORTED = Table(
     name="exported",
     columns={"target": str, "session_id": str, "exported_at": str},
@@ -42,11 +44,31 @@ _NEXT = (
 _KNOWN = "SELECT session_id FROM exported WHERE target = ? AND session_id IN (SELECT value FROM json_each(?))"
 
 
+@attrs.frozen
+class Rejected:
+    """How many spans a collector refused of what it took, and what it said last of that.
+
+    It would refuse them again, so they are not exported again: the protocol forbids that.
+    """
+
+    spans: int = 0
+    why: str = ""
+
+    def more(self, spans: int, why: str) -> Rejected:
+        return Rejected(self.spans + spans, why[:LONGEST] or self.why)
+
+    def __bool__(self) -> bool:
+        return bool(self.spans or self.why)
+
+    def __str__(self) -> str:
+        return f"{self.spans:,} span{'' if self.spans == 1 else 's'}: {self.why or 'no reason is given'}"
+
+
 class Target(Protocol):
     url: str
 
-    def export(self, spans: list[Span]) -> None:
-        """Raises ``TrackerError`` where they are not taken."""
+    def export(self, spans: list[Span]) -> Rejected:
+        """Returns what is rejected of them. Raises ``TrackerError`` where they are not taken."""
 
 
 @attrs.define
@@ -59,6 +81,7 @@ class Counts:
         still_open: Those that are not closed out yet.
         timeless: Those of which no time is known, so that they cannot be exported.
         done: The position up to which nothing is left to be exported, whatever comes.
+        rejected: What the collector refused of what was exported now.
     """
 
     exported: int = 0
@@ -66,6 +89,7 @@ class Counts:
     still_open: int = 0
     timeless: int = 0
     done: int = 0
+    rejected: Rejected = Rejected()
 
 
 @attrs.frozen
@@ -128,7 +152,8 @@ class Exporter:
                 }
             made = {session: spans for session, spans in traces.items() if spans}
             if made:
-                self.target.export([span for spans in made.values() for span in spans])
+                rejected = self.target.export([span for spans in made.values() for span in spans])
+                counts.rejected = counts.rejected.more(rejected.spans, rejected.why)
             connection.executemany(EXPORTED.insert, [(self._name, session, now) for session in made])
         _count(counts, rows, known, traces)
         return rows[-1][1] if rows else None

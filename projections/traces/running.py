@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +18,8 @@ POLL = 5.0
 """Seconds."""
 LATE = timedelta(days=1)
 """A session that was last seen by so much longer ago than one may be idle is of an old log, and collectors refuse it."""
+
+log = logging.getLogger("projections.traces")
 
 
 class Traces(Outgoing):
@@ -42,7 +45,10 @@ def _work(
         if not (data / VIEWS_DB).exists():
             return
         one = exporter(data, collector, rules())
-        done = one.run(now(), after).done
+        counts = one.run(now(), after)
+        if counts.rejected:
+            log.error("the collector rejected spans", extra={"fields": {"rejected": str(counts.rejected)}})
+        done = counts.done
         if done != after:
             one.note(done)
             after = done

@@ -2,10 +2,10 @@
 
 A token is a JWT (HS256) that the key and the secret make; it stands bare in ``Authorization``. What is not there is answered
 with 402 or 404. What fails for now (429, 5xx, no answer) is asked for again, later each time, or when ``Retry-After`` says.
-A 429 also halves the budget for a minute.
+A 429 also halves the budget for a minute. An answer may take ``LONGEST_ANSWER``, and have ``LARGEST`` bytes.
 
 A list comes in pages, whose shape is documented nowhere: with ``pageInfo`` or ``pagination``, or as a bare list.
-``pages`` reads them all, up to the last or to one that brings no new id.
+``pages`` reads them all, up to the last or to one that brings no new id; ``MOST_PAGES`` at most.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import attrs
 import msgspec
 
+from tracker.deadline import Deadline, OverdueError
 from tracker.delivery.envelope import UNREADABLE, decode_json
 from tracker.errors import UsageError, without_secrets
 from tracker.record import Records, first_at, values_at
@@ -41,6 +42,12 @@ PER_PAGE = 50
 """Records that are asked for at once."""
 TIMEOUT = 30.0
 """Seconds to connect, to send and to be answered, each."""
+LONGEST_ANSWER = 60.0
+"""Seconds until the whole of an answer must have come."""
+LARGEST = 64 * 2**20
+"""Bytes of an answer, unpacked, at most: a page has ``PER_PAGE`` records of a few kilobytes."""
+MOST_PAGES = 10_000
+"""Pages of a list that are read at once, at most."""
 TRIES = 8
 """Times that one thing is asked for."""
 LONGEST = 60.0
@@ -50,6 +57,7 @@ MOST_WAITING = 600.0
 TOKEN_LASTS = 600
 """Seconds that a token is good for; one is made anew when half of that is over."""
 NOT_THERE = (402, 404)
+_CHECK = "check the address: base in [reconcile] of tracker.toml, or --base"
 _any = msgspec.json.Decoder()
 
 
@@ -145,6 +153,7 @@ class Videosdk:
     failed: int = 0
     _token: str = ""
     _since: float = 0.0
+    _deadline: Deadline = attrs.field(factory=Deadline)
 
     @classmethod
     def at(
@@ -205,10 +214,31 @@ class Videosdk:
             self._token, self._since = self.credentials.token(int(self.now())), self.now()
         headers = {"authorization": self._token, "accept": "application/json", "user-agent": "meeting-tracker"}
         try:
-            answer = self.client.get(f"{self.base}{path}", params=dict(asked), headers=headers)
-        except (httpx2.HTTPError, httpx2.InvalidURL):
+            with (
+                self._deadline.within(LONGEST_ANSWER) as trace,
+                self.client.stream(
+                    "GET",
+                    f"{self.base}{path}",
+                    params=dict(asked),
+                    headers=headers,
+                    extensions={"trace": trace},
+                ) as answer,
+            ):
+                body = self._body(path, answer)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OverdueError):
             return 0, None, b""
-        return answer.status_code, self._seconds(answer.headers.get("retry-after")), answer.content
+        return answer.status_code, self._seconds(answer.headers.get("retry-after")), body
+
+    def _body(self, path: str, answer: httpx2.Response) -> bytes:
+        parts, size = [], 0
+        for part in answer.iter_bytes():
+            size += len(part)
+            if size > LARGEST:
+                raise VendorError(
+                    f"the answer has more than {LARGEST >> 20} MiB", place=self._place(path), hint=_CHECK
+                )
+            parts.append(part)
+        return b"".join(parts)
 
     def _seconds(self, given: str | None) -> float | None:
         """What ``Retry-After`` says: seconds, or a date."""
@@ -224,8 +254,7 @@ class Videosdk:
         try:
             return decode_json(_any, body)
         except UNREADABLE as error:
-            hint = "check the address: base in [reconcile] of tracker.toml, or --base"
-            raise VendorError("the answer is not JSON", place=self._place(path), hint=hint) from error
+            raise VendorError("the answer is not JSON", place=self._place(path), hint=_CHECK) from error
 
     def _refusal(self, path: str, status: int) -> VendorError:
         place = self._place(path)
@@ -313,9 +342,12 @@ class Page:
 
 
 def pages(api: Api, records: Records, asked: Mapping[str, str], first: int = 1) -> Iterator[Page]:
-    """The pages of a list from one on, up to the last; a list that grows meanwhile may give a record twice."""
-    number, seen = first, set[str]()
-    while True:
+    """The pages of a list from one on, up to the last; a list that grows meanwhile may give a record twice.
+
+    Raises ``VendorError``, also where it does not come to an end.
+    """
+    seen = set[str]()
+    for number in range(first, first + MOST_PAGES):
         answer = api.get(records.path, {**asked, "page": str(number), "perPage": str(PER_PAGE)})
         some, info = _records(answer, records.listed_as), _info(answer)
         ids = {str(first_at(one, records.ids)) for one in some}
@@ -330,7 +362,8 @@ def pages(api: Api, records: Records, asked: Mapping[str, str], first: int = 1) 
             last = -(-total // size)
         if last is not None and number >= last:
             return
-        number += 1
+    hint = f"{_CHECK}; if the list is that long, run it again: it goes on where it was"
+    raise VendorError(f"the list did not end in {MOST_PAGES:,} pages", place=records.path, hint=hint)
 
 
 def _records(answer: Any, listed_as: Sequence[str]) -> list[Mapping[str, Any]]:
