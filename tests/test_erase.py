@@ -385,6 +385,23 @@ def test_what_has_no_session_stays_erased_wherever_it_comes_from_again(two):
 
 
 @pytest.mark.sqlite
+def test_what_is_found_of_what_has_no_session_names_nobody_and_is_reported_once(two):
+    pytest.importorskip("httpx2")
+    store, _ = two
+    body = b'{"webhookType":"participant-joined","data":{"participantId":"uu-5","participantName":"Ulrika"}}'
+    store.append([parse(envelope.decode(line(body, 2200)))])
+    before, alert = found(store), Alert("all", "https://hooks.example.org", When("info"), wait=timedelta())
+    sweep(store.data, [alert], NOW, backfill=timedelta(days=9999))
+    sent = len(outbox(store.data))
+    assert {"published.db", "alerts.db"} <= set(holding(store.data, "uu-5"))
+    forget(store, of_older(store, NOW, NOW, silent))
+    sweep(store.data, [alert], NOW)
+    assert (found(store), len(outbox(store.data))) == (before, sent)
+    store.close()
+    assert holding(store.data, "uu-5", "ulrika") == []
+
+
+@pytest.mark.sqlite
 def test_a_ledger_of_the_first_format_is_gone_on_with(two):
     store, _ = two
     forget(store, participant(store, "zz-17"))

@@ -39,11 +39,12 @@ def erase_from(connection: sqlite3.Connection, ledger: Entries, up_to: int, publ
     """
     if heeded(connection) >= up_to:
         return
-    alerts = [one for one in known_in(connection, "1") if scope_of(ledger, one.found["stream"]) is not None]
-    messages = _messages({one.found["stream"] for one in alerts}, up_to, published)
-    for known in alerts:
-        scope = scope_of(ledger, known.found["stream"])
-        assert scope is not None, "it is of a stream that has one"
+    scopes = [
+        (one, scope_of(ledger, one.found["stream"], one.found["at"])) for one in known_in(connection, "1")
+    ]
+    alerts = [(one, scope) for one, scope in scopes if scope is not None]
+    messages = _messages({one.found["stream"] for one, _ in alerts}, up_to, published)
+    for known, scope in alerts:
         assert known.rule is not None, "it was read"
         found = found_without(known.found, scope)
         found["message"] = messages.get(identity_of(found), found["message"])
@@ -69,7 +70,7 @@ def _erase_message(message: dict[str, Any], ledger: Entries, stream: str | None)
     """Erases people from a message, or from those in a digest; returns whether there was somebody to erase."""
     data = message.get("data", {})
     inside = [_erase_message(one, ledger, None) for one in data.get("messages", ())]
-    scope = scope_of(ledger, stream or data.get("session_id") or "")
+    scope = scope_of(ledger, stream or data.get("session_id") or "", data.get("at"))
     if scope is None:
         return any(inside)
     if "key" in data:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from tracker.delivery.envelope import parse_time
 from tracker.delivery.people import is_person_id
 from tracker.delivery.pseudonyms import Scope
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -42,11 +43,11 @@ def remember(connection: sqlite3.Connection, requests: int) -> None:
     connection.execute("INSERT INTO erased VALUES (?)", (requests,))
 
 
-def scope_of(ledger: Entries, stream: str) -> Scope | None:
-    """Who is to be forgotten in the findings of a stream, if anybody is: those of the log name logs, which may name somebody."""
+def scope_of(ledger: Entries, stream: str, at: str | None) -> Scope | None:
+    """Who is to be forgotten in a finding of a stream and a time, if anybody is: those of the log name logs, which may name somebody."""
     if stream == LOG and ledger.sources:
         return Scope(ledger.key, stream, max(ledger.sources.values()), whole=True)
-    return ledger.scope(stream)
+    return ledger.scope(stream, parse_time(at) if at else None)
 
 
 def found_without(found: Mapping[str, Any], scope: Scope) -> dict[str, Any]:

@@ -195,14 +195,13 @@ def _erase(connection: sqlite3.Connection, ledger: Entries) -> Collection[str]:
     """Erases people from all publications, unless that was done; returns the streams in which there were some."""
     if heeded(connection) >= ledger.requests:
         return ()
-    erased = {}
-    for stream in {name for (name,) in connection.execute("SELECT DISTINCT stream FROM publications")}:
-        scope = scope_of(ledger, stream)
-        if scope is not None:
-            erased[stream] = scope
-    for stream, scope in erased.items():
+    streams = {name for (name,) in connection.execute("SELECT DISTINCT stream FROM publications")}
+    erased = {one for one in streams if scope_of(ledger, one, None) is not None or ledger.has_older(one)}
+    for stream in erased:
         for row in connection.execute(_PUBLISHED.format("stream = ?"), (stream,)).fetchall():
-            new = found_without(dict(zip(PUBLICATIONS.columns, row, strict=True)), scope)
+            found = dict(zip(PUBLICATIONS.columns, row, strict=True))
+            scope = scope_of(ledger, stream, found["at"])
+            new = found if scope is None else found_without(found, scope)
             if (values := tuple(new.values())) != row:
                 connection.execute(_REMOVE, row[: len(IDENTITY)])
                 connection.execute(_WRITE, values)
