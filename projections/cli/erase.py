@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="Erase everybody in this session, or with --participant only there.",
 )
 @click.option(
-    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no delivery for so long."
+    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no webhook for so long."
 )
 @click.option("--again", is_flag=True, help="Do all erasures again, after a backup was restored.")
 @click.option(

@@ -17,6 +17,7 @@ from tracker.delivery.pseudonyms import people_in
 from tracker.delivery.webhook import UNROUTED, parse
 from tracker.errors import UsageError
 from tracker.intake.archive import parts
+from tracker.record import PREFIX
 from tracker.store.ledger import Ledger
 
 __all__ = ["erase", "naming", "older"]
@@ -60,14 +61,16 @@ def naming(archive: Path, participant: str) -> set[str]:
 
 
 def older(archive: Path, before: datetime) -> set[str]:
-    """The sessions, and what else has a stream of its own, of which nothing in an archive was received since a moment."""
-    newest: dict[str, datetime] = {}
+    """The sessions, and what else has a stream of its own, of which no webhook in an archive was received since a moment."""
+    of_records, found = dict[str, datetime](), dict[str, datetime]()
     for path in _files(archive):
         for batch in _batches(path):
             for stream, received in _read(batch):
-                if received.received_at is not None and not stream.startswith(UNROUTED):
-                    newest[stream] = max(newest.get(stream, received.received_at), received.received_at)
-    return {stream for stream, at in newest.items() if at < before}
+                at = received.received_at
+                if at is not None and not stream.startswith(UNROUTED):
+                    those = of_records if parse(received).topic.startswith(PREFIX) else found
+                    those[stream] = max(those.get(stream, at), at)
+    return {stream for stream, at in {**of_records, **found}.items() if at < before}
 
 
 def _files(archive: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from tracker.delivery.pseudonyms import people_in
 from tracker.delivery.webhook import UNROUTED, parse
 from tracker.errors import NotFoundError, UsageError
 from tracker.lifecycles import REGISTRY
+from tracker.record import PREFIX
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
 from tracker.store.ledger import Ledger
@@ -155,7 +156,7 @@ def of_older(
     progress: Progress,
     elsewhere: Collection[str] = (),
 ) -> Plan:
-    """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet.
+    """Everybody in the sessions of which no webhook was received since a moment, as far as they are not erased yet.
 
     ``elsewhere`` are streams that are so old in archives; those that are in the store too are as old as there.
     """
@@ -352,17 +353,22 @@ def _every(tracker: Tracker, after: int, end: int) -> Rows:
 
 
 def newest_of(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
-    """Stream -> when something of it was received last; what has no receive time came with what was before it."""
+    """Stream -> when a webhook of it was received last; what has no receive time came with what was before it.
+
+    A record that was asked for later makes nothing younger; only where there is no webhook, it counts as one.
+    """
     found: dict[str, datetime] = {}
+    of_records: dict[str, datetime] = {}
     now: datetime | None = None
     after, end = 0, tracker.last_position()
     while after < end and (rows := tracker.begins(after, _PAGE)):
-        for position, stream, begin in rows:
+        for position, stream, topic, begin in rows:
             said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
             at = parse_time(said[1].decode(errors="replace")) if said else None
             now = at or now
             if now is not None and stream not in OURS and not is_tombstone(begin):
-                found[stream] = max(found.get(stream, now), now)
+                those = of_records if str(topic).startswith(PREFIX) else found
+                those[stream] = max(those.get(stream, now), now)
             after = position
         progress(after, end)
-    return found
+    return {**of_records, **found}
