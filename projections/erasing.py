@@ -6,7 +6,7 @@ ledger those who are erased go from what is kept beside them, in whichever proce
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -14,24 +14,46 @@ from projections.alerts import erasing as alerts
 from projections.progress import Progress
 from projections.relay import erasing as relay
 from projections.views.database import VIEWS_DB
+from projections.views.erased import streams_naming
 from projections.views.follow import Views
+from projections.views.publications import PUBLISHED_DB, published_file
 from tracker.intake import erasing
 from tracker.intake.erasing import Done, Plan
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.sqlite import EVENTS_DB
 
-__all__ = ["erase", "erase_beside", "kept_aside", "outstanding"]
+__all__ = ["beside", "erase", "erase_beside", "kept_aside", "outstanding"]
 
 
-def erase(tracker: Tracker, plan: Plan, rules: Rules, now: datetime, progress: Progress) -> Done:
-    """Does what is planned, and all that was to be done before and broke off. Raises ``StoreError``."""
-    return _follow(tracker, erasing.carry_out(tracker, plan, now, progress), rules, progress)
+def _nothing() -> None:
+    pass
 
 
-def outstanding(tracker: Tracker, rules: Rules, now: datetime, progress: Progress) -> Done:
+def erase(
+    tracker: Tracker,
+    plan: Plan,
+    rules: Rules,
+    now: datetime,
+    progress: Progress,
+    first: Callable[[], None] = _nothing,
+) -> Done:
+    """Does what is planned, and all that was to be done before and broke off; ``first`` in archives. Raises ``StoreError``."""
+    return _follow(tracker, erasing.carry_out(tracker, plan, now, progress, first), rules, progress)
+
+
+def outstanding(
+    tracker: Tracker, rules: Rules, now: datetime, progress: Progress, first: Callable[[], None] = _nothing
+) -> Done:
     """Does again all that was ever asked for, as it has to be done after a backup was put back. Raises ``StoreError``."""
-    return _follow(tracker, erasing.outstanding(tracker, now, progress), rules, progress)
+    return _follow(tracker, erasing.outstanding(tracker, now, progress, first), rules, progress)
+
+
+def beside(data: Path, participant: str) -> set[str]:
+    """The streams in which what is kept beside the read models names a person. Raises ``StoreError``."""
+    with published_file(data / PUBLISHED_DB).to_read() as published:
+        found = streams_naming(published, participant) if published is not None else set()
+    return found | relay.streams_naming(data, participant)
 
 
 def _follow(tracker: Tracker, done: Done, rules: Rules, progress: Progress) -> Done:

@@ -268,6 +268,19 @@ def test_a_record_brings_nobody_back_who_came_before_the_erasure(two):
     assert named == ["b"]  # who came again later
 
 
+@pytest.mark.slow_on_postgres
+def test_a_record_that_is_asked_for_later_makes_no_session_younger(two):
+    store, _ = two
+    later = NOW + timedelta(hours=1)
+    records = [a_record("one", MORNING, MORNING), a_record("alone", MORNING, MORNING)]
+    for _ in reconcile(store, Saved({"/v2/sessions": records}), Asked(MORNING), lambda: later):
+        pass
+    assert of_older(store, NOW, NOW, silent).streams == ("one", "two")
+    assert "alone" in of_older(store, later + timedelta(hours=1), NOW, silent).streams
+    forget(store, of_older(store, NOW, NOW, silent))
+    assert not any(b"Zacharias" in one.body for one in store.history("one"))
+
+
 @pytest.mark.slow
 @pytest.mark.sqlite
 def test_all_findings_of_a_large_store_stay(store):

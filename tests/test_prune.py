@@ -153,6 +153,65 @@ def test_a_late_webhook_is_kept_and_pruned_later(filled, tmp_path):
     sound(filled)
 
 
+@pytest.mark.slow_on_postgres
+@pytest.mark.parametrize("whom", ["person", "session", "older"])
+def test_who_was_in_a_session_that_was_pruned_is_erased_from_the_archive_and_beside_the_store(
+    store, tmp_path, whom
+):
+    said = {"meetingId": "room", "sessionId": "one", "participantId": "zz-17", "participantName": "Zacharias"}
+    kinds = ["session-started", "participant-joined", "participant-left", "participant-left", "session-ended"]
+    lines = [line(webhook(kind, **said), number) for number, kind in enumerate(kinds)]
+    store.append([parse(envelope.decode(one)) for one in lines])
+    Views.open(store).close()
+    alert = Alert("all", "https://hooks.example.org", When("info"), include=("message",), wait=timedelta())
+    sweep(store.data, [alert], NOW, backfill=timedelta(days=9999))
+    sent = len(outbox(store.data))
+    _, pruned = moved(store, tmp_path, NOW)
+    assert {"published.db", "alerts.db"} <= set(naming(store.data, "zz-17"))
+    assert naming(tmp_path / "archive", "Zacharias")
+    given = {
+        "person": ("--participant", "zz-17"),
+        "session": ("--session", "one"),
+        "older": ("--older-than", "1 d"),
+    }
+
+    archive = str(tmp_path / "archive")
+    where = [*stores.arguments(store.data), "--yes"]
+    done = commands.run("erase", *where, *given[whom], "--archive", archive, text=True)
+
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (
+        0,
+        [f"{pruned.archive}: 5 deliveries have pseudonyms now"],
+    ), done
+    assert naming(store.data, "zz-17", "Zacharias") == []
+    assert naming(tmp_path / "archive", "zz-17", "Zacharias") == []
+    sweep(store.data, [alert], NOW)
+    assert len(outbox(store.data)) == sent > 0
+    sound(store)
+
+
+def naming(data, *texts):
+    """The files of a directory that hold one of these texts; what an archive holds is not compressed first."""
+    found = [path for path in data.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    lines = [one for path in data.rglob("*.parquet") for one in Archive(str(path.parent)).lines()]
+    named = [path.name for path in found if any(text.encode() in path.read_bytes() for text in texts)]
+    return named + [one for one in map(str, lines) if any(text in one for text in texts)]
+
+
+@pytest.mark.slow_on_postgres
+def test_without_the_archive_who_was_pruned_is_erased_beside_the_store_by_the_id(store, tmp_path):
+    said = {"meetingId": "room", "sessionId": "one", "participantId": "zz-17", "participantName": "Zacharias"}
+    kinds = ["session-started", "participant-joined", "participant-left", "participant-left", "session-ended"]
+    store.append([parse(envelope.decode(line(webhook(kind, **said), at))) for at, kind in enumerate(kinds)])
+    Views.open(store).close()
+    moved(store, tmp_path, NOW)
+    where = [*stores.arguments(store.data), "--yes", "--participant"]
+    done = commands.run("erase", *where, "zz-17", text=True)
+    assert "note: what was pruned is only in the archive" in done.stderr
+    assert naming(store.data, "zz-17", "Zacharias") == []
+    assert commands.run("erase", *where, "nobody").returncode == 2
+
+
 @pytest.mark.sqlite
 def test_a_copy_has_the_tombstones(filled, tmp_path):
     planned, _ = moved(filled, tmp_path)

@@ -167,3 +167,26 @@ def test_a_name_is_found_whether_its_letters_are_composed_or_not(name):
         assert data(of(known), filePath=f"/a/{there}.mp4") == {"filePath": f"/a/{p(there)}.mp4"}
         escaped = quote(there)
         assert data(of(known), fileUrl=f"https://a/{escaped}.mp4") == {"fileUrl": f"https://a/{p(escaped)}.mp4"}
+
+
+@pytest.mark.parametrize("name", ["Zoë Quaxley", "Anna", "🦊 Fox"])
+def test_a_name_is_found_in_json_that_stands_in_a_text_however_often(name):
+    for inside in ({"name": name}, {"text": f"two\n{name}\tcame"}, json.dumps({"name": name})):
+        found = data(of(name), custom=json.dumps(inside))["custom"]
+        assert "erased-" in found
+        assert "erased-" in str(json.loads(found))
+        assert not any(word in found for word in ("Quaxley", "Anna", "Fox"))
+
+
+def test_a_path_of_windows_is_no_json():
+    assert data(of("natalie"), custom=r"C:\new\natalie\u.mp4") == {"custom": rf"C:\new\{p('natalie')}\u.mp4"}
+
+
+def test_what_an_object_inside_says_without_an_id_is_of_the_person_around_it():
+    given = {"participantId": "zz", "metaData": {"nickName": "Quaxie", "more": {"fullName": "Zoë Quaxley"}}}
+    given["metaData"]["guests"] = [{"name": "Bo"}]
+    given["user"] = {"id": "b", "name": "Bob"}
+    found = {
+        one for people in people_in(json.dumps(given).encode()) if "zz" in people.ids for one in people.names
+    }
+    assert found == {"Quaxie", "Zoë Quaxley"}

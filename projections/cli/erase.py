@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from projections.cli.messages import deliveries, not_installed, note, quantity
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
     help="Erase everybody in this session, or with --participant only there.",
 )
 @click.option(
-    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no delivery for so long."
+    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no webhook for so long."
 )
 @click.option("--again", is_flag=True, help="Do all erasures again, after a backup was restored.")
 @click.option(
     "--archive",
     type=click.Path(path_type=Path),
-    help="Erase in this archive in Parquet as well; may be repeated.",
+    help="Erase in this archive in Parquet as well, or in those that tracker prune wrote there; may be repeated.",
     multiple=True,
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -68,24 +70,30 @@ def erase(
     from tracker.intake.erasing import is_behind
 
     _refuse_unclear(participant, session, age, again=again)
-    _refuse_no_archive(archive)
+    archives = _archives(archive)
     settings = Settings(data, config)
     with settings.store() as store:
+        first = _Archives(archives, store)
         if again:
             with of_events("erasing") as progress:
-                done = outstanding(store, settings.rules, settings.now, progress)
+                done = outstanding(store, settings.rules, settings.now, progress, first.erase)
         else:
-            plan = _planned(store, settings, participant, session, age)
+            plan = _planned(store, settings, participant, session, age, archives)
             behind = is_behind(store)
             rest = "; what was asked for before is to be ended" if behind else ""
             click.echo(f"{store.owner}: {_in_words(plan)}{rest}", err=not dry_run)
-            if dry_run or not (plan.events or archive or behind) or not _is_meant(yes=yes):
+            if plan.gone and not archives:
+                note(
+                    "what was pruned is only in the archive, and so are most of the names",
+                    "give that with --archive",
+                )
+            if dry_run or not (plan.events or plan.gone or archives or behind) or not _is_meant(yes=yes):
                 return
             with of_events("erasing") as progress:
-                done = erased(store, plan, settings.rules, settings.fresh_now(), progress)
+                done = erased(store, plan, settings.rules, settings.fresh_now(), progress, first.erase)
         have = "has a pseudonym" if done.events == 1 else "have pseudonyms"
         click.echo(f"{store.owner}: {deliveries(done.events)} {have} now")
-        _erase_from(archive, store)
+        first.show()
         if done.problem:
             note(f"{store.place}: {done.problem}", "what was there before is still in its files until then")
         for name, hint in kept_aside(store.data):
@@ -107,48 +115,78 @@ def _refuse_unclear(
         )
 
 
-def _refuse_no_archive(archive: tuple[Path, ...]) -> None:
+def _archives(given: tuple[Path, ...]) -> list[Path]:
+    """The archives that are given, by themselves or by the directory that `tracker prune` was given."""
     from tracker.intake.archive import is_archive
 
-    for place in archive:
-        if not is_archive(str(place)):
-            raise UsageError(
-                "is no archive", place=str(place), hint="give what tracker export --format parquet wrote"
-            )
+    found = []
+    for place in given:
+        inside = sorted(one for one in place.glob("pruned-*") if is_archive(str(one)))
+        if not inside and not is_archive(str(place)):
+            hint = "give what tracker export --format parquet or tracker prune wrote"
+            raise UsageError("is no archive", place=str(place), hint=hint)
+        found += inside or [place]
+    return found
 
 
-def _erase_from(archive: tuple[Path, ...], store: Tracker) -> None:
-    if not archive:
-        return
+def _in_parquet() -> ModuleType:
+    """What erases from archives. Raises ``UsageError`` where the package is not installed."""
     try:
-        from projections.exports.erasing import erase
+        from projections.exports import erasing
     except ImportError as error:
         raise not_installed(error, "parquet") from error
-    for place in archive:
-        with of_events("erasing") as progress:
-            count = erase(place, store.ledger, progress)
-        click.echo(f"{place}: {deliveries(count)} {'has' if count == 1 else 'have'} pseudonyms now")
+    return erasing
+
+
+@attrs.define
+class _Archives:
+    """Archives to erase from, and from how many deliveries of each it was done."""
+
+    places: list[Path]
+    store: Tracker
+    counts: list[int] = attrs.field(factory=list)
+
+    def erase(self) -> None:
+        for place in self.places:
+            with of_events("erasing") as progress:
+                self.counts.append(_in_parquet().erase(place, self.store.ledger, progress))
+
+    def show(self) -> None:
+        for place, count in zip(self.places, self.counts, strict=True):
+            click.echo(f"{place}: {deliveries(count)} {'has' if count == 1 else 'have'} pseudonyms now")
 
 
 def _planned(
-    store: Tracker, settings: Settings, participant: str | None, session: str | None, age: timedelta | None
+    store: Tracker,
+    settings: Settings,
+    participant: str | None,
+    session: str | None,
+    age: timedelta | None,
+    archives: list[Path],
 ) -> Plan:
+    from projections.erasing import beside
     from tracker.intake.erasing import of_older, of_participant, of_session
 
     with of_events("searching") as progress:
         if age is not None:
-            return of_older(store, settings.now - age, settings.now, progress)
+            before = settings.now - age
+            there = set[str]().union(*(_in_parquet().older(one, before) for one in archives))
+            return of_older(store, before, settings.now, progress, there)
         if participant is not None:
-            return of_participant(store, participant, session, settings.now, progress)
+            there = beside(store.data, participant).union(
+                *(_in_parquet().naming(one, participant) for one in archives)
+            )
+            return of_participant(store, participant, session, settings.now, progress, there)
         assert session is not None, "one of them was given"
         return of_session(store, session, settings.now, progress)
 
 
 def _in_words(plan: Plan) -> str:
+    gone = f"; {quantity(plan.gone, 'session')} outside the store" if plan.gone else ""
     if not plan.events:
-        return f"{plan.what}: nothing is there to erase"
+        return f"{plan.what}: nothing is there to erase{gone}"
     are = "delivery gets" if plan.events == 1 else "deliveries get"
-    return f"{plan.what}: {plan.events:,} {are} pseudonyms, in {quantity(plan.sessions, 'session')}"
+    return f"{plan.what}: {plan.events:,} {are} pseudonyms, in {quantity(plan.sessions, 'session')}{gone}"
 
 
 def _is_meant(*, yes: bool) -> bool:

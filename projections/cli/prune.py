@@ -15,7 +15,7 @@ from projections.progress import of_events
 
 @click.command()
 @click.option(
-    "--before", type=Moment(), required=True, help="Move sessions of which nothing was received since then."
+    "--before", type=Moment(), required=True, help="Move sessions of which no webhook was received since then."
 )
 @click.option(
     "--archive",

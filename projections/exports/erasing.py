@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,12 +13,14 @@ import pyarrow.parquet as pq
 from projections.progress import Progress
 from tracker.delivery import envelope
 from tracker.delivery.envelope import Received
-from tracker.delivery.webhook import parse
+from tracker.delivery.pseudonyms import people_in
+from tracker.delivery.webhook import UNROUTED, parse
 from tracker.errors import UsageError
 from tracker.intake.archive import parts
+from tracker.record import PREFIX
 from tracker.store.ledger import Ledger
 
-__all__ = ["erase"]
+__all__ = ["erase", "naming", "older"]
 
 BATCH = 10_000
 """Rows in memory."""
@@ -29,7 +32,7 @@ def erase(archive: Path, ledger: Ledger, progress: Progress) -> int:
 
     Where it breaks off, doing it again ends it. Raises ``UsageError``.
     """
-    files = sorted(parts(archive)) if archive.is_dir() else [archive]
+    files = _files(archive)
     done, total = 0, 2 * len(files)
     try:
         for number, path in enumerate(files):  # whoever is erased may be named before anything says who that is
@@ -44,6 +47,34 @@ def erase(archive: Path, ledger: Ledger, progress: Progress) -> int:
             f"cannot be written anew: {error}", place=str(archive), hint="make room, and run it again"
         ) from error
     return done
+
+
+def naming(archive: Path, participant: str) -> set[str]:
+    """The streams of an archive in which somebody has this id."""
+    return {
+        stream
+        for path in _files(archive)
+        for batch in _batches(path)
+        for stream, received in _read(batch)
+        if any(participant in one.ids for one in people_in(received.body))
+    }
+
+
+def older(archive: Path, before: datetime) -> set[str]:
+    """The sessions, and what else has a stream of its own, of which no webhook in an archive was received since a moment."""
+    of_records, found = dict[str, datetime](), dict[str, datetime]()
+    for path in _files(archive):
+        for batch in _batches(path):
+            for stream, received in _read(batch):
+                at = received.received_at
+                if at is not None and not stream.startswith(UNROUTED):
+                    those = of_records if parse(received).topic.startswith(PREFIX) else found
+                    those[stream] = max(those.get(stream, at), at)
+    return {stream for stream, at in {**of_records, **found}.items() if at < before}
+
+
+def _files(archive: Path) -> list[Path]:
+    return sorted(parts(archive)) if archive.is_dir() else [archive]
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,7 @@ from tracker.delivery.people import is_person_id, is_person_name
 from tracker.delivery.pseudonyms import Scope
 from tracker.store.ledger import Entries, Ledger
 
-__all__ = ["compact", "erase", "erase_from", "erased_up_to"]
+__all__ = ["compact", "erase", "erase_from", "erased_up_to", "streams_naming"]
 
 FREE = ("reason", "file")
 """What of a message may name people besides those under keys that say so."""
@@ -38,6 +38,22 @@ def erased_up_to(data: Path) -> int:
     """Up to which request of the ledger the read models were made without who is erased. Raises ``StoreError``."""
     with published_file(data / PUBLISHED_DB).to_read() as connection:
         return heeded(connection) if connection is not None else 0
+
+
+def streams_naming(data: Path, person: str) -> set[str]:
+    """The streams of the messages that wait to be sent and name a person by this id. Raises ``StoreError``."""
+    with queue_of(data).file.to_read() as connection:
+        rows = connection.execute("SELECT body FROM outbox") if connection is not None else ()
+        sent = [msgspec.json.decode(body)["data"] for (body,) in rows]
+    return {one["stream"] for one in sent if "stream" in one and _names(one, person)}
+
+
+def _names(value: Any, person: str) -> bool:
+    if isinstance(value, list):
+        return any(_names(one, person) for one in value)
+    if not isinstance(value, dict):
+        return False
+    return any(_names(one, person) or (is_person_id(name) and one == person) for name, one in value.items())
 
 
 def compact(data: Path) -> None:

@@ -24,7 +24,7 @@ from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.findings.of_log import STREAM as LOG
 from tracker.store.ledger import Entries
 
-__all__ = ["found_without", "heeded", "key_without", "remember", "scope_of"]
+__all__ = ["found_without", "heeded", "key_without", "remember", "scope_of", "streams_naming"]
 
 _MAKE = "CREATE TABLE IF NOT EXISTS erased (requests INTEGER NOT NULL)"
 
@@ -59,7 +59,10 @@ def found_without(found: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
         changed["key"] = found["key"] if new == key else msgspec.json.encode(new).decode()
     if found.get("message"):
         rule = CATALOGUE[found["code"]].when if found["code"] in CATALOGUE else ""
-        changed["message"] = rule if scope.whole else scope.without_words(found["message"])
+        names = changed.get("key") != found.get(
+            "key"
+        )  # by a name that nothing may have said, if the session was pruned
+        changed["message"] = rule if scope.whole or names else scope.without_words(found["message"])
     return changed
 
 
@@ -68,4 +71,15 @@ def key_without(key: Mapping[str, str], scope: Scope) -> dict[str, str]:
     return {
         name: scope.pseudonym(value) if is_person_id(name) and (scope.whole or scope.has(value)) else value
         for name, value in key.items()
+    }
+
+
+def streams_naming(published: sqlite3.Connection, person: str) -> set[str]:
+    """The streams of which a finding was published whose key names a person by this id."""
+    rows = published.execute("SELECT DISTINCT stream, key FROM publications WHERE key != '{}'").fetchall()
+    keys = ((stream, msgspec.json.decode(key)) for stream, key in rows)
+    return {
+        stream
+        for stream, key in keys
+        if any(is_person_id(name) and value == person for name, value in key.items())
     }

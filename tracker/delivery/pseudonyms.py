@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -43,7 +43,14 @@ _TOKEN = re.compile(
 )
 _DIGITS = re.compile(rb"-?[0-9]+")
 _WORD = re.compile(r"[^\W_]+")
-_ESCAPED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ESCAPED = re.compile(
+    r"(?P<url>(?:%[0-9A-Fa-f]{2})+)"
+    r"|(?P<json>\\+u[Dd][89ABab][0-9A-Fa-f]{2}\\+u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4})"
+    r"|(?P<blank>(?<!\\)\\(?:\\\\)*[bfnrt])"
+)
+"""What a URL escapes, and what JSON does inside of a text that is JSON again; a blank only there, for a path has such names."""
+_BACKSLASHES, _BACKSLASH = re.compile(r"\\+"), r"\\"
+_OPENS = ("{", "[", '"')
 _PLAIN_KEY = re.compile(r"[A-Za-z_-]+")
 _QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?(\s*:)?', re.DOTALL)
 _TRIED_OUT = {b"ping", b"test"}
@@ -132,9 +139,9 @@ class Scope:
 
 
 def _words(text: str) -> list[tuple[str, int, int]]:
-    """The words of a text in one spelling, each with where it begins and ends; what a URL escapes counts as itself."""
+    """The words of a text in one spelling, each with where it begins and ends; what a URL or JSON escapes counts as itself."""
     text = _OURS.sub(lambda one: " " * len(one[0]), text)  # no word of a pseudonym belongs to anybody
-    plain, places = _unescaped(text) if "%" in text else (text, range(len(text) + 1))
+    plain, places = _unescaped(text) if "%" in text or "\\" in text else (text, range(len(text) + 1))
     found = []
     for begin, end in _spans(plain):
         word = unicodedata.normalize("NFKC", plain[begin:end]).casefold()
@@ -153,18 +160,32 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _unescaped(text: str) -> tuple[str, Sequence[int]]:
-    """A text with what a URL escapes as the characters themselves, and where each of them began."""
+    """A text with what is escaped as the characters themselves, and where each of them began."""
     plain, places, end = "", list[int](), 0
+    is_json = text.lstrip().startswith(_OPENS)
     for one in _ESCAPED.finditer(text):
+        if one["blank"] and not is_json:
+            continue
         plain += text[end : one.start()]
         places += range(end, one.start())
         place = one.start()
-        for char in bytes.fromhex(one[0].replace("%", "")).decode(errors="surrogateescape"):
+        for char, size in _characters(one):
             plain += char
             places.append(place)
-            place += 3 * len(char.encode(errors="surrogateescape"))
+            place += size
         end = one.end()
     return plain + text[end:], [*places, *range(end, len(text) + 1)]
+
+
+def _characters(escaped: re.Match[str]) -> Iterator[tuple[str, int]]:
+    """What is escaped: each character with how long it was."""
+    if escaped["url"]:
+        for char in bytes.fromhex(escaped[0].replace("%", "")).decode(errors="surrogateescape"):
+            yield char, 3 * len(char.encode(errors="surrogateescape"))
+    elif escaped["json"]:
+        yield json.loads(f'"{_BACKSLASHES.sub(_BACKSLASH, escaped[0])}"'), len(escaped[0])
+    else:
+        yield " ", len(escaped[0])
 
 
 @attrs.define
@@ -210,8 +231,25 @@ def _people(value: object, inside: str, since: datetime | None) -> Iterator[Peop
             here.artefacts.update(_scalars(one))
         else:
             yield from _people(one, key, here.since)
+    if len(here.ids) == 1:  # who it is of is clear
+        here.names |= _names_inside(value, inside)
     if here.ids or here.names:
         yield here
+
+
+def _names_inside(value: Mapping[str, object], inside: str) -> set[str]:
+    """The names in the objects inside of one, as far as they have no id of their own."""
+    found = set[str]()
+    for key, one in value.items():
+        if is_person_name(key):
+            found.update(_scalars(one))
+        elif isinstance(one, dict) and not is_person_id(key, inside) and not _has_id(one, key):
+            found |= _names_inside(one, key)
+    return found
+
+
+def _has_id(value: Mapping[str, object], inside: str) -> bool:
+    return any(is_person_id(key, inside) for key in value)
 
 
 def _begins(value: object) -> Iterator[datetime]:

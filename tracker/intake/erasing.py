@@ -9,7 +9,7 @@ looked through then. An event in the store says so when all is done: a request t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from tracker.delivery.pseudonyms import people_in
 from tracker.delivery.webhook import UNROUTED, parse
 from tracker.errors import NotFoundError, UsageError
 from tracker.lifecycles import REGISTRY
+from tracker.record import PREFIX
 from tracker.store.application import Tracker
 from tracker.store.erasures import OURS
 from tracker.store.ledger import Ledger
@@ -63,6 +64,7 @@ class Plan:
         unrouted: Streams of deliveries without a session, of which
         older: what was received before this is to be erased.
         position: Up to which the store was looked through.
+        gone: How many of the streams, the last ones, are not in the store any more: they were pruned.
     """
 
     what: str
@@ -74,6 +76,7 @@ class Plan:
     unrouted: tuple[str, ...] = ()
     older: datetime | None = None
     position: int = 0
+    gone: int = 0
 
     @property
     def all_streams(self) -> tuple[str, ...]:
@@ -81,8 +84,9 @@ class Plan:
 
     @property
     def sessions(self) -> int:
-        """How many of the streams are sessions."""
-        return sum(not one.startswith((UNROUTED, *REGISTRY.prefixes)) for one in self.streams)
+        """How many of the streams in the store are sessions."""
+        here = self.streams[: len(self.streams) - self.gone]
+        return sum(not one.startswith((UNROUTED, *REGISTRY.prefixes)) for one in here)
 
     def request(self, ledger: Ledger, at: datetime) -> int:
         """Writes it into a ledger; returns the number of the request."""
@@ -103,14 +107,27 @@ class Done:
 
 
 def of_participant(
-    tracker: Tracker, participant: str, session: str | None, now: datetime, progress: Progress
+    tracker: Tracker,
+    participant: str,
+    session: str | None,
+    now: datetime,
+    progress: Progress,
+    elsewhere: Collection[str] = (),
 ) -> Plan:
-    """Everything of a person, in one session or wherever it is. Raises ``NotFoundError``."""
+    """Everything of a person, in one session or wherever it is, also in these streams ``elsewhere``. Raises ``NotFoundError``."""
     position = tracker.last_position()
-    found = tuple(dict.fromkeys(_naming(tracker, participant, session, progress)))
+    found = dict.fromkeys(_naming(tracker, participant, session, progress))
+    gone = [one for one in elsewhere if one not in found and session in (None, one)]
     what = "a person in one session" if session else "a person"
-    plan = Plan(what, found, person=participant, session=session or "", position=position)
-    if not found and not tracker.ledger.entries().knows(participant):
+    plan = Plan(
+        what,
+        (*found, *gone),
+        person=participant,
+        session=session or "",
+        position=position,
+        gone=len(gone),
+    )
+    if not plan.streams and not tracker.ledger.entries().knows(participant):
         raise NotFoundError(
             "no such participant" + (f" in session {session}" if session else ""),
             place=participant,
@@ -120,21 +137,33 @@ def of_participant(
 
 
 def of_session(tracker: Tracker, session: str, now: datetime, progress: Progress) -> Plan:
-    """Everybody in a session, and in what is linked to it. Raises ``NotFoundError``."""
-    if next(tracker.history(session), None) is None:
+    """Everybody in a session, and in what is linked to it; also if it was pruned. Raises ``NotFoundError``."""
+    is_gone = next(tracker.history(session), None) is None
+    if is_gone and tracker.pruned(session) is None:
         raise tracker.not_there(session)
     position = tracker.last_position()
     linked = _linked(tracker, session, progress)
-    plan = Plan("a session", (session, *linked), whole=True, session=session, position=position)
+    plan = Plan(
+        "a session", (*linked, session), whole=True, session=session, position=position, gone=int(is_gone)
+    )
     return _counted(tracker, plan, now, progress)
 
 
-def of_older(tracker: Tracker, before: datetime, now: datetime, progress: Progress) -> Plan:
-    """Everybody in the sessions of which nothing was received since a moment, as far as they are not erased yet."""
-    return _counted(tracker, _older(tracker, before, progress), now, progress)
+def of_older(
+    tracker: Tracker,
+    before: datetime,
+    now: datetime,
+    progress: Progress,
+    elsewhere: Collection[str] = (),
+) -> Plan:
+    """Everybody in the sessions of which no webhook was received since a moment, as far as they are not erased yet.
+
+    ``elsewhere`` are streams that are so old in archives; those that are in the store too are as old as there.
+    """
+    return _counted(tracker, _older(tracker, before, progress, elsewhere), now, progress)
 
 
-def _older(tracker: Tracker, before: datetime, progress: Progress) -> Plan:
+def _older(tracker: Tracker, before: datetime, progress: Progress, elsewhere: Collection[str] = ()) -> Plan:
     position, newest = tracker.last_position(), newest_of(tracker, progress)
     known = tracker.ledger.entries().streams
     old = tuple(
@@ -142,8 +171,17 @@ def _older(tracker: Tracker, before: datetime, progress: Progress) -> Plan:
         for one, at in newest.items()
         if at < before and not one.startswith(UNROUTED) and not known.get(one, (False,))[0]
     )
+    gone = tuple(one for one in elsewhere if one not in newest and not known.get(one, (False,))[0])
     unrouted = tuple(one for one in newest if one.startswith(UNROUTED))
-    return Plan("what is older", old, whole=True, unrouted=unrouted, older=before, position=position)
+    return Plan(
+        "what is older",
+        (*old, *gone),
+        whole=True,
+        unrouted=unrouted,
+        older=before,
+        position=position,
+        gone=len(gone),
+    )
 
 
 def is_behind(tracker: Tracker) -> bool:
@@ -156,8 +194,18 @@ def _done(tracker: Tracker) -> int:
     return min(tracker.ledger.entries().finished, tracker.erased())
 
 
-def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -> Done:
-    """Does what is planned, and what was to be done before and broke off."""
+def _nothing() -> None:
+    pass
+
+
+def carry_out(
+    tracker: Tracker, plan: Plan, now: datetime, progress: Progress, first: Callable[[], None] = _nothing
+) -> Done:
+    """Does what is planned, and what was to be done before and broke off.
+
+    ``first`` does the same elsewhere, before the store says that it is done: so what the ledger learns there is known
+    wherever that is heeded.
+    """
     requests = [plan.request(tracker.ledger, now)]
     streams = list(plan.all_streams)
     if (more := _since(tracker, plan, progress)).all_streams:
@@ -165,6 +213,7 @@ def carry_out(tracker: Tracker, plan: Plan, now: datetime, progress: Progress) -
         streams += more.all_streams
     if _done(tracker) < requests[-1] - len(requests):  # another one is not done, whoever asked for it
         streams = _outstanding(tracker, progress)
+    first()
     return _rewrite(tracker, streams, requests[-1], now, progress)
 
 
@@ -186,8 +235,10 @@ def _since(tracker: Tracker, plan: Plan, progress: Progress) -> Plan:
     )
 
 
-def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
-    """Does all that the ledger says. Raises ``UsageError`` where it says nothing."""
+def outstanding(
+    tracker: Tracker, now: datetime, progress: Progress, first: Callable[[], None] = _nothing
+) -> Done:
+    """Does all that the ledger says; ``first`` as in ``carry_out``. Raises ``UsageError`` where it says nothing."""
     requests = tracker.ledger.requests
     if not requests:
         raise UsageError(
@@ -197,6 +248,7 @@ def outstanding(tracker: Tracker, now: datetime, progress: Progress) -> Done:
             if tracker.erased()
             else "nobody was ever erased here; if somebody was, put erasures.db back from its backup",
         )
+    first()
     return _rewrite(tracker, _outstanding(tracker, progress), requests, now, progress)
 
 
@@ -301,17 +353,22 @@ def _every(tracker: Tracker, after: int, end: int) -> Rows:
 
 
 def newest_of(tracker: Tracker, progress: Progress) -> dict[str, datetime]:
-    """Stream -> when something of it was received last; what has no receive time came with what was before it."""
+    """Stream -> when a webhook of it was received last; what has no receive time came with what was before it.
+
+    A record that was asked for later makes nothing younger; only where there is no webhook, it counts as one.
+    """
     found: dict[str, datetime] = {}
+    of_records: dict[str, datetime] = {}
     now: datetime | None = None
     after, end = 0, tracker.last_position()
     while after < end and (rows := tracker.begins(after, _PAGE)):
-        for position, stream, begin in rows:
+        for position, stream, topic, begin in rows:
             said = _RECEIVED_AT.match(begin if isinstance(begin, bytes) else str(begin).encode())
             at = parse_time(said[1].decode(errors="replace")) if said else None
             now = at or now
             if now is not None and stream not in OURS and not is_tombstone(begin):
-                found[stream] = max(found.get(stream, now), now)
+                those = of_records if str(topic).startswith(PREFIX) else found
+                those[stream] = max(those.get(stream, now), now)
             after = position
         progress(after, end)
-    return found
+    return {**of_records, **found}

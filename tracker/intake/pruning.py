@@ -1,6 +1,6 @@
 """Pruning: which sessions are over and old enough to be moved into an archive, and taking them out of the store.
 
-A session is over when its state says so, and old when nothing of it was received since a moment. One of which a delivery
+A session is over when its state says so, and old when no webhook of it was received since a moment. One of which a delivery
 is withdrawn stays: an archive cannot say that. The archive is written before anything is removed; a few sessions are
 removed in one transaction, each only if what is stored of it is what was planned: nothing has come, and nobody was erased.
 """

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -170,7 +170,7 @@ class Ledger:
         scope = entries.scope(stream, received.received_at)
         return entries.without_source(received if scope is None else erased(received, scope))
 
-    def learn(self, received: Mapping[str, Iterable[Received]]) -> None:
+    def learn(self, received: Mapping[str, Collection[Received]]) -> None:
         """Adds what belongs to those who are to be forgotten, as far as these webhooks of some streams tell."""
         entries = self.entries()
         new: list[tuple[str, datetime | None, set[bytes]]] = []
@@ -192,7 +192,7 @@ class Ledger:
             self._add(new)
         self._learn_sources(received)
 
-    def _learn_sources(self, received: Mapping[str, Iterable[Received]]) -> None:
+    def _learn_sources(self, received: Mapping[str, Collection[Received]]) -> None:
         """Adds the names of logs that name somebody who is to be forgotten in a stream."""
         entries, new = self.entries(), dict[bytes, datetime]()
         for stream, those in received.items():

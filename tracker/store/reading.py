@@ -196,9 +196,9 @@ class StoreReader(ChangesReader):
             return self._recorder.rows(select, (after, text))
 
     def begins(self, after: int, limit: int) -> Rows:
-        """Position, stream and the beginning of the state of the next events behind a position."""
+        """Position, stream, topic and the beginning of the state of the next events behind a position."""
         select = (
-            f"SELECT notification_id, originator_id, {self._recorder.begins} FROM stored_events "
+            f"SELECT notification_id, originator_id, topic, {self._recorder.begins} FROM stored_events "
             f"WHERE notification_id > ? ORDER BY notification_id LIMIT {limit}"
         )
         with self._database.errors():
