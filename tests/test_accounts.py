@@ -302,6 +302,8 @@ def test_a_room_and_a_person_are_shown_as_one_account_knows_them(two, command):
     [
         (["meeting", "room-A", "--account", "gamma"], "leave --account out"),
         (["person", "guest", "--account", "gamma"], "leave --account out"),
+        (["timeline", "G", "--account", "acme"], "leave --account out"),
+        (["timeline", "G", "--account", "acme", "--format", "json"], "leave --account out"),
         (["watch", "A", "--once", "--account", "acme"], "leave it out, or the session"),
     ],
     ids=lambda one: one[0],
@@ -320,6 +322,18 @@ def test_a_timeline_shows_what_came_for_one_account(two):
     both = [accounts("--account", name) for name in ("acme", "beta")]
     assert sorted(chain(*both)) == accounts()
     assert min(map(len, both)) > 0
+
+
+def test_a_timeline_has_lanes_of_what_came_for_that_account(tmp_path):
+    lines = []
+    for account, name in (("acme", "Ann"), ("beta", "Bea")):
+        said = webhook("participant-joined", sessionId="s", participantId=name[0], participantName=name)
+        one = envelope.decode(line(said, len(lines)))
+        lines.append(envelope.encode(msgspec.structs.replace(one, account=account)))
+    (tmp_path / "log").write_bytes(b"\n".join(lines))
+    run("ingest", "log", "--data", "data", cwd=tmp_path)
+    done = run("timeline", "s", "--account", "acme", "--data", "data", cwd=tmp_path, text=True)
+    assert ("Ann" in done.stdout, "Bea" in done.stdout) == (True, False)
 
 
 def test_the_shell_completes_accounts_that_are_configured_and_those_of_which_something_came(home, tmp_path):

@@ -226,7 +226,7 @@ def test_a_receiver_that_does_not_answer_is_given_up(published, clock, monkeypat
         monkeypatch.setattr(receiver, "statuses", Slow())
         hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
-        assert outbox(published.data)[0]["problem"] == "cannot be reached (ReadTimeout)"
+        assert outbox(published.data)[0]["problem"] == "did not answer within 0.05 s"
 
 
 class Slow:

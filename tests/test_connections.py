@@ -160,6 +160,18 @@ def test_requests_that_are_sent_at_once_are_answered_in_their_order(tmp_path):
     assert statuses == [b"200", b"204"] * 3
 
 
+def test_nobody_believes_that_what_stands_behind_an_upgrade_was_taken(tmp_path, protocol):
+    post = b"POST /webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n" % len(BODY)
+    first = post + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n" + BODY
+    last = post + b"connection: close\r\n\r\n" + BODY
+    with serving(tmp_path) as served, sockets(served, 1, first + last) as (one,):
+        with suppress(ConnectionError):
+            one.sendall(b"GET")
+        answers = is_over(one).lower().split(b"http/1.1 ")[1:]
+    said = [(answer[:3], b"connection: close" in answer) for answer in answers]
+    assert said == ([] if protocol == "speed" else [(b"204", False)]) + [(b"204", True)]
+
+
 def test_the_server_reads_and_loops_by_what_is_installed(protocol):
     fast_one = protocol == "speed"
     assert (fast.protocol() is not connections.PatientH11, fast.event_loop() is not asyncio.new_event_loop) == (

@@ -339,6 +339,17 @@ def test_the_command_says_what_it_does_and_what_is_left(filled, tmp_path):
     assert "0 sessions with 0 deliveries moved" in again.stdout
 
 
+def test_every_command_counts_the_same_events_afterwards(filled, tmp_path):
+    moved(filled, tmp_path)
+    events = f"{filled.count()} events"
+    filled.close()
+    (tmp_path / "log").write_bytes(b"")
+    where = stores.arguments(filled.data)
+    asked = (["ingest", tmp_path / "log"], ["verify"], ["doctor"])
+    said = [commands.run(*one, *where, text=True).stdout for one in asked]
+    assert [events in one for one in said] == [True] * 3, said
+
+
 def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
     planned, done = moved(filled, tmp_path)
     session = next(iter(planned.digests))

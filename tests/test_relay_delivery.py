@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 from commands import run
+from dribbling import dribbling
 from meetings import deliveries, line, webhook
 from receiving import KEY, receiving
 from relaying import ROOM, at, outbox, relaying
@@ -18,8 +19,10 @@ from served import served
 from standardwebhooks import Webhook
 from waiting import until
 
-from projections.outbox import sending
+from projections.cli.outgoing import send_all as send_all_due
+from projections.outbox import sending, webhooks
 from projections.outbox.queue import DELAYS, LEASE
+from projections.outbox.sending import Outgoing, Work
 from projections.relay.database import queue_of
 from projections.relay.listing import listed
 from projections.relay.running import SECRET, Relays, senders
@@ -106,6 +109,44 @@ def test_what_is_not_taken_holds_back_its_session_and_no_other(tmp_path):
     ]
     ids = [headers["webhook-id"] for headers, _ in receiver.came]
     assert (len(ids), len(set(ids))) == (5, 4)
+
+
+@pytest.mark.parametrize(("status", "tried"), [(500, 4), (404, 4), (503, 2)])
+def test_only_where_the_receiver_is_busy_do_the_other_sessions_rest(tmp_path, monkeypatch, status, tried):
+    monkeypatch.setattr(sending, "POLL", 0.01)
+    with handling(tmp_path / "data", *[status] * 3) as (relayed, receiver, sender, _):
+        for session in ("a", "b", "c", "d"):
+            relayed.come(0, "session-started", sessionId=session, meetingId=session)
+        outgoing = Outgoing("relays", lambda: Work([sender], lambda: None))
+        outgoing.start()
+        until(lambda: len(receiver.came) == tried)
+        outgoing.end()
+    assert len(receiver.came) == tried
+    assert sender.rests == (status == 503)
+
+
+def test_one_session_that_is_never_taken_holds_back_no_other_one_also_without_a_server(tmp_path):
+    with handling(tmp_path / "data", 503, 204, 204, 204) as (relayed, receiver, sender, _):
+        for session in ("a", "b", "c", "d"):
+            relayed.come(0, "session-started", sessionId=session, meetingId=session)
+        send_all_due([sender])
+    assert [session for session, _, _ in came(receiver)] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b""])
+def test_who_answers_a_line_now_and_then_has_not_taken_it(tmp_path, monkeypatch, head):
+    with dribbling(head, b"x: y\r\n") as url, relaying(tmp_path / "data") as relayed:
+        relayed.relays[:] = [Relay("app", url, allow_private=True)]
+        relayed.come(0, "session-started")
+        (sender,) = senders(relayed.data, relayed.relays)
+        monkeypatch.setattr(webhooks, "TIMEOUT", 0.1)
+        assert send_all(sender) == [False]
+        sender.target.close()
+        assert "did not answer within 0.1 s" in queue_of(relayed.data).listed(dead=False)[0]["problem"]
+
+
+def test_a_message_is_held_for_less_than_its_lease():
+    assert timedelta(seconds=2 * webhooks.TIMEOUT) < LEASE
 
 
 def test_what_is_dead_holds_back_its_session_until_it_is_sent_again(tmp_path):

@@ -47,7 +47,7 @@ class Apprised:
         kind = "success" if message.type in ENDS else {"error": "failure"}.get(sent.get("severity"), "warning")
         lines = [f"{name}: {value}" for name, value in sent.items() if value not in (None, "", {})]
         if not self.apprise.notify("\n".join(lines), f"{message.type} {about}".strip(), kind):
-            raise NotTakenError("was not taken")
+            raise NotTakenError("was not taken", busy=True)  # nobody knows why
 
     def close(self) -> None:
         pass

@@ -63,7 +63,7 @@ def stopping_by_signal(*, heed: bool) -> Iterator[Callable[[], bool]]:
 def in_store(store: Tracker, views: Views) -> str:
     """What is in the store now, in words."""
     gone = store.withdrawn()
-    events = views.checkpoint.position - len(gone) - gone.events
+    events = views.checkpoint.position - store.gaps().count - len(gone) - gone.events
     ((sessions,),) = views.connection.execute("SELECT COUNT(*) FROM sessions").fetchall()
     counts = [quantity(events, "event"), quantity(sessions, "session")]
     if gone:

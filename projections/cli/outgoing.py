@@ -62,8 +62,8 @@ def send_all(sending: Iterable[Sender]) -> None:
     """Sends what is due."""
     taken = 0
     for one in sending:
-        while one.send_one():
-            taken += 1
+        while not one.rests and (is_taken := one.send_one()) is not None:
+            taken += is_taken
         one.target.close()
     click.echo(f"{quantity(taken, 'message')} sent")
 

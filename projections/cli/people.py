@@ -12,7 +12,7 @@ from projections.cli.messages import note, quantity
 from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import meeting_named, refuse_no_account
+from projections.cli.subjects import meeting_named, nothing_of, refuse_no_account
 from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
@@ -52,7 +52,7 @@ def meeting(meeting: str, account: str | None, format: str, data: Path | None, c
             known = meeting_named(views, meeting) or meeting
             found = room(views.db, known, settings.now, account, settings.shown_zone)
     if found is None:
-        raise _nothing_of(account, meeting)
+        raise nothing_of(account, meeting)
     _print(found, format, report.room)
 
 
@@ -77,14 +77,10 @@ def person(person: str, account: str | None, format: str, data: Path | None, con
         if found is None:
             elsewhere = account is not None and person_of(views.db, person, settings.now) is not None
             if elsewhere:
-                raise _nothing_of(account, person)
+                raise nothing_of(account, person)
             found = person_of(views.db, _id_of(views.db, person, account), settings.now, account)
     assert found is not None
     _print(found, format, report.person)
-
-
-def _nothing_of(account: str | None, given: str) -> NotFoundError:
-    return NotFoundError(f"nothing of account {account} is known here", place=given, hint="leave --account out")
 
 
 def _id_of(db: Database, name: str, account: str | None) -> str:

@@ -17,6 +17,7 @@ from projections.cli.subjects import (
     known_code,
     meeting_named,
     no_such_session,
+    nothing_of,
     refuse_no_account,
     refuse_no_position,
     refuse_two_moments,
@@ -206,6 +207,8 @@ def timeline(session: str, account: str | None, format: Any, data: Path | None, 
             settled = [together.together(session, settled)]
         if account is not None:
             moments = [one for one in moments if one.delivery.received.account == account]
+            if not moments and session != "unrouted":
+                raise nothing_of(account, session)
     if format == TEXT:
         report.timeline(console(sys.stdout), moments, settled)
     else:

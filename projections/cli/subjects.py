@@ -151,6 +151,10 @@ def refuse_no_account(views: Views, settings: Settings, account: str | None) -> 
         raise NotFoundError("nothing came of such an account", place=account, hint=hint)
 
 
+def nothing_of(account: str | None, given: str) -> NotFoundError:
+    return NotFoundError(f"nothing of account {account} is known here", place=given, hint="leave --account out")
+
+
 def refuse_no_session(views: Views, session: str) -> None:
     """Raises ``NotFoundError`` where nothing came of a session."""
     from projections.read_models.sessions import is_there

@@ -19,7 +19,7 @@ from tracker.errors import TrackerError
 
 POLL = 0.5
 PAUSE = 5.0
-"""Seconds that nothing is sent after a receiver did not take a message."""
+"""Seconds that nothing is sent to a receiver that is busy or not there."""
 STOP = 2.0
 """Seconds to end; what is being sent by then is sent again at the next start, under the same id."""
 
@@ -38,9 +38,12 @@ def _nothing(connection: sqlite3.Connection, now: datetime) -> None:
     pass
 
 
-@attrs.frozen
+@attrs.define
 class Sender:
     """Sends what waits for one receiver.
+
+    A message that is not taken waits, and what is about the same thing behind it. Others go on, unless the receiver is busy or not
+    there: one message may be the cause of that, two are not.
 
     Attributes:
         queue: Where it waits.
@@ -48,6 +51,7 @@ class Sender:
         target: Who takes it.
         now: The clock.
         before: What is done to the outbox before a message is taken out of it.
+        busy: For how many messages, one after the other, the receiver was busy or not there.
     """
 
     queue: Queue
@@ -56,6 +60,12 @@ class Sender:
     target: Target
     now: Callable[[], datetime]
     before: Callable[[sqlite3.Connection, datetime], None] = _nothing
+    busy: int = 0
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing should be sent for ``PAUSE``."""
+        return self.busy > 1
 
     def send_one(self) -> bool | None:
         """Sends the message whose turn it is; whether it was taken, ``None`` where there is none."""
@@ -67,8 +77,10 @@ class Sender:
         try:
             self.target.send(message, self.now())
         except NotTakenError as error:
+            self.busy = self.busy + 1 if error.busy else 0
             self._not_taken(message, error)
             return False
+        self.busy = 0
         self.queue.delivered(message)
         return True
 
@@ -158,8 +170,9 @@ class Outgoing:
                 taken = sender.send_one()
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 self._complain(error)
-                taken = False
-            if not taken:
+                over.wait(PAUSE)
+                continue
+            if taken is None or sender.rests:
                 over.wait(POLL if taken is None else PAUSE)
         sender.target.close()
 

@@ -1,13 +1,15 @@
 """Receivers of Standard Webhooks.
 
 A webhook is signed. It follows no redirect, and refuses a private address unless that is allowed: what counts is the
-address that the connection really has, whatever the name resolves to. Nothing is sent before that is known.
+address that the connection really has, whatever the name resolves to. Nothing is sent before that is known. Whoever has
+not answered within ``TIMEOUT`` has not taken it: so a message is held for less than its lease.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from projections.outbox.queue import Message
+from tracker.deadline import Deadline, OverdueError, Trace
 from tracker.errors import RulesError, UsageError
 
 if TYPE_CHECKING:  # they need not be installed
@@ -22,17 +25,19 @@ if TYPE_CHECKING:  # they need not be installed
     from standardwebhooks import Webhook
 
 TIMEOUT = 15.0
-"""Seconds to connect, to send and to be answered, each."""
+"""Seconds in which a message has to be taken."""
+BUSY = (429, 502, 503, 504)
+"""What says, as Standard Webhooks has it, that the receiver takes too much, or is not there."""
 LEAST = 32
 """Characters of a secret in base64: 24 bytes, as Standard Webhooks asks for."""
 
 
 class NotTakenError(Exception):
-    """The message was not taken. ``gone`` says that the receiver wants no more."""
+    """The message was not taken. ``gone`` says that the receiver wants no more, ``busy`` that it may take no other one either."""
 
-    def __init__(self, problem: str, *, gone: bool = False) -> None:
+    def __init__(self, problem: str, *, gone: bool = False, busy: bool = False) -> None:
         super().__init__(problem)
-        self.problem, self.gone = problem, gone
+        self.problem, self.gone, self.busy = problem, gone, busy
 
 
 class Target(Protocol):
@@ -72,6 +77,7 @@ class Webhooks:
     endpoint: Endpoint
     client: httpx2.Client
     signer: Webhook
+    deadline: Deadline = attrs.field(factory=Deadline)
 
     def send(self, message: Message, now: datetime) -> None:
         import httpx2
@@ -84,23 +90,32 @@ class Webhooks:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": signature,
         }
-        extensions = {} if self.endpoint.allow_private else {"trace": self._refuse_private}
         try:
-            with self.client.stream(
-                "POST", self.endpoint.to, content=message.body, headers=headers, extensions=extensions
-            ) as response:  # whose body nobody reads
+            with (
+                self.deadline.within(TIMEOUT) as trace,
+                self.client.stream(
+                    "POST",
+                    self.endpoint.to,
+                    content=message.body,
+                    headers=headers,
+                    extensions={"trace": partial(self._look, trace)},
+                ) as response,  # whose body nobody reads
+            ):
                 status = response.status_code
+        except (OverdueError, httpx2.TimeoutException) as error:
+            raise NotTakenError(f"did not answer within {TIMEOUT:g} s", busy=True) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise NotTakenError(f"cannot be reached ({type(error).__name__})") from error
+            raise NotTakenError(f"cannot be reached ({type(error).__name__})", busy=True) from error
         if not 200 <= status < 300:
-            raise NotTakenError(f"was answered with {status}", gone=status == 410)
+            raise NotTakenError(f"was answered with {status}", gone=status == 410, busy=status in BUSY)
 
     def close(self) -> None:
         self.client.close()
 
-    def _refuse_private(self, step: str, about: Mapping[str, Any]) -> None:
+    def _look(self, trace: Trace, step: str, about: Mapping[str, Any]) -> None:
         """Called with each step of a request; ends it once it is connected to what others do not reach."""
-        if step != "connection.connect_tcp.complete":
+        trace(step, about)
+        if self.endpoint.allow_private or step != "connection.connect_tcp.complete":
             return
         stream = about["return_value"]
         if is_private(stream.get_extra_info("server_addr")[0]):

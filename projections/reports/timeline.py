@@ -27,7 +27,7 @@ LANES = 18
 
 def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session]) -> None:
     """Every delivery, one line each, with a lane for each thing that has a state."""
-    lanes = _Lanes(sessions[0]) if len(sessions) == 1 else None
+    lanes = _Lanes(sessions[0], moments) if len(sessions) == 1 else None
     if lanes:
         for line in lanes.legend():
             say(out, line)
@@ -64,23 +64,25 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
 
 
 class _Lanes:
-    """A column for each thing of a session, drawn through the rows while it is under way."""
+    """A column for each thing of a session that something is listed of, drawn through the rows while it is under way."""
 
-    def __init__(self, session: Session) -> None:
-        self.aggregates = list(session.aggregates.values())
-        self.lane_of = list(range(len(self.aggregates)))
+    def __init__(self, session: Session, moments: Sequence[Moment]) -> None:
+        listed = {one.place for one in moments}
+        self.aggregates = {n: one for n, one in enumerate(session.aggregates.values()) if n in listed}
         if len(self.aggregates) > LANES:
-            others = [n for n, one in enumerate(self.aggregates) if not one.lifecycle.is_presence]
-            self.lane_of = [
-                len(others) if one.lifecycle.is_presence else others.index(n)
-                for n, one in enumerate(self.aggregates)
-            ]
-        self.lanes = max(self.lane_of, default=-1) + 1
+            others = [n for n, one in self.aggregates.items() if not one.lifecycle.is_presence]
+            self.lane_of = {
+                n: len(others) if one.lifecycle.is_presence else others.index(n)
+                for n, one in self.aggregates.items()
+            }
+        else:
+            self.lane_of = {n: lane for lane, n in enumerate(self.aggregates)}
+        self.lanes = max(self.lane_of.values(), default=-1) + 1
         self.under_way: list[set[int]] = [set() for _ in range(self.lanes)]
 
     def legend(self) -> list[Text]:
         members: list[list[Aggregate]] = [[] for _ in range(self.lanes)]
-        for place, aggregate in enumerate(self.aggregates):
+        for place, aggregate in self.aggregates.items():
             members[self.lane_of[place]].append(aggregate)
         lines = []
         for lane, ones in enumerate(members):

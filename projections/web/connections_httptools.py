@@ -36,6 +36,15 @@ class PatientHttpTools(Patient, HttpToolsProtocol):  # type: ignore[misc]  # to 
         self._is_in_head = False
         super().on_headers_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """httptools leaves alone what stands behind a request for an upgrade, which is answered as any other one.
+
+        So it is said that the connection ends there, and whoever has sent more sends that again.
+        """
+        super()._unsupported_upgrade_warning()
+        self.flow.pause_reading()
+        self.cycle.keep_alive = False
+
     def _now(self) -> Phase:
         """While one request is answered, those behind it wait for the server."""
         return (WORK, self.cycle) if self.pipeline else super()._now()

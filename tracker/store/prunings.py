@@ -140,6 +140,11 @@ class Gaps:
     def of(cls, spans: Iterable[Span]) -> Gaps:
         return cls(merged(spans))
 
+    @property
+    def count(self) -> int:
+        """How many positions these are."""
+        return sum(last - first + 1 for first, last in self.spans)
+
     def behind(self, position: int) -> int:
         """Where events go on behind a position: further on, where nothing stands in between."""
         place = bisect_right(self.spans, position + 1, key=lambda span: span[0])
