@@ -10,6 +10,7 @@ import attrs
 from meetings import rows
 from stores import opened
 from traffic import Answers, contradictions, numbered, post, serving
+from waiting import until
 
 from projections.exports import lines as export
 from projections.views.database import VIEWS_DB
@@ -51,6 +52,7 @@ class Receiver:
 
     def stop(self):
         self.thread.join()
+        until(lambda: self.served.ask("/healthz").status == 200)  # it may have been started just now
         code = self.served.stop()
         self.stack.close()
         return code
