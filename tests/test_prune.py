@@ -272,6 +272,24 @@ def test_two_stores_may_share_an_archive(store, tmp_path):
     assert sorted(bodies_in(*archives)) == sorted(every)
 
 
+def test_the_directory_of_archives_is_read_as_all_that_is_in_it(store, tmp_path):
+    for session in "ab":
+        over(store, session, "zz-17")
+        moved(store, tmp_path, NOW)
+    archive = str(tmp_path / "archive")
+
+    said = commands.run("--data", tmp_path / "new", "ingest", archive, text=True)
+    judged = commands.run("audit", archive, "--format", "json", text=True)
+
+    assert (said.returncode, judged.returncode) == (0, 0)
+    assert said.stdout.count("pruned-") == 2
+
+
+def test_a_second_archive_without_its_option_is_said_to_need_it():
+    done = commands.run("erase", "--participant", "x", "--archive", "a", "b", "c", text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "hint: give each by its own --archive")
+
+
 def test_what_was_erased_after_a_pruning_broke_off_is_not_in_the_archive_that_the_tombstone_names(
     store, tmp_path, monkeypatch
 ):

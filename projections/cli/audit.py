@@ -231,8 +231,11 @@ def _on_spark(
         from projections.exports.parquet import refuse_what_is_there
     except ImportError as error:
         raise not_installed(error, "spark") from error
+    from tracker.intake.archive import archives
+
     complaints: list[TrackerError] = []
     how = settings.zone, settings.fields
+    paths = tuple(one for path in paths for one in (archives(path) or [path]))
     logs = [path for path in paths if not is_archive(path)]
     if logs:
         opened, complaints = open_logs(logs, settings, {})
