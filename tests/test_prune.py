@@ -136,6 +136,17 @@ def test_a_session_that_was_pruned_says_where_it_is(filled, tmp_path):
     assert str(caught.value) == f"{session}: was pruned at 2027-11-26T00:00:00Z, archived in {done.archive}"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["timeline", "explain", "find", "meeting", "recordings --session", "runs --session", "audit --session"],
+)
+def test_every_command_about_a_session_says_that_it_was_pruned(store, tmp_path, command):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    done = commands.run(*stores.arguments(store.data), *command.split(), "pruned", text=True)
+    assert (done.returncode, "error: pruned: was pruned at 2027-11-26" in done.stderr) == (2, True)
+
+
 def test_a_late_webhook_is_kept_and_pruned_later(filled, tmp_path):
     versions = {name: filled.rows_of(name)[-1][1] for name in filled.streams(filled.last_position())}
     planned, done = moved(filled, tmp_path)
