@@ -87,6 +87,21 @@ def test_who_looks_after_an_alert_is_listed(place):
     assert "acknowledged by Ann" in alerts(place, "list").stdout
 
 
+def test_muting_says_until_when(place):
+    given = ["mute", "grave", "--reason", "a test", "--tz", "UTC"]
+    assert alerts(place, *given).stdout == "grave: everything is muted until further notice\n"
+    until = alerts(place, *given, "--until", "2999-01-01 18:00")
+    assert until.stdout == "grave: everything is muted until 2999-01-01 18:00:00 UTC\n"
+
+
+def test_what_is_not_found_of_the_log_is_shown_by_a_command_that_knows_the_log(place):
+    done = alerts(place, "ack", "--session", "log:", "--code", "C516", "--by", "Ann")
+    assert (
+        done.stderr
+        == "error: the log: no C516 is found there\nhint: tracker issues shows what is found there\n"
+    )
+
+
 def test_what_is_muted_is_not_sent_until_it_is_undone(place):
     alerts(place, "send")
     for code in ("C513", "S210"):

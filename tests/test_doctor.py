@@ -107,6 +107,17 @@ def test_each_alert_is_checked_as_the_server_does_at_its_start(data, at_home):
     assert checks(data)[1]["alert"]["state"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("people", "state", "seen"),
+    [("1 h", "note", "people of {} sessions are to be erased"), ("90 y", "ok", "nothing is due")],
+)
+def test_what_retention_has_to_do_is_counted(data, at_home, people, state, seen):
+    (at_home / "tracker.toml").write_text(f'[retention]\npeople = "{people}"\n')
+    found = checks(data)[1]["retention"]
+    listed = json.loads(run(data, "sessions", "--format", "json").stdout)
+    assert (found["state"], found["seen"]) == (state, seen.format(len(listed)))
+
+
 # config
 
 
@@ -133,6 +144,23 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(at_home, mon
     found = in_force("--data", "of-option")
     assert found["data"] == ("of-option", "an option")
     assert (found["tz"], found["rules.empty"]) == (("Europe/Berlin", "tracker.toml"), ("5 min", "tracker.toml"))
+
+
+def test_what_is_sent_asked_for_and_forgotten_is_in_force_without_a_secret(at_home):
+    target = 'name = "grave"\nto = "https://hooks.example.org/a-secret"\n'
+    (at_home / "tracker.toml").write_text(
+        f"[[alert]]\n{target}[[relay]]\n{target}"
+        '[otel]\nendpoint = "https://otel.example.org/a-secret"\n[reconcile]\nbudget = 30\napi_key = "k"\n'
+        '[retention]\npeople = "180 d"\nsessions = "2 y"\narchive = "old"\n'
+    )
+    shown = in_force()
+    assert {name: shown[name][0] for name in ("alert", "relay", "otel", "reconcile", "retention")} == {
+        "alert": "grave",
+        "relay": "grave",
+        "otel": "otel.example.org",
+        "reconcile": "budget 30, api_key k",
+        "retention": "people 180 d, sessions 730 d, archive old",
+    }
 
 
 def test_no_secret_is_shown(at_home, monkeypatch):

@@ -428,6 +428,11 @@ def test_a_ledger_of_the_first_format_is_gone_on_with(two):
     assert (store.ledger.requests, store.ledger.entries().older, is_behind(store)) == (2, (NOW, NOW), False)
 
 
+def test_what_is_older_than_any_webhook_can_be_is_nothing(two):
+    store, _ = two
+    assert of_older(store, datetime(1937, 1, 1, tzinfo=UTC), NOW, silent).events == 0
+
+
 @pytest.mark.slow_on_postgres
 def test_nobody_is_erased_who_is_not_there(two):
     store, _ = two

@@ -136,6 +136,17 @@ def test_a_session_that_was_pruned_says_where_it_is(filled, tmp_path):
     assert str(caught.value) == f"{session}: was pruned at 2027-11-26T00:00:00Z, archived in {done.archive}"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["timeline", "explain", "find", "meeting", "recordings --session", "runs --session", "audit --session"],
+)
+def test_every_command_about_a_session_says_that_it_was_pruned(store, tmp_path, command):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    done = commands.run(*stores.arguments(store.data), *command.split(), "pruned", text=True)
+    assert (done.returncode, "error: pruned: was pruned at 2027-11-26" in done.stderr) == (2, True)
+
+
 def test_a_late_webhook_is_kept_and_pruned_later(filled, tmp_path):
     versions = {name: filled.rows_of(name)[-1][1] for name in filled.streams(filled.last_position())}
     planned, done = moved(filled, tmp_path)
@@ -270,6 +281,24 @@ def test_two_stores_may_share_an_archive(store, tmp_path):
             assert list(each.deliveries()) == []
     archives = sorted((tmp_path / "archive").iterdir())
     assert sorted(bodies_in(*archives)) == sorted(every)
+
+
+def test_the_directory_of_archives_is_read_as_all_that_is_in_it(store, tmp_path):
+    for session in "ab":
+        over(store, session, "zz-17")
+        moved(store, tmp_path, NOW)
+    archive = str(tmp_path / "archive")
+
+    said = commands.run("--data", tmp_path / "new", "ingest", archive, text=True)
+    judged = commands.run("audit", archive, "--format", "json", text=True)
+
+    assert (said.returncode, judged.returncode) == (0, 0)
+    assert said.stdout.count("pruned-") == 2
+
+
+def test_a_second_archive_without_its_option_is_said_to_need_it():
+    done = commands.run("erase", "--participant", "x", "--archive", "a", "b", "c", text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "hint: give each by its own --archive")
 
 
 def test_what_was_erased_after_a_pruning_broke_off_is_not_in_the_archive_that_the_tombstone_names(

@@ -42,10 +42,10 @@ def retention_of(table: Any, beside: Path) -> Retention:
             raise RulesError(f"no setting of retention {name!r}", hint=hint)
     archive = table.get("archive")
     if archive is not None and not (isinstance(archive, str) and archive):
-        raise RulesError(f"archive is {archive!r}", hint='write archive = "archive"')
+        raise RulesError(f"[retention] archive is {archive!r}", hint='write archive = "archive"')
     if ("sessions" in table) is not (archive is not None):
         hint = 'write sessions = "2 y" and archive = "archive"'
-        raise RulesError("sessions and archive need each other", hint=hint)
+        raise RulesError("[retention] sessions and archive need each other", hint=hint)
     ages = {name: _age(name, table[name]) for name in ("people", "sessions") if name in table}
     return Retention(**ages, archive=beside / archive if archive else None)
 
@@ -53,5 +53,5 @@ def retention_of(table: Any, beside: Path) -> Retention:
 def _age(name: str, value: Any) -> timedelta:
     seconds = seconds_of(value) if isinstance(value, str) else None
     if not seconds:
-        raise RulesError(f"{name} is {value!r}", hint=f'write {name} = "180 d", or "2 y"')
+        raise RulesError(f"[retention] {name} is {value!r}", hint=f'write {name} = "180 d", or "2 y"')
     return timedelta(seconds=seconds)

@@ -180,8 +180,19 @@ def tracker(ctx: click.Context, data: Path | None, config: Path | None) -> None:
 HELP = "tracker --help shows what can be given"
 
 
-def _help(error: click.UsageError) -> str:
+def _repeated(error: click.UsageError, arguments: list[str]) -> str:
+    """The option that may be repeated, and of which a second value came without it, as from a shell's ``*``; else ``""``."""
+    extra = re.search(r"unexpected extra arguments? \(([^ )]+)", error.format_message())
+    place = arguments.index(extra[1]) if extra and extra[1] in arguments else 0
+    before = arguments[place - 2] if place > 1 else ""
+    params = error.ctx.command.params if error.ctx else []
+    return before if any(before in one.opts and getattr(one, "multiple", False) for one in params) else ""
+
+
+def _help(error: click.UsageError, arguments: list[str]) -> str:
     """How to go on: by the option that takes what was given without one, else by the help."""
+    if option := _repeated(error, arguments):
+        return f"give each by its own {option}"
     extra = re.search(r"unexpected extra argument \(([^ )]+)\)", error.format_message())
     options = [name for param in error.ctx.command.params for name in param.opts] if error.ctx else []
     takes = [f"{name} {extra[1]}" for name in ("--session", "--meeting") if extra and name in options]
@@ -196,16 +207,17 @@ def main(arguments: list[str] | None = None) -> None:
     os.umask(0o077)  # whatever is written holds names of people
     gc.set_threshold(10_000)  # what is imported is no garbage
     atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = tracker.main(arguments, prog_name="tracker", standalone_mode=False)
+        code = tracker.main(given, prog_name="tracker", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 0
     except click.NoSuchOption as error:
         near = did_you_mean(error.option_name, error.possibilities or ())
-        code = complain(f"no such option {error.option_name}", near or _help(error), 2)
+        code = complain(f"no such option {error.option_name}", near or _help(error, given), 2)
     except click.UsageError as error:
-        code = complain(error.format_message(), _help(error), 2)
+        code = complain(error.format_message(), _help(error, given), 2)
     except click.Abort:
         code = complain("interrupted", "what was committed is kept; run it again to go on", 130)
     except TrackerError as error:

@@ -73,10 +73,13 @@ def _own_alert(settings: Settings, alert: int, by: str | None, until: datetime |
 def _own_findings(settings: Settings, session: str, code: str, by: str | None, until: datetime | None) -> str:
     """Returns what they are. Raises ``NotFoundError`` where there is none."""
     from projections.alerts.owners import look_after
+    from tracker.judging.findings.of_log import STREAM
 
     with settings.store() as store, settings.views_now(store) as views:
         session = session_named(views, store, session)
     if not look_after(settings.data, session, code, settings.now, by=by, until=until):
-        hint = f"tracker status {session} shows what is found there"
-        raise NotFoundError(f"no {code} is found there", place=session, hint=hint)
+        of_log = session == STREAM
+        asked = "tracker issues" if of_log else f"tracker status {session}"
+        place = "the log" if of_log else session
+        raise NotFoundError(f"no {code} is found there", place=place, hint=f"{asked} shows what is found there")
     return f"{code} in {session}"

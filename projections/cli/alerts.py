@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from projections import zones
 from projections.cli.acknowledging import ack
 from projections.cli.options import MACHINE, TEXT, Name, with_store
 from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
@@ -146,7 +147,8 @@ def mute(
         connection.execute("DELETE FROM mutes WHERE rule = ? AND code = ?", (name, muted))
         if not undo:
             connection.execute(MUTES.insert, (name, muted, text(end), reason))
-    click.echo(f"{name}: {muted or 'everything'} is {'reported again' if undo else 'muted'}")
+    how_long = "until further notice" if end is None else f"until {zones.dated(end)}"
+    click.echo(f"{name}: {muted or 'everything'} is {'reported again' if undo else f'muted {how_long}'}")
 
 
 @alerts.command()

@@ -26,6 +26,7 @@ from projections.cli.options import (
 )
 from projections.cli.settings import Settings
 from projections.cli.streams import write
+from projections.cli.subjects import refuse_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
 from projections.cli.wanted import wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
@@ -145,7 +146,7 @@ def audit(
                 note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
             note_oddities(name, odd)
     else:
-        result = _of_store(settings, until, jobs)
+        result = _of_store(settings, until, jobs, session)
     result.findings.accept(settings.rules.accept)
     if wanted is not None:
         result.findings.keep(wanted)
@@ -186,11 +187,13 @@ def _of_logs(
         return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
 
 
-def _of_store(settings: Settings, as_of: datetime | None, jobs: int) -> Audit:
+def _of_store(settings: Settings, as_of: datetime | None, jobs: int, session: str | None) -> Audit:
     from projections.audit.auditing import audit as judged
 
     with settings.store() as store, of_events("judging") as progress:
         note_loss(store)
+        if session is not None:
+            refuse_pruned(store, session)
         last = store.last_position()
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:
@@ -231,8 +234,11 @@ def _on_spark(
         from projections.exports.parquet import refuse_what_is_there
     except ImportError as error:
         raise not_installed(error, "spark") from error
+    from tracker.intake.archive import archives
+
     complaints: list[TrackerError] = []
     how = settings.zone, settings.fields
+    paths = tuple(one for path in paths for one in (archives(path) or [path]))
     logs = [path for path in paths if not is_archive(path)]
     if logs:
         opened, complaints = open_logs(logs, settings, {})

@@ -19,6 +19,7 @@ from projections.cli.outgoing import could_be_sent
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.times import with_tz
+from projections.progress import of_events
 from tracker.errors import StoreDamagedError, StoreMissingError, TrackerError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Check(NamedTuple):
 def doctor(format: Any, data: Path | None, config: Path | None) -> None:
     """Check how the store, its surroundings and the settings do.
 
-    Looked at are the store, the read models, the clock, the keys, the alerts (nothing is sent), which webhooks never
+    Looked at are the store, the read models, the clock, the keys, what erasure and retention have left to do, the alerts (nothing is sent), which webhooks never
     came, SQLite and the disk. Each line says what is fine and what to do about what is not. The exit code is 0 unless the store is damaged or out of
     reach. `tracker verify` checks every single event.
     """
@@ -96,6 +97,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
             _UPGRADE if store.fault else "",
         )
         yield from _erasures(store)
+        yield from _due(settings, store)
         try:
             with settings.views_now(store) as views:
                 yield Check("read models", "ok", f"{views.path}: up to position {views.checkpoint.position}")
@@ -123,6 +125,29 @@ def _erasures(store: Tracker) -> Iterator[Check]:
         )
     elif asked:
         yield Check("erasures", "ok", f"{quantity(asked, 'erasure')}, all carried out")
+
+
+def _due(settings: Settings, store: Tracker) -> Iterator[Check]:
+    """What ``[retention]`` has a server do when it next starts."""
+    from tracker.intake.erasing import of_older
+    from tracker.intake.pruning import plan
+
+    retention, now, due = settings.load_retention(), settings.now, list[str]()
+    if retention == type(retention)():
+        return
+    with of_events("searching") as progress:
+        if retention.people is not None:
+            older = of_older(store, now - retention.people, now, progress)
+            due += [f"people of {quantity(older.sessions, 'session')} are to be erased"] if older.events else []
+        if retention.sessions is not None:
+            moved = len(plan(store, now - retention.sessions, now, settings.rules, progress).digests)
+            due += (
+                [f"{quantity(moved, 'session')} {'is' if moved == 1 else 'are'} to be moved"] if moved else []
+            )
+    hint = "tracker serve does it when it starts, and then once a day"
+    yield (
+        Check("retention", "note", ", ".join(due), hint) if due else Check("retention", "ok", "nothing is due")
+    )
 
 
 _UPGRADE = "use a Python with SQLite 3.51.3 or newer; until then, make backups"

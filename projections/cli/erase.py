@@ -117,15 +117,15 @@ def _refuse_unclear(
 
 def _archives(given: tuple[Path, ...]) -> list[Path]:
     """The archives that are given, by themselves or by the directory that `tracker prune` was given."""
-    from tracker.intake.archive import is_archive
+    from tracker.intake.archive import archives
 
-    found = []
+    found = list[Path]()
     for place in given:
-        inside = sorted(one for one in place.glob("pruned-*") if is_archive(str(one)))
-        if not inside and not is_archive(str(place)):
+        there = archives(str(place))
+        if not there:
             hint = "give what tracker export --format parquet or tracker prune wrote"
             raise UsageError("is no archive", place=str(place), hint=hint)
-        found += inside or [place]
+        found += map(Path, there)
     return found
 
 

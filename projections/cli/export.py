@@ -12,7 +12,7 @@ from projections.cli.messages import deliveries, not_installed, note, note_loss,
 from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import no_such_session, session_named
+from projections.cli.subjects import session_named
 from projections.progress import counted, of_events
 from tracker.errors import NotFoundError, UsageError
 
@@ -144,7 +144,7 @@ def _mine(settings: Settings, format: str, out: Path, by: View, session: str | N
         if session is not None and session != "unrouted":
             session = session_named(views, store, session)
             if not any(True for _ in store.history(session)):
-                raise no_such_session(session)
+                raise store.not_there(session)
         if format == "ocel":
             ocel.write(views.connection, out)
         else:
@@ -163,7 +163,7 @@ def _trace(settings: Settings, format: str, to: str | None, session: str | None)
         if session is not None:
             session = session_named(views, store, session)
             if not any(True for _ in store.history(session)):
-                raise no_such_session(session)
+                raise store.not_there(session)
         collector = collector_at(to)
         try:
             counts = Exporter(settings.data, collector, settings.rules.redelivery).run(
@@ -199,7 +199,7 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
         return _readable(store, holes)
     found = list(_of_session(store, session))
     if not found and session != "unrouted":
-        raise no_such_session(session)
+        raise store.not_there(session)
     return found
 
 

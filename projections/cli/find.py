@@ -10,7 +10,7 @@ import click
 from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_account
+from projections.cli.subjects import refuse_no_account, refuse_pruned
 from tracker.errors import NotFoundError
 
 
@@ -34,6 +34,8 @@ def find(words: str, account: str | None, format: str, data: Path | None, config
     with settings.store() as store, settings.views_now(store) as views:
         refuse_no_account(views, settings, account)
         found = search(views.db, words, account=account)
+        if not number_found(found):
+            refuse_pruned(store, words)
     if format == "json":
         write([machine.document(found)])
     elif number_found(found):

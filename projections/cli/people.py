@@ -12,7 +12,7 @@ from projections.cli.messages import note, quantity
 from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import meeting_named, nothing_of, refuse_no_account
+from projections.cli.subjects import meeting_named, nothing_of, refuse_no_account, refuse_pruned
 from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
@@ -49,6 +49,7 @@ def meeting(meeting: str, account: str | None, format: str, data: Path | None, c
             settings.shown_zone,
         )
         if found is None:
+            refuse_pruned(store, meeting)
             known = meeting_named(views, meeting) or meeting
             found = room(views.db, known, settings.now, account, settings.shown_zone)
     if found is None:

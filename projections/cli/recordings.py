@@ -108,7 +108,7 @@ def recordings(
     with settings.store() as store, settings.views_now(store) as views:
         if session is not None:
             session = session_named(views, store, session)
-            refuse_no_session(views, session)
+            refuse_no_session(views, store, session)
         meeting = meeting_named(views, meeting)
         refuse_no_account(views, settings, account)
         chosen = partial(

@@ -108,7 +108,7 @@ def runs(
             meeting_named(views, meeting)
             refuse_no_account(views, settings, account)
             if named is not None:
-                refuse_no_session(views, named)
+                refuse_no_session(views, store, named)
     if format == TEXT:
         listed(console(sys.stdout), rows)
     else:

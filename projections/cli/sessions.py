@@ -16,7 +16,6 @@ from projections.cli.streams import write
 from projections.cli.subjects import (
     known_code,
     meeting_named,
-    no_such_session,
     nothing_of,
     refuse_no_account,
     refuse_no_position,
@@ -202,7 +201,7 @@ def timeline(session: str, account: str | None, format: Any, data: Path | None, 
         refuse_no_account(views, settings, account)
         moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
         if not moments and session != "unrouted":
-            raise no_such_session(session)
+            raise store.not_there(session)
         if session != "unrouted":
             settled = [together.together(session, settled)]
         if account is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +99,7 @@ class Settings:
         yield "keys", listed or "none", origin(None, "KEYS", stated.keys)
         for name, paths in self.accounts.items():
             yield f"accounts.{name}", os.pathsep.join(map(str, paths)) or "those of keys", file
+        yield from ((name, value, file) for name, value in _tables(stated) if value)
 
     @cached_property
     def now(self) -> datetime:
@@ -285,6 +286,31 @@ class Settings:
         with self.views(store) as views:
             views.bring_to(store, self.now)
             yield views
+
+
+def _tables(stated: Config) -> Iterator[tuple[str, str]]:
+    """What is sent, asked for and forgotten: the name of each table, and in words what it says, without a secret."""
+    from tracker.toml import host_of
+
+    yield "alert", ", ".join(one.name for one in stated.alerts)
+    yield "relay", ", ".join(one.name for one in stated.relays)
+    yield "otel", host_of(stated.otel) or ""  # the path of it may be secret
+    reconcile, retention = stated.reconcile, stated.retention
+    base = without_secrets(reconcile.base) if reconcile.base else None
+    asked = {
+        "base": base,
+        "budget": reconcile.budget,
+        "api_key": reconcile.api_key,
+        "api_secret": reconcile.api_secret,
+    }
+    yield "reconcile", _pairs(asked)
+    ages = {"people": retention.people, "sessions": retention.sessions}
+    kept = {name: f"{age / timedelta(days=1):g} d" for name, age in ages.items() if age}
+    yield "retention", _pairs({**kept, "archive": retention.archive})
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def _is_behind(store: Tracker) -> bool:

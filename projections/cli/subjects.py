@@ -155,13 +155,18 @@ def nothing_of(account: str | None, given: str) -> NotFoundError:
     return NotFoundError(f"nothing of account {account} is known here", place=given, hint="leave --account out")
 
 
-def refuse_no_session(views: Views, session: str) -> None:
-    """Raises ``NotFoundError`` where nothing came of a session."""
+def refuse_no_session(views: Views, store: Tracker, session: str) -> None:
+    """Raises ``NotFoundError`` where nothing is known of a session, or no session has that name."""
     from projections.read_models.sessions import is_there
 
     if not is_there(views.db, session):
-        raise no_such_session(session)
+        if any(True for _ in store.history(session)):
+            hint = "tracker sessions lists all sessions"
+            raise NotFoundError("no such session", place=session, hint=hint)
+        raise store.not_there(session)
 
 
-def no_such_session(session: str) -> NotFoundError:
-    return NotFoundError("no such session", place=session, hint="tracker sessions lists all sessions")
+def refuse_pruned(store: Tracker, session: str) -> None:
+    """Raises ``NotFoundError`` where this is a session that was pruned, and nothing of it came later."""
+    if store.pruned(session) is not None and not any(True for _ in store.history(session)):
+        raise store.not_there(session)

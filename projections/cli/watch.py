@@ -12,7 +12,7 @@ import click
 
 from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
-from projections.cli.subjects import no_such_session, refuse_no_account, session_named
+from projections.cli.subjects import refuse_no_account, session_named
 from projections.cli.times import with_tz
 from tracker.errors import UsageError
 
@@ -66,7 +66,7 @@ def watch(
         refuse_no_account(views, settings, account)
         named = session_named(views, store, session) if session else None
         if named is not None and not any(True for _ in store.history(named)):
-            raise no_such_session(named)
+            raise store.not_there(named)
         show = _of_session(settings, store, views, named) if named else _of_all(settings, store, views, account)
         if once:
             show(out)
@@ -125,7 +125,7 @@ def open_page(
         with settings.store() as store, settings.views(store) as views:
             named = session_named(views, store, session)
             if not any(True for _ in store.history(named)):
-                raise no_such_session(named)
+                raise store.not_there(named)
         address += f"sessions/{quote(named, safe='')}" + (f"?at={at}" if at else "")
     click.echo(address)
     if not only_print:

@@ -1,12 +1,14 @@
 """Reading an archive: what ``tracker export --format parquet`` wrote, in the order of its positions.
 
-An archive is a file, or a directory with one directory for each day of receipt. Positions are in the order of storing,
+An archive is a file, or a directory with one directory for each day of receipt; ``tracker prune`` writes one below its
+directory each time. Positions are in the order of storing,
 so several days may overlap. Each file is in the order of its positions; so they are merged, and a file is
 opened where the least of its positions comes. A row's number is its place in that order.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import chain
@@ -19,11 +21,12 @@ from tracker.errors import LogError
 from tracker.intake.lines import Line
 from tracker.intake.logs import Log
 
-__all__ = ["Archive", "is_archive", "parts"]
+__all__ = ["Archive", "archives", "is_archive", "parts"]
 
 MAGIC = b"PAR1"
 BATCH = 1_000
 """Rows of each open file that are in memory."""
+_NUMBER = re.compile(r"\d+")
 COLUMNS = {"position": "int64", "line": "binary"}
 HINT = "give what tracker export --format parquet wrote"
 
@@ -40,6 +43,16 @@ def is_archive(path: str) -> bool:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:  # it is reported where it is read
         return False
+
+
+def archives(path: str) -> list[str]:
+    """The archives that are meant by a path: that one, or those that ``tracker prune`` wrote below it, the oldest first."""
+    pruned = [one for one in Path(path).glob("pruned-*") if is_archive(str(one))]
+    if pruned:  # their names begin with the positions of their first and last event
+        return [
+            str(one) for one in sorted(pruned, key=lambda one: list(map(int, _NUMBER.findall(one.name)[:2])))
+        ]
+    return [path] if is_archive(path) else []
 
 
 def parts(place: Path) -> Iterator[Path]:

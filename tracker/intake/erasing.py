@@ -131,7 +131,7 @@ def of_participant(
         raise NotFoundError(
             "no such participant" + (f" in session {session}" if session else ""),
             place=participant,
-            hint="give the participantId; tracker meeting ROOM shows who was there, and who was erased has a pseudonym",
+            hint="give the participantId: tracker find NAME lists the ids of people; who was erased has a pseudonym",
         )
     return _counted(tracker, plan, now, progress)
 

@@ -1,4 +1,4 @@
-"""What a path that somebody names is: a log, an archive, or one or several logs in an object store."""
+"""What a path that somebody names is: a log, one or several archives, or one or several logs in an object store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from tracker.delivery.unwrap import Fields
-from tracker.intake.archive import Archive, is_archive
+from tracker.intake.archive import Archive, archives
 from tracker.intake.logs import STDIN, USUAL, Log, refuse_url
 from tracker.intake.remote import Remote, is_remote, objects
 
@@ -29,6 +29,5 @@ def sources(
     if is_remote(path):
         return [Remote(one, *how) for one in objects(path)]
     refuse_url(path)
-    if path != STDIN and is_archive(path):
-        return [Archive(path, *how)]
-    return [Log(path, *how)]
+    found = archives(path) if path != STDIN else []
+    return [Archive(one, *how) for one in found] or [Log(path, *how)]
