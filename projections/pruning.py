@@ -69,8 +69,9 @@ def _archived(tracker: Tracker, planned: Plan, archive: Path) -> Path:
             break
         if _digest_in(place) == wanted:
             return place
+    for left in archive.glob(".pruned-*"):  # of a run that was killed; it may name people who were erased since
+        shutil.rmtree(left, ignore_errors=True)
     beside = archive / f".{planned.name}"
-    shutil.rmtree(beside, ignore_errors=True)
     write(pruning.deliveries(tracker, planned), beside)
     if _digest_in(beside) != wanted:
         hint = "run it again: people may have been erased meanwhile; else the disk is damaged"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 from projections.erasing import erase_beside
@@ -23,9 +23,9 @@ from tracker.store.application import Tracker
 
 __all__ = ["Retaining"]
 
-DAY = 86_400.0
+DAY = timedelta(days=1)
 RETRY = 3_600.0
-"""Seconds until it is tried again, after it failed."""
+"""Seconds until it is tried again, after it failed, and until what another process did not carry out is."""
 POLL = 0.5
 FOLLOWED = 600.0
 """Seconds in which what is published should have followed; else it is cleared the next day."""
@@ -62,17 +62,24 @@ class Retaining:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        next_turn, before = self._now(), 0
         while not self._over.is_set():
-            wait = DAY
             try:
-                self.turn()
+                # An erasure that is not done after an hour was killed, or waits for a disk; until it is, nothing is published.
+                if self._now() >= next_turn or before == self._outstanding():
+                    self.turn()
+                    next_turn = self._now() + DAY
+                before = self._outstanding() or -1
             except _Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 what = str(error) if isinstance(error, TrackerError | ImportError) else type(error).__name__
                 log.error("retention failed", extra={"fields": {"error": what}})  # noqa: TRY400 - one line says it
-                wait = RETRY
-            self._over.wait(wait)
+            self._over.wait(RETRY)
+
+    def _outstanding(self) -> int:
+        """The request of the ledger that is not carried out; 0 where all are."""
+        return self._tracker.ledger.requests if erasing.is_behind(self._tracker) else 0
 
     def turn(self) -> None:
         """Does what is due now, and what broke off before. Raises ``TrackerError``."""

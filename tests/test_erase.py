@@ -377,6 +377,57 @@ def test_what_another_command_asks_for_meanwhile_is_not_taken_for_done(two, monk
 
 
 @pytest.mark.slow_on_postgres
+def test_while_another_erasure_goes_on_no_alert_is_taken_back_and_no_name_stays(two, monkeypatch):
+    store, _ = two
+    alert = Alert(
+        "all", "https://hooks.example.org", When("info"), include=("message", "key"), wait=timedelta()
+    )
+    sweep(store.data, [alert], NOW, backfill=timedelta(days=999))
+    sent, other = len(outbox(store.data)), participant(store, "qq-23")
+    record = type(store).record_erasure
+
+    def before_another(tracker, requests, at):
+        record(tracker, requests, at)
+        monkeypatch.setattr(type(store), "record_erasure", record)
+        other.request(tracker.ledger, NOW)
+
+    monkeypatch.setattr(type(store), "record_erasure", before_another)
+    forget(store, participant(store, "zz-17"))
+    sweep(store.data, [alert], NOW)
+    assert len(outbox(store.data)) == sent
+    outstanding(store, Rules(), NOW, silent)
+    sweep(store.data, [alert], NOW)
+    assert len(outbox(store.data)) == sent
+    assert b"zz-17" not in (store.data / "alerts.db").read_bytes()
+    assert b"qq-23" not in (store.data / "alerts.db").read_bytes()
+
+
+@pytest.mark.slow_on_postgres
+def test_a_ledger_that_was_lost_begins_behind_what_the_store_knows(two):
+    store, _ = two
+    other = participant(store, "qq-23")
+    forget(store, participant(store, "zz-17"))
+    store.ledger.path.unlink()
+    assert other.request(store.ledger, NOW, store.erased()) == store.erased() + 1
+
+
+@pytest.mark.slow_on_postgres
+def test_a_log_whose_name_is_learned_later_is_erased_by_what_is_outstanding(store):
+    def read(log, *lines):
+        store.append([parse(envelope.decode(one, f"{log}:{number}")) for number, one in enumerate(lines, 1)])
+
+    read("Zacharias.jsonl", *visits("two", "p", "Pia"))
+    read("log.jsonl", *visits("one", "zz-17", "Zacharias"))
+    Views.open(store).close()
+    forget(store, participant(store, "zz-17"))
+    read("Zacharias.jsonl", *visits("one", "zz-17", "Zacharias", 500)[:1])
+    assert is_behind(store)
+    outstanding(store, Rules(), NOW, silent)
+    assert not any("acharias" in one.received.source for one in store.deliveries())
+    assert not is_behind(store)
+
+
+@pytest.mark.slow_on_postgres
 def test_what_has_no_session_stays_erased_wherever_it_comes_from_again(two):
     store, _ = two
     body = b'{"webhookType":"participant-joined","data":{"participantName":"Nobody"}}'

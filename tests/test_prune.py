@@ -320,6 +320,14 @@ def test_what_was_erased_after_a_pruning_broke_off_is_not_in_the_archive_that_th
     assert not any(b"zz-17" in one for one in bodies_in(done.archive))
 
 
+def test_what_a_killed_pruning_left_half_written_is_removed_by_the_next(store, tmp_path):
+    left = tmp_path / "archive" / ".pruned-1-7-7-0123456789ab"
+    left.mkdir(parents=True)
+    over(store, "a", "ann")
+    _, done = moved(store, tmp_path, NOW)
+    assert [one.name for one in (tmp_path / "archive").iterdir()] == [Path(done.archive).name]
+
+
 def test_what_was_erased_since_it_was_planned_stays(store, tmp_path):
     over(store, "a", "zz-17")
     over(store, "b", "ann")

@@ -49,8 +49,9 @@ class Relay:
         )
 
     def fingerprint(self) -> str:
-        """Changes when other things are sent."""
-        return _digest(repr((sorted(self.lifecycle), sorted(self.account))))
+        """Changes when other things are sent; without accounts it is that of before there were any."""
+        given = sorted(self.lifecycle)
+        return _digest(repr((given, sorted(self.account)) if self.account else given))
 
     def target(self) -> str:
         """Changes with where it is sent, and says nothing of that, because a token may be in it."""

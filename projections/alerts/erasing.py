@@ -19,11 +19,15 @@ __all__ = ["compact", "erase", "erase_from"]
 
 
 def erase(data: Path) -> None:
-    """Erases from the file of a data directory whom its ledger says to forget. Raises ``StoreError``."""
-    entries, file = Ledger(data).entries(), alerts_file(data)
+    """Erases from the file of a data directory whom its ledger says to forget, as far as that is published.
+
+    Raises ``StoreError``.
+    """
+    file = alerts_file(data)
     if file.path.exists():
         with file.to_write() as connection, reader(data / PUBLISHED_DB) as published:
-            erase_from(connection, entries, entries.requests, published)
+            entries = Ledger(data).entries()
+            erase_from(connection, entries, published.erased if published else entries.requests, published)
 
 
 def compact(data: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from projections.relay.database import queue_of
 from projections.relay.sweep import has_due, sweep
 from projections.views.database import VIEWS_DB, checkpoint_of
 from projections.views.publications import Pruned
+from tracker.errors import StoreError
 from tracker.relay import Relay
 
+PATIENCE = timedelta(minutes=10)
+"""How long the read models may be made, or somebody be erased from them, until it is reported that nothing is relayed."""
 SECRET = "TRACKER_RELAY_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -53,11 +56,19 @@ class Relays(Outgoing):
 def _work(data: Path, load: Callable[[], Sequence[Relay]], pruned: Pruned, now: Callable[[], datetime]) -> Work:
     relays = load()
     end: int | None = None
+    waiting: datetime | None = None
 
     def look() -> None:
-        nonlocal end
+        nonlocal end, waiting
         if end is None or _is_due(data, end, now()):
             end = sweep(data, relays, now(), pruned)
+            waiting = None if end is not None else waiting or now()
+            if waiting is not None and now() - waiting > PATIENCE:
+                raise StoreError(
+                    "nothing is relayed: the read models are not there, or still name somebody who is to be erased",
+                    place=str(data / VIEWS_DB),
+                    hint="tracker doctor says which; tracker erase --again ends an erasure",
+                )
 
     return Work(senders(data, relays, now), look)
 

@@ -93,7 +93,10 @@ class Collector:
     def _note_rejected(self, response: Response, **_: object) -> None:
         """What is taken may be so in part: then the answer says how many spans are rejected, and why."""
         if response.status_code == OK and response.headers.get("content-type", "").startswith(PROTOBUF):
-            said = ExportTraceServiceResponse.FromString(response.content).partial_success
+            try:
+                said = ExportTraceServiceResponse.FromString(response.content).partial_success
+            except Exception:  # noqa: BLE001 - whatever protobuf raises: it was taken all the same
+                return
             self._rejected = self._rejected.more(said.rejected_spans, said.error_message)
 
     def _made(self, span: Span) -> ReadableSpan:

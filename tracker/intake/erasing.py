@@ -88,12 +88,18 @@ class Plan:
         here = self.streams[: len(self.streams) - self.gone]
         return sum(not one.startswith((UNROUTED, *REGISTRY.prefixes)) for one in here)
 
-    def request(self, ledger: Ledger, at: datetime) -> int:
-        """Writes it into a ledger; returns the number of the request."""
+    def request(self, ledger: Ledger, at: datetime, behind: int = 0) -> int:
+        """Writes it into a ledger; returns the number of the request, which is ``behind`` those that the store knows."""
         whole, some = (self.streams, ()) if self.whole else ((), self.streams)
-        people, everywhere = [self.person] if self.person else [], not self.session
         return ledger.request(
-            self.what, at, whole=whole, people=people, everywhere=everywhere, streams=some, older=self.older
+            self.what,
+            at,
+            whole=whole,
+            people=[self.person] if self.person else [],
+            everywhere=not self.session,
+            streams=some,
+            older=self.older,
+            behind=behind,
         )
 
 
@@ -206,7 +212,7 @@ def carry_out(
     ``first`` does the same elsewhere, before the store says that it is done: so what the ledger learns there is known
     wherever that is heeded.
     """
-    requests = [plan.request(tracker.ledger, now)]
+    requests = [plan.request(tracker.ledger, now, tracker.erased())]
     streams = list(plan.all_streams)
     if (more := _since(tracker, plan, progress)).all_streams:
         requests.append(more.request(tracker.ledger, now))
@@ -239,8 +245,7 @@ def outstanding(
     tracker: Tracker, now: datetime, progress: Progress, first: Callable[[], None] = _nothing
 ) -> Done:
     """Does all that the ledger says; ``first`` as in ``carry_out``. Raises ``UsageError`` where it says nothing."""
-    requests = tracker.ledger.requests
-    if not requests:
+    if not tracker.ledger.requests:
         raise UsageError(
             "there is no erasure to do again" if tracker.ledger.path.exists() else "there is no such file",
             place=str(tracker.ledger.path),
@@ -248,6 +253,7 @@ def outstanding(
             if tracker.erased()
             else "nobody was ever erased here; if somebody was, put erasures.db back from its backup",
         )
+    requests = tracker.ledger.request("again", now, behind=tracker.erased())
     first()
     return _rewrite(tracker, _outstanding(tracker, progress), requests, now, progress)
 

@@ -211,6 +211,10 @@ class Ledger:
             with self._to_write() as connection:
                 rows = [(hash, isoformat(at)) for hash, at in new.items()]
                 connection.executemany("INSERT OR IGNORE INTO sources VALUES (?, ?)", rows)
+                # What came from these logs before has their names yet.
+                connection.execute(
+                    "UPDATE requests SET finished = 0 WHERE number = (SELECT MAX(number) FROM requests)"
+                )
 
     def _add(self, new: Iterable[tuple[str, datetime | None, set[bytes]]]) -> None:
         with self._to_write() as connection:
@@ -229,8 +233,9 @@ class Ledger:
         everywhere: bool = False,
         streams: Iterable[str] = (),
         older: datetime | None = None,
+        behind: int = 0,
     ) -> int:
-        """Writes a request down; returns its number.
+        """Writes a request down; returns its number, which is ``behind`` those that the store knows.
 
         ``whole`` are streams to be erased as a whole; ``people`` are ids to be erased in ``streams``, and where it is
         meant ``everywhere`` in all that was received up to now. What has no session and is ``older`` is erased as a whole.
@@ -251,7 +256,8 @@ class Ledger:
             if older is not None:
                 _add_older(connection, older, at)
             number = connection.execute(
-                "INSERT INTO requests (at, what) VALUES (?, ?)", (isoformat(at), what)
+                "INSERT INTO requests (number, at, what) SELECT MAX(?, COALESCE(MAX(number), 0)) + 1, ?, ? FROM requests",
+                (behind, isoformat(at), what),
             ).lastrowid
             assert number is not None, "a row was written"
             return number
