@@ -100,6 +100,7 @@ def test_a_server_does_it_by_itself(filled, tmp_path):
     [
         ('people = "soon"', "people is 'soon'"),
         ("people = 0", "people is 0"),
+        ('people = "5000 y"', "people is '5000 y'"),
         ('people = "180 days"', "people is '180 days'"),
         ('sessions = "2 y"', "sessions and archive need each other"),
         ('archive = 3\nsessions = "2 y"', "archive is 3"),

@@ -183,7 +183,8 @@ HELP = "tracker --help shows what can be given"
 def _repeated(error: click.UsageError, arguments: list[str]) -> str:
     """The option that may be repeated, and of which a second value came without it, as from a shell's ``*``; else ``""``."""
     extra = re.search(r"unexpected extra arguments? \(([^ )]+)", error.format_message())
-    place = arguments.index(extra[1]) if extra and extra[1] in arguments else 0
+    places = [place for place, one in enumerate(arguments) if extra and one == extra[1]]
+    place = places[-1] if places else 0  # the same may have been given before
     before = arguments[place - 2] if place > 1 else ""
     params = error.ctx.command.params if error.ctx else []
     return before if any(before in one.opts and getattr(one, "multiple", False) for one in params) else ""

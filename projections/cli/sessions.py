@@ -19,6 +19,7 @@ from projections.cli.subjects import (
     nothing_of,
     refuse_no_account,
     refuse_no_position,
+    refuse_pruned,
     refuse_two_moments,
     session_named,
 )
@@ -197,6 +198,7 @@ def timeline(session: str, account: str | None, format: Any, data: Path | None, 
             deliveries = store.unrouted()
         else:
             session = session_named(views, store, session)
+            refuse_pruned(store, session)  # a call that was linked to it may be left
             deliveries = together.deliveries(store, views.db, session)
         refuse_no_account(views, settings, account)
         moments, settled = moments_of(deliveries, settings.rules, views.as_of, views.log, views.completed)
