@@ -220,3 +220,19 @@ def test_a_server_asks_by_itself_and_finds_what_no_webhook_said(tmp_path):
 
 def closing_videosdk(base, sleep):
     return closing(Videosdk.at(base, KEY, 1_000_000, sleep=lambda seconds: sleep(min(seconds, 0.01))))
+
+
+def test_a_file_that_only_videosdk_has_is_named_where_files_are_listed(place):
+    log = (place / "log.jsonl").read_bytes().splitlines(keepends=True)
+    cut = max(number for number, line in enumerate(log) if b"recording-stopped" in line)
+    (place / "cut.jsonl").write_bytes(b"".join(log[:cut] + log[cut + 1 :]))
+    for words in (("ingest", "cut.jsonl"), ("reconcile", *FROM)):
+        assert run("--data", "cut", *words, cwd=place).returncode == 0
+    (row,) = json.loads(run("--data", "cut", "recordings", "--missing", "--format", "json", cwd=place).stdout)
+    says = "no webhook brought it; VideoSDK has"
+    assert (row["files"], row["videosdk_file"][:8]) == ([], "https://")
+    shown = run("--data", "cut", "recordings", "--missing", cwd=place, text=True).stdout
+    assert f"          {says} {row['videosdk_file']}\n" in shown
+    with served(place / "cut") as server:
+        for page in ("/recordings", f"/sessions/{row['session_id']}"):
+            assert says in server.ask(page).body.decode()
