@@ -236,3 +236,18 @@ def test_a_file_that_only_videosdk_has_is_named_where_files_are_listed(place):
     with served(place / "cut") as server:
         for page in ("/recordings", f"/sessions/{row['session_id']}"):
             assert says in server.ask(page).body.decode()
+
+
+def test_of_sessions_that_are_asked_for_only_their_own_differences_are_shown_and_where_more_is(place):
+    name = change(place, PATHS["session"], start="2026-01-04T00:00:00Z")
+    others = [one["id"] for one in json.loads((place / "records.json").read_text())[PATHS["session"]][1:]]
+    of_one = reconciled(place, "--session", name, "--from", "records.json").stdout
+    assert "1 × in 1 session" in of_one
+    assert of_one.endswith("tracker sessions --finding R607 lists where, tracker status ID shows one\n")
+    assert "R607" not in reconciled(place, "--session", others[0], "--from", "records.json").stdout
+
+
+def test_a_session_that_neither_side_knows_is_an_error(place):
+    done = reconciled(place, "--session", "nosuch", "--from", "records.json")
+    assert done.returncode == 2
+    assert "error: neither VideoSDK nor the store knows session nosuch\nhint: " in done.stderr
