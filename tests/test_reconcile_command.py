@@ -81,6 +81,10 @@ def test_a_record_is_shown_beside_the_webhooks_and_counted_as_none(place):
     after = run("timeline", name, cwd=place, text=True).stdout.splitlines()
     (shown,) = [line for line in after if "rest-session" in line]
     assert shown.endswith("rest-session  noted")
+    assert (
+        " and VideoSDK's own records; the last of all at position "
+        in run("status", name, cwd=place, text=True).stdout
+    )
     assert after[-1].startswith(f"{before[-1]} and ")
 
 
