@@ -52,7 +52,7 @@ def test_a_number_is_the_position_of_a_delivery_that_is_there(db, words, positio
 
 
 def test_of_each_kind_only_a_few_are_given(db):
-    assert {len(search(db, "6b0")["sessions"]), len(search(db, "s")["codes"])} == {MOST}
+    assert {len(search(db, "6b0")["sessions"]), len(search(db, "e")["codes"])} == {MOST}
 
 
 def test_who_begins_with_it_comes_before_who_only_contains_it(db):
@@ -118,3 +118,9 @@ def test_the_page_says_why_with_its_alternatives(monday):
         for each in one["differs"]
     )
     assert monday.ask("/why?session=nobody").status == monday.ask("/why").status == 404
+
+
+def test_of_codes_only_those_are_given_of_which_something_is_found_or_one_that_is_named(db):
+    assert all(one["count"] for one in search(db, "a")["codes"])
+    (named,) = search(db, "r604")["codes"]
+    assert (named["code"], named["count"]) == ("R604", 0)

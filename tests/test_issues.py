@@ -89,7 +89,7 @@ def test_what_is_accepted_or_only_an_info_is_left_out(asked):
 
 @pytest.mark.parametrize(
     ("narrowed", "codes"),
-    [({"codes": ["S210"]}, ["S210"]), ({"session": "t"}, ["S207"]), ({"meeting": "room of s"}, ["S210"]), ({"lifecycles": ["hls"]}, [])],
+    [({"codes": ["S210"]}, ["S210"]), ({"sessions": ["t"]}, ["S207"]), ({"meeting": "room of s"}, ["S210"]), ({"lifecycles": ["hls"]}, [])],
 )  # fmt: skip
 def test_issues_are_narrowed(asked, narrowed, codes):
     assert [one["code"] for one in asked(found("S207", 1, "t"), found("S210", 1), **narrowed)] == codes

@@ -81,6 +81,10 @@ def test_a_record_is_shown_beside_the_webhooks_and_counted_as_none(place):
     after = run("timeline", name, cwd=place, text=True).stdout.splitlines()
     (shown,) = [line for line in after if "rest-session" in line]
     assert shown.endswith("rest-session  noted")
+    assert (
+        " and VideoSDK's own records; the last of all at position "
+        in run("status", name, cwd=place, text=True).stdout
+    )
     assert after[-1].startswith(f"{before[-1]} and ")
 
 
@@ -220,3 +224,34 @@ def test_a_server_asks_by_itself_and_finds_what_no_webhook_said(tmp_path):
 
 def closing_videosdk(base, sleep):
     return closing(Videosdk.at(base, KEY, 1_000_000, sleep=lambda seconds: sleep(min(seconds, 0.01))))
+
+
+def test_a_file_that_only_videosdk_has_is_named_where_files_are_listed(place):
+    log = (place / "log.jsonl").read_bytes().splitlines(keepends=True)
+    cut = max(number for number, line in enumerate(log) if b"recording-stopped" in line)
+    (place / "cut.jsonl").write_bytes(b"".join(log[:cut] + log[cut + 1 :]))
+    for words in (("ingest", "cut.jsonl"), ("reconcile", *FROM)):
+        assert run("--data", "cut", *words, cwd=place).returncode == 0
+    (row,) = json.loads(run("--data", "cut", "recordings", "--missing", "--format", "json", cwd=place).stdout)
+    says = "no webhook brought it; VideoSDK has"
+    assert (row["files"], row["videosdk_file"][:8]) == ([], "https://")
+    shown = run("--data", "cut", "recordings", "--missing", cwd=place, text=True).stdout
+    assert f"          {says} {row['videosdk_file']}\n" in shown
+    with served(place / "cut") as server:
+        for page in ("/recordings", f"/sessions/{row['session_id']}"):
+            assert says in server.ask(page).body.decode()
+
+
+def test_of_sessions_that_are_asked_for_only_their_own_differences_are_shown_and_where_more_is(place):
+    name = change(place, PATHS["session"], start="2026-01-04T00:00:00Z")
+    others = [one["id"] for one in json.loads((place / "records.json").read_text())[PATHS["session"]][1:]]
+    of_one = reconciled(place, "--session", name, "--from", "records.json").stdout
+    assert "1 × in 1 session" in of_one
+    assert of_one.endswith("tracker sessions --finding R607 lists where, tracker status ID shows one\n")
+    assert "R607" not in reconciled(place, "--session", others[0], "--from", "records.json").stdout
+
+
+def test_a_session_that_neither_side_knows_is_an_error(place):
+    done = reconciled(place, "--session", "nosuch", "--from", "records.json")
+    assert done.returncode == 2
+    assert "error: neither VideoSDK nor the store knows session nosuch\nhint: " in done.stderr

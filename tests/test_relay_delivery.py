@@ -328,6 +328,11 @@ def test_what_is_not_taken_is_noted_and_sent_later(place):
     ]
     (row,) = json.loads(relay(place, "list", "--format", "json").stdout)
     assert (row["name"], row["pending"], row["dead"]) == ("app", 1, 0)
+    assert (row["problem"], bool(row["next_at"])) == ("cannot be reached (ConnectError)", True)
+    listed = relay(place, "list").stdout
+    assert "1 message to send, 0 dead  last problem: cannot be reached (ConnectError), next try " in listed
+    looked = run("doctor", cwd=place, text=True).stdout
+    assert "! relay        app: 1 message to send; last problem: cannot be reached" in looked
     assert relay(place, "dead").stdout == "0 dead messages\n"
     assert relay(place, "retry", "app").stdout == "app: 0 messages will be sent again\n"
 

@@ -9,13 +9,15 @@ import msgspec
 
 from projections.alerts.database import MUTES, Known, alerts_file, known_in
 from projections.alerts.messages import SENT
+from projections.outbox.queue import LAST_PROBLEM
 from projections.read_models import short
 
-_RULES = """
-SELECT armed.rule, disabled, swept_at, COALESCE(SUM(NOT dead), 0), COALESCE(SUM(dead), 0)
+_RULES = f"""
+SELECT armed.rule, disabled, swept_at, COALESCE(SUM(NOT dead), 0), COALESCE(SUM(dead), 0),
+    (SELECT problem FROM outbox {LAST_PROBLEM}), (SELECT due_at FROM outbox {LAST_PROBLEM})
 FROM armed LEFT JOIN outbox ON outbox.rule = armed.rule GROUP BY armed.rule ORDER BY armed.rule
 """
-_OF_RULE = ("name", "disabled", "swept_at", "pending", "dead")
+_OF_RULE = ("name", "disabled", "swept_at", "pending", "dead", "problem", "next_at")
 _NEWEST = (
     "(?1 OR state != 'closed') AND (?2 IS NULL OR acknowledged_by = ?2)"
     " AND (reported OR state = 'waiting' OR acknowledged_by IS NOT NULL) "
@@ -36,7 +38,7 @@ def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: in
         known = known_in(connection, _NEWEST, closed, by, limit)
     rules = [dict(zip(_OF_RULE, row, strict=True)) for row in rows]
     for rule in rules:
-        rule["swept_at"] = short(rule["swept_at"])
+        rule |= {name: short(rule[name]) for name in ("swept_at", "next_at")}
         rule["mutes"] = [
             {"code": code or None, "until": short(until), "reason": reason}
             for name, code, until, reason in mutes

@@ -26,7 +26,7 @@ BUCKETS = 24
 """Parts of the period, of which each has its number."""
 GRAVE = ("error", "warning")
 
-_COLUMNS = {"severities": "severity", "lifecycles": "lifecycle", "codes": "code"}
+_COLUMNS = {"severities": "severity", "lifecycles": "lifecycle", "codes": "code", "sessions": "session_id"}
 
 
 def issues(
@@ -37,7 +37,7 @@ def issues(
     severities: Sequence[str] = GRAVE,
     codes: Sequence[str] = (),
     lifecycles: Sequence[str] = (),
-    session: str | None = None,
+    sessions: Sequence[str] = (),
     meeting: str | None = None,
     account: str | None = None,
     sort: Sort = "severity",
@@ -47,8 +47,8 @@ def issues(
     What is accepted does not count. Numbers are of that period; ``first_at`` and ``last_at`` are of all time, of what else
     was asked for. ``before`` is the number in the period of the same length before, ``None`` where there is no such.
     """
-    chosen = {"severities": severities, "lifecycles": lifecycles, "codes": codes}
-    where, values = _conditions(chosen, {"session_id": session, "meeting_id": meeting, "account": account})
+    chosen = {"severities": severities, "lifecycles": lifecycles, "codes": codes, "sessions": sessions}
+    where, values = _conditions(chosen, {"meeting_id": meeting, "account": account})
     begin = since or _first(db, where, values) or until
     width = max(until - begin, timedelta(seconds=1))
     values |= {"since": text(begin), "until": text(until), "earlier": text(begin - width)}

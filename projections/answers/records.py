@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from projections.answers.issues import issues
 from projections.read_models import text
+from tracker.findings import SEVERITIES
 from tracker.intake.reconciling import LOOK_BACK, Asked
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycle import Lifecycle
@@ -77,6 +78,7 @@ def _lifecycles(db: Database, name: str) -> list[Lifecycle]:
     return [one for one in found if one.records is not None and not one.is_session]
 
 
-def differences(db: Database, now: datetime) -> list[dict[str, Any]]:
-    """What the records say otherwise than the webhooks, grouped."""
-    return issues(db, now + timedelta(seconds=1), severities=("info", "warning", "error"), codes=CODES)
+def differences(db: Database, now: datetime, sessions: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """What the records say otherwise than the webhooks, grouped; of these sessions, or of all."""
+    until = now + timedelta(seconds=1)
+    return issues(db, until, severities=SEVERITIES, codes=CODES, sessions=sessions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,7 +45,7 @@ def search(db: Database, words: str, last_position: int = 0, account: str | None
         "things": [{**row, "key": msgspec.json.decode(row["key"])} for row in db.query(_THINGS, asked)],
         "people": list(db.query(_PEOPLE, asked)),
         "files": list(db.query(_FILES, asked)),
-        "codes": [_code(db, code, account) for code in _codes(words)[:MOST]],
+        "codes": list(islice(_of_codes(db, words, account), MOST)),
     }
 
 
@@ -93,8 +95,11 @@ def _codes(words: str) -> list[str]:
     return [one.code for one in CATALOGUE.values() if one.code.lower().startswith(lower) or lower in one.slug]
 
 
-def _code(db: Database, code: str, account: str | None) -> Values:
+def _of_codes(db: Database, words: str, account: str | None) -> Iterator[Values]:
+    """The codes of which something is found, and one that is named whole."""
     select = "SELECT COUNT(*) AS number FROM findings WHERE code = :code AND (:account IS NULL OR account = :account)"
-    (row,) = db.query(select, {"code": code, "account": account})
-    entry = CATALOGUE[code]
-    return {"code": code, "slug": entry.slug, "severity": entry.severity, "count": row["number"]}
+    for code in _codes(words):
+        (row,) = db.query(select, {"code": code, "account": account})
+        entry = CATALOGUE[code]
+        if row["number"] or words.lower() in (code.lower(), entry.slug):
+            yield {"code": code, "slug": entry.slug, "severity": entry.severity, "count": row["number"]}

@@ -297,7 +297,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
             "started_at",
             "stopped_at",
         ),
-        *("files", "findings", "account"),
+        *("files", "findings", "account", "videosdk_file"),
     ),
 }
 """The columns of each table, also where it has no row."""

@@ -130,9 +130,18 @@ def note_read_before(store: Tracker, views: Views, account: Ingested) -> None:
         new = account.stored - len(found)
         name = account.log.name
         note(
-            f"{name}: {deliveries(len(found))} had been stored before, of another log; at most {max(0, new):,} are new",
+            f"{name}: {deliveries(len(found))} look like those of another log: {_new(new)}",
             f"a copy changes no state; tracker withdraw {name} takes all of this log back",
         )
+
+
+def _new(most: int) -> str:
+    """How many are new at most."""
+    return (
+        f"at most {quantity(most, 'other one')} {'is' if most == 1 else 'are'} new"
+        if most > 0
+        else "none is new"
+    )
 
 
 def _is_the_same(store: Tracker, position: int, before: list[int]) -> bool:

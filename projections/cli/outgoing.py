@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,10 +46,11 @@ def could_be_sent(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
     for kind, name, target_of in (*alerts, *relays):
         try:
             target_of(os.environ).close()
+            entry = _entry(kind, name, settings.data)
         except TrackerError as error:
             yield kind, "problem", str(error), error.hint
         else:
-            yield kind, "ok", f"{name}: can be sent", ""
+            yield _taken(kind, name, entry)
     if settings.otel is not None:
         try:
             collector_at(settings.otel).close()
@@ -56,6 +58,26 @@ def could_be_sent(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
             yield "traces", "problem", str(error), error.hint
         else:
             yield "traces", "ok", "can be exported", ""
+
+
+def _entry(kind: str, name: str, data: Path) -> dict[str, Any] | None:
+    """What is known of an entry that is armed. Raises ``StoreError``."""
+    from projections.alerts import listing as of_alerts
+    from projections.relay import listing as of_relay
+
+    found = of_alerts.listed(data, limit=0)["rules"] if kind == "alert" else of_relay.listed(data)
+    return next((one for one in found if one["name"] == name), None)
+
+
+def _taken(kind: str, name: str, entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    """Whether the receiver takes what is sent, as far as that was tried."""
+    problem = entry and (entry["disabled"] or entry["problem"])
+    if not entry or not problem:
+        return kind, "ok", f"{name}: can be sent", ""
+    family = "alerts" if kind == "alert" else "relay"
+    words = f"{name}: {quantity(entry['pending'], 'message')} to send; last problem: {problem}"
+    again = f", tracker {family} retry {name} sends again" if entry["disabled"] else ""
+    return kind, "note", words, f"tracker {family} test {name} tries the receiver{again}"
 
 
 def send_all(sending: Iterable[Sender]) -> None:

@@ -18,7 +18,7 @@ from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import GivenTime, Moment, with_tz
 from projections.progress import bar
-from tracker.errors import TrackerError, UsageError
+from tracker.errors import NotFoundError, TrackerError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tracker.store.application import Tracker
 
 KEY, SECRET = "VIDEOSDK_API_KEY", "VIDEOSDK_API_SECRET"
+MOST_NAMED = 5
+"""Sessions that a note names; of more it says how many."""
 
 
 @click.command()
@@ -116,9 +118,22 @@ def reconcile(
         _notes(done)
         views = judging.catch_up()
         click.echo(in_store(store, views))
-        _show_differences(settings, store, views)
+        _show_differences(settings, store, views, sessions)
+        nobodys = [one for one in done.missing if one in sessions and not store.is_stored(one)]
     if broken is not None:
         raise broken
+    if nobodys:
+        raise NotFoundError(
+            f"neither VideoSDK nor the store knows {named(nobodys)}",
+            hint="tracker sessions lists those of the store",
+        )
+
+
+def named(sessions: list[str]) -> str:
+    """``session A``, ``sessions A, B``, or the first of them and how many more there are."""
+    first, more = ", ".join(sessions[:MOST_NAMED]), len(sessions) - MOST_NAMED
+    word = "session" if len(sessions) == 1 else "sessions"
+    return f"{word} {first}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def which(
@@ -218,19 +233,21 @@ def _notes(done: Reconciled) -> None:
             "they belong to nothing here",
         )
     if done.missing:
-        what = quantity(done.missing, "session")
         note(
-            f"VideoSDK does not know {what}",
+            f"VideoSDK does not know {named(done.missing)}",
             "check the account: each API key knows the sessions of its own only",
         )
 
 
-def _show_differences(settings: Settings, store: Tracker, views: Views) -> None:
-    """What the records say otherwise, as ``tracker issues`` has it."""
+def _show_differences(settings: Settings, store: Tracker, views: Views, sessions: tuple[str, ...]) -> None:
+    """What the records say otherwise, of these sessions or of all, as ``tracker issues`` has it; and how to see where."""
     from projections.answers import records
     from projections.reports import overview as report
     from projections.reports.text import console
 
     views.bring_to(store, settings.now)
     nothing = "VideoSDK's records say nothing else than the webhooks that came"
-    report.issues(console(sys.stdout), records.differences(views.db, settings.now), nothing)
+    found = records.differences(views.db, settings.now, sessions)
+    report.issues(console(sys.stdout), found, nothing)
+    if found:
+        click.echo(f"tracker sessions --finding {found[0]['code']} lists where, tracker status ID shows one")

@@ -13,6 +13,7 @@ from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.payload import converter
 from tracker.delivery.webhook import Delivery
 from tracker.findings import Alternative, Finding
+from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.session import AggregateKey
 from tracker.judging.sessions import Sessions
@@ -89,6 +90,7 @@ def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``began_at`` is when its first webhook came, ``findings`` are codes."""
     started, stopped = run.delivered("started"), run.end
     times = [step.at for step in run.steps.values() if step.at is not None]
+    found = sorted(run.findings, key=lambda one: one.number)
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -101,8 +103,9 @@ def recording(session: Session, run: Run) -> Values:
         "started_at": _time(started.at) if started else None,
         "stopped_at": _time(stopped.at) if stopped else None,
         "files": converter.unstructure(run.files),
-        "findings": [found.code for found in sorted(run.findings, key=lambda one: one.number)],
+        "findings": [one.code for one in found],
         "account": session.account,
+        "videosdk_file": next((file_named(one.message) for one in found if one.code == R603.code), None),
     }
 
 

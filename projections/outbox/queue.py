@@ -44,6 +44,10 @@ def body(kind: str, now: str, data: dict[str, Any]) -> str:
     return msgspec.json.encode({"type": kind, "timestamp": now, "data": data}).decode()
 
 
+LAST_PROBLEM = "WHERE outbox.rule = armed.rule AND NOT dead AND problem IS NOT NULL ORDER BY due_at LIMIT 1"
+"""Of an entry that is armed: the message that was not taken and is tried again next, with its ``problem`` and ``due_at``."""
+
+
 @attrs.frozen
 class Message:
     """A message that is to be sent now.

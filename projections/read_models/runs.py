@@ -15,6 +15,7 @@ import msgspec
 from projections.read_models import Row, Table, files, is_one_of, like, text
 from tracker.codes import codes_for
 from tracker.delivery.payload import converter
+from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
 
@@ -141,6 +142,8 @@ def recordings(
 ) -> Iterator[dict[str, Any]]:
     """The runs of what leaves files behind, the one that began last first; what has no time comes last.
 
+    ``videosdk_file`` is a file that VideoSDK's own record has and no webhook brought (R603).
+
     Args:
         states, lifecycles: Only runs in one of these states, of one of these lifecycles.
         missing: Only runs that are over, or were open when their session ended, and brought neither a file nor a url.
@@ -182,7 +185,7 @@ def recordings(
     )
     for row in rows if limit < 0 else islice(rows, limit):
         nested = {name: msgspec.json.decode(row[name] or "[]") for name in ("key", "files", "findings")}
-        yield {**row, **nested}
+        yield {**row, **nested, "videosdk_file": file_named(row["videosdk_file"])}
 
 
 def _behind(before: tuple[str | None, int] | None) -> tuple[str, ...]:
@@ -217,7 +220,8 @@ _FINDINGS = "FROM findings f WHERE f.stream = r.stream AND f.run = r.run AND f.l
 _RECORDINGS = (
     "SELECT r.session_id, s.meeting_id, r.lifecycle, r.key, r.run, r.state, r.certainty,"
     " r.first_step_at AS began_at, r.started_at, r.stopping_at, r.stopped_at, r.position,"
-    f" r.files, (SELECT json_group_array(code) FROM (SELECT f.code {_FINDINGS} ORDER BY f.number)) AS findings, r.account"
+    f" r.files, (SELECT json_group_array(code) FROM (SELECT f.code {_FINDINGS} ORDER BY f.number)) AS findings, r.account,"
+    f" (SELECT f.message {_FINDINGS} AND f.code = '{R603.code}' ORDER BY f.number LIMIT 1) AS videosdk_file"
     " FROM runs r JOIN sessions s USING (session_id)"
 )
 

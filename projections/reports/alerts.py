@@ -12,16 +12,14 @@ from projections import zones
 from projections.reports.text import STYLES, counted, say, shown, stamp, sum_up
 from tracker.delivery.envelope import parse_time
 
-__all__ = ["dead", "listed"]
+__all__ = ["dead", "listed", "not_taken"]
 
 
 def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[str, Any]]) -> None:
     for rule in rules:
         waits = f"{counted(rule['pending'], 'message')} to send, {rule['dead']:,} dead"
         line = Text.assemble((rule["name"], "bold"), f"  {waits}")
-        if rule["disabled"]:
-            line.append(f"  disabled: {rule['disabled']}", "bold red")
-        say(out, line)
+        say(out, line.append(not_taken(rule)))
         for mute in rule["mutes"]:
             until = f"until {stamp(mute['until'])}" if mute["until"] else "until further notice"
             say(out, Text(f"  {mute['code'] or 'all'} muted {until}: {shown(mute['reason'])}", "dim"))
@@ -29,6 +27,15 @@ def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[
     for row in rows:
         say(out, _line(row), 2)
     sum_up(out, len(rows), "alert")
+
+
+def not_taken(row: dict[str, Any]) -> Text:
+    """Why nothing is sent to a receiver, or why it did not take a message and when that is tried again."""
+    if row["disabled"]:
+        return Text(f"  disabled: {row['disabled']}", "bold red")
+    if row["problem"]:
+        return Text(f"  last problem: {shown(row['problem'])}, next try {stamp(row['next_at'])}", "yellow")
+    return Text()
 
 
 def _line(row: dict[str, Any]) -> Text:

@@ -111,8 +111,8 @@ def issues(out: Console, found: Iterable[dict[str, Any]], nothing: str = "nothin
         )
         say(out, Text(f"        {one['count']:,} ×{where}{before}"))
         if one["first_at"]:
-            last = f" to {stamp(one['last_at'])}" if one["last_at"] != one["first_at"] else ""
-            times = f"        {stamp(one['first_at'])}{last}  {sparkline(one['buckets'])}"
+            first, last = stamp(one["first_at"]), stamp(one["last_at"])
+            times = f"        {first if first == last else f'{first} to {last}'}  {sparkline(one['buckets'])}"
             say(out, Text(times.rstrip(), "dim"))
         say(out, Text(f"        do: {one['advice']}"))
     if not count:

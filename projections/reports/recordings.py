@@ -38,13 +38,20 @@ def listed(out: Console, rows: Iterable[dict[str, Any]], with_files: int = 0) ->
         if "people" in row:
             say(out, Text(f"          {_inside(row['people'])}"))
         if not row["files"]:
-            out.print(Text("          no file" if is_missing(row) else "          no file yet", "dim"))
+            out.print(Text(f"          {_without(row)}", "dim"), soft_wrap=True)
     if not runs:
         none = f"{counted(with_files, 'run')}, none without a file"
         out.print(Text(none if with_files else "no such recording or stream"))
         return
     missing = sum(map(is_missing, runs))
     sum_up(out, len(runs), "run", f", {missing:,} without a file")
+
+
+def _without(row: dict[str, Any]) -> str:
+    """What is said of a run that brought no file."""
+    if row["videosdk_file"]:
+        return f"no webhook brought it; VideoSDK has {shown(row['videosdk_file'])}"
+    return "no file" if is_missing(row) else "no file yet"
 
 
 def from_to(began: str | None, ended: str | None) -> str:

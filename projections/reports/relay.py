@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from projections.reports.alerts import not_taken
 from projections.reports.text import counted, say
 
 __all__ = ["listed"]
@@ -17,8 +18,5 @@ def listed(out: Console, entries: Iterable[dict[str, Any]]) -> None:
     rows = list(entries)
     for row in rows:
         waits = f"{row['waiting']:,} not settled, {counted(row['pending'], 'message')} to send, {row['dead']:,} dead"
-        line = Text.assemble((row["name"], "bold"), f"  {waits}")
-        if row["disabled"]:
-            line.append(f"  disabled: {row['disabled']}", "bold red")
-        say(out, line)
+        say(out, Text.assemble((row["name"], "bold"), f"  {waits}", not_taken(row)))
     out.print(Text(counted(len(rows), "relay"), "dim"))

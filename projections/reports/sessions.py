@@ -66,9 +66,7 @@ def status(
     for session_id, room in session.links:
         was_for = " ".join(filter(None, (session_id and f"session {session_id}", room and f"meeting {room}")))
         out.print(Text.assemble((f"  {'was for':<11}", "dim"), shown(was_for)))
-    received = (
-        f"{counted(session.deliveries, 'delivery', 'deliveries')}, the last at position {session.last_position}"
-    )
+    received = f"{counted(session.deliveries, 'delivery', 'deliveries')}{_last(session)}"
     out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
     people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
     others = [one for one in session.aggregates.values() if one not in people and not one.lifecycle.is_session]
@@ -91,6 +89,12 @@ def status(
     out.print()
     _findings(out, session)
     _withdrawn(out, [one for one in withdrawn if one["severity"] != "info"])
+
+
+def _last(session: Session) -> str:
+    """Where the last of it is stored: a delivery, or a record of VideoSDK's."""
+    also = " and VideoSDK's own records; the last of all" if session.records is not None else ", the last"
+    return f"{also} at position {session.last_position}"
 
 
 def _whose_clock(session: Session) -> str:

@@ -29,13 +29,18 @@ class Mute:
 
 @contract
 class AlertRule:
-    """A rule: why nothing is sent to its receiver any more, and how many messages are to be sent or could not be."""
+    """A rule: why nothing is sent to its receiver any more, and how many messages are to be sent or could not be.
+
+    ``problem`` is why a message was not taken that is tried again at ``next_at``.
+    """
 
     name: str
     disabled: str | None
     swept_at: Time
     pending: int
     dead: int
+    problem: str | None
+    next_at: Time | None
     mutes: list[Mute]
 
 

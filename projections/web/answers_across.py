@@ -84,7 +84,7 @@ def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
         severities=asked["severity"] or GRAVE,
         codes=asked["code"],
         lifecycles=[asked["lifecycle"]] if asked["lifecycle"] else [],
-        session=asked["session"],
+        sessions=[asked["session"]] if asked["session"] else [],
         meeting=asked["meeting"],
         account=asked["account"],
         sort=asked["sort"],

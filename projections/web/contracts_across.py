@@ -33,7 +33,10 @@ class MediaRun:
 
 @contract
 class Recording(MediaRun):
-    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile."""
+    """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile.
+
+    ``videosdk_file`` is a file that VideoSDK's own record has and no webhook brought.
+    """
 
     began_at: Time | None
     started_at: Time | None
@@ -41,6 +44,7 @@ class Recording(MediaRun):
     files: list[dict[str, Any]]
     findings: list[str]
     account: str | None
+    videosdk_file: str | None
     people: list[Present]
 
 

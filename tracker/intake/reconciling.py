@@ -89,7 +89,7 @@ class Reconciled:
     earlier: int = 0
     gone: int = 0
     astray: int = 0
-    missing: int = 0
+    missing: list[str] = attrs.field(factory=list)
     resumed: str = ""
 
 
@@ -113,7 +113,7 @@ def _of_session(api: Api, sink: _Sink, session: str, lifecycles: Iterable[Lifecy
     answer = _one(api.get(f"{path}/{quote(session, safe='')}", {}))
     sink.begin_list(path)
     if answer is None:
-        sink.account.missing += 1
+        sink.account.missing.append(session)
     else:
         sink.store([(lifecycle, answer)])
     yield sink.account

@@ -27,6 +27,7 @@ from tracker.delivery.payload import converter
 from tracker.delivery.webhook import Delivery
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
+from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import LOST, Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
@@ -285,6 +286,7 @@ def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Value
         "brings": bool(one.lifecycle.artefacts),
         "findings": [(found.number, found.code) for found in run.findings if found.number in shown_findings],
         "files": list(_files(converter.unstructure(run.files))),
+        "videosdk_file": next((file_named(one.message) for one in run.findings if one.code == R603.code), None),
     }
 
 

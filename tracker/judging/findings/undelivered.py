@@ -54,6 +54,12 @@ R603 = Code(
 )
 
 
+def file_named(message: str | None) -> str | None:
+    """The file that the message of an R603 names; ``None`` where it is no such message."""
+    before = R603.message.partition("{what}")[2].removesuffix("{value}")
+    return (message or "").partition(before)[2] or None
+
+
 def _file(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Finding]:
     """R603: there is a file, and no webhook brought it."""
     lifecycle = record.lifecycle
