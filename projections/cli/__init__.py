@@ -43,7 +43,7 @@ COMMANDS = {
     "alerts": Entry("alerts", "Show, send, test, mute and retry alerts."),
     "audit": Entry("audit", "Report what is wrong, in the store or in logs."),
     "calibrate": Entry("calibrate", "Suggest time windows for the rules, measured on a log."),
-    "config": Entry("doctor", "Show which settings are in force, and where each comes from."),
+    "config": Entry("config", "Show which settings are in force, and where each comes from."),
     "consume": Entry("consume", "Store what is new in a stream of NATS or Redis, and follow it."),
     "copy": Entry("stores", "Copy a store into another one."),
     "doctor": Entry("doctor", "Check how the store, its surroundings and the settings do."),

@@ -28,7 +28,7 @@ from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import refuse_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
-from projections.cli.wanted import wanted_by, with_wanted
+from projections.cli.wanted import note_nothing, wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
 from tracker.errors import TrackerError, UsageError
 
@@ -150,7 +150,7 @@ def audit(
     result.findings.accept(settings.rules.accept)
     if wanted is not None:
         result.findings.keep(wanted)
-        _note_nothing(session or meeting, result.findings)
+        note_nothing(session or meeting, result.findings)
     if out is not None:
         from projections.exports.parquet import write_findings
 
@@ -287,12 +287,6 @@ def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
     if fail_on == "never" or found.verdict == "accepted" or (found.verdict != "settled" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
-
-
-def _note_nothing(asked: str | None, findings: Findings) -> None:
-    """Of a session in good order nothing is found, and of one that is not there neither."""
-    if asked is not None and not any(True for _ in findings):
-        note(f"{asked}: nothing was found", "check the id: what is not in what was read has no findings either")
 
 
 def _note_expired(settings: Settings, as_of: datetime | None) -> None:

@@ -1,8 +1,7 @@
-"""``tracker doctor`` and ``tracker config``: how the store does, and which settings are in force."""
+"""``tracker doctor``: how the store, its surroundings and the settings do."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -264,51 +263,3 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
-
-
-@click.command()
-@click.option("--format", "format", type=click.Choice([TEXT, *MACHINE]), default=TEXT, show_default=True)
-@with_tz
-@with_store
-def config(format: Any, data: Path | None, config: Path | None) -> None:
-    """Show which settings are in force, and where each comes from.
-
-    An option wins over the environment, and that over the file. Rules and prices are shown where they are not the
-    usual ones. Secrets are not shown.
-    """
-    from projections.exports import data as machine
-    from projections.reports.tables import settings as listed
-    from projections.reports.text import console
-
-    rows = [
-        {"setting": name, "value": value, "from": origin}
-        for name, value, origin in _settings(Settings(data, config))
-    ]
-    if format == TEXT:
-        listed(console(sys.stdout), rows)
-    else:
-        write(machine.write(rows, format))
-
-
-def _settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    yield from settings.origins()
-    for name in ("TRACKER_TOKEN", "TRACKER_TOKEN_FILE", "TRACKER_MASKED_TOKEN_FILE"):
-        if os.environ.get(name):
-            shown = os.environ[name] if name.endswith("FILE") else "set"
-            yield "token", shown, name
-    file, usual = str(settings.file or ""), _usual_rules().written()
-    for name, value in settings.rules.written().items():
-        if value != usual[name]:
-            yield f"rules.{name}", value, file
-    for code, severity in sorted(settings.rules.severity.items()):
-        yield f"rules.severity.{code}", severity, file
-    for name, price in sorted(settings.rules.prices.items()):
-        yield f"prices.{name}", f"{price:g}", file
-    if settings.rules.accept:
-        yield "accept", quantity(len(settings.rules.accept), "entry", "entries"), file
-
-
-def _usual_rules() -> Any:
-    from tracker.rules import Rules
-
-    return Rules()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,19 +51,20 @@ class Settings:
         self._fields = context.meta.get(WEBHOOK_FIELD), context.meta.get(TIME_FIELD)
 
     @cached_property
-    def _stated(self) -> Config:
+    def stated(self) -> Config:
+        """What the configuration file says."""
         from tracker.config import Config, load_config
 
         return load_config(self._config) if self._config is not None else Config()
 
     @property
     def data(self) -> Path:
-        return self._data or self._stated.data or Path(DEFAULT_DATA)
+        return self._data or self.stated.data or Path(DEFAULT_DATA)
 
     @property
     def url(self) -> str | None:
         """The URL of the store's database, ``None`` where the store is in ``data``."""
-        return self._store or self._stated.store
+        return self._store or self.stated.store
 
     @property
     def file(self) -> Path | None:
@@ -74,7 +75,7 @@ class Settings:
         """What is set: its name, its value without a password, and where it comes from."""
         options, variable, file = "an option", "TRACKER_{}".format, str(self._config)
         context = click.get_current_context()
-        outer, meta, stated = context.find_root().obj or {}, context.meta, self._stated
+        outer, meta, stated = context.find_root().obj or {}, context.meta, self.stated
 
         def origin(given: object, name: str, in_file: object, usual: str = "the default") -> str:
             if given:
@@ -99,7 +100,6 @@ class Settings:
         yield "keys", listed or "none", origin(None, "KEYS", stated.keys)
         for name, paths in self.accounts.items():
             yield f"accounts.{name}", os.pathsep.join(map(str, paths)) or "those of keys", file
-        yield from ((name, value, file) for name, value in _tables(stated) if value)
 
     @cached_property
     def now(self) -> datetime:
@@ -118,12 +118,12 @@ class Settings:
             return self._zone
         if name := os.environ.get("TRACKER_TZ"):
             return zone_named(name, "TRACKER_TZ")
-        return zone_named(self._stated.tz, f"{self._config}: tz") if self._stated.tz else UTC
+        return zone_named(self.stated.tz, f"{self._config}: tz") if self.stated.tz else UTC
 
     @cached_property
     def shown_zone(self) -> tzinfo:
         """The time zone of times that are shown, or typed as an option: ``zone``, or that of TZ where nothing is set."""
-        if self._zone is not None or os.environ.get("TRACKER_TZ") or self._stated.tz:
+        if self._zone is not None or os.environ.get("TRACKER_TZ") or self.stated.tz:
             return self.zone
         return zone_of_machine()
 
@@ -133,7 +133,7 @@ class Settings:
         from tracker.delivery.unwrap import fields_of
 
         webhook, time = (
-            given or stated for given, stated in zip(self._fields, self._stated.intake, strict=True)
+            given or stated for given, stated in zip(self._fields, self.stated.intake, strict=True)
         )
         return fields_of(webhook, time)
 
@@ -157,7 +157,7 @@ class Settings:
         from tracker.config import load_config, refuse_unknown_lifecycles
         from tracker.lifecycles import REGISTRY
 
-        rules, self.accept_in = self._stated.rules, self._config
+        rules, self.accept_in = self.stated.rules, self._config
         if self._rules is not None:
             given = load_config(self._rules).rules
             self.accept_in = self._rules if given.accept else self._config
@@ -171,7 +171,7 @@ class Settings:
 
     def load_rules(self) -> Rules:
         """Reads the rules from their file again."""
-        self.__dict__.pop("_stated", None)
+        self.__dict__.pop("stated", None)
         self.__dict__.pop("rules", None)
         return self.rules
 
@@ -190,7 +190,7 @@ class Settings:
     @property
     def otel(self) -> str | None:
         """The collector of traces, as the configuration file has it."""
-        return self._stated.otel
+        return self.stated.otel
 
     def load_retention(self) -> Retention:
         """Reads ``[retention]`` from its file again."""
@@ -201,7 +201,7 @@ class Settings:
     def keyring(self, given: tuple[Path, ...] = ()) -> Keyring | None:
         """The keys to verify signatures with, ``None`` where no key file is named."""
         environment = os.environ.get("TRACKER_KEYS", "")
-        paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self._stated.keys
+        paths = given or tuple(map(Path, filter(None, environment.split(os.pathsep)))) or self.stated.keys
         if not paths:
             return None
         from tracker.delivery.signature import Keyring
@@ -227,7 +227,7 @@ class Settings:
     @property
     def accounts(self) -> Mapping[str, tuple[Path, ...]]:
         """The accounts of the configuration file, each with its key files."""
-        return self._stated.accounts
+        return self.stated.accounts
 
     def account(self, given: str | None) -> str | None:
         """The account that was given. Raises ``UsageError`` where it can be none, or is none of the configured ones."""
@@ -243,7 +243,7 @@ class Settings:
     @property
     def reconcile(self) -> Reconcile:
         """What the configuration file says of VideoSDK's REST API."""
-        return self._stated.reconcile
+        return self.stated.reconcile
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Tracker]:
@@ -286,31 +286,6 @@ class Settings:
         with self.views(store) as views:
             views.bring_to(store, self.now)
             yield views
-
-
-def _tables(stated: Config) -> Iterator[tuple[str, str]]:
-    """What is sent, asked for and forgotten: the name of each table, and in words what it says, without a secret."""
-    from tracker.toml import host_of
-
-    yield "alert", ", ".join(one.name for one in stated.alerts)
-    yield "relay", ", ".join(one.name for one in stated.relays)
-    yield "otel", host_of(stated.otel) or ""  # the path of it may be secret
-    reconcile, retention = stated.reconcile, stated.retention
-    base = without_secrets(reconcile.base) if reconcile.base else None
-    asked = {
-        "base": base,
-        "budget": reconcile.budget,
-        "api_key": reconcile.api_key,
-        "api_secret": reconcile.api_secret,
-    }
-    yield "reconcile", _pairs(asked)
-    ages = {"people": retention.people, "sessions": retention.sessions}
-    kept = {name: f"{age / timedelta(days=1):g} d" for name, age in ages.items() if age}
-    yield "retention", _pairs({**kept, "archive": retention.archive})
-
-
-def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def _is_behind(store: Tracker) -> bool:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from projections.cli.messages import note
 from projections.cli.options import Name, with_account
 from projections.cli.subjects import known_code
 from projections.cli.times import Moment
 
 if TYPE_CHECKING:
+    from projections.audit.found import Findings
     from tracker.findings import Finding
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,3 +68,9 @@ def wanted_by(
         return is_here and is_in_room and is_of_it and is_new and (not known or one.code in known)
 
     return wanted
+
+
+def note_nothing(asked: str | None, findings: Findings) -> None:
+    """Of a session in good order nothing is found, and of one that is not there neither."""
+    if asked is not None and not any(True for _ in findings):
+        note(f"{asked}: nothing was found", "check the id: what is not in what was read has no findings either")
