@@ -80,6 +80,16 @@ def test_of_a_clean_session_each_fact_is_sent_in_order(relayed):
     )
 
 
+@pytest.mark.parametrize("kinds", [("joined", "left"), ("left", "joined"), ("left",)])
+def test_who_came_is_in_also_where_that_is_sent_after_they_left(tmp_path, kinds):
+    with relaying(tmp_path / "data", attrs.evolve(APP, wait=timedelta())) as relayed:
+        relayed.come(0, "session-started")
+        relayed.come(1, *(f"participant-{kind}" for kind in kinds), **PERSON)
+        relayed.pass_to(4000)
+        (came,), (left,) = (data_of(relayed, f"participant.{kind}") for kind in ("joined", "left"))
+    assert (came["state"], left["state"]) == ("in", "out")
+
+
 def test_a_copy_is_not_sent(relayed):
     for seconds in (0, 3):
         relayed.come(seconds, "session-started", "participant-joined", **PERSON)

@@ -90,6 +90,8 @@ class _Run:
     copies: list[int] = attrs.field(factory=list)
     end: tuple[int, str | None] | None = None
     in_doubt: bool = False
+    begun: str = ""
+    """Its first state: a message about the begin has the same, however late it is made."""
 
     @property
     def positions(self) -> set[int]:
@@ -114,6 +116,8 @@ def facts_of(views: sqlite3.Connection, stream: str, anchors: Collection[int]) -
         if reading in COPIES:
             run.copies.append(position)
             continue
+        if not run.begun and after not in OVER[run.lifecycle]:
+            run.begun = after or ""
         run.own.append((position, at))
         if run.end is None and after != before and after in OVER[run.lifecycle]:
             run.end = position, at
@@ -165,7 +169,7 @@ def _facts(run: _Run, anchor: int) -> Iterator[Fact]:
         data = {**about, "position": position, "at": time, **more}
         return Fact(run.lifecycle, anchor, what, detail, position, time, run.in_doubt, data)
 
-    yield fact("started", "", min(run.positions), at)
+    yield fact("started", "", min(run.positions), at, state=run.begun or REGISTRY[run.lifecycle].steps[0].state)
     end = run.end if run.state in OVER[run.lifecycle] else None
     if run.state in OVER[run.lifecycle]:
         yield fact("ended", run.state, *(end or (None, None)))
