@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
 
 from projections.erasing import erase_beside
+from projections.outbox.sending import wall_clock
 from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import TrackerError
 from tracker.intake import erasing, pruning
@@ -31,10 +32,6 @@ FOLLOWED = 600.0
 """Seconds in which what is published should have followed; else it is cleared the next day."""
 
 log = logging.getLogger("projections.retaining")
-
-
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 class Retaining:

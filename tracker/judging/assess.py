@@ -79,6 +79,8 @@ def assessment_of(
     if recorded is not None:
         context.lacking |= recorded.not_subscribed
         session.records = recorded
+        positions = [one.position for one in observed.records.values()]
+        session.last_position = max(observed.last_position or 0, *positions)
     order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     own, people, others = _turns(observed)
     held: dict[AggregateKey, Aggregate] = {}
@@ -119,10 +121,7 @@ def _begun(observed: Observed, now: int | None) -> Session:
         observed.meeting_id,
         deliveries=observed.deliveries,
         first_position=observed.first_position,
-        last_position=max(
-            filter(None, (observed.last_position, *(one.position for one in observed.records.values()))),
-            default=None,
-        ),
+        last_position=observed.last_position,
         first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
         last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
         active=observed.active,

@@ -11,7 +11,7 @@ the beginning for a copy has to pay more, for that and for each step behind it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 from tracker.delivery.webhook import same_data
@@ -74,7 +74,7 @@ def ordinary(
     return _hypothesis(lifecycle, [*runs, (originals, last)], copies, context)
 
 
-@cache
+@lru_cache(maxsize=1024)  # each room may lack others, and that changes
 def _following(lifecycle: Lifecycle, lacking: frozenset[str]) -> Mapping[str, Collection[str]]:
     """State -> the steps that may come next, where nobody subscribes to some of the webhooks between."""
     steps = [step for step in lifecycle.steps if step.moves]
@@ -138,7 +138,7 @@ def _hypothesis(
     runs = [_candidate(number, originals) for number, (originals, _) in enumerate(begun, 1)]
     last = runs[-1]
     is_after = context.end is not None and not lifecycle.is_session and last.began >= context.end
-    if is_after and not outlives(lifecycle, last):
+    if is_after and not all(outlives(lifecycle, one) for one in runs):
         return None
     if lifecycle.contradicted and any(second_url(lifecycle, one) for one in runs):
         return None
