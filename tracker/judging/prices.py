@@ -25,6 +25,7 @@ __all__ = [
     "Price",
     "by_age",
     "by_delay",
+    "by_share",
     "calibrated",
     "shares",
 ]
@@ -132,6 +133,14 @@ def calibrated(share: float, curve: Curve) -> float:
 def by_delay(price: float, delay: float, window: float) -> float:
     """What a step costs that was overtaken: ``delay`` and ``window`` in the same unit; at most 5 more."""
     return price if delay <= window else price + min(5.0, 1.2 * log(delay / max(window, 1)))
+
+
+def by_share(price: float, share: float) -> float:
+    """What a step costs that was overtaken, where such a share of all is as late: at most 3.5 more.
+
+    So what came, however late, costs less than that it was lost and a copy of another came in its place.
+    """
+    return min(price + 3.5, max(price, -log(share)))
 
 
 def by_age(price: float, age: float, window: float) -> float:

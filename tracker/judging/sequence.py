@@ -149,12 +149,35 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
     if not run.closed:
         yield from _lost(lifecycle, run, begun, context)
     else:
-        delay = run.since.at - begun.first.at
-        window = context.windows.overtaken if lifecycle.is_presence else context.windows.lateness
-        code = "D103" if lifecycle.is_presence else ""
-        paid = "overtaken" if lifecycle.is_presence else "late"
-        price = by_delay(context.prices[paid], delay, window)
-        yield Assumption(code, price, run.since, begun.first, paid=paid)
+        yield _late_end(lifecycle, run, begun, context)
+
+
+def _late_end(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Assumption:
+    """The end of a run came after the next one had begun.
+
+    What is recorded is processed once it has stopped, and so does a person leave who came again with another device:
+    that takes its time. Else only the webhook can be late, as two runs of one thing do not go on at once.
+    """
+    end, first = run.since, begun.first
+    delay = end.at - first.at
+    if lifecycle.is_presence:
+        price = by_delay(context.prices["overtaken"], delay, context.windows.overtaken)
+        return Assumption("D103", price, end, first, paid="overtaken")
+    price, window = context.prices["late"], context.windows.lateness
+    if _waits_for_its_end(lifecycle, run, first):
+        price = by_delay(price, delay, window)
+    else:
+        price = context.log.late_price(price, end.at, delay, window)
+    return Assumption("", price, end, first, paid="late")
+
+
+def _waits_for_its_end(lifecycle: Lifecycle, run: Candidate, first: Delivered) -> bool:
+    """Whether nothing but its end was to come of a run when the next one began."""
+    before = [one for one in run.originals.values() if one.order < first.order]
+    if not before:
+        return False
+    last = max(before, key=lambda one: lifecycle.rank[one.step.name])
+    return lifecycle.is_stopping(last.step.state)
 
 
 def _at_once(run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
@@ -261,7 +284,7 @@ def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered |
 
 def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """D102: a step came after one that follows it."""
-    rank, window = lifecycle.rank, context.log.lateness(context.windows.lateness)
+    rank, window = lifecycle.rank, context.windows.lateness
     seen: list[Delivered] = []
     for one in run.originals.values():
         overtook = [other for other in seen if rank[other.step.name] > rank[one.step.name]]
@@ -271,7 +294,7 @@ def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterat
             first = overtook[0]
             price = context.prices["late"]
             if not is_of_its_own(lifecycle, run, one):
-                price = by_delay(price, one.at - first.at, window)
+                price = context.log.late_price(price, one.at, one.at - first.at, window)
             yield Assumption("D102", price, one, first, paid="late")
 
 

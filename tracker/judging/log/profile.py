@@ -20,6 +20,7 @@ chance, an hour away.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from math import log
 
 from tracker.judging.log.habits import SECOND, Habits, age_bin, bin_end
@@ -52,6 +53,9 @@ class Profile:
     def __init__(self, habits: Habits) -> None:
         self.enough = habits.bodies >= ENOUGH
         self.late = _learned_lateness(habits)
+        self._late = sorted(habits.overtaken)
+        self._as_late = [*accumulate([habits.overtaken[place] for place in reversed(self._late)], initial=0)][::-1]
+        self._steps = habits.steps + self._as_late[0]
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not _near(habits.copies, place)]
@@ -69,6 +73,12 @@ class Profile:
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
         return self.share_of_age(age, with_others=self._has_companion(at, age, None))
+
+    def share_as_late(self, delay: int) -> float | None:
+        """The share of the steps that came so late or later; ``None`` while too little is known."""
+        if self.late is None:
+            return None
+        return (self._as_late[bisect_left(self._late, age_bin(delay))] + 1) / (self._steps + 1)
 
     def share_of_age(self, age: int, *, with_others: bool) -> float:
         """The same by its age, and whether a certain copy that is as old came with it."""

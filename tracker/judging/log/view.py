@@ -20,6 +20,7 @@ from tracker.judging.log.replays import Replay, replays
 from tracker.judging.log.silences import Silence, genuine
 from tracker.judging.log.subscriptions import Unsubscribed, lacking_in, never_came
 from tracker.judging.log.traffic import Traffic
+from tracker.judging.prices import by_delay, by_share
 from tracker.rules import Rules
 
 __all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
@@ -125,6 +126,16 @@ class LogView:
     def lateness(self, window: int) -> int:
         """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
         return window if self.profile.late is None else min(window, self.profile.late)
+
+    def late_price(self, price: float, at: int, delay: int, window: int) -> float:
+        """What it costs that a step, received at ``at``, came ``delay`` after one that follows it; ``window`` is what the rules say.
+
+        Where the log shows how rarely steps are as late as that, by that; not where it catches up.
+        """
+        share = self.profile.share_as_late(delay)
+        if share is None or self.is_catching_up(at):
+            return by_delay(price, delay, self.lateness(window))
+        return by_share(price, share)
 
     def lacking(self, meeting_id: str | None, account: str | None = None) -> frozenset[str]:
         """The webhook types to which a room, its account or the whole log does not subscribe."""
