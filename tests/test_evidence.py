@@ -80,7 +80,7 @@ def seen(late, in_order):
     """What a log says in which so many steps came late within five minutes, and so many in order."""
     habits = Habits()
     for place in range(late + in_order):
-        habits.saw_step(micros(moment("600")) + place, 1_000_000 if place < late else None)
+        habits.saw_step(micros(moment("600")) + place, 60_000_000 if place < late else None)
     return LogView(habits)
 
 

@@ -22,7 +22,7 @@ from tracker.step import Step
 
 ROOT = Path(__file__).parents[1]
 CODE = re.compile(r"[DSTXCLR]\d{3}")
-WORDS = {"type", "delay", "ended", "name", "missing", "state", "what", "since", "field", "value"}
+WORDS = {"type", "delay", "ended", "name", "missing", "state", "what", "when", "since", "field", "value"}
 """The words of the case that a message may have."""
 PRIVATE = re.compile(
     r"(?i)\b(un)?(told|heard|hears?|reproach\w*|blam\w*|accus\w*|echo\w*|witness\w*|doubled)\b"

@@ -384,10 +384,6 @@ def test_a_pair_that_came_again_just_as_old_is_no_restart_also_where_a_run_began
     assert (standing(session, "warning"), states(session, "recording")) == ([], ["stopped", "stopped"])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="while the session is live the stop goes to the first run, and T307 finds the second still on",
-)
 def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_has_stopped():
     once = run("recording", 30, 33, 600, 610, stopped=ONE)
     lines = in_order(*BEGUN, *once, "330 recording-starting", "333 recording-started", "700 participant-left p")

@@ -266,8 +266,11 @@ X403 = Code(
     roles=("open_at_end",),
     price=8,
     assumed="the session ended, and the end of a run was lost",
-    when="A run was open when the session ended, and its end did not come within `grace`.",
-    message="{what} was still {state} when the session {ended} at {value}, and its end has not come",
+    when=(
+        "A run was open when the session ended, and its end did not come within `grace`; of what may go on after"
+        " the session, like a transcription of type `post`, within `session_idle`."
+    ),
+    message="{what} was still {state} {when} the session {ended} at {value}, and its end has not come",
     example="recording-started, session-ended, and no recording-stopped",
     advice="Look for the file by hand, or ask VideoSDK with the session's id: no webhook will report it.",
 )

@@ -243,13 +243,14 @@ def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessme
     lifecycle, candidate, context = one.lifecycle, states[place].candidate, assessment.context
     if next_begun(lifecycle, [state.candidate for state in states[place:]], 0) is not None:
         return True
-    if context.end is None or not lifecycle.open_at_end or states[place].outlives or context.as_of is None:
+    if context.end is None or not lifecycle.open_at_end or context.as_of is None:
         return False
-    at = max(context.end + context.windows.grace, candidate.since.at)
     overdue = ending(lifecycle, candidate, context)
     if overdue is not None and overdue.code == lifecycle.open_at_end:
-        at = overdue.at
-    return assessment.passed(at)
+        return assessment.passed(overdue.at)
+    if states[place].outlives:
+        return False
+    return assessment.passed(max(context.end + context.windows.grace, candidate.since.at))
 
 
 def _findings(assessment: Assessment) -> Iterable[Finding]:

@@ -21,11 +21,13 @@ __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_st
 
 
 def separated(
-    lifecycle: Lifecycle, deliveries: Sequence[Delivered], *, once: bool
+    lifecycle: Lifecycle, deliveries: Sequence[Delivered], *, once: bool, keep_due: bool = False
 ) -> tuple[Sequence[Delivered], list[tuple[Delivered, Delivered]]]:
     """The deliveries without those that are copies at any age, and these, each with its original.
 
     Where a step can come only once, or names a file or a clock time, the same once more is the same event.
+    ``keep_due``: not where a file comes again just when the next run, which came in order, waits for one of its own:
+    two runs may have written one file.
     """
     unique = once or lifecycle.is_session
     if not unique and not lifecycle.tells_copies:
@@ -38,11 +40,23 @@ def separated(
     for one in deliveries:
         if unique or one.evidence:
             original = firsts.setdefault((one.step.name, canonical(one.data)), one)
-            if original is not one:
+            if original is not one and not (
+                keep_due and not unique and _is_due(lifecycle, rest, original, one)
+            ):
                 copies.append((one, original))
                 continue
         rest.append(one)
     return rest, copies
+
+
+def _is_due(lifecycle: Lifecycle, rest: Sequence[Delivered], original: Delivered, one: Delivered) -> bool:
+    """Whether a run came in order right behind the original's, and this is what it waits for."""
+    state, following = original.step.state, 0
+    for each in (*rest[rest.index(original) + 1 :], one):
+        if each.step.name not in lifecycle.table[state] or (following and state in lifecycle.ends):
+            return False
+        state, following = each.step.state, following + 1
+    return following > 1
 
 
 def put_back(held: Hypothesis, copies: list[tuple[Delivered, Delivered]], context: Context) -> None:
@@ -56,12 +70,16 @@ def put_back(held: Hypothesis, copies: list[tuple[Delivered, Delivered]], contex
 
 
 class CopyPrices:
-    """What it costs to take one delivery for a copy. Every hypothesis asks, so what is known of it alone is kept."""
+    """What it costs to take one delivery for a copy. Every hypothesis asks, so what is known of it alone is kept.
 
-    __slots__ = ("_context", "_found", "_one")
+    ``is_certain``: what equals it can be nothing else, unless two runs wrote one file; then it costs what it does that
+    a webhook comes again at all.
+    """
 
-    def __init__(self, one: Delivered, context: Context) -> None:
-        self._one, self._context = one, context
+    __slots__ = ("_context", "_found", "_is_certain", "_one")
+
+    def __init__(self, one: Delivered, context: Context, *, is_certain: bool = False) -> None:
+        self._one, self._context, self._is_certain = one, context, is_certain
         self._found: dict[tuple[int, ...], tuple[bool, float]] = {}
 
     def of(
@@ -88,6 +106,9 @@ class CopyPrices:
         age = one.at - max(since)
         if age <= windows.fast_redelivery:
             return True, prices["copy at once"]
+        if self._is_certain:
+            lone = by_age(prices["copy"], age, windows.redelivery)
+            return True, context.log.again_price(one.at, age) if context.log.has_profile else lone
         if one.position in context.resent or any(
             map(context.is_as_old_as_evidence, [one.at - at for at in since])
         ):

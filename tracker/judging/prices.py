@@ -71,7 +71,7 @@ PRICES: dict[str, Price] = {
         Price(
             "overtaken", 1.3, "somebody joined a second time before leaving", "more by how late the left came"
         ),
-        Price("shared file", 24, "two runs wrote the same file"),
+        Price("shared file", 9, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
         Price("coincidence", 6, "two runs took the same times to a second"),
         Price("certain copy", 0, "a copy, and its content shows that it is one"),

@@ -81,7 +81,7 @@ def hypotheses(
     memo: Memo | None = None,
 ) -> list[Hypothesis]:
     """The hypotheses worth keeping, the lowest price first. ``once``: the aggregate can have one run only."""
-    rest, copies = separated(lifecycle, deliveries, once=once)
+    rest, copies = separated(lifecycle, deliveries, once=once, keep_due=True)
     held = ordinary(lifecycle, rest, context, once=once)
     found = [held] if held is not None else search(lifecycle, rest, context, once=once, memo=memo)
     for one in found if copies else ():
@@ -188,7 +188,8 @@ class Reader:
     def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context, *, once: bool) -> None:
         self._lifecycle, self._one, self._context, self._once = lifecycle, one, context, once
         self._name = one.step.name
-        self._copies = CopyPrices(one, context)
+        self._is_certain = one.evidence and lifecycle.tells_copies
+        self._copies = CopyPrices(one, context, is_certain=self._is_certain)
         self._begun: dict[int, Candidate] = {}
         self._equal: dict[int, bool] = {}
         # What an original pays until its copy comes, where everything comes twice.
@@ -220,7 +221,7 @@ class Reader:
             yield self._replaced(held, place, runs[place].plus(lifecycle, one))
         if equal:
             yield self._copied(held, equal)
-        if self._may_begin(runs):
+        if self._may_begin(runs) and not (equal and self._is_certain):
             yield self._with_another(held)
 
     def _is_equal(self, original: Delivered) -> bool:

@@ -145,30 +145,32 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
     """The next run began, and the end of this one came later or never."""
     if run.closed and run.since.order < begun.first.order:
         return
-    yield from _at_once(run, begun, context)
+    at_once = [*_at_once(run, begun, context)]
+    yield from at_once
     if not run.closed:
         yield from _lost(lifecycle, run, begun, context)
     else:
-        yield _late_end(lifecycle, run, begun, context)
+        yield _late_end(lifecycle, run, begun, context, at_once=bool(at_once))
 
 
-def _late_end(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Assumption:
+def _late_end(
+    lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context, *, at_once: bool
+) -> Assumption:
     """The end of a run came after the next one had begun.
 
-    What is recorded is processed once it has stopped, and so does a person leave who came again with another device:
-    that takes its time. Else only the webhook can be late, as two runs of one thing do not go on at once.
+    That is usual where the run had stopped and was being processed, and where a person had come again with another
+    device. Else the webhook is late, or two runs of one thing went on at once, which is paid for where they began.
     """
     end, first = run.since, begun.first
     delay = end.at - first.at
     if lifecycle.is_presence:
         price = by_delay(context.prices["overtaken"], delay, context.windows.overtaken)
         return Assumption("D103", price, end, first, paid="overtaken")
-    price, window = context.prices["late"], context.windows.lateness
-    if _waits_for_its_end(lifecycle, run, first):
-        price = by_delay(price, delay, window)
-    else:
-        price = context.log.late_price(price, end.at, delay, window)
-    return Assumption("", price, end, first, paid="late")
+    window = context.windows.lateness
+    if at_once or _waits_for_its_end(lifecycle, run, first):
+        return Assumption("", by_delay(context.prices["late"], delay, window), end, first, paid="late")
+    price = context.log.late_price(context.prices["two at once"], end.at, delay, window)
+    return Assumption("", price, end, first, paid="two at once")
 
 
 def _waits_for_its_end(lifecycle: Lifecycle, run: Candidate, first: Delivered) -> bool:
@@ -200,9 +202,11 @@ def _ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue |
     if is_orphan(lifecycle, run):
         return None
     limit, end, windows = _limit(lifecycle, run, context), None, context.windows
-    is_bound = lifecycle.open_at_end and not outlives(lifecycle, run)
-    if context.end is not None and is_bound and not _begins_after_end(lifecycle, run, context):
-        end = max(context.end + windows.grace, run.since.at)
+    if context.end is not None and lifecycle.open_at_end and not _begins_after_end(lifecycle, run, context):
+        if outlives(lifecycle, run):
+            end = max(context.end, run.since.at) + windows.session_idle
+        else:
+            end = max(context.end + windows.grace, run.since.at)
         if limit is not None and limit.at > context.end and lifecycle.is_stopping(run.state.state):
             end, limit = max(end, limit.at), None
     unfinished = None
@@ -260,7 +264,8 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
         before = _before(lifecycle, run, one)
         if state == ABSENT and one.step.orphan:
             price = context.prices[one.step.orphan]
-            if one.step.closes and context.is_after_end(run.began, run.first.position - 1):
+            began = run.began - context.windows.grace
+            if one.step.closes and context.is_after_end(began, run.first.position - 1):
                 price += context.prices["X402"]  # it would have begun after the end as well
             yield Assumption(one.step.orphan, price, one, None, absent, ABSENT)
             continue
@@ -388,8 +393,6 @@ def _alike(
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
     ages: list[int] = []
-    if context.log.has_profile and not any(one.evidence for one in following.originals.values()):
-        return
     for name, one in following.originals.items():
         before = run.originals.get(name)
         equal = before is not None and same_data(before.data, one.data)
@@ -397,9 +400,8 @@ def _alike(
             what = "shared url" if lifecycle.reusable else "shared file"
             yield Assumption("", context.prices[what], one, before, paid=what)
             return
-        if before is None or not equal:
-            ages = []
-            break
-        ages.append(one.at - before.at)
-    if len(ages) >= 3 and max(ages) - min(ages) <= SAME_AGE and not context.log.has_profile:
+        if before is not None and equal:
+            ages.append(one.at - before.at)
+    is_alike = len(ages) == len(following.originals) >= 3 and max(ages) - min(ages) <= SAME_AGE
+    if is_alike and not context.log.has_profile:
         yield Assumption("", context.prices["coincidence"], following.first, run.first, paid="coincidence")

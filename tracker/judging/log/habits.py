@@ -43,6 +43,8 @@ SPELL = 300_000_000
 LATE, LATE_SHARE = 5, 10
 """at least so many, and one of so many, are late where the sender is catching up."""
 MOST_SPELLS = 4096
+JITTER = 10 * SECOND
+"""What is overtaken by less does not show that the sender is catching up."""
 
 
 @cache
@@ -140,9 +142,10 @@ class Habits(Types):
         thinned: Of so many bursts, as a power of two, one is kept.
         steps: Steps that came in order.
         overtaken: Delay, as a bin -> steps that came after one that follows them.
-        disorder: Five minutes, by number -> how many steps came late in them, and how many came in all.
+        disorder: Five minutes, by number -> how many steps came in them that were late by more than jitter, and how
+            many came in all.
         repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
-            redelivery, and the sum of their ages.
+            redelivery, the sum of their ages, and how many of them are certain copies.
     """
 
     rooms: dict[str, Room] = attrs.field(factory=dict)
@@ -156,7 +159,7 @@ class Habits(Types):
     steps: int = 0
     overtaken: dict[int, int] = attrs.field(factory=dict)
     disorder: dict[int, tuple[int, int]] = attrs.field(factory=dict)
-    repeats: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    repeats: dict[int, tuple[int, int, int]] = attrs.field(factory=dict)
 
     def of_account(self, account: str) -> Types:
         """The types of an account, to be counted."""
@@ -208,8 +211,8 @@ class Habits(Types):
     def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
         if age > OLD:
-            count, total = self.repeats.get(position // STRETCH, (0, 0))
-            self.repeats[position // STRETCH] = count + 1, total + age
+            count, total, certain = self.repeats.get(position // STRETCH, (0, 0, 0))
+            self.repeats[position // STRETCH] = count + 1, total + age, certain + evidence
         ages = self.copies if evidence else self.doubtful
         place = age_bin(age)
         ages[place] = ages.get(place, 0) + 1
@@ -219,7 +222,7 @@ class Habits(Types):
     def saw_step(self, at: int, delay: int | None) -> None:
         """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
         late, steps = self.disorder.get(at // SPELL, (0, 0))
-        self.disorder[at // SPELL] = late + (delay is not None), steps + 1
+        self.disorder[at // SPELL] = late + (delay is not None and delay >= JITTER), steps + 1
         if delay is None:
             self.steps += 1
         else:
@@ -243,9 +246,9 @@ class Habits(Types):
         for spell, (late, steps) in other.disorder.items():
             known = self.disorder.get(spell, (0, 0))
             self.disorder[spell] = known[0] + late, known[1] + steps
-        for stretch, (count, ages) in other.repeats.items():
-            before = self.repeats.get(stretch, (0, 0))
-            self.repeats[stretch] = before[0] + count, before[1] + ages
+        for stretch, (count, ages, certain) in other.repeats.items():
+            before = self.repeats.get(stretch, (0, 0, 0))
+            self.repeats[stretch] = before[0] + count, before[1] + ages, before[2] + certain
         self.bodies += other.bodies
         self.others += other.others
         self.steps += other.steps

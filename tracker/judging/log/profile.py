@@ -20,6 +20,7 @@ chance, an hour away.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from math import log
 
@@ -54,9 +55,12 @@ class Profile:
         self.enough = habits.bodies >= ENOUGH
         self.late = _learned_lateness(habits)
         self._late = sorted(habits.overtaken)
-        self._as_late = [*accumulate([habits.overtaken[place] for place in reversed(self._late)], initial=0)][::-1]
+        self._as_late = [*accumulate([habits.overtaken[place] for place in reversed(self._late)], initial=0)][
+            ::-1
+        ]
         self._steps = habits.steps + self._as_late[0]
         self._copies, self._doubtful = habits.copies, habits.doubtful
+        self._bodies = habits.bodies
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not _near(habits.copies, place)]
         single = sum(1 for place, count in habits.copies.items() if count == _near(habits.copies, place) == 1)
@@ -70,9 +74,15 @@ class Profile:
         share = self.share(at, age)
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
 
+    def again_price(self, at: int, age: int) -> float:
+        """What it costs that a webhook, which is counted itself, came again at this age; nothing if others did so then."""
+        if sum(self._companions(at, age, None)) > 1:
+            return 0.0
+        return min(HIGHEST, -log(max(1, _near(self._copies, age_bin(age))) / (self._bodies + 1)))
+
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
-        return self.share_of_age(age, with_others=self._has_companion(at, age, None))
+        return self.share_of_age(age, with_others=any(self._companions(at, age, None)))
 
     def share_as_late(self, delay: int) -> float | None:
         """The share of the steps that came so late or later; ``None`` while too little is known."""
@@ -90,11 +100,13 @@ class Profile:
         odds = share / (1 - share) * (self._with if with_others else self._without)
         return odds / (1 + odds)
 
-    def _has_companion(self, at: int, age: int, session: int | None) -> bool:
-        """Whether a certain copy of another session came at about the same time and was about as old."""
+    def _companions(self, at: int, age: int, session: int | None) -> Iterator[bool]:
+        """For each certain copy of another session that came at about the same time and is about as old."""
         first, last = bisect_left(self._times, at - AT_ONCE), bisect_right(self._times, at + AT_ONCE)
         within = max(75 * SECOND, 0.02 * age)
-        return any(other != session and abs(old - age) <= within for _, old, other in self._bursts[first:last])
+        return (
+            True for _, old, other in self._bursts[first:last] if other != session and abs(old - age) <= within
+        )
 
     def _odds(self) -> tuple[float, float]:
         """How much likelier a copy is with a companion, and without; learned from the certain copies."""
@@ -102,10 +114,10 @@ class Profile:
         if not count:
             return 1.0, 1.0
         sample = [self._bursts[place] for place in range(0, count, max(1, count // SAMPLE))]
-        ours = sum(self._has_companion(*one) for one in sample)
+        ours = sum(any(self._companions(*one)) for one in sample)
         chance = sum(
-            self._has_companion(at + ELSEWHERE, age, session)
-            or self._has_companion(at - ELSEWHERE, age, session)
+            any(self._companions(at + ELSEWHERE, age, session))
+            or any(self._companions(at - ELSEWHERE, age, session))
             for at, age, session in sample
         )
         of = len(sample) + 1

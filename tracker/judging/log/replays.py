@@ -19,7 +19,7 @@ __all__ = ["Replay", "replays"]
 SHARE = 6
 """So many deliveries of each stretch must repeat an earlier one on the average,"""
 REPLAYED = 10
-"""and so many in all."""
+"""and so many in all, of which one in so many is certain: who comes and goes, or records again, repeats himself, too."""
 _BEHIND_ALL = 1 << 62
 
 
@@ -36,19 +36,21 @@ class Replay:
     age: int
 
 
-def replays(repeats: Mapping[int, tuple[int, int]]) -> Iterator[Replay]:
+def replays(repeats: Mapping[int, tuple[int, int, int]]) -> Iterator[Replay]:
     """The replays, in the order of the log, each as long as it is; see ``Habits.repeats``."""
     run: list[int] = []
-    for stretch in [*sorted(place for place, (count, _) in repeats.items() if count >= SOME), _BEHIND_ALL]:
+    for stretch in [*sorted(place for place, (count, *_) in repeats.items() if count >= SOME), _BEHIND_ALL]:
         if run and stretch > run[-1] + 1:
             replay = _replay(run, repeats)
-            if replay.deliveries >= max(REPLAYED, (len(run) - 1) * SHARE):
+            certain = sum(repeats[place][2] for place in run)
+            enough = max(REPLAYED, (len(run) - 1) * SHARE)
+            if replay.deliveries >= enough and certain * REPLAYED >= replay.deliveries:
                 yield replay
             run = []
         run.append(stretch)
 
 
-def _replay(stretches: list[int], repeats: Mapping[int, tuple[int, int]]) -> Replay:
+def _replay(stretches: list[int], repeats: Mapping[int, tuple[int, int, int]]) -> Replay:
     count = sum(repeats[place][0] for place in stretches)
     ages = sum(repeats[place][1] for place in stretches)
     first, last = stretches[0] * STRETCH, stretches[-1] * STRETCH + STRETCH - 1
