@@ -16,6 +16,7 @@ import pytest
 import stores
 from meetings import MORNING, line, opened, read_into, webhook, write
 from published import outbox
+from served import served
 from traffic import environment, serving
 from waiting import until
 
@@ -195,6 +196,20 @@ def test_in_a_session_that_is_erased_nobody_is_left(two):
     held = b"".join(one.body.lower() for one in store.history("one"))
     assert not any(text in held for text in (b"zz-17", b"qq-23", b"quentina", b"zacharias"))
     assert names_of(store, "zz-17") == ["Zacharias Ypsilon"] * 5
+
+
+def test_status_and_page_say_when_people_were_erased(two):
+    store, _ = two
+    plan = participant(store, "qq-23")
+    forget(store, plan)
+    store.close()
+    with served(store.data) as server:
+        erased = [server.get(f"/api/sessions/{one}")["erased_at"] for one in ("one", "two")]
+        pages = [server.ask(f"/sessions/{one}").body.decode() for one in ("one", "two")]
+    said = commands.run("status", "one", *stores.arguments(store.data), text=True).stdout
+    assert (erased[0][:4].isdigit(), erased[1]) == (True, None)
+    assert ["people were erased from it" in page for page in pages] == [True, False]
+    assert f"erased     {erased[0][:10]}" in said
 
 
 def test_a_person_may_be_erased_in_one_session_only(two):

@@ -15,6 +15,7 @@ import pytest
 import stores
 from meetings import line, opened, webhook
 from published import outbox
+from served import served
 from traffic import environment, serving
 from waiting import until
 
@@ -400,6 +401,47 @@ def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
     filled.close()
     said = commands.run("status", session, *stores.arguments(filled.data), text=True)
     assert (said.returncode, f"hint: what came before is in {done.archive}" in said.stderr) == (0, True), said
+
+
+def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(store, tmp_path):
+    over(store, "pruned", "ann")
+    (gone,) = moved(store, tmp_path, NOW)[0].digests
+    said = f"pruned: was pruned at 2027-11-26T00:00:00Z, archived in {store.pruned(gone).archives[0]}"
+    store.close()
+    with served(store.data) as server:
+        api = ("sessions/pruned", "sessions/pruned/timeline", "sessions/pruned/explain", "meetings/pruned")
+        for path in api:
+            answer = server.ask(f"/api/{path}")
+            assert (answer.status, answer.json["detail"]) == (404, said), path
+            assert answer.json["hint"].startswith(f"tracker audit {tmp_path}"), path
+        for path in ("sessions/pruned", "why?session=pruned", "meetings/pruned", "search?q=pruned"):
+            assert said in server.ask(f"/{path}", accept="text/html").body.decode(), path
+        event = server.ask("/api/events/1").json["detail"]
+        assert event == said.replace("pruned:", "1:", 1)
+
+
+def test_of_a_room_or_a_person_that_is_not_there_it_is_said_where_what_was_pruned_is(store, tmp_path):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    said = f"perhaps it was pruned: tracker audit {tmp_path / 'archive'}"
+    for command in ("meeting room", "person ann"):
+        done = commands.run(*command.split(), *stores.arguments(store.data), text=True)
+        assert (done.returncode, f"hint: {said}" in done.stderr) == (2, True), done
+    store.close()
+    with served(store.data) as server:
+        for path in ("meetings/room", "people/ann"):
+            assert server.ask(f"/api/{path}").json["hint"].startswith(said)
+
+
+def test_what_came_after_a_pruning_says_so_in_the_status_and_on_the_page(store, tmp_path):
+    over(store, "pruned", "ann")
+    _, done = moved(store, tmp_path, NOW)
+    over(store, "pruned", "bob")
+    store.close()
+    with served(store.data) as server:
+        status, page = server.get("/api/sessions/pruned"), server.ask("/sessions/pruned").body.decode()
+    assert status["pruned"] == {"at": "2027-11-26T00:00:00Z", "archives": [str(done.archive)]}
+    assert f'<span class="mono">{done.archive}</span>' in page
 
 
 @pytest.mark.slow
