@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import note, show_software
+from projections.cli.messages import note, say, show_software
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz
@@ -145,7 +145,7 @@ def serve(
             else None
         )
         show_software(store)
-        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
+        say(f"{store.owner}: serving at {server.url(listening)}")
         if receiver is not None and receiver.insecure:
             note(
                 "signatures are not verified, so anybody who reaches this address can send webhooks",
