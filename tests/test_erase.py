@@ -490,6 +490,8 @@ def test_a_ledger_of_the_first_format_is_gone_on_with(two):
         ledger.execute("ALTER TABLE requests DROP COLUMN finished")
         ledger.execute("PRAGMA user_version = 1")
     assert (store.ledger.requests, store.ledger.entries().knows("zz-17"), is_behind(store)) == (1, True, True)
+    said = commands.run("doctor", "--data", str(store.data), text=True).stdout
+    assert "erasures.db was written by an older version" in said
     forget(store, of_older(store, NOW, NOW, silent))
     assert (store.ledger.requests, store.ledger.entries().older, is_behind(store)) == (2, (NOW, NOW), False)
 

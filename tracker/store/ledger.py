@@ -88,6 +88,7 @@ class Entries:
         people: The hash of an id that is erased everywhere -> up to which receive time.
         requests: How many there were.
         finished: Up to which of them all is done.
+        knows_finished: Whether that is known; the first format did not say it.
         older: Before which receive time what has no session is erased as a whole, and when that was asked for.
         sources: The hash of the name of a log that names somebody -> when it was asked for to erase them.
     """
@@ -98,6 +99,7 @@ class Entries:
     people: Mapping[bytes, datetime] = attrs.field(factory=dict)
     requests: int = 0
     finished: int = 0
+    knows_finished: bool = True
     older: tuple[datetime, datetime] | None = None
     sources: Mapping[bytes, datetime] = attrs.field(factory=dict)
 
@@ -295,7 +297,7 @@ class Ledger:
             members = frozenset(one for (one,) in connection.execute("SELECT hash FROM members"))
             people = {one: _time(until) for one, until in connection.execute("SELECT hash, until FROM people")}
             ((requests,),) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchall()
-            entries = Entries(key, streams, members, people, requests)
+            entries = Entries(key, streams, members, people, requests, knows_finished=version > 1)
             if version > 1:
                 entries = _with_older(connection, entries)
             return entries if version < FORMAT else _with_sources(connection, entries)
