@@ -212,6 +212,20 @@ def test_status_and_page_say_when_people_were_erased(two):
     assert f"erased     {erased[0][:10]}" in said
 
 
+@pytest.mark.sqlite
+def test_a_ledger_that_is_put_there_later_is_heeded_when_the_follower_looks_next(two):
+    store, _ = two
+    carry_out(store, participant(store, "zz-17"), NOW, silent)
+    aside = store.ledger.path.rename(store.data / "aside.db")
+    with Views.open(store) as views:
+        assert "published.db" in holding(store.data, "zz-17")
+        aside.rename(store.ledger.path)
+        views.catch_up(store)
+        assert holding(store.data, "zz-17") == []
+        problems = verify(store, Rules()).problems
+    assert problems == []
+
+
 def test_a_person_may_be_erased_in_one_session_only(two):
     store, _ = two
     assert forget(store, participant(store, "zz-17", "two")) == 5

@@ -43,8 +43,8 @@ class Views(Pages):
     def __init__(self, path: Path, rules: Rules, now: Now = wall_clock) -> None:
         super().__init__(path, rules)
         self._clock = now
-        self._published: Mark | None = None
-        """Up to where all is published, as far as we know."""
+        self._published: tuple[Mark, int] | None = None
+        """Up to where all is published, and up to which request of the ledger people were erased from it, as far as we know."""
 
     @classmethod
     def open(
@@ -143,10 +143,11 @@ class Views(Pages):
         ledger = tracker.ledger.entries()
         if ledger.requests and (ledger.requests > tracker.erased() or not self.checkpoint.heeds(tracker)):
             return
-        if after != self._published and self.can_be_written and self._is_live():
+        if (after, ledger.requests) != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            self._published = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
+            mark = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
+            self._published = mark, ledger.requests
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:
