@@ -276,7 +276,7 @@ def hasty(monkeypatch):
 def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_path):
     with receiving() as receiver:
         rule = rule_for(receiver)
-        with served(tmp_path, alerts=Alerts(tmp_path, lambda: [rule])) as server:
+        with served(tmp_path, beside=[Alerts(tmp_path, lambda: [rule])]) as server:
             for kind in ("session-started", "recording-started", "recording-stopping"):
                 server.post(kind, sessionId="s", meetingId="m")
             server.now += timedelta(minutes=11)

@@ -224,7 +224,7 @@ def test_a_server_asks_by_itself_and_finds_what_no_webhook_said(tmp_path):
         asking.start()
         until(lambda: running.get("/api/sessions/s-1")["state"] == "presumed-ended")
         asyncio.run(asking.stop())
-        running.server.config.app.state.reconciling = asking
+        running.server.config.app.state.beside = [asking]
         assert b'tracker_failing{part="reconciling"} 0.0' in running.ask("/metrics").body
     assert asking.problem == ""
 

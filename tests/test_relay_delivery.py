@@ -264,7 +264,7 @@ def test_a_server_relays_what_it_receives(tmp_path, monkeypatch):
     monkeypatch.setattr(sending, "POLL", 0.05)
     with receiving() as receiver:
         relays = Relays(tmp_path, lambda: [entry(receiver)], lambda _: ())
-        with served(tmp_path, relays=relays) as server:
+        with served(tmp_path, beside=[relays]) as server:
             until(lambda: listed(tmp_path))  # it is armed
             for kind in ("session-started", "recording-starting", "recording-started", "recording-started"):
                 server.post(kind, **ROOM)

@@ -433,7 +433,7 @@ def test_a_running_server_exports_and_says_when_it_cannot(data, monkeypatch):
     monkeypatch.setattr(running, "POLL", 0.01)
     with (
         collecting(*[400] * 5) as collector,
-        served(data, now=LATER, traces=traces(data, collector)) as server,
+        served(data, now=LATER, beside=[traces(data, collector)]) as server,
     ):
         until(lambda: b'tracker_failing{part="traces"} 1.0' in server.ask("/metrics").body)
         until(lambda: len(collector.sessions) == 14)

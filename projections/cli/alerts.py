@@ -93,7 +93,7 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
     from projections.alerts.outbox import queue_of
     from projections.alerts.running import senders
     from projections.alerts.sweep import sweep
-    from projections.outbox.sending import wall_clock
+    from tracker.store.clock import wall_clock
 
     settings = Settings(data, config)
     rules = _rules(settings)
@@ -113,8 +113,8 @@ def test(name: str, data: Path | None, config: Path | None) -> None:
     """Send a test message to a receiver, signed as a real one."""
     from projections.alerts.messages import about_rule
     from projections.alerts.targets import target_of
-    from projections.outbox.sending import wall_clock
     from projections.read_models import text
+    from tracker.store.clock import wall_clock
 
     target = target_of(_rule(Settings(data, config), name), os.environ)
     send_test(target, "alert", name, about_rule("test", name, text(wall_clock()) or ""))

@@ -95,8 +95,8 @@ def send_test(target: Target, kind: str, name: str, body: str) -> None:
     from secrets import token_hex
 
     from projections.outbox.queue import Message
-    from projections.outbox.sending import wall_clock
     from projections.outbox.webhooks import NotTakenError
+    from tracker.store.clock import wall_clock
 
     message = Message(f"msg_{token_hex(16)}", f"{kind}.test", body, 1)
     try:
@@ -122,7 +122,7 @@ def list_dead(queue: Queue, format: Any) -> None:
 
 
 def send_again(queue: Queue, name: str) -> None:
-    from projections.outbox.sending import wall_clock
+    from tracker.store.clock import wall_clock
 
     click.echo(f"{name}: {quantity(queue.retry(name, wall_clock()), 'message')} will be sent again")
 

@@ -59,10 +59,10 @@ def send(data: Path | None, config: Path | None) -> None:
     """
     from logging import NullHandler, getLogger
 
-    from projections.outbox.sending import wall_clock
     from projections.relay.database import queue_of
     from projections.relay.running import senders
     from projections.relay.sweep import sweep
+    from tracker.store.clock import wall_clock
 
     settings = Settings(data, config)
     relays = _relays(settings)
@@ -82,9 +82,9 @@ def send(data: Path | None, config: Path | None) -> None:
 def test(name: str, data: Path | None, config: Path | None) -> None:
     """Send a test message to a handler, signed as a real one."""
     from projections.outbox.queue import body
-    from projections.outbox.sending import wall_clock
     from projections.read_models import text
     from projections.relay.running import target_of
+    from tracker.store.clock import wall_clock
 
     target = target_of(_relay(Settings(data, config), name), os.environ)
     send_test(target, "relay", name, body("relay.test", text(wall_clock()) or "", {"relay": name}))

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event, Thread
 
 import attrs
@@ -24,10 +24,6 @@ STOP = 2.0
 """Seconds to end; what is being sent by then is sent again at the next start, under the same id."""
 
 log = logging.getLogger("projections.outbox")
-
-
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 def _done() -> None:
@@ -115,10 +111,10 @@ class Work:
 class Outgoing:
     """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken."""
 
-    def __init__(self, what: str, make: Callable[[], Work], poll: Callable[[], float] = lambda: POLL) -> None:
-        self.problem = ""
+    def __init__(self, name: str, make: Callable[[], Work], poll: Callable[[], float] = lambda: POLL) -> None:
+        self.name, self.problem = name, ""
         """Why it could not go on when it last looked; empty where it could."""
-        self._what, self._make, self._poll = what, make, poll
+        self._make, self._poll = make, poll
         self._threads: list[Thread] = []
         self._work = make()
         self._over = Event()
@@ -180,5 +176,5 @@ class Outgoing:
         problem = error.message if isinstance(error, TrackerError) else type(error).__name__
         if problem != self.problem:
             fields = {"error": str(error) if isinstance(error, TrackerError) else problem}
-            log.error("%s cannot go on", self._what, extra={"fields": fields})
+            log.error("%s cannot go on", self.name, extra={"fields": fields})
         self.problem = problem

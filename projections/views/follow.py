@@ -8,7 +8,7 @@ What is held after each page is published (``projections.views.publications``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from projections.progress import Progress
@@ -28,13 +28,9 @@ from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.clock import PIN
+from tracker.store.clock import PIN, wall_clock
 
 Now = Callable[[], datetime]
-
-
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 class Views(Pages):
