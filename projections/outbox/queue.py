@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from projections.read_models import Table, text
-from projections.views.kept import Kept
+from tracker.store.kept import Kept
 
 LEASE = timedelta(minutes=1)
 """Longer than sending a message may take."""

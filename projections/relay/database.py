@@ -12,9 +12,9 @@ from typing import Literal
 import attrs
 
 from projections.outbox.queue import Queue, outbox
-from projections.read_models import Table
+from projections.read_models import Table, make_tables
 from projections.relay.facts import Identity
-from projections.views.kept import Kept, create
+from tracker.store.kept import Kept
 
 RELAY_DB = "relay.db"
 
@@ -113,5 +113,5 @@ def forget(connection: sqlite3.Connection, session: int, identity: Identity) -> 
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (ARMED, SESSIONS, FACTS, outbox("session")))
+    make_tables(connection, (ARMED, SESSIONS, FACTS, outbox("session")))
     connection.execute("CREATE UNIQUE INDEX sessions_stream ON sessions (rule, stream)")

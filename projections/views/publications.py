@@ -29,11 +29,11 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, make_tables, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
 from projections.views.erased import found_without, heeded, remember, scope_of
-from projections.views.kept import Kept, create
 from tracker.delivery.webhook import UNROUTED
+from tracker.store.kept import Kept
 from tracker.store.ledger import NOTHING, Entries
 
 PUBLISHED_DB = "published.db"
@@ -442,5 +442,5 @@ def published_file(path: Path) -> Kept:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (PUBLICATIONS, CHECKPOINT))
+    make_tables(connection, (PUBLICATIONS, CHECKPOINT))
     connection.execute(CHECKPOINT.insert, _row((Checkpoint(), "")))
