@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,16 +11,20 @@ from pathlib import Path
 import commands
 import pytest
 import stores
+from killing import NEVER, Mortal, dying
 from meetings import line, opened, webhook
 from published import outbox
 from served import served
-from traffic import environment, serving
+from traffic import serving
 from waiting import until
 
+from projections import pruning
 from projections.alerts.sweep import sweep
 from projections.erasing import erase
 from projections.exports.parquet import write
 from projections.pruning import prune
+from projections.views import follow
+from projections.views import rebuild as rebuilding
 from projections.views.follow import Views
 from projections.views.publications import PUBLISHED_DB, published_file
 from projections.views.rebuild import rebuild
@@ -38,6 +40,7 @@ from tracker.intake.erasing import of_participant
 from tracker.intake.pruning import plan
 from tracker.rules import Rules
 from tracker.simulate import simulate
+from tracker.store.application import Tracker
 
 pytest.importorskip("pyarrow")
 NOW = datetime(2027, 11, 26, tzinfo=UTC)
@@ -466,48 +469,24 @@ def test_a_running_server_goes_on(tmp_path):
 
 # Crashes
 
-PROGRAM = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from projections import pruning
-from projections.views import follow, rebuild
-from stores import opened
-from tracker.intake import pruning as intake
-from tracker.rules import Rules
-from tracker.store.application import Tracker
-NOW = datetime(2027, 11, 26, tzinfo=UTC)
 
-def main(data, kill_at):
-    left = [kill_at]
-    def step_by_step(step):
-        def instead(*given, **named):
-            for done in (False, True):
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                found = None if done else step(*given, **named)
-                if not done:
-                    kept = found
-            return kept
-        return instead
-    for where, name in ((pruning, "write"), (pruning, "_to_disk"), (Tracker, "prune"), (Tracker, "record_prunings"),
-                        (Tracker, "clean"), (rebuild, "_swap"), (follow, "publish")):
-        setattr(where, name, step_by_step(getattr(where, name)))
+def prune_all(data):
+    """Prunes all sessions, a few at a time."""
     intake.STREAMS = 4
-    store = opened(data)
-    silent = lambda _done, _total: None
-    planned = intake.plan(store, NOW, NOW, Rules(), silent)
-    pruning.prune(store, planned, data.with_name(f"archive-{data.name}"), Rules(), NOW, silent)
+    store, archive = opened(Path(data)), Path(f"{data}-archive")
+    pruning.prune(store, plan(store, NOW, NOW, Rules(), silent), archive, Rules(), NOW, silent)
 
-for given in sys.stdin:
-    data, kill_at = given.split()
-    process = os.fork()
-    if not process:
-        main(Path(data), int(kill_at))
-        os._exit(0)
-    print(os.waitpid(process, 0)[1], flush=True)
-"""
+
+MORTAL = Mortal(
+    prune_all,
+    [
+        *((pruning, name) for name in ("write", "_to_disk")),
+        *((Tracker, name) for name in ("prune", "record_prunings", "clean")),
+        (rebuilding, "_swap"),
+        (follow, "publish"),
+    ],
+    behind=True,
+)
 
 
 @pytest.mark.slow
@@ -517,30 +496,18 @@ def test_wherever_a_pruning_is_killed_nothing_is_lost_and_the_same_command_ends_
     Views.open(store).close()
     every = sorted(one.body for one in store.deliveries())
     store.close()
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as runs:
-
-        def run(data, kill_at):
-            print(data, kill_at, file=runs.stdin, flush=True)
-            return int(runs.stdout.readline())
-
+    with dying(__name__) as run:
         ends = []
         while 0 not in ends:
             data = tmp_path / str(len(ends))
             shutil.copytree(store.data, data)
-            ends.append(run(data, len(ends)))
-            assert run(data, 1000) == 0
+            ends.append(run(len(ends), data))
+            assert run(NEVER, data) == 0
             with closing(opened(data)) as again:
                 sound(again)
-                archives = sorted(data.with_name(f"archive-{data.name}").iterdir())
+                archives = sorted(Path(f"{data}-archive").iterdir())
                 lines = {one.text for each in archives for one in Archive(str(each)).lines()}
                 bodies = [envelope.decode(one).body for one in lines]
                 assert sorted([*bodies, *(one.body for one in again.deliveries())]) == every
-        runs.stdin.close()
-    assert set(ends) == {signal.SIGKILL, 0}
+    assert set(ends) == {-signal.SIGKILL, 0}
     assert len(ends) > 12
