@@ -21,6 +21,8 @@ from tracker.store.kept import Kept
 
 LEASE = timedelta(minutes=1)
 """Longer than sending a message may take."""
+KEPT = timedelta(days=90)
+"""For so long it is known what was sent of what is over."""
 _MINUTES = (1 / 12, 5, 30, 120, 300, 600, 840, 1200, 1440)
 DELAYS = tuple(timedelta(minutes=minutes) for minutes in _MINUTES)
 """Between one attempt and the next, as Standard Webhooks recommends; after the last attempt a message is dead."""
