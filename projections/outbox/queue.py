@@ -30,6 +30,11 @@ SPREAD = 0.2
 """The share by which a delay differs by chance, so that not all messages come at once."""
 
 
+def delay(attempts: int) -> timedelta:
+    """How long to wait after so many attempts, from one on."""
+    return DELAYS[attempts - 1] * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - nothing secret
+
+
 def outbox(about: str) -> Table:
     """The table of a file in which messages wait; the column ``about`` says what a message is about."""
     columns = {"number": int, "id": str, "rule": str, about: int, "type": str, "body": str, "created_at": str}
@@ -137,10 +142,10 @@ AND NOT EXISTS (
     def failed(self, message: Message, now: datetime, problem: str) -> bool:
         """It was not taken, and is tried again later; returns whether that was the last attempt."""
         dead = message.attempts > len(DELAYS)
-        delay = timedelta() if dead else DELAYS[message.attempts - 1] * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - nothing secret
+        due = now if dead else now + delay(message.attempts)
         with self.file.to_write() as connection:
             update = "UPDATE outbox SET problem = ?, due_at = ?, dead = ? WHERE id = ?"
-            connection.execute(update, (problem, text(now + delay), dead, message.id))
+            connection.execute(update, (problem, text(due), dead, message.id))
         return dead
 
     def disable(self, rule: str, message: Message, now: datetime, problem: str) -> None:

@@ -97,7 +97,7 @@ class Work:
 
     Attributes:
         senders: One for each receiver.
-        look: Writes what is to be sent into the outbox, if anything is new; called every ``POLL``.
+        look: Writes what is to be sent into the outbox, if anything is new; called again and again.
         always: Whether it is called also where there is no receiver.
         close: Called when nothing is looked for any more.
     """
@@ -109,12 +109,17 @@ class Work:
 
 
 class Outgoing:
-    """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken."""
+    """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken.
 
-    def __init__(self, name: str, make: Callable[[], Work], poll: Callable[[], float] = lambda: POLL) -> None:
+    ``pause`` gives the seconds until it is looked again, by how often looking has failed in a row.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Work], pause: Callable[[int], float] = lambda _: POLL
+    ) -> None:
         self.name, self.problem = name, ""
         """Why it could not go on when it last looked; empty where it could."""
-        self._make, self._poll = make, poll
+        self._make, self._pause = make, pause
         self._threads: list[Thread] = []
         self._work = make()
         self._over = Event()
@@ -151,13 +156,15 @@ class Outgoing:
         thread.start()
 
     def _look_on(self, over: Event, work: Work) -> None:
+        failed = 0
         while (work.senders or work.always) and not over.is_set():
             try:
                 work.look()
-                self.problem = ""
+                self.problem, failed = "", 0
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 self._complain(error)
-            over.wait(self._poll())
+                failed += 1
+            over.wait(self._pause(failed))
         work.close()
 
     def _send_on(self, over: Event, sender: Sender) -> None:
