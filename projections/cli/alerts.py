@@ -13,7 +13,7 @@ import click
 from projections import zones
 from projections.cli.acknowledging import ack
 from projections.cli.options import MACHINE, TEXT, Name, with_account, with_store
-from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
+from projections.cli.outgoing import list_dead, named, note_what_is_left, send_again, send_all, send_test, some
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import known_code, refuse_no_account
@@ -193,20 +193,11 @@ def retry(name: str, data: Path | None, config: Path | None) -> None:
 
 
 def _rules(settings: Settings) -> tuple[Alert, ...]:
-    """Raises ``UsageError`` where there is none."""
-    found = settings.load_alerts()
-    if not found:
-        hint = "write [[alert]] into tracker.toml, with name, to and when"
-        raise UsageError("the configuration has no alert", place=str(settings.file or ""), hint=hint)
-    return found
+    return some(settings.load_alerts(), "alert", "name, to and when", settings.file)
 
 
 def _rule(settings: Settings, name: str) -> Alert:
-    from tracker.toml import refuse_unknown
-
-    found = {one.name: one for one in _rules(settings)}
-    refuse_unknown(name, list(found), "alert")
-    return found[name]
+    return named(_rules(settings), "alert", name)
 
 
 def _duration(given: str | None) -> timedelta:
