@@ -146,8 +146,9 @@ class Observed:
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
-        if delivery.received.erased_at is not None:
-            self.erased_at = max(self.erased_at or delivery.received.erased_at, delivery.received.erased_at)
+        received = delivery.received
+        if received.erased_at is not None:
+            self.erased_at = max(self.erased_at or received.erased_at, received.erased_at)
         if delivery.step is RECORD:
             self._observe_record(delivery)
             return
@@ -159,14 +160,14 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
-        account = delivery.received.account
+        account = received.account
         if account != self.account and account is not None:
             if self.account is None:
                 self.account = account
             else:
                 self._name("C517", delivery, at, f"{self.account} and {account}")
         lifecycle, step = delivery.lifecycle, delivery.step
-        if delivery.received.verified_by == UNVERIFIED:
+        if received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
         if lifecycle is None or step is None:
             self._observe_unrouted(delivery, at)
