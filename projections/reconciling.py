@@ -43,6 +43,8 @@ class Stopped(Exception):  # noqa: N818 - no error, a way out
 class Reconciling:
     """The thread. ``connect`` gives the API, which sleeps by what it is given; ``every`` is in seconds."""
 
+    name = "reconciling"
+
     def __init__(
         self,
         tracker: Tracker,

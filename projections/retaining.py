@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 from threading import Event, Thread
 
 from projections.erasing import erase_beside
-from projections.outbox.sending import wall_clock
 from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import TrackerError
 from tracker.intake import erasing, pruning
 from tracker.retention import Retention
 from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.clock import wall_clock
 
 __all__ = ["Retaining"]
 
@@ -37,6 +37,8 @@ log = logging.getLogger("projections.retaining")
 class Retaining:
     """The thread. ``load`` reads the settings anew, ``wake`` tells the follower that there is something to do."""
 
+    name = "retention"
+
     def __init__(
         self,
         tracker: Tracker,
@@ -45,6 +47,8 @@ class Retaining:
         wake: Callable[[], None],
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
+        self.problem = ""
+        """Why the last turn failed; empty where it did not."""
         self._tracker, self._load, self._wake, self._now = tracker, load, wake, now
         self._load_rules = load_rules
         self._over = Event()
@@ -65,13 +69,15 @@ class Retaining:
                 # An erasure that is not done after an hour was killed, or waits for a disk; until it is, nothing is published.
                 if self._now() >= next_turn or before == self._outstanding():
                     self.turn()
-                    next_turn = self._now() + DAY
+                    next_turn, self.problem = self._now() + DAY, ""
                 before = self._outstanding() or -1
             except _Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
-                what = str(error) if isinstance(error, TrackerError | ImportError) else type(error).__name__
-                log.error("retention failed", extra={"fields": {"error": what}})  # noqa: TRY400 - one line says it
+                self.problem = (
+                    str(error) if isinstance(error, TrackerError | ImportError) else type(error).__name__
+                )
+                log.error("retention failed", extra={"fields": {"error": self.problem}})  # noqa: TRY400 - one line says it
             self._over.wait(RETRY)
 
     def _outstanding(self) -> int:

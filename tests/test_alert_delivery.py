@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,12 +11,14 @@ from time import sleep
 
 import attrs
 import pytest
+from killing import NEVER, Mortal, dying
 from published import Published, events, finding, outbox
 from receiving import KEY, receiving
 from served import served
 from standardwebhooks import Webhook
 from waiting import until
 
+from projections.alerts import sweep as sweeping
 from projections.alerts.database import alerts_file
 from projections.alerts.outbox import queue_of
 from projections.alerts.running import Alerts, senders
@@ -25,12 +26,12 @@ from projections.alerts.sweep import sweep
 from projections.alerts.targets import SECRET, target_of
 from projections.outbox import sending as running
 from projections.outbox import webhooks
-from projections.outbox.queue import DELAYS, LEASE
+from projections.outbox.queue import DELAYS, LEASE, Queue
+from projections.outbox.sending import Sender
+from projections.outbox.webhooks import Webhooks
 from projections.views import live
 from tracker.alert import Alert, When
 from tracker.errors import RulesError, UsageError
-
-ROOT = Path(__file__).parents[1]
 
 
 @attrs.define
@@ -276,7 +277,7 @@ def hasty(monkeypatch):
 def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_path):
     with receiving() as receiver:
         rule = rule_for(receiver)
-        with served(tmp_path, alerts=Alerts(tmp_path, lambda: [rule])) as server:
+        with served(tmp_path, beside=[Alerts(tmp_path, lambda: [rule])]) as server:
             for kind in ("session-started", "recording-started", "recording-stopping"):
                 server.post(kind, sessionId="s", meetingId="m")
             server.now += timedelta(minutes=11)
@@ -312,70 +313,34 @@ def is_armed(data):
 # Crashes
 
 
-NEVER = 1000
-STEPS = ("write", "post", "send_one", "take", "send", "delivered")
-PROGRAM = """
-import os, signal, sys
-import httpx2, standardwebhooks # once for all
-from datetime import datetime
-from pathlib import Path
-from projections.alerts import running, sweep
-from projections.outbox.queue import Queue
-from projections.outbox.sending import Sender
-from projections.outbox.webhooks import Webhooks
-from tracker.alert import Alert, When
-
-def main(data, rule, now, kill_at):
-    left = [kill_at]
-    def stepping(step):
-        def instead(*given, **named):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return step(*given, **named)
-        return instead
-    for module, name in ((Queue, "take"), (Queue, "delivered"), (Queue, "failed"), (sweep, "write"), (Queue, "post"),
-                         (sweep, "sweep"), (Webhooks, "send"), (Sender, "send_one")):
-        setattr(module, name, stepping(getattr(module, name)))
-    sweep.sweep(data, [rule], now)
-    (sender,) = running.senders(data, [rule], lambda: now)
+def sweep_and_send(data, to, now):
+    """Sweeps and sends at a moment."""
+    rule, at = Alert("recordings", to, When("error"), allow_private=True), datetime.fromisoformat(now)
+    sweeping.sweep(Path(data), [rule], at)
+    (sender,) = senders(Path(data), [rule], lambda: at)
     while sender.send_one() is not None:
         pass
 
-for line in sys.stdin:
-    data, to, now, kill_at = line.split()
-    process = os.fork()
-    if not process:
-        rule = Alert("recordings", to, When("error"), allow_private=True)
-        main(Path(data), rule, datetime.fromisoformat(now), int(kill_at))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
-"""
-"""Sweeps and sends at a moment, each time in a process of its own, which is killed at the so-manieth step."""
 
-
-@contextmanager
-def dying():
-    """Says how the process ended that was killed at a step; 0 where there is no such step."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, **pipes) as process:
-
-        def run(data, rule, now, step):
-            print(data, rule.to, now.isoformat(), step, file=process.stdin, flush=True)
-            return int(process.stdout.readline())
-
-        yield run
-        process.stdin.close()
+MORTAL = Mortal(
+    sweep_and_send,
+    [
+        *((Queue, name) for name in ("take", "delivered", "failed", "post")),
+        *((sweeping, name) for name in ("write", "sweep")),
+        (Webhooks, "send"),
+        (Sender, "send_one"),
+    ],
+)
 
 
 @pytest.mark.slow
 def test_wherever_it_is_killed_nothing_is_lost_and_a_repeat_has_the_same_id(tmp_path, clock, monkeypatch):
     monkeypatch.setenv(SECRET, KEY)
-    with dying() as run:
+    with dying(__name__) as run:
         for step in count():
             if not tried(tmp_path / f"{step}", clock, run, step):
                 break
-    assert step > len(STEPS)
+    assert step > 6
 
 
 def tried(data, clock, run, step):
@@ -388,9 +353,9 @@ def tried(data, clock, run, step):
         sweep(data, [rule], clock.now - timedelta(hours=1))
         for held in ([at(clock)], []):
             published.hold(*held)
-            killed += run(data, rule, clock.now, step) != 0
+            killed += run(step, data, rule.to, clock.now.isoformat()) != 0
             clock.pass_by(LEASE * 1.1)
-            assert run(data, rule, clock.now, NEVER) == 0
+            assert run(NEVER, data, rule.to, clock.now.isoformat()) == 0
         assert receiver.taken == ["finding.opened", "finding.retracted"]
     assert events(data) == []
     return killed

@@ -15,8 +15,8 @@ from published import Published, events, finding, outbox
 from projections.alerts.database import MUTES, alerts_file, known_in
 from projections.alerts.listing import listed
 from projections.alerts.owners import look_after, owners_of
-from projections.alerts.sweep import KEPT, sweep
-from projections.outbox.queue import Queue
+from projections.alerts.sweep import sweep
+from projections.outbox.queue import KEPT, Queue
 from tracker.alert import Alert, When
 from tracker.config import load_config
 from tracker.errors import RulesError

@@ -1,12 +1,17 @@
 """``tracker alerts``: what was reported is listed, and what could not be delivered is sent again."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from commands import run
 from meetings import read_into
+from published import Published, finding
 from receiving import KEY, receiving
-from served import MONDAY
+from served import MONDAY, served
+from test_alerts import NOON, RULE
+
+from projections.alerts.sweep import sweep
 
 CONFIG = """
 [[alert]]
@@ -92,6 +97,34 @@ def test_muting_says_until_when(place):
     assert alerts(place, *given).stdout == "grave: everything is muted until further notice\n"
     until = alerts(place, *given, "--until", "2999-01-01 18:00")
     assert until.stdout == "grave: everything is muted until 2999-01-01 18:00:00 UTC\n"
+
+
+def test_until_may_be_a_duration_from_now_on(place):
+    alerts(place, "send", *LONG_AGO)
+    first = rows(place, "list")[0]["id"]
+    alerts(place, "ack", first, "--by", "Ann", "--until", "2h")
+    until = datetime.fromisoformat(rows(place, "list")[0]["acknowledged_until"])
+    assert timedelta(hours=1, minutes=58) < until - datetime.now(UTC) <= timedelta(hours=2)
+    muted = alerts(place, "mute", "grave", "--reason", "a test", "--until", "3 d")
+    assert (muted.returncode, muted.stdout[:32]) == (0, "grave: everything is muted until")
+
+
+def test_alerts_of_one_account_are_listed_alone(tmp_path):
+    published = Published(tmp_path)
+    published.hold()
+    sweep(tmp_path, [RULE], NOON)
+    published.hold(finding(account="acme"), finding(position=2, account="beta"), finding(position=3))
+    sweep(tmp_path, [RULE], NOON + timedelta(minutes=1))
+    listed = json.loads(
+        run("alerts", "list", "--account", "acme", "--format", "json", "--data", str(tmp_path)).stdout
+    )
+    with served(tmp_path, accounts=["acme", "beta"]) as server:
+        api, page = (
+            server.get("/api/alerts?account=acme")["items"],
+            server.ask("/alerts?account=acme").body.decode(),
+        )
+    assert [one["position"] for one in listed] == [one["position"] for one in api] == [1]
+    assert (page.count("data-row"), 'account=acme" aria-current="true">acme</a>' in page) == (1, True)
 
 
 def test_what_is_not_found_of_the_log_is_shown_by_a_command_that_knows_the_log(place):

@@ -351,7 +351,7 @@ def test_who_waits_for_read_models_that_do_not_come_is_reported_so(server, monke
         ),
         (
             f"/api/sessions/{RESTARTED}?as_of=2026-01-01", 404, f"{RESTARTED}: no delivery of this session had come by then",
-            "/api/sessions lists all sessions",
+            "its first delivery is at position 64, received 2026-11-23T10:00:00.843Z",
         ),
         (f"/api/sessions/{RESTARTED}?at=9999", 404, "at 9999: the store ends at position 235", "give one up to 235"),
         ("/api/events/9999", 404, "9999: the store ends at position 235", "give one up to 235"),

@@ -167,7 +167,8 @@ def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(mon
     status = json.loads(monday("status", RESTARTED, "--json").stdout)
     names = (
         "session_id meeting_id state certainty started_at ended_at first_seen_at last_seen_at deliveries "
-        "last_position minutes peak peak_at participants aggregates findings links account"
+        "last_position minutes peak peak_at participants aggregates findings links account "
+        "erased_at pruned"
     )
     assert tuple(status) == tuple(names.split())
     assert tuple(status["participants"][0]) == ("participant_id", "name", "state", "certainty", "visits")

@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,13 +12,18 @@ from datetime import UTC, datetime, timedelta
 import commands
 import pytest
 import stores
+from killing import NEVER, Mortal, dying
 from meetings import MORNING, line, opened, read_into, webhook, write
 from published import outbox
-from traffic import environment, serving
+from served import served
+from traffic import serving
 from waiting import until
 
+from projections.alerts import erasing as of_alerts
 from projections.alerts.sweep import sweep
+from projections.cli import main
 from projections.erasing import erase, outstanding
+from projections.views import follow, rebuild
 from projections.views.follow import Views
 from projections.views.publications import PUBLISHED_DB, published_file
 from projections.views.verify import verify
@@ -28,6 +31,7 @@ from tracker.alert import Alert, When
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError
+from tracker.intake import erasing as intake
 from tracker.intake.copying import copy
 from tracker.intake.erasing import carry_out, is_behind, of_older, of_participant, of_session
 from tracker.intake.reconciling import Asked, reconcile
@@ -35,6 +39,7 @@ from tracker.intake.vendor import Saved
 from tracker.rules import Rules
 from tracker.simulate import simulate
 from tracker.simulate.vendor import Lists
+from tracker.store.application import Tracker
 from tracker.store.ledger import Ledger
 
 NOW = datetime(2026, 11, 26, 14, tzinfo=UTC)
@@ -195,6 +200,34 @@ def test_in_a_session_that_is_erased_nobody_is_left(two):
     held = b"".join(one.body.lower() for one in store.history("one"))
     assert not any(text in held for text in (b"zz-17", b"qq-23", b"quentina", b"zacharias"))
     assert names_of(store, "zz-17") == ["Zacharias Ypsilon"] * 5
+
+
+def test_status_and_page_say_when_people_were_erased(two):
+    store, _ = two
+    plan = participant(store, "qq-23")
+    forget(store, plan)
+    store.close()
+    with served(store.data) as server:
+        erased = [server.get(f"/api/sessions/{one}")["erased_at"] for one in ("one", "two")]
+        pages = [server.ask(f"/sessions/{one}").body.decode() for one in ("one", "two")]
+    said = commands.run("status", "one", *stores.arguments(store.data), text=True).stdout
+    assert (erased[0][:4].isdigit(), erased[1]) == (True, None)
+    assert ["people were erased from it" in page for page in pages] == [True, False]
+    assert f"erased     {erased[0][:10]}" in said
+
+
+@pytest.mark.sqlite
+def test_a_ledger_that_is_put_there_later_is_heeded_when_the_follower_looks_next(two):
+    store, _ = two
+    carry_out(store, participant(store, "zz-17"), NOW, silent)
+    aside = store.ledger.path.rename(store.data / "aside.db")
+    with Views.open(store) as views:
+        assert "published.db" in holding(store.data, "zz-17")
+        aside.rename(store.ledger.path)
+        views.catch_up(store)
+        assert holding(store.data, "zz-17") == []
+        problems = verify(store, Rules()).problems
+    assert problems == []
 
 
 def test_a_person_may_be_erased_in_one_session_only(two):
@@ -475,6 +508,8 @@ def test_a_ledger_of_the_first_format_is_gone_on_with(two):
         ledger.execute("ALTER TABLE requests DROP COLUMN finished")
         ledger.execute("PRAGMA user_version = 1")
     assert (store.ledger.requests, store.ledger.entries().knows("zz-17"), is_behind(store)) == (1, True, True)
+    said = commands.run("doctor", "--data", str(store.data), text=True).stdout
+    assert "erasures.db was written by an older version" in said
     forget(store, of_older(store, NOW, NOW, silent))
     assert (store.ledger.requests, store.ledger.entries().older, is_behind(store)) == (2, (NOW, NOW), False)
 
@@ -649,44 +684,27 @@ def test_a_running_server_goes_on_and_writes_nobody_back(tmp_path):
 
 # Crashes
 
-PROGRAM = """
-import os, signal, sys
-from projections.alerts import erasing as of_alerts
-from projections.cli import main as command
-from projections.views import follow, publications, rebuild
-from tracker.intake import erasing as intake
-from tracker.store.application import Tracker
-from tracker.store.ledger import Ledger
 
-def main(data, kill_at, *whom):
-    left = [kill_at]
-    def stepping(step):
-        def instead(*given, **named):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            found = step(*given, **named)
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return found
-        return instead
-    for where, name in ((Ledger, "request"), (Tracker, "erase"), (Tracker, "record_erasure"), (Tracker, "clean"),
-                        (rebuild, "_swap"), (follow, "publish"), (of_alerts, "erase"), (of_alerts, "compact"),
-                        (Ledger, "finish")):
-        setattr(where, name, stepping(getattr(where, name)))
+def erase_by_command(data, *whom):
+    """`tracker erase`, stream by stream; it ends the process."""
     intake.STREAMS = 1
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
-    command(["--data", data, "erase", *whom, "--yes"])
+    main(["--data", data, "erase", *whom, "--yes"])
 
-for line in sys.stdin:
-    data, kill_at, *whom = line.split()
-    process = os.fork()
-    if not process:
-        main(data, int(kill_at), *whom)
-    print(os.waitpid(process, 0)[1], flush=True)
-"""
+
+MORTAL = Mortal(
+    erase_by_command,
+    [
+        (Ledger, "request"),
+        *((Tracker, name) for name in ("erase", "record_erasure", "clean")),
+        (rebuild, "_swap"),
+        (follow, "publish"),
+        *((of_alerts, name) for name in ("erase", "compact")),
+        (Ledger, "finish"),
+    ],
+    behind=True,
+)
 
 
 @pytest.mark.slow
@@ -695,18 +713,7 @@ def test_wherever_the_command_is_killed_the_same_or_again_ends_it(two, tmp_path)
     store, _ = two
     before = found(store)
     store.close()
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as runs:
-
-        def run(data, kill_at, *whom):
-            print(data, kill_at, *whom, file=runs.stdin, flush=True)
-            return int(runs.stdout.readline())
-
+    with dying(__name__) as run:
         ends = []
         while 0 not in ends:
             kill_at = len(ends)  # behind a step, and before the next one, which is the same
@@ -717,9 +724,9 @@ def test_wherever_the_command_is_killed_the_same_or_again_ends_it(two, tmp_path)
                 opened(data)
             ) as beside:  # as a server has it open, so that nobody else empties the log
                 beside.last_position()
-                ends.append(run(data, kill_at, "--participant", "zz-17"))
+                ends.append(run(kill_at, data, "--participant", "zz-17"))
                 is_asked = Ledger(data).requests > 0
-                ended = os.waitstatus_to_exitcode(run(data, 1000, *again))
+                ended = run(NEVER, data, *again)
                 assert ended == (
                     2 if again == ["--again"] and not is_asked else 0
                 )  # of nothing there is no again
@@ -729,6 +736,5 @@ def test_wherever_the_command_is_killed_the_same_or_again_ends_it(two, tmp_path)
                 with closing(opened(data)) as done:
                     assert found(done) == before
                     assert verify(done, Rules()).problems == []
-        runs.stdin.close()
-    assert set(ends) == {signal.SIGKILL, 0}
+    assert set(ends) == {-signal.SIGKILL, 0}
     assert len(ends) > 18

@@ -8,9 +8,9 @@ import pytest
 from published import Published, finding
 
 from projections.alerts.database import alerts_file
-from projections.views.kept import Kept
 from projections.views.publications import PUBLISHED_DB, reader
 from tracker.errors import StoreDamagedError, StoreVersionError
+from tracker.store.kept import Kept
 
 
 @attrs.frozen

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,15 +11,20 @@ from pathlib import Path
 import commands
 import pytest
 import stores
+from killing import NEVER, Mortal, dying
 from meetings import line, opened, webhook
 from published import outbox
-from traffic import environment, serving
+from served import served
+from traffic import serving
 from waiting import until
 
+from projections import pruning
 from projections.alerts.sweep import sweep
 from projections.erasing import erase
 from projections.exports.parquet import write
 from projections.pruning import prune
+from projections.views import follow
+from projections.views import rebuild as rebuilding
 from projections.views.follow import Views
 from projections.views.publications import PUBLISHED_DB, published_file
 from projections.views.rebuild import rebuild
@@ -37,6 +40,7 @@ from tracker.intake.erasing import of_participant
 from tracker.intake.pruning import plan
 from tracker.rules import Rules
 from tracker.simulate import simulate
+from tracker.store.application import Tracker
 
 pytest.importorskip("pyarrow")
 NOW = datetime(2027, 11, 26, tzinfo=UTC)
@@ -402,6 +406,47 @@ def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
     assert (said.returncode, f"hint: what came before is in {done.archive}" in said.stderr) == (0, True), said
 
 
+def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(store, tmp_path):
+    over(store, "pruned", "ann")
+    (gone,) = moved(store, tmp_path, NOW)[0].digests
+    said = f"pruned: was pruned at 2027-11-26T00:00:00Z, archived in {store.pruned(gone).archives[0]}"
+    store.close()
+    with served(store.data) as server:
+        api = ("sessions/pruned", "sessions/pruned/timeline", "sessions/pruned/explain", "meetings/pruned")
+        for path in api:
+            answer = server.ask(f"/api/{path}")
+            assert (answer.status, answer.json["detail"]) == (404, said), path
+            assert answer.json["hint"].startswith(f"tracker audit {tmp_path}"), path
+        for path in ("sessions/pruned", "why?session=pruned", "meetings/pruned", "search?q=pruned"):
+            assert said in server.ask(f"/{path}", accept="text/html").body.decode(), path
+        event = server.ask("/api/events/1").json["detail"]
+        assert event == said.replace("pruned:", "1:", 1)
+
+
+def test_of_a_room_or_a_person_that_is_not_there_it_is_said_where_what_was_pruned_is(store, tmp_path):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    said = f"perhaps it was pruned: tracker audit {tmp_path / 'archive'}"
+    for command in ("meeting room", "person ann"):
+        done = commands.run(*command.split(), *stores.arguments(store.data), text=True)
+        assert (done.returncode, f"hint: {said}" in done.stderr) == (2, True), done
+    store.close()
+    with served(store.data) as server:
+        for path in ("meetings/room", "people/ann"):
+            assert server.ask(f"/api/{path}").json["hint"].startswith(said)
+
+
+def test_what_came_after_a_pruning_says_so_in_the_status_and_on_the_page(store, tmp_path):
+    over(store, "pruned", "ann")
+    _, done = moved(store, tmp_path, NOW)
+    over(store, "pruned", "bob")
+    store.close()
+    with served(store.data) as server:
+        status, page = server.get("/api/sessions/pruned"), server.ask("/sessions/pruned").body.decode()
+    assert status["pruned"] == {"at": "2027-11-26T00:00:00Z", "archives": [str(done.archive)]}
+    assert f'<span class="mono">{done.archive}</span>' in page
+
+
 @pytest.mark.slow
 def test_a_running_server_goes_on(tmp_path):
     data, said = tmp_path / "data", {"meetingId": "room", "sessionId": "one"}
@@ -424,48 +469,24 @@ def test_a_running_server_goes_on(tmp_path):
 
 # Crashes
 
-PROGRAM = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from projections import pruning
-from projections.views import follow, rebuild
-from stores import opened
-from tracker.intake import pruning as intake
-from tracker.rules import Rules
-from tracker.store.application import Tracker
-NOW = datetime(2027, 11, 26, tzinfo=UTC)
 
-def main(data, kill_at):
-    left = [kill_at]
-    def step_by_step(step):
-        def instead(*given, **named):
-            for done in (False, True):
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                found = None if done else step(*given, **named)
-                if not done:
-                    kept = found
-            return kept
-        return instead
-    for where, name in ((pruning, "write"), (pruning, "_to_disk"), (Tracker, "prune"), (Tracker, "record_prunings"),
-                        (Tracker, "clean"), (rebuild, "_swap"), (follow, "publish")):
-        setattr(where, name, step_by_step(getattr(where, name)))
+def prune_all(data):
+    """Prunes all sessions, a few at a time."""
     intake.STREAMS = 4
-    store = opened(data)
-    silent = lambda _done, _total: None
-    planned = intake.plan(store, NOW, NOW, Rules(), silent)
-    pruning.prune(store, planned, data.with_name(f"archive-{data.name}"), Rules(), NOW, silent)
+    store, archive = opened(Path(data)), Path(f"{data}-archive")
+    pruning.prune(store, plan(store, NOW, NOW, Rules(), silent), archive, Rules(), NOW, silent)
 
-for given in sys.stdin:
-    data, kill_at = given.split()
-    process = os.fork()
-    if not process:
-        main(Path(data), int(kill_at))
-        os._exit(0)
-    print(os.waitpid(process, 0)[1], flush=True)
-"""
+
+MORTAL = Mortal(
+    prune_all,
+    [
+        *((pruning, name) for name in ("write", "_to_disk")),
+        *((Tracker, name) for name in ("prune", "record_prunings", "clean")),
+        (rebuilding, "_swap"),
+        (follow, "publish"),
+    ],
+    behind=True,
+)
 
 
 @pytest.mark.slow
@@ -475,30 +496,18 @@ def test_wherever_a_pruning_is_killed_nothing_is_lost_and_the_same_command_ends_
     Views.open(store).close()
     every = sorted(one.body for one in store.deliveries())
     store.close()
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as runs:
-
-        def run(data, kill_at):
-            print(data, kill_at, file=runs.stdin, flush=True)
-            return int(runs.stdout.readline())
-
+    with dying(__name__) as run:
         ends = []
         while 0 not in ends:
             data = tmp_path / str(len(ends))
             shutil.copytree(store.data, data)
-            ends.append(run(data, len(ends)))
-            assert run(data, 1000) == 0
+            ends.append(run(len(ends), data))
+            assert run(NEVER, data) == 0
             with closing(opened(data)) as again:
                 sound(again)
-                archives = sorted(data.with_name(f"archive-{data.name}").iterdir())
+                archives = sorted(Path(f"{data}-archive").iterdir())
                 lines = {one.text for each in archives for one in Archive(str(each)).lines()}
                 bodies = [envelope.decode(one).body for one in lines]
                 assert sorted([*bodies, *(one.body for one in again.deliveries())]) == every
-        runs.stdin.close()
-    assert set(ends) == {signal.SIGKILL, 0}
+    assert set(ends) == {-signal.SIGKILL, 0}
     assert len(ends) > 12

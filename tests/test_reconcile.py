@@ -455,6 +455,26 @@ with Tracker.open(Path(data)) as tracker:
 """
 
 
+def test_two_processes_that_ask_at_once_store_each_record_once(store, tmp_path, monkeypatch):
+    received, records = made_up(3)
+    fill(store, received)
+    api, own, others = Saved(json.loads(records)), store.append, []
+
+    def append(*given):
+        if (
+            not others
+        ):  # what is to be stored was compared with what is stored, and now another process is faster
+            with Tracker.open(tmp_path) as other:
+                others.append(asked_of(other, api, later(received) + timedelta(seconds=1)))
+        return own(*given)
+
+    monkeypatch.setattr(store, "append", append)
+    account = asked_of(store, api, later(received))
+    stored = [one.body for one in store.deliveries() if one.step is RECORD]
+    assert (account.stored, len(stored)) == (0, others[0].stored)
+    assert account.read == others[0].read > 0
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was_and_stores_nothing_twice(store, tmp_path):
     received, records = made_up(60)

@@ -174,6 +174,13 @@ def test_two_sessions_of_which_no_webhook_came_are_in_nobodys_way(place):
         assert ("R601" in printed, "X406" in printed) == (True, False)
 
 
+def test_records_may_begin_with_a_byte_order_mark(place):
+    records = (place / "records.json").read_bytes()
+    (place / "records.json").write_bytes(b"\xef\xbb\xbf" + records)
+    done = reconciled(place, *FROM)
+    assert (done.returncode, "is not JSON" in done.stderr) == (0, False)
+
+
 @pytest.mark.parametrize("command", [("reconcile",), ("serve", "--insecure-no-verify", "--reconcile", "15min")])
 def test_without_a_key_it_says_how_to_give_one(place, command):
     done = run(*command, cwd=place, text=True)
@@ -217,7 +224,7 @@ def test_a_server_asks_by_itself_and_finds_what_no_webhook_said(tmp_path):
         asking.start()
         until(lambda: running.get("/api/sessions/s-1")["state"] == "presumed-ended")
         asyncio.run(asking.stop())
-        running.server.config.app.state.reconciling = asking
+        running.server.config.app.state.beside = [asking]
         assert b'tracker_failing{part="reconciling"} 0.0' in running.ask("/metrics").body
     assert asking.problem == ""
 

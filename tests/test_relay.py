@@ -11,6 +11,7 @@ from meetings import MORNING, deliveries
 from relaying import ROOM, at, outbox, relaying
 
 from projections.erasing import erase, outstanding
+from projections.outbox.queue import KEPT
 from projections.pruning import prune
 from projections.relay.database import queue_of
 from projections.relay.facts import facts_of
@@ -453,9 +454,49 @@ def test_a_file_of_the_first_format_goes_on(relayed):
     sent = relayed.sent
     with queue_of(relayed.data).file.to_write() as connection:
         connection.execute("ALTER TABLE armed DROP COLUMN withdrawn")
+        connection.execute("DROP INDEX sessions_rule_closed_at")
+        connection.execute("ALTER TABLE sessions DROP COLUMN closed_at")
         connection.execute("PRAGMA user_version = 1")
     relayed.come(10, "participant-joined", **PERSON)
     assert relayed.sent == [*sent, "participant.joined"]
+
+
+def test_what_was_sent_is_known_until_90_days_after_the_end_or_while_a_message_of_it_waits(relayed):
+    ends = ("session-started", *RECORDING, "recording-stopped", "session-ended")
+    for session in ("done", "waits"):
+        relayed.come(0, *ends, sessionId=session)
+    taken(relayed, "done")
+    known = []
+    for days in (1, KEPT.days - 1, KEPT.days + 2):
+        relayed.pass_to(days * 86400)
+        known.append(sessions_known(relayed))
+    assert known == [{"done", "waits"}, {"done", "waits"}, {"waits"}]
+
+
+def test_of_what_is_not_known_any_more_only_what_is_new_is_sent_and_its_order_goes_on(relayed):
+    ends = ("session-started", "session-ended")
+    relayed.come(0, *ends)
+    (*_, last) = (one["data"]["sequence"] for _, one in relayed.messages)
+    taken(relayed, "s")
+    relayed.pass_to((KEPT.days + 2) * 86400)
+    relayed.come((KEPT.days + 3) * 86400, "session-ended", "participant-joined", **PERSON)
+    assert [(one["type"], one["data"]["sequence"]) for _, one in relayed.messages] == [
+        ("participant.joined", last + 1),
+        ("participant.left", last + 2),
+    ]
+
+
+def taken(relayed, session):
+    """All messages of a session were taken."""
+    with queue_of(relayed.data).file.to_write() as connection:
+        these = "SELECT id FROM sessions WHERE stream = ?"
+        connection.execute(f"DELETE FROM outbox WHERE session IN ({these})", (session,))
+
+
+def sessions_known(relayed):
+    with queue_of(relayed.data).file.to_read() as connection:
+        rows = connection.execute("SELECT DISTINCT stream FROM sessions JOIN facts ON session = id")
+        return {stream for (stream,) in rows}
 
 
 def test_an_entry_that_is_removed_sends_no_more(relayed):

@@ -1,8 +1,6 @@
 """What is relayed reaches the handler: once under one id, in order within each session, also after a crash; and the commands."""
 
 import json
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -12,6 +10,7 @@ import attrs
 import pytest
 from commands import run
 from dribbling import dribbling
+from killing import NEVER, Mortal, dying
 from meetings import deliveries, line, webhook
 from receiving import KEY, receiving
 from relaying import ROOM, at, outbox, relaying
@@ -21,8 +20,10 @@ from waiting import until
 
 from projections.cli.outgoing import send_all as send_all_due
 from projections.outbox import sending, webhooks
-from projections.outbox.queue import DELAYS, LEASE
-from projections.outbox.sending import Outgoing, Work
+from projections.outbox.queue import DELAYS, LEASE, Queue
+from projections.outbox.sending import Outgoing, Sender, Work
+from projections.outbox.webhooks import Webhooks
+from projections.relay import sweep as sweeping
 from projections.relay.database import queue_of
 from projections.relay.listing import listed
 from projections.relay.running import SECRET, Relays, senders
@@ -30,7 +31,6 @@ from projections.views import live
 from tracker.errors import TrackerError
 from tracker.relay import Relay
 
-ROOT = Path(__file__).parents[1]
 CONFIG = """
 [[relay]]
 name = "app"
@@ -167,71 +167,33 @@ def test_what_is_dead_holds_back_its_session_until_it_is_sent_again(tmp_path):
 # Crashes
 
 
-STEPS = ("write", "post", "send_one", "take", "send", "delivered")
-NEVER = 1000
-PROGRAM = """
-import os, signal, sys
-import httpx2, standardwebhooks # once for all
-from datetime import datetime
-from pathlib import Path
-from projections.outbox.queue import Queue
-from projections.outbox.sending import Sender
-from projections.outbox.webhooks import Webhooks
-from projections.relay import running, sweep
-from tracker.relay import Relay
-
-def main(data, relay, swept_at, now, kill_at):
-    left = [kill_at]
-    def stepping(step):
-        def instead(*given, **named):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return step(*given, **named)
-        return instead
-    for module, name in ((Queue, "take"), (Queue, "delivered"), (Queue, "post"), (sweep, "write"), (sweep, "sweep"),
-                         (Webhooks, "send"), (Sender, "send_one")):
-        setattr(module, name, stepping(getattr(module, name)))
-    sweep.sweep(data, [relay], swept_at, lambda _: ())
-    (sender,) = running.senders(data, [relay], lambda: now)
+def sweep_and_send(data, to, swept_at, now):
+    """Sweeps at a moment, and sends at another one."""
+    relay = Relay("app", to, allow_private=True)
+    sweeping.sweep(Path(data), [relay], datetime.fromisoformat(swept_at), lambda _: ())
+    (sender,) = senders(Path(data), [relay], lambda: datetime.fromisoformat(now))
     while sender.send_one() is not None:
         pass
 
-for line in sys.stdin:
-    data, to, swept_at, now, kill_at = line.split()
-    process = os.fork()
-    if not process:
-        relay = Relay("app", to, allow_private=True)
-        main(Path(data), relay, datetime.fromisoformat(swept_at), datetime.fromisoformat(now), int(kill_at))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
-"""
-"""Sweeps and sends, each time in a process of its own, which is killed at the so-manieth step."""
 
-
-@contextmanager
-def dying():
-    """Says how the process ended that was killed at a step; 0 where there is no such step."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, **pipes) as process:
-
-        def run(relayed, now, step):
-            (relay,) = relayed.relays
-            times = relayed.now.isoformat(), now.isoformat()
-            print(relayed.data, relay.to, *times, step, file=process.stdin, flush=True)
-            return int(process.stdout.readline())
-
-        yield run
-        process.stdin.close()
+MORTAL = Mortal(
+    sweep_and_send,
+    [
+        *((Queue, name) for name in ("take", "delivered", "post")),
+        *((sweeping, name) for name in ("write", "sweep")),
+        (Webhooks, "send"),
+        (Sender, "send_one"),
+    ],
+)
 
 
 @pytest.mark.slow
 def test_wherever_it_is_killed_each_fact_is_sent_once_and_in_order(tmp_path):
-    with dying() as run:
+    with dying(__name__) as run:
         for step in count():
             if not tried(tmp_path / f"{step}", run, step):
                 break
-    assert step > len(STEPS)
+    assert step > 6
 
 
 def tried(data, run, step):
@@ -243,10 +205,11 @@ def tried(data, run, step):
             relayed.views.catch_up(relayed.store)
             relayed.now = at(seconds + 3600)
             relayed.views.bring_to(relayed.store, relayed.now)
-            killed += run(relayed, clock.now, step) != 0
+            to, swept_at = relayed.relays[0].to, relayed.now.isoformat()
+            killed += run(step, data, to, swept_at, clock.now.isoformat()) != 0
             clock.now += LEASE * 1.1
             relayed.now += timedelta(minutes=2)
-            assert run(relayed, clock.now, NEVER) == 0
+            assert run(NEVER, data, to, relayed.now.isoformat(), clock.now.isoformat()) == 0
         assert came(receiver) == [
             ("s", "session.started", 1),
             ("s", "recording.started", 2),
@@ -264,7 +227,7 @@ def test_a_server_relays_what_it_receives(tmp_path, monkeypatch):
     monkeypatch.setattr(sending, "POLL", 0.05)
     with receiving() as receiver:
         relays = Relays(tmp_path, lambda: [entry(receiver)], lambda _: ())
-        with served(tmp_path, relays=relays) as server:
+        with served(tmp_path, beside=[relays]) as server:
             until(lambda: listed(tmp_path))  # it is armed
             for kind in ("session-started", "recording-starting", "recording-started", "recording-started"):
                 server.post(kind, **ROOM)

@@ -1,11 +1,14 @@
 """What is older than ``[retention]`` says loses its people by itself, while a server runs."""
 
+import asyncio
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from meetings import MORNING, line, opened, webhook
+from served import served
 from traffic import serving
+from waiting import until
 
 from projections.retaining import Retaining
 from projections.views.follow import Views
@@ -71,6 +74,19 @@ def test_sessions_go_into_the_archive_once_they_are_old_enough(filled, tmp_path)
     assert still_named(filled) == ["new", "new"]
     assert filled.pruned("old").archives == (str(next((tmp_path / "archive").iterdir())),)
     assert verify(filled, Rules()).problems == []
+
+
+def test_that_a_turn_failed_is_a_problem_of_the_server(tmp_path):
+    def broken():
+        raise RulesError("retention = 3 is no table", hint="")
+
+    with served(tmp_path) as server:
+        retaining = Retaining(server.tracker, broken, Rules, lambda: None)
+        server.server.config.app.state.beside = [retaining]
+        retaining.start()
+        until(lambda: b'tracker_failing{part="retention"} 1.0' in server.ask("/metrics").body)
+        asyncio.run(retaining.stop())
+    assert retaining.problem == "retention = 3 is no table"
 
 
 def test_what_broke_off_is_done_at_the_next_turn(filled):

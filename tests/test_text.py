@@ -11,7 +11,7 @@ from story import RULES, deliveries, session_from
 
 from projections.audit.auditing import audit
 from projections.explain.status import timeline
-from projections.reports import findings, sessions, text
+from projections.reports import findings, sessions, tables, text
 from projections.reports import timeline as timelines
 from tracker.judging.findings.catalogue import CATALOGUE
 
@@ -122,3 +122,16 @@ def test_what_is_wrapped_begins_in_the_column_that_is_asked_for():
         text.say, Text("10:18:30   81  recording-starting  S207 restarted-without-stop"), 15, width=50
     )
     assert out.splitlines()[1] == " " * 15 + "restarted-without-stop"
+
+
+def test_what_a_check_saw_is_wrapped_below_itself_on_a_terminal_and_is_one_line_in_a_pipe():
+    row = {"check": "keys", "state": "note", "seen": "no public key is set, so signatures cannot be verified"}
+    row["hint"] = "save VideoSDK's public key and name it in keys of tracker.toml"
+    wide, narrow = (printed(tables.checks, [row], width=width) for width in (text.UNBOUNDED, 60))
+    assert wide.splitlines() == [f"! {'keys':<13}{row['seen']}", f"{'':<15}hint: {row['hint']}"]
+    assert narrow.splitlines() == [
+        "! keys         no public key is set, so signatures cannot be",
+        "               verified",
+        "               hint: save VideoSDK's public key and name",
+        "                 it in keys of tracker.toml",
+    ]

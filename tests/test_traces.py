@@ -15,6 +15,7 @@ from meetings import deliveries, line, read_into, webhook
 from served import EVENING, MONDAY, served
 from waiting import until
 
+from projections.outbox import queue
 from projections.pruning import prune
 from projections.traces import collector as sending
 from projections.traces import exported, running
@@ -429,11 +430,21 @@ def test_the_server_goes_on_behind_what_is_done(data):
         assert exporter(data, Collector(collector.url), Rules()).armed(0) == last
 
 
+def test_a_collector_that_fails_is_asked_less_and_less_often_up_to_half_an_hour(data):
+    with collecting() as collector:
+        pauses = [traces(data, collector)._pause(failed) for failed in range(5)]
+    assert pauses[0] == running.POLL
+    assert [round(pause / usual) for pause, usual in zip(pauses[1:], (5, 300, 1800, 1800), strict=True)] == [
+        1
+    ] * 4
+
+
 def test_a_running_server_exports_and_says_when_it_cannot(data, monkeypatch):
     monkeypatch.setattr(running, "POLL", 0.01)
+    monkeypatch.setattr(queue, "DELAYS", [timedelta(milliseconds=10)] * running.LONGEST)
     with (
         collecting(*[400] * 5) as collector,
-        served(data, now=LATER, traces=traces(data, collector)) as server,
+        served(data, now=LATER, beside=[traces(data, collector)]) as server,
     ):
         until(lambda: b'tracker_failing{part="traces"} 1.0' in server.ask("/metrics").body)
         until(lambda: len(collector.sessions) == 14)

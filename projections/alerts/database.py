@@ -11,9 +11,9 @@ import attrs
 import msgspec
 
 from projections.outbox.queue import outbox
-from projections.read_models import Table
-from projections.views.kept import Kept, create
+from projections.read_models import Table, make_tables
 from projections.views.publications import IDENTITY, SHOWN, Publication
+from tracker.store.kept import Kept
 
 ALERTS_DB = "alerts.db"
 
@@ -146,5 +146,5 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (ARMED, ALERTS, OUTBOX, MUTES, ESCALATIONS))
+    make_tables(connection, (ARMED, ALERTS, OUTBOX, MUTES, ESCALATIONS))
     connection.execute(f"CREATE UNIQUE INDEX alerts_identity ON alerts (rule, {', '.join(IDENTITY)})")

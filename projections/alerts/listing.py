@@ -18,24 +18,28 @@ SELECT armed.rule, disabled, swept_at, COALESCE(SUM(NOT dead), 0), COALESCE(SUM(
 FROM armed LEFT JOIN outbox ON outbox.rule = armed.rule GROUP BY armed.rule ORDER BY armed.rule
 """
 _OF_RULE = ("name", "disabled", "swept_at", "pending", "dead", "problem", "next_at")
+_OF_ACCOUNT = "({0} IS NULL OR json_extract(found, '$.account') = {0})"
 _NEWEST = (
     "(?1 OR state != 'closed') AND (?2 IS NULL OR acknowledged_by = ?2)"
+    f" AND {_OF_ACCOUNT.format('?4')}"
     " AND (reported OR state = 'waiting' OR acknowledged_by IS NOT NULL) "
     "ORDER BY state = 'closed', opened_at DESC, id DESC LIMIT ?3"
 )
 
 
-def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: int = -1) -> dict[str, Any]:
+def listed(
+    data: Path, *, closed: bool = False, by: str | None = None, account: str | None = None, limit: int = -1
+) -> dict[str, Any]:
     """The rules, and the alerts that wait or are open, the newest first; with ``closed`` those that are over too.
 
-    ``by`` leaves only those that this person looks after. What was true before its rule was armed is left out. Raises ``StoreError``.
+    ``by`` leaves only those that this person looks after, ``account`` those of an account. What was true before its rule was armed is left out. Raises ``StoreError``.
     """
     with alerts_file(data).to_read() as connection:
         if connection is None:
             return {"rules": [], "items": []}
         mutes = connection.execute(f"SELECT {', '.join(MUTES.columns)} FROM mutes").fetchall()
         rows = connection.execute(_RULES).fetchall()
-        known = known_in(connection, _NEWEST, closed, by, limit)
+        known = known_in(connection, _NEWEST, closed, by, limit, account)
     rules = [dict(zip(_OF_RULE, row, strict=True)) for row in rows]
     for rule in rules:
         rule |= {name: short(rule[name]) for name in ("swept_at", "next_at")}
@@ -47,14 +51,15 @@ def listed(data: Path, *, closed: bool = False, by: str | None = None, limit: in
     return {"rules": rules, "items": [_item(one) for one in known]}
 
 
-def looked_after(data: Path) -> dict[str, int]:
-    """Who looks after open alerts -> after how many. Raises ``StoreError``."""
+def looked_after(data: Path, account: str | None = None) -> dict[str, int]:
+    """Who looks after open alerts -> after how many; with ``account`` of those of it. Raises ``StoreError``."""
     with alerts_file(data).to_read() as connection:
         if connection is None:
             return {}
         rows = connection.execute(
             "SELECT acknowledged_by, COUNT(*) FROM alerts WHERE state = 'open' AND acknowledged_by IS NOT NULL"
-            " GROUP BY acknowledged_by ORDER BY acknowledged_by"
+            f" AND {_OF_ACCOUNT.format('?1')} GROUP BY acknowledged_by ORDER BY acknowledged_by",
+            (account,),
         )
         return dict(rows.fetchall())
 

@@ -15,9 +15,10 @@ from projections.alerts.database import alerts_file
 from projections.alerts.outbox import make_digest, queue_of
 from projections.alerts.sweep import has_due, sweep
 from projections.alerts.targets import target_of
-from projections.outbox.sending import Outgoing, Sender, Work, wall_clock
+from projections.outbox.sending import Outgoing, Sender, Work
 from projections.views.publications import PUBLISHED_DB, End, reader
 from tracker.alert import Alert
+from tracker.store.clock import wall_clock
 
 
 def senders(data: Path, alerts: Sequence[Alert], now: Callable[[], datetime] = wall_clock) -> list[Sender]:

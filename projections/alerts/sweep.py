@@ -31,7 +31,7 @@ from projections.alerts.database import (
 from projections.alerts.erasing import erase_from
 from projections.alerts.moves import Compared, moved
 from projections.alerts.outbox import queue_of
-from projections.outbox.queue import Queue
+from projections.outbox.queue import KEPT, Queue
 from projections.read_models import text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
 from tracker.alert import Alert
@@ -49,8 +49,6 @@ ESCALATES = 10
 _DAY = timedelta(days=1)
 _USUAL = 7
 """Days before that one which say what is usual."""
-KEPT = timedelta(days=90)
-"""For so long an alert that is over is known."""
 _DUE = (
     "SELECT 1 FROM alerts WHERE state = 'waiting' AND due_at <= ? OR state = 'open' AND acknowledged_until <= ?"
 )

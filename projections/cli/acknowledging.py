@@ -10,7 +10,7 @@ import click
 from projections.cli.options import Name, with_store
 from projections.cli.settings import Settings
 from projections.cli.subjects import known_code, session_named
-from projections.cli.times import GivenTime, Time, with_tz
+from projections.cli.times import GivenTime, ToCome, with_tz
 from tracker.errors import NotFoundError, UsageError
 
 
@@ -19,7 +19,12 @@ from tracker.errors import NotFoundError, UsageError
 @click.option("--session", type=Name("session"), metavar="ID", help="Of this session, with --code.")
 @click.option("--code", type=Name("code"), metavar="CODE", help="The findings of this code, by code or slug.")
 @click.option("--by", "who", metavar="NAME", help="Who looks after it.")
-@click.option("--until", type=Time(), help="Until this time.", show_default="until it is over")
+@click.option(
+    "--until",
+    type=ToCome(),
+    help="Until this time, or for so long: 18:00, 2h, 3d.",
+    show_default="until it is over",
+)
 @click.option("--undo", is_flag=True, help="Nobody looks after it any more.")
 @with_tz
 @with_store

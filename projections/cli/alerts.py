@@ -12,12 +12,12 @@ import click
 
 from projections import zones
 from projections.cli.acknowledging import ack
-from projections.cli.options import MACHINE, TEXT, Name, with_store
-from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
+from projections.cli.options import MACHINE, TEXT, Name, with_account, with_store
+from projections.cli.outgoing import list_dead, named, note_what_is_left, send_again, send_all, send_test, some
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import known_code
-from projections.cli.times import GivenTime, Time, with_tz
+from projections.cli.subjects import known_code, refuse_no_account
+from projections.cli.times import GivenTime, ToCome, with_tz
 from tracker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,12 +40,19 @@ def alerts() -> None:
 @alerts.command("list")
 @click.option("--all", "closed", is_flag=True, help="Also those that were retracted or resolved.")
 @click.option("--by", metavar="NAME", help="Only those that this person looks after.")
+@with_account
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @with_format
 @with_tz
 @with_store
 def list_(
-    closed: bool, by: str | None, limit: int | None, format: Any, data: Path | None, config: Path | None
+    closed: bool,
+    by: str | None,
+    account: str | None,
+    limit: int | None,
+    format: Any,
+    data: Path | None,
+    config: Path | None,
 ) -> None:
     """List the alerts that wait or are open, the newest first.
 
@@ -56,7 +63,11 @@ def list_(
     from projections.reports import alerts as report
     from projections.reports.text import console
 
-    found = listed(Settings(data, config).data, closed=closed, by=by, limit=limit or -1)
+    settings = Settings(data, config)
+    found = listed(settings.data, closed=closed, by=by, account=account, limit=limit or -1)
+    if account is not None and not found["items"]:
+        with settings.store() as store, settings.views_now(store) as views:
+            refuse_no_account(views, settings, account)
     if format == TEXT:
         report.listed(console(sys.stdout), found["rules"], found["items"])
     else:
@@ -82,7 +93,7 @@ def send(backfill: timedelta, data: Path | None, config: Path | None) -> None:
     from projections.alerts.outbox import queue_of
     from projections.alerts.running import senders
     from projections.alerts.sweep import sweep
-    from projections.outbox.sending import wall_clock
+    from tracker.store.clock import wall_clock
 
     settings = Settings(data, config)
     rules = _rules(settings)
@@ -102,8 +113,8 @@ def test(name: str, data: Path | None, config: Path | None) -> None:
     """Send a test message to a receiver, signed as a real one."""
     from projections.alerts.messages import about_rule
     from projections.alerts.targets import target_of
-    from projections.outbox.sending import wall_clock
     from projections.read_models import text
+    from tracker.store.clock import wall_clock
 
     target = target_of(_rule(Settings(data, config), name), os.environ)
     send_test(target, "alert", name, about_rule("test", name, text(wall_clock()) or ""))
@@ -115,7 +126,12 @@ alerts.add_command(ack)
 @alerts.command()
 @click.argument("name")
 @click.option("--code", type=Name("code"), metavar="CODE", help="Only this code, by code or slug.")
-@click.option("--until", type=Time(), help="Until this time.", show_default="until it is undone")
+@click.option(
+    "--until",
+    type=ToCome(),
+    help="Until this time, or for so long: 18:00, 2h, 3d.",
+    show_default="until it is undone",
+)
 @click.option("--reason", help="Why; whoever lists the alerts will read it.")
 @click.option("--undo", is_flag=True, help="Report again what was muted.")
 @with_tz
@@ -177,20 +193,11 @@ def retry(name: str, data: Path | None, config: Path | None) -> None:
 
 
 def _rules(settings: Settings) -> tuple[Alert, ...]:
-    """Raises ``UsageError`` where there is none."""
-    found = settings.load_alerts()
-    if not found:
-        hint = "write [[alert]] into tracker.toml, with name, to and when"
-        raise UsageError("the configuration has no alert", place=str(settings.file or ""), hint=hint)
-    return found
+    return some(settings.load_alerts(), "alert", "name, to and when", settings.file)
 
 
 def _rule(settings: Settings, name: str) -> Alert:
-    from tracker.toml import refuse_unknown
-
-    found = {one.name: one for one in _rules(settings)}
-    refuse_unknown(name, list(found), "alert")
-    return found[name]
+    return named(_rules(settings), "alert", name)
 
 
 def _duration(given: str | None) -> timedelta:

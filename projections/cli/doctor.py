@@ -111,11 +111,10 @@ def _checks(settings: Settings) -> Iterator[Check]:
 
 
 def _erasures(store: Tracker) -> Iterator[Check]:
-    from tracker.intake.erasing import is_behind
+    from tracker.intake.erasing import why_behind
 
     asked, done = store.ledger.requests, store.erased()
-    if is_behind(store):
-        words = "not all are carried out in this store: one broke off, or a backup was put back"
+    if words := why_behind(store):
         yield Check("erasures", "problem", words, "tracker erase --again carries them out")
     elif asked < done:
         words = f"people were erased, and {store.ledger.path} does not say whom"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from projections.cli.messages import deliveries, not_installed, note, quantity
+from projections.cli.messages import deliveries, not_installed, note, quantity, say
 from projections.cli.options import DURATION, Name, with_store
 from projections.cli.settings import Settings
 from projections.progress import of_events
@@ -81,7 +81,7 @@ def erase(
             plan = _planned(store, settings, participant, session, age, archives)
             behind = is_behind(store)
             rest = "; what was asked for before is to be ended" if behind else ""
-            click.echo(f"{store.owner}: {_in_words(plan)}{rest}", err=not dry_run)
+            (click.echo if dry_run else say)(f"{store.owner}: {_in_words(plan)}{rest}")
             if plan.gone and not archives:
                 note(
                     "what was pruned is only in the archive, and so are most of the names",

@@ -87,7 +87,7 @@ def note_loss(store: Tracker) -> None:
 
 def show_software(store: Tracker) -> None:
     """Prints which software keeps the events, because that matters when something is wrong with them."""
-    click.echo(f"{store.owner}: {store.software}", err=True)
+    say(f"{store.owner}: {store.software}")
     if store.fault:
         note(
             store.fault,

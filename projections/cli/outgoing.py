@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -15,13 +15,40 @@ from projections.cli.messages import not_installed, note, quantity
 from projections.cli.options import TEXT
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from tracker.errors import TrackerError
+from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
     from projections.outbox.queue import Queue
     from projections.outbox.sending import Sender
     from projections.outbox.webhooks import Target
     from projections.traces.collector import Collector
+
+
+class Entry(Protocol):
+    """An entry of the configuration by which something is sent."""
+
+    @property
+    def name(self) -> str: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def some(entries: tuple[E, ...], kind: str, needs: str, file: Path | None) -> tuple[E, ...]:
+    """The entries of a kind. Raises ``UsageError`` where there is none, with what one needs."""
+    if not entries:
+        hint = f"write [[{kind}]] into tracker.toml, with {needs}"
+        raise UsageError(f"the configuration has no {kind}", place=str(file or ""), hint=hint)
+    return entries
+
+
+def named(entries: Sequence[E], kind: str, name: str) -> E:
+    """The entry with a name. Raises ``UsageError`` where there is none."""
+    from tracker.toml import refuse_unknown
+
+    found = {one.name: one for one in entries}
+    refuse_unknown(name, list(found), kind)
+    return found[name]
 
 
 def collector_at(url: str) -> Collector:
@@ -95,8 +122,8 @@ def send_test(target: Target, kind: str, name: str, body: str) -> None:
     from secrets import token_hex
 
     from projections.outbox.queue import Message
-    from projections.outbox.sending import wall_clock
     from projections.outbox.webhooks import NotTakenError
+    from tracker.store.clock import wall_clock
 
     message = Message(f"msg_{token_hex(16)}", f"{kind}.test", body, 1)
     try:
@@ -122,7 +149,7 @@ def list_dead(queue: Queue, format: Any) -> None:
 
 
 def send_again(queue: Queue, name: str) -> None:
-    from projections.outbox.sending import wall_clock
+    from tracker.store.clock import wall_clock
 
     click.echo(f"{name}: {quantity(queue.retry(name, wall_clock()), 'message')} will be sent again")
 

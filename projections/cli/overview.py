@@ -115,7 +115,7 @@ def issues(
     chosen = [known_code(given).code for given in codes]
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        meeting = meeting_named(views, meeting)
+        meeting = meeting_named(views, store, meeting)
         refuse_no_account(views, settings, account)
         found = issues_of(
             views.db,

@@ -19,6 +19,8 @@ from tracker.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from tracker.store.application import Tracker
+
 FORMATS = (TEXT, "json")
 
 
@@ -50,7 +52,7 @@ def meeting(meeting: str, account: str | None, format: str, data: Path | None, c
         )
         if found is None:
             refuse_pruned(store, meeting)
-            known = meeting_named(views, meeting) or meeting
+            known = meeting_named(views, store, meeting) or meeting
             found = room(views.db, known, settings.now, account, settings.shown_zone)
     if found is None:
         raise nothing_of(account, meeting)
@@ -79,18 +81,19 @@ def person(person: str, account: str | None, format: str, data: Path | None, con
             elsewhere = account is not None and person_of(views.db, person, settings.now) is not None
             if elsewhere:
                 raise nothing_of(account, person)
-            found = person_of(views.db, _id_of(views.db, person, account), settings.now, account)
+            found = person_of(views.db, _id_of(views.db, store, person, account), settings.now, account)
     assert found is not None
     _print(found, format, report.person)
 
 
-def _id_of(db: Database, name: str, account: str | None) -> str:
+def _id_of(db: Database, store: Tracker, name: str, account: str | None) -> str:
     """The id of the only person of a name. Raises ``NotFoundError`` where there is none, ``UsageError`` where several."""
     from projections.answers.people import named
 
     people = named(db, name, account)
     if not people:
-        raise NotFoundError("no such person", place=name, hint="give a participant's id, or a part of a name")
+        hint = store.perhaps_pruned() or "give a participant's id, or a part of a name"
+        raise NotFoundError("no such person", place=name, hint=hint)
     if len(people) > 1:
         ids = ", ".join(f"{one['participant_id']} ({one['name']})" for one in people[:5])
         what = f"{quantity(len(people), 'person has', 'people have')} such a name"

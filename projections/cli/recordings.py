@@ -109,7 +109,7 @@ def recordings(
         if session is not None:
             session = session_named(views, store, session)
             refuse_no_session(views, store, session)
-        meeting = meeting_named(views, meeting)
+        meeting = meeting_named(views, store, meeting)
         refuse_no_account(views, settings, account)
         chosen = partial(
             runs.recordings,

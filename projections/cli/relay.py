@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections.cli.options import MACHINE, TEXT, with_store
-from projections.cli.outgoing import list_dead, note_what_is_left, send_again, send_all, send_test
+from projections.cli.outgoing import list_dead, named, note_what_is_left, send_again, send_all, send_test, some
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from tracker.errors import UsageError
 
 if TYPE_CHECKING:
     from tracker.relay import Relay
@@ -59,10 +58,10 @@ def send(data: Path | None, config: Path | None) -> None:
     """
     from logging import NullHandler, getLogger
 
-    from projections.outbox.sending import wall_clock
     from projections.relay.database import queue_of
     from projections.relay.running import senders
     from projections.relay.sweep import sweep
+    from tracker.store.clock import wall_clock
 
     settings = Settings(data, config)
     relays = _relays(settings)
@@ -82,9 +81,9 @@ def send(data: Path | None, config: Path | None) -> None:
 def test(name: str, data: Path | None, config: Path | None) -> None:
     """Send a test message to a handler, signed as a real one."""
     from projections.outbox.queue import body
-    from projections.outbox.sending import wall_clock
     from projections.read_models import text
     from projections.relay.running import target_of
+    from tracker.store.clock import wall_clock
 
     target = target_of(_relay(Settings(data, config), name), os.environ)
     send_test(target, "relay", name, body("relay.test", text(wall_clock()) or "", {"relay": name}))
@@ -117,17 +116,8 @@ def retry(name: str, data: Path | None, config: Path | None) -> None:
 
 
 def _relays(settings: Settings) -> tuple[Relay, ...]:
-    """Raises ``UsageError`` where there is none."""
-    found = settings.load_relays()
-    if not found:
-        hint = "write [[relay]] into tracker.toml, with name and to"
-        raise UsageError("the configuration has no relay", place=str(settings.file or ""), hint=hint)
-    return found
+    return some(settings.load_relays(), "relay", "name and to", settings.file)
 
 
 def _relay(settings: Settings, name: str) -> Relay:
-    from tracker.toml import refuse_unknown
-
-    found = {one.name: one for one in _relays(settings)}
-    refuse_unknown(name, list(found), "relay")
-    return found[name]
+    return named(_relays(settings), "relay", name)

@@ -105,7 +105,7 @@ def runs(
             )
         )
         if not rows:
-            meeting_named(views, meeting)
+            meeting_named(views, store, meeting)
             refuse_no_account(views, settings, account)
             if named is not None:
                 refuse_no_session(views, store, named)

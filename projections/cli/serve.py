@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import note, show_software
+from projections.cli.messages import note, say, show_software
 from projections.cli.options import with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from projections.reconciling import Sleep
     from projections.traces.running import Traces
     from projections.views.live import Following
+    from projections.web.app import Beside
     from tracker.delivery.signature import Keyring
     from tracker.intake.receiver import Keys
     from tracker.intake.vendor import Videosdk
@@ -100,9 +101,7 @@ def serve(
     server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules, the alerts and the relays again. Any
     number of receivers and readers may share one store.
     """
-    from projections.alerts.running import Alerts
     from projections.reconciling import Reconciling
-    from projections.relay.running import Relays
     from projections.retaining import Retaining
     from projections.web import logs, server
     from projections.web.app import create_app, receiver_and_follower
@@ -133,19 +132,15 @@ def serve(
         receiver, live = receiver_and_follower(
             store, settings.load_rules, rings, answers=answers, follow=partial(Follower, url=settings.url)
         )
-        alerts = Alerts(store.data, settings.load_alerts) if answers else None
-        relays = Relays(store.data, settings.load_relays, store.pruned_among) if answers else None
-        traces = _traces(settings, store, live) if live is not None else None
-        reconciling = None
-        if every is not None and connect is not None and live is not None:
-            reconciling = Reconciling(store, live, every, connect)
-        retaining = (
-            Retaining(store, settings.load_retention, settings.load_rules, live.wake)
-            if live is not None
-            else None
-        )
+        sending = _sending(settings, store) if live is not None else []
+        beside: list[Beside] = [*sending]
+        if live is not None:
+            beside += _traces(settings, store, live)
+            if every is not None and connect is not None:
+                beside.append(Reconciling(store, live, every, connect))
+            beside.append(Retaining(store, settings.load_retention, settings.load_rules, live.wake))
         show_software(store)
-        click.echo(f"{store.owner}: serving at {server.url(listening)}", err=True)
+        say(f"{store.owner}: serving at {server.url(listening)}")
         if receiver is not None and receiver.insecure:
             note(
                 "signatures are not verified, so anybody who reaches this address can send webhooks",
@@ -168,26 +163,30 @@ def serve(
             most_connections=most,
             accept_file=settings.file,
             zone=settings.shown_zone,
-            alerts=alerts,
-            relays=relays,
-            traces=traces,
-            reconciling=reconciling,
-            retaining=retaining,
+            beside=beside,
             accounts=settings.accounts,
         )
-        server.serve(app, listening, handler, _reloader(rings, live, alerts, relays), root_path)
+        server.serve(app, listening, handler, _reloader(rings, live, sending), root_path)
 
 
-def _traces(settings: Settings, store: Tracker, live: Following) -> Traces | None:
+def _sending(settings: Settings, store: Tracker) -> list[Outgoing]:
+    """What sends by the entries of the configuration, which may be read again."""
+    from projections.alerts.running import Alerts
+    from projections.relay.running import Relays
+
+    relays = Relays(store.data, settings.load_relays, store.pruned_among)
+    return [Alerts(store.data, settings.load_alerts), relays]
+
+
+def _traces(settings: Settings, store: Tracker, live: Following) -> Iterator[Traces]:
     """Exports traces where the configuration names a collector."""
     if settings.otel is None:
-        return None
+        return
     from projections.cli.outgoing import collector_at
     from projections.traces.running import Traces
 
     collector = collector_at(settings.otel)
-
-    return Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
+    yield Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
 
 
 def _connected(settings: Settings) -> Callable[[Sleep], AbstractContextManager[Videosdk]]:
@@ -237,9 +236,7 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
     return rings
 
 
-def _reloader(
-    rings: Keys, live: Following | None, alerts: Outgoing | None, relays: Outgoing | None
-) -> Callable[[], None]:
+def _reloader(rings: Keys, live: Following | None, sending: Iterable[Outgoing]) -> Callable[[], None]:
     """Gives what SIGHUP does: it reads keys, rules, alerts and relays again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
@@ -255,9 +252,8 @@ def _reloader(
     def reload() -> None:
         if live is not None:
             live.reload()
-        for what, sending in (("alerts", alerts), ("relays", relays)):
-            if sending is not None:
-                again(what, sending.reload)
+        for one in sending:
+            again(one.name, one.reload)
         for ring in {id(one): one for one in rings.values() if one is not None}.values():
             again("keys", partial(_keys_again, ring))
 

@@ -69,10 +69,11 @@ def status(
             return views.completed(found, asked if at is None else found.last_seen_at)
 
         found = together.found(views.db, session, status_of)
+        pruned = store.pruned(session)
     if as_json:
         from projections.exports import data as machine
 
-        write([machine.document(values(found))])
+        write([machine.document(values(found, pruned))])
     else:
         from projections.reports import sessions as report
         from projections.reports.text import console
@@ -145,7 +146,7 @@ def sessions(
     codes = [known_code(given).code for given in finding]
     settings = Settings(data, config)
     with settings.store() as store, settings.views_now(store) as views:
-        meeting = meeting_named(views, meeting)
+        meeting = meeting_named(views, store, meeting)
         received_since = stamp(settings.moment(since))
         rows = list(
             find(

@@ -269,12 +269,8 @@ class Settings:
         """The read models, brought up to the end of the store."""
         from projections.views.follow import Views
 
-        if store.ledger.requests and _is_behind(store):
-            hint = "tracker erase --again carries them out"
-            note(
-                f"{store.owner}: not all erasures are carried out: one broke off, or a backup was put back",
-                hint,
-            )
+        if store.ledger.requests and (behind := _why_behind(store)):
+            note(f"{store.owner}: {behind}", "tracker erase --again carries them out")
         with of_events("judging") as progress:
             views = Views.open(store, self.rules, progress)
         with views:
@@ -288,10 +284,10 @@ class Settings:
             yield views
 
 
-def _is_behind(store: Tracker) -> bool:
-    from tracker.intake.erasing import is_behind  # it takes long to import, and few ever erase anybody
+def _why_behind(store: Tracker) -> str:
+    from tracker.intake.erasing import why_behind  # it takes long to import, and few ever erase anybody
 
-    return is_behind(store)
+    return why_behind(store)
 
 
 def _path(text: str | None) -> Path | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.messages import note, quantity
+from projections.cli.messages import note, quantity, say
 from projections.cli.settings import Settings
 from projections.cli.streams import written_to
 from projections.cli.times import GivenTime, Time, with_tz
@@ -199,7 +199,7 @@ def _send(webhooks: Iterable[Received], url: str, key: Path, speed: float | None
     from projections.exports.send import send, signer
 
     sent = send(webhooks, url, signer(key), speed)
-    click.echo(f"{url}: {quantity(sent.posted, 'webhook')} posted, {sent.refused:,} not accepted", err=True)
+    say(f"{url}: {quantity(sent.posted, 'webhook')} posted, {sent.refused:,} not accepted")
     if sent.again:
         hint = "the handler may have received them twice"
         again = "1 webhook was" if sent.again == 1 else f"{sent.again:,} webhooks were"

@@ -130,13 +130,14 @@ def meeting_meant(views: Views, given: str | None) -> str | None:
     return found[0] if found else given
 
 
-def meeting_named(views: Views, given: str | None) -> str | None:
+def meeting_named(views: Views, store: Tracker, given: str | None) -> str | None:
     """The same. Raises ``NotFoundError`` where there is no session of it."""
     from projections.read_models import sessions
 
     meeting = meeting_meant(views, given)
     if meeting is not None and not sessions.of_meeting(views.db, meeting):
-        raise NotFoundError("no such meeting", place=meeting, hint="tracker sessions lists all meetings")
+        hint = store.perhaps_pruned() or "tracker sessions lists all meetings"
+        raise NotFoundError("no such meeting", place=meeting, hint=hint)
     return meeting
 
 

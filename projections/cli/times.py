@@ -24,21 +24,24 @@ DAYS = {"today": 0, "yesterday": 1}
 """Words for the midnight at which a day began -> how many days ago that was."""
 _OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 F = TypeVar("F", bound=Callable[..., Any])
+Value = datetime | time | timedelta | str
 
 
 class GivenTime(NamedTuple):
     """A time as it was given.
 
     Attributes:
-        value: A moment (without a zone: in that of ``--tz``), a time of day, or text of which
-            ``projections.given.moment`` knows the moment, or one of ``DAYS``.
+        value: A moment (without a zone: in that of ``--tz``), a time of day, how long it is until then, or text of
+            which ``projections.given.moment`` knows the moment, or one of ``DAYS``.
     """
 
-    value: datetime | time | str
+    value: Value
 
     def moment(self, now: datetime, zone: tzinfo, span: tuple[datetime, datetime] | None = None) -> datetime:
         """The moment in UTC. ``span``: when the session that the command names got its first and its last delivery."""
         value = self.value
+        if isinstance(value, timedelta):
+            return now + value
         if isinstance(value, str):
             if value in DAYS:
                 day = now.astimezone(zone).date() - timedelta(days=DAYS[value])
@@ -73,7 +76,7 @@ class Time(click.ParamType[GivenTime]):
             self.fail(f"{value!r} is not a valid time; write {self.examples}", param, ctx)
         return GivenTime(found)
 
-    def _read(self, text: str) -> datetime | time | str | None:
+    def _read(self, text: str) -> Value | None:
         from tracker.delivery.envelope import parse_time
 
         if _OF_DAY.fullmatch(text):
@@ -88,13 +91,25 @@ class Time(click.ParamType[GivenTime]):
         return as_written if as_written.tzinfo is None else moment
 
 
+class ToCome(Time):
+    """A time, or how long it is until then, such as ``2h``."""
+
+    examples = "2026-11-23T18:00:00Z, 18:00, or 2h for in two hours"
+
+    def _read(self, text: str) -> Value | None:
+        from tracker.rules import seconds_of
+
+        seconds = seconds_of(text)
+        return super()._read(text) if seconds is None else timedelta(seconds=seconds)
+
+
 class Moment(Time):
     """A time, or one that is known only when the command runs: ``now``, ``today``, ``yesterday``, or an age like ``-2h``."""
 
     examples = "2026-11-23T09:00:00Z, 10:18, yesterday, now or -2h"
     refused: tuple[str, ...] = ("end",)
 
-    def _read(self, text: str) -> datetime | time | str | None:
+    def _read(self, text: str) -> Value | None:
         from projections import given
 
         found = super()._read(text)

@@ -19,14 +19,15 @@ from tracker.judging.session import AggregateKey
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
+from tracker.store.prunings import Tombstone
 
 Values = dict[str, Any]
 SURE = 0.98
 """How sure a finding is, is shown where it is less sure than this."""
 
 
-def status(session: Session) -> Values:
-    """The state of an assessed session; times are ISO 8601 in UTC."""
+def status(session: Session, pruned: Tombstone | None = None) -> Values:
+    """The state of an assessed session; times are ISO 8601 in UTC. What came before it was ``pruned`` is in archives."""
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -44,6 +45,8 @@ def status(session: Session) -> Values:
         "findings": [finding(found) for found in session.findings],
         "links": [{"session_id": one, "meeting_id": room} for one, room in session.links],
         "account": session.account,
+        "erased_at": _time(session.erased_at),
+        "pruned": None if pruned is None else {"at": pruned.at, "archives": list(pruned.archives)},
     }
 
 

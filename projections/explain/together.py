@@ -64,6 +64,7 @@ def together(name: str, sessions: Sequence[Session]) -> Session:
         notes=[note for one in sessions for note in one.notes],
         deliveries=sum(one.deliveries for one in sessions),
         last_position=max(filter(None, (one.last_position for one in sessions)), default=None),
+        erased_at=max(filter(None, (one.erased_at for one in sessions)), default=None),
     )
 
 

@@ -17,15 +17,22 @@ import attrs
 import msgspec
 
 from projections.read_models import Table, text
-from projections.views.kept import Kept
+from tracker.store.kept import Kept
 
 LEASE = timedelta(minutes=1)
 """Longer than sending a message may take."""
+KEPT = timedelta(days=90)
+"""For so long it is known what was sent of what is over."""
 _MINUTES = (1 / 12, 5, 30, 120, 300, 600, 840, 1200, 1440)
 DELAYS = tuple(timedelta(minutes=minutes) for minutes in _MINUTES)
 """Between one attempt and the next, as Standard Webhooks recommends; after the last attempt a message is dead."""
 SPREAD = 0.2
 """The share by which a delay differs by chance, so that not all messages come at once."""
+
+
+def delay(attempts: int) -> timedelta:
+    """How long to wait after so many attempts, from one on."""
+    return DELAYS[attempts - 1] * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - nothing secret
 
 
 def outbox(about: str) -> Table:
@@ -135,10 +142,10 @@ AND NOT EXISTS (
     def failed(self, message: Message, now: datetime, problem: str) -> bool:
         """It was not taken, and is tried again later; returns whether that was the last attempt."""
         dead = message.attempts > len(DELAYS)
-        delay = timedelta() if dead else DELAYS[message.attempts - 1] * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - nothing secret
+        due = now if dead else now + delay(message.attempts)
         with self.file.to_write() as connection:
             update = "UPDATE outbox SET problem = ?, due_at = ?, dead = ? WHERE id = ?"
-            connection.execute(update, (problem, text(now + delay), dead, message.id))
+            connection.execute(update, (problem, text(due), dead, message.id))
         return dead
 
     def disable(self, rule: str, message: Message, now: datetime, problem: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event, Thread
 
 import attrs
@@ -24,10 +24,6 @@ STOP = 2.0
 """Seconds to end; what is being sent by then is sent again at the next start, under the same id."""
 
 log = logging.getLogger("projections.outbox")
-
-
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 def _done() -> None:
@@ -101,7 +97,7 @@ class Work:
 
     Attributes:
         senders: One for each receiver.
-        look: Writes what is to be sent into the outbox, if anything is new; called every ``POLL``.
+        look: Writes what is to be sent into the outbox, if anything is new; called again and again.
         always: Whether it is called also where there is no receiver.
         close: Called when nothing is looked for any more.
     """
@@ -113,12 +109,17 @@ class Work:
 
 
 class Outgoing:
-    """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken."""
+    """The threads. ``make`` reads the configuration anew; it raises ``TrackerError`` where that is broken.
 
-    def __init__(self, what: str, make: Callable[[], Work], poll: Callable[[], float] = lambda: POLL) -> None:
-        self.problem = ""
+    ``pause`` gives the seconds until it is looked again, by how often looking has failed in a row.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Work], pause: Callable[[int], float] = lambda _: POLL
+    ) -> None:
+        self.name, self.problem = name, ""
         """Why it could not go on when it last looked; empty where it could."""
-        self._what, self._make, self._poll = what, make, poll
+        self._make, self._pause = make, pause
         self._threads: list[Thread] = []
         self._work = make()
         self._over = Event()
@@ -155,13 +156,15 @@ class Outgoing:
         thread.start()
 
     def _look_on(self, over: Event, work: Work) -> None:
+        failed = 0
         while (work.senders or work.always) and not over.is_set():
             try:
                 work.look()
-                self.problem = ""
+                self.problem, failed = "", 0
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 self._complain(error)
-            over.wait(self._poll())
+                failed += 1
+            over.wait(self._pause(failed))
         work.close()
 
     def _send_on(self, over: Event, sender: Sender) -> None:
@@ -180,5 +183,5 @@ class Outgoing:
         problem = error.message if isinstance(error, TrackerError) else type(error).__name__
         if problem != self.problem:
             fields = {"error": str(error) if isinstance(error, TrackerError) else problem}
-            log.error("%s cannot go on", self._what, extra={"fields": fields})
+            log.error("%s cannot go on", self.name, extra={"fields": fields})
         self.problem = problem

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -60,6 +61,20 @@ class Table:
     def insert(self) -> str:
         marks = ",".join("?" * len(self.columns))
         return f"INSERT INTO {self.name} ({','.join(self.columns)}) VALUES ({marks})"
+
+
+def make_tables(connection: Connection, tables: Iterable[Table]) -> None:
+    """Makes the tables of a file that is kept beside the read models, with their indexes."""
+    from sqlite_utils import Database  # importing it takes long, and the file is made once
+
+    db = Database(connection, execute_plugins=False)
+    for table in tables:
+        pk = table.pk[0] if len(table.pk) == 1 else table.pk
+        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
+        for columns in table.indexes:
+            connection.execute(
+                f"CREATE INDEX {table.name}_{'_'.join(columns)} ON {table.name} ({', '.join(columns)})"
+            )
 
 
 def text(time: datetime | None) -> str | None:

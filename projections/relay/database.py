@@ -12,9 +12,9 @@ from typing import Literal
 import attrs
 
 from projections.outbox.queue import Queue, outbox
-from projections.read_models import Table
+from projections.read_models import Table, make_tables
 from projections.relay.facts import Identity
-from projections.views.kept import Kept, create
+from tracker.store.kept import Kept
 
 RELAY_DB = "relay.db"
 
@@ -39,11 +39,12 @@ ARMED = Table(
 withdrawal, erasure or pruning after which all was compared."""
 SESSIONS = Table(
     name="sessions",
-    columns={"id": int, "rule": str, "stream": str, "sequence": int, "open": int},
+    columns={"id": int, "rule": str, "stream": str, "sequence": int, "open": int, "closed_at": str},
     pk=("id",),
-    indexes=(("rule", "open"),),
+    indexes=(("rule", "open"), ("rule", "closed_at")),
 )
-"""``sequence`` is that of the last message; ``open`` says that something of it may still change."""
+"""``sequence`` is that of the last message; ``open`` says that something of it may still change; ``closed_at`` is since when that is
+not so, as long as its facts are known."""
 FACTS = Table(
     name="facts",
     columns={
@@ -81,7 +82,14 @@ class Known:
     times: int = 0
 
 
-UPGRADES = (("ALTER TABLE armed ADD COLUMN withdrawn INTEGER",),)
+UPGRADES = (
+    ("ALTER TABLE armed ADD COLUMN withdrawn INTEGER",),
+    (
+        "ALTER TABLE sessions ADD COLUMN closed_at TEXT",
+        "UPDATE sessions SET closed_at = (SELECT swept_at FROM armed WHERE armed.rule = sessions.rule) WHERE NOT open",
+        "CREATE INDEX sessions_rule_closed_at ON sessions (rule, closed_at)",
+    ),
+)
 
 
 def queue_of(data: Path) -> Queue:
@@ -104,7 +112,18 @@ def forget_session(connection: sqlite3.Connection, rule: str, stream: str) -> No
     """Forgets what was sent of a session; its number and that of its last message stay, and what is in the outbox."""
     these = "SELECT id FROM sessions WHERE rule = ? AND stream = ?"
     connection.execute(f"DELETE FROM facts WHERE session IN ({these})", (rule, stream))
-    connection.execute("UPDATE sessions SET open = 0 WHERE rule = ? AND stream = ?", (rule, stream))
+    update = "UPDATE sessions SET open = 0, closed_at = NULL WHERE rule = ? AND stream = ?"
+    connection.execute(update, (rule, stream))
+
+
+def forget_old(connection: sqlite3.Connection, rule: str, before: str) -> None:
+    """Forgets likewise what was sent of sessions that were closed out by then, unless a message of one waits, or is dead."""
+    these = (
+        "SELECT id FROM sessions WHERE rule = ?1 AND closed_at <= ?2"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.session = sessions.id)"
+    )
+    connection.execute(f"DELETE FROM facts WHERE session IN ({these})", (rule, before))
+    connection.execute(f"UPDATE sessions SET closed_at = NULL WHERE id IN ({these})", (rule, before))
 
 
 def forget(connection: sqlite3.Connection, session: int, identity: Identity) -> None:
@@ -113,5 +132,5 @@ def forget(connection: sqlite3.Connection, session: int, identity: Identity) -> 
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (ARMED, SESSIONS, FACTS, outbox("session")))
+    make_tables(connection, (ARMED, SESSIONS, FACTS, outbox("session")))
     connection.execute("CREATE UNIQUE INDEX sessions_stream ON sessions (rule, stream)")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from projections.outbox.sending import Outgoing, Sender, Work, wall_clock
+from projections.outbox.sending import Outgoing, Sender, Work
 from projections.outbox.webhooks import Endpoint, Target, not_installed, webhooks
 from projections.relay.database import queue_of
 from projections.relay.sweep import has_due, sweep
@@ -19,6 +19,7 @@ from projections.views.database import VIEWS_DB, checkpoint_of
 from projections.views.publications import Pruned
 from tracker.errors import StoreError
 from tracker.relay import Relay
+from tracker.store.clock import wall_clock
 
 PATIENCE = timedelta(minutes=10)
 """How long the read models may be made, or somebody be erased from them, until it is reported that nothing is relayed."""

@@ -4,6 +4,7 @@ A sweep looks at the sessions of which something came since the one before, a pa
 transaction of its own; at those of which something waits; and every minute at all that are not closed out, because time
 alone may change them. A session that is closed out is looked at again when something of it comes, and all of which
 something was sent when deliveries count no longer, or again. What was pruned is over: nothing of it is withdrawn or sent.
+What was closed out long ago is over too, once all messages of it were taken: what was sent of it is forgotten.
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ from typing import Any
 
 import attrs
 
-from projections.outbox.queue import Queue, body
+from projections.outbox.queue import KEPT, Queue, body
 from projections.read_models import text
-from projections.relay.database import ARMED, Known, forget, forget_session, known_of, queue_of, write
+from projections.relay.database import (
+    ARMED,
+    Known,
+    forget,
+    forget_old,
+    forget_session,
+    known_of,
+    queue_of,
+    write,
+)
 from projections.relay.erasing import erase_from, erased_up_to
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
 from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
@@ -148,6 +158,8 @@ class _Sweep:
             found |= dict.fromkeys(self._streams(self.connection, _SENT, self.relay.name))
         if self.armed["swept_at"] <= (text(self.moment - MINUTE) or ""):
             self.armed["swept_at"] = self.now
+            old = self.moment - max(KEPT, self.relay.within)  # what comes of them again is then of the past
+            forget_old(self.connection, self.relay.name, text(old) or "")
             found |= dict.fromkeys(self._streams(self.connection, _OPEN, self.relay.name))
         return list(found)
 
@@ -202,8 +214,8 @@ class _Sweep:
                 continue
             waits |= out.hold(fact, known.get(fact.identity), behind=waits)
         is_open = waits or not is_closed_out(self.views, stream)
-        update = "UPDATE sessions SET sequence = ?, open = ? WHERE id = ?"
-        self.connection.execute(update, (out.sequence, is_open, session))
+        update = "UPDATE sessions SET sequence = ?, open = ?, closed_at = ? WHERE id = ?"
+        self.connection.execute(update, (out.sequence, is_open, None if is_open else self.now, session))
 
     def _session(self, stream: str) -> tuple[int, int]:
         insert = "INSERT OR IGNORE INTO sessions (rule, stream, sequence, open) VALUES (?, ?, 0, 1)"

@@ -63,6 +63,9 @@ def status(
         if time is not None:
             line = Text.assemble((f"  {name:<11}", "dim"), clock(time, date=True))
             out.print(line.append(_whose_clock(session) if name == "ended" else "", "dim"))
+    if session.erased_at is not None:
+        when = clock(session.erased_at, date=True)
+        out.print(Text.assemble((f"  {'erased':<11}", "dim"), when, ("  people, from what came", "dim")))
     for session_id, room in session.links:
         was_for = " ".join(filter(None, (session_id and f"session {session_id}", room and f"meeting {room}")))
         out.print(Text.assemble((f"  {'was for':<11}", "dim"), shown(was_for)))

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from projections.reports.text import counted, shown, table
+from projections.reports.text import counted, say, shown, table
 
 __all__ = ["checks", "rows", "settings"]
 
@@ -23,15 +23,13 @@ MARKS = {
 
 
 def checks(out: Console, rows: Iterable[dict[str, Any]]) -> None:
-    """A line each, and under it what to do."""
+    """A line each, wrapped at words on a narrow terminal, and under it what to do."""
     for row in rows:
         mark, style = MARKS[row["state"]]
-        out.print(
-            Text.assemble((f"{mark} ", style), (f"{row['check']:<13}", "bold"), shown(row["seen"])),
-            soft_wrap=True,
-        )
+        head = Text.assemble((f"{mark} ", style), (f"{row['check']:<13}", "bold"))
+        say(out, head.copy().append(shown(row["seen"])), head.cell_len)
         if row["hint"]:
-            out.print(Text(f"  {'':<13}hint: {shown(row['hint'])}", "dim"), soft_wrap=True)
+            say(out, Text(f"{'':<{head.cell_len}}hint: {shown(row['hint'])}", "dim"))
 
 
 def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
@@ -42,7 +40,7 @@ def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         line = Text.assemble(
             (f"{row['setting']:<{width}}  ", "bold"), shown(row["value"]), (f"  ({shown(row['from'])})", "dim")
         )
-        out.print(line, soft_wrap=True)
+        say(out, line, width + 2)
 
 
 def rows(out: Console, columns: Sequence[str], found: Iterable[dict[str, Any]]) -> None:

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, is_one_of, text
+from projections.read_models import Row, Table, is_one_of, make_tables, text
 from projections.traces.spans import Span, of_session
 from projections.views.database import VIEWS_DB, at_one_moment
-from projections.views.kept import Kept, create
+from tracker.store.kept import Kept
 
 TRACES_DB = "traces.db"
 BATCH = 50
@@ -175,4 +175,4 @@ def _count(counts: Counts, rows: list[Row], known: set[str], traces: dict[str, l
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (EXPORTED, ARMED))
+    make_tables(connection, (EXPORTED, ARMED))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from projections.outbox.queue import delay
 from projections.outbox.sending import Outgoing, Work
 from projections.traces.exported import Exporter
 from projections.views.database import VIEWS_DB
@@ -16,6 +17,8 @@ from tracker.rules import Rules
 
 POLL = 5.0
 """Seconds."""
+LONGEST = 3
+"""After so many attempts in a row that failed, the delays grow no more: that is half an hour."""
 LATE = timedelta(days=1)
 """A session that was last seen by so much longer ago than one may be idle is of an old log, and collectors refuse it."""
 
@@ -28,7 +31,11 @@ class Traces(Outgoing):
     def __init__(
         self, data: Path, collector: Any, end: int, rules: Callable[[], Rules], now: Callable[[], datetime]
     ) -> None:
-        super().__init__("traces", partial(_work, data, collector, end, rules, now), lambda: POLL)
+        super().__init__("traces", partial(_work, data, collector, end, rules, now), _pause)
+
+
+def _pause(failed: int) -> float:
+    return delay(min(failed, LONGEST)).total_seconds() if failed else POLL
 
 
 def exporter(data: Path, collector: Any, rules: Rules) -> Exporter:

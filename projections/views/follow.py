@@ -8,7 +8,7 @@ What is held after each page is published (``projections.views.publications``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from projections.progress import Progress
@@ -28,13 +28,9 @@ from tracker.bulk import bulk
 from tracker.errors import StoreDamagedError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.clock import PIN
+from tracker.store.clock import PIN, wall_clock
 
 Now = Callable[[], datetime]
-
-
-def wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 class Views(Pages):
@@ -43,8 +39,8 @@ class Views(Pages):
     def __init__(self, path: Path, rules: Rules, now: Now = wall_clock) -> None:
         super().__init__(path, rules)
         self._clock = now
-        self._published: Mark | None = None
-        """Up to where all is published, as far as we know."""
+        self._published: tuple[Mark, int] | None = None
+        """Up to where all is published, and up to which request of the ledger people were erased from it, as far as we know."""
 
     @classmethod
     def open(
@@ -143,10 +139,11 @@ class Views(Pages):
         ledger = tracker.ledger.entries()
         if ledger.requests and (ledger.requests > tracker.erased() or not self.checkpoint.heeds(tracker)):
             return
-        if after != self._published and self.can_be_written and self._is_live():
+        if (after, ledger.requests) != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            self._published = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
+            mark = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
+            self._published = mark, ledger.requests
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

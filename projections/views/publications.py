@@ -29,11 +29,11 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, make_tables, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
 from projections.views.erased import found_without, heeded, remember, scope_of
-from projections.views.kept import Kept, create
 from tracker.delivery.webhook import UNROUTED
+from tracker.store.kept import Kept
 from tracker.store.ledger import NOTHING, Entries
 
 PUBLISHED_DB = "published.db"
@@ -171,16 +171,15 @@ def publish(
     Whom the ``ledger`` says to forget is erased from what was published before; of streams that were ``pruned``, what was
     published stays as it was. Returns the mark up to which all is published. Raises ``StoreError``.
     """
-    if page.before == page.after and published_up_to(path) == page.after:
+    if page.before == page.after and _is_published(path, page.after, ledger):
         return page.after  # nothing is to be written, so no lock is taken
     place = path.with_name(VIEWS_DB)
     with published_file(path).to_write() as connection, _one_moment(views, place):
         with views_errors(place):
             now = mark_of(views)
-        then = read_checkpoint(connection)
-        if now != then:
-            follows = (then, now) == (page.before, page.after)
-            erased = _erase(connection, ledger)
+        then, erased = read_checkpoint(connection), _erase(connection, ledger)
+        if now != then or erased:
+            follows = (then, now) == (page.before, page.after) and not erased
             comparison = _Comparison(views, connection, place, pruned)
             at = text(moment) or ""
             for held, published in comparison.of_page(page) if follows else comparison.of_all():
@@ -240,6 +239,14 @@ def published_up_to(path: Path) -> Mark | None:
     """The mark of the read models that were published last; ``None`` where nothing was. Raises ``StoreError``."""
     with published_file(path).to_read() as connection:
         return read_checkpoint(connection) if connection is not None else None
+
+
+def _is_published(path: Path, mark: Mark, ledger: Entries) -> bool:
+    """Whether all is published up to a mark, and nobody is left in it whom the ledger says to forget."""
+    with published_file(path).to_read() as connection:
+        if connection is None:
+            return False
+        return read_checkpoint(connection) == mark and heeded(connection) >= ledger.requests
 
 
 def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
@@ -435,5 +442,5 @@ def published_file(path: Path) -> Kept:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    create(connection, (PUBLICATIONS, CHECKPOINT))
+    make_tables(connection, (PUBLICATIONS, CHECKPOINT))
     connection.execute(CHECKPOINT.insert, _row((Checkpoint(), "")))

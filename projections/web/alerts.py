@@ -13,7 +13,8 @@ from tracker.findings import Severity, Verdict
 
 def alerts(of: Snapshot, asked: Values) -> Values:
     """The rules, and the alerts that wait or are open, the newest first; with `closed` those that are over too."""
-    found = listed(of.tracker.data, closed=asked["closed"], by=asked["by"], limit=asked["limit"])
+    narrowed = {name: asked[name] for name in ("closed", "by", "account", "limit")}
+    found = listed(of.tracker.data, **narrowed)
     items = [{**one, "message": of.text(one["message"], one["session_id"])} for one in found["items"]]
     return {**found, "items": items}
 

@@ -66,9 +66,10 @@ def session(of: Snapshot, asked: Values) -> Values:
         return of.completed(found, as_of if at is None else found.last_seen_at)
 
     try:
-        return shown.status(together.found(of.db, asked["session"], status_of))
+        found = together.found(of.db, asked["session"], status_of)
     except NotFoundError as error:
-        raise unknown(of, asked["session"], error.message) from error
+        raise unknown(of, asked["session"]) from error
+    return shown.status(found, of.tracker.pruned(asked["session"]))
 
 
 def withdrawn(of: Snapshot, asked: Values) -> Values:
@@ -79,7 +80,7 @@ def withdrawn(of: Snapshot, asked: Values) -> Values:
     name = asked["session"]
     rows = publications.withdrawn(of.tracker.data / PUBLISHED_DB, name)
     if not rows and not any(True for _ in together.deliveries(of.tracker, of.db, name)):
-        raise unknown(of, name, "no such session")
+        raise unknown(of, name)
     items = [shown.withdrawn(row) for row in rows]
     return {"items": [{**one, "message": of.text(one["message"], name)} for one in items]}
 
@@ -88,7 +89,7 @@ def _now(of: Snapshot, name: str) -> Session:
     """With all that is stored, and as late as it is."""
     found = assess_all(of.tracker.history(name), of.as_of, of.rules, of.log)
     if found is None:
-        raise UnknownError("no such session", place=name)
+        raise of.tracker.not_there(name)
     return found
 
 
@@ -106,7 +107,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
     deliveries = together.deliveries(of.tracker, of.db, name) if is_session else of.tracker.unrouted()
     moments, _ = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     if not moments and is_session:
-        raise unknown(of, name, "no such session")
+        raise unknown(of, name)
     after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
     account = asked["account"]
     of_it = [one for one in moments if account is None or one.delivery.received.account == account]
@@ -163,6 +164,8 @@ def event(of: Snapshot, asked: Values) -> Values:
     page = of.tracker.page(position - 1, 1, position)
     if not page:
         ends = of.tracker.last_position()
+        if (pruned := of.tracker.pruned_from(position)) is not None:
+            raise pruned.error(str(position))
         if position <= ends:
             hint = "tracker withdraw takes logs back, and --undo lets them count again"
             raise NotFoundError("it does not count: a log was withdrawn", place=str(position), hint=hint)
@@ -236,8 +239,10 @@ def worst(of: Snapshot, row: Values) -> Values | None:
     return next((one for one in found if one["verdict"] not in ("provisional", "accepted")), None)
 
 
-def unknown(of: Snapshot, given: str, what: str) -> UnknownError:
-    return UnknownError(what, place=given, hint=sessions_model.near(of.db, given))
+def unknown(of: Snapshot, given: str) -> NotFoundError:
+    """Why nothing is shown of a session."""
+    none = UnknownError("no such session", place=given, hint=sessions_model.near(of.db, given))
+    return of.tracker.gone(given) or none
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:

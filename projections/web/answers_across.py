@@ -99,7 +99,10 @@ def meeting(of: Snapshot, asked: Values) -> Values:
     """A room: its sessions, people, recordings and findings."""
     found = room(of.db, asked["meeting"], of.now, asked["account"], asked.get("zone", UTC))
     if found is None:
-        raise UnknownError("no such meeting", place=asked["meeting"], hint=_of_account(asked))
+        if (pruned := of.tracker.pruned(asked["meeting"])) is not None:  # the id of a session
+            raise pruned.error(asked["meeting"])
+        hint = _of_account(asked) or of.tracker.perhaps_pruned()
+        raise UnknownError("no such meeting", place=asked["meeting"], hint=hint)
     return found
 
 
@@ -107,9 +110,10 @@ def person(of: Snapshot, asked: Values) -> Values:
     """A person, by id: visits, minutes, recordings and findings."""
     found = person_of(of.db, asked["person"], of.now, asked["account"])
     if found is None:
-        near = named(of.db, asked["person"], asked["account"], limit=5)
-        ids = ", ".join(one["participant_id"] for one in near)
-        hint = f"of that name: {ids}" if near else _of_account(asked) or "give the participant's id"
+        people = named(of.db, asked["person"], asked["account"], limit=5)
+        ids = ", ".join(one["participant_id"] for one in people)
+        near = f"of that name: {ids}" if ids else _of_account(asked)
+        hint = near or of.tracker.perhaps_pruned() or "give the participant's id"
         raise NotFoundError("no such person", place=asked["person"], hint=hint)
     return found
 

@@ -178,6 +178,7 @@ OPERATIONS = (
         (
             parameters.flag("closed", "Also alerts that were retracted or resolved."),
             parameters.text("by", "Only those that this person looks after."),
+            OF_ACCOUNT,
             LIMIT,
             WAIT_FOR,
         ),

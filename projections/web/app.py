@@ -15,11 +15,7 @@ What a route finds in ``request.app.state``:
               ``problem``              why they cannot follow, or ``""``
               ``readings``             (webhook type, reading) -> how often it was judged so since the start
               ``stopping``             True once the server is to stop: a stream must end then (``wait_for`` returns)
-    alerts    ``projections.alerts.running.Alerts``, which sends what the rules ask for; ``None`` where nobody does
-    relays    ``projections.relay.running.Relays``, which relays what really happened; ``None`` where nobody does
-    retaining ``projections.retaining.Retaining``, which erases what is older than is allowed; ``None`` where nobody does
-    reconciling  ``projections.reconciling.Reconciling``, which asks VideoSDK for its records; ``None`` where nobody does
-    traces    ``projections.traces.running.Traces``, which exports sessions; ``None`` where nobody does
+    beside    what begins and ends with the server beside these (``Beside``)
     receiver  ``tracker.intake.receiver.Receiver``, ``None`` where it only answers: ``insecure`` (nothing is
               verified), ``queued``, ``problem`` (why the store cannot be written, or ``""``), ``stats``
     streams   how many streams of changes are open
@@ -46,7 +42,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from starlette.applications import Starlette
@@ -58,11 +54,6 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projections import zones
-from projections.alerts.running import Alerts
-from projections.reconciling import Reconciling
-from projections.relay.running import Relays
-from projections.retaining import Retaining
-from projections.traces.running import Traces
 from projections.views.live import Following, Live
 from projections.web import accepting, api, dropped, health, metrics, owning, pages
 from projections.web.admission import WEBHOOKS, Admission, named
@@ -83,6 +74,23 @@ LONGEST_PATH = 80
 """Characters of a path in the log."""
 
 log = logging.getLogger("projections.web")
+
+
+class Beside(Protocol):
+    """A thread that begins and ends with the server: alerts, relays, traces, what asks VideoSDK, retention."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def problem(self) -> str:
+        """Why its last attempt failed; empty where it did not."""
+
+    def start(self) -> None:
+        """Begins; called in the event loop."""
+
+    async def stop(self) -> None:
+        """Ends; what is under way by then is done at the next start."""
 
 
 def receiver_and_follower(
@@ -115,11 +123,7 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     accept_file: Path | None = None,
     zone: tzinfo = UTC,
-    alerts: Alerts | None = None,
-    relays: Relays | None = None,
-    traces: Traces | None = None,
-    reconciling: Reconciling | None = None,
-    retaining: Retaining | None = None,
+    beside: Sequence[Beside] = (),
     accounts: Iterable[str] = (),
 ) -> Starlette:
     """The receiver, what tells how the server is, the API, the pages and ``routes``; receiving and following begin and end with the server.
@@ -127,6 +131,7 @@ def create_app(
     ``masked_token`` opens what ``token`` opens, with initials in the place of names. Without ``receiver`` it only answers, without ``live`` it only receives. ``hosts`` are the names by which it may be
     asked beside those of this machine. ``accept_file`` is the configuration file to which findings that are accepted on
     the pages are added, ``zone`` is the time zone of times on pages,
+    ``beside`` is what else begins and ends with the server,
     ``accounts`` are the accounts that pages offer though nothing came of them.
     """
     watch = Watch(tracker, receiver, live)
@@ -158,8 +163,7 @@ def create_app(
     app.state.masked_token = masked_token
     app.state.streams, app.state.most_connections = 0, most_connections
     app.state.watch, app.state.accept_file = watch, accept_file
-    app.state.alerts, app.state.relays, app.state.traces = alerts, relays, traces
-    app.state.reconciling, app.state.retaining = reconciling, retaining
+    app.state.beside = beside
     app.state.accounts = frozenset(accounts)
     app.state.tracker, app.state.live, app.state.receiver, app.state.token = tracker, live, receiver, token
     return app
@@ -179,8 +183,7 @@ async def stop(app: Starlette) -> None:
 
 def _parts(app: Starlette) -> list[Any]:
     state = app.state
-    sending = state.alerts, state.relays, state.traces, state.reconciling, state.retaining
-    return [one for one in (state.watch, state.receiver, state.live, *sending) if one is not None]
+    return [one for one in (state.watch, state.receiver, state.live, *state.beside) if one is not None]
 
 
 @asynccontextmanager

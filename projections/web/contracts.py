@@ -126,10 +126,19 @@ class Link:
 
 
 @contract
+class Pruned:
+    """When a session was pruned, and the archives that hold what came before."""
+
+    at: Time
+    archives: list[str]
+
+
+@contract
 class Status:
     """The state of one session with what it had beside it, now or at a moment before.
 
     ``minutes`` are those of all visits added up, ``peak`` how many people were inside at once at most, first at ``peak_at``.
+    ``erased_at`` is when people were last erased from it. If it was ``pruned``, this is only what came later.
     """
 
     session_id: str | None
@@ -150,6 +159,8 @@ class Status:
     findings: list[Finding]
     links: list[Link]
     account: str | None
+    erased_at: Time | None
+    pruned: Pruned | None
 
 
 @contract

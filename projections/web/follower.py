@@ -26,12 +26,12 @@ from typing import Any
 
 import attrs
 
-from projections.views.follow import wall_clock
 from projections.views.live import RETRY, Following, Live
 from projections.web import logs
 from tracker.errors import TrackerError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.clock import wall_clock
 
 WAKE, RELOAD, STOP = b"wake", b"reload", b"stop"
 LOOK = 0.5

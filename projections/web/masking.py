@@ -34,7 +34,7 @@ __all__ = ["MASKED", "MaskedStore", "initials", "masked_text", "names_in", "name
 
 UNKNOWN = "–"
 """In the place of a name that has no letter, such as a telephone number."""
-OPEN = ("data", "last_position", "not_there")
+OPEN = ("data", "last_position", "gone", "not_there", "pruned", "pruned_from", "perhaps_pruned")
 """What a masked reader gets of a store as it is."""
 MASKED = {
     participants.TABLE.name: {"name": "initials", "reason": "masked"},

@@ -68,8 +68,7 @@ class _Tracker(Collector):
             failing.append((("read_models",), bool(live.problem) or not self.state.watch.is_following))
             with suppress(StoreError):
                 yield from list(_outgoing(live))
-        parts = [(name, getattr(self.state, name)) for name in _PARTS]
-        failing += [((name,), bool(part.problem)) for name, part in parts if part is not None]
+        failing += [((part.name,), bool(part.problem)) for part in self.state.beside]
         loss = self.state.watch.loss
         yield _gauge(
             "tracker_lost_deliveries",
@@ -77,17 +76,13 @@ class _Tracker(Collector):
             (),
             [((), loss.gone if loss else 0)],
         )
-        yield _gauge("tracker_failing", "1 where the last attempt to write failed.", ("part",), failing)
+        yield _gauge("tracker_failing", "1 where the last attempt failed.", ("part",), failing)
         if live is not None:
             with (
                 suppress(StoreError),
                 snapshot(self.state) as of,
             ):  # what was counted is wanted then most of all
                 yield from list(_stored(of.db))
-
-
-_PARTS = ("alerts", "relays", "traces", "reconciling")
-"""What runs beside, and has a problem where its last attempt failed."""
 
 
 def _received(receiver: Any) -> Iterator[Metric]:

@@ -25,9 +25,7 @@ def explanation_of(of: Snapshot, asked: Values) -> Explanation:
         if as_of is None or one.received_at is None or one.received_at <= as_of
     ]
     if not deliveries:
-        raise unknown(
-            of, name, "no such session" if as_of is None and at is None else "nothing had come by then"
-        )
+        raise unknown(of, name)
     moment = as_of if at is None else deliveries[-1].received_at
     log = of.log if as_of is None and at is None else of.log.known_by(at, as_of)
     until = of.as_of if as_of is None and at is None else moment

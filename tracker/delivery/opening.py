@@ -18,7 +18,7 @@ import msgspec
 
 from tracker.delivery.envelope import UNREADABLE, decode_json, members
 
-__all__ = ["Value", "opened"]
+__all__ = ["BOM", "Value", "opened"]
 
 MOST_OPENED = 8
 """Texts in each other that are opened."""
@@ -29,7 +29,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _REQUEST = re.compile(rb"[A-Z]{3,7} \S+ HTTP/[0-9.]+\r?\n")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _ESCAPED_BYTE = re.compile(rb"\\x([0-9A-Fa-f]{2})")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark, with which some programs begin a text."""
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
@@ -125,7 +126,7 @@ def _as_bytes(value: Value) -> bytes | None:
 
 def _unpacked(text: bytes, held: Value) -> Value | None:
     """What a text holds: JSON, also behind other text, a request, or more text that is encoded."""
-    text = text.strip().removeprefix(_BOM).strip()
+    text = text.strip().removeprefix(BOM).strip()
     if not text:
         return None
 

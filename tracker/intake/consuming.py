@@ -27,7 +27,7 @@ from tracker.intake.logs import USUAL, Log
 from tracker.intake.streams import Address, Batch, Broker, Message
 from tracker.intake.tail import Waiting
 from tracker.store.application import Tracker
-from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
+from tracker.store.recorder import MOST, ConcurrentReadError, Seen, SourcePosition
 
 if TYPE_CHECKING:
     from tracker.delivery.signature import Keyring
@@ -37,8 +37,6 @@ __all__ = ["Consumed", "Stream", "consume"]
 PREFIX = "stream:"
 WAIT = 0.5
 """Seconds to wait for a message where there is none."""
-MOST = 2**63 - 1
-"""The highest offset that can be recorded."""
 
 
 @attrs.define(eq=False, kw_only=True)

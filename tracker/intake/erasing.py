@@ -39,6 +39,7 @@ __all__ = [
     "of_participant",
     "of_session",
     "outstanding",
+    "why_behind",
 ]
 
 STREAMS = 200
@@ -191,8 +192,19 @@ def _older(tracker: Tracker, before: datetime, progress: Progress, elsewhere: Co
 
 
 def is_behind(tracker: Tracker) -> bool:
-    """Whether a request of the ledger was not carried out to its end here: it broke off, or a backup was put back."""
+    """Whether it is not known that every request of the ledger was carried out to its end here."""
     return tracker.ledger.requests > _done(tracker)
+
+
+def why_behind(tracker: Tracker) -> str:
+    """Why that is so, in words; empty where all is done."""
+    if not is_behind(tracker):
+        return ""
+    entries = tracker.ledger.entries()
+    if entries.requests <= tracker.erased() and not entries.knows_finished:
+        older = f"{tracker.ledger.path} was written by an older version"
+        return f"{older}, which did not record whether erasures were finished beside the store as well"
+    return "not all erasures are carried out: one broke off, or a backup was put back"
 
 
 def _done(tracker: Tracker) -> int:

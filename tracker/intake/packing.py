@@ -12,9 +12,10 @@ from itertools import chain
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
+from tracker.delivery.opening import BOM
 from tracker.errors import LogError
 
-__all__ = ["BOM", "CHUNK", "UNPACKING", "begun", "unpacked"]
+__all__ = ["CHUNK", "UNPACKING", "begun", "unpacked"]
 
 CHUNK = 1 << 18
 """Bytes that are read at once."""
@@ -22,7 +23,6 @@ _STEP = 1 << 10
 """Packed bytes that are unpacked at once: zstd makes at most 32 MiB of them."""
 _TELLING = 8
 """Bytes that tell what a log is packed in."""
-BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _OTHERS = {
     _ZIP: "zip",

@@ -15,7 +15,9 @@ expect webhooks of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -32,11 +34,13 @@ from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY
 from tracker.record import PREFIX, RECORD, Records, first_at, values_at
 from tracker.store.application import Tracker
-from tracker.store.recorder import SourcePosition
+from tracker.store.recorder import MOST, ConcurrentReadError, Seen, SourcePosition
 
 __all__ = ["Asked", "Reconciled", "reconcile"]
 
 SOURCE = "rest:"
+TIMES = "records#"
+"""In the store's tracking: how often records were stored. So who stores some notices that another process has done so meanwhile."""
 LOOK_BACK = timedelta(days=1)
 """How long before now is asked for at least, where nothing else is said; and how long a session may have been live."""
 ROOMS = "/v2/rooms"
@@ -265,6 +269,7 @@ class _Sink:
     of: str | None
     now: Callable[[], datetime]
     begin: datetime | None
+    _passed_over: Counter[str] = attrs.field(factory=Counter)
     _known: dict[str, _Known] = attrs.field(factory=dict)
 
     def begin_list(self, path: str) -> None:
@@ -277,18 +282,34 @@ class _Sink:
         read: SourcePosition | None = None,
         path: str = "",
     ) -> None:
-        """Stores what is new or changed of these, in one transaction."""
-        self._known.clear()
+        """Stores what is new or changed of these, in one transaction; it is compared anew where another process was faster."""
         if records and not path:
             self.account.path = _declared(records[0][0]).path
-        new = [
-            one for lifecycle, record in records if (one := self._event(lifecycle, record, path)) is not None
-        ]
-        if new or read is not None:
-            self.tracker.append(new, *([read] if read is not None else ()))
+        new = None
+        while new is None:
+            with suppress(ConcurrentReadError):
+                new = self._store(records, [] if read is None else [read], path)
         self.account.stored += len(new)
         self.account.read += len(records)
         self.account.done += len(records)
+        for name, number in self._passed_over.items():
+            setattr(self.account, name, getattr(self.account, name) + number)
+
+    def _store(
+        self, records: Iterable[tuple[Lifecycle, Mapping[str, Any]]], read: list[SourcePosition], path: str
+    ) -> list[Delivery]:
+        """Raises ``ConcurrentReadError`` where another process has stored records since it was looked."""
+        self._known.clear()
+        self._passed_over.clear()
+        times = max((times for name, times in self.tracker.trackings(TIMES) if name == TIMES), default=0)
+        events = (self._event(lifecycle, record, path) for lifecycle, record in records)
+        new = [one for one in events if one is not None]
+        if new:
+            seen = Seen(TIMES, times, MOST, frozenset())
+            read = [*read, SourcePosition(Tracking(TIMES, times + 1), seen, TIMES)]
+        if read:
+            self.tracker.append(new, *read)
+        return new
 
     def _event(self, lifecycle: Lifecycle, record: Mapping[str, Any], path: str) -> Delivery | None:
         records = _declared(lifecycle)
@@ -303,7 +324,7 @@ class _Sink:
         source = f"{SOURCE}{path or f'{records.path}/{name}'}"
         one = parse(Received(body, at, source, account=self.of))
         if one.step is not RECORD or not isinstance(name, str | int):
-            self.account.astray += 1
+            self._passed_over["astray"] += 1
             return None
         if (received := self.tracker.ledger.erase(one.received, one.stream)) is not one.received:
             one = parse(received)  # it is compared with what was stored, from which people were erased
@@ -311,8 +332,8 @@ class _Sink:
         known = self._of(one.stream)
         if not known.is_there:
             gone, earlier = self.tracker.is_stored(one.stream), self._is_earlier(record, records)
-            self.account.gone += gone
-            self.account.earlier += earlier and not gone
+            self._passed_over["gone"] += gone
+            self._passed_over["earlier"] += earlier and not gone
             if gone or earlier:
                 return None
         return one if known.takes(one, kept) else None

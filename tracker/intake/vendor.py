@@ -27,6 +27,7 @@ import msgspec
 
 from tracker.deadline import Deadline, OverdueError
 from tracker.delivery.envelope import UNREADABLE, decode_json
+from tracker.delivery.opening import BOM
 from tracker.errors import UsageError, without_secrets
 from tracker.record import Records, first_at, values_at
 
@@ -300,7 +301,7 @@ class Saved:
     def read(cls, raw: bytes, place: str) -> Saved:
         """Raises ``UsageError``."""
         try:
-            lists = decode_json(_any, raw)
+            lists = decode_json(_any, raw.removeprefix(BOM))
         except UNREADABLE as error:
             raise UsageError(f"is not JSON: {error}", place=place, hint=_SAVED) from error
         fits = isinstance(lists, dict) and all(

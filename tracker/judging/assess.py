@@ -130,6 +130,7 @@ def _begun(observed: Observed, now: int | None) -> Session:
         links=observed.links,
         as_of=moment(now) if now is not None else None,
         account=observed.account,
+        erased_at=observed.erased_at,
     )
 
 

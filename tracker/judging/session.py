@@ -8,6 +8,7 @@ here too, because here is what came before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -93,6 +94,7 @@ class Observed:
         session_id: The session's id; ``None`` where the stream is not a session's.
         meeting_id: The first meeting that a delivery named.
         account: The first account that one came from, where several are received.
+        erased_at: When people were last erased from what came.
         aggregates: What came, by lifecycle and key.
         odd: What single deliveries show by themselves.
         notes: Those that move nothing.
@@ -138,11 +140,15 @@ class Observed:
     two_channels: bool = False
     is_before_all: bool = False
     account: str | None = None
+    erased_at: datetime | None = None
     counted: int = 0
     records: dict[Name, Record] = attrs.field(factory=dict)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
+        received = delivery.received
+        if received.erased_at is not None:
+            self.erased_at = max(self.erased_at or received.erased_at, received.erased_at)
         if delivery.step is RECORD:
             self._observe_record(delivery)
             return
@@ -154,14 +160,14 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
-        account = delivery.received.account
+        account = received.account
         if account != self.account and account is not None:
             if self.account is None:
                 self.account = account
             else:
                 self._name("C517", delivery, at, f"{self.account} and {account}")
         lifecycle, step = delivery.lifecycle, delivery.step
-        if delivery.received.verified_by == UNVERIFIED:
+        if received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
         if lifecycle is None or step is None:
             self._observe_unrouted(delivery, at)

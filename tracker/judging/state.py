@@ -321,6 +321,7 @@ class Session:
         links: Which sessions and meetings it was for, where the stream is not a session's.
         in_doubt: Whether what is held depends on what the log says of other sessions.
         account: The account of VideoSDK that it is of, where several are received.
+        erased_at: When people were last erased from what came of it.
         records: VideoSDK's own records of it, where it was asked for them.
         recorded: Whether they say that it has ended, which no webhook did.
     """
@@ -352,6 +353,7 @@ class Session:
     notes: Sequence[Note] = ()
     links: Sequence[Link] = ()
     account: str | None = None
+    erased_at: datetime | None = None
     records: RecordsOf | None = None
     recorded: bool = False
 

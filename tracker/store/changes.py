@@ -76,6 +76,22 @@ class ChangesReader(Application[str]):
                 found.update(name for (name,) in self._recorder.rows(select, some))
         return {name.removeprefix(prunings.PREFIX) for name in found}
 
+    def pruned_from(self, position: int) -> Tombstone | None:
+        """What stands in the place of the session whose event stood at a position; ``None`` where none was pruned."""
+        for at, one in self._tombstones():
+            if one and (at == position or any(first <= position <= last for first, last in one.spans)):
+                return one
+        return None
+
+    def perhaps_pruned(self) -> str:
+        """A hint for what is not found and has no stream of its own: where all that was pruned is; empty if nothing was."""
+        found = sorted((one.at, one.archives) for _, one in self._tombstones() if one)
+        archives = list(dict.fromkeys(where for _, places in found for where in places))
+        if not archives:
+            return ""
+        many = f" into one of {len(archives):,} archives, the last of which is this" if archives[1:] else ""
+        return f"perhaps it was pruned{many}: {prunings.reading(archives[-1])}"
+
     def rows_of(self, stream: str) -> list[prunings.Row]:
         """What is stored of a stream, by version."""
         with self._database.errors():
@@ -87,9 +103,7 @@ class ChangesReader(Application[str]):
 
     def moved(self) -> int:
         """How many events were moved into archives."""
-        with self._database.errors():
-            rows = self._recorder.rows(*self._recorder.tombstones())
-        return sum(one.events for _, state in rows if (one := prunings.tombstone(state)))
+        return sum(one.events for _, one in self._tombstones() if one)
 
     def _said_of_prunings(self) -> int:
         select = f"SELECT {self._recorder.state} FROM stored_events WHERE originator_id = ?"
@@ -103,13 +117,16 @@ class ChangesReader(Application[str]):
 
     def _pruned_spans(self, *, tombstones: bool) -> list[Span]:
         found: list[Span] = []
-        with self._database.errors():
-            rows = self._recorder.rows(*self._recorder.tombstones())
-        for position, state in rows:
-            one = prunings.tombstone(state)
-            found += one.spans if one is not None else ()
+        for position, one in self._tombstones():
+            found += one.spans if one else ()
             found += [(position, position)] if tombstones else ()
         return found
+
+    def _tombstones(self) -> list[tuple[int, Tombstone | None]]:
+        """The position of each, and what it says; ``None`` where it is damaged."""
+        with self._database.errors():
+            rows = self._recorder.rows(*self._recorder.tombstones())
+        return [(position, prunings.tombstone(state)) for position, state in rows]
 
     def changed_at(self) -> int:
         """The position of the newest event that changed what earlier ones say; 0 where none did."""

@@ -28,6 +28,11 @@ _NONE = timedelta(0)
 log = logging.getLogger("tracker.intake.receiver")
 
 
+def wall_clock() -> datetime:
+    """The time by the clock of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
 class Clock:
     """Receive times, from any thread. ``source`` tells the time, in UTC.
 
@@ -38,7 +43,7 @@ class Clock:
     def __init__(
         self,
         newest: datetime | None = None,
-        source: Callable[[], datetime] = lambda: datetime.now(UTC),
+        source: Callable[[], datetime] = wall_clock,
         *,
         ahead: datetime | None = None,
     ) -> None:

@@ -22,8 +22,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from secrets import token_bytes
 
@@ -42,37 +42,35 @@ from tracker.delivery.pseudonyms import (
     words_of,
 )
 from tracker.delivery.webhook import UNROUTED
-from tracker.errors import StoreDamagedError, StoreVersionError
-from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.kept import Kept
 from tracker.store.withdrawals import log_of
 
 __all__ = ["ERASURES_DB", "Entries", "Ledger"]
 
 ERASURES_DB = "erasures.db"
-FORMAT = 3
-"""The version of the tables; a higher one was written by a newer program."""
+UNKNOWN = -1
+"""In place of whether a request is finished."""
 ANYWHERE = ""
 """In place of a stream."""
 SOURCES = "sources"
 """In place of a stream, for the names of logs."""
-_TABLES = (
-    """
+_MAKE = """
 CREATE TABLE key (key BLOB NOT NULL);
 CREATE TABLE streams (stream TEXT PRIMARY KEY, whole INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE members (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE people (hash BLOB PRIMARY KEY, until TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE requests (number INTEGER PRIMARY KEY, at TEXT NOT NULL, what TEXT NOT NULL);
-""",
-    """
-CREATE TABLE older (before TEXT NOT NULL, at TEXT NOT NULL);
-ALTER TABLE requests ADD COLUMN finished INTEGER NOT NULL DEFAULT 0;
-""",
-    """
-CREATE TABLE sources (hash BLOB PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
-""",
+CREATE TABLE requests (number INTEGER PRIMARY KEY, at TEXT NOT NULL, what TEXT NOT NULL)
+"""
+_UPGRADES = (
+    (
+        "CREATE TABLE older (before TEXT NOT NULL, at TEXT NOT NULL)",
+        "ALTER TABLE requests ADD COLUMN finished INTEGER NOT NULL DEFAULT 0",
+        f"UPDATE requests SET finished = {UNKNOWN}",
+    ),
+    ("CREATE TABLE sources (hash BLOB PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",),
 )
-"""What each format added to the one before."""
+"""What each format added to the one before. The first one did not say which requests are finished."""
+_HINT = "restore it from its backup; without it, a log that is read again brings back what was erased"
 _CHANGES = slice(24, 28)
 """Where SQLite counts in a file how often it was changed."""
 
@@ -88,6 +86,7 @@ class Entries:
         people: The hash of an id that is erased everywhere -> up to which receive time.
         requests: How many there were.
         finished: Up to which of them all is done.
+        knows_finished: Whether that is known; the first format did not say it.
         older: Before which receive time what has no session is erased as a whole, and when that was asked for.
         sources: The hash of the name of a log that names somebody -> when it was asked for to erase them.
     """
@@ -98,6 +97,7 @@ class Entries:
     people: Mapping[bytes, datetime] = attrs.field(factory=dict)
     requests: int = 0
     finished: int = 0
+    knows_finished: bool = True
     older: tuple[datetime, datetime] | None = None
     sources: Mapping[bytes, datetime] = attrs.field(factory=dict)
 
@@ -146,6 +146,7 @@ class Ledger:
 
     def __init__(self, data: Path) -> None:
         self.path = data / ERASURES_DB
+        self._file = Kept(self.path, _make, _HINT, _UPGRADES)
         self._entries, self._changes = NOTHING, b""
 
     def entries(self) -> Entries:
@@ -208,7 +209,7 @@ class Ledger:
                     if any(people.places(log)):
                         new[hash] = scope.at
         if new:
-            with self._to_write() as connection:
+            with self._file.to_write() as connection:
                 rows = [(hash, isoformat(at)) for hash, at in new.items()]
                 connection.executemany("INSERT OR IGNORE INTO sources VALUES (?, ?)", rows)
                 # What came from these logs before has their names yet.
@@ -217,7 +218,7 @@ class Ledger:
                 )
 
     def _add(self, new: Iterable[tuple[str, datetime | None, set[bytes]]]) -> None:
-        with self._to_write() as connection:
+        with self._file.to_write() as connection:
             for stream, at, hashes in new:
                 if at is not None:
                     _add_stream(connection, stream, at, whole=False)
@@ -241,7 +242,7 @@ class Ledger:
         meant ``everywhere`` in all that was received up to now. What has no session and is ``older`` is erased as a whole.
         ``what`` says in words, without a name, what it is.
         """
-        with self._to_write() as connection:
+        with self._file.to_write() as connection:
             ((key,),) = connection.execute("SELECT key FROM key").fetchall()
             for stream in whole:
                 _add_stream(connection, stream, at, whole=True)
@@ -270,7 +271,7 @@ class Ledger:
     def finish(self, requests: int) -> None:
         """Writes down that all is done up to a request."""
         if self.entries().finished < requests:
-            with self._to_write() as connection:
+            with self._file.to_write() as connection:
                 connection.execute("UPDATE requests SET finished = 1 WHERE number <= ?", (requests,))
 
     def _count(self) -> bytes:
@@ -283,75 +284,42 @@ class Ledger:
             return b"?"
 
     def _read(self) -> Entries:
-        with self._errors(), closing(self._connect()) as connection:
-            connection.execute("BEGIN")  # of one moment
-            if not (version := self._version(connection)):
+        with self._file.to_read() as connection:
+            if connection is None:
                 return NOTHING
+            connection.execute("BEGIN")  # of one moment
             ((key,),) = connection.execute("SELECT key FROM key").fetchall()
-            streams = {
-                stream: (bool(whole), _time(at))
-                for stream, whole, at in connection.execute("SELECT stream, whole, at FROM streams")
-            }
-            members = frozenset(one for (one,) in connection.execute("SELECT hash FROM members"))
-            people = {one: _time(until) for one, until in connection.execute("SELECT hash, until FROM people")}
-            ((requests,),) = connection.execute("SELECT COALESCE(MAX(number), 0) FROM requests").fetchall()
-            entries = Entries(key, streams, members, people, requests)
-            if version > 1:
-                entries = _with_older(connection, entries)
-            return entries if version < FORMAT else _with_sources(connection, entries)
-
-    @contextmanager
-    def _to_write(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            if not self.path.exists():
-                self.path.touch(PRIVATE_FILE)
-            with closing(self._connect()) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                self._make(connection)
-                try:
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-
-    def _make(self, connection: sqlite3.Connection) -> None:
-        version = self._version(connection)
-        for statement in "".join(_TABLES[version:]).split(";"):
-            connection.execute(statement)
-        if not version:
-            connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        """The format of the file; 0 where there is nothing in it."""
-        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-        if version > FORMAT:
-            raise StoreVersionError(
-                f"was written by a newer version (format {version}, this one knows {FORMAT})",
-                place=str(self.path),
-                hint="use that version, or a newer one",
+            return Entries(
+                key,
+                {name: (bool(whole), _time(at)) for name, whole, at in _all(connection, "streams")},
+                frozenset(one for (one,) in _all(connection, "members")),
+                {one: _time(until) for one, until in _all(connection, "people")},
+                *_requests(connection),
+                next(
+                    ((_time(before), _time(at)) for before, at in _all(connection, "older ORDER BY at")), None
+                ),
+                {hash: _time(at) for hash, at in _all(connection, "sources")},
             )
-        return int(version)
 
-    def _connect(self) -> sqlite3.Connection:
-        uri = f"{self.path.resolve().as_uri()}?mode=rw"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            with sqlite_errors(self.path):
-                yield
-        except StoreDamagedError as error:
-            raise StoreDamagedError(
-                "is damaged",
-                place=str(self.path),
-                hint="restore it from its backup; without it, a log that is read again brings back what was erased",
-            ) from error
+def _make(connection: sqlite3.Connection) -> None:
+    for statement in (*_MAKE.split(";"), *chain(*_UPGRADES)):
+        connection.execute(statement)
+    connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))
+
+
+def _all(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
+    return connection.execute(f"SELECT * FROM {table}")
+
+
+def _requests(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """How many requests there were, up to which of them all is done, and whether that is known."""
+    select = (
+        "SELECT COALESCE(MAX(number), 0), COALESCE(MAX(number) FILTER (WHERE finished > 0), 0),"
+        f" COALESCE(MIN(finished), 0) != {UNKNOWN} FROM requests"
+    )
+    ((requests, finished, known),) = connection.execute(select).fetchall()
+    return requests, finished, bool(known)
 
 
 def _add_stream(connection: sqlite3.Connection, stream: str, at: datetime, *, whole: bool) -> None:
@@ -366,21 +334,6 @@ def _add_older(connection: sqlite3.Connection, before: datetime, at: datetime) -
     """The latest one holds; what was received before it stays erased."""
     connection.execute("INSERT INTO older VALUES (?, ?)", (isoformat(before), isoformat(at)))
     connection.execute("DELETE FROM older WHERE before < (SELECT MAX(before) FROM older)")
-
-
-def _with_older(connection: sqlite3.Connection, entries: Entries) -> Entries:
-    """The same with what an older format did not have."""
-    rows = connection.execute("SELECT before, at FROM older ORDER BY at LIMIT 1").fetchall()
-    older = next(((_time(before), _time(at)) for before, at in rows), None)
-    ((finished,),) = connection.execute(
-        "SELECT COALESCE(MAX(number), 0) FROM requests WHERE finished"
-    ).fetchall()
-    return attrs.evolve(entries, finished=finished, older=older)
-
-
-def _with_sources(connection: sqlite3.Connection, entries: Entries) -> Entries:
-    rows = connection.execute("SELECT hash, at FROM sources")
-    return attrs.evolve(entries, sources={hash: _time(at) for hash, at in rows})
 
 
 def _hashes(key: bytes, stream: str, text: str) -> set[bytes]:

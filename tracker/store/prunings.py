@@ -23,6 +23,7 @@ import msgspec
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNREADABLE
+from tracker.errors import NotFoundError
 from tracker.store.withdrawals import Span, merged
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "digest",
     "is_tombstone",
     "problem",
+    "reading",
     "rows",
     "said",
     "tombstone",
@@ -68,6 +70,16 @@ class Tombstone(msgspec.Struct, frozen=True):
     @property
     def state(self) -> bytes:
         return msgspec.json.encode(_State(self))
+
+    def error(self, place: str) -> NotFoundError:
+        """That what was asked for is not here, and where it is."""
+        what = f"was pruned at {self.at}, archived in {' and '.join(self.archives)}"
+        return NotFoundError(what, place=place, hint=reading(self.archives[-1]))
+
+
+def reading(archive: str) -> str:
+    """A hint: how to read an archive."""
+    return f"tracker audit {archive} judges it; tracker ingest reads it into another --data DIR"
 
 
 class _State(msgspec.Struct):

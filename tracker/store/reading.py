@@ -157,20 +157,23 @@ class StoreReader(ChangesReader):
         return session
 
     def not_there(self, stream: str) -> NotFoundError:
-        """Why nothing of a session was known at some moment: it began later, was withdrawn, or never was."""
+        """Why nothing of a session was known at some moment: as ``gone`` says, or it never was."""
+        none = NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
+        return self.gone(stream) or none
+
+    def gone(self, stream: str) -> NotFoundError | None:
+        """Why nothing is known of a session that was stored: it began later, was pruned or withdrawn; else ``None``."""
         first = next(self.history(stream), None)
         if first is not None:
             at = "" if first.received_at is None else f", received {isoformat(first.received_at)}"
             hint = f"its first delivery is at position {first.position}{at}"
             return NotFoundError("no delivery of this session had come by then", place=stream, hint=hint)
         if (pruned := self.pruned(stream)) is not None:
-            places = " and ".join(pruned.archives)
-            hint = f"tracker audit {pruned.archives[-1]} judges it; tracker ingest reads it into another --data DIR"
-            return NotFoundError(f"was pruned at {pruned.at}, archived in {places}", place=stream, hint=hint)
+            return pruned.error(stream)
         if self.is_stored(stream):
             hint = "tracker withdraw --undo LOG makes it count again"
             return NotFoundError("every delivery of this session was withdrawn", place=stream, hint=hint)
-        return NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
+        return None
 
     def last_position(self, up_to: int | None = None) -> int:
         """The position of the newest delivery, or of the newest one up to a position; 0 if there is none."""

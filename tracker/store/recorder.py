@@ -43,6 +43,8 @@ LOCK_TIMEOUT = 60
 """Seconds to wait for another process that writes."""
 SOURCE_ENDS = 45
 """The source stands in the envelope behind the receive time, which has no more bytes; the body begins later."""
+MOST = 2**63 - 1
+"""The highest number that can be recorded of a source."""
 Rows = list[tuple[Any, ...]]
 Forward = Callable[[bytes | None, Sequence[StoredEvent]], Sequence[StoredEvent]]
 """Gives events receive times that are not before that of a stored state."""

@@ -18,12 +18,14 @@ PARAMETERS = (
 def fill(of: Snapshot, asked: Values) -> Values:
     words = (asked["q"] or "").strip()
     found = answers_across.search(of, {**asked, "q": words}) if words else None
+    pruned = of.tracker.pruned(words) if words else None
     return {
         "title": f"Search: {words}" if words else "Search",
         "words": words,
         "accounts": account_links(of, asked["account"], "search", q=words) if words else [],
         "of_it": {"account": asked["account"]},
         "found": found,
+        "gone": None if pruned is None else pruned.error(words),
         "number": 0 if found is None else number_found(found),
         "kinds": SESSION,
     }

@@ -58,7 +58,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     name = asked["session"]
     deliveries = list(together.deliveries(of.tracker, of.db, name))
     if not deliveries:
-        raise answers.unknown(of, name, "no such session")
+        raise answers.unknown(of, name)
     moments, sessions = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
     whole = together.together(name, sessions)
     received, session = deliveries, whole
@@ -78,6 +78,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
         "names": names,
         "title": session.meeting_id or name,
         "name": name,
+        "pruned": of.tracker.pruned(name),
         "position": of.checkpoint.position,
         "asked": asked,
         "findings": found,

@@ -1,4 +1,4 @@
-"""A file beside ``views.db`` that is not derived, so that nothing makes it anew: what it holds must survive.
+"""A file of SQLite in the data directory that is not derived, so that nothing makes it anew: what it holds must survive.
 
 Each access has a connection of its own. A file that is there but is not ours, or is damaged, is refused and never
 replaced; one that an older version has written is brought to the tables of this one when it is first opened.
@@ -7,33 +7,20 @@ replaced; one that an older version has written is brought to the tables of this
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
 
-from projections.read_models import Table
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
 
+__all__ = ["Kept"]
+
 _LOOK = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_user_version"
 """One statement, because another process may be making the tables."""
-
-
-def create(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
-    """Makes the tables of such a file, with their indexes."""
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
-
-    db = Database(connection, execute_plugins=False)
-    for table in tables:
-        pk = table.pk[0] if len(table.pk) == 1 else table.pk
-        connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
-        for columns in table.indexes:
-            connection.execute(
-                f"CREATE INDEX {table.name}_{'_'.join(columns)} ON {table.name} ({', '.join(columns)})"
-            )
 
 
 @attrs.frozen
@@ -113,6 +100,7 @@ class Kept:
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode=rw"  # also a reader may have to undo what a killed writer left
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")  # what is erased is not left in the file
         return connection
 
