@@ -7,7 +7,8 @@ more of one session folds its stream. All of ``views.db`` can be thrown away at 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ import msgspec
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Session
 
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 _quote = msgspec.json.Encoder().encode
 
 
@@ -60,6 +62,30 @@ class Table:
     def insert(self) -> str:
         marks = ",".join("?" * len(self.columns))
         return f"INSERT INTO {self.name} ({','.join(self.columns)}) VALUES ({marks})"
+
+
+def tables_of(connection: sqlite3.Connection) -> Database:
+    """What makes tables in a file."""
+    from sqlite_utils import Database  # importing it takes long, and a file is made once
+
+    return Database(connection, execute_plugins=False)  # looking for plugins takes long
+
+
+class ReadModels:
+    """A file of read models, to be asked in SQL."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.conn = connection
+
+    def execute(self, query: str, values: Values = ()) -> sqlite3.Cursor:
+        """The rows as they are."""
+        return self.conn.execute(query, values)
+
+    def query(self, query: str, values: Values = ()) -> Iterator[dict[str, Any]]:
+        """The rows by the names of their columns."""
+        found = self.conn.execute(query, values)
+        names = [name for name, *_ in found.description]
+        return (dict(zip(names, row, strict=True)) for row in found)
 
 
 def text(time: datetime | None) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from projections.read_models import Table
+from projections.read_models import Table, tables_of
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
 from tracker.store.sqlite import sqlite_errors
@@ -24,9 +24,7 @@ _LOOK = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_u
 
 def create(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
     """Makes the tables of such a file, with their indexes."""
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
-
-    db = Database(connection, execute_plugins=False)
+    db = tables_of(connection)
     for table in tables:
         pk = table.pk[0] if len(table.pk) == 1 else table.pk
         connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
