@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import attrs
 import msgspec
 
 from projections.read_models import ReadModels
@@ -24,8 +23,7 @@ _VISITS = (
 )
 
 
-@attrs.frozen
-class Presence:
+class Presence(msgspec.Struct, frozen=True):
     """How much people were inside.
 
     Attributes:

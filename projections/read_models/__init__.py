@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
 
 from tracker.delivery.envelope import isoformat, parse_time
@@ -26,8 +25,7 @@ Values = Sequence[Any] | Mapping[str, Any]
 _quote = msgspec.json.Encoder().encode
 
 
-@attrs.frozen
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table of ``views.db``, filled with ``rows`` of each session (or other stream) anew."""
 
     name: str

@@ -85,8 +85,7 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O", 
 """Words in what SQLite complains of when the file itself may be sound."""
 
 
-@attrs.frozen
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
     receive time up to there. ``withdrawn`` is the position of the last withdrawal or erasure that is heeded in them."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from projections.read_models import Table, tables_of
 from tracker.errors import StoreDamagedError, StoreVersionError
@@ -34,8 +34,7 @@ def create(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
             )
 
 
-@attrs.frozen
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """Such a file.
 
     Attributes:

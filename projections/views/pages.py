@@ -23,6 +23,7 @@ from typing import Self
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.progress import Progress
 from projections.read_models import (
@@ -175,7 +176,7 @@ class Pages:
             if (log := self._log_at(as_of)) != self.log:
                 self.log = log
                 self._write_log()
-            self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
+            self.checkpoint = replace(self.checkpoint, as_of=as_of)
             self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-import attrs
+import msgspec
 
 PIN = timedelta(minutes=5)
 """For so long at most the newest receive time is given again while the clock is behind it."""
@@ -84,8 +84,7 @@ class Clock:
         self._is_behind = behind
 
 
-@attrs.frozen
-class WrongTimes:
+class WrongTimes(msgspec.Struct, frozen=True):
     """That the receive times at these positions are wrong; ``at`` is the moment of the record in ISO 8601."""
 
     first: int

@@ -27,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
 
-import attrs
+import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import Received, isoformat
@@ -77,8 +77,7 @@ _CHANGES = slice(24, 28)
 """Where SQLite counts in a file how often it was changed."""
 
 
-@attrs.frozen
-class Entries:
+class Entries(msgspec.Struct, frozen=True):
     """What the ledger held when it was read.
 
     Attributes:
@@ -93,13 +92,13 @@ class Entries:
     """
 
     key: bytes = b""
-    streams: Mapping[str, tuple[bool, datetime]] = attrs.field(factory=dict)
+    streams: Mapping[str, tuple[bool, datetime]] = msgspec.field(default_factory=dict)
     members: frozenset[bytes] = frozenset()
-    people: Mapping[bytes, datetime] = attrs.field(factory=dict)
+    people: Mapping[bytes, datetime] = msgspec.field(default_factory=dict)
     requests: int = 0
     finished: int = 0
     older: tuple[datetime, datetime] | None = None
-    sources: Mapping[bytes, datetime] = attrs.field(factory=dict)
+    sources: Mapping[bytes, datetime] = msgspec.field(default_factory=dict)
 
     def scope(self, stream: str, received_at: datetime | None = None) -> Scope | None:
         """What is to be replaced in the webhooks of a stream, or in one that was received then, if anything is."""
@@ -375,12 +374,12 @@ def _with_older(connection: sqlite3.Connection, entries: Entries) -> Entries:
     ((finished,),) = connection.execute(
         "SELECT COALESCE(MAX(number), 0) FROM requests WHERE finished"
     ).fetchall()
-    return attrs.evolve(entries, finished=finished, older=older)
+    return replace(entries, finished=finished, older=older)
 
 
 def _with_sources(connection: sqlite3.Connection, entries: Entries) -> Entries:
     rows = connection.execute("SELECT hash, at FROM sources")
-    return attrs.evolve(entries, sources={hash: _time(at) for hash, at in rows})
+    return replace(entries, sources={hash: _time(at) for hash, at in rows})
 
 
 def _hashes(key: bytes, stream: str, text: str) -> set[bytes]:
