@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def data(tmp_path_factory):
     (data / "log.jsonl").write_bytes(b"".join(lines))
     with closing(Tracker.open(data, create=True)) as opened:
         opened.append(deliveries(lines))
-        Views.open(opened).close()
+        with Views.open(opened) as views:
+            views.bring_to(opened, datetime.now(UTC))  # as the first command would
     return data
 
 
