@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from projections.answers.records import of_all
+from projections.read_models import ReadModels
 from projections.views.database import VIEWS_DB, views_errors
 from tracker.errors import TrackerError
 from tracker.intake.reconciling import Asked, Reconciled, reconcile
@@ -78,14 +79,13 @@ class Reconciling:
         return done
 
     def _asked(self, now: datetime) -> Asked:
-        from sqlite_utils import Database
 
         path: Path = self._tracker.data / VIEWS_DB
         while not path.exists():
             self._sleep(WAIT)
         uri = f"{path.resolve().as_uri()}?mode=ro"
         with views_errors(path), closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE)) as connection:
-            return of_all(Database(connection, execute_plugins=False), None, now, self._account)
+            return of_all(ReadModels(connection), None, now, self._account)
 
     def _sleep(self, seconds: float) -> None:
         if self._over.wait(seconds):

@@ -14,6 +14,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 ROOT = Path(__file__).parents[1]
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules of axe-core that look at colours."""
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -68,10 +70,12 @@ def page(browser, served, *, complaints=True, **options):
     assert said == [] or not complaints
 
 
-def violations(opened):
-    """What axe-core finds wrong with a page, in one line each."""
-    opened.evaluate(axe().read_text(encoding="utf-8"))
-    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")
+def violations(opened, rules=()):
+    """What axe-core finds wrong with a page, by these of its rules or by all, in one line each."""
+    if not opened.evaluate("'axe' in window"):
+        opened.evaluate(axe().read_text(encoding="utf-8"))
+    asked = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+    found = opened.evaluate("asked => axe.run(document, asked)", asked)
     return [
         f"{one['id']}: {node['html'][:200]} {json.dumps(node['any'][:1])[:300]}"
         for one in found["violations"]

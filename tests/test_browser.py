@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import crowd
 import pytest
-from chromium import NARROW, WIDE, missing, page, running, violations
+from chromium import NARROW, OF_COLOURS, WIDE, missing, page, running, violations
 from meetings import read_into
 from served import EVENING, MONDAY, RESTARTED, served
 from waiting import until
@@ -55,14 +55,19 @@ def browser():
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_is_accessible_and_no_wider_than_the_window(browser, monday, path, viewport, scheme):
+def test_a_page_is_accessible_and_no_wider_than_the_window_and_dark_its_colours_are_too(
+    browser, monday, path, viewport
+):
     complaints = path != REFUSED  # the browser's own, of the status
-    with page(browser, monday, complaints=complaints, viewport=viewport, color_scheme=scheme) as opened:
+    with page(browser, monday, complaints=complaints, viewport=viewport) as opened:
         opened.goto(path)
 
         assert violations(opened) == []
         assert opened.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+        opened.emulate_media(color_scheme="dark")  # which changes nothing but the colours
+
+        assert violations(opened, OF_COLOURS) == []
 
 
 def test_the_whole_menu_is_there_on_a_phone(browser, monday):

@@ -5,14 +5,19 @@ import os
 import pkgutil
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
+from meetings import deliveries, line, webhook
 
 from projections import cli
 from projections.cli import COMMANDS, OTHER_NAMES, tracker
+from projections.views.follow import Views
+from tracker.store.application import Tracker
 
 MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)} - {"__main__"}
 LOADED = """
@@ -70,6 +75,40 @@ def test_help_shows_the_table_and_imports_no_command_and_nothing_that_a_command_
 def test_a_command_imports_no_module_of_another_one():
     commands = {f"projections.cli.{entry.module}" for entry in COMMANDS.values()}
     assert loaded("lifecycles") & commands == {"projections.cli.lifecycles"}
+
+
+TAKES_LONG = {
+    *("asyncio", "importlib.metadata", "logging", "sqlite_utils", "tempfile", "tomllib"),
+    *("rich.live", "rich.progress", "rich.table", "tracker.alert", "tracker.relay", "tracker.sending"),
+}
+"""What commands import only where they do something that needs it."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data directory that is judged, with one session, and the log of it."""
+    data = tmp_path_factory.mktemp("data")
+    given = [webhook("session-started", sessionId="s"), webhook("session-ended", sessionId="s")]
+    lines = [line(one, second) for second, one in enumerate(given)]
+    (data / "log.jsonl").write_bytes(b"".join(lines))
+    with closing(Tracker.open(data, create=True)) as opened:
+        opened.append(deliveries(lines))
+        with Views.open(opened) as views:
+            views.bring_to(opened, datetime.now(UTC))  # as the first command would
+    return data
+
+
+@pytest.mark.parametrize("command", ["status", "timeline"])
+def test_what_shows_a_session_imports_nothing_that_only_other_commands_need(data, command):
+    assert loaded("--data", str(data), command, "s") & TAKES_LONG == set()
+
+
+def test_what_shows_rows_structures_no_payload(data):
+    assert loaded("--data", str(data), "find", "s") & {*TAKES_LONG, "cattrs"} == set()
+
+
+def test_an_audit_of_a_log_imports_nothing_of_a_store(data):
+    assert loaded("audit", str(data / "log.jsonl")) & {*TAKES_LONG, "eventsourcing"} == set()
 
 
 def test_another_name_of_a_command_is_no_command_and_names_one():

@@ -301,7 +301,7 @@ with Tracker.open(Path(sys.argv[1]), create=True) as store:
     store.append([parse(body) for body in bodies])
     status = store.status("S")
     with Views.open(store) as views:
-        rows = [[row["lifecycle"], row["key"], row["state"]] for row in views.db["runs"].rows]
+        rows = [[row["lifecycle"], row["key"], row["state"]] for row in views.db.query("SELECT * FROM runs")]
 print(json.dumps({
     "lifecycles": sorted(REGISTRY),
     "routed": [parse(body).lifecycle.name for body in bodies],

@@ -858,7 +858,7 @@ def test_whatever_bytes_of_the_read_models_are_flipped_it_is_a_damage_at_most(st
     try:
         with Views.open(store) as opened:
             for table in database.TABLES:
-                list(opened.db.table(table.name).rows)
+                list(opened.db.query(f"SELECT * FROM {table.name}"))
     except StoreDamagedError as error:
         contents = str(error)
 

@@ -425,7 +425,7 @@ def test_of_a_fleet_under_load_nothing_acknowledged_is_lost_and_its_readers_agre
         own.start()
 
     ran = fleet.under_load(
-        tmp_path / "data", key, bodies(40), 2, random.Random(7), restart, every=(0.2, 0.8), pause=0.005
+        tmp_path / "data", key, bodies(40), 2, random.Random(7), restart, every=(0.2, 0.8), pause=0.02
     )
 
     assert (ran.wrong, ran.codes) == ([], [0] * 6)

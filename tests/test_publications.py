@@ -9,13 +9,13 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import attrs
 import meetings
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
+from msgspec.structs import replace
 from served import served
 from tries import tries
 from waiting import until
@@ -106,21 +106,21 @@ def test_what_is_published_and_not_held_is_withdrawn_once():
     before = Publication(("a",), ("x",), held=True, published_at="then")
     (change,) = changes({}, {("a",): before}, "now")
 
-    assert change.after == attrs.evolve(before, held=False, withdrawn_at="now")
+    assert change.after == replace(before, held=False, withdrawn_at="now")
     assert list(changes({}, {("a",): change.after}, "later")) == []
 
 
 def test_what_comes_back_is_the_same_publication():
     before = Publication(("a",), ("x",), held=False, published_at="then", withdrawn_at="later")
     (change,) = changes({("a",): ("y",)}, {("a",): before}, "now")
-    assert change.after == attrs.evolve(before, shown=("y",), held=True, again_at="now")
+    assert change.after == replace(before, shown=("y",), held=True, again_at="now")
 
 
 def test_what_is_shown_otherwise_has_changed_and_what_is_shown_the_same_has_not():
     before = Publication(("a",), ("x",), held=True, published_at="then")
     (change,) = changes({("a",): ("y",)}, {("a",): before}, "now")
 
-    assert change.after == attrs.evolve(before, shown=("y",), changed_at="now")
+    assert change.after == replace(before, shown=("y",), changed_at="now")
     assert list(changes({("a",): ("x",)}, {("a",): before}, "now")) == []
 
 

@@ -17,7 +17,7 @@ from meetings import deliveries, line, webhook
 from projections import read_models
 from projections.explain.status import moment, timeline
 from projections.read_models import deliveries as deliveries_model
-from projections.read_models import sessions, short, text, types
+from projections.read_models import sessions, short, tables_of, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.views.follow import Views
@@ -44,7 +44,7 @@ def of(tmp_path, *said):
     with closing(Tracker.open(tmp_path, create=True)) as store:
         store.append(deliveries(given))
         with Views.open(store) as opened:
-            return {table.name: list(opened.db.table(table.name).rows) for table in TABLES}
+            return {table.name: list(tables_of(opened.connection).table(table.name).rows) for table in TABLES}
 
 
 # The file
@@ -67,14 +67,16 @@ def test_every_read_model_is_among_the_tables():
 
 def test_columns_are_those_declared_and_have_their_types(views):
     assert [dict(table.columns) for table in TABLES] == [
-        views.db.table(table.name).columns_dict for table in TABLES
+        tables_of(views.connection).table(table.name).columns_dict for table in TABLES
     ]
 
 
 def test_rows_of_a_session_refer_to_the_session(views):
     of_a_session = ("participants", "names", "runs", "files", "findings")
     assert {name: [("session_id", "sessions")] for name in of_a_session} == {
-        table.name: [(key.column, key.other_table) for key in views.db.table(table.name).foreign_keys]
+        table.name: [
+            (key.column, key.other_table) for key in tables_of(views.connection).table(table.name).foreign_keys
+        ]
         for table in TABLES
         if table.foreign_keys
     }
@@ -84,7 +86,9 @@ def test_rows_of_a_session_refer_to_the_session(views):
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_indexes_are_those_declared(views, table):
     assert sorted([*table.indexes, *table.followed_by]) == sorted(
-        tuple(index.columns) for index in views.db.table(table.name).indexes if index.origin == "c"
+        tuple(index.columns)
+        for index in tables_of(views.connection).table(table.name).indexes
+        if index.origin == "c"
     )
 
 
@@ -276,10 +280,10 @@ def test_types_are_counted(views):
     received = deliveries(LOG)
 
     assert Counter(delivery.topic for delivery in received) == {
-        row["type"]: row["deliveries"] for row in views.db.table("types").rows
+        row["type"]: row["deliveries"] for row in tables_of(views.connection).table("types").rows
     }
     assert sum(delivery.lifecycle is None for delivery in received) == sum(
-        row["unrouted"] for row in views.db.table("types").rows
+        row["unrouted"] for row in tables_of(views.connection).table("types").rows
     )
 
 
@@ -360,4 +364,6 @@ def test_what_is_stored_outside_of_sessions_has_no_visits(tmp_path):
             db.commit()
         (tmp_path / "events.mark").unlink()  # which would tell that the event is another
         with Views.open(store) as opened:
-            assert [opened.db.table(name).count for name in ("sessions", "participants")] == [0, 0]
+            assert [
+                tables_of(opened.connection).table(name).count for name in ("sessions", "participants")
+            ] == [0, 0]

@@ -47,7 +47,7 @@ def in_any_order(rows):
 def test_a_row_is_what_the_status_of_its_session_says_of_the_run(listed):
     rows = listed()
     with Tracker.open(listed.data) as store, Views.open(store, RULES) as views:
-        ids = {row["session_id"] for row in views.db["sessions"].rows}
+        ids = {row["session_id"] for row in views.db.query("SELECT * FROM sessions")}
         sessions = [store.status(one, as_of=views.checkpoint.as_of, rules=RULES, log=views.log) for one in ids]
     expected = [recording(session, run) for session in sessions for run in session.recordings]
     assert in_any_order(expected) == in_any_order(rows)

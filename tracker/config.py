@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from tracker.accept import Acceptance
-from tracker.alert import Alert
 from tracker.delivery.envelope import ACCOUNT_HINT, is_account
 from tracker.errors import RulesError
 from tracker.findings import SEVERITIES, Severity
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
-from tracker.relay import Relay
 from tracker.retention import Retention, retention_of
 from tracker.rules import WINDOWS, Rules
-from tracker.sending import alerts_in, collector_in, relays_in
 from tracker.toml import are_paths, duration, each, is_path, refuse_unknown
+
+if TYPE_CHECKING:
+    from tracker.alert import Alert
+    from tracker.relay import Relay
 
 MOST = 100
 """No price is higher."""
@@ -91,7 +92,9 @@ class Config:
 
 def load_config(path: Path) -> Config:
     """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
-    import tomllib  # takes long, and few have such a file
+    import tomllib  # takes long, as do those below, and few have such a file
+
+    from tracker.sending import alerts_in, collector_in, relays_in
 
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

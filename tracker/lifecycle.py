@@ -46,6 +46,7 @@ def camel_case(name: str) -> str:
 
 _ROOM = ("meeting_id", "room_id")
 _LINKS = ("session_id", *_ROOM)
+_OWN_STREAMS = ("unrouted", "log")
 
 
 @attrs.frozen
@@ -410,9 +411,6 @@ def _problems_of_streams(lifecycle: Lifecycle) -> Iterable[str]:
         yield "a webhook without a type must be of the only step"
 
 
-_OWN_STREAMS = ("unrouted", "log")
-
-
 def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]:
     yield "the key", lifecycle.key
     yield "the optional key", lifecycle.optional_key
@@ -438,13 +436,15 @@ def _unsaid(lifecycle: Lifecycle) -> Iterator[str]:
 
 
 def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: str, role: Role) -> Iterator[str]:
-    value, is_silent = getattr(declared, name), isinstance(getattr(declared, name), NoFinding)
+    value, applies = getattr(declared, name), role.applies(lifecycle, declared)
+    is_silent = isinstance(value, NoFinding)
+    if value in codes_for(name) if applies else value == role.usual and not is_silent:
+        return  # nearly always, so the words below are not made
     choice = " or ".join(f'{name}="{code}"' for code in codes_for(name))
-    if not role.applies(lifecycle, declared):
-        if is_silent or value != role.usual:
-            yield f"{name} is given, and is only for {role.where}; leave it out"
+    if not applies:
+        yield f"{name} is given, and is only for {role.where}; leave it out"
     elif not value and not (is_silent and role.may_be_silent):
         choice += f' or {name}=NoFinding("why not")' if role.may_be_silent else ""
         yield f"{name} {'is silent' if is_silent else 'is left out'}, the code when {role.when}; write {choice}"
-    elif value and value not in codes_for(name):
+    elif value:
         yield f"{name}={value!r} is no code for that; write {choice}"

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from projections.read_models import short, text
+from projections.read_models import ReadModels, short, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.findings.catalogue import CATALOGUE
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 Sort = Literal["severity", "count", "sessions", "last", "first"]
@@ -30,7 +27,7 @@ _COLUMNS = {"severities": "severity", "lifecycles": "lifecycle", "codes": "code"
 
 
 def issues(
-    db: Database,
+    db: ReadModels,
     until: datetime,
     *,
     since: datetime | None = None,
@@ -98,7 +95,7 @@ def _conditions(chosen: dict[str, Sequence[str]], equal: dict[str, str | None]) 
     return " AND ".join(conditions), values
 
 
-def _first(db: Database, where: str, values: Values) -> datetime | None:
+def _first(db: ReadModels, where: str, values: Values) -> datetime | None:
     (row,) = db.query(f"SELECT MIN(at) AS first_at FROM findings WHERE {where}", values)
     return parse_time(row["first_at"]) if row["first_at"] else None
 

@@ -11,14 +11,13 @@ import msgspec
 
 from projections.answers.days import Day, day_at
 from projections.answers.issues import issues
-from projections.read_models import hours, is_one_of, sessions, types
+from projections.read_models import ReadModels, hours, is_one_of, sessions, types
 from projections.read_models.runs import MEDIA, OVER
 from tracker.delivery.envelope import isoformat, parse_time
 
 if TYPE_CHECKING:  # importing it takes long, and not every command needs it
     from datetime import date, tzinfo
 
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 TWICE = ("D101", "D105", "S208")
@@ -31,7 +30,7 @@ MOST_RUNNING = 8
 
 
 def overview(
-    db: Database, now: datetime, day: date | None = None, account: str | None = None, zone: tzinfo = UTC
+    db: ReadModels, now: datetime, day: date | None = None, account: str | None = None, zone: tzinfo = UTC
 ) -> Values:
     """The state of everything at ``now``, and the numbers of a day of a time zone (by default today) beside the day before it.
 
@@ -58,7 +57,7 @@ def _of(account: str | None, values: Sequence[str] = (), table: str = "") -> tup
     return ("", tuple(values)) if account is None else (f" AND {table}account = ?", (*values, account))
 
 
-def _live(db: Database, now: datetime, account: str | None) -> Values:
+def _live(db: ReadModels, now: datetime, account: str | None) -> Values:
     """Sessions, people and recordings that are there now; those that run longest first."""
     of_it, whose = _of(account, table="s.")
     (row,) = db.query(
@@ -84,14 +83,14 @@ def _since(run: Values, now: datetime) -> Values:
     return {**run, "key": key, "began_at": began and isoformat(began), "seconds": seconds}
 
 
-def _outcomes(db: Database, day: Day, account: str | None) -> Values:
+def _outcomes(db: ReadModels, day: Day, account: str | None) -> Values:
     """What became of the runs that began on the day."""
     of_it, values = _of(account, day.period, "r.")
     began = "r.session_id IS NOT NULL AND r.first_step_at >= ? AND r.first_step_at < ?"
     return outcomes(db, f"runs r WHERE {is_one_of('+r.lifecycle', MEDIA)} AND {began}{of_it}", values)
 
 
-def outcomes(db: Database, runs: str, values: Sequence[str] | Values) -> dict[str, int]:
+def outcomes(db: ReadModels, runs: str, values: Sequence[str] | Values) -> dict[str, int]:
     """Outcome -> how many runs came to it. ``runs`` is what stands behind FROM, with them as ``r``."""
     found = dict.fromkeys(OUTCOMES, 0)
     select = f"SELECT r.state, r.files IS NOT NULL AS has_files, COUNT(*) AS number FROM {runs}"
@@ -109,7 +108,7 @@ def _outcome(state: str, *, has_files: bool) -> str:
     return "without a file" if state in OVER else "under way"
 
 
-def _hours(db: Database, day: Day, account: str | None) -> list[Values]:
+def _hours(db: ReadModels, day: Day, account: str | None) -> list[Values]:
     """Errors and warnings of each hour of the day, and of the same hour the day before; each by its name in the zone."""
     counts, before = _by_hour(db, day, account), _by_hour(db, day.before, account)
     return [
@@ -123,7 +122,7 @@ def _hours(db: Database, day: Day, account: str | None) -> list[Values]:
     ]
 
 
-def _by_hour(db: Database, day: Day, account: str | None) -> Counter[tuple[int, str]]:
+def _by_hour(db: ReadModels, day: Day, account: str | None) -> Counter[tuple[int, str]]:
     """The number of an hour of a day, and a severity -> how many errors or warnings."""
     of_it, values = _of(account, (day.period[0], *day.period))
     rows = db.query(
@@ -135,7 +134,7 @@ def _by_hour(db: Database, day: Day, account: str | None) -> Counter[tuple[int, 
     return Counter({(row["hour"], row["severity"]): row["number"] for row in rows})
 
 
-def _without_time(db: Database, account: str | None) -> dict[str, int]:
+def _without_time(db: ReadModels, account: str | None) -> dict[str, int]:
     """Errors and warnings of which nobody knows when they happened: they belong to no day."""
     found, (of_it, whose) = {"errors": 0, "warnings": 0}, _of(account)
     rows = db.query(
@@ -146,7 +145,7 @@ def _without_time(db: Database, account: str | None) -> dict[str, int]:
     return found | {f"{row['severity']}s": row["number"] for row in rows}
 
 
-def _received(db: Database, day: Day, account: str | None) -> Values:
+def _received(db: ReadModels, day: Day, account: str | None) -> Values:
     """How many came on a day, hour by hour, and which share of them came twice or late.
 
     They are counted by hours of UTC: where hours of the zone begin at half past, each has those of the hour in which it begins.

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from projections.answers.presence import OF_ACCOUNT, VISITS, presence, visit_of
-from projections.read_models import like, short
+from projections.read_models import ReadModels, like, short
 from projections.read_models.runs import recordings
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 MOST = 200
 """Visits, recordings and findings that are listed; the newest ones."""
 
 
-def person(db: Database, participant_id: str, now: datetime, account: str | None = None) -> Values | None:
+def person(db: ReadModels, participant_id: str, now: datetime, account: str | None = None) -> Values | None:
     """What is known of a person of this id; ``None`` where nothing is. An open visit lasts up to ``now``.
 
     With ``account``, what is known from sessions of that account.
@@ -86,7 +83,7 @@ def _finding(row: Values) -> Values:
     return {**row, "at": short(row["at"])}
 
 
-def named(db: Database, name: str, account: str | None = None, limit: int = 20) -> list[Values]:
+def named(db: ReadModels, name: str, account: str | None = None, limit: int = 20) -> list[Values]:
     """The people of whom this is the name, or a part of it: their ids, with the name and in how many sessions they were."""
     return list(
         db.query(

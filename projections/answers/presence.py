@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import attrs
 import msgspec
 
+from projections.read_models import ReadModels
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Session
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 _VISITS = (
@@ -26,8 +23,7 @@ _VISITS = (
 )
 
 
-@attrs.frozen
-class Presence:
+class Presence(msgspec.Struct, frozen=True):
     """How much people were inside.
 
     Attributes:
@@ -104,7 +100,7 @@ def _time(time: str | None) -> datetime | None:
     return parse_time(time) if time else None
 
 
-def with_people(db: Database, runs: Sequence[Values]) -> list[Values]:
+def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
     """Runs with ``people``: who was inside while each was under way, and whether still at its end (``at_end``).
 
     The end is its stopping, and where that never came its stopped, which may come much later, with the file. A run that is

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from projections.answers.issues import issues
-from projections.read_models import text
+from projections.read_models import ReadModels, text
 from tracker.findings import SEVERITIES
 from tracker.intake.reconciling import LOOK_BACK, Asked
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 CONTESTED_FOR = timedelta(days=30)
 """A session that has not ended is asked for as long as something came of it within this time."""
@@ -27,7 +24,7 @@ _UNEXPLAINED = (
 """The sessions in which something is missing that the subscription of the room may explain."""
 
 
-def of_sessions(db: Database, names: Iterable[str], account: str | None) -> Asked:
+def of_sessions(db: ReadModels, names: Iterable[str], account: str | None) -> Asked:
     """All records of these sessions, and to what their rooms subscribe."""
     every = [one for one in REGISTRY.values() if one.records is not None and not one.is_session]
     sessions = dict.fromkeys(names, every)
@@ -35,14 +32,14 @@ def of_sessions(db: Database, names: Iterable[str], account: str | None) -> Aske
     return Asked(sessions=sessions, rooms=rooms, lists=False, account=account)
 
 
-def of_live(db: Database, account: str | None) -> Asked:
+def of_live(db: ReadModels, account: str | None) -> Asked:
     """The sessions that are live here, with the records of what is in them."""
     rows = db.query(f"SELECT session_id FROM sessions WHERE {_LIVE} AND {_OF}", {"account": account})
     sessions = {row["session_id"]: _lifecycles(db, row["session_id"]) for row in rows}
     return Asked(sessions=sessions, lists=False, account=account)
 
 
-def of_all(db: Database, since: datetime | None, now: datetime, account: str | None) -> Asked:
+def of_all(db: ReadModels, since: datetime | None, now: datetime, account: str | None) -> Asked:
     """The sessions that are not known to have ended, and the lists since a moment."""
     values = {
         "account": account,
@@ -67,18 +64,18 @@ _LIVE = "state IN ('live', 'unknown')"
 _OF = "(:account IS NULL OR account = :account)"
 
 
-def _meeting(db: Database, name: str) -> list[str]:
+def _meeting(db: ReadModels, name: str) -> list[str]:
     rows = db.query("SELECT meeting_id FROM sessions WHERE session_id = ? AND meeting_id IS NOT NULL", (name,))
     return [row["meeting_id"] for row in rows]
 
 
-def _lifecycles(db: Database, name: str) -> list[Lifecycle]:
+def _lifecycles(db: ReadModels, name: str) -> list[Lifecycle]:
     rows = db.query("SELECT DISTINCT lifecycle FROM runs WHERE session_id = ? ORDER BY lifecycle", (name,))
     found = [REGISTRY[row["lifecycle"]] for row in rows if row["lifecycle"] in REGISTRY]
     return [one for one in found if one.records is not None and not one.is_session]
 
 
-def differences(db: Database, now: datetime, sessions: Sequence[str] = ()) -> list[dict[str, Any]]:
+def differences(db: ReadModels, now: datetime, sessions: Sequence[str] = ()) -> list[dict[str, Any]]:
     """What the records say otherwise than the webhooks, grouped; of these sessions, or of all."""
     until = now + timedelta(seconds=1)
     return issues(db, until, severities=SEVERITIES, codes=CODES, sessions=sessions)

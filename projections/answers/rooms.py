@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from projections.answers.issues import issues
 from projections.answers.overview import outcomes
 from projections.answers.presence import OF_ACCOUNT, VISITS, Visit, presence, visit_of
-from projections.read_models import is_one_of, short
+from projections.read_models import ReadModels, is_one_of, short
 from projections.read_models.runs import MEDIA
 from tracker.delivery.envelope import parse_time
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 MOST_SESSIONS = 50
@@ -23,7 +20,7 @@ MOST_SESSIONS = 50
 
 
 def room(
-    db: Database, meeting_id: str, now: datetime, account: str | None = None, zone: tzinfo = UTC
+    db: ReadModels, meeting_id: str, now: datetime, account: str | None = None, zone: tzinfo = UTC
 ) -> Values | None:
     """What is known of a room; ``None`` where nothing came of it. With ``account``, what of it is of that account.
 
@@ -61,7 +58,7 @@ _SESSIONS = (
 )
 
 
-def _recordings(db: Database, asked: Values) -> dict[str, int]:
+def _recordings(db: ReadModels, asked: Values) -> dict[str, int]:
     """Outcome -> how many of the room's recordings and streams came to it."""
     of_room = f"s.meeting_id = :meeting AND {OF_ACCOUNT} AND {is_one_of('r.lifecycle', MEDIA)}"
     return outcomes(db, f"sessions s JOIN runs r USING (session_id) WHERE {of_room}", asked)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from projections.answers.presence import OF_ACCOUNT
-from projections.read_models import begins, escaped, files, like
+from projections.read_models import ReadModels, begins, escaped, files, like
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycles import REGISTRY
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 Values = dict[str, Any]
 MOST = 8
 """Of each kind that are found."""
 
 
-def search(db: Database, words: str, last_position: int = 0, account: str | None = None) -> Values:
+def search(db: ReadModels, words: str, last_position: int = 0, account: str | None = None) -> Values:
     """What begins so, at most ``MOST`` of each kind; of a person's name and a code's slug any part will do.
 
     ``position`` is the delivery that is meant by a number, with or without ``#``, up to ``last_position``. With
@@ -95,7 +92,7 @@ def _codes(words: str) -> list[str]:
     return [one.code for one in CATALOGUE.values() if one.code.lower().startswith(lower) or lower in one.slug]
 
 
-def _of_codes(db: Database, words: str, account: str | None) -> Iterator[Values]:
+def _of_codes(db: ReadModels, words: str, account: str | None) -> Iterator[Values]:
     """The codes of which something is found, and one that is named whole."""
     select = "SELECT COUNT(*) AS number FROM findings WHERE code = :code AND (:account IS NULL OR account = :account)"
     for code in _codes(words):

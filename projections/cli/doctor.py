@@ -22,8 +22,7 @@ from projections.progress import of_events
 from tracker.errors import StoreDamagedError, StoreMissingError, TrackerError
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
-
+    from projections.read_models import ReadModels
     from tracker.store.application import Tracker
 
 LEAST_SPACE = 1 << 30
@@ -151,7 +150,7 @@ def _due(settings: Settings, store: Tracker) -> Iterator[Check]:
 _UPGRADE = "use a Python with SQLite 3.51.3 or newer; until then, make backups"
 
 
-def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
+def _clock(settings: Settings, store: Tracker, db: ReadModels) -> Iterator[Check]:
     """Whether something was received later than it is now."""
     from projections.read_models import types
 
@@ -173,7 +172,7 @@ def _clock(settings: Settings, store: Tracker, db: Database) -> Iterator[Check]:
         yield Check("clock", "ok", f"the last delivery was received at {zones.dated(newest)}{taken}")
 
 
-def _never_seen(db: Database) -> Iterator[Check]:
+def _never_seen(db: ReadModels) -> Iterator[Check]:
     """Which webhook types never came, of the lifecycles of which something came: perhaps they are not subscribed to."""
     from projections.read_models.deliveries import number_outside
     from projections.read_models.types import deliveries as counts

@@ -17,8 +17,7 @@ from projections.cli.times import with_tz
 from tracker.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
-
+    from projections.read_models import ReadModels
     from tracker.store.application import Tracker
 
 FORMATS = (TEXT, "json")
@@ -86,7 +85,7 @@ def person(person: str, account: str | None, format: str, data: Path | None, con
     _print(found, format, report.person)
 
 
-def _id_of(db: Database, store: Tracker, name: str, account: str | None) -> str:
+def _id_of(db: ReadModels, store: Tracker, name: str, account: str | None) -> str:
     """The id of the only person of a name. Raises ``NotFoundError`` where there is none, ``UsageError`` where several."""
     from projections.answers.people import named
 

@@ -105,7 +105,7 @@ def recording(session: Session, run: Run) -> Values:
         "began_at": _time(min(times, default=None)),
         "started_at": _time(started.at) if started else None,
         "stopped_at": _time(stopped.at) if stopped else None,
-        "files": converter.unstructure(run.files),
+        "files": converter().unstructure(run.files),
         "findings": [one.code for one in found],
         "account": session.account,
         "videosdk_file": next((file_named(one.message) for one in found if one.code == R603.code), None),
@@ -256,8 +256,8 @@ def _run(run: Run) -> Values:
             {"step": one.step, "at": _time(one.at), "position": one.position, "inferred": one.inferred}
             for one in sorted(run.steps.values(), key=lambda taken: rank[taken.step])
         ],
-        "data": converter.unstructure(run.data),
-        "files": converter.unstructure(run.files),
+        "data": converter().unstructure(run.data),
+        "files": converter().unstructure(run.files),
     }
 
 

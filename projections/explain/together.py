@@ -7,29 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
-from typing import TYPE_CHECKING
 
 import attrs
 
+from projections.read_models import ReadModels
 from projections.read_models.links import beside
 from tracker.delivery.webhook import Delivery
 from tracker.errors import NotFoundError
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import Aggregate, Session
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
-    from tracker.store.application import Tracker
+from tracker.store.application import Tracker
 
 
-def deliveries(store: Tracker, db: Database, name: str) -> Iterator[Delivery]:
+def deliveries(store: Tracker, db: ReadModels, name: str) -> Iterator[Delivery]:
     """The deliveries of a stream and of what is linked to it, by position."""
     streams = (store.history(one) for one in (name, *beside(db, name)))
     return merge(*streams, key=lambda one: one.position)
 
 
-def found(db: Database, name: str, status: Callable[[str], Session]) -> Session:
+def found(db: ReadModels, name: str, status: Callable[[str], Session]) -> Session:
     """The session of that name with what it had beside it. ``status`` gives the one of a stream.
 
     Raises ``NotFoundError`` where nothing came of any.

@@ -7,26 +7,25 @@ more of one session folds its stream. All of ``views.db`` can be thrown away at 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
 
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Session
 
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
+if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 _quote = msgspec.json.Encoder().encode
 
 
-@attrs.frozen
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table of ``views.db``, filled with ``rows`` of each session (or other stream) anew."""
 
     name: str
@@ -63,11 +62,16 @@ class Table:
         return f"INSERT INTO {self.name} ({','.join(self.columns)}) VALUES ({marks})"
 
 
-def make_tables(connection: Connection, tables: Iterable[Table]) -> None:
-    """Makes the tables of a file that is kept beside the read models, with their indexes."""
-    from sqlite_utils import Database  # importing it takes long, and the file is made once
+def tables_of(connection: sqlite3.Connection) -> Database:
+    """What makes tables in a file."""
+    from sqlite_utils import Database  # importing it takes long, and a file is made once
 
-    db = Database(connection, execute_plugins=False)
+    return Database(connection, execute_plugins=False)  # looking for plugins takes long
+
+
+def make_tables(connection: sqlite3.Connection, tables: Iterable[Table]) -> None:
+    """Makes the tables of a file that is kept beside the read models, with their indexes."""
+    db = tables_of(connection)
     for table in tables:
         pk = table.pk[0] if len(table.pk) == 1 else table.pk
         connection.execute(db.create_table_sql(table.name, dict(table.columns), pk=pk))
@@ -75,6 +79,23 @@ def make_tables(connection: Connection, tables: Iterable[Table]) -> None:
             connection.execute(
                 f"CREATE INDEX {table.name}_{'_'.join(columns)} ON {table.name} ({', '.join(columns)})"
             )
+
+
+class ReadModels:
+    """A file of read models, to be asked in SQL."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.conn = connection
+
+    def execute(self, query: str, values: Values = ()) -> sqlite3.Cursor:
+        """The rows as they are."""
+        return self.conn.execute(query, values)
+
+    def query(self, query: str, values: Values = ()) -> Iterator[dict[str, Any]]:
+        """The rows by the names of their columns."""
+        found = self.conn.execute(query, values)
+        names = [name for name, *_ in found.description]
+        return (dict(zip(names, row, strict=True)) for row in found)
 
 
 def text(time: datetime | None) -> str | None:

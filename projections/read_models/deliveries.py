@@ -10,19 +10,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from projections.read_models import Row, Table, is_one_of, text, types
+from projections.read_models import ReadModels, Row, Table, is_one_of, text, types
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.session import Key
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 CAME = {
     "position": int,
@@ -120,7 +117,7 @@ def _key(key: Key) -> str:
 
 
 def find(
-    db: Database,
+    db: ReadModels,
     *,
     stream: str | None = None,
     meeting: str | None = None,
@@ -159,7 +156,7 @@ def find(
     return db.query(f"SELECT * FROM deliveries WHERE {where} ORDER BY position DESC LIMIT :limit", values)
 
 
-def number_outside(db: Database) -> int:
+def number_outside(db: ReadModels) -> int:
     """How many belong to no session."""
     (row,) = db.query(f"SELECT COUNT(*) AS number FROM deliveries WHERE {OUTSIDE}")
     return int(row["number"])

@@ -22,7 +22,7 @@ def rows(session: Session) -> Iterator[Row]:
         return
     for run in session.recordings:
         key = _json(dict(run.key)).decode()
-        for value in dict.fromkeys(texts(converter.unstructure(run.files))):
+        for value in dict.fromkeys(texts(converter().unstructure(run.files))):
             yield session.session_id, run.lifecycle.name, key, run.number, value, name_of(value)
 
 

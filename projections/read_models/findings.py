@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from projections.read_models import Row, Table, text
+from projections.read_models import ReadModels, Row, Table, text
 from tracker.findings import Finding
 from tracker.judging.state import Session
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 _json = msgspec.json.Encoder().encode
 
@@ -108,7 +105,7 @@ VIEWS = {
 
 
 def find(
-    db: Database,
+    db: ReadModels,
     *,
     codes: Sequence[str] = (),
     severities: Sequence[str] = (),
@@ -142,7 +139,7 @@ def _select(conditions: Sequence[str]) -> str:
 
 
 def numbers(
-    db: Database,
+    db: ReadModels,
     *,
     codes: Sequence[str] = (),
     severities: Sequence[str] = (),
@@ -160,7 +157,7 @@ def numbers(
 
 
 def counts(
-    db: Database, *, verdict: str | None = None, since: str | None = None, **equal: Any
+    db: ReadModels, *, verdict: str | None = None, since: str | None = None, **equal: Any
 ) -> Iterator[dict[str, Any]]:
     """How many there are of each ``code`` and ``severity``; asked for as in ``find``."""
     conditions, values = _conditions((), (), verdict, since, equal)
@@ -170,7 +167,7 @@ def counts(
     )
 
 
-def copies(db: Database, first: int, last: int) -> list[tuple[int, list[int]]]:
+def copies(db: ReadModels, first: int, last: int) -> list[tuple[int, list[int]]]:
     """The deliveries from one position to another that are copies of deliveries before the first, each with those."""
     rows = db.query(
         "SELECT position, evidence FROM findings WHERE position BETWEEN ? AND ? AND code = 'D101' ORDER BY position",

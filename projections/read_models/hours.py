@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from projections.read_models import Row, Table, text
+from projections.read_models import ReadModels, Row, Table, text
 from tracker.delivery.webhook import Delivery
 from tracker.record import RECORD
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 HOUR = 13
 """Characters of a time that name its hour: ``2026-11-23T10``."""
@@ -37,7 +33,7 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     return [(*key, number) for key, number in hours.items()]
 
 
-def between(db: Database, since: str, until: str, account: str | None = None) -> dict[str, int]:
+def between(db: ReadModels, since: str, until: str, account: str | None = None) -> dict[str, int]:
     """Hour -> how many deliveries, of the hours that begin in ``[since, until)``; times are ISO 8601 in UTC.
 
     With ``account``, of those that are of it.

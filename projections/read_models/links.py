@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from projections.read_models import Row, Table, is_one_of, text
+from projections.read_models import ReadModels, Row, Table, is_one_of, text
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 
 def rows(session: Session) -> Iterator[Row]:
@@ -51,7 +48,7 @@ SELECT stream, MIN(first_seen_at) AS began FROM (
 """
 
 
-def beside(db: Database, session_id: str) -> list[str]:
+def beside(db: ReadModels, session_id: str) -> list[str]:
     """The streams of what a session had beside it, the one that began first first.
 
     They name the session; or they name none, but its room, and began while it was on; or they have the key of a thing in it.
@@ -65,7 +62,7 @@ def beside(db: Database, session_id: str) -> list[str]:
 
 
 def runs(
-    db: Database,
+    db: ReadModels,
     *,
     lifecycles: Sequence[str] = (),
     states: Sequence[str] = (),

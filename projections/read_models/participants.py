@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from projections.read_models import Row, Table, text
+from projections.read_models import ReadModels, Row, Table, text
 from tracker.judging.state import Session
 from tracker.lifecycle import Lifecycle
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 
 def rows(session: Session) -> Iterator[Row]:
@@ -55,7 +51,7 @@ TABLE = Table(
 )
 
 
-def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+def paths(db: ReadModels, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
     """The same as ``runs.paths`` for visits. What has no receive time counts as received where nothing is inferred."""
     coming, going = (step.name for step in lifecycle.steps)
     rows = db.query(

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import msgspec
 
-from projections.read_models import Row, Table, files, is_one_of, like, text
+from projections.read_models import ReadModels, Row, Table, files, is_one_of, like, text
 from tracker.codes import codes_for
 from tracker.delivery.payload import converter
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 _json = msgspec.json.Encoder().encode
 
@@ -51,8 +48,8 @@ def rows(session: Session) -> Iterator[Row]:
                     run.candidate.first.position,
                     " ".join(name for name, step in run.steps.items() if not step.inferred),
                     first_url(artefacts),
-                    _json(converter.unstructure(artefacts)).decode() if artefacts else None,
-                    _json(converter.unstructure(run.files)).decode() if run.files else None,
+                    _json(converter().unstructure(artefacts)).decode() if artefacts else None,
+                    _json(converter().unstructure(run.files)).decode() if run.files else None,
                     session.account,
                 )
 
@@ -124,7 +121,7 @@ def is_missing(row: dict[str, Any]) -> bool:
 
 
 def recordings(
-    db: Database,
+    db: ReadModels,
     *,
     session: str | None = None,
     meeting: str | None = None,
@@ -229,7 +226,7 @@ _RECORDINGS = (
 _UNFINISHED = f"EXISTS (SELECT 1 {_FINDINGS} AND {is_one_of('f.code', _OPEN_AT_END)})"
 
 
-def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+def of_sessions(db: ReadModels, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The latest run of each thing in these sessions, with what it is; the order is theirs."""
     marks = ",".join("?" * len(session_ids))
     return db.query(
@@ -239,7 +236,7 @@ def of_sessions(db: Database, session_ids: Sequence[str]) -> Iterator[dict[str, 
     )
 
 
-def paths(db: Database, lifecycle: str) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+def paths(db: ReadModels, lifecycle: str) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
     """The state of the run before (``None`` for a first run), the steps that came of a run, and how often that was."""
     rows = db.query(
         "SELECT before, steps, COUNT(*) AS number FROM (SELECT steps, LAG(state) OVER "

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from projections.read_models import Row, Table, begins, escaped, like, text
+from projections.read_models import ReadModels, Row, Table, begins, escaped, like, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
 from tracker.lifecycle import Lifecycle
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
-
 
 _NOT_COUNTED = ("provisional", "undecided", "accepted")
 """Verdicts of findings that do not make a session one with findings."""
@@ -93,7 +89,7 @@ SORTS = {
 
 
 def find(
-    db: Database,
+    db: ReadModels,
     *,
     live: bool = False,
     states: Sequence[str] = (),
@@ -132,7 +128,7 @@ def find(
 
 
 def overview(
-    db: Database,
+    db: ReadModels,
     *,
     state: str | None = None,
     severity: str | None = None,
@@ -209,13 +205,13 @@ def _conditions(
     return conditions, {"meeting": meeting, "account": account, "since": since, **codes}
 
 
-def newest(db: Database, account: str) -> datetime | None:
+def newest(db: ReadModels, account: str) -> datetime | None:
     """The newest receive time of the sessions of an account; ``None`` where none is known."""
     (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM sessions WHERE account = ?", (account,))
     return parse_time(row["newest"]) if row["newest"] else None
 
 
-def accounts(db: Database) -> list[str]:
+def accounts(db: ReadModels) -> list[str]:
     """The accounts that anything came from, in order."""
     found = (row["account"] for table in _WITH_ACCOUNT for row in db.query(_ACCOUNTS.format(table)))
     return sorted(set(found))
@@ -230,7 +226,7 @@ _ACCOUNTS = (
 """From one to the next by the index: there are few, of many rows."""
 
 
-def of_meeting(db: Database, meeting_id: str) -> list[str]:
+def of_meeting(db: ReadModels, meeting_id: str) -> list[str]:
     """The ids of a meeting's sessions, the one that began last first."""
     rows = db.query(
         "SELECT session_id FROM sessions WHERE meeting_id = ? "
@@ -240,22 +236,22 @@ def of_meeting(db: Database, meeting_id: str) -> list[str]:
     return [row["session_id"] for row in rows]
 
 
-def is_there(db: Database, session_id: str) -> bool:
+def is_there(db: ReadModels, session_id: str) -> bool:
     """Whether there is a session of this id."""
     return any(True for _ in db.query("SELECT 1 FROM sessions WHERE session_id = ?", (session_id,)))
 
 
-def beginning_with(db: Database, prefix: str) -> list[str]:
+def beginning_with(db: ReadModels, prefix: str) -> list[str]:
     """The ids of the sessions whose ids begin so, in order; none for an empty prefix."""
     return _beginning_with(db, "session_id", prefix)
 
 
-def meetings_beginning_with(db: Database, prefix: str) -> list[str]:
+def meetings_beginning_with(db: ReadModels, prefix: str) -> list[str]:
     """The ids of the meetings whose ids begin so, in order; none for an empty prefix."""
     return _beginning_with(db, "meeting_id", prefix)
 
 
-def _beginning_with(db: Database, column: str, prefix: str) -> list[str]:
+def _beginning_with(db: ReadModels, column: str, prefix: str) -> list[str]:
     condition = begins(column, "prefix")
     select = (
         f"SELECT DISTINCT {column} AS id FROM sessions WHERE :prefix != '' AND {condition} ORDER BY {column}"
@@ -263,7 +259,7 @@ def _beginning_with(db: Database, column: str, prefix: str) -> list[str]:
     return [row["id"] for row in db.query(select, {"prefix": prefix})]
 
 
-def seen(db: Database, session_id: str) -> tuple[datetime, datetime] | None:
+def seen(db: ReadModels, session_id: str) -> tuple[datetime, datetime] | None:
     """When something of a session was first and last received; ``None`` where that is not known."""
     rows = list(
         db.query("SELECT first_seen_at, last_seen_at FROM sessions WHERE session_id = ?", (session_id,))
@@ -279,13 +275,13 @@ def some(ids: Sequence[str]) -> str:
     return f"{', '.join(ids[:_NAMED])}{more}"
 
 
-def near(db: Database, given: str) -> str:
+def near(db: ReadModels, given: str) -> str:
     """A hint for an id that no session has: the sessions of the meeting that has it, or nothing."""
     ids = of_meeting(db, given)
     return f"{given} is a meeting; its sessions: {some(ids)}" if ids else ""
 
 
-def received(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
+def received(db: ReadModels, after: int, limit: int) -> Iterator[dict[str, Any]]:
     """Sessions that got a delivery behind the position ``after``, by their last position."""
     return db.query(
         "SELECT * FROM sessions WHERE last_position > ? ORDER BY last_position LIMIT ?", (after, limit)
@@ -293,7 +289,7 @@ def received(db: Database, after: int, limit: int) -> Iterator[dict[str, Any]]:
 
 
 def decided(
-    db: Database, position: int, since: str, until: str | None, horizon: str
+    db: ReadModels, position: int, since: str, until: str | None, horizon: str
 ) -> Iterator[dict[str, Any]]:
     """Sessions without a delivery behind ``position`` of which time alone decided something in ``(since, until]``.
 
@@ -307,7 +303,7 @@ def decided(
     )
 
 
-def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
+def paths(db: ReadModels, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tuple[str, ...], int]]:
     """The same as ``runs.paths`` for the sessions themselves."""
     begin, end = lifecycle.steps[0].name, lifecycle.steps[-1].name
     rows = db.query(
@@ -322,7 +318,7 @@ def paths(db: Database, lifecycle: Lifecycle) -> Iterator[tuple[str | None, tupl
         )
 
 
-def meeting_of(db: Database, session_id: str) -> str | None:
+def meeting_of(db: ReadModels, session_id: str) -> str | None:
     """The meeting of a session; ``None`` where there is no such session, or it has none."""
     rows = db.query("SELECT meeting_id FROM sessions WHERE session_id = ?", (session_id,))
     return next((row["meeting_id"] for row in rows), None)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from projections.read_models import Row, Table, text
+from projections.read_models import ReadModels, Row, Table, text
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import Delivery
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 TABLE = Table(
     name="types",
@@ -69,12 +66,12 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     return [(*row[:6], text(row[6]), text(row[7])) for row in counted.values()]
 
 
-def newest(db: Database) -> datetime | None:
+def newest(db: ReadModels) -> datetime | None:
     """The newest receive time; ``None`` where none is known."""
     (row,) = db.query("SELECT MAX(last_seen_at) AS newest FROM types")
     return parse_time(row["newest"]) if row["newest"] else None
 
 
-def deliveries(db: Database) -> dict[str, int]:
+def deliveries(db: ReadModels) -> dict[str, int]:
     """How often each type came."""
     return {row["type"]: row["deliveries"] for row in db.query("SELECT type, deliveries FROM types")}

@@ -7,7 +7,6 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from projections import zones
@@ -139,6 +138,8 @@ def code(
 ) -> None:
     """One entry of the catalogue, with the windows and prices in force that it names."""
     say(out, Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])))
+    from rich.table import Table  # as in `table`
+
     entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
     entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)

@@ -9,13 +9,15 @@ terminal.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from projections import zones
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 UNBOUNDED = 1_000_000
 """The width of a pipe."""
@@ -51,6 +53,8 @@ def shown(value: object) -> str:
 
 
 def table(*columns: str) -> Table:
+    from rich.table import Table  # takes long, and not everything is a table
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name not in ("findings", "when"))

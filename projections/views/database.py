@@ -20,7 +20,6 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from pkgutil import get_data, iter_modules
-from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
@@ -39,6 +38,7 @@ from projections.read_models import (
     runs,
     sessions,
     spans,
+    tables_of,
     text,
     types,
 )
@@ -52,9 +52,6 @@ from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.recorder import LOCK_TIMEOUT
 from tracker.store.sqlite import sqlite_errors
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 VIEWS_DB = "views.db"
 TABLES: tuple[Table, ...] = (
@@ -88,8 +85,7 @@ _NOT_THE_FILE = ("locked", "busy", "full", "readonly", "unable to open", "I/O", 
 """Words in what SQLite complains of when the file itself may be sound."""
 
 
-@attrs.frozen
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """How far the rows go: the last position judged, with the digest of the event there, and the newest
     receive time up to there. ``withdrawn`` is the position of the last withdrawal or erasure that is heeded in them."""
 
@@ -178,8 +174,9 @@ def packed(habits: Habits) -> str:
     return msgspec.json.encode(attrs.evolve(habits, rooms={})).decode()
 
 
-def create(db: Database, rules: Rules, withdrawn: int) -> None:
+def create(connection: sqlite3.Connection, rules: Rules, withdrawn: int) -> None:
     """Makes the tables, with the indexes that the follower needs."""
+    db = tables_of(connection)
     # Tells this file from any other, also from one with the same checkpoint.
     db.execute(f"PRAGMA user_version = {int.from_bytes(os.urandom(4), 'big', signed=True)}")
     for table in TABLES:
@@ -193,8 +190,9 @@ def create(db: Database, rules: Rules, withdrawn: int) -> None:
     db.table("checkpoint").insert({**first, "habits": habits, "habits_then": habits, "withdrawn": withdrawn})
 
 
-def create_indexes(db: Database) -> None:
+def create_indexes(connection: sqlite3.Connection) -> None:
     """Makes the indexes that only whoever reads needs."""
+    db = tables_of(connection)
     for table in TABLES:
         table.create_indexes(db)
 

@@ -13,7 +13,8 @@ from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.errors import StoreDamagedError
 from tracker.store.application import Tracker
@@ -24,8 +25,7 @@ _HINT = (
 )
 
 
-@attrs.frozen
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """What is gone: the store had gone up to ``seen``, and ends at ``ends`` before that.
 
     It was ``judged`` up to there, or the mark beside the store says so.
@@ -89,7 +89,7 @@ def marked_loss(tracker: Tracker) -> Loss | None:
     if mark is None:
         return None
     loss = loss_of(tracker, None, mark.position, mark.digest)
-    return attrs.evolve(loss, judged=False) if loss else None
+    return replace(loss, judged=False) if loss else None
 
 
 def larger(*losses: Loss | None) -> Loss | None:

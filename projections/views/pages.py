@@ -19,13 +19,15 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.progress import Progress
 from projections.read_models import (
+    ReadModels,
     Row,
     Table,
     deadlines,
@@ -61,9 +63,6 @@ from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.place import identity
 from tracker.store.recorder import LOCK_TIMEOUT
-
-if TYPE_CHECKING:  # importing it takes long, and not every command needs it
-    from sqlite_utils import Database
 
 COUNTED = (types.TABLE, hours.TABLE)
 """The tables to which each page adds; their rows are of no stream."""
@@ -105,11 +104,9 @@ class Pages:
         """How often each webhook type was taken for what, by these read models, since they were opened."""
 
     @property
-    def db(self) -> Database:
+    def db(self) -> ReadModels:
         """The read models, to be asked."""
-        from sqlite_utils import Database
-
-        return Database(self.connection, execute_plugins=False)  # looking for plugins takes long
+        return ReadModels(self.connection)
 
     @property
     def as_of(self) -> datetime | None:
@@ -179,7 +176,7 @@ class Pages:
             if (log := self._log_at(as_of)) != self.log:
                 self.log = log
                 self._write_log()
-            self.checkpoint = attrs.evolve(self.checkpoint, as_of=as_of)
+            self.checkpoint = replace(self.checkpoint, as_of=as_of)
             self.connection.execute("UPDATE checkpoint SET as_of = ?", (text(as_of),))
         self._forget()
 

@@ -26,8 +26,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.read_models import Row, Table, make_tables, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
@@ -97,8 +97,7 @@ def _nobody(_: Iterable[str]) -> Collection[str]:
     return ()
 
 
-@attrs.frozen
-class Rewritten:
+class Rewritten(msgspec.Struct, frozen=True):
     """The streams whose findings a page has written, and the marks of the read models before and after it."""
 
     before: Mark
@@ -106,8 +105,7 @@ class Rewritten:
     streams: Collection[str]
 
 
-@attrs.frozen
-class Publication:
+class Publication(msgspec.Struct, frozen=True):
     """One finding that was published; the times are ISO 8601 in UTC.
 
     Attributes:
@@ -141,17 +139,16 @@ class Publication:
     def moved(self, shown: Row | None, at: str) -> Publication:
         """The same after it was compared with what is held of it; ``None`` where it is not held."""
         if shown is None:
-            return attrs.evolve(self, held=False, withdrawn_at=at) if self.held else self
+            return replace(self, held=False, withdrawn_at=at) if self.held else self
         if not self.held:
-            return attrs.evolve(self, shown=shown, held=True, again_at=at)
-        return self if shown == self.shown else attrs.evolve(self, shown=shown, changed_at=at)
+            return replace(self, shown=shown, held=True, again_at=at)
+        return self if shown == self.shown else replace(self, shown=shown, changed_at=at)
 
 
 Compared = Iterator[tuple[Mapping[Row, Row], Mapping[Row, Publication]]]
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What a comparison found: how a finding was published, ``None`` if never, and how it is to be."""
 
     before: Publication | None
@@ -213,7 +210,7 @@ def _in_silence(change: Change, erased: Collection[str]) -> Change:
     before, after = change.before, change.after
     if before is None or not (before.held and after.held) or before.identity[0] not in erased:
         return change
-    return attrs.evolve(change, after=attrs.evolve(after, changed_at=before.changed_at))
+    return replace(change, after=replace(after, changed_at=before.changed_at))
 
 
 def changes(held: Mapping[Row, Row], published: Mapping[Row, Publication], at: str) -> Iterator[Change]:
@@ -263,16 +260,14 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
     return [_values(row) for row in rows]
 
 
-@attrs.frozen
-class End:
+class End(msgspec.Struct, frozen=True):
     """Up to where somebody has read what was published: in which file, and the last row that was written by then."""
 
     file: tuple[int, int]
     row: int
 
 
-@attrs.frozen
-class Reader:
+class Reader(msgspec.Struct, frozen=True):
     """Publications at one moment.
 
     A row is written by replacing the one before, and gets a number that is higher than all there were. So the numbers
@@ -362,8 +357,7 @@ def _values(row: Row) -> dict[str, Any]:
     return {**values, **nothing, "key": msgspec.json.decode(values["key"])}
 
 
-@attrs.frozen
-class _Comparison:
+class _Comparison(msgspec.Struct, frozen=True):
     """Pairs of what is held and what is published, by identity; ``place`` is the file of the read models."""
 
     views: sqlite3.Connection

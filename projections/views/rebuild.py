@@ -65,11 +65,11 @@ def rebuild(
             discard(beside)
             beside.touch(PRIVATE_FILE)
             with bulk(), Pages(beside, rules, scratch=True) as pages:
-                create(pages.db, rules, tracker.changed_at())
+                create(pages.connection, rules, tracker.changed_at())
                 pages.follow(tracker, progress, page_size, stop=stop)
                 if as_of is not None:
                     pages.settle(tracker, as_of)
-                create_indexes(pages.db)
+                create_indexes(pages.connection)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
             _swap(beside, live)

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
+from msgspec.structs import replace
 
 from projections.progress import Progress
 from projections.read_models import Table
@@ -78,7 +79,7 @@ def verify(tracker: Tracker, rules: Rules, progress: Progress | None = None) -> 
     with suppress(StoreError):  # which was reported
         marked = marked_loss(tracker)
         texts = {problem.text for problem in found.problems}
-        if marked is not None and attrs.evolve(marked, judged=True).text not in texts:
+        if marked is not None and replace(marked, judged=True).text not in texts:
             found.problems.append(Problem(tracker.place, marked.text))
     return found
 

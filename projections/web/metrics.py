@@ -22,7 +22,6 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
-from sqlite_utils import Database
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import State
 from starlette.requests import Request
@@ -30,6 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projections.alerts import outbox as alerts
+from projections.read_models import ReadModels
 from projections.read_models.types import UNKNOWN
 from projections.relay import database as relay
 from projections.web.snapshot import snapshot
@@ -146,7 +146,7 @@ def _outgoing(live: Any) -> Iterator[Metric]:
     yield _gauge("tracker_relay_dead", "Messages of the relay that could not be delivered.", (), [((), dead)])
 
 
-def _stored(db: Database) -> Iterator[Metric]:
+def _stored(db: ReadModels) -> Iterator[Metric]:
     """As the read models have it now."""
     yield _gauge(
         "tracker_findings",
@@ -182,7 +182,7 @@ def _stored(db: Database) -> Iterator[Metric]:
 _SESSIONS = "SELECT state, COUNT(*) FROM sessions"
 
 
-def _open(db: Database) -> Iterator[tuple[str, str, int, str | None]]:
+def _open(db: ReadModels) -> Iterator[tuple[str, str, int, str | None]]:
     """Lifecycle, state, how many of them are open, and when the oldest began."""
     sessions, visits, runs = [], [], {}
     for one in REGISTRY.values():
@@ -206,7 +206,7 @@ def _open(db: Database) -> Iterator[tuple[str, str, int, str | None]]:
             yield row
 
 
-def _rows(db: Database, select: str) -> Samples:
+def _rows(db: ReadModels, select: str) -> Samples:
     """A SELECT whose last column is the value and whose others are labels."""
     return [(tuple(labels), value) for *labels, value in db.execute(select)]
 

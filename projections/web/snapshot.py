@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import attrs
-from sqlite_utils import Database
 from starlette.datastructures import State
 
+from projections.read_models import ReadModels
 from projections.read_models.sessions import accounts
 from projections.views.database import Checkpoint, read_checkpoint, read_log, views_errors
 from projections.views.meeting import completed
@@ -91,7 +91,7 @@ class Snapshot:
 
     tracker: Tracker
     rules: Rules
-    db: Database
+    db: ReadModels
     checkpoint: Checkpoint
     log: LogView
     now: datetime
@@ -142,7 +142,7 @@ def snapshot(state: State, *, masked: bool = False) -> Iterator[Snapshot]:
                 yield Snapshot(
                     tracker,
                     live.rules,
-                    Database(connection, execute_plugins=False),
+                    ReadModels(connection),
                     checkpoint,
                     log,
                     live.now(),

@@ -8,24 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
 import msgspec
-from cattrs.gen import make_dict_structure_fn, override
-from cattrs.preconf.msgspec import make_converter
 
 from tracker.lifecycle import Lifecycle, camel_case
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 __all__ = ["converter", "payload_reader", "read_payload"]
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-converter = make_converter(detailed_validation=False)
-"""The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
 
 
-@converter.register_structure_hook
+@cache
+def converter() -> Converter:
+    """The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
+    from cattrs.preconf.msgspec import make_converter  # takes long, and not every session has payloads
+
+    made = make_converter(detailed_validation=False)
+    made.register_structure_hook(_lenient_text)
+    made.register_structure_hook_factory(_optional_sequence)(_lenient_sequence)
+    made.register_structure_hook_factory(attrs.has)(_camel_cased)
+    return made
+
+
 def _lenient_text(value: Any, _: type) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -39,8 +48,7 @@ def _item(target: Any) -> Any:
     return getattr(sequence, "__args__", (None,))[0] if getattr(sequence, "__origin__", None) is tuple else None
 
 
-@converter.register_structure_hook_factory(_optional_sequence)
-def _lenient_sequence(target: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+def _lenient_sequence(target: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     item = converter.get_structure_hook(_item(target))
 
     def structure(value: Any, _: Any) -> tuple[Any, ...] | None:
@@ -51,8 +59,9 @@ def _lenient_sequence(target: Any, converter: cattrs.Converter) -> Callable[[Any
     return structure
 
 
-@converter.register_structure_hook_factory(attrs.has)
-def _camel_cased(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+def _camel_cased(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    from cattrs.gen import make_dict_structure_fn, override
+
     renames = {name: override(rename=camel_case(name)) for name in _fields(cls)}
     return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
 
@@ -72,5 +81,5 @@ def payload_reader(lifecycle: Lifecycle) -> tuple[Callable[[dict[str, Any]], Any
     """How to read a payload class from ``data``, and the names it knows."""
     payload = lifecycle.payload
     names = frozenset(camel_case(name) for name in _fields(payload))
-    hook = converter.get_structure_hook(payload)
+    hook = converter().get_structure_hook(payload)
     return (lambda data: hook(data, payload)), names

@@ -10,10 +10,10 @@ import attrs
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
-from tracker.values import frozen
+from tracker.values import payload
 
 
-@frozen
+@payload
 class AgentSession:
     session_id: str | None = None
     agent_id: str | None = None

@@ -6,10 +6,10 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles.merge_recording import AFTERWARDS
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import frozen
+from tracker.values import payload
 
 
-@frozen
+@payload
 class CompositeMerge:
     session_id: str | None = None
     room_id: str | None = None

@@ -7,10 +7,10 @@ import attrs
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
 from tracker.record import Records
-from tracker.values import frozen
+from tracker.values import payload
 
 
-@frozen
+@payload
 class Livestream:
     meeting_id: str | None = None
     session_id: str | None = None

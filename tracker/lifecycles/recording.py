@@ -10,7 +10,7 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import frozen
+from tracker.values import frozen, payload
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
 
@@ -43,7 +43,7 @@ class File:
     file_url: str | None = None
 
 
-@frozen
+@payload
 class Recorded:
     """What every kind of recording may send."""
 
@@ -56,7 +56,7 @@ class Recorded:
     message: str | None = None
 
 
-@frozen
+@payload
 class Recording(Recorded):
     id: str | None = None
 

@@ -11,21 +11,18 @@ positions of sources, and from then on the delivery is read as one without a rec
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-import attrs
+import msgspec
 
 PIN = timedelta(minutes=5)
 """For so long at most the newest receive time is given again while the clock is behind it."""
 PREFIX = "clock:"
 _NAME = re.compile(r"clock:(\d+)-(\d+):(.*)")
 _NONE = timedelta(0)
-
-log = logging.getLogger("tracker.intake.receiver")
 
 
 def wall_clock() -> datetime:
@@ -82,15 +79,17 @@ class Clock:
     def _tell(self, late: timedelta) -> None:
         behind = late > _NONE
         if behind and not self._is_behind:
+            import logging  # takes long, and most clocks are right
+
             fields = {"seconds": f"{late.total_seconds():.3f}"}
             if late > PIN:
                 fields["hint"] = "it is used as it is; tracker mend-clock takes wrong receive times back"
+            log = logging.getLogger("tracker.intake.receiver")
             log.warning("the clock is behind the last receive time", extra={"fields": fields})
         self._is_behind = behind
 
 
-@attrs.frozen
-class WrongTimes:
+class WrongTimes(msgspec.Struct, frozen=True):
     """That the receive times at these positions are wrong; ``at`` is the moment of the record in ISO 8601."""
 
     first: int

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
-import attrs
+import msgspec
 
 BLOCK = 1000
 """Positions of a block."""
@@ -29,8 +29,7 @@ Row = tuple[int, str, str, bytes]
 """Position, stream, topic, state."""
 
 
-@attrs.frozen
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """The digest of the events at these positions."""
 
     first: int

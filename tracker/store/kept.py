@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from tracker.errors import StoreDamagedError, StoreVersionError
 from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
@@ -23,8 +23,7 @@ _LOOK = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_u
 """One statement, because another process may be making the tables."""
 
 
-@attrs.frozen
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """Such a file.
 
     Attributes:

@@ -27,7 +27,7 @@ from itertools import chain
 from pathlib import Path
 from secrets import token_bytes
 
-import attrs
+import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import Received, isoformat
@@ -75,8 +75,7 @@ _CHANGES = slice(24, 28)
 """Where SQLite counts in a file how often it was changed."""
 
 
-@attrs.frozen
-class Entries:
+class Entries(msgspec.Struct, frozen=True):
     """What the ledger held when it was read.
 
     Attributes:
@@ -92,14 +91,14 @@ class Entries:
     """
 
     key: bytes = b""
-    streams: Mapping[str, tuple[bool, datetime]] = attrs.field(factory=dict)
+    streams: Mapping[str, tuple[bool, datetime]] = msgspec.field(default_factory=dict)
     members: frozenset[bytes] = frozenset()
-    people: Mapping[bytes, datetime] = attrs.field(factory=dict)
+    people: Mapping[bytes, datetime] = msgspec.field(default_factory=dict)
     requests: int = 0
     finished: int = 0
     knows_finished: bool = True
     older: tuple[datetime, datetime] | None = None
-    sources: Mapping[bytes, datetime] = attrs.field(factory=dict)
+    sources: Mapping[bytes, datetime] = msgspec.field(default_factory=dict)
 
     def scope(self, stream: str, received_at: datetime | None = None) -> Scope | None:
         """What is to be replaced in the webhooks of a stream, or in one that was received then, if anything is."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import attrs
+import msgspec
 
 PREFIX = "loss:"
 _NAME = re.compile(r"loss:(\d+)-(\d+):([0-9a-f]*):(.*)")
 
 
-@attrs.frozen
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """That what had been seen up to ``seen`` is not there any more behind ``ends``.
 
     ``digest`` is of the event that had been seen last, ``at`` the moment of the record in ISO 8601.

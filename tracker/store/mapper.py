@@ -17,7 +17,6 @@ from tracker.delivery.plain import plain
 from tracker.delivery.webhook import Delivery, parse
 from tracker.store.ledger import Ledger
 from tracker.store.recorder import StoredRow
-from tracker.values import frozen
 
 Upcaster = Callable[[bytes], bytes]
 
@@ -42,8 +41,7 @@ UPCASTERS: tuple[Upcaster, ...] = (_without_signature, _without_account, _withou
 for a store that a newer program goes on with holds states of several formats."""
 
 
-@frozen
-class WebhookReceived:
+class WebhookReceived(msgspec.Struct, frozen=True):
     """The one domain event: a webhook was received. Everything else is derived from it."""
 
     originator_id: str

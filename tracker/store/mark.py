@@ -14,13 +14,12 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-import attrs
+import msgspec
 
 _LINE = re.compile(rb"(\d{19}) ([0-9a-f]{32})\n")
 
 
-@attrs.frozen
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """The last event that was committed: its position, and its digest."""
 
     position: int

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-import attrs
 import msgspec
 
 from tracker.delivery import envelope
@@ -142,8 +141,7 @@ def _said(state: object) -> int:
         return 0
 
 
-@attrs.frozen
-class Gaps:
+class Gaps(msgspec.Struct, frozen=True):
     """The positions at which nothing stands, and of which that is known."""
 
     spans: tuple[Span, ...] = ()

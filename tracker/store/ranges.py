@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import attrs
+import msgspec
 
 from tracker.errors import StoreDamagedError
 
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Hole:
+class Hole(msgspec.Struct, frozen=True):
     """Positions that cannot be read, the first and the last of them."""
 
     first: int

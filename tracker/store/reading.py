@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 from eventsourcing.persistence import Mapper, Notification, StoredEvent
 from msgspec.structs import replace
 
@@ -44,8 +44,7 @@ LOOK_BACK = 100_000
 """Deliveries among which the newest one of a source is looked for."""
 
 
-@attrs.frozen
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Deliveries that count, each with its version in its stream, and how far was read to find them.
 
     ``last`` is the position (of a stream: the version) of the last event that was looked at, which need not

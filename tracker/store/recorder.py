@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import attrs
+import msgspec
 from eventsourcing.persistence import (
     InfrastructureFactory,
     Notification,
@@ -54,8 +54,7 @@ Rewrite = Callable[[Sequence[StoredRow]], Iterable[tuple[int, bytes]]]
 """The positions of those that are to change, and their new states."""
 
 
-@attrs.frozen
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """The names, of this prefix and with positions in ``(after, up_to]``, that a writer knows of."""
 
     prefix: str
@@ -64,8 +63,7 @@ class Seen:
     names: frozenset[str]
 
 
-@attrs.frozen
-class SourcePosition:
+class SourcePosition(msgspec.Struct, frozen=True):
     """How far a source was read, to be recorded with what was stored of it.
 
     It takes the place of the tracking with the name ``replaces``, where there is one.
@@ -80,8 +78,7 @@ class ConcurrentReadError(Exception):
     """Another process has stored something since the writer looked."""
 
 
-@attrs.frozen
-class Newest:
+class Newest(msgspec.Struct, frozen=True):
     """Asks for the newest state behind a position that holds some bytes; ``forward`` may change the events for it."""
 
     holds: bytes

@@ -286,7 +286,7 @@ def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Value
         "end": max(times, default=None) if run.closed and run.state != LOST else None,
         "brings": bool(one.lifecycle.artefacts),
         "findings": [(found.number, found.code) for found in run.findings if found.number in shown_findings],
-        "files": list(_files(converter.unstructure(run.files))),
+        "files": list(_files(converter().unstructure(run.files))),
         "videosdk_file": next((file_named(one.message) for one in run.findings if one.code == R603.code), None),
     }
 
