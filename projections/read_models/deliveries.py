@@ -79,16 +79,16 @@ def clear(db: sqlite3.Connection, streams: Iterable[str]) -> None:
 def write(
     db: sqlite3.Connection,
     came: Sequence[Row],
-    readings: Mapping[str, Mapping[int, Row]],
+    readings: Iterable[Mapping[int, Row]],
     known: Mapping[int, Row] = MappingProxyType({}),
 ) -> Iterator[tuple[str, str]]:
     """Adds the rows of what came, and changes those of earlier deliveries that are read otherwise now.
 
-    ``readings`` has by stream what ``read`` says of those that were judged, ``known`` what was last written of some.
+    ``readings`` are what ``read`` says of the sessions that were judged, ``known`` what was last written of some.
     Returns of each delivery that was added its type, and as what it was read; records of VideoSDK's are left out.
     """
     found: dict[int, Row] = {}
-    for of_one in readings.values():
+    for of_one in readings:
         found.update(of_one)
     rows = [one + found.pop(one[0], _UNROUTED) for one in came]
     db.executemany(TABLE.insert, rows)

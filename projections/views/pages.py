@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import attrs
@@ -61,19 +62,13 @@ COUNTED = (types.TABLE, hours.TABLE)
 """The tables to which each page adds; their rows are of no stream."""
 BULK = 10_000
 """Deliveries of a page, where so many wait: the rows of a session are written once a page, however much came of it."""
+TOGETHER = 200
+"""Streams whose rows are made and written in one go: they are held in memory meanwhile."""
 MEMORY = 10_000
 """Sessions kept folded between pages."""
 
-
-@attrs.frozen
-class Apart:
-    """What of a page is outside of any session: the rows of what came, and by position how it was read."""
-
-    came: list[Row] = attrs.field(factory=list)
-    readings: dict[int, Row] = attrs.field(factory=dict)
-
-
-NOTHING_APART = Apart()
+Reading = tuple[str, str]
+"""The type of a delivery, and as what it was read."""
 
 
 class Pages(Opened):
@@ -172,7 +167,7 @@ class Pages(Opened):
                 return False
             at_milestone = any(one.position == end for one, _ in page[-1:])
             silences, said = len(self.traffic.silences), self.log
-            apart = self._observe(tracker, page)
+            readings = self._observe(tracker, page)
             received = [delivery for delivery, _ in page]
             times = [one.received_at for one in received if one.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
@@ -183,9 +178,9 @@ class Pages(Opened):
             is_seen = at_milestone and not (self._scratch and next_milestone(end) <= last_known)
             self._waiting.touch(deadlines.in_doubt(self.connection) if is_seen else self._silent(silences))
             if self._scratch:
-                self._write(tracker, self._waiting.longest(), as_of, apart)
+                self._write(tracker, self._waiting.longest(), as_of)
             else:  # nobody asks a file that is made anew for its readings
-                self.readings.update(self._write_waiting(tracker, as_of, apart))
+                self.readings.update(chain(readings, self._write_waiting(tracker, as_of)))
             if at_milestone or self.log != said:
                 self._write_log()
             self.connection.executemany(types.COUNT, types.rows(received))
@@ -204,15 +199,17 @@ class Pages(Opened):
         self._forget()
         return True
 
-    def _observe(self, tracker: Tracker, page: Iterable[tuple[Delivery, int]]) -> Apart:
-        """Takes in a page. Returns what of it is outside of any session."""
-        sessions, apart, changed = self._judged_from(tracker), Apart(), set[str]()
+    def _observe(self, tracker: Tracker, page: Iterable[tuple[Delivery, int]]) -> Iterator[Reading]:
+        """Takes in a page. What of it is outside of any session is written; returns of that as ``deliveries.write`` does."""
+        sessions, changed = self._judged_from(tracker), set[str]()
+        came: list[Row] = []
+        readings: dict[int, Row] = {}
         for delivery, version in page:
             stream = delivery.stream
             self.traffic.observe(delivery, self.rules)
             if stream.startswith(UNROUTED):
-                apart.came.append(deliveries.came(delivery))
-                apart.readings.update(self._observe_unrouted(tracker, delivery))
+                came.append(deliveries.came(delivery))
+                readings.update(self._observe_unrouted(tracker, delivery))
                 continue
             if version == 1 and stream not in sessions.observed:  # nothing of it came before
                 self._waiting.new.add(stream)
@@ -222,7 +219,7 @@ class Pages(Opened):
             if observed.meeting_id:
                 changed.add(observed.meeting_id)
         rooms.write(self.connection, self._habits.rooms, sorted(changed))
-        return apart
+        return deliveries.write(self.connection, came, [readings])
 
     @property
     def _habits(self) -> Habits:
@@ -288,22 +285,27 @@ class Pages(Opened):
             return []
         return [row[0] for row in self.connection.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
-    def _write_waiting(
-        self, tracker: Tracker, as_of: datetime | None, apart: Apart = NOTHING_APART
-    ) -> Iterator[tuple[str, str]]:
+    def _write_waiting(self, tracker: Tracker, as_of: datetime | None) -> Iterator[Reading]:
         """Writes the rows of all streams that wait, and of those that time has changed."""
         self._waiting.touch(self._due(as_of))
-        return self._write(tracker, self._waiting.all(), as_of, apart)
+        return self._write(tracker, self._waiting.all(), as_of)
 
-    def _write(
-        self, tracker: Tracker, touched: Iterable[str], as_of: datetime | None, apart: Apart
-    ) -> Iterator[tuple[str, str]]:
-        """Writes the rows of these streams, of the sessions that are seen otherwise because of them, and ``apart``.
+    def _write(self, tracker: Tracker, streams: Sequence[str], as_of: datetime | None) -> Iterator[Reading]:
+        """Writes the rows of streams that wait, and of the sessions that are seen otherwise because of them.
 
-        Returns of each delivery of which no row was there its type, and as what it was read.
+        Returns as ``deliveries.write`` does.
         """
+        added: list[Iterator[Reading]] = []
+        for begin in range(0, len(streams), TOGETHER):
+            some = [one for one in streams[begin : begin + TOGETHER] if one in self._waiting]
+            added.append(self._write_together(tracker, some, as_of))
+        return chain.from_iterable(added)
+
+    def _write_together(
+        self, tracker: Tracker, streams: Iterable[str], as_of: datetime | None
+    ) -> Iterator[Reading]:
         new = self._waiting.new
-        settled = self._settled(self._judged_from(tracker), touched, as_of, new)
+        settled = self._settled(self._judged_from(tracker), streams, as_of, new)
         rows: dict[str, dict[str, list[Row]]] = {table.name: {} for table in TABLES}
         for stream, session in settled.items():
             overlap = completed(self.connection, self.rules, session, as_of)
@@ -317,10 +319,9 @@ class Pages(Opened):
         readings = {stream: dict(deliveries.read(session)) for stream, session in settled.items()}
         deliveries.clear(self.connection, [stream for stream in readings if stream not in new])
         known = self._written.readings(readings)
-        came = [*self._waiting.pop(settled), *apart.came]
-        written = deliveries.write(self.connection, came, {**readings, "": apart.readings}, known)
+        added = deliveries.write(self.connection, self._waiting.pop(settled), readings.values(), known)
         self._written.keep_readings(readings)
-        return written
+        return added
 
     def _settled(
         self, sessions: Sessions, touched: Iterable[str], as_of: datetime | None, new: Collection[str]

@@ -32,6 +32,9 @@ class Waiting:
     """Stream -> the rows of what came, as far as ``deliveries.came`` has them; the stream touched last at the end."""
     _number: int = 0
 
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._came
+
     def add(self, delivery: Delivery) -> None:
         """A delivery came, and puts its stream at the end."""
         came = self._came.pop(delivery.stream, None)
