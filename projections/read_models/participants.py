@@ -19,8 +19,9 @@ def rows(session: Session) -> Iterator[Row]:
     for aggregate in session.aggregates.values():
         lifecycle = aggregate.lifecycle
         if lifecycle.is_presence:
+            coming, going = [step.name for step in lifecycle.steps]
             for run in aggregate.runs:
-                came, went = (run.delivered(step.name) for step in lifecycle.steps)
+                came, went = run.delivered(coming), run.delivered(going)
                 yield (
                     session.session_id,
                     aggregate.key[0][1],
@@ -30,7 +31,7 @@ def rows(session: Session) -> Iterator[Row]:
                     run.certainty,
                     text(came.at) if came else None,
                     text(went.at) if went else None,
-                    run.data.get("reason"),
+                    run.said("reason"),
                 )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import attrs
 
-from tracker.delivery.payload import read_payload
+from tracker.delivery.payload import read_payload, read_text
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.records import RecordsOf
@@ -134,15 +134,12 @@ class Run:
             return "sure"
         if self.contested:
             return "contested"
-        return "inferred" if self.inferred or any(one.inferred for one in self.steps.values()) else "sure"
+        return "inferred" if self.inferred or any(self.candidate.gaps(self.lifecycle)) else "sure"
 
     @cached_property
     def steps(self) -> dict[str, StepTaken]:
         """Its steps in order; those that must have been and were not reported are inferred."""
-        steps = {
-            name: StepTaken(name, one.received_at, one.position, False, one.data)
-            for name, one in self.candidate.originals.items()
-        }
+        steps = {name: _taken(one) for name, one in self.candidate.originals.items()}
         for _, _, missing in self.candidate.gaps(self.lifecycle):
             steps.update((name, StepTaken(name)) for name in missing)
         if self.lost and self.lifecycle.is_presence:
@@ -181,8 +178,20 @@ class Run:
 
     def delivered(self, step: str) -> StepTaken | None:
         """The step as it was delivered; ``None`` where it never was."""
-        taken = self.steps.get(step)
-        return None if taken is None or taken.inferred else taken
+        one = self.candidate.originals.get(step)
+        return None if one is None else _taken(one)
+
+    def said(self, name: str) -> str | None:
+        """What ``data`` has of one field that holds a text and is sent by this name; the others are not read."""
+        others = [one for _, one in self.candidate.others]
+        for one in (*self.candidate.originals.values(), *others):
+            if (text := read_text(one.data, name)) is not None:
+                return text
+        return None
+
+
+def _taken(one: Delivered) -> StepTaken:
+    return StepTaken(one.step.name, one.received_at, one.position, False, one.data)
 
 
 @attrs.define(eq=False, slots=False)
