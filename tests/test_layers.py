@@ -68,6 +68,7 @@ LAYERS = {
     "tracker.toml": set(),
     "tracker.sending": {"attrs"},
     "tracker.config": {"attrs"},
+    "tracker.judging.visits": {"attrs"},
     "tracker.judging.assess": set(),
     "tracker.judging.sessions": {"attrs"},
     "tracker.store.mark": {"attrs"},

@@ -54,7 +54,9 @@ class Profile:
         self.enough = habits.bodies >= ENOUGH
         self.late = _learned_lateness(habits)
         self._late = sorted(habits.overtaken)
-        self._as_late = [*accumulate([habits.overtaken[place] for place in reversed(self._late)], initial=0)][::-1]
+        self._as_late = [*accumulate([habits.overtaken[place] for place in reversed(self._late)], initial=0)][
+            ::-1
+        ]
         self._steps = habits.steps + self._as_late[0]
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._scale = habits.others / max(1, habits.bodies)
