@@ -61,6 +61,7 @@ LAYERS = {
     "tracker.judging.records": {"attrs", "msgspec"},
     "tracker.judging.session": {"attrs"},
     "tracker.judging.evidence": set(),
+    "tracker.judging.run": {"attrs"},
     "tracker.judging.state": {"attrs"},
     "tracker.judging.words": set(),
     "tracker.judging.findings": {"attrs", "msgspec"},

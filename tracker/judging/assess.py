@@ -107,7 +107,7 @@ def assessment_of(
     session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
     if visits is not None:
-        visits.keep({key: held[key] for key in people})
+        visits.keep({key: held[key] for key in people}, context)
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
     return made
@@ -266,7 +266,9 @@ def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessme
 def _findings(assessment: Assessment) -> Iterable[Finding]:
     session, known = assessment.session, assessment.known
     for key, aggregate in session.aggregates.items():
-        ours = _of_aggregate(assessment, aggregate) if key not in known else []
+        if key in known and aggregate.runs[-1].candidate.closed:
+            continue
+        ours = _of_aggregate(assessment, aggregate)
         by_number = {run.number: run for run in aggregate.runs} if ours else {}
         for one in ours:
             by_number[one.run or 1].findings.append(one)

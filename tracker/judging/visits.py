@@ -1,8 +1,9 @@
 """Visits that need not be judged again: of a large session only what changed is looked at.
 
-A visit that is over and ordinary is held the same each time, as long as nothing more comes of that person and the
-evidence by which it was judged is the same. Of a session with thousands of visits a further webhook changes one. So
-what is held of the others is kept, and with it whatever was derived from that.
+What is held of somebody who came once, in good order, is the same each time, as long as nothing more comes of that
+person and the evidence by which it was judged is the same: no time changes it, and it can be no copy. Of a session
+with thousands of visits a further webhook changes one. So what is held of the others is kept, and with it whatever was
+derived from that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import attrs
 
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered
+from tracker.judging.sequence import ending
 from tracker.judging.session import AggregateKey
 from tracker.judging.state import Aggregate
 
@@ -21,7 +23,7 @@ __all__ = ["Visits"]
 
 @attrs.define(eq=False)
 class Visits:
-    """What is held of the people of one session whose visits are over and ordinary, since it was last assessed."""
+    """What is held of the people of one session who came once, since it was last assessed."""
 
     _judged_by: tuple[object, ...] = ()
     _held: dict[AggregateKey, tuple[int, Aggregate]] = attrs.field(factory=dict)
@@ -29,7 +31,7 @@ class Visits:
 
     def heed(self, context: Context) -> None:
         """Forgets all that was judged by other evidence."""
-        judged_by = context.rules, context.log.profile, context.evidence
+        judged_by = context.rules, context.log.profile, context.evidence_without_repeats
         if judged_by != self._judged_by:
             self._judged_by = judged_by
             self._held.clear()
@@ -41,14 +43,21 @@ class Visits:
             return None
         return aggregate
 
-    def keep(self, aggregates: Mapping[AggregateKey, Aggregate]) -> None:
-        """Keeps of these what is over and ordinary, and of which nothing was found."""
+    def keep(self, aggregates: Mapping[AggregateKey, Aggregate], context: Context) -> None:
+        """Keeps of these what stays as it is until more comes."""
         for key, one in aggregates.items():
-            if key not in self._held or self.held(key, one.deliveries) is None:
+            if _stays(one, context):
+                self._held[key] = len(one.deliveries), one
+            else:
                 self._held.pop(key, None)
-                if one.lifecycle.is_presence and one.held.price == 0 and not one.alternatives and _is_over(one):
-                    self._held[key] = len(one.deliveries), one
 
 
-def _is_over(aggregate: Aggregate) -> bool:
-    return all(run.candidate.closed and not run.findings for run in aggregate.runs)
+def _stays(aggregate: Aggregate, context: Context) -> bool:
+    """Whether a person came once, in good order, nothing was found of it, and time alone changes nothing."""
+    if len(aggregate.runs) > 1 or aggregate.held.price != 0 or aggregate.alternatives:
+        return False
+    (run,) = aggregate.runs
+    if run.findings or len(run.candidate.originals) != len(aggregate.deliveries):
+        return False
+    is_open = context.end is None and ending(aggregate.lifecycle, run.candidate, context) is None
+    return run.candidate.closed or is_open

@@ -67,7 +67,7 @@ class Assessment:
         context: The rules, the session's end, and what the log says.
         over: Whether nothing more will come, so that what a window leaves open stays undecided.
         changes: Moments (microseconds) at which time alone will change something.
-        known: The people of whom is held what was held before, and of whom nothing is found.
+        known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
 
     observed: Observed
