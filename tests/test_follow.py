@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import timedelta
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from tries import tries
 from projections.audit.auditing import audit
 from projections.read_models import spans, text
 from projections.views import database, pages, written
+from projections.views import waiting as waits
 from projections.views.accepting import accept
 from projections.views.database import VIEWS_DB
 from projections.views.follow import Views
@@ -35,6 +37,7 @@ from projections.views.rebuild import rebuild
 from projections.views.verify import verify
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
+from tracker.judging.sessions import Sessions
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.simulate import simulate
@@ -109,10 +112,13 @@ steps = st.lists(
     seed=st.integers(0, 60),
     memory=st.sampled_from([0, 1, 10_000]),
     large=st.sampled_from([1, 3, 200]),
+    wait=st.sampled_from([0, 4, 30, 10_000]),
     short=st.booleans(),
 )
 @tries(40)
-def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, seed, memory, large, short):
+def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(
+    steps, seed, memory, large, wait, short
+):
     """Any mix of appending, catching up by pages of any size, opening anew and rebuilding."""
     rules, waiting = SHORT if short else Rules(), deliveries(meetings.lines(seed))
     with (
@@ -122,6 +128,7 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(steps, s
     ):
         patch.setattr(pages, "MEMORY", memory)
         patch.setattr(written, "LARGE", large)
+        patch.setattr(waits, "DELIVERIES", wait)
         views = Views.open(store, rules)
         for step, size in [*steps, ("append", len(waiting)), ("catch up", 7)]:
             if step == "append":
@@ -156,11 +163,12 @@ KINDS = ["session-started", "participant-joined", "participant-left", "recording
     ),
     size=st.integers(1, 7),
     large=st.sampled_from([1, 3, 200]),
+    wait=st.sampled_from([0, 4, 10_000]),
     later=st.sampled_from([0, 61, 601, 90_000]),
 )
 @tries(100)
 def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages_of_any_size(
-    came, size, large, later
+    came, size, large, wait, later
 ):
     given = [
         line(
@@ -175,11 +183,12 @@ def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(written, "LARGE", large)
+        patch.setattr(waits, "DELIVERIES", wait)
         store.append(deliveries(given))
         views.catch_up(store, page_size=size)
         views.settle(store, max(one.received_at for one in deliveries(given)) + timedelta(seconds=later))
 
-        assert settled_at(store, views.checkpoint.as_of) == meetings.rows(live(store))
+        assert settled_at(store, views.checkpoint.as_of, size) == meetings.rows(live(store))
         assert contents(store) == audited(store, now=views.checkpoint.as_of)
 
 
@@ -362,6 +371,33 @@ def test_a_session_in_memory_is_not_folded_again(store, views, monkeypatch):
 
 
 # Rebuilding
+
+
+def test_a_rebuild_judges_a_session_once_however_many_pages_it_is_in(store, monkeypatch):
+    store.append(deliveries(meetings.lines(1)))
+    judged, assessed = Counter(), Sessions.assessed
+    monkeypatch.setattr(
+        Sessions,
+        "assessed",
+        lambda self, stream, *args: judged.update([stream]) or assessed(self, stream, *args),
+    )
+    rebuild(store, page_size=5)
+
+    assert set(judged.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "longest"), [("STREAMS", 2, "bcd"), ("STREAMS", 4, ""), ("DELIVERIES", 8, "bc")]
+)
+def test_what_has_waited_longest_in_a_rebuild_is_written_where_too_much_waits(
+    limit, most, longest, monkeypatch
+):
+    monkeypatch.setattr(waits, limit, most)
+    waiting = waits.Waiting()
+    for one in deliveries(line(webhook("session-started", sessionId=name), 1) for name in "abbbcccada"):
+        waiting.add(one)
+
+    assert waiting.longest() == list(longest)
 
 
 def test_a_rebuild_is_of_the_same_rows(store, views):
@@ -893,10 +929,10 @@ def test_a_directory_named_like_what_a_dead_rebuild_left_is_reported(store):
     assert (caught.value.place, caught.value.hint[:9]) == (str(path), "remove it")
 
 
-def settled_at(store, moment):
-    """Every row of read models made in one page and settled at a moment."""
+def settled_at(store, moment, page_size):
+    """Every row of read models made anew and settled at a moment."""
     path = store.data / "settled.db"
-    rebuild(store, path=path, page_size=1_000_000, as_of=moment)
+    rebuild(store, path=path, page_size=page_size, as_of=moment)
     found = meetings.rows(path)
     path.unlink()
     return found
@@ -940,7 +976,7 @@ def test_rows_settled_between_deliveries_are_those_of_a_fold_settled_then(moment
             views.catch_up(store)
             views.settle(store, after(seconds))
 
-            assert settled_at(store, views.checkpoint.as_of) == meetings.rows(live(store))
+            assert settled_at(store, views.checkpoint.as_of, 1_000_000) == meetings.rows(live(store))
 
 
 def test_settling_again_or_at_an_earlier_moment_writes_nothing(store, views):

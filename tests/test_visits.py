@@ -1,49 +1,89 @@
-"""What is new since the last visit, by a cookie that holds two times."""
+"""Of a large session visits are not judged anew that stay as they are, and what is held is what would be held anyway."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from served import EVENING
-from starlette.requests import Request
-from starlette.responses import Response
+from hypothesis import given
+from hypothesis import strategies as st
+from meetings import MORNING, deliveries, line, webhook
+from tries import tries
 
-from projections.web.pages.visits import COOKIE, GAP, before, remember
+from projections.read_models import findings, names, participants
+from projections.read_models import sessions as sessions_model
+from projections.read_models.deliveries import read
+from tracker.judging import sessions
+from tracker.judging.assess import assess
+from tracker.judging.log import Habits
+from tracker.judging.sessions import Sessions
+from tracker.rules import Rules
 
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-
-
-def asking(cookie=None):
-    headers = [] if cookie is None else [(b"cookie", f"{COOKIE}={cookie}".encode())]
-    return Request({"type": "http", "headers": headers})
-
-
-def looked(cookie, at):
-    """The cookie after another look."""
-    response = Response()
-    remember(asking(cookie), response, at)
-    return re.search(rf"{COOKIE}=\"?([\d.]+)", response.headers["set-cookie"])[1]
-
-
-def test_looks_within_the_gap_are_one_visit_and_later_ones_another():
-    first = looked(None, NOW)
-    assert before(asking(first), NOW) is None
-    soon = looked(first, NOW + timedelta(seconds=GAP - 1))
-    assert before(asking(soon), NOW + timedelta(seconds=GAP)) is None
-    later = NOW + timedelta(hours=5)
-    assert before(asking(soon), later) == NOW + timedelta(seconds=GAP - 1)
-    assert before(asking(looked(soon, later)), later + timedelta(seconds=9)) == NOW + timedelta(seconds=GAP - 1)
+KINDS = [
+    "session-started",
+    *["participant-joined", "participant-left"] * 4,
+    "recording-started",
+    "session-ended",
+]
 
 
-@pytest.mark.parametrize("cookie", ["", ".", "x.y", "-1.-1", f"{'9' * 30}.{'9' * 30}", "٣.٣"])
-def test_a_cookie_that_is_none_of_ours_is_no_visit(cookie):
-    assert before(asking(cookie), NOW) is None
+def came(places):
+    """Deliveries of one session: at a minute, a kind, of somebody by a name."""
+    return deliveries(
+        line(
+            webhook(kind, sessionId="s", meetingId="m", participantId=person, participantName=name), 60 * minute
+        )
+        for minute, kind, person, name in places
+    )
 
 
-def test_the_overview_counts_what_is_new_since_the_last_visit(monday):
-    at_noon = int((EVENING - timedelta(hours=8)).timestamp())
-    shown = monday.ask("/", cookie=f"{COOKIE}=.{at_noon}").body.decode()
-    items = monday.get("/api/findings?severity=warning&limit=1000")["items"]
-    new = [one for one in items if one["at"] and one["at"] >= "2026-11-23T12:00"]
-    assert f">{len(new)} new errors and warnings</a> since your last visit" in shown
-    assert "since your last visit" not in monday.ask("/").body.decode()
+def rows(session):
+    """All that is written of a session."""
+    models = (sessions_model, participants, names, findings)
+    return [list(model.rows(session)) for model in models], dict(read(session)), session.next_change
+
+
+@given(
+    places=st.lists(
+        st.tuples(
+            st.integers(0, 200),
+            st.sampled_from(KINDS),
+            st.sampled_from("pqrs"),
+            st.sampled_from(["Ada", "Ada", "Bo"]),
+        ),
+        min_size=2,
+        max_size=20,
+    ),
+    in_order=st.sampled_from([True, True, True, False]),
+    later=st.lists(st.integers(0, 200), min_size=20, max_size=20),
+)
+@tries(150)
+def test_whatever_comes_next_what_is_held_is_what_is_held_without_a_memory(places, in_order, later):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "LARGE", 1)
+        held = Sessions(Rules(), habits=Habits())
+        for one, minutes in zip(came(sorted(places) if in_order else places), later, strict=False):
+            observed = held.observe(one)
+            for moment in (one.received_at, one.received_at + timedelta(minutes=minutes)):
+                assert rows(held.assessed("s", moment)) == rows(assess(observed, moment))
+
+
+def test_of_a_large_session_only_whoever_something_came_of_is_judged_anew(monkeypatch):
+    monkeypatch.setattr(sessions, "LARGE", 4)
+    held = Sessions(Rules(), habits=Habits())
+    places = [(0, "session-started", "", ""), *((1, "participant-joined", who, who) for who in "pqr")]
+    before, after = [], []
+    for one in came([*places, (2, "participant-left", "q", "q")]):
+        held.observe(one)
+        before, after = after, held.assessed("s", MORNING + timedelta(minutes=3)).participants
+
+    assert [one is other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_the_visits_of_a_few_sessions_only_are_kept(monkeypatch):
+    monkeypatch.setattr(sessions, "LARGE", 1)
+    monkeypatch.setattr(sessions, "KEPT", 2)
+    held = Sessions(Rules())
+    for one in deliveries(line(webhook("session-started", sessionId=name), 1) for name in "abcd"):
+        held.observe(one)
+        held.assessed(one.stream, None)
+
+    assert list(held._visits) == ["c", "d"]

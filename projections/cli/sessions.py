@@ -55,10 +55,11 @@ def status(
     from projections.explain.status import status as values
     from projections.read_models.sessions import seen
     from projections.views.publications import PUBLISHED_DB, withdrawn
+    from tracker.bulk import bulk
 
     refuse_two_moments(as_of, at)
     settings = Settings(data, config)
-    with settings.store() as store, settings.views_now(store) as views:
+    with bulk(), settings.store() as store, settings.views_now(store) as views:
         refuse_no_position(store, at)
         session = session_named(views, store, session, partial(settings.moment, as_of), at)
         asked = settings.moment(as_of, seen(views.db, session))

@@ -7,7 +7,7 @@ each time it is judged. Each of its deliveries is compared, and written only whe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -68,44 +68,45 @@ def read(session: Session) -> Iterator[tuple[int, Row]]:
         yield position, (*_UNROUTED[:-1], " ".join(codes_there))
 
 
+def clear(db: sqlite3.Connection, streams: Iterable[str]) -> None:
+    """What unrouted deliveries of these streams raised, they may raise no longer."""
+    db.executemany(CLEAR, [(stream,) for stream in streams])
+
+
 def write(
     db: sqlite3.Connection,
-    page: Sequence[Delivery],
-    readings: Mapping[str, Mapping[int, Row]],
-    alone: Mapping[int, Row],
+    came: Sequence[Row],
+    readings: Iterable[Mapping[int, Row]],
     known: Mapping[int, Row] = MappingProxyType({}),
 ) -> Iterator[tuple[str, str]]:
-    """Adds the rows of a page of new deliveries, and changes those of earlier ones in the sessions that were judged.
+    """Adds the rows of what came, and changes those of earlier deliveries that are read otherwise now.
 
-    ``readings`` has by stream what ``read`` says of these, ``known`` what was last written of some; ``alone`` is what
-    it says of those outside of any session. Returns of each delivery of the page its type, and as what it was
-    read; records of VideoSDK's are left out.
+    ``readings`` are what ``read`` says of the sessions that were judged, ``known`` what was last written of some.
+    Returns of each delivery that was added its type, and as what it was read; records of VideoSDK's are left out.
     """
-    found = dict(alone)
-    for of_one in readings.values():
+    found: dict[int, Row] = {}
+    for of_one in readings:
         found.update(of_one)
-    db.executemany(CLEAR, [(stream,) for stream in readings])
-    new = {one.position: found.pop(one.position, _UNROUTED) for one in page}
-    db.executemany(TABLE.insert, [(*_came(one), *new[one.position]) for one in page])
+    rows = [one + found.pop(one[0], _UNROUTED) for one in came]
+    db.executemany(TABLE.insert, rows)
     differ = [
         (*row, position)
         for position, row in found.items()
         if row != known.get(position) or row[1] == "unrouted"  # that has just been cleared
     ]
     db.executemany(UPDATE, differ)
-    webhooks = (one for one in page if one.step is not RECORD)
-    return ((types.known(one), str(new[one.position][1])) for one in webhooks)
+    return ((types.known(one[2]), str(one[8])) for one in rows if one[2] not in _RECORDS)
 
 
-def _came(one: Delivery) -> Row:
+def came(one: Delivery) -> Row:
+    """The values of ``CAME``."""
     lifecycle = one.lifecycle.name if one.lifecycle is not None else None
-    key = _key(one.key) if lifecycle is not None else "{}"
     return (
         one.position,
         one.stream,
         one.topic if one.type else None,
         lifecycle,
-        key,
+        _key(one.key) if lifecycle is not None else "{}",
         text(one.received_at),
         one.received.account,
     )

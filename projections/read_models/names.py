@@ -17,9 +17,8 @@ def rows(session: Session) -> Iterator[Row]:
 
 def _called(session: Session) -> Iterator[tuple[str, str]]:
     for aggregate in session.aggregates.values():
-        if aggregate.lifecycle.is_presence and aggregate.lifecycle.label:
-            said = dict.fromkeys(one.data for one in aggregate.deliveries)
-            yield from ((aggregate.key[0][1], name) for name in map(aggregate.lifecycle.name_in, said) if name)
+        if aggregate.lifecycle.is_presence:
+            yield from ((aggregate.key[0][1], name) for name in aggregate.names)
     if session.records is not None:
         yield from session.records.names
 

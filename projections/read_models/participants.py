@@ -13,21 +13,18 @@ def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
     for aggregate in session.aggregates.values():
-        lifecycle = aggregate.lifecycle
-        if lifecycle.is_presence:
-            for run in aggregate.runs:
-                came, went = (run.delivered(step.name) for step in lifecycle.steps)
-                yield (
-                    session.session_id,
-                    aggregate.key[0][1],
-                    run.number,
-                    aggregate.label or None,
-                    run.state,
-                    run.certainty,
-                    text(came.at) if came else None,
-                    text(went.at) if went else None,
-                    run.data.get("reason"),
-                )
+        for visit in aggregate.visits if aggregate.lifecycle.is_presence else ():
+            yield (
+                session.session_id,
+                aggregate.key[0][1],
+                visit.number,
+                aggregate.label or None,
+                visit.state,
+                visit.certainty,
+                text(visit.joined_at),
+                text(visit.left_at),
+                visit.reason,
+            )
 
 
 TABLE = Table(

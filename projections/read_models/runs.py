@@ -46,7 +46,7 @@ def rows(session: Session) -> Iterator[Row]:
                     text(stopped.at) if stopped else None,
                     dict(aggregate.key).get("participant_id"),
                     run.candidate.first.position,
-                    " ".join(name for name, step in run.steps.items() if not step.inferred),
+                    " ".join(run.candidate.originals),
                     first_url(artefacts),
                     _json(converter().unstructure(artefacts)).decode() if artefacts else None,
                     _json(converter().unstructure(run.files)).decode() if run.files else None,

@@ -70,6 +70,10 @@ _GIVEN_WAY = (
     "SELECT stream FROM spans WHERE meeting_id = ?1 AND last_seen < ?2 AND end_position IS NULL AND stream <> ?3"
     " AND last_seen >= COALESCE((SELECT MAX(begun_at) FROM spans WHERE meeting_id = ?1 AND begun_at < ?2), '')"
 )
+_LATER = (
+    "SELECT stream FROM spans WHERE meeting_id = ?1 AND (last_seen IS NULL OR last_seen >= ?2)"
+    " AND (COALESCE(began, ''), first_position) > (?2, ?3)"
+)
 _NEXT = "SELECT MIN(begun_at) FROM spans WHERE meeting_id = ? AND begun_at > ?"
 _MALFORMED = "malformed spans"
 _OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
@@ -83,18 +87,19 @@ def overlapped_by(
     if session.session_id is None or this.meeting_id is None or not session.deliveries:
         return None
     earliest = text(this.began - rules.session_idle) if this.began else ""
-    rows = _select(db, (this.meeting_id, earliest))
+    rows = list(_select(db, (this.meeting_id, earliest)))
+    if all(row["stream"] == this.stream for row in rows):
+        return None
     found = (_span({**row, "occupied": "[]"} if row["stream"] == this.stream else row) for row in rows)
     return live_at_begin(this, (_as_of(one, as_of) for one in found), rules)
 
 
 def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
     """The streams of the sessions of its meeting that began after it, and may have been beside it."""
-    this = outline(session)
-    began = text(this.began) or ""
-    found = _select(db, (this.meeting_id, began))
-    here = began, this.first_position
-    return [row["stream"] for row in found if (row["began"] or "", row["first_position"]) > here]
+    began = text(session.first_seen_at) or ""
+    return [
+        stream for (stream,) in db.execute(_LATER, (session.meeting_id, began, session.first_position or 0))
+    ]
 
 
 def begins_now(db: sqlite3.Connection, session: Session) -> bool:

@@ -43,9 +43,9 @@ UNKNOWN = "unknown"
 """What stands for every type that no lifecycle declares."""
 
 
-def known(delivery: Delivery) -> str:
-    """Its type, where a lifecycle declares it."""
-    return delivery.type if delivery.type in REGISTRY.routes else UNKNOWN
+def known(name: str | None) -> str:
+    """A type, where a lifecycle declares it."""
+    return name if name is not None and name in REGISTRY.routes else UNKNOWN
 
 
 def rows(deliveries: Iterable[Delivery]) -> list[Row]:

@@ -172,6 +172,7 @@ def head(out: Console, session: Session) -> None:
 def _people(out: Console, people: Sequence[Aggregate]) -> None:
     states = [one.state + ("" if one.certainty == "sure" else f" ({one.certainty})") for one in people]
     names = [shown(one.label or one.key[0][1]) for one in people]
+    widths = max(map(len, states), default=0), min(MOST_NAME, max(map(cell_len, names), default=0))
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
         for run in one.runs:
@@ -180,8 +181,8 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
             visits.append(f"{clock(came.at) if came else '?'} – {left}".rstrip())
         line = Text.assemble(
             "  ○ " if one.runs[-1].closed else "  ● ",
-            (f"{state:<{max(map(len, states))}}", STYLES.get(one.state, "")),
-            f"  {name:<{min(MOST_NAME, max(map(cell_len, names)))}}  {', '.join(visits)}",
+            (f"{state:<{widths[0]}}", STYLES.get(one.state, "")),
+            f"  {name:<{widths[1]}}  {', '.join(visits)}",
         )
         say(out, line)
 
@@ -189,10 +190,11 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
 def _media(out: Console, media: Iterable[Aggregate]) -> None:
     rows = [(_run_name(one, run), run) for one in media for run in one.runs]
     states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
+    widths = max(map(len, states), default=0), max((len(name) for name, _ in rows), default=0)
     for (name, run), state in zip(rows, states, strict=True):
         line = Text.assemble(
-            (f"{_mark(run)} {state:<{max(map(len, states))}}", STYLES.get(run.state, "")),
-            f"  {name:<{max(len(name) for name, _ in rows)}}  {_span(run)}",
+            (f"{_mark(run)} {state:<{widths[0]}}", STYLES.get(run.state, "")),
+            f"  {name:<{widths[1]}}  {_span(run)}",
         )
         say(out, line)
         for url in filter(None, map(first_url, run.files)):

@@ -76,7 +76,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tracker.judging": (),
     "tracker.judging.findings": (),
     "tracker.judging.log": (),
-    "projections.views": ("database", "meeting", "pages", "publications"),
+    "projections.views": ("database", "meeting", "pages", "publications", "waiting"),
     "projections.read_models": (),
 }
 """The modules whose text decides what the rows say; of a package without names all of its own."""

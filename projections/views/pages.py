@@ -10,16 +10,12 @@ again from its stream; the rows are never read back.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
-from typing import Self
 
 import attrs
 import msgspec
@@ -27,7 +23,6 @@ from msgspec.structs import replace
 
 from projections.progress import Progress
 from projections.read_models import (
-    ReadModels,
     Row,
     Table,
     deadlines,
@@ -49,6 +44,8 @@ from projections.views.database import (
     views_errors,
 )
 from projections.views.meeting import completed, concerned
+from projections.views.opened import Opened
+from projections.views.waiting import Waiting
 from projections.views.written import Written
 from tracker.accept import accept_all
 from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
@@ -61,32 +58,30 @@ from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.place import identity
-from tracker.store.recorder import LOCK_TIMEOUT
 
 COUNTED = (types.TABLE, hours.TABLE)
 """The tables to which each page adds; their rows are of no stream."""
 BULK = 10_000
 """Deliveries of a page, where so many wait: the rows of a session are written once a page, however much came of it."""
-CACHE = 64 << 10
-"""KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
+TOGETHER = 200
+"""Streams whose rows are made and written in one go: they are held in memory meanwhile."""
 MEMORY = 10_000
 """Sessions kept folded between pages."""
 
+Reading = tuple[str, str]
+"""The type of a delivery, and as what it was read."""
 
-class Pages:
+
+class Pages(Opened):
     """A file of read models to which pages are written, and the sessions they were last written from.
 
     ``scratch``: the file is thrown away when anything goes wrong, and is seen by nobody before it is complete.
     """
 
     def __init__(self, path: Path, rules: Rules, *, scratch: bool = False) -> None:
-        self.path = path
+        super().__init__(path, scratch=scratch)
         self.rules = rules
         self.fingerprint = fingerprint(rules)
-        self._scratch = scratch
-        self.connection: sqlite3.Connection
-        self._connect()
         self.checkpoint = Checkpoint()
         self._now: datetime | None = None
         self.traffic = Traffic()
@@ -95,6 +90,7 @@ class Pages:
         self._outdated = True
         self._sessions = Sessions(rules)
         self._written = Written()
+        self._waiting = Waiting()
         self._named: set[tuple[str, str]] = set()
         self.before = self.checkpoint
         """What the checkpoint was before the last page."""
@@ -104,26 +100,9 @@ class Pages:
         """How often each webhook type was taken for what, by these read models, since they were opened."""
 
     @property
-    def db(self) -> ReadModels:
-        """The read models, to be asked."""
-        return ReadModels(self.connection)
-
-    @property
     def as_of(self) -> datetime | None:
         """The moment that the rows are of: time alone has changed nothing in them since the checkpoint."""
         return max(filter(None, (self.checkpoint.as_of, self._now)), default=None)
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self.close()
-        if isinstance(error, sqlite3.Error | UnicodeDecodeError):  # of somebody who read the rows
-            with views_errors(self.path):
-                raise error
 
     def follow(
         self,
@@ -140,16 +119,15 @@ class Pages:
         while self._follow_page(tracker, page_size, stop, last):
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
+        if self._scratch:
+            with self._transaction():
+                self._reload()
+                self._write_waiting(tracker, self.checkpoint.as_of)
 
     def has_due(self, as_of: datetime) -> bool:
         """Whether time alone has changed a row by then."""
         with views_errors(self.path):
             return bool(self._due(as_of)) or self._log_at(as_of) != self.log
-
-    @property
-    def can_be_written(self) -> bool:
-        """Whether the file and its directory, where a journal must be, can be written."""
-        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
     def bring_to(self, tracker: Tracker, now: datetime) -> None:
         """Lets time pass up to ``now``, for somebody who reads.
@@ -172,7 +150,7 @@ class Pages:
             self._reload()
             if self.checkpoint.as_of is not None and as_of <= self.checkpoint.as_of:
                 return
-            self._write(tracker, self._due(as_of), as_of)
+            self._write_waiting(tracker, as_of)
             if (log := self._log_at(as_of)) != self.log:
                 self.log = log
                 self._write_log()
@@ -189,34 +167,21 @@ class Pages:
             if last == after:
                 return False
             at_milestone = any(one.position == end for one, _ in page[-1:])
-            sessions, new = self._judged_from(tracker), set[str]()
-            touched: dict[str, None] = {}
-            alone: dict[int, Row] = {}
             silences, said = len(self.traffic.silences), self.log
-            for delivery, version in page:
-                self.traffic.observe(delivery, self.rules)
-                if delivery.stream.startswith(UNROUTED):
-                    alone.update(self._observe_unrouted(tracker, delivery))
-                    continue
-                if version == 1 and delivery.stream not in sessions.observed:  # nothing of it came before
-                    new.add(delivery.stream)
-                    sessions.observed[delivery.stream] = Observed(delivery.stream, delivery.session_id)
-                sessions.observe(delivery)
-                touched[delivery.stream] = None
+            readings = self._observe(tracker, page)
             received = [delivery for delivery, _ in page]
             times = [one.received_at for one in received if one.received_at is not None]
             as_of = max([*times, *([self.checkpoint.as_of] if self.checkpoint.as_of else [])], default=None)
-            changed = {sessions.observed[stream].meeting_id for stream in touched}
-            rooms.write(self.connection, self._habits.rooms, sorted(filter(None, changed)))
             if at_milestone:
                 self._pass_milestone()
             self.log = self.log.with_traffic(self.traffic, as_of, self.rules)
             # Nobody sees what a file that is made anew says in between, so the last milestone will do.
             is_seen = at_milestone and not (self._scratch and next_milestone(end) <= last_known)
-            others = deadlines.in_doubt(self.connection) if is_seen else self._silent(silences)
-            for stream in (*self._due(as_of), *others):
-                touched.setdefault(stream)
-            readings = self._write(tracker, touched, as_of, received, alone, new)
+            self._waiting.touch(deadlines.in_doubt(self.connection) if is_seen else self._silent(silences))
+            if self._scratch:
+                self._write(tracker, self._waiting.longest(), as_of)
+            else:  # nobody asks a file that is made anew for its readings
+                self.readings.update(chain(readings, self._write_waiting(tracker, as_of)))
             if at_milestone or self.log != said:
                 self._write_log()
             self.connection.executemany(types.COUNT, types.rows(received))
@@ -232,10 +197,30 @@ class Pages:
                     packed(self._habits),
                 ),
             )
-        if not self._scratch:  # nobody asks a file that is made anew
-            self.readings.update(readings)
         self._forget()
         return True
+
+    def _observe(self, tracker: Tracker, page: Iterable[tuple[Delivery, int]]) -> Iterator[Reading]:
+        """Takes in a page. What of it is outside of any session is written; returns of that as ``deliveries.write`` does."""
+        sessions, changed = self._judged_from(tracker), set[str]()
+        came: list[Row] = []
+        readings: dict[int, Row] = {}
+        for delivery, version in page:
+            stream = delivery.stream
+            self.traffic.observe(delivery, self.rules)
+            if stream.startswith(UNROUTED):
+                came.append(deliveries.came(delivery))
+                readings.update(self._observe_unrouted(tracker, delivery))
+                continue
+            if version == 1 and stream not in sessions.observed:  # nothing of it came before
+                self._waiting.new.add(stream)
+                sessions.observed[stream] = Observed(stream, delivery.session_id)
+            observed = sessions.observe(delivery)
+            self._waiting.add(delivery)
+            if observed.meeting_id:
+                changed.add(observed.meeting_id)
+        rooms.write(self.connection, self._habits.rooms, sorted(changed))
+        return deliveries.write(self.connection, came, [readings])
 
     @property
     def _habits(self) -> Habits:
@@ -301,21 +286,27 @@ class Pages:
             return []
         return [row[0] for row in self.connection.execute(deadlines.DUE, (text(as_of),)).fetchall()]
 
-    def _write(
-        self,
-        tracker: Tracker,
-        touched: Iterable[str],
-        as_of: datetime | None,
-        page: Sequence[Delivery] = (),
-        alone: Mapping[int, Row] = MappingProxyType({}),
-        new: Collection[str] = (),
-    ) -> Iterator[tuple[str, str]]:
-        """Writes the rows of these streams, of the sessions that are seen otherwise because of them, and of a page.
+    def _write_waiting(self, tracker: Tracker, as_of: datetime | None) -> Iterator[Reading]:
+        """Writes the rows of all streams that wait, and of those that time has changed."""
+        self._waiting.touch(self._due(as_of))
+        return self._write(tracker, self._waiting.all(), as_of)
 
-        ``alone``: how those of the page were read that are outside of any session. ``new`` are
-        streams without rows. Returns of each delivery of the page its type, and as what it was read.
+    def _write(self, tracker: Tracker, streams: Sequence[str], as_of: datetime | None) -> Iterator[Reading]:
+        """Writes the rows of streams that wait, and of the sessions that are seen otherwise because of them.
+
+        Returns as ``deliveries.write`` does.
         """
-        settled = self._settled(self._judged_from(tracker), touched, as_of, new)
+        added: list[Iterator[Reading]] = []
+        for begin in range(0, len(streams), TOGETHER):
+            some = [one for one in streams[begin : begin + TOGETHER] if one in self._waiting]
+            added.append(self._write_together(tracker, some, as_of))
+        return chain.from_iterable(added)
+
+    def _write_together(
+        self, tracker: Tracker, streams: Iterable[str], as_of: datetime | None
+    ) -> Iterator[Reading]:
+        new = self._waiting.new
+        settled = self._settled(self._judged_from(tracker), streams, as_of, new)
         rows: dict[str, dict[str, list[Row]]] = {table.name: {} for table in TABLES}
         for stream, session in settled.items():
             overlap = completed(self.connection, self.rules, session, as_of)
@@ -327,9 +318,11 @@ class Pages:
             if table not in (*COUNTED, spans.TABLE, rooms.TABLE, deliveries.TABLE):
                 self._replace(table, rows[table.name], new)
         readings = {stream: dict(deliveries.read(session)) for stream, session in settled.items()}
-        written = deliveries.write(self.connection, page, readings, alone, self._written.readings(readings))
+        deliveries.clear(self.connection, [stream for stream in readings if stream not in new])
+        known = self._written.readings(readings)
+        added = deliveries.write(self.connection, self._waiting.pop(settled), readings.values(), known)
         self._written.keep_readings(readings)
-        return written
+        return added
 
     def _settled(
         self, sessions: Sessions, touched: Iterable[str], as_of: datetime | None, new: Collection[str]
@@ -341,7 +334,7 @@ class Pages:
             judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
             begun = [one for one in judged.values() if spans.begins_now(self.connection, one)]
             rows = {stream: list(spans.rows(one)) for stream, one in judged.items()}
-            self._replace(spans.TABLE, rows, [one for one in new if one not in settled])
+            self._replace(spans.TABLE, rows, new if not settled else ())
             settled |= judged
             waiting = concerned(self.connection, judged, begun, settled)
         return settled
@@ -374,6 +367,7 @@ class Pages:
     def _forget_all(self) -> None:
         self._sessions = Sessions(self.rules, habits=self._sessions.habits)
         self._written = Written()
+        self._waiting = Waiting()
         self._named.clear()
         self._outdated = True
 
@@ -394,54 +388,6 @@ class Pages:
             self._outdated = False
         self.before, self.rewritten = checkpoint, set()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with views_errors(self.path):
-            self._begin()
-            try:
-                yield
-                self.connection.execute("COMMIT")
-            except BaseException:
-                self._forget_all()
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
-
-    def _begin(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
-        while not self._is_live():
-            self._reconnect()
-            self.connection.execute("BEGIN IMMEDIATE")
-
-    def _is_live(self) -> bool:
-        """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
-        return identity(self.path) == self._identity
-
     def _copy_to_memory(self) -> None:
-        with views_errors(self.path):
-            copy = sqlite3.connect(":memory:", isolation_level=None)
-            self.connection.backup(copy)
-            self.connection.close()
-            self.connection = copy
-            self.log = attrs.evolve(self.log, next_begin=partial(spans.next_begin, copy))
-
-    def _reconnect(self) -> None:
-        self.close()
-        self._forget_all()
-        self._connect()
-
-    def _connect(self) -> None:
-        with views_errors(self.path):
-            self._identity = identity(self.path)
-            connection = sqlite3.connect(
-                f"{self.path.resolve().as_uri()}?mode=rw",
-                uri=True,
-                isolation_level=None,
-                timeout=LOCK_TIMEOUT,
-            )
-            self.connection = connection
-            # A file that is thrown away when anything goes wrong needs no journal.
-            self.connection.execute(f"PRAGMA journal_mode={'OFF' if self._scratch else 'DELETE'}")
-            self.connection.execute(f"PRAGMA synchronous={'OFF' if self._scratch else 'NORMAL'}")
-            if self._scratch:
-                self.connection.execute(f"PRAGMA cache_size=-{CACHE}")
+        super()._copy_to_memory()
+        self.log = attrs.evolve(self.log, next_begin=partial(spans.next_begin, self.connection))

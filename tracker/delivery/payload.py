@@ -18,7 +18,7 @@ from tracker.lifecycle import Lifecycle, camel_case
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["converter", "payload_reader", "read_payload"]
+__all__ = ["converter", "payload_reader", "read_payload", "read_text"]
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -70,10 +70,16 @@ def _fields(payload: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
 
 
-@lru_cache(maxsize=256)  # one payload is asked for several things
+@lru_cache(maxsize=2048)  # one payload is asked for several things
 def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
     """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
     return payload_reader(lifecycle)[0](_decode(data))
+
+
+def read_text(data: bytes, name: str) -> str | None:
+    """What the payload class has of one field that holds a text and is sent by this name; the others are not read."""
+    value = _decode(data).get(name)
+    return value if isinstance(value, str) else None
 
 
 @cache

@@ -27,6 +27,7 @@ from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, next_begun
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
+from tracker.judging.visits import Visits
 from tracker.lifecycle import Lifecycle
 from tracker.rules import Rules
 
@@ -45,14 +46,15 @@ def assess(
     *,
     over: bool = False,
     memos: Memos | None = None,
+    visits: Visits | None = None,
 ) -> Session:
     """The session as it stands at ``as_of``, or where its last delivery was received.
 
     ``log`` is what the whole log says. ``over``: nothing more will come, so what a window leaves open is
-    ``undecided``. The observed session is not changed, and the same deliveries give the same result; ``memos`` only
-    save searching again what was searched before.
+    ``undecided``. The observed session is not changed, and the same deliveries give the same result; ``memos`` and
+    ``visits`` only save judging again what was judged before.
     """
-    return assessment_of(observed, as_of, rules, log, over=over, memos=memos).session
+    return assessment_of(observed, as_of, rules, log, over=over, memos=memos, visits=visits).session
 
 
 def assessment_of(
@@ -63,9 +65,11 @@ def assessment_of(
     *,
     over: bool = False,
     memos: Memos | None = None,
+    visits: Visits | None = None,
 ) -> Assessment:
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
+    visits = None if observed.backwards or observed.records else visits
     recorded = RecordsOf.known(observed.records) if observed.records else None
     if recorded is not None and not observed.deliveries:
         observed = of_records.timed(observed)
@@ -90,13 +94,20 @@ def assessment_of(
     if recorded is not None:
         of_records.end(made, recorded)
     set_evidence(observed, order, context)
+    if visits is not None:
+        visits.heed(context)
+        made.known = {key: one for key in people if (one := visits.held(key, order[key])) is not None}
     for key in people:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
+        held[key] = made.known.get(key) or _held(
+            made, observed.aggregates[key], order[key], memos.get(key), recorded
+        )
     _set_occupied(made, [held[key] for key in people])
     for key in others:
         held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
     session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
+    if visits is not None:
+        visits.keep({key: held[key] for key in people}, context)
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(session)
     return made
@@ -255,8 +266,10 @@ def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessme
 
 
 def _findings(assessment: Assessment) -> Iterable[Finding]:
-    session = assessment.session
-    for aggregate in session.aggregates.values():
+    session, known = assessment.session, assessment.known
+    for key, aggregate in session.aggregates.items():
+        if key in known and aggregate.runs[-1].candidate.closed:
+            continue
         ours = _of_aggregate(assessment, aggregate)
         by_number = {run.number: run for run in aggregate.runs} if ours else {}
         for one in ours:

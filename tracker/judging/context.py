@@ -77,18 +77,15 @@ class Context:
     @property
     def evidence(self) -> tuple[object, ...]:
         """All that a price can depend on, the rules and the delay profile left out; not the moment."""
+        return (*self.evidence_without_repeats, tuple(self.find_in_common()))
+
+    @property
+    def evidence_without_repeats(self) -> tuple[object, ...]:
+        """All of that where no step came twice: the ages that repeated ones have in common take long to find."""
         occupied = None if self.occupied is None else tuple(self.occupied)
         end = self.end, self.end_position, self.over, self.presumed
-        return (
-            *end,
-            tuple(self.ages),
-            tuple(self.find_in_common()),
-            self.resent,
-            self.two_channels,
-            occupied,
-            self.lacking,
-            self.log.silences,
-        )
+        copies = tuple(self.ages), self.resent, self.two_channels
+        return (*end, *copies, occupied, self.lacking, self.log.silences)
 
     def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
         """Whether nobody subscribes to the webhook type of this step."""

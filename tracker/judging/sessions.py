@@ -18,12 +18,17 @@ from tracker.judging.log import NOTHING_KNOWN, Habits, LogView
 from tracker.judging.search import Memo
 from tracker.judging.session import Observed
 from tracker.judging.state import Session
+from tracker.judging.visits import Visits
 from tracker.rules import Rules
 
 __all__ = ["Sessions", "nothing_before"]
 
 LONG = 50
 """Deliveries of an aggregate from which on it is not searched from its beginning each time."""
+LARGE = 1000
+"""Deliveries of a session from which on visits that are over are not judged anew each time,"""
+KEPT = 8
+"""and sessions of which what is held of them is kept, those that were assessed last."""
 Recall = Callable[[str, int | None], Observed | None]
 """Gives what came of a stream before a position (``None``: all that is known); ``None`` if nothing did."""
 
@@ -49,6 +54,7 @@ class Sessions:
     habits: Habits | None = None
     observed: dict[str, Observed] = attrs.field(factory=dict)
     _memos: dict[str, Memos] = attrs.field(factory=dict)
+    _visits: dict[str, Visits] = attrs.field(factory=dict)
 
     def observe(self, delivery: Delivery) -> Observed:
         """Takes in the next delivery of its stream."""
@@ -66,7 +72,8 @@ class Sessions:
         if observed is None:
             raise KeyError(stream)
         self.observed[stream] = observed
-        return assess(observed, as_of, self.rules, log, over=over, memos=self._memos_of(observed))
+        memos, visits = self._memos_of(observed), self._visits_of(observed)
+        return assess(observed, as_of, self.rules, log, over=over, memos=memos, visits=visits)
 
     def _memos_of(self, observed: Observed) -> Memos | None:
         """How far the long aggregates of a session have been searched; ``None`` where it has none."""
@@ -77,6 +84,16 @@ class Sessions:
             if len(aggregate.deliveries) >= LONG and key not in memos:
                 memos[key] = Memo()
         return memos
+
+    def _visits_of(self, observed: Observed) -> Visits | None:
+        """What is held of the visits of a large session; ``None`` for any other."""
+        if observed.deliveries < LARGE:
+            return None
+        visits = self._visits.pop(observed.stream, None) or Visits()
+        self._visits[observed.stream] = visits
+        for stream in list(self._visits)[:-KEPT]:
+            del self._visits[stream]
+        return visits
 
     def all_assessed(
         self, as_of: datetime | None, log: LogView = NOTHING_KNOWN, *, over: bool = False
@@ -89,3 +106,4 @@ class Sessions:
         for stream in list(self.observed)[: max(0, len(self.observed) - most)]:
             del self.observed[stream]
             self._memos.pop(stream, None)
+            self._visits.pop(stream, None)

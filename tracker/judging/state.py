@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
-from tracker.delivery.payload import read_payload
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.records import RecordsOf
-from tracker.judging.sequence import is_orphan, outlives
+from tracker.judging.run import LOST, Certainty, Run, StepTaken
 from tracker.judging.session import AggregateKey, Key, Link, Note
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.values import frozen
@@ -32,6 +31,7 @@ __all__ = [
     "Session",
     "SessionState",
     "StepTaken",
+    "Visit",
 ]
 
 Reading = Literal[
@@ -47,24 +47,10 @@ Reading = Literal[
     "noted",
     "unrouted",
 ]
-Certainty = Literal["sure", "inferred", "contested"]
 SessionState = Literal["live", "ended", "presumed-ended", "unknown"]
 
-LOST = "lost"
-"""The state of a run whose end will not come."""
 AS_GOOD = 1.0
 """Two hypotheses are as good as each other that differ by no more."""
-
-
-@frozen
-class StepTaken:
-    """A step of a run. An inferred one was never delivered: it has no time, position or data."""
-
-    step: str
-    at: datetime | None = None
-    position: int | None = None
-    inferred: bool = True
-    data: bytes = b""
 
 
 @frozen
@@ -79,110 +65,16 @@ class Judgement:
     state_after: str | None = None
 
 
-@attrs.define(eq=False, slots=False)
-class Run:
-    """One pass through a lifecycle; a person's run is a visit.
+@frozen
+class Visit:
+    """One run of a person's: when they came and went, as far as that was delivered, and the reason that was given."""
 
-    Attributes:
-        lifecycle, key: What it is a run of.
-        candidate: Its deliveries, as the hypothesis that is held has them.
-        lost: Whether its end will not come.
-        contested: Whether another hypothesis is as good that ends in another state.
-        recorded: Whether VideoSDK's own record says of it what is held: that it goes on, or has ended.
-        findings: What is found of it.
-    """
-
-    lifecycle: Lifecycle
-    candidate: Candidate
-    key: Key = ()
-    lost: bool = False
-    contested: bool = False
-    recorded: bool = False
-    findings: list[Finding] = attrs.field(factory=list)
-
-    @property
-    def number(self) -> int:
-        return self.candidate.number
-
-    @property
-    def closed(self) -> bool:
-        return self.candidate.closed or self.lost
-
-    @property
-    def state(self) -> str:
-        if not self.lost:
-            return self.candidate.state.state
-        return self.lifecycle.by_name[self.lifecycle.endings[0]].state if self.lifecycle.is_presence else LOST
-
-    @property
-    def inferred(self) -> bool:
-        """Whether its beginning, or the end of a visit, was never reported."""
-        return self.lost or is_orphan(self.lifecycle, self.candidate)
-
-    @property
-    def since(self) -> datetime | None:
-        """When it got into its state, as far as that was reported."""
-        return self.candidate.since.received_at
-
-    @property
-    def outlives(self) -> bool:
-        return outlives(self.lifecycle, self.candidate)
-
-    @property
-    def certainty(self) -> Certainty:
-        if self.recorded:
-            return "sure"
-        if self.contested:
-            return "contested"
-        return "inferred" if self.inferred or any(one.inferred for one in self.steps.values()) else "sure"
-
-    @cached_property
-    def steps(self) -> dict[str, StepTaken]:
-        """Its steps in order; those that must have been and were not reported are inferred."""
-        steps = {
-            name: StepTaken(name, one.received_at, one.position, False, one.data)
-            for name, one in self.candidate.originals.items()
-        }
-        for _, _, missing in self.candidate.gaps(self.lifecycle):
-            steps.update((name, StepTaken(name)) for name in missing)
-        if self.lost and self.lifecycle.is_presence:
-            steps.update((name, StepTaken(name)) for name in self.lifecycle.endings if name not in steps)
-        return steps
-
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """What the payloads say of the run; where two differ the first counts."""
-        data: dict[str, Any] = {}
-        others = [one for _, one in self.candidate.others]
-        for one in (*self.candidate.originals.values(), *others):
-            payload = read_payload(self.lifecycle, one.data)
-            for name in self.lifecycle.data_fields:
-                value = getattr(payload, name)
-                if value is not None and data.get(name) is None:
-                    data[name] = value
-        return data
-
-    @cached_property
-    def files(self) -> list[dict[str, Any]]:
-        """The files and urls that it brought, one entry for each delivery that brought some."""
-        found: list[dict[str, Any]] = []
-        for one in (*self.candidate.originals.values(), *(one for _, one in self.candidate.others)):
-            payload = read_payload(self.lifecycle, one.data)
-            brought = {name: getattr(payload, name) for name in self.lifecycle.artefacts}
-            brought = {name: value for name, value in brought.items() if value}
-            if brought and brought not in found:
-                found.append(brought)
-        return found
-
-    @property
-    def end(self) -> StepTaken | None:
-        """Its end as it was delivered; ``None`` where none was."""
-        return self.delivered(self.candidate.state.name) if self.candidate.closed else None
-
-    def delivered(self, step: str) -> StepTaken | None:
-        """The step as it was delivered; ``None`` where it never was."""
-        taken = self.steps.get(step)
-        return None if taken is None or taken.inferred else taken
+    number: int
+    state: str
+    certainty: Certainty
+    joined_at: datetime | None
+    left_at: datetime | None
+    reason: str | None
 
 
 @attrs.define(eq=False, slots=False)
@@ -215,6 +107,23 @@ class Aggregate:
         return ""
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which people called it."""
+        said = dict.fromkeys(one.data for one in self.deliveries) if self.lifecycle.label else {}
+        return tuple(dict.fromkeys(name for name in map(self.lifecycle.name_in, said) if name))
+
+    @cached_property
+    def visits(self) -> list[Visit]:
+        """The runs of a person."""
+        coming, going = [step.name for step in self.lifecycle.steps]
+        found = []
+        for run in self.runs:
+            came, went = run.delivered(coming), run.delivered(going)
+            times = came.at if came else None, went.at if went else None
+            found.append(Visit(run.number, run.state, run.certainty, *times, run.said("reason")))
+        return found
+
+    @cached_property
     def last_with_evidence(self) -> int:
         """The number of the last run that brought a file or url; 0 if none did."""
         found = (
@@ -242,8 +151,31 @@ class Aggregate:
         """What to call it in a sentence."""
         return self.label or " ".join(value for _, value in self.key) or self.lifecycle.name
 
-    def readings(self) -> Iterator[tuple[int, Judgement]]:
+    @cached_property
+    def inside(self) -> list[tuple[int, int | None]]:
+        """From when to when a person was inside, the last time first; ``None`` where no end of the last one is known."""
+        found: list[tuple[int, int | None]] = []
+        until: int | None = None
+        for run in reversed(self.runs):
+            joined = left = None
+            for one in run.candidate.originals.values():
+                if one.step.closes:
+                    left = one.at if left is None else left
+                else:
+                    joined = one.at if joined is None else joined
+            come, gone = joined or 0, left if left is not None else until
+            if joined is not None and left is not None and left < joined:  # the joined came late
+                come, gone = left, joined
+            found.append((come, gone))
+            until = run.candidate.began
+        return found
+
+    @cached_property
+    def readings(self) -> list[tuple[int, Judgement]]:
         """Position -> what each of its deliveries was, with hindsight."""
+        return list(self._readings())
+
+    def _readings(self) -> Iterator[tuple[int, Judgement]]:
         states: dict[int, dict[int, tuple[str, str]]] = {}
         runs = {run.number: run for run in self.held.all_runs()}
         for run in runs.values():
@@ -386,7 +318,7 @@ class Session:
         """Position -> what the delivery there was, with hindsight. What is unrouted is left out."""
         found: dict[int, Judgement] = {}
         for aggregate in self.aggregates.values():
-            found.update(aggregate.readings())
+            found.update(aggregate.readings)
         found.update((one.position, self._noted(one)) for one in self.notes)
         return found
 

@@ -10,7 +10,6 @@ from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding, Severity
 from tracker.judging.findings.confidence import FACT, confidence_that_over
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import Candidate
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration, listed
 from tracker.lifecycle import ABSENT
@@ -36,28 +35,8 @@ def of_session(assessment: Assessment) -> Iterator[Finding]:
 
 def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, int | None, Aggregate]]:
     """From when to when each person was inside (``None``: still is), by the hypotheses that are held."""
-    found = []
-    for person in people:
-        until = end
-        for run in reversed(person.runs):
-            joined, left = _visit(run.candidate)
-            come, gone = joined or 0, left if left is not None else until
-            if joined is not None and left is not None and left < joined:  # the joined came late
-                come, gone = left, joined
-            found.append((come, gone, person))
-            until = run.candidate.began
+    found = [(come, end if gone is None else gone, person) for person in people for come, gone in person.inside]
     return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
-
-
-def _visit(run: Candidate) -> tuple[int | None, int | None]:
-    """When somebody came and went, as far as either was reported."""
-    joined = left = None
-    for one in run.originals.values():
-        if one.step.closes:
-            left = one.at if left is None else left
-        else:
-            joined = one.at if joined is None else joined
-    return joined, left
 
 
 def _people(assessment: Assessment) -> list[Aggregate]:

@@ -10,7 +10,7 @@ import attrs
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, moment
-from tracker.judging.session import Link, Observed
+from tracker.judging.session import AggregateKey, Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import listed
 from tracker.rules import Rules
@@ -67,6 +67,7 @@ class Assessment:
         context: The rules, the session's end, and what the log says.
         over: Whether nothing more will come, so that what a window leaves open stays undecided.
         changes: Moments (microseconds) at which time alone will change something.
+        known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
 
     observed: Observed
@@ -74,6 +75,7 @@ class Assessment:
     context: Context
     over: bool = False
     changes: list[int] = attrs.field(factory=list)
+    known: Mapping[AggregateKey, Aggregate] = attrs.field(factory=dict)
 
     @property
     def about(self) -> Link:

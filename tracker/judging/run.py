@@ -1,0 +1,152 @@
+"""A run as it stands at a moment: its state, its steps and what its payloads say.
+
+Whatever costs time and not everybody asks for is derived when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import attrs
+
+from tracker.delivery.payload import read_payload, read_text
+from tracker.findings import Finding
+from tracker.judging.hypothesis import Candidate, Delivered
+from tracker.judging.sequence import is_orphan, outlives
+from tracker.judging.session import Key
+from tracker.lifecycle import Lifecycle
+from tracker.values import frozen
+
+__all__ = ["LOST", "Certainty", "Run", "StepTaken"]
+
+Certainty = Literal["sure", "inferred", "contested"]
+LOST = "lost"
+"""The state of a run whose end will not come."""
+
+
+@frozen
+class StepTaken:
+    """A step of a run. An inferred one was never delivered: it has no time, position or data."""
+
+    step: str
+    at: datetime | None = None
+    position: int | None = None
+    inferred: bool = True
+    data: bytes = b""
+
+
+@attrs.define(eq=False, slots=False)
+class Run:
+    """One pass through a lifecycle; a person's run is a visit.
+
+    Attributes:
+        lifecycle, key: What it is a run of.
+        candidate: Its deliveries, as the hypothesis that is held has them.
+        lost: Whether its end will not come.
+        contested: Whether another hypothesis is as good that ends in another state.
+        recorded: Whether VideoSDK's own record says of it what is held: that it goes on, or has ended.
+        findings: What is found of it.
+    """
+
+    lifecycle: Lifecycle
+    candidate: Candidate
+    key: Key = ()
+    lost: bool = False
+    contested: bool = False
+    recorded: bool = False
+    findings: list[Finding] = attrs.field(factory=list)
+
+    @property
+    def number(self) -> int:
+        return self.candidate.number
+
+    @property
+    def closed(self) -> bool:
+        return self.candidate.closed or self.lost
+
+    @property
+    def state(self) -> str:
+        if not self.lost:
+            return self.candidate.state.state
+        return self.lifecycle.by_name[self.lifecycle.endings[0]].state if self.lifecycle.is_presence else LOST
+
+    @property
+    def inferred(self) -> bool:
+        """Whether its beginning, or the end of a visit, was never reported."""
+        return self.lost or is_orphan(self.lifecycle, self.candidate)
+
+    @property
+    def since(self) -> datetime | None:
+        """When it got into its state, as far as that was reported."""
+        return self.candidate.since.received_at
+
+    @property
+    def outlives(self) -> bool:
+        return outlives(self.lifecycle, self.candidate)
+
+    @property
+    def certainty(self) -> Certainty:
+        if self.recorded:
+            return "sure"
+        if self.contested:
+            return "contested"
+        return "inferred" if self.inferred or any(self.candidate.gaps(self.lifecycle)) else "sure"
+
+    @cached_property
+    def steps(self) -> dict[str, StepTaken]:
+        """Its steps in order; those that must have been and were not reported are inferred."""
+        steps = {name: _taken(one) for name, one in self.candidate.originals.items()}
+        for _, _, missing in self.candidate.gaps(self.lifecycle):
+            steps.update((name, StepTaken(name)) for name in missing)
+        if self.lost and self.lifecycle.is_presence:
+            steps.update((name, StepTaken(name)) for name in self.lifecycle.endings if name not in steps)
+        return steps
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the payloads say of the run; where two differ the first counts."""
+        data: dict[str, Any] = {}
+        others = [one for _, one in self.candidate.others]
+        for one in (*self.candidate.originals.values(), *others):
+            payload = read_payload(self.lifecycle, one.data)
+            for name in self.lifecycle.data_fields:
+                value = getattr(payload, name)
+                if value is not None and data.get(name) is None:
+                    data[name] = value
+        return data
+
+    @cached_property
+    def files(self) -> list[dict[str, Any]]:
+        """The files and urls that it brought, one entry for each delivery that brought some."""
+        found: list[dict[str, Any]] = []
+        for one in (*self.candidate.originals.values(), *(one for _, one in self.candidate.others)):
+            payload = read_payload(self.lifecycle, one.data)
+            brought = {name: getattr(payload, name) for name in self.lifecycle.artefacts}
+            brought = {name: value for name, value in brought.items() if value}
+            if brought and brought not in found:
+                found.append(brought)
+        return found
+
+    @property
+    def end(self) -> StepTaken | None:
+        """Its end as it was delivered; ``None`` where none was."""
+        return self.delivered(self.candidate.state.name) if self.candidate.closed else None
+
+    def delivered(self, step: str) -> StepTaken | None:
+        """The step as it was delivered; ``None`` where it never was."""
+        one = self.candidate.originals.get(step)
+        return None if one is None else _taken(one)
+
+    def said(self, name: str) -> str | None:
+        """What ``data`` has of one field that holds a text and is sent by this name; the others are not read."""
+        others = [one for _, one in self.candidate.others]
+        for one in (*self.candidate.originals.values(), *others):
+            if (text := read_text(one.data, name)) is not None:
+                return text
+        return None
+
+
+def _taken(one: Delivered) -> StepTaken:
+    return StepTaken(one.step.name, one.received_at, one.position, False, one.data)

@@ -1,0 +1,63 @@
+"""Visits that need not be judged again: of a large session only what changed is looked at.
+
+What is held of somebody who came once, in good order, is the same each time, as long as nothing more comes of that
+person and the evidence by which it was judged is the same: no time changes it, and it can be no copy. Of a session
+with thousands of visits a further webhook changes one. So what is held of the others is kept, and with it whatever was
+derived from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from tracker.judging.context import Context
+from tracker.judging.hypothesis import Delivered
+from tracker.judging.sequence import ending
+from tracker.judging.session import AggregateKey
+from tracker.judging.state import Aggregate
+
+__all__ = ["Visits"]
+
+
+@attrs.define(eq=False)
+class Visits:
+    """What is held of the people of one session who came once, since it was last assessed."""
+
+    _judged_by: tuple[object, ...] = ()
+    _held: dict[AggregateKey, tuple[int, Aggregate]] = attrs.field(factory=dict)
+    """How many deliveries had come of each, and what is held of them."""
+
+    def heed(self, context: Context) -> None:
+        """Forgets all that was judged by other evidence."""
+        judged_by = context.rules, context.log.profile, context.evidence_without_repeats
+        if judged_by != self._judged_by:
+            self._judged_by = judged_by
+            self._held.clear()
+
+    def held(self, key: AggregateKey, deliveries: Sequence[Delivered]) -> Aggregate | None:
+        """What is held of a person, where nothing has come since; ``None`` where that is not known."""
+        count, aggregate = self._held.get(key, (0, None))
+        if aggregate is None or count != len(deliveries) or aggregate.deliveries is not deliveries:
+            return None
+        return aggregate
+
+    def keep(self, aggregates: Mapping[AggregateKey, Aggregate], context: Context) -> None:
+        """Keeps of these what stays as it is until more comes."""
+        for key, one in aggregates.items():
+            if _stays(one, context):
+                self._held[key] = len(one.deliveries), one
+            else:
+                self._held.pop(key, None)
+
+
+def _stays(aggregate: Aggregate, context: Context) -> bool:
+    """Whether a person came once, in good order, nothing was found of it, and time alone changes nothing."""
+    if len(aggregate.runs) > 1 or aggregate.held.price != 0 or aggregate.alternatives:
+        return False
+    (run,) = aggregate.runs
+    if run.findings or len(run.candidate.originals) != len(aggregate.deliveries):
+        return False
+    is_open = context.end is None and ending(aggregate.lifecycle, run.candidate, context) is None
+    return run.candidate.closed or is_open
