@@ -8,10 +8,10 @@ long is spilled to disk; if something comes of it after all, it is fetched back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import attrs
@@ -25,7 +25,7 @@ from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
 from tracker.judging.records import Record
-from tracker.judging.session import Key, Note, Observed, ObservedAggregate, Oddity
+from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
@@ -37,7 +37,6 @@ Numbered = tuple[int, Received]
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.encode  # whose numbers may be of any size
 _decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
@@ -103,7 +102,7 @@ class Share:
     @_spilled.default
     def _nothing_spilled(self) -> sqlite3.Connection:
         db = scratch()
-        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
+        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, observed BLOB)")
         return db
 
     def observe(self, delivery: Delivery) -> None:
@@ -121,7 +120,7 @@ class Share:
             return
         at = micros(now)
         over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
-        rows = [(one.stream, _pack(packed_session(one))) for one in over]
+        rows = [(one.stream, packed_session(one)) for one in over]
         self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?)", rows)
         for one in over:
             del self._sessions.observed[one.stream]
@@ -181,14 +180,14 @@ class Share:
         if row is None:
             return None
         self._spilled.execute("DELETE FROM spilled WHERE stream = ?", (stream,))
-        return unpacked_session(_unpack(row[0]))
+        return unpacked_session(row[0])
 
     def _all(self) -> Iterator[Observed]:
         observed = self._sessions.observed
         while observed:
             yield observed.pop(next(iter(observed)))
         for (blob,) in self._spilled.execute("SELECT observed FROM spilled ORDER BY stream"):
-            yield unpacked_session(_unpack(blob))
+            yield unpacked_session(blob)
 
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
@@ -209,59 +208,36 @@ class Share:
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
 
 
-def packed_session(one: Observed) -> tuple[Any, ...]:
-    """What came of a session, as plain values."""
+def packed_session(one: Observed) -> bytes:
+    """What came of a session."""
     aggregates = [
-        (
-            aggregate.lifecycle.name,
-            aggregate.key,
-            aggregate.steps,
-            [
-                (each.step.name, each.at, each.position, each.data, each.evidence, each.timed)
-                for each in aggregate.deliveries
-            ],
-        )
-        for aggregate in one.aggregates.values()
+        (each.lifecycle.name, each.key, each.steps, list(map(_delivered, each.deliveries)))
+        for each in one.aggregates.values()
     ]
-    odd = [attrs.astuple(each) for each in one.odd]
-    facts = [getattr(one, name) for name in _FACTS]
-    notes = [attrs.astuple(each) for each in one.notes]
     records = [
         (each.lifecycle.name, each.key, each.ids, each.position, each.at, _json(each.said))
         for each in one.records.values()
     ]
-    return facts, aggregates, odd, sorted(one.named), notes, one.links, records
+    return _pack((_facts(one), one.idle, aggregates, one.odd, one.named, one.notes, one.links, records))
 
 
-def unpacked_session(values: Any) -> Observed:
+def unpacked_session(packed: bytes) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, aggregates, odd, named, notes, links, records = values
-    one = Observed(**dict(zip(_FACTS, facts, strict=True)))
-    one.idle = [(since, until) for since, until in one.idle]
+    facts, idle, aggregates, odd, named, notes, links, records = _unpack(packed)
+    one = Observed(**dict(zip(_FACTS, facts, strict=True)), idle=idle, odd=odd, notes=notes, links=links)
     one.name_before(named)
-    one.odd = [_oddity(each) for each in odd]
-    one.notes = [Note(name, _key(key), *rest) for name, key, *rest in notes]
-    one.links = [(session_id, meeting_id) for session_id, meeting_id in links]
-    kept = [
-        Record(REGISTRY[name], _key(key), tuple(ids), position, at, _decode(said))
-        for name, key, ids, position, at, said in records
-    ]
-    one.records = {each.name: each for each in kept}
-    for name, pairs, steps, deliveries in aggregates:
-        lifecycle, key = REGISTRY[name], _key(pairs)
+    for name, key, ids, position, at, said in records:
+        record = Record(REGISTRY[name], key, ids, position, at, _decode(said))
+        one.records[record.name] = record
+    for name, key, steps, deliveries in aggregates:
+        lifecycle = REGISTRY[name]
         by_name = lifecycle.by_name
-        came = [Delivered(by_name[step], *rest) for step, *rest in deliveries]
+        came = [
+            Delivered(by_name[step], at, position, data, evidence, timed)
+            for step, at, position, data, evidence, timed in deliveries
+        ]
         one.aggregates[name, key] = ObservedAggregate(lifecycle, key, came, steps)
     return one
-
-
-def _oddity(values: Any) -> Oddity:
-    code, position, at, webhook_type, value, lifecycle, key, is_mild = values
-    return Oddity(code, position, at, webhook_type, value, lifecycle, _key(key), is_mild)
-
-
-def _key(pairs: Iterable[tuple[str, str]]) -> Key:
-    return tuple((name, value) for name, value in pairs)
 
 
 _FACTS = (
@@ -276,7 +252,6 @@ _FACTS = (
     "last_at",
     "begun",
     "backwards",
-    "idle",
     "types",
     "repeated",
     "active",
@@ -286,3 +261,18 @@ _FACTS = (
     "account",
     "counted",
 )
+_facts = attrgetter(*_FACTS)
+_delivered = attrgetter("step.name", "at", "position", "data", "evidence", "timed")
+_Aggregate = tuple[str, Key, int, list[tuple[str, int, int, bytes, bool, bool]]]
+_Record = tuple[str, Key, tuple[str, ...], int, int, bytes]
+_Session = tuple[
+    list[Any],
+    list[tuple[int, int]],
+    list[_Aggregate],
+    list[Oddity],
+    set[str],
+    list[Note],
+    list[Link],
+    list[_Record],
+]
+_unpack = msgspec.msgpack.Decoder(_Session).decode
