@@ -3,16 +3,21 @@
 What a session is judged by is known only at the end of the log: how old copies are in it, which types
 nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
 long is spilled to disk; if something comes of it after all, it is fetched back.
+
+Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
+sessions on disk, to be assessed there: nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
+from zlib import adler32
 
 import attrs
 import msgspec
@@ -71,6 +76,7 @@ class Share:
         rules: By which they are judged.
         see: Is given each session when it has been assessed, and what came of it.
         path: Where findings are kept, if others shall read them.
+        leaves: Of so many sessions one is left for another process to assess; 0: none is.
         count: Sessions; streams without one are left out.
         has_begun: Whether a webhook of a session has come in the log.
         habits: What the log learns of these sessions.
@@ -80,6 +86,7 @@ class Share:
     rules: Rules
     see: Callable[[Session, Observed], None] | None = None
     path: str = ""
+    leaves: int = 0
     count: int = 0
     has_begun: bool = False
     habits: Habits = attrs.field(factory=Habits)
@@ -101,8 +108,8 @@ class Share:
 
     @_spilled.default
     def _nothing_spilled(self) -> sqlite3.Connection:
-        db = scratch()
-        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, observed BLOB)")
+        db = scratch(self.path and f"{self.path}.spilled")
+        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, is_left INTEGER, observed BLOB)")
         return db
 
     def observe(self, delivery: Delivery) -> None:
@@ -120,15 +127,28 @@ class Share:
             return
         at = micros(now)
         over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
-        rows = [(one.stream, packed_session(one)) for one in over]
-        self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?)", rows)
-        for one in over:
-            del self._sessions.observed[one.stream]
+        self._spill(over)
+
+    def leave(self) -> str:
+        """Nothing more will come: spills what is left for another process; returns the file in which that is."""
+        self._spill([one for one in self._sessions.observed.values() if self._is_left(one.stream)])
+        self._spilled.commit()
+        return f"{self.path}.spilled"
 
     def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
         """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
+        self._assess(self._all(), log, as_of, over=over)
+
+    def assess_left(self, path: str, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+        """Assesses what another part has left in a file."""
+        with closing(sqlite3.connect(path)) as db:
+            self._assess(_spilled_in(db, is_left=True), log, as_of, over=over)
+
+    def _assess(
+        self, sessions: Iterable[Observed], log: LogView, as_of: datetime | None, *, over: bool
+    ) -> None:
         live = open_runs = 0
-        for observed in self._all():
+        for observed in sessions:
             session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
             if session.meeting_id is not None and session.session_id is not None and session.deliveries:
@@ -186,8 +206,16 @@ class Share:
         observed = self._sessions.observed
         while observed:
             yield observed.pop(next(iter(observed)))
-        for (blob,) in self._spilled.execute("SELECT observed FROM spilled ORDER BY stream"):
-            yield unpacked_session(blob)
+        yield from _spilled_in(self._spilled, is_left=False)
+
+    def _spill(self, sessions: Sequence[Observed]) -> None:
+        rows = [(one.stream, self._is_left(one.stream), packed_session(one)) for one in sessions]
+        self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?, ?)", rows)
+        for one in sessions:
+            del self._sessions.observed[one.stream]
+
+    def _is_left(self, stream: str) -> bool:
+        return bool(self.leaves) and adler32(stream.encode(errors="replace")) % self.leaves == 0
 
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
@@ -206,6 +234,11 @@ class Share:
         select = f"SELECT meeting, span, state FROM spans WHERE meeting IN ({several}) ORDER BY meeting"
         for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
+
+
+def _spilled_in(db: sqlite3.Connection, *, is_left: bool) -> Iterator[Observed]:
+    select = "SELECT observed FROM spilled WHERE is_left = ? ORDER BY stream"
+    return (unpacked_session(packed) for (packed,) in db.execute(select, (is_left,)))
 
 
 def packed_session(one: Observed) -> bytes:
