@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children
@@ -20,7 +21,8 @@ from traffic import until
 from waiting import BOUND
 
 from projections.audit import auditing, jobs
-from projections.audit.auditing import SLOTS, audit, shared
+from projections.audit.auditing import audit
+from projections.audit.share import Share
 from projections.cli import main
 from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
@@ -55,19 +57,19 @@ def log(made_up, tmp_path):
     return path
 
 
-def here(path):
+def here(path, count):
     """Another part of an audit, judged in a thread of this process."""
     messages, answers = Queue(), Queue()
 
     def judge():
-        answers.put(jobs.judge_part(messages.get, answers.put, RULES, str(path)))
+        answers.put(jobs.judge_part(messages.get, answers.put, RULES, str(path), count))
 
     Thread(target=judge, daemon=True).start()
     return jobs.Batches(messages.put, answers.get)
 
 
 def in_parts(given, count, tmp_path):
-    return audit(given, RULES, others=[here(tmp_path / f"{number}") for number in range(1, count)])
+    return audit(given, RULES, others=[here(tmp_path / f"{number}", count) for number in range(1, count)])
 
 
 def said(result):
@@ -100,13 +102,18 @@ def test_what_two_parts_or_the_whole_log_show_is_among_it(made_up, tmp_path):
     assert found >= {"X406", "C513", "C509", "L603"}
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3, 4, 16])
-def test_every_slot_is_somebodys_and_nobody_is_without_but_who_reads(parts):
-    slots = shared(parts)
-    counts = [slots.count(number) for number in range(parts)]
-    assert (len(slots), sum(counts)) == (SLOTS, SLOTS)
-    assert max(counts[1:], default=SLOTS) - min(counts[1:], default=SLOTS) <= 1
-    assert counts[0] == min(counts)
+def test_each_process_assesses_about_as_many_sessions(made_up, tmp_path, monkeypatch):
+    assessed, assess = Counter(), Share._assess
+
+    def counted(share, sessions, *log, **how):
+        sessions = list(sessions)
+        assessed[share.path] += len(sessions)
+        assess(share, sessions, *log, **how)
+
+    monkeypatch.setattr(Share, "_assess", counted)
+    in_parts(made_up, 3, tmp_path)
+    assert len(assessed) == 3
+    assert min(assessed.values()) > sum(assessed.values()) / 5
 
 
 @pytest.mark.slow

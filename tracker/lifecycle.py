@@ -263,7 +263,7 @@ class Lifecycle:
 
     def is_identified(self, key: tuple[tuple[str, str], ...]) -> bool:
         """Whether the key names one run, so that no second one can begin."""
-        return any(name in self.optional_key for name, _ in key)
+        return bool(self.optional_key) and any(name in self.optional_key for name, _ in key)
 
     def says_it_outlives(self, data: bytes) -> bool:
         """Whether the data of a step says that the run may go on after the session."""

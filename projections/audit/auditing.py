@@ -32,11 +32,6 @@ from tracker.rules import Rules
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be spilled."""
-SLOTS = 100
-"""In so many parts of equal size are the sessions, of which a process judges some."""
-READING = 25
-"""Reading a log and handing it on takes as long as judging so many slots of it, as measured: from 10 to 30 the clock
-shows no difference, beyond it does. What takes less time to judge wants more."""
 
 
 @attrs.define
@@ -76,8 +71,11 @@ class Elsewhere(Part, Protocol):
     def habits(self) -> Habits:
         """What was asked for; waits for it."""
 
+    def left(self) -> str:
+        """The file in which it has left what it does not assess; waits for it."""
+
     def judged(self) -> tuple[int, str]:
-        """Waits until all is assessed: how many sessions it had, and the file in which their findings are."""
+        """Waits until all else is assessed: how many sessions it had, and the file in which their findings are."""
 
 
 def audit(
@@ -101,7 +99,7 @@ def audit(
         traffic, share, count = Traffic(), Share(rules, see), 0
         growing = now is not None
         parts: tuple[Part, ...] = (share, *others)
-        part_of = _dealt(parts)
+        part_of = _dealt(share, others)
         known = Habits() if growing else None
         for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
@@ -120,6 +118,8 @@ def audit(
         log = attrs.evolve(log, next_begin=learned.next_begin)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
+        for other in others:
+            share.assess_left(other.left(), log, at, over=not growing)
         for other in others:
             share.add(*other.judged())
         share.overlap(at)
@@ -153,22 +153,16 @@ def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[De
     return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
 
 
-def shared(parts: int) -> list[int]:
-    """Whose each slot is. The first part has fewer, for it reads the log as well."""
-    own = max(0, (SLOTS - READING * (parts - 1)) // parts)
-    return [0] * own + [1 + slot % (parts - 1) for slot in range(SLOTS - own) if parts > 1]
-
-
-def _dealt(parts: Sequence[Part]) -> Callable[[str], Part]:
-    """Which part a stream belongs to; what belongs to no session is the first one's."""
-    first, slots = parts[0], [parts[number] for number in shared(len(parts))]
+def _dealt(first: Part, others: Sequence[Part]) -> Callable[[str], Part]:
+    """Which part a stream belongs to. Who reads for the others observes only what belongs to no session: reading a log
+    and handing it on takes as long as observing it."""
 
     def part_of(stream: str) -> Part:
         if stream.startswith(UNROUTED):
             return first
-        return slots[crc32(stream.encode(errors="replace")) % SLOTS]
+        return others[crc32(stream.encode(errors="replace")) % len(others)]
 
-    return part_of if len(parts) > 1 else lambda _: first
+    return part_of if others else lambda _: first
 
 
 @attrs.define

@@ -2,7 +2,8 @@
 
 The log is read once, by the first process, because only what a delivery says tells whose it is. It hands on, in
 batches, the deliveries of the sessions that another process judges. A pipe that is full makes it wait, so none of
-them has much before it. What the others find comes back in files.
+them has much before it. Who reads observes none of them; so when all is read, each of the others leaves it some of its
+sessions to assess. These, and what the others find, come back in files.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ class Batches:
         self._send("assess", as_of)
         self.send(pickle.dumps((log, over)))
 
+    def left(self) -> str:
+        return cast("str", self.answer())
+
     def judged(self) -> tuple[int, str]:
         return cast("tuple[int, str]", self.answer())
 
@@ -74,10 +78,13 @@ class Batches:
 
 
 def judge_part(
-    receive: Callable[[], bytes], answer: Callable[[object], None], rules: Rules, path: str
+    receive: Callable[[], bytes], answer: Callable[[object], None], rules: Rules, path: str, leaves: int
 ) -> tuple[int, str]:
-    """Judges what it is sent: how many sessions that were, and the file in which their findings are then."""
-    share, then = Share(rules, path=path), ""
+    """Judges what it is sent: how many sessions that were, and the file in which their findings are then.
+
+    One of so many sessions it ``leaves`` to the first process, and answers where.
+    """
+    share, then = Share(rules, path=path, leaves=leaves), ""
     with bulk(), closing(share.findings.db):
         while then != "assess":
             batch, then, at = _unpack(receive())
@@ -89,6 +96,7 @@ def judge_part(
             elif then == "habits":
                 answer(share.habits)
         log, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
+        answer(share.leave())
         share.assess(log, at, over=over)
     return share.count, path
 
@@ -99,7 +107,7 @@ def others(jobs: int, rules: Rules) -> Iterator[Sequence[Batches]]:
     with ExitStack() as ends:
         room = ends.enter_context(TemporaryDirectory(prefix="tracker-"))
         paths = [str(Path(room, f"{number}.db")) for number in range(1, jobs)]
-        processes = [ends.enter_context(_started(rules, path)) for path in paths]
+        processes = [ends.enter_context(_started(rules, path, jobs)) for path in paths]
         yield [Batches(one.send, one.answer) for one in processes]
 
 
@@ -130,12 +138,12 @@ class _Process:
 
 
 @contextmanager
-def _started(rules: Rules, path: str) -> Iterator[_Process]:
+def _started(rules: Rules, path: str, leaves: int) -> Iterator[_Process]:
     context = get_context("spawn")  # a fork would copy what other threads are about to do
     theirs, messages = context.Pipe(duplex=False)
     _widen(messages)
     answers, answer = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, answer, rules, path), daemon=True)
+    process = context.Process(target=_work, args=(theirs, answer, rules, path, leaves), daemon=True)
     with messages, answers:
         with theirs, answer, _not_interrupted():
             process.start()
@@ -164,11 +172,11 @@ def _not_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(messages: Connection, answer: Connection, rules: Rules, path: str) -> None:
+def _work(messages: Connection, answer: Connection, rules: Rules, path: str, leaves: int) -> None:
     """What another process does. It ends as well when the first one is gone."""
     outcome: object
     try:
-        outcome = judge_part(messages.recv_bytes, answer.send, rules, path)
+        outcome = judge_part(messages.recv_bytes, answer.send, rules, path, leaves)
     except EOFError:
         return
     except Exception as error:  # noqa: BLE001 - it is raised again where somebody can read it

@@ -46,8 +46,6 @@ Table = Literal["findings", "sessions", "recordings"]
 Given = str | bytes | os.PathLike[str] | Mapping[str, Any]
 """One line, one path, or one webhook as a dictionary."""
 
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.Encoder().encode
 
 
@@ -223,14 +221,14 @@ class Kept:
                 session.session_id,
                 session.meeting_id,
                 session.first_position,
-                _pack(packed_session(observed)),
+                packed_session(observed),
             )
             self._db.execute("INSERT INTO kept VALUES (?, ?, ?, ?)", row)
 
     def observed(self, session_id: str) -> Observed:
         select = "SELECT observed FROM kept WHERE id = ?"
         for (packed,) in self._db.execute(select, (session_id,)).fetchall():
-            return unpacked_session(_unpack(packed))
+            return unpacked_session(packed)
         raise KeyError(session_id)
 
     def ids(self, meeting_id: str | None = None) -> Iterator[str]:

@@ -3,16 +3,21 @@
 What a session is judged by is known only at the end of the log: how old copies are in it, which types
 nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
 long is spilled to disk; if something comes of it after all, it is fetched back.
+
+Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
+sessions on disk, to be assessed there: nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
+from zlib import adler32
 
 import attrs
 import msgspec
@@ -25,7 +30,7 @@ from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
 from tracker.judging.records import Record
-from tracker.judging.session import Key, Note, Observed, ObservedAggregate, Oddity
+from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
@@ -37,7 +42,6 @@ Numbered = tuple[int, Received]
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.encode  # whose numbers may be of any size
 _decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
@@ -72,6 +76,7 @@ class Share:
         rules: By which they are judged.
         see: Is given each session when it has been assessed, and what came of it.
         path: Where findings are kept, if others shall read them.
+        leaves: Of so many sessions one is left for another process to assess; 0: none is.
         count: Sessions; streams without one are left out.
         has_begun: Whether a webhook of a session has come in the log.
         habits: What the log learns of these sessions.
@@ -81,6 +86,7 @@ class Share:
     rules: Rules
     see: Callable[[Session, Observed], None] | None = None
     path: str = ""
+    leaves: int = 0
     count: int = 0
     has_begun: bool = False
     habits: Habits = attrs.field(factory=Habits)
@@ -102,8 +108,8 @@ class Share:
 
     @_spilled.default
     def _nothing_spilled(self) -> sqlite3.Connection:
-        db = scratch()
-        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, observed BLOB) WITHOUT ROWID")
+        db = scratch(self.path and f"{self.path}.spilled")
+        db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, is_left INTEGER, observed BLOB)")
         return db
 
     def observe(self, delivery: Delivery) -> None:
@@ -121,15 +127,28 @@ class Share:
             return
         at = micros(now)
         over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
-        rows = [(one.stream, _pack(packed_session(one))) for one in over]
-        self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?)", rows)
-        for one in over:
-            del self._sessions.observed[one.stream]
+        self._spill(over)
+
+    def leave(self) -> str:
+        """Nothing more will come: spills what is left for another process; returns the file in which that is."""
+        self._spill([one for one in self._sessions.observed.values() if self._is_left(one.stream)])
+        self._spilled.commit()
+        return f"{self.path}.spilled"
 
     def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
         """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
+        self._assess(self._all(), log, as_of, over=over)
+
+    def assess_left(self, path: str, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+        """Assesses what another part has left in a file."""
+        with closing(sqlite3.connect(path)) as db:
+            self._assess(_spilled_in(db, is_left=True), log, as_of, over=over)
+
+    def _assess(
+        self, sessions: Iterable[Observed], log: LogView, as_of: datetime | None, *, over: bool
+    ) -> None:
         live = open_runs = 0
-        for observed in self._all():
+        for observed in sessions:
             session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
             if session.meeting_id is not None and session.session_id is not None and session.deliveries:
@@ -181,14 +200,22 @@ class Share:
         if row is None:
             return None
         self._spilled.execute("DELETE FROM spilled WHERE stream = ?", (stream,))
-        return unpacked_session(_unpack(row[0]))
+        return unpacked_session(row[0])
 
     def _all(self) -> Iterator[Observed]:
         observed = self._sessions.observed
         while observed:
             yield observed.pop(next(iter(observed)))
-        for (blob,) in self._spilled.execute("SELECT observed FROM spilled ORDER BY stream"):
-            yield unpacked_session(_unpack(blob))
+        yield from _spilled_in(self._spilled, is_left=False)
+
+    def _spill(self, sessions: Sequence[Observed]) -> None:
+        rows = [(one.stream, self._is_left(one.stream), packed_session(one)) for one in sessions]
+        self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?, ?)", rows)
+        for one in sessions:
+            del self._sessions.observed[one.stream]
+
+    def _is_left(self, stream: str) -> bool:
+        return bool(self.leaves) and adler32(stream.encode(errors="replace")) % self.leaves == 0
 
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
@@ -209,59 +236,41 @@ class Share:
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
 
 
-def packed_session(one: Observed) -> tuple[Any, ...]:
-    """What came of a session, as plain values."""
+def _spilled_in(db: sqlite3.Connection, *, is_left: bool) -> Iterator[Observed]:
+    select = "SELECT observed FROM spilled WHERE is_left = ? ORDER BY stream"
+    return (unpacked_session(packed) for (packed,) in db.execute(select, (is_left,)))
+
+
+def packed_session(one: Observed) -> bytes:
+    """What came of a session."""
     aggregates = [
-        (
-            aggregate.lifecycle.name,
-            aggregate.key,
-            aggregate.steps,
-            [
-                (each.step.name, each.at, each.position, each.data, each.evidence, each.timed)
-                for each in aggregate.deliveries
-            ],
-        )
-        for aggregate in one.aggregates.values()
+        (each.lifecycle.name, each.key, each.steps, list(map(_delivered, each.deliveries)))
+        for each in one.aggregates.values()
     ]
-    odd = [attrs.astuple(each) for each in one.odd]
-    facts = [getattr(one, name) for name in _FACTS]
-    notes = [attrs.astuple(each) for each in one.notes]
     records = [
         (each.lifecycle.name, each.key, each.ids, each.position, each.at, _json(each.said))
         for each in one.records.values()
     ]
-    return facts, aggregates, odd, sorted(one.named), notes, one.links, records
+    return _pack((_facts(one), one.idle, aggregates, one.odd, one.named, one.notes, one.links, records))
 
 
-def unpacked_session(values: Any) -> Observed:
+def unpacked_session(packed: bytes) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, aggregates, odd, named, notes, links, records = values
-    one = Observed(**dict(zip(_FACTS, facts, strict=True)))
-    one.idle = [(since, until) for since, until in one.idle]
+    facts, idle, aggregates, odd, named, notes, links, records = _unpack(packed)
+    one = Observed(**dict(zip(_FACTS, facts, strict=True)), idle=idle, odd=odd, notes=notes, links=links)
     one.name_before(named)
-    one.odd = [_oddity(each) for each in odd]
-    one.notes = [Note(name, _key(key), *rest) for name, key, *rest in notes]
-    one.links = [(session_id, meeting_id) for session_id, meeting_id in links]
-    kept = [
-        Record(REGISTRY[name], _key(key), tuple(ids), position, at, _decode(said))
-        for name, key, ids, position, at, said in records
-    ]
-    one.records = {each.name: each for each in kept}
-    for name, pairs, steps, deliveries in aggregates:
-        lifecycle, key = REGISTRY[name], _key(pairs)
+    for name, key, ids, position, at, said in records:
+        record = Record(REGISTRY[name], key, ids, position, at, _decode(said))
+        one.records[record.name] = record
+    for name, key, steps, deliveries in aggregates:
+        lifecycle = REGISTRY[name]
         by_name = lifecycle.by_name
-        came = [Delivered(by_name[step], *rest) for step, *rest in deliveries]
+        came = [
+            Delivered(by_name[step], at, position, data, evidence, timed)
+            for step, at, position, data, evidence, timed in deliveries
+        ]
         one.aggregates[name, key] = ObservedAggregate(lifecycle, key, came, steps)
     return one
-
-
-def _oddity(values: Any) -> Oddity:
-    code, position, at, webhook_type, value, lifecycle, key, is_mild = values
-    return Oddity(code, position, at, webhook_type, value, lifecycle, _key(key), is_mild)
-
-
-def _key(pairs: Iterable[tuple[str, str]]) -> Key:
-    return tuple((name, value) for name, value in pairs)
 
 
 _FACTS = (
@@ -276,7 +285,6 @@ _FACTS = (
     "last_at",
     "begun",
     "backwards",
-    "idle",
     "types",
     "repeated",
     "active",
@@ -286,3 +294,18 @@ _FACTS = (
     "account",
     "counted",
 )
+_facts = attrgetter(*_FACTS)
+_delivered = attrgetter("step.name", "at", "position", "data", "evidence", "timed")
+_Aggregate = tuple[str, Key, int, list[tuple[str, int, int, bytes, bool, bool]]]
+_Record = tuple[str, Key, tuple[str, ...], int, int, bytes]
+_Session = tuple[
+    list[Any],
+    list[tuple[int, int]],
+    list[_Aggregate],
+    list[Oddity],
+    set[str],
+    list[Note],
+    list[Link],
+    list[_Record],
+]
+_unpack = msgspec.msgpack.Decoder(_Session).decode

@@ -33,7 +33,7 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.intake.lines import PAUSE, Line
-from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.intake.logs import STDIN, Log, Oddities, is_usual
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
@@ -251,7 +251,6 @@ class _Source:
                 elif not line.ended and line.cut and account.log.path != STDIN:
                     account.cut = line.at
                 else:
-                    account.read += 1
                     page.append(line)
                     if line.number % PAGE == 0:
                         yield from self._new_among(page)
@@ -261,6 +260,7 @@ class _Source:
         yield from self._new_among(page)
 
     def _new_among(self, lines: list[Line]) -> list[Line]:
+        self.account.read += len(lines)
         self.waiting.extend(lines)
         self.skip()
         return [line for line in lines if line.number > self.followed]
@@ -361,13 +361,13 @@ class _Page:
             if not sources:
                 break
             read = [source.position() for source in sources]
-            deliveries = [one for source, one in self.waiting if one.position > source.followed]
+            new = [(source, one) for source, one in self.waiting if one.position > source.followed]
             try:
-                positions = self.tracker.append(deliveries, *(one for one, _ in read))
+                positions = self.tracker.append([one for _, one in new], *(one for one, _ in read))
             except ConcurrentReadError:
                 self._look_again()
                 continue
-            self._account(positions)
+            _account(new, positions)
             for source, passed in zip(sources, read, strict=True):
                 source.pass_by(*passed)
         self.waiting = []
@@ -379,23 +379,25 @@ class _Page:
         self.store()
         return True
 
-    def _account(self, positions: Sequence[int]) -> None:
-        new = ((source.account, one) for source, one in self.waiting if one.position > source.followed)
-        for (account, one), position in zip(
-            new, positions or repeat(0), strict=False
-        ):  # a rehearsal gives none
-            account.stored += 1
-            if one.lifecycle is None:
-                account.unrouted += one.stream.startswith(UNROUTED)
-            account.odd.look_at(one, account.log.line_at(one.position))
-            account.first, account.last = account.first or position, position
-
     def _look_again(self) -> None:
         """Another process has read one of these logs, or one that begins like it, since we looked."""
         self.known.clear()  # a mark may be gone: another took its place
         self.known.update(known_logs(self.tracker))
         for source in self.sources:
             source.skip()
+
+
+def _account(stored: Sequence[tuple[_Source, Delivery]], positions: Sequence[int]) -> None:
+    """These were stored at these positions; a rehearsal gives none."""
+    for (source, one), position in zip(stored, positions or repeat(0), strict=False):
+        account = source.account
+        account.stored += 1
+        account.first, account.last = account.first or position, position
+        if is_usual(one):
+            account.odd.deliveries += 1
+            continue
+        account.unrouted += one.lifecycle is None and one.stream.startswith(UNROUTED)
+        account.odd.look_at(one, account.log.line_at(one.position))
 
 
 def known_logs(tracker: Target) -> Known:
@@ -441,5 +443,4 @@ def _is_webhook(delivery: Delivery) -> bool:
 
 def _hashed(lines: Iterable[Line]) -> bytes:
     """What of some lines goes into the digest by which a log is known."""
-    ends = ((line.text, b"\x00%d\n" % line.too_long if line.too_long else b"\n") for line in lines)
-    return b"".join(chain.from_iterable(ends))
+    return b"".join([line.text + (b"\x00%d\n" % line.too_long if line.too_long else b"\n") for line in lines])

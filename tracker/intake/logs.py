@@ -61,6 +61,12 @@ def _said_of(unread: str, read_as: ReadAs | None) -> str:
     return f"{unread}, which {zone} has twice or never" if zone else unread
 
 
+def is_usual(delivery: Delivery) -> bool:
+    """Whether nothing of it deserves a word, as of most."""
+    received_at = delivery.received.received_at
+    return delivery.lifecycle is not None and received_at is not None and delivery.read_as is None
+
+
 @attrs.define
 class Oddities:
     """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
@@ -78,8 +84,8 @@ class Oddities:
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
-        if delivery.lifecycle is not None and delivery.received_at is not None and delivery.read_as is None:
-            return  # as most are
+        if is_usual(delivery):
+            return
         if delivery.unrouted == MALFORMED:
             self.malformed.add(line, delivery.problem)
         elif delivery.type is None:

@@ -146,13 +146,13 @@ class Observed:
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
-        received = delivery.received
+        lifecycle, step, received = delivery.lifecycle, delivery.step, delivery.received
         if received.erased_at is not None:
             self.erased_at = max(self.erased_at or received.erased_at, received.erased_at)
-        if delivery.step is RECORD:
+        if step is RECORD:
             self._observe_record(delivery)
             return
-        at = self._observe_time(delivery)
+        at = self._observe_time(received.received_at)
         self.deliveries += 1
         self.last_position = delivery.position
         if self.first_position is None:
@@ -160,19 +160,20 @@ class Observed:
         if self.meeting_id is None and delivery.meeting_id is not None:
             self.meeting_id = delivery.meeting_id
             self._learn_begin(habits)
-        account = received.account
-        if account != self.account and account is not None:
-            if self.account is None:
-                self.account = account
-            else:
-                self._name("C517", delivery, at, f"{self.account} and {account}")
-        lifecycle, step = delivery.lifecycle, delivery.step
+        if received.account is not None and received.account != self.account:
+            self._observe_account(delivery, received.account, at)
         if received.verified_by == UNVERIFIED:
             self._name("C514", delivery, at, "")
         if lifecycle is None or step is None:
             self._observe_unrouted(delivery, at)
-            return
-        self._observe_step(delivery, lifecycle, step, at, habits)
+        else:
+            self._observe_step(delivery, lifecycle, step, at, habits)
+
+    def _observe_account(self, delivery: Delivery, account: str, at: int) -> None:
+        if self.account is None:
+            self.account = account
+        else:
+            self._name("C517", delivery, at, f"{self.account} and {account}")
 
     def _observe_record(self, delivery: Delivery) -> None:
         """Keeps a record of VideoSDK's, which is no webhook: nothing was delivered, and no time passes by it."""
@@ -189,11 +190,11 @@ class Observed:
         """Says what was found in this stream before, which is found once only."""
         self.named.update(names)
 
-    def _observe_time(self, delivery: Delivery) -> int:
+    def _observe_time(self, received_at: datetime | None) -> int:
         """The receive time; where the log does not say, that of the delivery before."""
-        if delivery.received_at is None:
+        if received_at is None:
             return self.last_at or 0
-        at = micros(delivery.received_at)
+        at = micros(received_at)
         if self.last_at is None or self.first_at is None:
             self.first_at = self.last_at = at
         elif at < self.last_at:
@@ -226,11 +227,12 @@ class Observed:
         for name in lifecycle.evident:
             if said.get(name):
                 evidence = True
-        timed = delivery.received_at is not None
+        timed = delivery.received.received_at is not None
         one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
-        bit, step_bit = bit_of(delivery.type or ""), 1 << lifecycle.rank[step.name]
+        webhook_type, step_bit = delivery.type or "", 1 << lifecycle.rank[step.name]
+        bit = bit_of(webhook_type)
         if habits is not None and self.session_id is not None:
-            self._learn(aggregate, one, delivery.type or "", bit, habits)
+            self._learn(aggregate, one, webhook_type, bit, habits)
         if self.begun is None and lifecycle.is_session and timed and step.name in lifecycle.starts:
             self.begun = min(at, _own_time(lifecycle, said) or at)
             self._learn_begin(habits)
@@ -271,20 +273,19 @@ class Observed:
                 habits.saw_end(self.types | bit)
         if self.account is not None:
             self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
-        lifecycle = aggregate.lifecycle
-        unique = lifecycle.is_session or not (lifecycle.restarts or lifecycle.is_presence or lifecycle.stream)
-        evidence = unique or (one.evidence and not lifecycle.reusable) or aggregate.is_identified
-        rank = lifecycle.rank[one.step.name]
-        if aggregate.steps >> rank & 1:
-            for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
-                if other.step is one.step and same_data(other.data, one.data):
-                    age = max(0, one.at - other.at)
-                    self._count_copy(one, age, habits, evidence=evidence)
-                    return
-        elif aggregate.steps:
-            higher = aggregate.steps >> (rank + 1)
-            late = one.at - aggregate.deliveries[-1].at if higher and not one.step.closes else None
-            habits.saw_step(one.at, late)
+        lifecycle, steps = aggregate.lifecycle, aggregate.steps
+        evidence = aggregate.is_once or lifecycle.is_session or (one.evidence and not lifecycle.reusable)
+        if steps:
+            rank = lifecycle.rank[one.step.name]
+            if steps >> rank & 1:
+                for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
+                    if other.step is one.step and same_data(other.data, one.data):
+                        age = max(0, one.at - other.at)
+                        self._count_copy(one, age, habits, evidence=evidence)
+                        return
+            else:
+                is_late = steps >> (rank + 1) and not one.step.closes
+                habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at if is_late else None)
         habits.saw_body(evidence=evidence)
         self.once += evidence
         if evidence and self.two_channels:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from math import log
 from typing import TypeVar
 from zlib import crc32
@@ -68,6 +68,7 @@ def types_of(bits: int) -> Iterator[str]:
         bits ^= lowest
 
 
+@lru_cache(maxsize=1024)
 def bit_of(webhook_type: str) -> int:
     """The bit of a webhook type; 0 for one of a lifecycle that is not registered."""
     return _bits().get(webhook_type, 0)
@@ -221,8 +222,9 @@ class Habits(Types):
 
     def saw_step(self, at: int, delay: int | None) -> None:
         """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
-        late, steps = self.disorder.get(at // SPELL, (0, 0))
-        self.disorder[at // SPELL] = late + (delay is not None and delay >= JITTER), steps + 1
+        spell = at // SPELL
+        late, steps = self.disorder.get(spell, (0, 0))
+        self.disorder[spell] = late + (delay is not None and delay >= JITTER), steps + 1
         if delay is None:
             self.steps += 1
         else:

@@ -44,7 +44,7 @@ class Traffic:
 
     def observe(self, delivery: Delivery, rules: Rules) -> None:
         """Takes in the next delivery of the log."""
-        at = delivery.received_at
+        at = delivery.received.received_at
         if at is None or delivery.step is RECORD:
             return
         self.clocks.observe(delivery, at)
