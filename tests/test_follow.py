@@ -25,7 +25,7 @@ from stores import address, change
 from tries import tries
 
 from projections.audit.auditing import audit
-from projections.read_models import spans, text
+from projections.read_models import spans, tables_of, text
 from projections.views import database, pages, written
 from projections.views import waiting as waits
 from projections.views.accepting import accept
@@ -423,7 +423,7 @@ def test_other_tables_make_the_read_models_anew(store, views, monkeypatch):
     views.close()
     monkeypatch.setattr(database, "SQL_VIEWS", {"all_types": "SELECT * FROM types"})
     with Views.open(store) as opened:
-        assert opened.db.view_names() == ["all_types"]
+        assert tables_of(opened.connection).view_names() == ["all_types"]
 
 
 @pytest.mark.parametrize(
