@@ -43,7 +43,11 @@ def db(data):
 def test_every_run_of_the_day_has_one_outcome(db):
     found = overview(db, AT_NOON)
     (row,) = db.query("SELECT COUNT(*) AS number FROM runs WHERE files IS NOT NULL")
-    began = [row for row in db["runs"].rows if row["lifecycle"] in ("recording", "hls", "transcription")]
+    began = [
+        row
+        for row in db.query("SELECT * FROM runs")
+        if row["lifecycle"] in ("recording", "hls", "transcription")
+    ]
     began = [row for row in began if row["first_step_at"] and row["first_step_at"].startswith("2026-03-02")]
     assert (tuple(found["recordings"]), sum(found["recordings"].values())) == (OUTCOMES, len(began))
     assert found["recordings"]["with a file"] == sum(row["files"] is not None for row in began)
@@ -51,7 +55,7 @@ def test_every_run_of_the_day_has_one_outcome(db):
 
 
 def test_what_is_live_is_what_the_sessions_say(db):
-    live = [row for row in db["sessions"].rows if row["state"] == "live"]
+    live = [row for row in db.query("SELECT * FROM sessions") if row["state"] == "live"]
     found = overview(db, AT_NOON)["live"]
     assert (found["sessions"], found["people"]) == (len(live), sum(row["inside"] for row in live))
     assert found["running"] >= len(found["longest"])
@@ -60,7 +64,7 @@ def test_what_is_live_is_what_the_sessions_say(db):
 def test_the_hours_of_a_day_have_all_its_errors_and_warnings(db):
     of_the_day = [
         row["severity"]
-        for row in db["findings"].rows
+        for row in db.query("SELECT * FROM findings")
         if row["severity"] != "info" and (row["at"] or "") > "2026-03-02"
     ]
     found = overview(db, AT_NOON)["hours"]
@@ -98,7 +102,7 @@ def test_beside_a_day_stands_the_day_before(db):
 def test_every_delivery_with_a_receive_time_is_in_its_hour(data, db):
     with Tracker.open(data) as store:
         timed = [one for one in store.deliveries() if one.received_at is not None]
-    assert sum(row["deliveries"] for row in db["hours"].rows) == len(timed)
+    assert sum(row["deliveries"] for row in db.query("SELECT * FROM hours")) == len(timed)
     assert hours.between(db, "2026-03-02T09", "2026-03-02T10") == {
         "2026-03-02T09": sum(one.received_at.hour == 9 for one in timed)
     }

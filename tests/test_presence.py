@@ -63,7 +63,7 @@ def db(monday):
 
 
 def test_a_room_adds_up_its_sessions(monday, db):
-    for meeting in {row["meeting_id"] for row in db["sessions"].rows if row["meeting_id"]}:
+    for meeting in {row["meeting_id"] for row in db.query("SELECT * FROM sessions") if row["meeting_id"]}:
         found = room(db, meeting, monday.now)
         statuses = [monday.get(f"/api/sessions/{one['session_id']}") for one in found["items"]]
         assert (found["sessions"], found["peak"]) == (len(statuses), max(one["peak"] for one in statuses))

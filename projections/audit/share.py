@@ -290,7 +290,9 @@ _FACTS = (
     "active",
     "once",
     "ages",
+    "doubtful",
     "two_channels",
+    "erased_at",
     "account",
     "counted",
 )

@@ -19,6 +19,7 @@ from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.copies import separated
 from tracker.judging.hypothesis import Delivered
 from tracker.judging.session import TWO_CHANNELS, AggregateKey, Observed
+from tracker.lifecycle import Lifecycle
 
 __all__ = ["set_evidence"]
 
@@ -48,7 +49,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     context.ages = sorted(ages)
     context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
     if not context.two_channels:
-        context.find_in_common = cache(partial(_common_ages, in_order))
+        context.find_in_common = cache(partial(_common_ages, observed, in_order))
     if certain and not context.two_channels:
         context.resent = frozenset(_sent_with(certain, in_order.values()))
 
@@ -63,12 +64,12 @@ def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
         before[original.position] = copy.at
 
 
-def _common_ages(in_order: InOrder) -> list[int]:
+def _common_ages(observed: Observed, in_order: InOrder) -> list[int]:
     """The ages that several repeated steps have in common, of more than one aggregate; the least first."""
     repeats = sorted(
         (age, place)
-        for place, deliveries in enumerate(in_order.values())
-        for age in _ages_of_repeats(deliveries)
+        for place, (key, deliveries) in enumerate(in_order.items())
+        for age in _ages_of_repeats(observed.aggregates[key].lifecycle, deliveries)
     )
     found: list[int] = []
     first = noted = 0
@@ -85,14 +86,19 @@ def _common_ages(in_order: InOrder) -> list[int]:
     return found
 
 
-def _ages_of_repeats(deliveries: Sequence[Delivered]) -> Iterator[int]:
-    """How long after the one before it each step came again, equal to the byte and not at once."""
+def _ages_of_repeats(lifecycle: Lifecycle, deliveries: Sequence[Delivered]) -> Iterator[int]:
+    """How long after the one before it each step came again, equal to the byte and not at once.
+
+    Not so of somebody who comes and goes as people do, with the same words each time.
+    """
     before: dict[str, Delivered] = {}
+    last: Delivered | None = None
     for one in deliveries:
         other = before.get(one.step.name)
-        if other is not None and one.at - other.at > SAME_AGE and same_data(other.data, one.data):
+        usual = lifecycle.is_presence and last is not None and last.step is not one.step
+        if other is not None and not usual and one.at - other.at > SAME_AGE and same_data(other.data, one.data):
             yield one.at - other.at
-        before[one.step.name] = one
+        before[one.step.name] = last = one
 
 
 def _sent_with(certain: set[int], aggregates: Iterable[Sequence[Delivered]]) -> Iterator[int]:

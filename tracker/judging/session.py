@@ -111,6 +111,7 @@ class Observed:
         named: What was found in this stream and is found once only.
         once: How many webhooks came that can come only once.
         ages: How old their copies were.
+        doubtful: How old others were that equal an earlier one.
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
         is_before_all: Whether no webhook of a session had come in the log before.
         counted: The types, as bits, that were counted for the account.
@@ -137,6 +138,7 @@ class Observed:
     named: set[str] = attrs.field(factory=set)
     once: int = 0
     ages: list[int] = attrs.field(factory=list)
+    doubtful: list[int] = attrs.field(factory=list)
     two_channels: bool = False
     is_before_all: bool = False
     account: str | None = None
@@ -304,12 +306,11 @@ class Observed:
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
-        if evidence:
-            self.ages.append(age)
-            if self.two_channels:
-                habits.leave_out([age])
-            else:
-                self._see_whether_two_channels(habits)
+        (self.ages if evidence else self.doubtful).append(age)
+        if self.two_channels:
+            habits.leave_out([age], evidence=evidence)
+        elif evidence:
+            self._see_whether_two_channels(habits)
 
     def _see_whether_two_channels(self, habits: Habits) -> None:
         """Where everything comes twice, through two channels, the copies say nothing of other sessions."""
@@ -317,7 +318,8 @@ class Observed:
         if two_channels != self.two_channels:
             self.two_channels = two_channels
             change = habits.leave_out if two_channels else habits.take_in
-            change(self.ages)
+            change(self.ages, evidence=True)
+            change(self.doubtful, evidence=False)
 
 
 def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
