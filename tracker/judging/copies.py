@@ -76,10 +76,13 @@ class CopyPrices:
     a webhook comes again at all.
     """
 
-    __slots__ = ("_context", "_found", "_is_certain", "_one")
+    __slots__ = ("_context", "_found", "_one", "_shows_bursts", "is_certain")
 
-    def __init__(self, one: Delivered, context: Context, *, is_certain: bool = False) -> None:
-        self._one, self._context, self._is_certain = one, context, is_certain
+    def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context) -> None:
+        self._one, self._context = one, context
+        self.is_certain = one.evidence and lifecycle.tells_copies
+        # Who comes with another device leaves with the first one at the same moment, which is no burst of copies.
+        self._shows_bursts = not lifecycle.is_presence and not context.two_channels
         self._found: dict[tuple[int, ...], tuple[bool, float]] = {}
 
     def of(
@@ -106,7 +109,7 @@ class CopyPrices:
         age = one.at - max(since)
         if age <= windows.fast_redelivery:
             return True, prices["copy at once"]
-        if self._is_certain:
+        if self.is_certain:
             lone = by_age(prices["copy"], age, windows.redelivery)
             return True, context.log.again_price(one.at, age) if context.log.has_profile else lone
         if one.position in context.resent or any(
@@ -121,7 +124,7 @@ class CopyPrices:
 
     def _is_in_a_burst(self, original: Delivered, recent: Sequence[Copy]) -> bool:
         """Whether it came at once with another copy, and their originals did not."""
-        if self._context.two_channels:
+        if not self._shows_bursts:
             return False
         for copy in recent[-3:]:
             if (

@@ -122,7 +122,7 @@ def _begins_beside(
     before = originals.get(one.step.name)
     if before is None or not same_data(before.data, one.data):
         return True
-    return not context.two_channels and CopyPrices(one, context).of(before)[1] >= CLEAR
+    return not context.two_channels and CopyPrices(lifecycle, one, context).of(before)[1] >= CLEAR
 
 
 def _ends(lifecycle: Lifecycle, waiting: Begun, one: Delivered, context: Context) -> bool:

@@ -188,8 +188,7 @@ class Reader:
     def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context, *, once: bool) -> None:
         self._lifecycle, self._one, self._context, self._once = lifecycle, one, context, once
         self._name = one.step.name
-        self._is_certain = one.evidence and lifecycle.tells_copies
-        self._copies = CopyPrices(one, context, is_certain=self._is_certain)
+        self._copies = CopyPrices(lifecycle, one, context)
         self._begun: dict[int, Candidate] = {}
         self._equal: dict[int, bool] = {}
         # What an original pays until its copy comes, where everything comes twice.
@@ -221,7 +220,7 @@ class Reader:
             yield self._replaced(held, place, runs[place].plus(lifecycle, one))
         if equal:
             yield self._copied(held, equal)
-        if self._may_begin(runs) and not (equal and self._is_certain):
+        if self._may_begin(runs) and not (equal and self._copies.is_certain):
             yield self._with_another(held)
 
     def _is_equal(self, original: Delivered) -> bool:
