@@ -1,5 +1,6 @@
 """What copies show of each other, and what the order in which steps come shows of the sender."""
 
+import pytest
 from story import session_from, states
 
 from tracker.judging.hypothesis import micros
@@ -90,6 +91,13 @@ def test_the_sender_is_catching_up_where_a_tenth_of_the_steps_is_late():
     assert not seen(5, 45).is_catching_up(micros(moment("2h")))
 
 
+def test_jitter_is_no_catching_up():
+    habits = Habits()
+    for place in range(20):
+        habits.saw_step(micros(moment("600")) + place, 200_000 if place % 2 else None)
+    assert not LogView(habits).is_catching_up(micros(moment("600")))
+
+
 def test_a_recording_that_begins_after_the_end_is_no_copy_however_long_after():
     over = (
         "0 session-started",
@@ -103,3 +111,65 @@ def test_a_recording_that_begins_after_the_end_is_no_copy_however_long_after():
             *over, f"{begin} recording-starting", f"{begin + 17} recording-started", as_of="48h"
         )
         assert "X402" in wrong(session)
+
+
+# -- what one plain reading explains, and two accidents do as well ----------------------------------
+
+
+def recording(begin, *after, stopped):
+    """A recording that begins at a second, with its other steps so many seconds after that."""
+    steps = zip((0, *after), ("starting", "started", "stopping", "stopped"), strict=True)
+    lines = [f"{begin + at} recording-{step}" for at, step in steps]
+    return [*lines[:-1], f"{lines[-1]} {stopped}".strip()]
+
+
+FIRST = recording(300, 3, 840, 860, stopped="filePath=/1")
+
+
+def test_a_file_that_comes_again_just_when_the_next_run_waits_for_its_own_is_of_both():
+    session = meeting(*FIRST, *recording(1300, 5, 480, 484, stopped="filePath=/1"))
+    assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], ["C508"])
+
+
+def test_a_file_that_comes_again_before_the_next_run_brings_its_own_is_a_copy():
+    second = recording(1300, 5, 480, 560, stopped="filePath=/2")
+    session = meeting(*FIRST, *second, "1820 recording-stopped filePath=/1")
+    assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], [])
+
+
+def test_of_three_short_recordings_the_first_lost_its_end_and_the_others_are_no_copies():
+    session = meeting(
+        *recording(300, 6, 18, 22, stopped="")[:3],
+        *recording(332, 5, 12, 16, stopped="filePath=/2"),
+        *recording(360, 5, 20, 24, stopped="filePath=/3"),
+    )
+    assert (states(session, "recording"), wrong(session)) == (["lost", "stopped", "stopped"], ["S207"])
+
+
+@pytest.mark.parametrize(("delay", "code"), [(38, "S209"), (107, "S206")])
+def test_a_failure_after_a_run_has_stopped_in_order_does_not_tear_it_apart(delay, code):
+    second = recording(1300, 5, 300, 314, stopped="filePath=/2")
+    failed = f"{1614 + delay} recording-failed"
+    lines = ("0 session-started", *FIRST, *second, "1640 session-ended", failed)
+    session = session_from(*sorted(lines, key=lambda line: float(line.split()[0])), as_of="48h")
+    (one,) = [found for found in session.findings if found.severity == "error" and found.code != "S210"]
+    assert (one.code, states(session, "recording")[:2]) == (code, ["stopped", "stopped"])
+
+
+@pytest.mark.parametrize(("as_of", "codes"), [("24h", []), ("26h", ["X403"])])
+def test_a_transcription_that_may_go_on_after_the_session_does_not_go_on_for_ever(as_of, codes):
+    session = session_from(
+        "0 session-started", "600 session-ended", "820 transcription-started a type=post", as_of=as_of
+    )
+    assert wrong(session) == codes
+
+
+def test_people_who_come_and_go_do_not_show_that_others_were_copied():
+    """Somebody changes the device twice, and somebody else is away for as long as lies between."""
+    changes = ("3000 participant-joined p", "3002 participant-left p", "8430 participant-joined p")
+    away = ("4000 participant-left q", "5000 participant-joined q", "9431 participant-left q")
+    lines = ("0 session-started", "1 participant-joined p", "2 participant-joined q", *changes, *away)
+    lines = (*lines, "8432 participant-left p", "12000 participant-left p", "12010 session-ended")
+    session = session_from(*sorted(lines, key=lambda line: float(line.split()[0])), as_of="48h")
+    visits = {dict(one.key)["participant_id"]: len(one.runs) for one in session.participants}
+    assert visits == {"p": 3, "q": 2}

@@ -356,6 +356,11 @@ def joined_again(log, seconds):
     return held(log, *lines, "30m participant-left p", "1801 session-ended")
 
 
+def left_at(second):
+    """The last lines of a session that ends then."""
+    return f"{second} participant-left p", f"{second + 1} session-ended"
+
+
 def codes_of(session):
     return [one.code for one in session.findings if one.code != "T310"]
 
@@ -385,6 +390,67 @@ def test_where_nothing_ever_comes_again_in_a_long_log_a_starting_that_comes_agai
     ended = ("1803 recording-started", "50m recording-stopping", "3010 recording-stopped filePath=/a.mp4")
     session = held(never, *lines, *ended, "60m participant-left p", "3601 session-ended")
     assert codes_of(session) == ["T301"]
+
+
+def test_a_step_costs_the_more_the_fewer_are_as_late(never):
+    late, window = 1.0, 120 * 10**6
+    in_time = [NOTHING_KNOWN.late_price(late, 0, seconds * 10**6, window) for seconds in (1, 60, 120)]
+    assert in_time == [late] * 3
+    assert never.late_price(late, 0, 10**6, window) == late + 3.5
+    assert never.late_price(late, 0, 90 * 10**6, window) == late + 3.5
+
+
+def test_where_steps_are_often_late_by_so_much_it_costs_little():
+    habits = Habits(steps=9_000)
+    for _ in range(1000):
+        habits.saw_step(0, 30 * 10**6)
+    log = LogView(habits)
+    at = 10 * 3600 * 10**6
+    prices = [log.late_price(1.0, at, seconds * 10**6, 120 * 10**6) for seconds in (1, 30, 60)]
+    assert prices == pytest.approx([2.3, 2.3, 4.5], abs=0.05)
+
+
+def test_where_nothing_ever_comes_again_a_file_that_does_is_of_two_runs(never):
+    runs = [
+        f"{begin + at} recording-{step}"
+        for begin in (60, 900)
+        for at, step in ((0, "starting"), (5 + begin % 7, "started"), (400 + begin // 20, "stopping"))
+    ]
+    stopped = ("490 recording-stopped filePath=/a.mp4", "1390 recording-stopped filePath=/a.mp4")
+    lines = sorted((*runs, *stopped), key=lambda line: float(line.split()[0]))
+    session = held(never, "0 session-started", "1 participant-joined p", *lines, *left_at(3000))
+    assert codes_of(session) == ["C508"]
+
+
+def test_who_comes_with_another_device_is_no_burst_of_copies(minute):
+    first = (
+        "0 session-started",
+        "1 participant-joined p",
+        "131 participant-left p",
+        "600 participant-joined p",
+    )
+    session = held(
+        minute,
+        *first,
+        "662 participant-joined p",
+        "662.15 participant-left p",
+        "685 participant-left p",
+        "690 session-ended",
+    )
+    (person,) = session.participants
+    assert (len(person.runs), codes_of(session)) == (3, ["D103"])
+
+
+def test_what_comes_twice_through_two_channels_says_nothing_of_lone_copies():
+    """A log whose retries come after a minute, with as many sessions in which all comes twice at any age."""
+    chance = random.Random(3)
+    retried = list(with_copies(OFTEN, 0.1, [60], calm))
+    twice = []
+    for number in range(OFTEN, 2 * OFTEN):
+        lines = list(calm(number, chance))
+        later = chance.uniform(40, 80)
+        twice += [lines, [(at + later, line) for at, line in lines]]
+    assert codes_of(joined_again(learned(in_order(*retried, *twice)), 60)) == ["D101"]
 
 
 def test_where_too_little_has_come_the_windows_hold_and_a_lone_repeat_is_doubtful():
@@ -583,6 +649,15 @@ def test_a_replay_says_which_deliveries_repeat_earlier_ones_and_how_much_later()
     assert 2 * len(once) - 20 <= replay.last <= 2 * len(once) + 20
     assert replay.age == 6 * 3600 * 10**6
     assert replay.deliveries <= len(once)
+
+
+def test_people_who_come_back_from_a_breakout_are_no_replay():
+    people = [
+        f"{at + place} participant-{step} p{place}"
+        for at, step in ((60, "joined"), (1800, "left"), (2700, "joined"), (4200, "left"))
+        for place in range(12)
+    ]
+    assert "L602" not in codes("0 session-started", *people, "4230 session-ended")
 
 
 def test_a_short_log_that_is_replayed_is_found_once_too():

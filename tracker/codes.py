@@ -111,6 +111,7 @@ S207 = Code(
     "error",
     roles=("restarted",),
     price=8,
+    prices=("S207", "only its end"),
     assumed="the end of a run was lost, or it hung, and the next run began",
     when=(
         "A new run began while an earlier one was open, and the end of that one never came. A lone starting"

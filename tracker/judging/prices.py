@@ -67,7 +67,8 @@ PRICES: dict[str, Price] = {
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
-        Price("two at once", 3.5, "two runs began at once, and the first went on"),
+        Price("only its end", 5, "nothing but the end of a run was lost, and the next run began"),
+        Price("two at once", 3.5, "two runs of one thing went on at once"),
         Price(
             "overtaken", 1.3, "somebody joined a second time before leaving", "more by how late the left came"
         ),

@@ -372,7 +372,9 @@ def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: C
         return
     code = next((lifecycle.by_name[name].restarted for name in lifecycle.table[ABSENT]), "")
     if code:
-        yield Assumption(code, context.prices[code], following.first, run.since, lifecycle.endings)
+        lone = "only its end" if lifecycle.is_stopping(run.state.state) else code
+        paid = min(code, lone, key=context.prices.__getitem__)
+        yield Assumption(code, context.prices[paid], following.first, run.since, lifecycle.endings, paid=paid)
 
 
 def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
