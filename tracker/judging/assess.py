@@ -77,7 +77,9 @@ def assessment_of(
     now = micros(as_of) if as_of is not None and dated else observed.last_at
     if recorded is not None and not dated and now is not None:
         now = max(now, *(one.at for one in observed.records.values()))
-    context = Context(rules, log, log.lacking(observed.meeting_id, observed.account), as_of=now)
+    context = Context(
+        rules, log, observed.stream, log.lacking(observed.meeting_id, observed.account), as_of=now
+    )
     session = _begun(observed, now)
     made = Assessment(observed, session, context, over)
     if recorded is not None:

@@ -32,6 +32,7 @@ class Context:
     Attributes:
         rules: The windows, limits, severities and prices in force.
         log: What the whole log says.
+        stream: Where the deliveries are stored.
         lacking: Webhook types to which this room, its account or the whole log does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
         end_position: The position of its session-ended.
@@ -50,6 +51,7 @@ class Context:
 
     rules: Rules
     log: LogView = NOTHING_KNOWN
+    stream: str = ""
     lacking: frozenset[str] = frozenset()
     end: int | None = None
     end_position: int = 0

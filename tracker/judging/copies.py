@@ -111,7 +111,9 @@ class CopyPrices:
             return True, prices["copy at once"]
         if self.is_certain:
             lone = by_age(prices["copy"], age, windows.redelivery)
-            return True, context.log.again_price(one.at, age) if context.log.has_profile else lone
+            return True, context.log.again_price(
+                one.at, age, context.stream
+            ) if context.log.has_profile else lone
         if one.position in context.resent or any(
             map(context.is_as_old_as_evidence, [one.at - at for at in since])
         ):

@@ -25,7 +25,7 @@ import attrs
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
 
-__all__ = ["Habits", "Room", "Types", "age_bin", "bin_end", "bit_of", "copied"]
+__all__ = ["Habits", "Room", "Types", "age_bin", "bin_end", "bit_of", "copied", "session_number"]
 
 N = TypeVar("N")
 SECOND = 1_000_000
@@ -220,7 +220,7 @@ class Habits(Types):
         place = age_bin(age)
         ages[place] = ages.get(place, 0) + 1
         if evidence:
-            self._keep((at, age, crc32(stream.encode(errors="replace"))))
+            self._keep((at, age, session_number(stream)))
 
     def saw_step(self, at: int, delay: int | None) -> None:
         """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
@@ -302,6 +302,11 @@ def _one_of(account: str | None, other: str | None) -> str | None:
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:
     for name, count in more.items():
         counts[name] = counts.get(name, 0) + count
+
+
+def session_number(stream: str) -> int:
+    """What stands for a session among the bursts."""
+    return crc32(stream.encode(errors="replace"))
 
 
 def age_bin(age: int) -> int:

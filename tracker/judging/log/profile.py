@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from math import log
 
-from tracker.judging.log.habits import SECOND, Habits, age_bin, bin_end
+from tracker.judging.log.habits import SECOND, Habits, age_bin, bin_end, session_number
 from tracker.judging.prices import HIGHEST
 
 __all__ = ["ENOUGH", "ENOUGH_STEPS", "Profile"]
@@ -74,9 +74,9 @@ class Profile:
         share = self.share(at, age)
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
 
-    def again_price(self, at: int, age: int) -> float:
-        """What it costs that a webhook, which is counted itself, came again at this age; nothing if others did so then."""
-        if sum(self._companions(at, age, None)) > 1:
+    def again_price(self, at: int, age: int, stream: str) -> float:
+        """What it costs that a webhook, which is counted itself, came again at this age; nothing if those of others did."""
+        if any(self._companions(at, age, session_number(stream))):
             return 0.0
         return min(HIGHEST, -log(max(1, _near(self._copies, age_bin(age))) / (self._bodies + 1)))
 
