@@ -28,6 +28,7 @@ import attrs
 
 from projections.views.live import RETRY, Following, Live
 from projections.web import logs
+from tracker.bulk import bulk
 from tracker.errors import TrackerError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
@@ -252,7 +253,7 @@ def follow(messages: Connection, reports: Connection, task: Task) -> None:
     """What the other process does."""
     handler = logs.start()
     try:
-        with Tracker.open(task.data, task.url) as tracker:
+        with bulk(), Tracker.open(task.data, task.url) as tracker:
             _Reporting(tracker, task, reports, handler).run(messages)
     except TrackerError as error:
         fields = {"error": str(error), "hint": error.hint}
