@@ -164,6 +164,14 @@ def test_a_transcription_that_may_go_on_after_the_session_does_not_go_on_for_eve
     assert wrong(session) == codes
 
 
+def test_how_long_after_the_session_it_still_ran_is_counted_from_the_end_of_the_session():
+    session = session_from(
+        "0 session-started", "600 session-ended", "30h transcription-started a type=post", as_of="72h"
+    )
+    (found,) = [one for one in session.findings if one.code == "X403"]
+    assert "was still running 2 d 5 h after the session ended" in found.message
+
+
 def test_people_who_come_and_go_do_not_show_that_others_were_copied():
     """Somebody changes the device twice, and somebody else is away for as long as lies between."""
     changes = ("3000 participant-joined p", "3002 participant-left p", "8430 participant-joined p")

@@ -88,6 +88,16 @@ def test_a_file_of_an_older_version_gets_the_tables_of_this_one_and_keeps_its_ro
             assert connection.execute("SELECT name, age, size FROM kept").fetchall() == [("a", None, None)]
 
 
+def test_who_reads_an_older_file_does_not_change_it(tmp_path):
+    file = Kept(tmp_path / "kept.db", pytest.fail, "", (("ALTER TABLE kept ADD COLUMN age",),))
+    of_the_first_format(file.path)
+    before = file.path.read_bytes()
+
+    with file.to_read() as connection:
+        assert connection.execute("SELECT * FROM kept").fetchall() == [("a", None)]
+    assert file.path.read_bytes() == before
+
+
 def test_publications_of_the_first_version_are_read(tmp_path):
     path = tmp_path / PUBLISHED_DB
     Published(tmp_path).hold(finding())

@@ -410,16 +410,24 @@ def test_where_steps_are_often_late_by_so_much_it_costs_little():
     assert prices == pytest.approx([2.3, 2.3, 4.5], abs=0.05)
 
 
-def test_where_nothing_ever_comes_again_a_file_that_does_is_of_two_runs(never):
-    runs = [
-        f"{begin + at} recording-{step}"
-        for begin in (60, 900)
-        for at, step in ((0, "starting"), (5 + begin % 7, "started"), (400 + begin // 20, "stopping"))
-    ]
-    stopped = ("490 recording-stopped filePath=/a.mp4", "1390 recording-stopped filePath=/a.mp4")
-    lines = sorted((*runs, *stopped), key=lambda line: float(line.split()[0]))
-    session = held(never, "0 session-started", "1 participant-joined p", *lines, *left_at(3000))
-    assert codes_of(session) == ["C508"]
+@pytest.mark.parametrize(
+    ("files", "codes"),
+    [("aa", ["C508"]), ("aaa", ["C508"] * 2), ("aba", ["C508"]), ("abba", ["C508"] * 2), ("abc", [])],
+)
+def test_where_nothing_ever_comes_again_a_file_that_does_is_of_several_runs(never, files, codes):
+    lines = []
+    for place, file in enumerate(files):
+        begin = 60 + 840 * place
+        steps = ((0, "starting"), (5 + 2 * place, "started"), (400 + 7 * place, "stopping"))
+        lines += [f"{begin + at} recording-{step}" for at, step in steps]
+        lines.append(f"{begin + 430 + 11 * place} recording-stopped filePath=/{file}.mp4")
+    session = held(never, "0 session-started", "1 participant-joined p", *lines, *left_at(5000))
+    assert codes_of(session) == codes
+
+
+def test_that_a_webhook_comes_again_never_costs_less_than_nothing():
+    habits = Habits(bodies=3, copies={12: 40})
+    assert LogView(habits).again_price(0, 62 * 10**6, "S") == 0
 
 
 def test_who_comes_with_another_device_is_no_burst_of_copies(minute):

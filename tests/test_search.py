@@ -103,8 +103,8 @@ def compared(lines, as_of, end=None, lacking=frozenset()):
         if one.lifecycle.is_session:
             continue
         context = Context(RULES, lacking=lacking, end=end, as_of=as_of)
-        rest, _ = separated(one.lifecycle, one.deliveries, once=one.is_once)
-        held = ordinary(one.lifecycle, rest, context, once=one.is_once)
+        rest, _, due = separated(one.lifecycle, one.deliveries, once=one.is_once)
+        held = None if due else ordinary(one.lifecycle, rest, context, once=one.is_once)
         if held is not None:
             yield held, search.search(one.lifecycle, rest, context, once=one.is_once)[0]
 

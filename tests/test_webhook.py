@@ -195,6 +195,14 @@ def test_webhook_type_goes_before_type():
     assert parse(body).type == "participant-left"
 
 
+def test_payloads_equal_each_other_by_what_they_say_and_can_be_read():
+    one, same, other = (
+        parse(webhook("recording-starting", sessionId="S", meetingId=room)) for room in ("M", "M", "N")
+    )
+    assert one.payload == same.payload != other.payload
+    assert repr(one.payload).startswith("Recording(meeting_id='M', ")
+
+
 def test_what_no_payload_knows_is_kept_beside_it():
     delivery = parse(webhook(**JOINED, device={"os": "x"}))
     assert delivery.payload.participant_name == "Ann"

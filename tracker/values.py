@@ -3,14 +3,15 @@
 An object that is frozen when the program runs takes three times as long to make. These are frozen to
 whoever checks the types, which is where a mistake would be found.
 
-``payload`` is for the payloads of the lifecycles. Nobody compares or prints a whole one, and each method that attrs does
-not have to write makes every command start a little earlier: there are twenty of these classes.
+``payload`` is for the payloads of the lifecycles. Each method that attrs does not have to write makes every command start
+a little earlier: there are twenty of these classes, and a whole one is seldom compared or printed. So the two functions
+that do it are the same for all.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from attrs import frozen as payload
 else:
     frozen = partial(attrs.define, unsafe_hash=True)
-    payload = partial(attrs.define, eq=False, repr=False)
+
+    def payload(cls: type) -> type:
+        """A class of attrs whose values equal those with the same fields, and say them."""
+        cls.__eq__, cls.__repr__, cls.__hash__ = _is_equal, _said, None
+        return attrs.define(cls, eq=False, repr=False)
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in attrs.fields(type(one))}
+
+
+def _is_equal(one: object, other: object) -> bool:
+    return _fields(one) == _fields(other) if type(one) is type(other) else NotImplemented
+
+
+def _said(one: object) -> str:
+    said = ", ".join(f"{name}={value!r}" for name, value in _fields(one).items())
+    return f"{type(one).__qualname__}({said})"
+
 
 __all__ = ["frozen", "payload"]

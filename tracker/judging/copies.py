@@ -15,51 +15,74 @@ from tracker.delivery.webhook import canonical
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
 from tracker.judging.prices import by_age
-from tracker.lifecycle import Lifecycle
+from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
 
-def separated(
-    lifecycle: Lifecycle, deliveries: Sequence[Delivered], *, once: bool, keep_due: bool = False
-) -> tuple[Sequence[Delivered], list[tuple[Delivered, Delivered]]]:
-    """The deliveries without those that are copies at any age, and these, each with its original.
+MOST_RUNS = 3
+"""Ends of runs since a file came, after which it is not looked for any more whether another run wrote it."""
+LONGEST = 16
+"""Deliveries of a run that came in order, perhaps twice."""
+Pairs = list[tuple[Delivered, Delivered]]
+"""Deliveries, each with the original that it equals."""
 
-    Where a step can come only once, or names a file or a clock time, the same once more is the same event.
-    ``keep_due``: not where a file comes again just when the next run, which came in order, waits for one of its own:
-    two runs may have written one file.
+
+def separated(
+    lifecycle: Lifecycle, deliveries: Sequence[Delivered], *, once: bool
+) -> tuple[Sequence[Delivered], Pairs, Pairs]:
+    """The deliveries without those that are copies at any age, and these; at last those of the first that may be some.
+
+    Where a step can come only once, or names a file or a clock time, the same once more is the same event. Only where
+    a file comes again just when a run waits for its own, two runs may have written one file.
     """
     unique = once or lifecycle.is_session
     if not unique and not lifecycle.tells_copies:
-        return deliveries, []
+        return deliveries, [], []
     if len(deliveries) == len({one.step.name for one in deliveries}):
-        return deliveries, []
+        return deliveries, [], []
     rest: list[Delivered] = []
-    copies: list[tuple[Delivered, Delivered]] = []
-    firsts: dict[tuple[str, bytes], Delivered] = {}
+    copies: Pairs = []
+    due: Pairs = []
+    known: dict[tuple[str, bytes], Delivered] = {}
     for one in deliveries:
         if unique or one.evidence:
-            original = firsts.setdefault((one.step.name, canonical(one.data)), one)
-            if original is not one and not (
-                keep_due and not unique and _is_due(lifecycle, rest, original, one)
-            ):
+            said = one.step.name, canonical(one.data)
+            original = known.get(said)
+            if original is not None and (unique or not _is_due(lifecycle, rest, original, one)):
                 copies.append((one, original))
                 continue
+            if original is not None:
+                due.append((one, original))
+            known[said] = one
         rest.append(one)
-    return rest, copies
+    return rest, copies, due
 
 
 def _is_due(lifecycle: Lifecycle, rest: Sequence[Delivered], original: Delivered, one: Delivered) -> bool:
-    """Whether a run came in order right behind the original's, and this is what it waits for."""
-    state, following = original.step.state, 0
-    for each in (*rest[rest.index(original) + 1 :], one):
-        if each.step.name not in lifecycle.table[state] or (following and state in lifecycle.ends):
+    """Whether a run came in order since the last one ended, perhaps twice, and this is what it waits for."""
+    run: list[Delivered] = []
+    ended = 0
+    for each in reversed(rest):
+        ended += each.step.closes
+        if each is original:
+            break
+        if not ended:
+            run.append(each)
+        if ended > MOST_RUNS or len(run) > LONGEST:
             return False
-        state, following = each.step.state, following + 1
-    return following > 1
+    state, seen = ABSENT, set[str]()
+    for each in (*reversed(run), one):
+        if each is not one and each.step.name in seen:
+            continue
+        if each.step.name not in lifecycle.table[state]:
+            return False
+        state = each.step.state
+        seen.add(each.step.name)
+    return len(seen) > 1
 
 
-def put_back(held: Hypothesis, copies: list[tuple[Delivered, Delivered]], context: Context) -> None:
+def put_back(held: Hypothesis, copies: Pairs, context: Context) -> None:
     """Adds copies that are certain to a hypothesis that was found without them."""
     number_of = {one.position: run.number for run in held.all_runs() for one in run.originals.values()}
     number_of |= {one.position: run.number for run in held.all_runs() for _, one in run.others}

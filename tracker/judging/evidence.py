@@ -35,19 +35,21 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     if not observed.repeated:
         return
     ages: list[int] = []
+    of_due: list[int] = []
     certain: set[int] = set()
     once = twice = 0
     for key, one in observed.aggregates.items():
         deliveries = in_order[key]
         if len(deliveries) > 1 or one.lifecycle.is_session:
-            rest, copies = separated(one.lifecycle, deliveries, once=one.is_once)
+            rest, copies, due = separated(one.lifecycle, deliveries, once=one.is_once)
             ages += _ages(copies)
-            certain.update(copy.position for copy, _ in copies)
+            of_due += _ages(due)
+            certain.update(copy.position for copy, _ in (*copies, *due))
             unique = not one.lifecycle.reusable
             once += sum(one.is_once or (unique and each.evidence) for each in rest)
             twice += len({original.position for _, original in copies})
-    context.ages = sorted(ages)
     context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
+    context.ages = sorted(ages if context.two_channels else ages + of_due)
     if not context.two_channels:
         context.find_in_common = cache(partial(_common_ages, observed, in_order))
     if certain and not context.two_channels:

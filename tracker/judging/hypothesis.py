@@ -125,6 +125,7 @@ class Candidate:
         closed: Whether an end came.
         first: The delivery that arrived first.
         began: The earliest receive time.
+        shared: The delivery of a file that another run had brought, and that other delivery.
         shape: The positions of its originals, once that was asked; what of it decides how it goes on.
         lawful: Whether each of its steps is known to have come as the table has it, from a start on.
         cost: What it costs beside its neighbours, once that was asked.
@@ -148,6 +149,7 @@ class Candidate:
         "others",
         "overdue",
         "shape",
+        "shared",
         "state",
     )
 
@@ -169,6 +171,7 @@ class Candidate:
         self.first = next(iter(originals.values()))
         self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
         self.lawful = lawful
+        self.shared: tuple[Delivered, Delivered] | None = None
         self.shape: tuple[int, ...] = ()
         self.cost: float | None = None
         self.orphan: bool | None = None
@@ -183,25 +186,29 @@ class Candidate:
         lawful = step.name in lifecycle.table[ABSENT]
         return cls(number, {step.name: delivered}, step, closed=step.closes, lawful=lawful)
 
-    def plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
-        """The same run with one more original."""
+    def plus(self, lifecycle: Lifecycle, delivered: Delivered, shared: Delivered | None = None) -> Candidate:
+        """The same run with one more original; ``shared``: the delivery by which another run brought its file."""
         if self.longer is None or self.longer[0] is not delivered:
-            self.longer = delivered, self._plus(lifecycle, delivered)
+            self.longer = delivered, self._plus(lifecycle, delivered, shared)
         return self.longer[1]
 
-    def _plus(self, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
+    def _plus(self, lifecycle: Lifecycle, delivered: Delivered, shared: Delivered | None) -> Candidate:
         step, state = delivered.step, self.state
         if not self.closed and (step.closes or lifecycle.rank[step.name] > lifecycle.rank[state.name]):
             state = step
         lawful = self.lawful and not self.closed and step.name in lifecycle.table[self.state.state]
         closed = self.closed or step.closes
         originals = {**self.originals, step.name: delivered}
-        return Candidate(self.number, originals, state, closed=closed, others=self.others, lawful=lawful)
+        more = Candidate(self.number, originals, state, closed=closed, others=self.others, lawful=lawful)
+        more.shared = self.shared if shared is None else (delivered, shared)
+        return more
 
     def contradicted(self, code: str, delivered: Delivered) -> Candidate:
         """The same run with a delivery that reports one of its steps otherwise."""
         others = (*self.others, (code, delivered))
-        return Candidate(self.number, self.originals, self.state, closed=self.closed, others=others)
+        more = Candidate(self.number, self.originals, self.state, closed=self.closed, others=others)
+        more.shared = self.shared
+        return more
 
     def shaped(self) -> tuple[int, ...]:
         """Its shape, which is kept."""

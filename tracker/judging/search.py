@@ -15,7 +15,7 @@ import attrs
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
-from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
+from tracker.judging.copies import CopyPrices, Pairs, is_as_old_as_others, put_back, separated, two_steps_again
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
@@ -38,6 +38,7 @@ REACH = 4
 """Runs of which a step may still come, or come again."""
 NONE = -(1 << 63)
 """No patience: whatever has not come is lost."""
+NOTHING: Pairs = []
 MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
@@ -81,9 +82,9 @@ def hypotheses(
     memo: Memo | None = None,
 ) -> list[Hypothesis]:
     """The hypotheses worth keeping, the lowest price first. ``once``: the aggregate can have one run only."""
-    rest, copies = separated(lifecycle, deliveries, once=once, keep_due=True)
-    held = ordinary(lifecycle, rest, context, once=once)
-    found = [held] if held is not None else search(lifecycle, rest, context, once=once, memo=memo)
+    rest, copies, due = separated(lifecycle, deliveries, once=once)
+    held = None if due else ordinary(lifecycle, rest, context, once=once)
+    found = [held] if held is not None else search(lifecycle, rest, context, once=once, memo=memo, due=due)
     for one in found if copies else ():
         put_back(one, copies, context)
     return found
@@ -96,17 +97,20 @@ def search(
     *,
     once: bool,
     memo: Memo | None = None,
+    due: Pairs = NOTHING,
 ) -> list[Hypothesis]:
     """The hypotheses that are not hopeless, the lowest price first as of ``context.as_of``.
 
-    With ``memo`` it goes on where it was, if it can; the result is the same.
+    With ``memo`` it goes on where it was, if it can; the result is the same. ``due``: what may be the file of the run that
+    waits for it, though another one brought it.
     """
+    originals = {one.position: original for one, original in due}
     kept, begin, patience = [Hypothesis()], 0, context.log.lateness(context.windows.lateness)
     if memo is not None and memo.goes_on(deliveries, context):
         kept, begin = memo.kept, memo.count
     for one in deliveries[begin:]:
         found: dict[tuple[object, ...], Hypothesis] = {}
-        reader, limit = Reader(lifecycle, one, context, once=once), inf
+        reader, limit = Reader(lifecycle, one, context, once=once, shared=originals.get(one.position)), inf
         for held in kept:
             for more in reader.extensions(held):
                 _price(lifecycle, more, context, one.at, patience, limit)
@@ -185,7 +189,16 @@ def _price(
 class Reader:
     """Every way to read one more delivery. What hypotheses have in common of that is made once."""
 
-    def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context, *, once: bool) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        one: Delivered,
+        context: Context,
+        *,
+        once: bool,
+        shared: Delivered | None = None,
+    ) -> None:
+        self._shared = shared
         self._lifecycle, self._one, self._context, self._once = lifecycle, one, context, once
         self._name = one.step.name
         self._copies = CopyPrices(lifecycle, one, context)
@@ -199,7 +212,7 @@ class Reader:
         lifecycle, one, runs, name = self._lifecycle, self._one, held.runs, self._name
         last = len(runs) - 1
         if runs and self._is_next(runs[-1]) and not self._may_be_of_another(runs[:-1]):
-            yield self._replaced(held, last, runs[-1].plus(lifecycle, one))
+            yield self._replaced(held, last, runs[-1].plus(lifecycle, one, self._shared))
             return
         contradicts, equal, lacking = True, [], []
         for place in range(last, -1, -1):
@@ -217,10 +230,10 @@ class Reader:
                     yield self._replaced(held, place, run.contradicted(code, one))
                 contradicts = False
         for place in reversed(lacking):  # of two that are as good, the run that began first is held
-            yield self._replaced(held, place, runs[place].plus(lifecycle, one))
+            yield self._replaced(held, place, runs[place].plus(lifecycle, one, self._shared))
         if equal:
             yield self._copied(held, equal)
-        if self._may_begin(runs) and not (equal and self._copies.is_certain):
+        if self._shared is None and self._may_begin(runs):
             yield self._with_another(held)
 
     def _is_equal(self, original: Delivered) -> bool:

@@ -124,6 +124,8 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
     url = second_url(lifecycle, run)
     if url is not None:
         yield Assumption(lifecycle.contradicted, prices["C502"], url[1], url[0], paid="C502")
+    if run.shared is not None:
+        yield Assumption("", prices["shared file"], *run.shared, paid="shared file")
     if context.end is None:
         return
     yield from _long_after_end(lifecycle, run, context)
@@ -225,7 +227,9 @@ def cost_alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> float:
 
 def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> float:
     """The least that an open run can cost because of the next one, so long as its end may still come."""
-    price = context.prices["overtaken" if lifecycle.is_presence else "late"]
+    price = context.prices["overtaken"]
+    if not lifecycle.is_presence:
+        price = min(context.prices["late"], context.prices["two at once"])
     return price + sum([one.price for one in _at_once(run, begun, context)])
 
 
@@ -398,9 +402,8 @@ def _alike(
     for name, one in following.originals.items():
         before = run.originals.get(name)
         equal = before is not None and same_data(before.data, one.data)
-        if equal and one.evidence and lifecycle.artefacts:
-            what = "shared url" if lifecycle.reusable else "shared file"
-            yield Assumption("", context.prices[what], one, before, paid=what)
+        if equal and one.evidence and lifecycle.reusable:
+            yield Assumption("", context.prices["shared url"], one, before, paid="shared url")
             return
         if before is not None and equal:
             ages.append(one.at - before.at)

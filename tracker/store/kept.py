@@ -66,16 +66,23 @@ class Kept(msgspec.Struct, frozen=True):
 
     @contextmanager
     def to_read(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection; ``None`` where nothing was ever written. Raises ``StoreError``."""
+        """A connection; ``None`` where nothing was ever written. Raises ``StoreError``.
+
+        An older file is upgraded in memory, as it may be a backup that nobody can write; a writer upgrades it for good.
+        """
         if not self.path.exists():
             yield None
             return
         with self._errors(), closing(self._connect()) as connection:
-            made = self.is_made(connection)
-            if made and _version(connection) < self.format:
-                with self.to_write():
-                    pass
-            yield connection if made else None
+            if not self.is_made(connection):
+                yield None
+            elif _version(connection) == self.format:
+                yield connection
+            else:
+                with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+                    connection.backup(copy)
+                    self._upgrade(copy)
+                    yield copy
 
     def is_made(self, connection: sqlite3.Connection) -> bool:
         """Whether it has its tables. Raises ``StoreError`` where they are none of ours."""

@@ -48,9 +48,9 @@ def of_ending(
         "state": activity(run.candidate.state.state),
         "delay": duration(overdue.at - last.at),
         "ended": "was presumed to have ended" if context.presumed else "ended",
-        "when": f"{duration(context.windows.session_idle)} after" if run.outlives else "when",
     }
     if lifecycle.open_at_end == overdue.code and context.end is not None:
+        words["when"] = f"{duration(overdue.at - context.end)} after" if run.outlives else "when"
         words["value"] = clock(context.end if last.timed else None, last.at)
     yield assessment.make(
         codes.CODES[overdue.code],

@@ -78,7 +78,7 @@ class Profile:
         """What it costs that a webhook, which is counted itself, came again at this age; nothing if those of others did."""
         if any(self._companions(at, age, session_number(stream))):
             return 0.0
-        return min(HIGHEST, -log(max(1, _near(self._copies, age_bin(age))) / (self._bodies + 1)))
+        return min(HIGHEST, max(0.0, -log(max(1, _near(self._copies, age_bin(age))) / (self._bodies + 1))))
 
     def share(self, at: int, age: int) -> float:
         """The probability that it is a copy."""
