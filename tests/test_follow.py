@@ -336,6 +336,19 @@ def test_two_followers_of_one_file_may_take_turns(store, views):
     assert at_once(store) == meetings.rows(live(store))
 
 
+def test_following_ends_though_more_comes_with_each_page(store, views):
+    waiting = deliveries(meetings.lines(4, sessions=8))
+    store.append(waiting[:5])
+    done = []
+
+    def more(position, _total):
+        done.append(position)
+        store.append(waiting[5 * len(done) : 5 * len(done) + 5])
+
+    views.catch_up(store, more)
+    assert done == [5]
+
+
 def test_a_follower_goes_on_in_the_file_that_was_put_in_place_of_its_own(store, views):
     given = deliveries(meetings.lines(4, sessions=8))
     store.append(given[:50])

@@ -33,14 +33,22 @@ from tracker.simulate import simulate
 RULES = Rules()
 TRACKER = [sys.executable, "-m", "projections.cli"]
 OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" for at in range(0, 90, 10)]
+TIMELESS = [
+    f"- {step} sessionId=open-{place}"
+    for place in range(9)
+    for step in ("session-started", "recording-starting", "recording-started", "session-ended")
+]
 
 
 @pytest.fixture(scope="module")
 def made_up():
-    """Meetings with every kind of fault, sessions of one meeting that overlap, and what belongs nowhere."""
+    """Meetings with every kind of fault, sessions of one meeting that overlap, and what belongs nowhere.
+
+    Of some no receive time is known, so that what is found of them is undecided.
+    """
     lines = [line.received for line in simulate(100, seed=3, faults=0.6, unsubscribed=["recording-starting"])]
     alone = [parse(b"{"), parse(b'{"webhookType": "recording-paused"}')]
-    received = [*map(parse, lines), *deliveries(*OVERLAPPING), *alone, *alone]
+    received = [*map(parse, lines), *deliveries(*OVERLAPPING, *TIMELESS), *alone, *alone]
     return [parse(one.received, position) for position, one in enumerate(received, 1)]
 
 
@@ -77,7 +85,8 @@ def said(result):
     findings = [attrs.astuple(one, recurse=False) for one in result.findings]
     counted = attrs.asdict(attrs.evolve(result, findings=None, log=None))
     habits = attrs.evolve(result.log.habits, bursts=sorted(result.log.habits.bursts))
-    return findings, states(result), counted, attrs.evolve(result.log, habits=habits)
+    undecided = result.findings.at_least("info").undecided()
+    return findings, states(result), counted, undecided, attrs.evolve(result.log, habits=habits)
 
 
 def printed(capsys, *arguments):
@@ -95,6 +104,7 @@ def test_an_audit_in_parts_finds_what_one_in_a_piece_does(
     monkeypatch.setattr(auditing, "SWEEP", sweep)
     monkeypatch.setattr(jobs, "BATCH", batch)
     assert said(in_parts(made_up, count, tmp_path)) == whole
+    assert whole[3]
 
 
 def test_what_two_parts_or_the_whole_log_show_is_among_it(made_up, tmp_path):

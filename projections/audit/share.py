@@ -169,7 +169,7 @@ class Share:
         db.execute("ATTACH ? AS other", (path,))
         db.execute("INSERT INTO spans SELECT * FROM other.spans")
         db.execute("INSERT INTO open SELECT * FROM other.open")
-        columns = "position, session_id, number, meeting, state, severity, accepted, finding"
+        columns = "position, session_id, number, meeting, state, severity, accepted, undecided, finding"
         db.execute(f"INSERT INTO found ({columns}) SELECT {columns} FROM other.found")
         db.commit()
         db.execute("DETACH other")

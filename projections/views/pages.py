@@ -112,11 +112,14 @@ class Pages(Opened):
         *,
         stop: int | None = None,
     ) -> None:
-        """Judges what is new in the store, page by page, up to its end or to the position ``stop``."""
+        """Judges what is new in the store, page by page, up to the position ``stop`` or to where it ends now.
+
+        What comes meanwhile may be left to the next call, so that this one ends however fast that is.
+        """
         last = tracker.last_position() if stop is None else stop
         if last <= self.checkpoint.position:
             return
-        while self._follow_page(tracker, page_size, stop, last):
+        while self.checkpoint.position < last and self._follow_page(tracker, page_size, stop, last):
             if progress:
                 progress(self.checkpoint.position, max(last, self.checkpoint.position))
         if self._scratch:
