@@ -36,7 +36,7 @@ OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" fo
 TIMELESS = [
     f"- {step} sessionId=open-{place}"
     for place in range(9)
-    for step in ("session-started", "recording-starting", "recording-started", "session-ended")
+    for step in ("session-started", "recording-started", "session-ended")
 ]
 
 
