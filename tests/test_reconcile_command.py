@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -172,6 +173,13 @@ def test_two_sessions_of_which_no_webhook_came_are_in_nobodys_way(place):
     for command in (["audit"], ["issues"]):
         printed = run(*command, cwd=place, text=True).stdout
         assert ("R601" in printed, "X406" in printed) == (True, False)
+
+
+def test_where_nothing_can_be_stored_only_the_error_is_printed(place):
+    with closing(sqlite3.connect(place / "tracker-data" / "events.db")) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON stored_events BEGIN SELECT RAISE(ABORT, 'full'); END")
+    done = reconciled(place, *FROM)
+    assert (done.returncode, done.stdout, done.stderr.count("error: ")) == (3, "", 1), done
 
 
 def test_records_may_begin_with_a_byte_order_mark(place):

@@ -114,14 +114,16 @@ def reconcile(
                     show(done.done, done.total)
             except TrackerError as error:
                 broken = error
+        if broken is not None and not done.read:
+            raise broken
         click.echo(_in_words(done, saved))
         _notes(done)
         views = judging.catch_up()
         click.echo(in_store(store, views))
+        if broken is not None:
+            raise broken
         _show_differences(settings, store, views, sessions)
         nobodys = [one for one in done.missing if one in sessions and not store.is_stored(one)]
-    if broken is not None:
-        raise broken
     if nobodys:
         raise NotFoundError(
             f"neither VideoSDK nor the store knows {named(nobodys)}",
