@@ -323,6 +323,24 @@ def test_a_log_that_cannot_be_read_is_named_with_a_hint_and_the_others_are_read(
     assert f"{CLEAN}: 25 read, 25 stored" in done.stdout.decode()
 
 
+@pytest.mark.parametrize("command", ["audit", "ingest"])
+def test_of_a_file_that_cannot_be_read_at_all_only_the_error_is_printed(run, tmp_path, command):
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
+    done = run("--data", "new", command, "binary")
+    code, report = complaint(done)
+    assert (code, done.stdout, [line.split(":")[0] for line in report]) == (2, b"", ["error", "hint"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_beside_a_file_that_cannot_be_read_the_other_logs_are_judged_and_an_empty_one_is_named(run, tmp_path):
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "empty").touch()
+    code, report = complaint(done := run("audit", "binary", "empty", CLEAN))
+    assert (code, done.stdout.startswith(b"25 deliveries, ")) == (2, True)
+    said = [line for line in report if not line.startswith("hint: ")]
+    assert said == ["note: empty: the log is empty", "error: binary: is binary, not JSON lines"]
+
+
 def test_a_truncated_log_is_stored_up_to_the_cut_and_the_next_run_goes_on(run, tmp_path):
     packed = gzip.compress(MONDAY.read_bytes())
     (tmp_path / "log.gz").write_bytes(packed[: len(packed) // 2])

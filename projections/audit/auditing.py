@@ -178,9 +178,15 @@ class Logs:
     as_given: bool = False
     odd: dict[str, Oddities] = attrs.field(factory=dict)
     errors: list[LogError] = attrs.field(factory=list)
+    broken: set[str] = attrs.field(factory=set)
+    """The names of those that were not read to their end."""
     lines: int = 0
     begins: list[tuple[int, str]] = attrs.field(factory=list)
     """How many lines stood before each log, and its path."""
+
+    def add_error(self, name: str, error: LogError) -> None:
+        self.errors.append(error)
+        self.broken.add(name)
 
     def place(self, position: int) -> tuple[str, int] | None:
         """The file and the line in it of a position; ``None`` where that is no file."""
@@ -221,7 +227,7 @@ class Logs:
                     odd.look_at(delivery, line.at)
                     yield delivery
         except LogError as error:
-            self.errors.append(error)
+            self.add_error(log.name, error)
 
 
 _Found = tuple[str, str | None, SessionState, list[Finding]]

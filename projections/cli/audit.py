@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections import zones
-from projections.cli.logs import note_oddities, open_logs
+from projections.cli.logs import note_logs, open_logs
 from projections.cli.messages import not_installed, note, note_loss, raise_all
 from projections.cli.options import (
     LEVELS,
@@ -141,10 +141,9 @@ def audit(
             result, read, complaints = _of_logs(logs, settings, keys, until, jobs, as_given=as_given)
         complaints.extend(read.errors)
         place = read.place
-        for name, odd in read.odd.items():
-            if not odd.deliveries:
-                note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
-            note_oddities(name, odd)
+        note_logs(read)
+        if not any(odd.deliveries for odd in read.odd.values()):
+            raise_all(complaints)  # that is why nothing could be judged
     else:
         result = _of_store(settings, until, jobs, session)
     result.findings.accept(settings.rules.accept)

@@ -9,6 +9,7 @@ from projections.cli.messages import deliveries, note, quantity, raise_all
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
+    from projections.audit.auditing import Logs
     from projections.cli.settings import Settings
     from projections.views.follow import Views
     from tracker.delivery.signature import Keyring
@@ -50,6 +51,14 @@ def open_logs(
     if not opened:
         raise_all(complaints)
     return opened, complaints
+
+
+def note_logs(read: Logs) -> None:
+    """Notes what its owner may not expect of each log that was read to be judged."""
+    for name, odd in read.odd.items():
+        if not odd.deliveries and name not in read.broken:
+            note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
+        note_oddities(name, odd)
 
 
 def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[[int], str] = str) -> None:

@@ -409,17 +409,20 @@ def known_logs(tracker: Target) -> Known:
 
 
 def refuse_other_file(log: Log, known: Known) -> None:
-    """Raises ``LogError`` where most of the first lines of a file are no webhooks, unless they are stored already."""
+    """Raises ``LogError`` where nothing of a file can be read, or most of its first lines are no webhooks and not stored yet."""
     if not log.is_repeatable:  # what comes through a pipe cannot be looked at beforehand
         return
     looked, digest = list[Delivery](), blake2b(digest_size=16)
-    with suppress(LogError):  # where it cannot be read is reported when it is read
+    try:
         for line in islice(log.anew().lines(), PAGE):
             digest.update(_hashed([line]))
             if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
                 return
             if not (line.blank or line.cut):
                 looked.append(log.delivery(line, line.number))
+    except LogError:
+        if not looked:
+            raise  # else it is reported where it is read that far
     refuse_others(looked, log.name)
 
 

@@ -38,7 +38,7 @@ def add_accounts(read: DataFrame, paths: list[str], logs: Logs) -> None:
         _add(logs.odd.setdefault(paths[row.file], Oddities()), account.odd)
         if account.error is not None:
             message, place, hint = account.error
-            logs.errors.append(LogError(message, place=place, hint=hint))
+            logs.add_error(paths[row.file], LogError(message, place=place, hint=hint))
     for path, last in zip(paths, lasts, strict=True):
         logs.begins.append((logs.lines, path))
         logs.lines += last
