@@ -395,15 +395,18 @@ def test_every_command_counts_the_same_events_afterwards(filled, tmp_path):
     assert [events in one for one in said] == [True] * 3, said
 
 
-def test_of_what_came_late_it_is_said_where_the_rest_is(filled, tmp_path):
-    planned, done = moved(filled, tmp_path)
-    session = next(iter(planned.digests))
-    filled.append(
-        [parse(envelope.decode(line(webhook("participant-joined", sessionId=session, participantId="p"), 0)))]
-    )
-    filled.close()
-    said = commands.run("status", session, *stores.arguments(filled.data), text=True)
-    assert (said.returncode, f"hint: what came before is in {done.archive}" in said.stderr) == (0, True), said
+@pytest.mark.parametrize(
+    "command", ["status", "find", "audit --fail-on never --session", "export --session", "runs --session"]
+)
+def test_of_what_came_late_it_is_said_where_the_rest_is(store, tmp_path, command):
+    over(store, "pruned", "ann")
+    _, done = moved(store, tmp_path, NOW)
+    over(store, "pruned", "bob")
+    where = stores.arguments(store.data)
+    store.close()
+    said = commands.run(*command.split(), "pruned", *where, text=True)
+    assert (said.returncode, "note: pruned was pruned at 2027-11-26" in said.stderr) == (0, True), said
+    assert f", and this is only what came later\nhint: what came before is in {done.archive}\n" in said.stderr
 
 
 def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(store, tmp_path):

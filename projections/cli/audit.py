@@ -26,7 +26,7 @@ from projections.cli.options import (
 )
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_pruned
+from projections.cli.subjects import note_pruned, refuse_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
 from projections.cli.wanted import note_nothing, wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
@@ -193,6 +193,7 @@ def _of_store(settings: Settings, as_of: datetime | None, jobs: int, session: st
         note_loss(store)
         if session is not None:
             refuse_pruned(store, session)
+            note_pruned(store, session)
         last = store.last_position()
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:

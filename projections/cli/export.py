@@ -12,7 +12,7 @@ from projections.cli.messages import deliveries, not_installed, note, note_loss,
 from projections.cli.options import Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import session_named
+from projections.cli.subjects import note_pruned, session_named
 from projections.progress import counted, of_events
 from tracker.errors import NotFoundError, UsageError
 
@@ -80,9 +80,8 @@ def export(
     holes: list[Hole] = []
     with settings.store() as store:
         note_loss(store)
-        if session is not None and not any(True for _ in _of_session(store, session)):
-            with settings.views(store) as views:
-                session = session_named(views, store, session)
+        if session is not None:
+            session = _meant(settings, store, session)
         chosen = _chosen(store, session, holes)
         if session is None and (gone := store.withdrawn()):
             left_out = "is left out" if len(gone) == 1 else "are left out"
@@ -201,6 +200,15 @@ def _chosen(store: Tracker, session: str | None, holes: list[Hole]) -> Iterable[
     if not found and session != "unrouted":
         raise store.not_there(session)
     return found
+
+
+def _meant(settings: Settings, store: Tracker, session: str) -> str:
+    """The session that is meant. The read models, which ids and rooms are looked up in, are opened only if need be."""
+    if any(True for _ in _of_session(store, session)):
+        note_pruned(store, session)
+        return session
+    with settings.views(store) as views:
+        return session_named(views, store, session)
 
 
 def _of_session(store: Tracker, session: str) -> Iterator[Delivery]:

@@ -10,7 +10,7 @@ import click
 from projections.cli.options import TEXT, Name, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import refuse_no_account, refuse_pruned
+from projections.cli.subjects import note_pruned, refuse_no_account, refuse_pruned
 from tracker.errors import NotFoundError
 
 
@@ -36,6 +36,9 @@ def find(words: str, account: str | None, format: str, data: Path | None, config
         found = search(views.db, words, account=account)
         if not number_found(found):
             refuse_pruned(store, words)
+        streams = [one["session_id"] for one in found["sessions"]] + [one["stream"] for one in found["things"]]
+        for stream in dict.fromkeys(streams):
+            note_pruned(store, stream)
     if format == "json":
         write([machine.document(found)])
     elif number_found(found):

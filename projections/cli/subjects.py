@@ -25,13 +25,18 @@ def session_named(
 ) -> str:
     """The session that is meant, as ``_meant`` has it; it is said where only what came late is left of it."""
     session = _meant(views, store, given, past, at)
+    note_pruned(store, session)
+    return session
+
+
+def note_pruned(store: Tracker, session: str) -> None:
+    """Says where the rest of a session is that was pruned, and of which only what came later is left."""
     pruned = store.pruned(session)
-    if pruned is not None and next(store.history(session), None) is not None:
+    if pruned is not None and any(True for _ in store.history(session)):
         note(
             f"{session} was pruned at {pruned.at}, and this is only what came later",
             f"what came before is in {' and '.join(pruned.archives)}",
         )
-    return session
 
 
 def _meant(views: Views, store: Tracker, given: str, past: Past | None, at: int | None) -> str:
