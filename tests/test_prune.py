@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import commands
 import pytest
@@ -137,7 +138,7 @@ def test_a_session_that_was_pruned_says_where_it_is(filled, tmp_path):
     session = next(iter(planned.digests))
     with pytest.raises(NotFoundError) as caught:
         filled.status(session)
-    assert str(caught.value) == f"{session}: was pruned at 2027-11-26T00:00:00Z, archived in {done.archive}"
+    assert str(caught.value) == f"{session}: was pruned at 2027-11-26 00:00:00 UTC, archived in {done.archive}"
 
 
 @pytest.mark.parametrize(
@@ -412,7 +413,7 @@ def test_of_what_came_late_it_is_said_where_the_rest_is(store, tmp_path, command
 def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(store, tmp_path):
     over(store, "pruned", "ann")
     (gone,) = moved(store, tmp_path, NOW)[0].digests
-    said = f"pruned: was pruned at 2027-11-26T00:00:00Z, archived in {store.pruned(gone).archives[0]}"
+    said = f"pruned: was pruned at 2027-11-26 00:00:00 UTC, archived in {store.pruned(gone).archives[0]}"
     store.close()
     with served(store.data) as server:
         api = ("sessions/pruned", "sessions/pruned/timeline", "sessions/pruned/explain", "meetings/pruned")
@@ -424,6 +425,22 @@ def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(sto
             assert said in server.ask(f"/{path}", accept="text/html").body.decode(), path
         event = server.ask("/api/events/1").json["detail"]
         assert event == said.replace("pruned:", "1:", 1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_when_a_session_was_pruned_is_shown_in_the_zone_of_who_reads(store, tmp_path, late):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    if late:
+        over(store, "pruned", "bob")
+    done = commands.run("status", "pruned", "--tz", "Asia/Kolkata", *stores.arguments(store.data), text=True)
+    store.close()
+    assert "pruned at 2027-11-26 05:30:00 IST" in done.stderr
+    with served(store.data, zone=ZoneInfo("Asia/Kolkata")) as server:
+        page = server.ask("/sessions/pruned", accept="text/html").body.decode()
+    assert (
+        '<span class="day">2027-11-26</span> 05:30:00</time>' if late else "at 2027-11-26 05:30:00 IST"
+    ) in page
 
 
 def test_of_a_room_or_a_person_that_is_not_there_it_is_said_where_what_was_pruned_is(store, tmp_path):

@@ -250,7 +250,11 @@ class Settings:
         from tracker.store.application import Tracker
 
         with Tracker.open(self.data, self.url, create=create) as opened:
-            yield opened
+            try:
+                yield opened
+            except TrackerError as error:  # it was raised where nobody knows for whom
+                error.message = zones.sentence(error.message, None)
+                raise
 
     @contextmanager
     def store_if_there(self) -> Iterator[Tracker | None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from projections import zones
 from projections.cli.messages import note, quantity
 from tracker.errors import NotFoundError, UsageError, did_you_mean
 
@@ -33,8 +34,9 @@ def note_pruned(store: Tracker, session: str) -> None:
     """Says where the rest of a session is that was pruned, and of which only what came later is left."""
     pruned = store.pruned(session)
     if pruned is not None and any(True for _ in store.history(session)):
+        when = zones.sentence(pruned.when, None)
         note(
-            f"{session} was pruned at {pruned.at}, and this is only what came later",
+            f"{session} was pruned at {when}, and this is only what came later",
             f"what came before is in {' and '.join(pruned.archives)}",
         )
 

@@ -70,9 +70,15 @@ class Tombstone(msgspec.Struct, frozen=True):
     def state(self) -> bytes:
         return msgspec.json.encode(_State(self))
 
+    @property
+    def when(self) -> str:
+        """When it was pruned, as sentences have it: ``2026-11-26 14:00:00 UTC``."""
+        time = envelope.parse_time(self.at)
+        return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else self.at
+
     def error(self, place: str) -> NotFoundError:
         """That what was asked for is not here, and where it is."""
-        what = f"was pruned at {self.at}, archived in {' and '.join(self.archives)}"
+        what = f"was pruned at {self.when}, archived in {' and '.join(self.archives)}"
         return NotFoundError(what, place=place, hint=reading(self.archives[-1]))
 
 
