@@ -187,13 +187,14 @@ def test_what_stops_the_first_process_ends_the_others(made_up):
 
 
 @contextmanager
-def under_way(log):
+def under_way(log, **environment):
     """An audit in two processes of a log that does not end, in a group of its own; and the second of them."""
     command = [*TRACKER, "audit", "-", "--jobs", "2"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     # Whoever runs tests in the background may ignore Ctrl-C, and a new process inherits that.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, **pipes, start_new_session=True, preexec_fn=heed) as audit:  # noqa: PLW1509
+    env = {**os.environ, **environment}
+    with subprocess.Popen(command, **pipes, start_new_session=True, preexec_fn=heed, env=env) as audit:  # noqa: PLW1509
         audit.stdin.write(log.read_bytes())
         audit.stdin.flush()
         children = Path(f"/proc/{audit.pid}/task/{audit.pid}/children")
@@ -208,6 +209,19 @@ def test_ctrl_c_is_one_word_from_all_processes(log):
         _, complaint = audit.communicate(timeout=BOUND)
     hint = "hint: what was committed is kept; run it again to go on"
     assert (audit.returncode, complaint.decode().split("\n")) == (130, ["", "error: interrupted", hint, ""])
+
+
+@pytest.mark.slow
+def test_sigterm_ends_all_processes_and_leaves_no_file(log, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with under_way(log, TMPDIR=str(scratch)) as (audit, children):
+        until(lambda: children() and any(scratch.iterdir()))
+        others = children()
+        audit.terminate()
+        assert audit.communicate(timeout=BOUND) == (b"", b"")
+        assert (audit.returncode, list(scratch.iterdir())) == (-signal.SIGTERM, [])
+        until(lambda: not any(map(is_running, others)))
 
 
 @pytest.mark.slow
