@@ -156,9 +156,9 @@ def test_a_long_session_is_not_searched_from_its_beginning_each_time(monkeypatch
     sessions, received, read = Sessions(RULES), deliveries("0 session-started", *lines), []
 
     class Counted(search.Reader):
-        def __init__(self, lifecycle, one, context, *, once):
+        def __init__(self, lifecycle, one, *more, **how):
             read.append(one.position)
-            super().__init__(lifecycle, one, context, once=once)
+            super().__init__(lifecycle, one, *more, **how)
 
     monkeypatch.setattr(search, "Reader", Counted)
     for each in received[:-1]:

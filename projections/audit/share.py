@@ -289,6 +289,7 @@ _FACTS = (
     "repeated",
     "active",
     "once",
+    "usual",
     "ages",
     "doubtful",
     "two_channels",

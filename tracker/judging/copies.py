@@ -132,20 +132,16 @@ class CopyPrices:
         age = one.at - max(since)
         if age <= windows.fast_redelivery:
             return True, prices["copy at once"]
-        if self.is_certain:
-            lone = by_age(prices["copy"], age, windows.redelivery)
-            return True, context.log.again_price(
-                one.at, age, context.stream
-            ) if context.log.has_profile else lone
-        if one.position in context.resent or any(
-            map(context.is_as_old_as_evidence, [one.at - at for at in since])
-        ):
+        as_old = map(context.is_as_old_as_evidence, [one.at - at for at in since])
+        if one.position in context.resent or (not self.is_certain and any(as_old)):
             return True, prices["copy with others"]
         if context.is_second_channel(one.at - original.at):
             return True, prices["copy through two channels"]
+        if self.is_certain and context.log.has_profile:
+            return True, context.log.again_price(one.at, age, context.stream)
         if context.log.has_profile:
             return min([context.log.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
-        return False, by_age(prices["copy"], age, windows.redelivery)
+        return self.is_certain, by_age(prices["copy"], age, windows.redelivery)
 
     def _is_in_a_burst(self, original: Delivered, recent: Sequence[Copy]) -> bool:
         """Whether it came at once with another copy, and their originals did not."""

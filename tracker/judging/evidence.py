@@ -25,6 +25,8 @@ __all__ = ["set_evidence"]
 
 IN_COMMON = 3
 """Repeated steps that must have an age in common."""
+MANY = 4
+"""Deliveries that came again in one burst, and are no run that someone started and stopped."""
 MOST = 16
 """Of very many that have, so many are looked at."""
 InOrder = Mapping[AggregateKey, Sequence[Delivered]]
@@ -37,6 +39,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     ages: list[int] = []
     of_due: list[int] = []
     certain: set[int] = set()
+    doubtful: set[int] = set()
     once = twice = 0
     for key, one in observed.aggregates.items():
         deliveries = in_order[key]
@@ -45,6 +48,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
             ages += _ages(copies)
             of_due += _ages(due)
             certain.update(copy.position for copy, _ in (*copies, *due))
+            doubtful.update(copy.position for copy, _ in due)
             unique = not one.lifecycle.reusable
             once += sum(one.is_once or (unique and each.evidence) for each in rest)
             twice += len({original.position for _, original in copies})
@@ -53,7 +57,7 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
     if not context.two_channels:
         context.find_in_common = cache(partial(_common_ages, observed, in_order))
     if certain and not context.two_channels:
-        context.resent = frozenset(_sent_with(certain, in_order.values()))
+        context.resent = frozenset(_sent_with(certain, doubtful, in_order.values()))
 
 
 def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
@@ -103,12 +107,15 @@ def _ages_of_repeats(lifecycle: Lifecycle, deliveries: Sequence[Delivered]) -> I
         before[one.step.name] = last = one
 
 
-def _sent_with(certain: set[int], aggregates: Iterable[Sequence[Delivered]]) -> Iterator[int]:
-    """The positions of what came again in one burst with a copy that is certain."""
+def _sent_with(
+    certain: set[int], doubtful: set[int], aggregates: Iterable[Sequence[Delivered]]
+) -> Iterator[int]:
+    """The positions of what came again in one burst with a copy that is certain, or with many where that is in doubt."""
     for burst in _bursts(again for deliveries in aggregates for again in _repeated(deliveries)):
         positions = {one.position for one in burst}
         if positions & certain:
             yield from positions - certain
+            yield from positions & doubtful if len(burst) >= MANY else ()
 
 
 def _repeated(deliveries: Sequence[Delivered]) -> Iterator[Delivered]:

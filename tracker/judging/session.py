@@ -110,6 +110,7 @@ class Observed:
         active: Whether something of a lifecycle came that is documented.
         named: What was found in this stream and is found once only.
         once: How many webhooks came that can come only once.
+        usual: How many others came that equal none before.
         ages: How old their copies were.
         doubtful: How old others were that equal an earlier one.
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
@@ -137,6 +138,7 @@ class Observed:
     active: bool = False
     named: set[str] = attrs.field(factory=set)
     once: int = 0
+    usual: int = 0
     ages: list[int] = attrs.field(factory=list)
     doubtful: list[int] = attrs.field(factory=list)
     two_channels: bool = False
@@ -288,8 +290,10 @@ class Observed:
             else:
                 is_late = steps >> (rank + 1) and not one.step.closes
                 habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at if is_late else None)
-        habits.saw_body(evidence=evidence)
+        if not self.two_channels:
+            habits.saw_body(evidence=evidence)
         self.once += evidence
+        self.usual += not evidence
         if evidence and self.two_channels:
             self._see_whether_two_channels(habits)
 
@@ -317,6 +321,9 @@ class Observed:
         two_channels = self.once >= 2 and len(self.ages) >= TWO_CHANNELS * self.once
         if two_channels != self.two_channels:
             self.two_channels = two_channels
+            sign = -1 if two_channels else 1
+            habits.bodies += sign * self.once
+            habits.others += sign * self.usual
             change = habits.leave_out if two_channels else habits.take_in
             change(self.ages, evidence=True)
             change(self.doubtful, evidence=False)
