@@ -376,7 +376,7 @@ def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: C
         return
     code = next((lifecycle.by_name[name].restarted for name in lifecycle.table[ABSENT]), "")
     if code:
-        lone = "only its end" if lifecycle.is_stopping(run.state.state) else code
+        lone = "only its end" if _waits_for_its_end(lifecycle, run, following.first) else code
         paid = min(code, lone, key=context.prices.__getitem__)
         yield Assumption(code, context.prices[paid], following.first, run.since, lifecycle.endings, paid=paid)
 
