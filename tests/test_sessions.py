@@ -106,6 +106,12 @@ def test_the_sessions_that_overlap_are_those_that_have_an_overlapping_one(drawn)
     }
 
 
+def test_a_session_goes_on_beside_an_end_of_another_one_that_is_all_that_came_of_it():
+    lines = ("0 session-started sessionId=a", "0 session-ended sessionId=b", "0 session-started sessionId=c")
+    spans = [span(session) for session in observed(*lines).all_assessed(moment(0))]
+    assert [this.stream for this, _ in overlaps(spans, RULES, moment(0))] == ["c"]
+
+
 def test_a_session_beside_another_is_no_fault_of_its_own():
     sessions = observed(LINES[0], LINES[1], "600 session-started sessionId=T")
     assert standing(sessions.assessed("T", moment("1h"))) == []

@@ -138,8 +138,9 @@ def overlaps(spans: Iterable[Span], rules: Rules, as_of: datetime | None) -> Ite
             if _was_live(other, following, this, rules):
                 yield this, overlapping(this, other, rules, as_of)
                 break
-            if other.last < this.first:
-                over.append(other.stream)  # nothing more comes of it, so it never will be again
+            ended = other.end is not None or this.began is None or _gave_way(following, this, rules)
+            if ended and other.last < this.first:
+                over.append(other.stream)  # nothing more comes of it, so it never will be live again
         for stream in over:
             del before[stream]
         before[this.stream] = this, next_one
