@@ -37,9 +37,7 @@ class Waiting:
 
     def add(self, delivery: Delivery) -> None:
         """A delivery came, and puts its stream at the end."""
-        came = self._came.pop(delivery.stream, None)
-        if came is None:
-            came = []
+        came = self._came.pop(delivery.stream, [])
         came.append(deliveries.came(delivery))
         self._came[delivery.stream] = came
         self._number += 1

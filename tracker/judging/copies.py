@@ -19,7 +19,6 @@ from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
-
 MOST_RUNS = 3
 """Ends of runs since a file came, after which it is not looked for any more whether another run wrote it."""
 LONGEST = 16
@@ -95,15 +94,15 @@ def put_back(held: Hypothesis, copies: Pairs, context: Context) -> None:
 class CopyPrices:
     """What it costs to take one delivery for a copy. Every hypothesis asks, so what is known of it alone is kept.
 
-    ``is_certain``: what equals it can be nothing else, unless two runs wrote one file; then it costs what it does that
-    a webhook comes again at all.
+    A file that comes again can be nothing else, unless two runs wrote it; then it costs what it does that a webhook
+    comes again at all.
     """
 
-    __slots__ = ("_context", "_found", "_one", "_shows_bursts", "is_certain")
+    __slots__ = ("_context", "_found", "_is_certain", "_one", "_shows_bursts")
 
     def __init__(self, lifecycle: Lifecycle, one: Delivered, context: Context) -> None:
         self._one, self._context = one, context
-        self.is_certain = one.evidence and lifecycle.tells_copies
+        self._is_certain = one.evidence and lifecycle.tells_copies
         # Who comes with another device leaves with the first one at the same moment, which is no burst of copies.
         self._shows_bursts = not lifecycle.is_presence and not context.two_channels
         self._found: dict[tuple[int, ...], tuple[bool, float]] = {}
@@ -133,15 +132,15 @@ class CopyPrices:
         if age <= windows.fast_redelivery:
             return True, prices["copy at once"]
         as_old = map(context.is_as_old_as_evidence, [one.at - at for at in since])
-        if one.position in context.resent or (not self.is_certain and any(as_old)):
+        if one.position in context.resent or (not self._is_certain and any(as_old)):
             return True, prices["copy with others"]
         if context.is_second_channel(one.at - original.at):
             return True, prices["copy through two channels"]
-        if self.is_certain and context.log.has_profile:
+        if self._is_certain and context.log.has_profile:
             return True, context.log.again_price(one.at, age, context.stream)
         if context.log.has_profile:
             return min([context.log.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
-        return self.is_certain, by_age(prices["copy"], age, windows.redelivery)
+        return self._is_certain, by_age(prices["copy"], age, windows.redelivery)
 
     def _is_in_a_burst(self, original: Delivered, recent: Sequence[Copy]) -> bool:
         """Whether it came at once with another copy, and their originals did not."""

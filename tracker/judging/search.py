@@ -15,7 +15,7 @@ import attrs
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
-from tracker.judging.copies import CopyPrices, Pairs, is_as_old_as_others, put_back, separated, two_steps_again
+from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
@@ -38,7 +38,6 @@ REACH = 4
 """Runs of which a step may still come, or come again."""
 NONE = -(1 << 63)
 """No patience: whatever has not come is lost."""
-NOTHING: Pairs = []
 MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
@@ -97,7 +96,7 @@ def search(
     *,
     once: bool,
     memo: Memo | None = None,
-    due: Pairs = NOTHING,
+    due: Iterable[tuple[Delivered, Delivered]] = (),
 ) -> list[Hypothesis]:
     """The hypotheses that are not hopeless, the lowest price first as of ``context.as_of``.
 
