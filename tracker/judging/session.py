@@ -312,7 +312,7 @@ class Observed:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)
         (self.ages if evidence else self.doubtful).append(age)
         if self.two_channels:
-            habits.leave_out([age], evidence=evidence)
+            habits.count_equals([age], -1, evidence=evidence)
         elif evidence:
             self._see_whether_two_channels(habits)
 
@@ -321,12 +321,11 @@ class Observed:
         two_channels = self.once >= 2 and len(self.ages) >= TWO_CHANNELS * self.once
         if two_channels != self.two_channels:
             self.two_channels = two_channels
-            sign = -1 if two_channels else 1
-            habits.bodies += sign * self.once
-            habits.others += sign * self.usual
-            change = habits.leave_out if two_channels else habits.take_in
-            change(self.ages, evidence=True)
-            change(self.doubtful, evidence=False)
+            by = -1 if two_channels else 1
+            habits.bodies += by * self.once
+            habits.others += by * self.usual
+            habits.count_equals(self.ages, by, evidence=True)
+            habits.count_equals(self.doubtful, by, evidence=False)
 
 
 def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:

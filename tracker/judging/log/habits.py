@@ -199,17 +199,11 @@ class Habits(Types):
         else:
             self.others += 1
 
-    def leave_out(self, ages: Iterable[int], *, evidence: bool) -> None:
-        """Takes back equals of these ages: everything comes twice in their session, which says nothing of others."""
+    def count_equals(self, ages: Iterable[int], by: int, *, evidence: bool) -> None:
+        """Counts equals of these ages once more, or takes them back, as ``by`` is 1 or -1."""
         counts = self.copies if evidence else self.doubtful
         for age in ages:
-            counts[age_bin(age)] -= 1
-
-    def take_in(self, ages: Iterable[int], *, evidence: bool) -> None:
-        """Counts equals of these ages again."""
-        counts = self.copies if evidence else self.doubtful
-        for age in ages:
-            counts[age_bin(age)] = counts.get(age_bin(age), 0) + 1
+            counts[age_bin(age)] = counts.get(age_bin(age), 0) + by
 
     def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
