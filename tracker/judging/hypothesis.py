@@ -39,7 +39,7 @@ import msgspec
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import Step
 
-__all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "micros", "moment"]
+__all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "micros", "moment"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -114,77 +114,54 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
         return self.delivered.at - self.original.at
 
 
-class Candidate:
+class Candidate(msgspec.Struct, eq=False, gc=False):
     """A run as a hypothesis has it: its originals by step, in the order of arrival. Never changed.
 
     Attributes:
         number: Counted from 1 within the aggregate.
         originals: Step name -> the delivery that reported it.
-        others: Deliveries that report one of these steps with other data, each with its code.
         state: The step whose state it is in: its first end, or the furthest step.
         closed: Whether an end came.
         first: The delivery that arrived first.
         began: The earliest receive time.
-        shared: The delivery of a file that another run had brought, and that other delivery.
-        shape: The positions of its originals, once that was asked; what of it decides how it goes on.
+        others: Deliveries that report one of these steps with other data, each with its code.
         lawful: Whether each of its steps is known to have come as the table has it, from a start on.
-        cost: What it costs beside its neighbours, once that was asked.
-        orphan: Whether only an end of it came, once that was asked.
-        overdue: When it will be overdue, as a tuple of one, once that was asked.
-        beside: The run after it and the next one seen to begin -> what it costs beside them, as far as that was asked.
-        longer: The next delivery, and the run with it, once that was asked: all hypotheses that have this run share it.
+        shared: The delivery of a file that another run had brought, and that other delivery.
+
+    What is derived of it is kept once it was asked for:
+
+    Attributes:
+        shape: The positions of its originals; what of it decides how it goes on.
+        cost: What it costs beside its neighbours.
+        orphan: Whether only an end of it came.
+        overdue: When it will be overdue, as a tuple of one.
+        beside: The run after it and the next one seen to begin -> what it costs beside them.
+        longer: The next delivery, and the run with it: all hypotheses that have this run share it.
     """
 
-    __slots__ = (
-        "began",
-        "beside",
-        "closed",
-        "cost",
-        "first",
-        "lawful",
-        "longer",
-        "number",
-        "originals",
-        "orphan",
-        "others",
-        "overdue",
-        "shape",
-        "shared",
-        "state",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        originals: dict[str, Delivered],
-        state: Step,
-        *,
-        closed: bool,
-        others: tuple[tuple[str, Delivered], ...] = (),
-        lawful: bool = False,
-    ) -> None:
-        self.number = number
-        self.originals = originals
-        self.others = others
-        self.state = state
-        self.closed = closed
-        self.first = next(iter(originals.values()))
-        self.began = min([one.at for one in originals.values()]) if len(originals) > 1 else self.first.at
-        self.lawful = lawful
-        self.shared: tuple[Delivered, Delivered] | None = None
-        self.shape: tuple[int, ...] = ()
-        self.cost: float | None = None
-        self.orphan: bool | None = None
-        self.overdue: tuple[Any] | None = None
-        self.beside: dict[tuple[Candidate, Candidate | None], float] = {}
-        self.longer: tuple[Delivered, Candidate] | None = None
+    number: int
+    originals: dict[str, Delivered]
+    state: Step
+    closed: bool
+    first: Delivered
+    began: int
+    others: tuple[tuple[str, Delivered], ...] = ()
+    lawful: bool = False
+    shared: tuple[Delivered, Delivered] | None = None
+    shape: tuple[int, ...] = ()
+    cost: float | None = None
+    orphan: bool | None = None
+    overdue: tuple[Any] | None = None
+    beside: dict[tuple[Candidate, Candidate | None], float] = {}
+    longer: tuple[Delivered, Candidate] | None = None
 
     @classmethod
     def begun(cls, number: int, lifecycle: Lifecycle, delivered: Delivered) -> Candidate:
         """The run of which this is the first delivery."""
         step = delivered.step
         lawful = step.name in lifecycle.table[ABSENT]
-        return cls(number, {step.name: delivered}, step, closed=step.closes, lawful=lawful)
+        originals = {step.name: delivered}
+        return cls(number, originals, step, step.closes, delivered, delivered.at, lawful=lawful)
 
     def plus(self, lifecycle: Lifecycle, delivered: Delivered, shared: Delivered | None = None) -> Candidate:
         """The same run with one more original; ``shared``: the delivery by which another run brought its file."""
@@ -197,18 +174,24 @@ class Candidate:
         if not self.closed and (step.closes or lifecycle.rank[step.name] > lifecycle.rank[state.name]):
             state = step
         lawful = self.lawful and not self.closed and step.name in lifecycle.table[self.state.state]
-        closed = self.closed or step.closes
+        closed, began = self.closed or step.closes, min(self.began, delivered.at)
         originals = {**self.originals, step.name: delivered}
-        more = Candidate(self.number, originals, state, closed=closed, others=self.others, lawful=lawful)
-        more.shared = self.shared if shared is None else (delivered, shared)
-        return more
+        pair = self.shared if shared is None else (delivered, shared)
+        return Candidate(self.number, originals, state, closed, self.first, began, self.others, lawful, pair)
 
     def contradicted(self, code: str, delivered: Delivered) -> Candidate:
         """The same run with a delivery that reports one of its steps otherwise."""
         others = (*self.others, (code, delivered))
-        more = Candidate(self.number, self.originals, self.state, closed=self.closed, others=others)
-        more.shared = self.shared
-        return more
+        return Candidate(
+            self.number,
+            self.originals,
+            self.state,
+            self.closed,
+            self.first,
+            self.began,
+            others,
+            shared=self.shared,
+        )
 
     def shaped(self) -> tuple[int, ...]:
         """Its shape, which is kept."""
@@ -257,8 +240,8 @@ def unlinked(linked: Linked) -> list[Any]:
     return found
 
 
-class Hypothesis:
-    """One answer to which run each delivery belongs to. Never changed.
+class Hypothesis(msgspec.Struct, eq=False, gc=False):
+    """One answer to which run each delivery belongs to. Never changed, once it has its price.
 
     Attributes:
         runs: The last runs, of which steps may still come.
@@ -270,22 +253,13 @@ class Hypothesis:
         most: What it costs if nothing comes that may still come.
     """
 
-    __slots__ = ("copies", "most", "paid", "price", "recent", "runs", "settled")
-
-    def __init__(
-        self,
-        runs: tuple[Candidate, ...] = (),
-        settled: Linked = None,
-        copies: Linked = None,
-        recent: tuple[Copy, ...] = (),
-        paid: float = 0.0,
-    ) -> None:
-        self.runs = runs
-        self.settled = settled
-        self.copies = copies
-        self.recent = recent
-        self.paid = paid
-        self.price = self.most = paid
+    runs: tuple[Candidate, ...] = ()
+    settled: Linked = None
+    copies: Linked = None
+    recent: tuple[Copy, ...] = ()
+    paid: float = 0.0
+    price: float = 0.0
+    most: float = 0.0
 
     def copy(self) -> Hypothesis:
         """The same, to be priced as of another moment."""

@@ -17,7 +17,7 @@ from itertools import pairwise
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.copies import CopyPrices
-from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
+from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis, Linked
 from tracker.judging.sequence import cost_beside, ending, outlives, second_url
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import Step
@@ -151,16 +151,15 @@ def _hypothesis(
     overdue = None if last.closed else ending(lifecycle, last, context)
     if overdue is not None and context.as_of is not None and overdue.at <= context.as_of:
         return None
-    held = Hypothesis(tuple(runs))
+    linked: Linked = None
+    paid = 0.0
     for copy in copies:
-        held.copies = (held.copies, copy)
-        held.paid += copy.price
-    held.price = held.paid + late
-    return held
+        linked, paid = (linked, copy), paid + copy.price
+    return Hypothesis(tuple(runs), None, linked, (), paid, paid + late, paid + late)
 
 
 def _candidate(number: int, originals: dict[str, Delivered]) -> Candidate:
-    step = next(reversed(originals.values())).step
-    run = Candidate(number, originals, step, closed=step.closes)
-    run.orphan = False  # its first step is one with which a run begins
-    return run
+    ones = [*originals.values()]
+    first, last = ones[0], ones[-1]
+    # Its first step is one with which a run begins.
+    return Candidate(number, originals, last.step, last.step.closes, first, first.at, orphan=False)
