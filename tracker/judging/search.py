@@ -168,9 +168,7 @@ def _price(
     for run in reversed(held.runs):
         price += cost_alone(lifecycle, run, context) if run.cost is None else run.cost
         if following is not None:
-            cost = run.beside.get((following, begun))
-            if cost is None:
-                cost = cost_beside(lifecycle, run, following, begun, context)
+            cost = cost_beside(lifecycle, run, following, begun, context)
             price += cost
             if begun is not None and not run.closed and now is not None and now - begun.first.at < patience:
                 less += max(0.0, cost - cost_waiting(lifecycle, run, begun, context))
@@ -304,7 +302,6 @@ class Reader:
             begun = next_begun(lifecycle, runs, 0)
             paid += cost_alone(lifecycle, first, context)
             paid += cost_beside(lifecycle, first, following, begun, context)
-            first.beside.clear()  # nobody asks again, and it holds runs that were given up
             settled, runs = (settled, first), runs[1:]
         return Hypothesis(runs, settled, held.copies, held.recent, paid)
 

@@ -236,11 +236,16 @@ def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context
 def cost_beside(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
 ) -> float:
-    """What a run costs because of those that follow it; kept with the run."""
-    cost = run.beside.get((following, begun))
-    if cost is None:
-        cost = sum([one.price for one in _beside(lifecycle, run, following, begun, context)])
-        run.beside[following, begun] = cost
+    """What a run costs because of those that follow it; of the next one, only where it begins matters."""
+    cost = 0.0
+    if begun is not None:
+        begin = begun.first.position, begun.began
+        known = run.before.get(begin)
+        if known is None:
+            known = run.before[begin] = sum([one.price for one in _order(lifecycle, run, begun, context)])
+        cost = known
+    if not lifecycle.is_presence:
+        cost += sum([one.price for one in _alike(lifecycle, run, following, context)])
     return cost
 
 
@@ -398,6 +403,8 @@ def _alike(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
+    if context.log.has_profile and not lifecycle.reusable:
+        return
     ages: list[int] = []
     for name, one in following.originals.items():
         before = run.originals.get(name)
