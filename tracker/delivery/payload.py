@@ -76,9 +76,12 @@ def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
     return payload_reader(lifecycle)[0](_decode(data))
 
 
+_said = lru_cache(maxsize=2048)(_decode)  # what is asked for one field is asked for others
+
+
 def read_text(data: bytes, name: str) -> str | None:
     """What the payload class has of one field that holds a text and is sent by this name; the others are not read."""
-    value = _decode(data).get(name)
+    value = _said(data).get(name)
     return value if isinstance(value, str) else None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_payload
+from tracker.delivery.payload import read_text
 from tracker.delivery.webhook import Delivery
 from tracker.findings import Finding
 from tracker.judging.context import Context
@@ -188,8 +188,7 @@ def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> 
     (run,) = held.all_runs()
     for one in run.originals.values():
         context.over = max(context.over, one.order)
-        payload = read_payload(lifecycle, one.data)
-        start, end = (parse_time(getattr(payload, name) or "") for name in lifecycle.times)
+        start, end = (parse_time(read_text(one.data, name) or "") for name in lifecycle.times)
         if one.step.closes:
             session.ended = True
             session.end_received_at, session.end_position = one.received_at, one.position

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import attrs
 
 from tracker import codes
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_payload
+from tracker.delivery.payload import read_payload, read_text
 from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
@@ -205,9 +206,9 @@ def _times(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[F
     """C503, T305, T306: the session's own clock times."""
     lifecycle, known = aggregate.lifecycle, dict[str, Any]()
     for one in run.candidate.originals.values():
-        payload, earlier = read_payload(lifecycle, one.data), None
+        earlier = None
         for name in lifecycle.times:
-            text = getattr(payload, name)
+            text = read_text(one.data, name)
             time = parse_time(text) if text is not None else None
             code = None
             if text is not None and time is None:
@@ -237,8 +238,8 @@ C515 = Code(
 def _error(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
     """C515: the session was ended by an error."""
     for one in run.candidate.originals.values():
-        error = getattr(read_payload(aggregate.lifecycle, one.data), "error", None)
-        if error and one.step.closes:
+        error = read_text(one.data, "error") if one.step.closes else None
+        if error:
             yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
 
 
@@ -274,13 +275,15 @@ def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
 
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
-    ones = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
-    runs = [(aggregate, run) for aggregate in ones for run in aggregate.runs]
+    runs = [(aggregate, run) for aggregate, run in assessment.runs() if aggregate.lifecycle.shared]
+    if len(runs) < 2:
+        return
+    counted = Counter([aggregate.lifecycle.name for aggregate, _ in runs])
     owners: dict[tuple[str, str], tuple[Aggregate, Run]] = {}
-    for aggregate, run in runs if len(runs) > 1 else ():
+    for aggregate, run in runs:
         lifecycle = aggregate.lifecycle
         for one in run.candidate.originals.values():
-            if not one.evidence:
+            if not one.evidence or counted[lifecycle.name] == 1:
                 continue
             again = [
                 (text, owner)

@@ -132,9 +132,9 @@ T303 = Code(
 
 def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
     """T303: a step took longer than its limit, and then came."""
-    originals = run.candidate.originals
-    latest = max([one.at for one in originals.values()])
-    for step in aggregate.lifecycle.limits:
+    originals, limits = run.candidate.originals, aggregate.lifecycle.limits
+    latest = max([one.at for one in originals.values()]) if limits else 0
+    for step in limits:
         one = originals.get(step.name)
         if one is None or latest - one.at <= getattr(assessment.context.windows, step.limit):
             continue
