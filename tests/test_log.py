@@ -154,6 +154,31 @@ def test_one_session_of_a_room_says_nothing_of_what_the_room_subscribes_to():
     assert worse(*in_order(*rest, meeting(10, 0, "starting", "started", "stopped", room="less"))) == ["S203"]
 
 
+def streamed(number, room, *steps):
+    """The same with a livestream in place of the recording."""
+    return [
+        (at, line.replace("recording", "livestream")) for at, line in meeting(number, 20_000, *steps, room=room)
+    ]
+
+
+@pytest.mark.parametrize("lacking", ["starting", "stopping"])
+def test_who_does_not_subscribe_to_a_step_of_one_kind_does_not_to_that_of_another(lacking):
+    types = [step for step in ALL if step != lacking]
+    rest = [[*meeting(number, 60 * number, *ALL)] for number in range(5)]
+    rest.append(streamed(9, "m9", *ALL))
+    room = [[*meeting(10 + number, 3000 * number, *types, room="less")] for number in range(MANY)]
+    assert worse(*in_order(*rest, *room, streamed(20, "less", *types))) == []
+    assert worse(*in_order(*rest, *room, streamed(20, "other", *types))) != []
+    assert worse(*in_order(*room, streamed(20, "other", *types))) == []
+
+
+def test_a_room_without_session_started_may_miss_the_started_of_a_livestream():
+    rest = [meeting(number, 60 * number, *ALL) for number in range(5)]
+    room = [[*meeting(10 + number, 3000 * number, *ALL, room="less")][1:] for number in range(2)]
+    lost = streamed(20, "less", "starting", "stopping", "stopped")[1:]
+    assert worse(*in_order(*rest, streamed(9, "m9", *ALL), *room, lost)) == ["S202"]
+
+
 def test_a_room_that_does_not_subscribe_to_session_started_gets_no_finding_for_it():
     rest = [meeting(number, 60 * number, *ALL) for number in range(5)]
     room = [

@@ -5,6 +5,9 @@ and that is no fault of any meeting. What shows it is that sessions *go on witho
 in a room, although two of its sessions reached a step behind it, is not subscribed to there. For a whole log
 three sessions are asked for. It is then reported once, and missing it costs nothing in any session.
 
+Who does not subscribe to the ``starting`` of recordings seldom subscribes to that of livestreams. So where a step of
+one kind is known not to be subscribed to, one session is enough for the same step of another kind.
+
 Several accounts of VideoSDK have webhooks of their own, so of each account the same is asked: what never came of it is
 reported with its name, unless it never came at all.
 
@@ -26,7 +29,8 @@ from tracker.lifecycles import REGISTRY
 __all__ = ["SESSIONS_OF_LOG", "Unsubscribed", "lacking_in", "never_came"]
 
 SESSIONS_OF_LOG = 3
-"""Sessions of a log that went on to a later step before a type counts as not subscribed. (Of a room: two.)"""
+"""Sessions of a log that went on to a later step before a type counts as not subscribed. (Of a room: two, if no
+other kind shows it.)"""
 _DAY = 86_400 * SECOND
 
 
@@ -49,20 +53,27 @@ def lacking_in(once: int, twice: int) -> frozenset[str]:
 
     ``once`` and ``twice`` are the types, as bits, that came in one and in two sessions of the room.
     """
-    return frozenset(
-        webhook_type
-        for _, webhook_type, behind in _expected()
-        if not once & bit_of(webhook_type) and any(twice & bit_of(other) for other in behind)
-    )
+    absent = [one for one in _expected() if not once & bit_of(one.type)]
+    lacking = [one for one in absent if any(twice & bit_of(other) for other in one.behind)]
+    alike = {one.step for one in lacking if one.step}
+    lacking += [
+        one for one in absent if one.step in alike and any(once & bit_of(other) for other in one.behind)
+    ]
+    return frozenset(one.type for one in lacking)
 
 
 def never_came(came: Types) -> Iterator[Unsubscribed]:
     """The types that never came in a whole log, or of an account, though enough sessions went on to what follows them."""
     sessions = came.sessions
-    for lifecycle, webhook_type, behind in _expected():
-        count = max((sessions.get(other, 0) for other in behind), default=0)
-        if not sessions.get(webhook_type) and count >= SESSIONS_OF_LOG:
-            yield Unsubscribed(lifecycle.name, webhook_type, count)
+    absent = [
+        (one, max((sessions.get(other, 0) for other in one.behind), default=0))
+        for one in _expected()
+        if not sessions.get(one.type)
+    ]
+    alike = {one.step for one, count in absent if one.step and count >= SESSIONS_OF_LOG}
+    for one, count in absent:
+        if count >= (1 if one.step in alike else SESSIONS_OF_LOG):
+            yield Unsubscribed(one.lifecycle, one.type, count)
     for lifecycle, webhook_type, begun in _ends():
         if sessions.get(webhook_type):
             continue
@@ -74,9 +85,21 @@ def never_came(came: Types) -> Iterator[Unsubscribed]:
             yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
 
 
+@attrs.frozen
+class _Expected:
+    """A type of which it would be a finding that one is missing, with those that follow it.
+
+    ``step``: what other kinds call it as well; empty for what only sessions do.
+    """
+
+    lifecycle: str
+    type: str
+    behind: tuple[str, ...]
+    step: str
+
+
 @cache
-def _expected() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
-    """The types of which one that is missing would be a finding, each with those that follow it."""
+def _expected() -> tuple[_Expected, ...]:
     found = []
     types = [
         each.webhook_type(step.name)
@@ -95,13 +118,9 @@ def _expected() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
                 for other in lifecycle.steps
                 if lifecycle.rank[other.name] > lifecycle.rank[step.name]
             ]
-            found.append(
-                (
-                    lifecycle,
-                    lifecycle.webhook_type(step.name),
-                    (*behind, *(types if lifecycle.is_session else ())),
-                )
-            )
+            behind += types if lifecycle.is_session else ()
+            alike = "" if lifecycle.is_session else step.name
+            found.append(_Expected(lifecycle.name, lifecycle.webhook_type(step.name), tuple(behind), alike))
     return tuple(found)
 
 
