@@ -137,6 +137,16 @@ def test_a_file_that_comes_again_before_the_next_run_brings_its_own_is_a_copy():
     assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], [])
 
 
+@pytest.mark.parametrize("late", [(300, 340, 310, 290), (250, 320, 300, 270)])
+def test_a_file_that_comes_through_both_channels_is_of_one_run(late):
+    once = ("0 session-started", *recording(30, 3, 90, 120, stopped="filePath=/1"), "900 session-ended")
+    ages = iter((300, *late, 315))
+    again = [f"{int(at) + next(ages)} {line}" for at, line in (one.split(maxsplit=1) for one in once)]
+    lines = sorted((*once, *again), key=lambda line: float(line.split()[0]))
+    session = session_from(*lines, as_of="48h")
+    assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
+
+
 def test_of_three_short_recordings_the_first_lost_its_end_and_the_others_are_no_copies():
     session = meeting(
         *recording(300, 6, 18, 22, stopped="")[:3],

@@ -50,8 +50,8 @@ def set_evidence(observed: Observed, in_order: InOrder, context: Context) -> Non
             certain.update(copy.position for copy, _ in (*copies, *due))
             doubtful.update(copy.position for copy, _ in due)
             unique = not one.lifecycle.reusable
-            once += sum(one.is_once or (unique and each.evidence) for each in rest)
-            twice += len({original.position for _, original in copies})
+            once += sum(one.is_once or (unique and each.evidence) for each in rest) - len(due)
+            twice += len({original.position for _, original in (*copies, *due)})
     context.two_channels = once >= 2 and twice >= TWO_CHANNELS * once
     context.ages = sorted(ages if context.two_channels else ages + of_due)
     if not context.two_channels:
