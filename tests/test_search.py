@@ -175,6 +175,10 @@ def test_that_holds_too_where_a_run_begins_before_the_end_of_the_one_before_has_
     is_equal_to_the_search(lines, later, None)
 
 
+COMES_AND_GOES_AT_ONCE = [f"{at} participant-{step} p" for at in (1, 2) for step in ("joined", "left")]
+
+
+@example(["0 session-started", *COMES_AND_GOES_AT_ONCE, "3 recording-starting", "3 recording-starting"], 601)
 @given(sessions(copies=True), moments)
 def test_what_is_found_is_the_same_where_everything_is_searched(lines, later):
     as_of = moment(float(lines[-1].split(" ")[0]) + later)

@@ -51,13 +51,15 @@ def ordinary(
                     return None
                 runs.append((originals, last))
                 originals = {}
+            if runs and _says_at_once(runs[-1][0].get(step.name), one, fast):
+                return None  # it may be a copy
             originals[step.name] = one
             state, last = step.state, one
             continue
         before = originals.get(step.name)
         if last is not None and last.step.closes and (before is not last or table is not lifecycle.table):
             return None  # it may be of the next run
-        if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
+        if before is not None and _says_at_once(before, one, fast):
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
         elif waiting is not None:
             if not _ends(lifecycle, waiting, one, context):
@@ -97,6 +99,11 @@ def _is_next(lifecycle: Lifecycle, state: str, step: Step, lacking: frozenset[st
     if lifecycle.rank[step.name] <= lifecycle.rank[state]:
         return False
     return all(lifecycle.webhook_type(name) in lacking for name in lifecycle.between(state, step.name))
+
+
+def _says_at_once(before: Delivered | None, one: Delivered, fast: int) -> bool:
+    """Whether it says at once what another one has just said."""
+    return before is not None and one.at - before.at <= fast and same_data(before.data, one.data)
 
 
 def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:
