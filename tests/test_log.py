@@ -452,7 +452,7 @@ def test_where_nothing_ever_comes_again_a_file_that_does_is_of_several_runs(neve
 
 def test_that_a_webhook_comes_again_never_costs_less_than_nothing():
     habits = Habits(bodies=3, copies={12: 40})
-    assert LogView(habits).again_price(0, 62 * 10**6, "S") == 0
+    assert LogView(habits).profile.again_price(0, 62 * 10**6, "S") == 0
 
 
 def test_who_comes_with_another_device_is_no_burst_of_copies(minute):
@@ -507,7 +507,7 @@ def test_a_ladder_of_retries_raises_nothing():
 def test_the_price_of_a_copy_is_never_negative_and_never_beyond_the_highest(minute, never):
     for log in (minute, never):
         for seconds in (0, 1, 59, 60, 61, 600, 86_400, 10**7):
-            certain, price = log.copy_price(10**15, seconds * 10**6)
+            certain, price = log.profile.copy_price(10**15, seconds * 10**6)
             assert 0 < price <= HIGHEST
             assert not certain or price < 0.2
 

@@ -5,7 +5,7 @@ import sys
 from random import Random
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from story import deliveries, findings, moment, readings, session_from, standing, states
 

@@ -313,8 +313,7 @@ class Lifecycle:
 
     def webhook_type(self, step: str) -> str:
         """The webhook type that reports a step."""
-        declared = self.by_name.get(step)
-        return declared.type if declared is not None and declared.type else f"{self.name}-{step}"
+        return self.by_name[step].type or f"{self.name}-{step}"
 
     def webhook_types(self, step: str) -> tuple[str, ...]:
         """The webhook types that report a step: the one of today, and those that it had before."""

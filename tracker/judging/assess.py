@@ -20,11 +20,11 @@ from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, of_records, runs
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import THE_END, Delivered, Hypothesis, micros, moment
+from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.records import RecordsOf
 from tracker.judging.search import Memo, hypotheses
-from tracker.judging.sequence import ending, endings, next_begun
+from tracker.judging.sequence import ending, endings, next_begun, outlives
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.judging.visits import Visits
@@ -127,7 +127,6 @@ def assess_all(
 
 
 def _begun(observed: Observed, now: int | None) -> Session:
-    timed = observed.first_at is not None and observed.last_at is not None
     return Session(
         observed.stream,
         observed.session_id,
@@ -135,8 +134,8 @@ def _begun(observed: Observed, now: int | None) -> Session:
         deliveries=observed.deliveries,
         first_position=observed.first_position,
         last_position=observed.last_position,
-        first_seen_at=moment(observed.first_at) if timed and observed.first_at is not None else None,
-        last_seen_at=moment(observed.last_at) if timed and observed.last_at is not None else None,
+        first_seen_at=moment(observed.first_at) if observed.first_at is not None else None,
+        last_seen_at=moment(observed.last_at) if observed.last_at is not None else None,
         active=observed.active,
         begun_at=moment(observed.begun) if observed.begun is not None else None,
         notes=observed.notes,
@@ -238,30 +237,31 @@ def _aggregate(
     one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
 ) -> Aggregate:
     lifecycle, held = one.lifecycle, found[0]
-    states = [Run(lifecycle, run, one.key) for run in held.all_runs()]
+    candidates = held.all_runs()
+    states = [Run(lifecycle, run, one.key) for run in candidates]
     for place, run in enumerate(states):
         if not run.candidate.closed:
-            run.lost = _is_lost(one, states, place, assessment)
+            run.lost = _is_lost(lifecycle, candidates, place, assessment)
     alternatives = found[1:]
     if alternatives:
         last = states[-1]
-        as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD and other.runs]
+        as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD]
         state = last.candidate.state, last.candidate.closed
         last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
     return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives)
 
 
-def _is_lost(one: ObservedAggregate, states: Sequence[Run], place: int, assessment: Assessment) -> bool:
+def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assessment: Assessment) -> bool:
     """Whether the end of an open run will not come."""
-    lifecycle, candidate, context = one.lifecycle, states[place].candidate, assessment.context
-    if next_begun(lifecycle, [state.candidate for state in states[place:]], 0) is not None:
+    candidate, context = runs[place], assessment.context
+    if next_begun(lifecycle, runs, place) is not None:
         return True
     if context.end is None or not lifecycle.open_at_end or context.as_of is None:
         return False
     overdue = ending(lifecycle, candidate, context)
     if overdue is not None and overdue.code == lifecycle.open_at_end:
         return assessment.passed(overdue.at)
-    if states[place].outlives:
+    if outlives(lifecycle, candidate):
         return False
     return assessment.passed(max(context.end + context.windows.grace, candidate.since.at))
 
@@ -272,9 +272,8 @@ def _findings(assessment: Assessment) -> Iterable[Finding]:
         if key in known and aggregate.runs[-1].candidate.closed:
             continue
         ours = _of_aggregate(assessment, aggregate)
-        by_number = {run.number: run for run in aggregate.runs} if ours else {}
         for one in ours:
-            by_number[one.run or 1].findings.append(one)
+            aggregate.runs[(one.run or 1) - 1].findings.append(one)
         yield from ours
     yield from content.shared(assessment)
     yield from content.of_deliveries(assessment)

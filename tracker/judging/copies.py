@@ -35,8 +35,7 @@ def separated(
     Where a step can come only once, or names a file or a clock time, the same once more is the same event. Only where
     a file comes again just when a run waits for its own, two runs may have written one file.
     """
-    unique = once or lifecycle.is_session
-    if not unique and not lifecycle.tells_copies:
+    if not once and not lifecycle.tells_copies:
         return deliveries, [], []
     if len(deliveries) == len({one.step.name for one in deliveries}):
         return deliveries, [], []
@@ -45,10 +44,10 @@ def separated(
     due: Pairs = []
     known: dict[tuple[str, bytes], Delivered] = {}
     for one in deliveries:
-        if unique or one.evidence:
+        if once or one.evidence:
             said = one.step.name, canonical(one.data)
             original = known.get(said)
-            if original is not None and (unique or not _is_due(lifecycle, rest, original, one)):
+            if original is not None and (once or not _is_due(lifecycle, rest, original, one)):
                 copies.append((one, original))
                 continue
             if original is not None:
@@ -137,9 +136,9 @@ class CopyPrices:
         if context.is_second_channel(one.at - original.at):
             return True, prices["copy through two channels"]
         if self._is_certain and context.log.has_profile:
-            return True, context.log.again_price(one.at, age, context.stream)
+            return True, context.log.profile.again_price(one.at, age, context.stream)
         if context.log.has_profile:
-            return min([context.log.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
+            return min([context.log.profile.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
         return self._is_certain, by_age(prices["copy"], age, windows.redelivery)
 
     def _is_in_a_burst(self, original: Delivered, recent: Sequence[Copy]) -> bool:

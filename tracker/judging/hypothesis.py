@@ -204,6 +204,11 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
         return self.originals[self.state.name]
 
     @property
+    def every(self) -> list[Delivered]:
+        """Its originals, and what contradicts them."""
+        return [*self.originals.values(), *(one for _, one in self.others)]
+
+    @property
     def last(self) -> Delivered:
         """The original received last."""
         return max(self.originals.values(), key=lambda one: one.order)
@@ -214,16 +219,17 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
             return [self.first]
         return sorted(self.originals.values(), key=lambda one: lifecycle.rank[one.step.name])
 
-    def gaps(self, lifecycle: Lifecycle) -> Iterator[tuple[str, Delivered, tuple[str, ...]]]:
-        """Where steps never came: the state before, the delivery behind the gap, and what is missing."""
-        state = ABSENT
+    def gaps(self, lifecycle: Lifecycle) -> Iterator[tuple[Delivered | None, Delivered, tuple[str, ...]]]:
+        """Where steps never came: the deliveries before (``None``: none) and behind the gap, and what is missing."""
+        before: Delivered | None = None
         for one in self.in_order(lifecycle):
+            state = ABSENT if before is None else before.step.state
             known = one.step.name in lifecycle.table[state] or lifecycle.is_excluded(state, one.step)
             if not known and state not in lifecycle.ends:
                 missing = lifecycle.between(state, one.step.name)
                 if missing:
-                    yield state, one, missing
-            state = one.step.state
+                    yield before, one, missing
+            before = one
 
 
 Linked = tuple[Any, Any] | None

@@ -44,22 +44,20 @@ def ordinary(
     for one in deliveries:
         step = one.step
         if step.name in table[state]:
-            if waiting is not None and _ends(lifecycle, waiting, one, context):
-                return None  # it may be the end of either
             if last is not None and last.step.closes:
                 if once or not _is_a_new_one(originals, one, context):
                     return None
                 runs.append((originals, last))
                 originals = {}
-            if runs and _says_at_once(runs[-1][0].get(step.name), one, fast):
-                return None  # it may be a copy
+            if runs and _may_be_of_the_run_before(lifecycle, runs[-1], waiting, one, context):
+                return None
             originals[step.name] = one
             state, last = step.state, one
             continue
         before = originals.get(step.name)
         if last is not None and last.step.closes and (before is not last or table is not lifecycle.table):
             return None  # it may be of the next run
-        if before is not None and _says_at_once(before, one, fast):
+        if before is not None and one.at - before.at <= fast and same_data(before.data, one.data):
             copies.append(Copy(one, before, True, context.prices["copy at once"], len(runs) + 1))
         elif waiting is not None:
             if not _ends(lifecycle, waiting, one, context):
@@ -101,9 +99,16 @@ def _is_next(lifecycle: Lifecycle, state: str, step: Step, lacking: frozenset[st
     return all(lifecycle.webhook_type(name) in lacking for name in lifecycle.between(state, step.name))
 
 
-def _says_at_once(before: Delivered | None, one: Delivered, fast: int) -> bool:
-    """Whether it says at once what another one has just said."""
-    return before is not None and one.at - before.at <= fast and same_data(before.data, one.data)
+def _may_be_of_the_run_before(
+    lifecycle: Lifecycle, run: Begun, waiting: Begun | None, one: Delivered, context: Context
+) -> bool:
+    """Whether a step that may come next may as well end the run before, or says at once what that has just said."""
+    if waiting is not None and _ends(lifecycle, waiting, one, context):
+        return True
+    before = run[0].get(one.step.name)
+    if before is None or one.at - before.at > context.windows.fast_redelivery:
+        return False
+    return same_data(before.data, one.data)
 
 
 def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:

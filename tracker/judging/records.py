@@ -25,6 +25,7 @@ import attrs
 import msgspec
 
 from tracker.delivery.envelope import parse_time
+from tracker.delivery.webhook import Key
 from tracker.judging.hypothesis import Candidate, Hypothesis, micros
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
@@ -42,7 +43,6 @@ __all__ = [
     "visits_by_person",
 ]
 
-Key = tuple[tuple[str, str], ...]
 Name = tuple[str, str]
 """The lifecycle of a record, and its id."""
 UNRECORDED = 8.0
@@ -295,8 +295,7 @@ def brought(lifecycle: Lifecycle, run: Candidate) -> frozenset[str]:
     """The files and urls that a run's deliveries name."""
     if not lifecycle.artefacts:
         return frozenset()
-    every = (*run.originals.values(), *(one for _, one in run.others))
-    return frozenset(text for one in every for text in texts_at(_decode(one.data), lifecycle.evident))
+    return frozenset(text for one in run.every for text in texts_at(_decode(one.data), lifecycle.evident))
 
 
 def time_of(value: Any) -> datetime | None:

@@ -108,8 +108,7 @@ class Run:
     def data(self) -> dict[str, Any]:
         """What the payloads say of the run; where two differ the first counts."""
         data: dict[str, Any] = {}
-        others = [one for _, one in self.candidate.others]
-        for one in (*self.candidate.originals.values(), *others):
+        for one in self.candidate.every:
             payload = read_payload(self.lifecycle, one.data)
             for name in self.lifecycle.data_fields:
                 value = getattr(payload, name)
@@ -121,7 +120,7 @@ class Run:
     def files(self) -> list[dict[str, Any]]:
         """The files and urls that it brought, one entry for each delivery that brought some."""
         found: list[dict[str, Any]] = []
-        for one in (*self.candidate.originals.values(), *(one for _, one in self.candidate.others)):
+        for one in self.candidate.every:
             payload = read_payload(self.lifecycle, one.data)
             brought = {name: getattr(payload, name) for name in self.lifecycle.artefacts}
             brought = {name: value for name, value in brought.items() if value}
@@ -141,8 +140,7 @@ class Run:
 
     def said(self, name: str) -> str | None:
         """What ``data`` has of one field that holds a text and is sent by this name; the others are not read."""
-        others = [one for _, one in self.candidate.others]
-        for one in (*self.candidate.originals.values(), *others):
+        for one in self.candidate.every:
             if (text := read_text(one.data, name)) is not None:
                 return text
         return None

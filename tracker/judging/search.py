@@ -268,8 +268,7 @@ class Reader:
         one, lifecycle = self._one, self._lifecycle
         if lifecycle.adds(original.data, one.data):
             return "supplement"
-        files = one.step.closes and one.evidence and original.evidence and not lifecycle.is_session
-        if files and not self._once:
+        if one.step.closes and one.evidence and original.evidence and not self._once:
             return "C516" if one.at - original.at <= self._context.windows.self_stop else ""
         return one.step.conflict
 
@@ -277,7 +276,7 @@ class Reader:
         if not runs:
             return True
         lifecycle = self._lifecycle
-        if self._once or lifecycle.is_session:
+        if self._once:
             return False
         if lifecycle.is_presence:
             return self._name in lifecycle.starts or runs[-1].closed

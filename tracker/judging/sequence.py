@@ -147,12 +147,13 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
     """The next run began, and the end of this one came later or never."""
     if run.closed and run.since.order < begun.first.order:
         return
-    at_once = [*_at_once(run, begun, context)]
-    yield from at_once
+    at_once = _at_once(run, begun, context)
+    if at_once is not None:
+        yield at_once
     if not run.closed:
         yield from _lost(lifecycle, run, begun, context)
     else:
-        yield _late_end(lifecycle, run, begun, context, at_once=bool(at_once))
+        yield _late_end(lifecycle, run, begun, context, at_once=at_once is not None)
 
 
 def _late_end(
@@ -184,11 +185,12 @@ def _waits_for_its_end(lifecycle: Lifecycle, run: Candidate, first: Delivered) -
     return lifecycle.is_stopping(last.step.state)
 
 
-def _at_once(run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
+def _at_once(run: Candidate, begun: Candidate, context: Context) -> Assumption | None:
     """The next run began as soon as this one had begun."""
     one = run.originals.get(begun.first.step.name)
-    if one is not None and begun.first.at - one.at <= context.windows.fast_redelivery:
-        yield Assumption("", context.prices["two at once"], begun.first, one, paid="two at once")
+    if one is None or begun.first.at - one.at > context.windows.fast_redelivery:
+        return None
+    return Assumption("", context.prices["two at once"], begun.first, one, paid="two at once")
 
 
 def ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
@@ -230,7 +232,7 @@ def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context
     price = context.prices["overtaken"]
     if not lifecycle.is_presence:
         price = min(context.prices["late"], context.prices["two at once"])
-    return price + sum([one.price for one in _at_once(run, begun, context)])
+    return price + (context.prices["two at once"] if _at_once(run, begun, context) else 0.0)
 
 
 def cost_beside(
@@ -266,11 +268,11 @@ def is_orphan(lifecycle: Lifecycle, run: Candidate) -> bool:
 
 def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
     """S201 to S206 and S212: what never came, by the first of each gap."""
-    for state, one, missing in run.gaps(lifecycle):
+    for before, one, missing in run.gaps(lifecycle):
+        state = ABSENT if before is None else before.step.state
         absent = tuple([name for name in missing if not context.lacks(lifecycle, name)])
         if not absent:
             continue
-        before = _before(lifecycle, run, one)
         if state == ABSENT and one.step.orphan:
             price = context.prices[one.step.orphan]
             began = run.began - context.windows.grace
@@ -285,15 +287,6 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
             yield Assumption(codes[0], context.prices[paid], one, before, absent, state, paid)
         else:
             yield Assumption("", context.prices["unseen"], one, before, absent, state, "unseen")
-
-
-def _before(lifecycle: Lifecycle, run: Candidate, one: Delivered) -> Delivered | None:
-    earlier = None
-    for other in run.in_order(lifecycle):
-        if other is one:
-            break
-        earlier = other
-    return earlier
 
 
 def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:
@@ -360,7 +353,7 @@ def _long_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> I
 
 def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) -> bool:
     """X402: whether something began after the session had ended."""
-    if context.end is None or not lifecycle.after_end:
+    if not lifecycle.after_end:
         return False
     began = run.began
     if run.first.step.closes:  # what began it was overtaken, and an end may come so long after the session
@@ -389,7 +382,7 @@ def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: C
 def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:
     """When a run has been in its state for too long."""
     step = run.state
-    if not step.limit or step.name not in run.originals:
+    if not step.limit:
         return None
     missing = tuple([name for name in lifecycle.table[step.state] if not lifecycle.by_name[name].outcome])
     if step.awaits:

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from tracker.delivery.envelope import UNVERIFIED, parse_time
-from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, same_data
+from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
 from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, Types, bit_of, types_of
 from tracker.judging.records import Name, Record, take_in
@@ -24,7 +24,6 @@ from tracker.step import Step
 
 __all__ = ["AggregateKey", "Key", "Link", "Note", "Observed", "ObservedAggregate", "Oddity", "observe_all"]
 
-Key = tuple[tuple[str, str], ...]
 AggregateKey = tuple[str, Key]
 _LOOK_BACK = 64
 """Deliveries of an aggregate among which an equal one is looked for, for the habits of the log."""
@@ -278,7 +277,7 @@ class Observed:
         if self.account is not None:
             self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
         lifecycle, steps = aggregate.lifecycle, aggregate.steps
-        evidence = aggregate.is_once or lifecycle.is_session or (one.evidence and not lifecycle.reusable)
+        evidence = aggregate.is_once or (one.evidence and not lifecycle.reusable)
         if steps:
             rank = lifecycle.rank[one.step.name]
             if steps >> rank & 1:

@@ -134,17 +134,17 @@ class Aggregate:
         return next(found, 0)
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> Run:
         """The latest run."""
-        return self.runs[-1] if self.runs else None
+        return self.runs[-1]
 
     @property
     def state(self) -> str:
-        return self.runs[-1].state if self.runs else ABSENT
+        return self.runs[-1].state
 
     @property
     def certainty(self) -> Certainty:
-        return self.runs[-1].certainty if self.runs else "sure"
+        return self.runs[-1].certainty
 
     @property
     def name(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from tracker.judging.hypothesis import moment
 
@@ -30,7 +29,7 @@ def clock(at: int | None, beside: int | None = None) -> str:
         return "an unknown time"
     time = moment(at)
     other = moment(beside) if beside is not None else None
-    same_day = other is None or _day(time) == _day(other)
+    same_day = other is None or time.date() == other.date()
     return f"{time:%H:%M:%S} UTC" if same_day else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -48,7 +47,3 @@ def listed(names: Sequence[str]) -> str:
         return ""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _day(time: datetime) -> tuple[int, int, int]:
-    return time.year, time.month, time.day

@@ -39,10 +39,6 @@ def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, in
     return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
 
 
-def _people(assessment: Assessment) -> list[Aggregate]:
-    return [one for one in assessment.session.aggregates.values() if one.lifecycle.is_presence]
-
-
 X401 = Code(
     "X401",
     "session-not-started",
@@ -79,7 +75,7 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
 
 def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     """X405: the recording of a person began, and that person was not inside."""
-    people = {person.key[0][1]: person for person in _people(assessment)}
+    people = {person.key[0][1]: person for person in assessment.session.participants}
     if not people:
         return
     visits = next(iter(people.values())).lifecycle
@@ -179,10 +175,7 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
     at = observed.last_at + context.windows.session_idle
     if assessment.passed(at):
         inside = [
-            name
-            for person in _people(assessment)
-            if not person.runs[-1].candidate.closed
-            for name in [person.name]
+            person.name for person in assessment.session.participants if not person.runs[-1].candidate.closed
         ]
         value = f"; last inside: {listed(inside[:5])}" if inside else ""
         yield assessment.make(
@@ -197,11 +190,10 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
 
 def _empty_since(assessment: Assessment) -> int | None:
     """Since when nobody is inside; ``None`` where somebody is, or nobody can know."""
-    people = _people(assessment)
+    people = assessment.session.participants
     if not people or not all(person.runs[-1].candidate.closed for person in people):
         return None
-    gone = [one.at for person in people for run in person.runs[-1:] for one in run.candidate.originals.values()]
-    return max(gone, default=None)
+    return max(one.at for person in people for one in person.runs[-1].candidate.originals.values())
 
 
 def _running(assessment: Assessment, at: int) -> list[tuple[Aggregate, Run]]:
@@ -244,7 +236,7 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     running = _running(assessment, at)
     if end is not None and not running:
         return
-    sure = prod(confidence_that_over([one.held, *one.alternatives]) for one in _people(assessment))
+    sure = prod(confidence_that_over([one.held, *one.alternatives]) for one in assessment.session.participants)
     names = listed(sorted({aggregate.lifecycle.name for aggregate, _ in running}))
     value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
     if names:
@@ -284,7 +276,7 @@ T310 = Code(
 def _alone(assessment: Assessment) -> Iterator[Finding]:
     """T310: one person was the only one inside for a long time."""
     context, observed = assessment.context, assessment.observed
-    people = _people(assessment)
+    people = assessment.session.participants
     if not people or observed.last_at is None or observed.first_at is None or context.as_of is None:
         return
     if max(observed.last_at, context.as_of) - observed.first_at < context.windows.alone:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 
 import attrs
 
@@ -99,15 +100,12 @@ class Shares:
     @cached_property
     def _instead(self) -> list[tuple[_Found, ...]]:
         """What each of them finds first that the held one does not."""
-        return [self._other(found.keys() - self._findings[0].keys()) for found in self._findings]
+        others = (found.keys() - self._findings[0].keys() for found in self._findings)
+        return [tuple(sorted(one, key=itemgetter(1, 0))[:_MOST_ALTERNATIVES]) for one in others]
 
     @cached_property
     def _copies(self) -> list[set[int]]:
         return [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
-
-    def _other(self, found: set[_Found]) -> tuple[_Found, ...]:
-        """What another hypothesis finds first that the held one does not."""
-        return tuple(sorted(found, key=lambda one: (one[1], one[0]))[:_MOST_ALTERNATIVES])
 
     def _in_words(self, found: tuple[_Found, ...], weight: float) -> Alternative:
         """What happened where this is found, by what has to be assumed for it."""

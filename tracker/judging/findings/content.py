@@ -258,7 +258,7 @@ C505 = Code(
 def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C505: the same id came with another name."""
     lifecycle = aggregate.lifecycle
-    if not lifecycle.is_presence or not lifecycle.label:
+    if not lifecycle.label:
         return
     label, said = "", b""
     for run in aggregate.runs:

@@ -68,7 +68,7 @@ def of_copies(
             if old:
                 continue
             code, old = S208, True
-        run = aggregate.runs[min(copy.run, len(aggregate.runs)) - 1]
+        run = aggregate.runs[copy.run - 1]
         yield assessment.make(
             code,
             words={"delay": duration(copy.age), "state": run.state},

@@ -60,7 +60,7 @@ def of_ending(
         aggregate=aggregate,
         run=run,
         before=run.candidate.state.state,
-        missing=assessment.types(aggregate, overdue.missing),
+        missing=map(lifecycle.webhook_type, overdue.missing),
         since=last.at,
         until=overdue.at if undecided else None,
         undecided=undecided,
@@ -78,7 +78,7 @@ def of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed: 
         return
     end = candidate.since
     orphan = is_orphan(lifecycle, candidate)
-    if end.step.outcome and not (orphan and assumed & {end.step.orphan}):
+    if end.step.outcome and not (orphan and end.step.orphan in assumed):
         yield _failed(assessment, aggregate, run, end)
     if not end.step.outcome and not orphan:
         for step in lifecycle.missed:
@@ -90,7 +90,7 @@ def of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed: 
                     where=end,
                     aggregate=aggregate,
                     run=run,
-                    missing=assessment.types(aggregate, (step.name,)),
+                    missing=(lifecycle.webhook_type(step.name),),
                     until=until,
                 )
     after = context.is_after_end(end.at, end.position)

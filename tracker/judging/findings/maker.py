@@ -187,10 +187,6 @@ class Assessment:
         silence = self.context.log.silence_between(moment(since), moment(at))
         return None if silence is None else f"L601 #{silence.position}"
 
-    def types(self, aggregate: Aggregate, steps: Iterable[str]) -> tuple[str, ...]:
-        """The webhook types of steps of an aggregate."""
-        return tuple([aggregate.lifecycle.webhook_type(name) for name in steps])
-
     def runs(self) -> Iterator[tuple[Aggregate, Run]]:
         """Every run, the session's own too."""
         for aggregate in self.session.aggregates.values():

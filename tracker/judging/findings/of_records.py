@@ -230,7 +230,7 @@ def _people(assessment: Assessment, record: Record) -> Iterator[Finding]:
     here = {one.key[0][1]: one for one in assessment.session.participants}
     if not here:
         return  # nobody subscribes to these types, or all of it was lost together
-    lifecycle = _of_presence(assessment)
+    lifecycle = next(iter(here.values())).lifecycle.name
     for who, visits in visits_by_person(record):
         came = _steps_of(here.get(who))
         ended = [one.end for one in visits if one.end is not None]
@@ -241,10 +241,6 @@ def _people(assessment: Assessment, record: Record) -> Iterator[Finding]:
         ]
         if missing:
             yield _absent(assessment, record, who, visits, missing, here.get(who), lifecycle)
-
-
-def _of_presence(assessment: Assessment) -> str:
-    return next((one.lifecycle.name for one in assessment.session.participants), "participant")
 
 
 def _steps_of(person: Aggregate | None) -> Counter[str]:

@@ -225,8 +225,9 @@ def overlapping(this: Span, other: Span, rules: Rules, as_of: datetime | None) -
     found.evidence = (other.first_position, this.first_position)
     found.missing, found.since = ENDED, other.began
     found.deadline = None if this.began is None else this.began + rules.lateness
-    if other.end_position is None and found.deadline is None:
-        found.verdict = "undecided"
-    elif other.end_position is None and (as_of is None or found.deadline is None or as_of < found.deadline):
-        found.verdict = "provisional"
+    if other.end_position is None:
+        if found.deadline is None:
+            found.verdict = "undecided"
+        elif as_of is None or as_of < found.deadline:
+            found.verdict = "provisional"
     return found

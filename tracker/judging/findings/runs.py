@@ -107,7 +107,7 @@ def _of_assumption(
         aggregate=aggregate,
         run=run,
         before=before,
-        missing=assessment.types(aggregate, one.missing),
+        missing=map(lifecycle.webhook_type, one.missing),
         since=since,
         evidence=() if one.since is None else (one.since.position,),
         until=until,

@@ -164,8 +164,7 @@ def _near(assessment: Assessment, record: Record, *, copies: bool) -> Iterator[s
 
 def of_run(aggregate: Aggregate, run: Run) -> Counter[str]:
     """How often each webhook type came of a run; copies are not counted."""
-    every = (*run.candidate.originals.values(), *(one for _, one in run.candidate.others))
-    return Counter(aggregate.lifecycle.webhook_type(one.step.name) for one in every)
+    return Counter(aggregate.lifecycle.webhook_type(one.step.name) for one in run.candidate.every)
 
 
 def what_of(record: Record) -> str:

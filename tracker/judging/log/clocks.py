@@ -120,11 +120,10 @@ class Clocks:
             clock.rises += 1
         elif before - at >= CLOCK:
             self._observe_fall(clock, Backwards(delivery.position, source, delivery.topic, at, before))
-        if delivery.received.wrong_time is not None:
+        is_wrong = delivery.received.wrong_time is not None
+        if is_wrong:
             self._observe_wrong(delivery, at, goes_on=clock.is_wrong)
-            clock.is_wrong = True
-        elif clock.is_wrong:
-            clock.is_wrong = False
+        clock.is_wrong = is_wrong
         if clock.found is not None:
             self.backwards[clock.found].rises = clock.rises
 

@@ -210,9 +210,7 @@ class Habits(Types):
         if age > OLD:
             count, total, certain = self.repeats.get(position // STRETCH, (0, 0, 0))
             self.repeats[position // STRETCH] = count + 1, total + age, certain + evidence
-        ages = self.copies if evidence else self.doubtful
-        place = age_bin(age)
-        ages[place] = ages.get(place, 0) + 1
+        self.count_equals((age,), 1, evidence=evidence)
         if evidence:
             self._keep((at, age, session_number(stream)))
 

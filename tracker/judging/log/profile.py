@@ -71,7 +71,7 @@ class Profile:
 
     def copy_price(self, at: int, age: int) -> tuple[bool, float]:
         """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
-        share = self.share(at, age)
+        share = self.share_of_age(age, with_others=any(self._companions(at, age, None)))
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
 
     def again_price(self, at: int, age: int, stream: str) -> float:
@@ -79,10 +79,6 @@ class Profile:
         if any(self._companions(at, age, session_number(stream))):
             return 0.0
         return min(HIGHEST, max(0.0, -log(max(1, _near(self._copies, age_bin(age))) / (self._bodies + 1))))
-
-    def share(self, at: int, age: int) -> float:
-        """The probability that it is a copy."""
-        return self.share_of_age(age, with_others=any(self._companions(at, age, None)))
 
     def share_as_late(self, delay: int) -> float | None:
         """The share of the steps that came so late or later; ``None`` while too little is known."""

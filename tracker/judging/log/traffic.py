@@ -52,7 +52,8 @@ class Traffic:
             self.oldest = at
         if self.newest is None or at >= self.newest:
             if self.newest is not None and at - self.newest >= rules.silence:
-                self._observe_silence(delivery.position, self.newest, at)
+                silence = self._silence(delivery.position, self.newest, at)
+                self.silences += [silence] if silence is not None else []
             self.newest, self.position = at, delivery.position
         if delivery.session_id is not None:
             self._observe_session(delivery, at)
@@ -65,11 +66,6 @@ class Traffic:
         self.recent[delivery.stream] = at, live
         if len(self.recent) > 2 * MANY:
             self.recent = dict(list(self.recent.items())[-MANY:])
-
-    def _observe_silence(self, position: int, since: datetime, until: datetime) -> None:
-        silence = self._silence(position, since, until)
-        if silence is not None:
-            self.silences.append(silence)
 
     def lasting(self, as_of: datetime | None, rules: Rules) -> Silence | None:
         """The silence that lasts at a moment, where there is one."""

@@ -119,14 +119,6 @@ class LogView:
         """Whether enough is known to say how likely a copy is."""
         return self.profile.enough
 
-    def copy_price(self, at: int, age: int) -> tuple[bool, float]:
-        """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
-        return self.profile.copy_price(at, age)
-
-    def again_price(self, at: int, age: int, stream: str) -> float:
-        """What it costs that a webhook of a stream comes again, received at ``at``, at about this age."""
-        return self.profile.again_price(at, age, stream)
-
     def lateness(self, window: int) -> int:
         """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
         return window if self.profile.late is None else min(window, self.profile.late)
