@@ -131,6 +131,15 @@ def test_a_file_that_comes_again_just_when_the_next_run_waits_for_its_own_is_of_
     assert (states(session, "recording"), wrong(session)) == (["stopped", "stopped"], ["C508"])
 
 
+def test_a_file_that_comes_a_third_time_is_a_copy_of_the_run_that_wrote_it():
+    runs = [*FIRST, *recording(1300, 2, 100, 105, stopped="filePath=/2")]
+    third = recording(1500, 2, 100, 106, stopped="filePath=/3")
+    again = ("1604 recording-stopped filePath=/2", "1900 recording-stopped filePath=/2")
+    session = meeting(*runs, *third, *again)
+    copies = [one for one in session.readings().values() if one.reading == "redelivered"]
+    assert [one.run for one in copies] == [2, 2]
+
+
 def test_a_file_that_comes_again_before_the_next_run_brings_its_own_is_a_copy():
     second = recording(1300, 5, 480, 560, stopped="filePath=/2")
     session = meeting(*FIRST, *second, "1820 recording-stopped filePath=/1")

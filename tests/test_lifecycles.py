@@ -182,3 +182,12 @@ def test_a_declaration_that_names_an_unknown_rule_is_refused():
     steps = tuple(attrs.evolve(step, limit="stuck") if step.limit else step for step in recording.steps)
     with pytest.raises(DeclarationError, match="no limit 'stuck' in the rules"):
         Registry([attrs.evolve(recording, steps=steps)])
+
+
+def test_a_lifecycle_whose_steps_move_nothing_may_be_all_that_came_of_a_session():
+    steps, summary = (Step("message", moves=False),), REGISTRY["call-summary"]
+    declared = attrs.evolve(summary, name="chat", steps=steps, untyped=None, evidence="documented")
+    body = b'{"webhookType": "chat-message", "data": {"sessionId": "S", "meetingId": "M", "callId": "c"}}'
+    one = parse(Received(body, received_at=NOON), 1, REGISTRY.adding(declared))
+    assert one.session_id == "S"
+    assert [found.code for found in assess_all([one]).findings] == []

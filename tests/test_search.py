@@ -409,6 +409,24 @@ def test_whose_joined_came_late_is_not_inside_for_ever():
     assert "T310" not in standing(session, "info")
 
 
+TWO_DEVICES = (
+    "1 participant-joined p",
+    "2 participant-joined q",
+    "60 participant-joined p",
+    "65 participant-left p",
+)
+
+
+def test_somebody_of_whom_one_of_two_devices_has_left_is_still_inside():
+    session = session_from(BEGIN, *TWO_DEVICES, "3h participant-left p", "4h participant-left q", as_of="4h")
+    assert "T310" not in standing(session, "info")
+
+
+def test_who_comes_with_a_second_device_has_not_been_alone_for_less_long():
+    alone = ("1 participant-joined p", "50m participant-joined p", "51m participant-left p")
+    assert "T310" in standing(session_from(BEGIN, *alone, as_of="90m"), "info")
+
+
 # -- how a delivery is read, and what its runs are then ---------------------------------------------
 
 URL, FILE = "playbackHlsUrl=https://x/1.m3u8", "filePath=/1.mp4"

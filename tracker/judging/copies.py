@@ -85,6 +85,7 @@ def put_back(held: Hypothesis, copies: Pairs, context: Context) -> None:
     number_of = {one.position: run.number for run in held.all_runs() for one in run.originals.values()}
     number_of |= {one.position: run.number for run in held.all_runs() for _, one in run.others}
     price = context.prices["certain copy"]
+    number_of |= {one.delivered.position: one.run for one in held.all_copies()}
     for one, original in copies:
         held.copies = (held.copies, Copy(one, original, True, price, number_of.get(original.position, 1)))
         held.price += price

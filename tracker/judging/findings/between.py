@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf, prod
 
 from tracker import codes
@@ -57,7 +58,7 @@ X401 = Code(
 def _never_started(assessment: Assessment) -> Iterator[Finding]:
     """X401: something happened in a session whose start never came."""
     session, context = assessment.session, assessment.context
-    if session.started or STARTED in context.lacking or not session.active:
+    if session.started or STARTED in context.lacking or not session.active or not session.aggregates:
         return
     every = (
         (one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values()
@@ -282,27 +283,15 @@ def _alone(assessment: Assessment) -> Iterator[Finding]:
     if max(observed.last_at, context.as_of) - observed.first_at < context.windows.alone:
         assessment.changes.append(observed.first_at + context.windows.alone)
         return
-    spans = presence(people, context.end if not context.presumed else observed.last_at)
-    moments: list[tuple[int, int, Aggregate]] = []
-    for come, gone, person in spans:
-        moments.append((come, 1, person))
-        if gone is not None:
-            moments.append((gone, -1, person))
-    moments.sort(key=lambda one: (one[0], one[1]))
-    inside: dict[int, Aggregate] = {}
-    for place, (at, change, person) in enumerate(moments):
-        if change > 0:
-            inside[id(person)] = person
-        else:
-            inside.pop(id(person), None)
-        until = moments[place + 1][0] if place + 1 < len(moments) else None
-        if len(inside) != 1 or at == 0:
+    lone = _lone(presence(people, context.end if not context.presumed else observed.last_at))
+    for place, (at, alone) in enumerate(lone):
+        until = lone[place + 1][0] if place + 1 < len(lone) else None
+        if alone is None or at == 0:
             continue
         limit = at + context.windows.alone
         if until is None and not assessment.passed(limit):
             continue
         if until is None or until > limit:
-            (alone,) = inside.values()
             long = duration((until if until is not None else limit) - at)
             words = {"since": clock(at, limit), "delay": long if until is not None else f"more than {long}"}
             run = alone.runs[-1]
@@ -310,3 +299,24 @@ def _alone(assessment: Assessment) -> Iterator[Finding]:
                 T310, words=words, at=limit, position=run.candidate.first.position, aggregate=alone, run=None
             )
             return
+
+
+def _lone(spans: Iterable[tuple[int, int | None, Aggregate]]) -> list[tuple[int, Aggregate | None]]:
+    """From when on which person was the only one inside, ``None``: nobody or several. Visits of one person may overlap."""
+    moments: list[tuple[int, int, Aggregate]] = []
+    for come, gone, person in spans:
+        if gone is None or gone > come:
+            moments.append((come, 1, person))
+        if gone is not None and gone > come:
+            moments.append((gone, -1, person))
+    moments.sort(key=lambda one: (one[0], one[1]))
+    inside: Counter[Aggregate] = Counter()
+    found: list[tuple[int, Aggregate | None]] = []
+    for at, change, person in moments:
+        before = len(inside)
+        inside[person] += change
+        if not inside[person]:
+            del inside[person]
+        if len(inside) != before:
+            found.append((at, next(iter(inside)) if len(inside) == 1 else None))
+    return found
