@@ -200,3 +200,45 @@ def test_people_who_come_and_go_do_not_show_that_others_were_copied():
     session = session_from(*sorted(lines, key=lambda line: float(line.split()[0])), as_of="48h")
     visits = {dict(one.key)["participant_id"]: len(one.runs) for one in session.participants}
     assert visits == {"p": 3, "q": 2}
+
+
+# -- which of two runs a step belongs to ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [5, 15, 60, 110])
+@pytest.mark.parametrize("as_of", ["1500", "48h"])
+def test_a_stopping_that_comes_when_the_next_run_has_begun_is_of_the_run_that_lacks_it(late, as_of):
+    first = recording(300, 3, 890, 900, stopped="filePath=/1")
+    first[2] = f"{1200 + late} recording-stopping"
+    second = recording(1210, 3, 400, 420, stopped="filePath=/2")
+    lines = sorted([*BEGUN, *first, *second, *OVER], key=lambda line: float(line.split()[0]))
+    session = session_from(*lines[: None if as_of == "48h" else -5], as_of=as_of)
+    assert wrong(session) == []
+    assert recording_of(session, 1) == ["starting", "started", "stopped", "stopping"]
+
+
+def recording_of(session, number):
+    """The steps that came of a recording, in the order of arrival."""
+    run = session.aggregates["recording", ()].runs[number - 1]
+    return [one.step.name for one in run.candidate.originals.values()]
+
+
+@pytest.mark.parametrize("as_of", ["1481", "2400"])
+def test_the_end_of_a_recording_is_of_the_one_that_began_last_also_while_the_session_is_live(as_of):
+    begun = [*recording(300, 3, 0, 0, stopped="")[:2], *recording(900, 2, 570, 580, stopped="filePath=/2")]
+    session = session_from(*BEGUN, *begun, as_of=as_of)
+    assert (states(session, "recording"), wrong(session)) == (["lost", "stopped"], ["S207"])
+
+
+def test_a_machine_that_is_acquired_twice_and_released_once_was_lost_once():
+    session = session_from("0 resource-acquired r", "1h resource-acquired r", "70m resource-released r")
+    assert (states(session, "resource"), wrong(session)) == (["lost", "released"], ["S215"])
+
+
+@pytest.mark.parametrize("minutes", [13, 17, 33])
+def test_a_start_that_comes_again_with_its_confirmation_is_no_copy_beyond_doubt(minutes):
+    """They are as old as each other where the recorder takes as long as before, to the second."""
+    again = recording(300 + 60 * minutes, 3, 0, 0, stopped="")[:2]
+    session = meeting(*recording(300, 3, 60, 70, stopped="filePath=/1"), *again)
+    (found,) = [one for one in session.findings if one.code in ("X403", "D105")]
+    assert found.confidence < 0.9

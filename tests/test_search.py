@@ -473,11 +473,11 @@ READ = {
         ["C504"],
     ),
     "starting alone is a copy": ([*STARTED, "600 recording-starting"], "redelivered", ["started"], ["D101"]),
-    "starting and started again, just as old, are copies": (
+    "starting and started again, just as old, are rather copies": (
         [*STARTED, "600 recording-starting", "601 recording-started"],
         "redelivered",
         ["started"],
-        ["D101", "D101"],
+        ["D105", "D101"],
     ),
     "starting and started again, not as old, are a restart": (
         [*STARTED, "600 recording-starting", "605 recording-started"],

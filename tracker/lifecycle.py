@@ -258,7 +258,9 @@ class Lifecycle:
         return tuple(map(camel_case, (*self.artefacts, *self.times)))
 
     def is_stopping(self, state: str) -> bool:
-        """Whether nothing but its end can follow in a state."""
+        """Whether a run that went on has come to where nothing but its end can follow."""
+        if any(self.by_name[name].state == state for name in self.starts):
+            return False
         return all(self.by_name[name].closes for name in self.table.get(state, ()))
 
     def is_identified(self, key: tuple[tuple[str, str], ...]) -> bool:

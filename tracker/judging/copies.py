@@ -166,7 +166,10 @@ def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
 
 
 def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
-    """What it costs more that just the first two steps came again, not together: a restart is likelier."""
+    """What it costs more that just the first two steps came again: a restart is likelier.
+
+    Copies are as old as each other, and half of all restarts nearly are: a step often takes as long as before.
+    """
     if len(recent) != 2 or lifecycle.is_presence or context.two_channels:
         return 0.0
     one, other = recent
@@ -174,7 +177,9 @@ def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Conte
         return 0.0
     apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old_as_evidence(one.age)
-    if not apart or at_once:
+    if at_once:
         return 0.0
-    price = context.prices["two steps again"]
+    if not apart and context.is_after_end(one.delivered.at, one.delivered.position):
+        return 0.0  # nothing starts there again
+    price = context.prices["two steps again" if apart else "two steps as long after"]
     return min(price, one.price + other.price) if context.log.has_profile else price

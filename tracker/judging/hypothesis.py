@@ -135,7 +135,7 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
         cost: What it costs beside its neighbours.
         orphan: Whether only an end of it came.
         overdue: When it will be overdue, as a tuple of one.
-        before: Where the next run begins (position and earliest time) -> what it costs that this one is before it.
+        before: Where the next run begins (position and earliest time), whether it ended -> what it costs to be before it.
         longer: The next delivery, and the run with it: all hypotheses that have this run share it.
     """
 
@@ -152,7 +152,7 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
     cost: float | None = None
     orphan: bool | None = None
     overdue: tuple[Any] | None = None
-    before: dict[tuple[int, int], float] = {}
+    before: dict[tuple[int, int, bool], float] = {}
     longer: tuple[Delivered, Candidate] | None = None
 
     @classmethod

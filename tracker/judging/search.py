@@ -245,11 +245,11 @@ class Reader:
         return not run.closed and name not in run.originals and name in self._lifecycle.table[run.state.state]
 
     def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
-        """Whether it may as well be a copy of an earlier run's step, the end of one, or names what that brought."""
+        """Whether it may as well be a copy of an earlier run's step, one that it lacks, or names what that brought."""
         for run in runs:
             original = run.originals.get(self._name)
             if original is None:
-                if not run.closed or is_of_its_own(self._lifecycle, run, self._one):
+                if self._takes(run, latest=False) or is_of_its_own(self._lifecycle, run, self._one):
                     return True
             elif self._is_equal(original):
                 return True

@@ -173,6 +173,7 @@ def _late_end(
     if at_once or _waits_for_its_end(lifecycle, run, first):
         return Assumption("", by_delay(context.prices["late"], delay, window), end, first, paid="late")
     price = context.log.late_price(context.prices["two at once"], end.at, delay, window)
+    price += 0.0 if begun.closed else context.prices["one of two"]
     return Assumption("", price, end, first, paid="two at once")
 
 
@@ -238,10 +239,10 @@ def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context
 def cost_beside(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
 ) -> float:
-    """What a run costs because of those that follow it; of the next one, only where it begins matters."""
+    """What a run costs because of those that follow it; of the next one, only where it begins matters, and whether it ended."""
     cost = 0.0
     if begun is not None:
-        begin = begun.first.position, begun.began
+        begin = begun.first.position, begun.began, begun.closed
         known = run.before.get(begin)
         if known is None:
             known = run.before[begin] = sum([one.price for one in _order(lifecycle, run, begun, context)])
