@@ -242,3 +242,15 @@ def test_a_start_that_comes_again_with_its_confirmation_is_no_copy_beyond_doubt(
     session = meeting(*recording(300, 3, 60, 70, stopped="filePath=/1"), *again)
     (found,) = [one for one in session.findings if one.code in ("X403", "D105")]
     assert found.confidence < 0.9
+
+
+URL = "playbackHlsUrl=https://cdn/room.m3u8"
+
+
+@pytest.mark.parametrize("late", [5, 25])
+def test_what_comes_just_when_a_run_waits_for_it_is_no_copy_of_the_run_before(late):
+    """Not where the room is always played from the same url either."""
+    first = (f"303 hls-started {URL}", f"333 hls-playable {URL}", "900 hls-stopping", "903 hls-stopped")
+    second = ("1300 hls-starting", f"{1303 + late} hls-started {URL}", f"{1333 + late} hls-playable {URL}")
+    session = meeting("300 hls-starting", *first, *second)
+    assert (states(session, "hls"), wrong(session)) == (["stopped", "playable"], ["X403"])

@@ -69,7 +69,11 @@ PRICES: dict[str, Price] = {
         Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
         Price("only its end", 5, "nothing but the end of a run was lost, and the next run began"),
         Price("two at once", 3.5, "two runs of one thing went on at once"),
-        Price("one of two", 5, "of two runs that went on at once the first one was stopped, and the second goes on"),
+        Price(
+            "one of two",
+            5,
+            "of two runs that went on at once the first one was stopped, and the second goes on",
+        ),
         Price(
             "overtaken", 1.3, "somebody joined a second time before leaving", "more by how late the left came"
         ),
@@ -91,6 +95,7 @@ PRICES: dict[str, Price] = {
             "a lone copy",
             "where the log has shown too few copies; more when older than `redelivery`",
         ),
+        Price("copy when due", 3, "a lone copy came just where a run waited for that step"),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
         Price("two steps as long after", 3, "the same, and they are as long after the first as each other"),
     )

@@ -244,6 +244,10 @@ class Reader:
         name = self._name
         return not run.closed and name not in run.originals and name in self._lifecycle.table[run.state.state]
 
+    def _is_due(self, run: Candidate) -> bool:
+        """Whether a run waits for just this step, so that it would be by chance that a copy comes instead."""
+        return not self._lifecycle.is_presence and self._is_next(run)
+
     def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
         """Whether it may as well be a copy of an earlier run's step, one that it lacks, or names what that brought."""
         for run in runs:
@@ -310,6 +314,9 @@ class Reader:
         ages = tuple([one.at - original.at for _, original in equal])
         as_old = bool(recent) and not context.two_channels and is_as_old_as_others(recent, ages)
         prices = [self._copies.of(original, recent, as_old=as_old) for _, original in equal]
+        if self._is_due(held.runs[-1]):
+            more = context.prices["copy when due"]
+            prices = [(certain, price if certain else price + more) for certain, price in prices]
         if context.two_channels:  # what has no copy yet gets back what it paid for that
             copied = {copy.original.position for copy in recent}
             prices = [

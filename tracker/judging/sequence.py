@@ -217,6 +217,8 @@ def _ending(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue |
     unfinished = None
     if end is not None and not all(context.lacks(lifecycle, name) for name in lifecycle.endings):
         unfinished = Overdue(end, lifecycle.open_at_end, lifecycle.endings)
+        if not run.state.stalls:
+            limit = None  # that it never ends says more
     found = [one for one in (limit, unfinished) if one is not None]
     return min(found, key=lambda one: one.at, default=None)
 
