@@ -253,4 +253,4 @@ def test_what_comes_just_when_a_run_waits_for_it_is_no_copy_of_the_run_before(la
     first = (f"303 hls-started {URL}", f"333 hls-playable {URL}", "900 hls-stopping", "903 hls-stopped")
     second = ("1300 hls-starting", f"{1303 + late} hls-started {URL}", f"{1333 + late} hls-playable {URL}")
     session = meeting("300 hls-starting", *first, *second)
-    assert (states(session, "hls"), wrong(session)) == (["stopped", "playable"], ["X403"])
+    assert (states(session, "hls"), wrong(session)) == (["stopped", "lost"], ["X403"])
