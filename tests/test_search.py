@@ -543,10 +543,10 @@ READ = {
     "joined twice at once": ([IN, "11 participant-joined p"], "redelivered", ["in"], ["D101"]),
     "joined while inside": ([IN, "12 participant-joined p"], "redelivered", ["in"], ["D105"]),
     "joined while inside by another name": (
-        [IN, "12 participant-joined p participantName=Bo"],
+        [f"{IN} participantName=Al", "12 participant-joined p participantName=Bo"],
         "new-run",
         ["out", "in"],
-        ["S213"],
+        ["C505", "S213"],
     ),
     "the left of the visit before": (
         [IN, "60 participant-joined p", "150 participant-left p"],

@@ -301,12 +301,13 @@ class Lifecycle:
         both = (name for name in names if this.get(name) is not None and that.get(name) is not None)
         return next((name for name in both if this[name] != that[name]), "")
 
-    def adds(self, before: bytes, after: bytes) -> bool:
-        """Whether the data of a step says all that an earlier report of it said, and more."""
-        one, other = _decode(before), _decode(after)
-        return one != other and all(
-            other.get(name) == value for name, value in one.items() if value is not None
-        )
+    def agrees(self, one: bytes, other: bytes) -> bool:
+        """Whether the data of two reports of a step differ only in what one of them leaves out."""
+        this, that = _decode(one), _decode(other)
+        if this == that:
+            return False
+        both = (name for name in this.keys() & that.keys() if this[name] is not None and that[name] is not None)
+        return all(this[name] == that[name] for name in both)
 
     @cached_property
     def states(self) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ class Reader:
             elif self._is_equal(original):
                 equal.append((run, original))
                 contradicts = False
-            elif contradicts and not lifecycle.is_presence:
+            elif contradicts:
                 code = self._contradiction(original)
                 if code:
                     yield self._replaced(held, place, run.contradicted(code, one))
@@ -270,10 +270,15 @@ class Reader:
     def _contradiction(self, original: Delivered) -> str:
         """By which code it contradicts a step; empty where it is of another run."""
         one, lifecycle = self._one, self._lifecycle
-        if lifecycle.adds(original.data, one.data):
+        at_once = one.at - original.at <= self._context.windows.self_stop
+        if lifecycle.agrees(original.data, one.data) and (at_once or not lifecycle.is_presence):
             return "supplement"
+        if lifecycle.is_presence:
+            return one.step.conflict if at_once and one.step.closes else ""
         if one.step.closes and one.evidence and original.evidence and not self._once:
-            return "C516" if one.at - original.at <= self._context.windows.self_stop else ""
+            if lifecycle.brings_the_same(original.data, one.data):
+                return "supplement"  # of a url that is signed anew each time
+            return "C516" if at_once else ""
         return one.step.conflict
 
     def _may_begin(self, runs: Sequence[Candidate]) -> bool:

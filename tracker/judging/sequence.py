@@ -113,8 +113,14 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
     """What a run assumes whatever stands beside it."""
     prices = context.prices
     for code, other in run.others:
+        original = run.originals[other.step.name]
         paid = code if code in prices else "C504"
-        yield Assumption(code, prices[paid], other, run.originals[other.step.name], paid=paid)
+        if lifecycle.is_presence or paid == "supplement":
+            delay = 0 if lifecycle.brings_the_same(original.data, other.data) else other.at - original.at
+            price = by_delay(prices["supplement"], delay, context.windows.self_stop)
+            yield Assumption(code, price, other, original, paid="supplement")
+        else:
+            yield Assumption(code, prices[paid], other, original, paid=paid)
     if not run.lawful:
         yield from _gaps(lifecycle, run, context)
         if len(run.originals) > 1:

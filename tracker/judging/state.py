@@ -124,14 +124,10 @@ class Aggregate:
         return found
 
     @cached_property
-    def last_with_evidence(self) -> int:
-        """The number of the last run that brought a file or url; 0 if none did."""
-        found = (
-            run.number
-            for run in reversed(self.runs)
-            if any(one.evidence for one in run.candidate.originals.values())
-        )
-        return next(found, 0)
+    def last_file(self) -> tuple[int, int]:
+        """When a run last brought a file or url, and its position; ``(0, 0)`` if none did."""
+        every = (one for run in self.runs for one in run.candidate.originals.values())
+        return max((one.order for one in every if one.evidence), default=(0, 0))
 
     @property
     def run(self) -> Run:

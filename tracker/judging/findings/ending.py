@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.confidence import Shares
@@ -17,8 +15,6 @@ from tracker.judging.words import activity, clock, duration
 from tracker.lifecycle import ABSENT
 
 __all__ = ["of_ending", "of_outcome"]
-
-_decode = msgspec.json.Decoder(dict[str, object]).decode
 
 LIKELY = 0.5
 """What may be found later is found as undecided if it is as likely as not."""
@@ -100,13 +96,13 @@ def of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed: 
 
 
 def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Delivered) -> Finding:
-    """S210, with the vendor's own message; a warning where a later run brought a file."""
+    """S210, with the vendor's own message; a warning where a run brought a file after that."""
     rank = aggregate.lifecycle.rank
     steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
     state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
-    said = _decode(end.data).get("message")
-    later = aggregate.last_with_evidence > run.number
-    value = f": {said}" if isinstance(said, str) and said else ""
+    said = run.said("message")
+    later = aggregate.last_file > end.order
+    value = f": {said}" if said else ""
     return assessment.make(
         codes.S210,
         words={"state": activity(state), "value": value},

@@ -121,6 +121,8 @@ def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severi
     """How grave it is, where that is not what the entry says."""
     if one.code == codes.S203.code and (context.needs_no_stop(one.where.at) or context.presumed):
         return "info"
+    if one.code == codes.C504.code and lifecycle.is_presence:
+        return "info"
     if one.code == codes.C504.code and lifecycle.is_session and one.since is not None:
         return "info" if one.where.at - one.since.at <= _MINUTE else None
     return None
