@@ -36,7 +36,7 @@ from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.hypothesis import THE_END
 from tracker.judging.prices import PRICES
-from tracker.judging.sequence import assumptions
+from tracker.judging.sequence import assumptions, is_orphan
 from tracker.judging.session import Observed, observe_all
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY, Registry
@@ -865,11 +865,12 @@ def test_assessing_never_raises_and_says_what_each_delivery_was(story, as_of, ov
 
 
 @given(anyhow, moments)
-def test_runs_and_findings_are_numbered_and_all_runs_but_the_last_are_closed(story, as_of):
+def test_runs_and_findings_are_numbered_and_a_run_is_closed_when_the_next_one_has_begun(story, as_of):
     session = assess_all(story, as_of)
     for aggregate in session.aggregates.values():
         assert [run.number for run in aggregate.runs] == list(range(1, len(aggregate.runs) + 1))
-        assert all(run.closed for run in aggregate.runs[:-1])
+        begun = [not is_orphan(aggregate.lifecycle, run.candidate) for run in aggregate.runs]
+        assert all(run.closed for place, run in enumerate(aggregate.runs, 1) if any(begun[place:]))
     assert [found.number for found in session.findings] == list(range(1, len(session.findings) + 1))
 
 

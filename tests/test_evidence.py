@@ -254,3 +254,40 @@ def test_what_comes_just_when_a_run_waits_for_it_is_no_copy_of_the_run_before(la
     second = ("1300 hls-starting", f"{1303 + late} hls-started {URL}", f"{1333 + late} hls-playable {URL}")
     session = meeting("300 hls-starting", *first, *second)
     assert (states(session, "hls"), wrong(session)) == (["stopped", "lost"], ["X403"])
+
+
+def test_a_second_start_that_is_refused_while_a_run_goes_on_is_only_a_warning():
+    lines = recording(300, 3, 2000, 2010, stopped="filePath=/1")
+    session = meeting(*lines[:2], "900 recording-starting", "902 recording-failed message=busy", *lines[2:])
+    assert (states(session, "recording"), wrong(session)) == (["stopped", "failed"], ["S210"])
+    assert weight(session, "S210") == "warning"
+
+
+def weight(session, code):
+    (one,) = [found for found in session.findings if found.code == code]
+    return one.severity
+
+
+@pytest.mark.parametrize("delay", [1, 30])
+def test_two_lefts_within_a_minute_are_one_however_much_they_say(delay):
+    for first, second in (("", "reason=LEFT"), ("reason=LEFT", ""), ("reason=LEFT", "reason=CLOSED")):
+        left = f"900 participant-left r {first}".strip(), f"{900 + delay} participant-left r {second}".strip()
+        session = meeting("5 participant-joined r", *left)
+        assert wrong(session) == []
+        assert len(session.aggregates["participant", (("participant_id", "r"),)].runs) == 1
+
+
+def test_a_file_whose_url_is_signed_anew_is_the_same_file():
+    lines = recording(300, 3, 600, 620, stopped="filePath=/1 fileUrl=s3/1?sig=1")
+    session = meeting(*lines, "1040 recording-stopped filePath=/1 fileUrl=s3/1?sig=2")
+    assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
+
+
+def test_what_a_failure_says_is_said_whichever_of_two_reports_has_it():
+    failed = ("310 recording-failed", "311 recording-failed message=busy")
+    for lines in (
+        failed,
+        [f"{at} {failed[not place].split(' ', 1)[1]}" for place, at in enumerate((310, 311))],
+    ):
+        (found,) = [one for one in meeting("300 recording-starting", *lines).findings if one.code == "S210"]
+        assert found.message.endswith("busy")

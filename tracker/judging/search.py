@@ -208,7 +208,7 @@ class Reader:
         """The hypotheses that read it, each another way, and all else as this one does."""
         lifecycle, one, runs, name = self._lifecycle, self._one, held.runs, self._name
         last = len(runs) - 1
-        if runs and self._is_next(runs[-1]) and not self._may_be_of_another(runs[:-1]):
+        if runs and self._is_next(runs[-1]) and not (one.step.outcome or self._may_be_of_another(runs[:-1])):
             yield self._replaced(held, last, runs[-1].plus(lifecycle, one, self._shared))
             return
         contradicts, equal, lacking = True, [], []
