@@ -133,8 +133,8 @@ def test_a_file_that_comes_again_just_when_the_next_run_waits_for_its_own_is_of_
 
 def test_a_file_that_comes_a_third_time_is_a_copy_of_the_run_that_wrote_it():
     runs = [*FIRST, *recording(1300, 2, 100, 105, stopped="filePath=/2")]
-    third = recording(1500, 2, 100, 106, stopped="filePath=/3")
-    again = ("1604 recording-stopped filePath=/2", "1900 recording-stopped filePath=/2")
+    third = recording(1537, 5, 140, 155, stopped="filePath=/3")
+    again = ("1688 recording-stopped filePath=/2", "1900 recording-stopped filePath=/2")
     session = meeting(*runs, *third, *again)
     copies = [one for one in session.readings().values() if one.reading == "redelivered"]
     assert [one.run for one in copies] == [2, 2]
@@ -275,6 +275,21 @@ def test_two_lefts_within_a_minute_are_one_however_much_they_say(delay):
         session = meeting("5 participant-joined r", *left)
         assert wrong(session) == []
         assert len(session.aggregates["participant", (("participant_id", "r"),)].runs) == 1
+
+
+def test_who_left_and_came_again_did_so_once_where_the_same_was_sent_three_times():
+    end = ("1000 recording-stopping", "1012 recording-stopped filePath=/1")
+    back = ("1005 participant-left r", "1025 participant-joined r")
+    thrice = [
+        f"{float(at) + more} {line}"
+        for at, line in (one.split(maxsplit=1) for one in (*end, *back))
+        for more in (0, 30, 60)
+    ]
+    session = meeting(
+        "40 participant-joined r", *recording(300, 2, 0, 0, stopped="")[:2], *thrice, "2990 participant-left r"
+    )
+    assert len(session.aggregates["participant", (("participant_id", "r"),)].visits) == 2
+    assert wrong(session) == []
 
 
 def test_a_file_whose_url_is_signed_anew_is_the_same_file():

@@ -102,13 +102,15 @@ def _is_next(lifecycle: Lifecycle, state: str, step: Step, lacking: frozenset[st
 def _may_be_of_the_run_before(
     lifecycle: Lifecycle, run: Begun, waiting: Begun | None, one: Delivered, context: Context
 ) -> bool:
-    """Whether a step that may come next may as well end the run before, or says at once what that has just said."""
+    """Whether a step that may come next may as well end the run before, or says again what that has just said."""
     if waiting is not None and _ends(lifecycle, waiting, one, context):
         return True
     before = run[0].get(one.step.name)
-    if before is None or one.at - before.at > context.windows.fast_redelivery:
+    if before is None:
         return False
-    return same_data(before.data, one.data)
+    age = one.at - before.at
+    is_as_old = age <= context.windows.fast_redelivery or (bool(context.ages) and context.is_as_old(age))
+    return is_as_old and same_data(before.data, one.data)
 
 
 def _is_a_new_one(originals: dict[str, Delivered], one: Delivered, context: Context) -> bool:

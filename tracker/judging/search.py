@@ -226,12 +226,13 @@ class Reader:
                 if code:
                     yield self._replaced(held, place, run.contradicted(code, one))
                 contradicts = False
+        chance = self._chance(equal)
         for place in reversed(lacking):  # of two that are as good, the run that began first is held
-            yield self._replaced(held, place, runs[place].plus(lifecycle, one, self._shared))
+            yield self._replaced(held, place, runs[place].plus(lifecycle, one, self._shared), chance)
         if equal:
             yield self._copied(held, equal)
         if self._shared is None and self._may_begin(runs):
-            yield self._with_another(held)
+            yield self._with_another(held, chance)
 
     def _is_equal(self, original: Delivered) -> bool:
         """Whether it says what an original said."""
@@ -291,15 +292,23 @@ class Reader:
             return self._name in lifecycle.starts or runs[-1].closed
         return lifecycle.restarts
 
-    def _replaced(self, held: Hypothesis, place: int, run: Candidate) -> Hypothesis:
+    def _chance(self, equal: Sequence[tuple[Candidate, Delivered]]) -> float:
+        """What it costs more to be no copy, where copies that are certain are just as old."""
+        context = self._context
+        if self._shared is not None:
+            return 0.0
+        ages = [self._one.at - original.at for _, original in equal]
+        return context.prices["as old by chance"] if any(map(context.is_as_old_as_evidence, ages)) else 0.0
+
+    def _replaced(self, held: Hypothesis, place: int, run: Candidate, chance: float = 0.0) -> Hypothesis:
         """It is a step of one of the runs."""
         runs = (*held.runs[:place], run, *held.runs[place + 1 :])
-        return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + self._unpaired)
+        return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + self._unpaired + chance)
 
-    def _with_another(self, held: Hypothesis) -> Hypothesis:
+    def _with_another(self, held: Hypothesis, chance: float) -> Hypothesis:
         """It begins a run."""
         lifecycle, context = self._lifecycle, self._context
-        runs, settled, paid = held.runs, held.settled, held.paid + self._unpaired
+        runs, settled, paid = held.runs, held.settled, held.paid + self._unpaired + chance
         number = runs[-1].number + 1 if runs else 1
         run = self._begun.get(number)
         if run is None:
