@@ -14,6 +14,7 @@ import click
 from projections.cli.messages import deliveries, not_installed, note, quantity, say
 from projections.cli.options import DURATION, Name, with_store
 from projections.cli.settings import Settings
+from projections.ending import cleared_by_sigterm
 from projections.progress import of_events
 from tracker.errors import UsageError
 
@@ -167,7 +168,7 @@ def _planned(
     from projections.erasing import beside
     from tracker.intake.erasing import of_older, of_participant, of_session
 
-    with of_events("searching") as progress:
+    with cleared_by_sigterm(), of_events("searching") as progress:
         if age is not None:
             before = settings.now - age
             there = set[str]().union(*(_in_parquet().older(one, before) for one in archives))
