@@ -100,6 +100,23 @@ class OneOf(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
+def with_kinds(
+    states: Callable[[], Iterable[str]], lifecycles: Callable[[], Iterable[str]]
+) -> Callable[[F], F]:
+    """Adds --state and --lifecycle, which narrow runs down to these."""
+
+    def add(command: F) -> F:
+        for name, words, help in (
+            ("lifecycle", lifecycles, "Only of this lifecycle; may be repeated."),
+            ("state", states, "Only in this state; may be repeated."),
+        ):
+            kind = OneOf(name, words)
+            command = click.option(f"--{name}", f"{name}s", type=kind, multiple=True, help=help)(command)
+        return command
+
+    return add
+
+
 class Position(click.IntRange):
     """A position in the store."""
 
