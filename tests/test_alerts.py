@@ -20,6 +20,7 @@ from projections.outbox.queue import KEPT, Queue
 from tracker.alert import Alert, When
 from tracker.config import load_config
 from tracker.errors import RulesError
+from tracker.rules import DURATIONS
 
 NOON = datetime(2026, 11, 26, 10, 30, tzinfo=UTC)
 RULE = Alert("recordings", "https://hooks.example.org/x", When("error"))
@@ -142,7 +143,7 @@ GOOD = {"name": '"a"', "to": '"https://hooks.example.org"'}
             "to is not encrypted: http://hooks.example.org",
             "write https://, or allow_private = true for a host of yours",
         ),
-        ({"wait": '"soon"'}, "wait = 'soon' is no duration up to 365 d", 'write "20 min", "10 s", "12 h" or a number of seconds'),
+        ({"wait": '"soon"'}, "wait = 'soon' is no duration up to 365 d", f"write {DURATIONS}, or a number of seconds"),
         ({"when": "3"}, "when is no table", 'write when = {severity = "error"}'),
         ({"when": '{severity = "grave"}'}, "severity is 'grave'", "choose info, warning, error"),
         ({"when": '{lifecycle = "recordin"}'}, "no lifecycle 'recordin'", "did you mean recording?"),

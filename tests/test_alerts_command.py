@@ -12,6 +12,7 @@ from served import MONDAY, served
 from test_alerts import NOON, RULE
 
 from projections.alerts.sweep import sweep
+from tracker.rules import DURATIONS
 
 CONFIG = """
 [[alert]]
@@ -21,7 +22,7 @@ to = "http://127.0.0.1:{port}/x"
 secret = "hooks.secret"
 allow_private = true
 """
-NO_DURATION = """error: Invalid value for '--backfill': 'soon' is not a duration; write 1h, 30min or 2d
+NO_DURATION = f"""error: Invalid value for '--backfill': 'soon' is no duration; write {DURATIONS}
 hint: tracker alerts send --help shows what can be given
 """
 OVER = """error: --until is 2020-01-01 00:00:00 UTC, which is over
@@ -102,9 +103,9 @@ def test_muting_says_until_when(place):
 def test_until_may_be_a_duration_from_now_on(place):
     alerts(place, "send", *LONG_AGO)
     first = rows(place, "list")[0]["id"]
-    alerts(place, "ack", first, "--by", "Ann", "--until", "2h")
+    alerts(place, "ack", first, "--by", "Ann", "--until", "2w")
     until = datetime.fromisoformat(rows(place, "list")[0]["acknowledged_until"])
-    assert timedelta(hours=1, minutes=58) < until - datetime.now(UTC) <= timedelta(hours=2)
+    assert timedelta(days=13) < until - datetime.now(UTC) <= timedelta(weeks=2)
     muted = alerts(place, "mute", "grave", "--reason", "a test", "--until", "3 d")
     assert (muted.returncode, muted.stdout[:32]) == (0, "grave: everything is muted until")
 

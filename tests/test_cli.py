@@ -332,6 +332,19 @@ def test_of_a_file_that_cannot_be_read_at_all_only_the_error_is_printed(run, tmp
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("given", [("-",), ("--force", "-"), ("--force", "binary")])
+def test_of_what_cannot_be_read_no_store_is_made_from_a_pipe_and_by_force_either(run, tmp_path, given):
+    binary = bytes(range(256)) * 40
+    (tmp_path / "binary").write_bytes(binary)
+    done = run("--data", "new", "ingest", *given, stdin=binary)
+    assert (done.returncode, done.stdout, (tmp_path / "new").exists()) == (2, b"", False)
+
+
+def test_a_pipe_that_fills_a_new_store_is_read_from_its_first_line_on(run, tmp_path):
+    done = run("--data", "new", "ingest", "-", stdin=CLEAN.read_bytes())
+    assert b"stdin: 25 read, 25 stored" in done.stdout
+
+
 def test_beside_a_file_that_cannot_be_read_the_other_logs_are_judged_and_an_empty_one_is_named(run, tmp_path):
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "empty").touch()

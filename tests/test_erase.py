@@ -33,7 +33,7 @@ from tracker.delivery.webhook import parse
 from tracker.errors import NotFoundError
 from tracker.intake import erasing as intake
 from tracker.intake.copying import copy
-from tracker.intake.erasing import carry_out, is_behind, of_older, of_participant, of_session
+from tracker.intake.erasing import carry_out, is_behind, of_older, of_participant, of_session, why_behind
 from tracker.intake.reconciling import Asked, reconcile
 from tracker.intake.vendor import Saved
 from tracker.rules import Rules
@@ -455,6 +455,7 @@ def test_a_log_whose_name_is_learned_later_is_erased_by_what_is_outstanding(stor
     forget(store, participant(store, "zz-17"))
     read("Zacharias.jsonl", *visits("one", "zz-17", "Zacharias", 500)[:1])
     assert is_behind(store)
+    assert why_behind(store).startswith("a log was read whose name names somebody who was erased")
     outstanding(store, Rules(), NOW, silent)
     assert not any("acharias" in one.received.source for one in store.deliveries())
     assert not is_behind(store)

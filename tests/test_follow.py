@@ -26,7 +26,7 @@ from tries import tries
 
 from projections.audit.auditing import audit
 from projections.read_models import spans, tables_of, text
-from projections.views import database, pages, written
+from projections.views import database, opened, pages, written
 from projections.views import waiting as waits
 from projections.views.accepting import accept
 from projections.views.database import VIEWS_DB
@@ -1025,3 +1025,23 @@ def test_a_settling_that_fails_half_way_leaves_rows_and_checkpoint_as_they_were(
         views.settle(store, after(90_000))
 
     assert before == meetings.rows(live(store))
+
+
+@pytest.mark.sqlite
+def test_who_has_a_file_open_that_was_replaced_leaves_the_journal_of_the_new_one_alone(store, monkeypatch):
+    store.append(deliveries(meetings.lines(0)))
+    with Views.open(store) as stale:
+        rebuild(store)
+        with Views.open(store) as live:
+            live.connection.execute("PRAGMA cache_size = 1")  # so that it is on the disk before the end
+            live.connection.execute("BEGIN IMMEDIATE")
+            live.connection.execute("DELETE FROM deliveries")
+            journal = live.path.with_name(f"{live.path.name}-journal")
+            assert journal.read_bytes()[:1] != b"\0"
+            monkeypatch.setattr(opened, "LOCK_TIMEOUT", 0.05)
+            with pytest.raises(StoreError, match="another process has been writing"):
+                stale.settle(store, meetings.MORNING + timedelta(hours=1))
+            assert journal.exists()
+            live.connection.execute("ROLLBACK")
+            stale.settle(store, meetings.MORNING + timedelta(hours=1))
+    assert verify(store, Rules()).problems == []

@@ -119,6 +119,7 @@ LAYERS = {
     "tracker.testing": {"attrs"},
     "tracker.pytest_plugin": {"pytest"},
     "projections.given": set(),
+    "projections.ending": set(),
     "projections.read_models": {"attrs", "msgspec", "sqlite_utils"},
     "projections.progress": {"rich"},
     "projections.zones": set(),

@@ -423,6 +423,11 @@ def test_pages_and_api_say_of_a_session_that_was_pruned_when_and_where_it_is(sto
             assert answer.json["hint"].startswith(f"tracker audit {tmp_path}"), path
         for path in ("sessions/pruned", "why?session=pruned", "meetings/pruned", "search?q=pruned"):
             assert said in server.ask(f"/{path}", accept="text/html").body.decode(), path
+        for path in ("findings", "recordings", "issues", "events"):
+            answer = server.ask(f"/api/{path}?session=pruned")
+            assert (answer.status, answer.json["detail"]) == (404, said), path
+        for path in ("findings?", "recordings?", "events?", "findings?view=grouped&"):
+            assert said in server.ask(f"/{path}session=pruned", accept="text/html").body.decode(), path
         event = server.ask("/api/events/1").json["detail"]
         assert event == said.replace("pruned:", "1:", 1)
 
@@ -465,6 +470,36 @@ def test_what_came_after_a_pruning_says_so_in_the_status_and_on_the_page(store, 
         status, page = server.get("/api/sessions/pruned"), server.ask("/sessions/pruned").body.decode()
     assert status["pruned"] == {"at": "2027-11-26T00:00:00Z", "archives": [str(done.archive)]}
     assert f'<span class="mono">{done.archive}</span>' in page
+
+
+@pytest.mark.parametrize("command", ["status", "audit --session", "recordings --session", "find", "explain"])
+def test_by_the_beginning_of_an_id_it_is_said_which_session_was_pruned(store, tmp_path, command):
+    over(store, "pruned-1", "ann")
+    over(store, "pruned-2", "ann")
+    _, done = moved(store, tmp_path, NOW)
+    said = commands.run(*command.split(), "pru", *stores.arguments(store.data), text=True)
+    hint = f"pruned-1 and 1 more begin so and were pruned: tracker audit {done.archive} judges it"
+    assert f"hint: {hint}" in said.stderr, said
+
+
+@pytest.mark.parametrize("option", ["--session", "--meeting"])
+def test_an_audit_of_a_room_of_which_all_was_pruned_says_where_it_may_be(store, tmp_path, option):
+    over(store, "pruned", "ann")
+    moved(store, tmp_path, NOW)
+    said = commands.run("audit", option, "room", *stores.arguments(store.data), text=True)
+    assert "note: room: nothing was found\nhint: perhaps it was pruned: tracker audit" in said.stderr
+
+
+def test_all_tombstones_are_read_once_for_any_number_of_rooms_that_are_not_there(store, tmp_path, monkeypatch):
+    over(store, "a", "ann")
+    moved(store, tmp_path, NOW)
+    first = store.perhaps_pruned("room")
+    monkeypatch.setattr(store, "_tombstones", None)
+    assert store.perhaps_pruned("other") == first != ""
+    monkeypatch.undo()
+    over(store, "b", "ann")
+    moved(store, tmp_path, NOW)
+    assert "into one of 2 archives" in store.perhaps_pruned("room")
 
 
 @pytest.mark.slow

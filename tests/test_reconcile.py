@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 from random import Random
 from types import SimpleNamespace
 
@@ -453,6 +453,20 @@ with Tracker.open(Path(data)) as tracker:
     for account in reconcile(tracker, api, Asked(BEGIN), lambda: datetime.fromisoformat(now)):
         print(account.stored, account.resumed, flush=True)
 """
+
+
+@pytest.mark.parametrize("apart", [timedelta(), timedelta(seconds=3)])
+def test_of_two_processes_that_read_the_lists_one_records_how_far_and_both_come_to_their_end(store, apart):
+    received, records = made_up(3)
+    fill(store, received)
+    now, api = later(received), Saved.read(records, "f")
+    first, second = (reconcile(store, api, Asked(BEGIN), lambda at=at: at) for at in (now, now + apart))
+    for _ in zip_longest(first, second):
+        pass
+    stored = [one for one in store.deliveries() if one.step is RECORD]
+    assert len(stored) == sum(map(len, json.loads(records).values()))
+    assert len(store.trackings("rest:")) == 1
+    assert asked_of(store, api, now + apart).resumed == ""
 
 
 def test_two_processes_that_ask_at_once_store_each_record_once(store, tmp_path, monkeypatch):

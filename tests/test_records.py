@@ -273,3 +273,38 @@ def test_the_one_run_that_is_left_is_that_of_the_one_record_whose_times_say_noth
     )
     assert found(session, "R603").run == 1
     assert found(session, "T302").cause == "R603"
+
+
+TWO = (
+    BEGUN,
+    *("1m recording-starting", "1m recording-started", "4m recording-stopped filePath=/1.mp4"),
+    *("5m recording-starting", "5m recording-started", "9m recording-stopped filePath=/2.mp4"),
+)
+"""Two recordings, of both of which recording-stopping did not come."""
+LOST = {"webhook": tally(recording_stopping=[True])}
+
+
+@pytest.mark.parametrize(
+    ("said", "run", "confidence"),
+    [
+        ({"start": at(20), **SAME}, 1, 1.0),  # by its file
+        ({"start": at(1)}, 1, 0.982),
+        ({"start": at(3)}, 1, 0.5),
+        ({"start": at(5)}, 2, 0.982),
+        ({"start": at(40)}, None, 0.45),  # it may be that of either all the same
+    ],
+)
+def test_what_a_record_says_is_as_sure_as_of_which_run_it_is(said, run, confidence):
+    session = session_from(*TWO, record("1h", "recording", **said, **LOST))
+    assert (found(session, "R606").run, found(session, "R606").confidence) == (run, confidence)
+
+
+def test_a_run_and_a_record_that_are_only_left_may_not_be_the_same():
+    session = session_from(*TWO[:4], record("1h", "recording", start=at(40), **LOST))
+    assert (found(session, "R606").run, found(session, "R606").confidence) == (1, 0.55)
+
+
+def test_what_a_doubtful_record_explains_is_as_sure_as_it_was():
+    session = session_from(*TWO, record("1h", "recording", start=at(3), **LOST))
+    (of_first,) = [one for one in session.findings if one.cause == "R606"]
+    assert of_first.confidence == 0.997

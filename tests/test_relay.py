@@ -486,6 +486,22 @@ def test_of_what_is_not_known_any_more_only_what_is_new_is_sent_and_its_order_go
     ]
 
 
+def test_of_a_session_of_which_nothing_is_sent_nothing_is_kept_and_what_comes_later_is_sent(tmp_path):
+    with relaying(tmp_path / "data", attrs.evolve(APP, lifecycle=("recording",))) as relayed:
+        relayed.come(0, "session-started", sessionId="other")
+        assert rows_of_sessions(relayed) == ["other"]
+        relayed.come(10, "session-ended", sessionId="other")
+        relayed.pass_to(86400)
+        assert rows_of_sessions(relayed) == []
+        relayed.come(86410, *RECORDING, sessionId="other")
+        assert [one["data"]["sequence"] for _, one in relayed.messages] == [1, 2]
+
+
+def rows_of_sessions(relayed):
+    with queue_of(relayed.data).file.to_read() as connection:
+        return [stream for (stream,) in connection.execute("SELECT stream FROM sessions")]
+
+
 def taken(relayed, session):
     """All messages of a session were taken."""
     with queue_of(relayed.data).file.to_write() as connection:

@@ -36,6 +36,7 @@ def test_a_file_that_says_nothing_leaves_every_rule_as_it_is(rules_of):
         ('"10s"', 10),
         ('"1.5 h"', 5400),
         ('"2 d"', 172_800),
+        ('"2 w"', 1_209_600),
         ('"250 ms"', 0.25),
         ("90", 90),
         ("0.5", 0.5),

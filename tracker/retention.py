@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from tracker.errors import RulesError, did_you_mean
-from tracker.rules import seconds_of
+from tracker.rules import DURATIONS, seconds_of
 
 __all__ = ["Retention", "retention_of"]
 
@@ -53,5 +53,5 @@ def retention_of(table: Any, beside: Path) -> Retention:
 def _age(name: str, value: Any) -> timedelta:
     seconds = seconds_of(value) if isinstance(value, str) else None
     if not seconds:
-        raise RulesError(f"[retention] {name} is {value!r}", hint=f'write {name} = "180 d", or "2 y"')
+        raise RulesError(f"[retention] {name} is {value!r}", hint=f"write {DURATIONS}")
     return timedelta(seconds=seconds)

@@ -20,7 +20,20 @@ from tracker.findings import Code, Severity
 from tracker.judging.prices import PRICES
 
 MICROSECONDS = timedelta(microseconds=1)
-_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
+_DAY = 86400
+_UNITS = {
+    "ms": 0.001,
+    "s": 1,
+    "sec": 1,
+    "min": 60,
+    "m": 60,
+    "h": 3600,
+    "d": _DAY,
+    "w": 7 * _DAY,
+    "y": 365 * _DAY,
+}
+DURATIONS = '"10 s", "20 min", "12 h", "1 d", "2 w" or "1 y"'
+"""What to write, with each unit."""
 _LONGEST = 1000 * _UNITS["y"]
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
@@ -31,7 +44,7 @@ def _minutes(value: float) -> Any:
 
 @attrs.frozen
 class Rules:
-    """Windows and limits. In a rules file a duration is written ``"20 min"``, ``"10 s"``, ``"12 h"``."""
+    """Windows and limits. A duration is written as ``seconds_of`` reads it: ``"20 min"``."""
 
     redelivery: timedelta = _minutes(20)
     """An older copy costs more, until the log itself shows how old copies are."""
@@ -122,7 +135,10 @@ WINDOWS = _NAMES - {"severity", "prices", "accept"}
 
 
 def seconds_of(text: str) -> float | None:
-    """A duration as a rules file has it, in seconds; ``None`` if it is none, or longer than any calendar goes back."""
+    """A duration in seconds, as it is written everywhere (``DURATIONS``, with or without the blank).
+
+    ``None`` if it is none, or longer than any calendar goes back.
+    """
     found = _DURATION.fullmatch(text)
     seconds = float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
     return None if seconds is None or seconds > _LONGEST else seconds

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tracker.errors import RulesError, did_you_mean
-from tracker.rules import seconds_of
+from tracker.rules import DURATIONS, seconds_of
 
 LONGEST = 365 * 86400
 """Seconds; no duration is longer."""
@@ -55,7 +55,7 @@ def duration(name: str, value: Any) -> timedelta:
     if seconds is None or not 0 <= seconds <= LONGEST:
         raise RulesError(
             f"{name} = {value!r} is no duration up to 365 d",
-            hint='write "20 min", "10 s", "12 h" or a number of seconds',
+            hint=f"write {DURATIONS}, or a number of seconds",
         )
     return timedelta(seconds=seconds)
 

@@ -24,6 +24,7 @@ import attrs
 import msgspec
 
 from projections.audit.share import Packed, Share, packed, unpacked
+from projections.ending import cleared_by_sigterm
 from tracker.bulk import bulk
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import TrackerError
@@ -104,41 +105,11 @@ def judge_part(
 @contextmanager
 def others(jobs: int, rules: Rules) -> Iterator[Sequence[Batches]]:
     """The processes beside this one; they end with the block, whatever happens in it."""
-    with _ended_by_sigterm(), ExitStack() as ends:
+    with cleared_by_sigterm(), ExitStack() as ends:
         room = ends.enter_context(TemporaryDirectory(prefix="tracker-"))
         paths = [str(Path(room, f"{number}.db")) for number in range(1, jobs)]
         processes = [ends.enter_context(_started(rules, path, jobs)) for path in paths]
         yield [Batches(one.send, one.answer) for one in processes]
-
-
-class _Terminated(BaseException):
-    """SIGTERM has come."""
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, which clears away what is in it, and only then the process.
-
-    Who has another handler for it, or ignores it, keeps that.
-    """
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def stop(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one would end the clearing away
-        raise _Terminated
-
-    signal.signal(signal.SIGTERM, stop)
-    came = False
-    try:
-        yield
-    except _Terminated:
-        came = True
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if came:
-        signal.raise_signal(signal.SIGTERM)
 
 
 @attrs.define

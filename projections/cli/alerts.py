@@ -12,7 +12,7 @@ import click
 
 from projections import zones
 from projections.cli.acknowledging import ack
-from projections.cli.options import MACHINE, TEXT, Name, with_account, with_store
+from projections.cli.options import MACHINE, TEXT, Duration, Name, with_account, with_store
 from projections.cli.outgoing import list_dead, named, note_what_is_left, send_again, send_all, send_test, some
 from projections.cli.settings import Settings
 from projections.cli.streams import write
@@ -77,8 +77,9 @@ def list_(
 @alerts.command()
 @click.option(
     "--backfill",
-    metavar="DURATION",
-    callback=lambda _, __, given: _duration(given),
+    type=Duration(),
+    default=timedelta(),
+    show_default="nothing",
     help="What a rule that is new also sends of the past: 1h, 2d.",
 )
 @with_store
@@ -198,12 +199,3 @@ def _rules(settings: Settings) -> tuple[Alert, ...]:
 
 def _rule(settings: Settings, name: str) -> Alert:
     return named(_rules(settings), "alert", name)
-
-
-def _duration(given: str | None) -> timedelta:
-    from tracker.rules import seconds_of
-
-    seconds = seconds_of(given) if given is not None else 0
-    if seconds is None:
-        raise click.BadParameter(f"{given!r} is not a duration; write 1h, 30min or 2d")
-    return timedelta(seconds=seconds)

@@ -26,7 +26,7 @@ from projections.cli.options import (
 )
 from projections.cli.settings import Settings
 from projections.cli.streams import write
-from projections.cli.subjects import note_pruned, refuse_pruned
+from projections.cli.subjects import perhaps_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
 from projections.cli.wanted import note_nothing, wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
@@ -131,6 +131,7 @@ def audit(
     settings = Settings(data, config, rules)
     complaints: list[TrackerError] = []
     place: Place = nowhere
+    hint = ""
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     until = settings.moment(as_of)
     wanted = wanted_by(session, meeting, account, codes, settings.moment(since))
@@ -145,11 +146,11 @@ def audit(
         if not any(odd.deliveries for odd in read.odd.values()):
             raise_all(complaints)  # that is why nothing could be judged
     else:
-        result = _of_store(settings, until, jobs, session)
+        result, hint = _of_store(settings, until, jobs, session, meeting)
     result.findings.accept(settings.rules.accept)
     if wanted is not None:
         result.findings.keep(wanted)
-        note_nothing(session or meeting, result.findings)
+        note_nothing(session or meeting, result.findings, hint)
     if out is not None:
         from projections.exports.parquet import write_findings
 
@@ -186,18 +187,18 @@ def _of_logs(
         return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
 
 
-def _of_store(settings: Settings, as_of: datetime | None, jobs: int, session: str | None) -> Audit:
+def _of_store(
+    settings: Settings, as_of: datetime | None, jobs: int, session: str | None, meeting: str | None
+) -> tuple[Audit, str]:
     from projections.audit.auditing import audit as judged
 
     with settings.store() as store, of_events("judging") as progress:
         note_loss(store)
-        if session is not None:
-            refuse_pruned(store, session)
-            note_pruned(store, session)
+        hint = perhaps_pruned(store, session, meeting)
         last = store.last_position()
         followed = counted(store.deliveries(last), progress, last)
         with _others(jobs, settings.rules) as others:
-            return judged(followed, settings.rules, as_of, others=others, now=settings.now)
+            return judged(followed, settings.rules, as_of, others=others, now=settings.now), hint
 
 
 def _refuse(engine: str, logs: bool, keys: bool, jobs: int, of_spark: bool) -> None:

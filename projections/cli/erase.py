@@ -12,8 +12,9 @@ import attrs
 import click
 
 from projections.cli.messages import deliveries, not_installed, note, quantity, say
-from projections.cli.options import DURATION, Name, with_store
+from projections.cli.options import Duration, Name, with_store
 from projections.cli.settings import Settings
+from projections.ending import cleared_by_sigterm
 from projections.progress import of_events
 from tracker.errors import UsageError
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     help="Erase everybody in this session, or with --participant only there.",
 )
 @click.option(
-    "--older-than", "age", type=DURATION, help="Erase everybody in sessions that had no webhook for so long."
+    "--older-than", "age", type=Duration(), help="Erase everybody in sessions that had no webhook for so long."
 )
 @click.option("--again", is_flag=True, help="Do all erasures again, after a backup was restored.")
 @click.option(
@@ -167,7 +168,7 @@ def _planned(
     from projections.erasing import beside
     from tracker.intake.erasing import of_older, of_participant, of_session
 
-    with of_events("searching") as progress:
+    with cleared_by_sigterm(), of_events("searching") as progress:
         if age is not None:
             before = settings.now - age
             there = set[str]().union(*(_in_parquet().older(one, before) for one in archives))

@@ -157,5 +157,9 @@ def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: 
 def _no_such_subject(store: Tracker, given: str) -> NotFoundError:
     if store.is_stored(given):
         return store.not_there(given)
-    hint = near_code(given) or "tracker explain lists the codes, tracker sessions the sessions"
+    hint = (
+        near_code(given)
+        or store.perhaps_pruned(given)
+        or "tracker explain lists the codes, tracker sessions the sessions"
+    )
     return NotFoundError("no such code or session", place=given, hint=hint)

@@ -31,11 +31,13 @@ def find(words: str, account: str | None, format: str, data: Path | None, config
     from projections.reports.text import console
 
     settings = Settings(data, config)
+    hint = ""
     with settings.store() as store, settings.views_now(store) as views:
         refuse_no_account(views, settings, account)
         found = search(views.db, words, account=account)
         if not number_found(found):
             refuse_pruned(store, words)
+            hint = store.perhaps_pruned(words)
         streams = [one["session_id"] for one in found["sessions"]] + [one["stream"] for one in found["things"]]
         for stream in dict.fromkeys(streams):
             note_pruned(store, stream)
@@ -44,5 +46,5 @@ def find(words: str, account: str | None, format: str, data: Path | None, config
     elif number_found(found):
         found_list(console(sys.stdout), found)
     else:
-        hint = "tracker sessions, tracker recordings and tracker explain list what there is"
+        hint = hint or "tracker sessions, tracker recordings and tracker explain list what there is"
         raise NotFoundError("nothing begins so", place=words, hint=hint)

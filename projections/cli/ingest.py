@@ -74,8 +74,7 @@ def ingest(
     rings, account = settings.keyrings_of_logs(keys), settings.account(account)
     with stopping_by_signal(heed=follow or "-" in logs) as stopping:
         opened, complaints = open_logs(logs, settings, rings, stopping, follow=follow, account=account)
-        if not force:
-            opened = _without_other_files(settings, opened, complaints)
+        opened = _without_other_files(settings, opened, complaints, force=force)
         if dry_run:
             _rehearse(settings, _together(opened, as_given=as_given), complaints)
             return
@@ -95,16 +94,24 @@ def ingest(
     raise_all(complaints)
 
 
-def _without_other_files(settings: Settings, logs: list[Any], complaints: list[TrackerError]) -> list[Any]:
-    """The logs that hold webhooks; the other files are added to ``complaints``, and no store is made for them."""
+def _without_other_files(
+    settings: Settings, logs: list[Any], complaints: list[TrackerError], *, force: bool
+) -> list[Any]:
+    """The logs that hold webhooks, or with ``force`` anything that can be read.
+
+    The others are added to ``complaints``, and no store is made for them.
+    """
     from tracker.intake.ingest import known_logs, refuse_other_file
 
     with settings.store_if_there() as store:
-        known = known_logs(store) if store else {}
+        is_new, known = store is None, known_logs(store) if store else {}
     found = []
     for log in logs:
         try:
-            refuse_other_file(log, known)
+            if is_new:
+                log.begin()
+            if not force:
+                refuse_other_file(log, known)
             found.append(log)
         except TrackerError as error:
             complaints.append(error)

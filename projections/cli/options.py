@@ -100,6 +100,23 @@ class OneOf(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
+def with_kinds(
+    states: Callable[[], Iterable[str]], lifecycles: Callable[[], Iterable[str]]
+) -> Callable[[F], F]:
+    """Adds --state and --lifecycle, which narrow runs down to these."""
+
+    def add(command: F) -> F:
+        for name, words, help in (
+            ("lifecycle", lifecycles, "Only of this lifecycle; may be repeated."),
+            ("state", states, "Only in this state; may be repeated."),
+        ):
+            kind = OneOf(name, words)
+            command = click.option(f"--{name}", f"{name}s", type=kind, multiple=True, help=help)(command)
+        return command
+
+    return add
+
+
 class Position(click.IntRange):
     """A position in the store."""
 
@@ -113,20 +130,22 @@ class Position(click.IntRange):
 
 
 class Duration(click.ParamType[timedelta]):
-    """A duration, as the configuration file has it."""
+    """A duration, as it is written everywhere; one that is ``positive`` takes some time."""
 
     name = "duration"
 
+    def __init__(self, *, positive: bool = False) -> None:
+        self._positive = positive
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        from tracker.rules import seconds_of
+        from tracker.rules import DURATIONS, seconds_of
 
+        if isinstance(value, timedelta):  # the default
+            return value
         seconds = seconds_of(str(value))
-        if seconds is None:
-            self.fail(f'{value!r} is no duration; write "180 d", "12 h" or "2 y"', param, ctx)
+        if seconds is None or (self._positive and not seconds):
+            self.fail(f"{value!r} is no duration; write {DURATIONS}", param, ctx)
         return timedelta(seconds=seconds)
-
-
-DURATION = Duration()
 
 
 class Name(click.ParamType[str]):

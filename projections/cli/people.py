@@ -91,7 +91,7 @@ def _id_of(db: ReadModels, store: Tracker, name: str, account: str | None) -> st
 
     people = named(db, name, account)
     if not people:
-        hint = store.perhaps_pruned() or "give a participant's id, or a part of a name"
+        hint = store.perhaps_pruned(name) or "give a participant's id, or a part of a name"
         raise NotFoundError("no such person", place=name, hint=hint)
     if len(people) > 1:
         ids = ", ".join(f"{one['participant_id']} ({one['name']})" for one in people[:5])

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
+from projections.cli.options import MACHINE, TEXT, Name, with_account, with_kinds, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import meeting_named, refuse_no_account, refuse_no_session, session_named
@@ -38,20 +38,7 @@ def _media() -> Iterable[str]:
 )
 @click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only of sessions of this meeting.")
 @with_account
-@click.option(
-    "--state",
-    "states",
-    type=OneOf("state", _states),
-    multiple=True,
-    help="Only in this state; may be repeated.",
-)
-@click.option(
-    "--lifecycle",
-    "lifecycles",
-    type=OneOf("lifecycle", _media),
-    multiple=True,
-    help="Only of this lifecycle; may be repeated.",
-)
+@with_kinds(_states, _media)
 @click.option(
     "--missing", is_flag=True, help="Only what is over, or should be, and brought neither a file nor a url."
 )

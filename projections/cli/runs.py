@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from projections.cli.options import MACHINE, TEXT, Name, OneOf, with_account, with_store
+from projections.cli.options import MACHINE, TEXT, Name, with_account, with_kinds, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import (
@@ -36,20 +36,7 @@ def _states() -> Iterable[str]:
 
 
 @click.command()
-@click.option(
-    "--lifecycle",
-    "lifecycles",
-    type=OneOf("lifecycle", _lifecycles),
-    multiple=True,
-    help="Only of this lifecycle, as call; may be repeated.",
-)
-@click.option(
-    "--state",
-    "states",
-    type=OneOf("state", _states),
-    multiple=True,
-    help="Only in this state; may be repeated.",
-)
+@with_kinds(_states, _lifecycles)
 @click.option(
     "--session",
     type=Name(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from projections.cli.messages import note, say, show_software
-from projections.cli.options import with_keys, with_store
+from projections.cli.options import Duration, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz
 from tracker.errors import TrackerError, UsageError
@@ -66,8 +67,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reconcile",
     "every",
-    metavar="DURATION",
-    callback=lambda _, __, given: _seconds(given),
+    type=Duration(positive=True),
     help="Ask VideoSDK for its own records so often, such as 15min.",
 )
 @click.option(
@@ -89,7 +89,7 @@ def serve(
     masked_token_file: Path | None,
     hosts: tuple[str, ...],
     root_path: str,
-    every: float | None,
+    every: timedelta | None,
     role: str,
     data: Path | None,
     config: Path | None,
@@ -137,7 +137,7 @@ def serve(
         if live is not None:
             beside += _traces(settings, store, live)
             if every is not None and connect is not None:
-                beside.append(Reconciling(store, live, every, connect))
+                beside.append(Reconciling(store, live, every.total_seconds(), connect))
             beside.append(Retaining(store, settings.load_retention, settings.load_rules, live.wake))
         show_software(store)
         say(f"{store.owner}: serving at {server.url(listening)}")
@@ -196,16 +196,6 @@ def _connected(settings: Settings) -> Callable[[Sleep], AbstractContextManager[V
     found = credentials(settings.reconcile)
     videosdk(settings.reconcile, found).close()  # so that a mistake shows at once
     return lambda sleep: closing(videosdk(settings.reconcile, found, sleep=sleep))
-
-
-def _seconds(given: str | None) -> float | None:
-    """A duration. Raises ``BadParameter``."""
-    from tracker.rules import seconds_of
-
-    seconds = seconds_of(given) if given is not None else None
-    if given is not None and not seconds:
-        raise click.BadParameter(f"{given!r} is not a duration; write 15min, 1h or 1d")
-    return seconds
 
 
 def _root_path(given: str) -> str:

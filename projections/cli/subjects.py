@@ -143,7 +143,7 @@ def meeting_named(views: Views, store: Tracker, given: str | None) -> str | None
 
     meeting = meeting_meant(views, given)
     if meeting is not None and not sessions.of_meeting(views.db, meeting):
-        hint = store.perhaps_pruned() or "tracker sessions lists all meetings"
+        hint = store.perhaps_pruned(meeting) or "tracker sessions lists all meetings"
         raise NotFoundError("no such meeting", place=meeting, hint=hint)
     return meeting
 
@@ -172,6 +172,18 @@ def refuse_no_session(views: Views, store: Tracker, session: str) -> None:
             hint = "tracker sessions lists all sessions"
             raise NotFoundError("no such session", place=session, hint=hint)
         raise store.not_there(session)
+
+
+def perhaps_pruned(store: Tracker, session: str | None, meeting: str | None) -> str:
+    """A hint for where nothing is found of a session or of a meeting; empty where nothing was pruned.
+
+    Raises ``NotFoundError`` where the session was pruned, and says it where only what came later is left of it.
+    """
+    if session is not None:
+        refuse_pruned(store, session)
+        note_pruned(store, session)
+    asked = session or meeting
+    return store.perhaps_pruned(asked) if asked else ""
 
 
 def refuse_pruned(store: Tracker, session: str) -> None:

@@ -70,7 +70,8 @@ def wanted_by(
     return wanted
 
 
-def note_nothing(asked: str | None, findings: Findings) -> None:
+def note_nothing(asked: str | None, findings: Findings, hint: str) -> None:
     """Of a session in good order nothing is found, and of one that is not there neither."""
     if asked is not None and not any(True for _ in findings):
-        note(f"{asked}: nothing was found", "check the id: what is not in what was read has no findings either")
+        hint = hint or "check the id: what is not in what was read has no findings either"
+        note(f"{asked}: nothing was found", hint)

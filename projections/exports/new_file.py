@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from projections.ending import cleared_by_sigterm
 from tracker.errors import UsageError
 from tracker.store.recorder import PRIVATE_FILE
 
@@ -20,11 +21,18 @@ def new_file(out: Path) -> Iterator[Path]:
         raise UsageError("is there already", place=str(out), hint=f"{_HINT}, or remove it")
     beside = out.with_name(f"{out.name}.part-{os.getpid()}")
     try:
-        beside.touch(PRIVATE_FILE)
-        try:
+        with cleared_by_sigterm(), _removed(beside):
             yield beside
             beside.replace(out)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", place=str(out), hint=_HINT) from error
+
+
+@contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    """A file for the time being."""
+    try:
+        path.touch(PRIVATE_FILE)
+        yield
+    finally:
+        path.unlink(missing_ok=True)

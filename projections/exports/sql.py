@@ -24,6 +24,7 @@ import attrs
 import duckdb
 import pyarrow as pa
 
+from projections.ending import cleared_by_sigterm
 from projections.exports.new_file import new_file
 from projections.read_models import Row
 from projections.views.database import SQL_VIEWS, TABLES
@@ -83,6 +84,7 @@ def asked(
     Raises ``UsageError`` where DuckDB does not understand it, or the file is there already.
     """
     with (
+        cleared_by_sigterm(),
         TemporaryDirectory(prefix="tracker-sql-") as scratch,
         closing(duckdb.connect(str(Path(scratch, "tables.duckdb")))) as db,
         new_file(out) if out is not None else nullcontext() as file,

@@ -4,7 +4,8 @@ A sweep looks at the sessions of which something came since the one before, a pa
 transaction of its own; at those of which something waits; and every minute at all that are not closed out, because time
 alone may change them. A session that is closed out is looked at again when something of it comes, and all of which
 something was sent when deliveries count no longer, or again. What was pruned is over: nothing of it is withdrawn or sent.
-What was closed out long ago is over too, once all messages of it were taken: what was sent of it is forgotten.
+What was closed out long ago is over too, once all messages of it were taken: what was sent of it is forgotten, but for the
+number of its last message. Of a session of which nothing was sent nothing is kept.
 """
 
 from __future__ import annotations
@@ -214,8 +215,11 @@ class _Sweep:
                 continue
             waits |= out.hold(fact, known.get(fact.identity), behind=waits)
         is_open = waits or not is_closed_out(self.views, stream)
-        update = "UPDATE sessions SET sequence = ?, open = ?, closed_at = ? WHERE id = ?"
-        self.connection.execute(update, (out.sequence, is_open, None if is_open else self.now, session))
+        if is_open or out.sequence:
+            update = "UPDATE sessions SET sequence = ?, open = ?, closed_at = ? WHERE id = ?"
+            self.connection.execute(update, (out.sequence, is_open, None if is_open else self.now, session))
+        else:  # what was sent of it is derived again: nothing
+            self.connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
 
     def _session(self, stream: str) -> tuple[int, int]:
         insert = "INSERT OR IGNORE INTO sessions (rule, stream, sequence, open) VALUES (?, ?, 0, 1)"

@@ -99,9 +99,7 @@ class Views(Pages):
     ) -> None:
         """Judges what is new in the store, up to its end or to the position ``stop``."""
         with views_errors(self.path):
-            if not self._is_live():
-                self._reconnect()
-            self._reload()
+            self._read_live(self._reload)
         if not (fits(self.checkpoint, tracker, self.path) and self.checkpoint.heeds(tracker)):
             self._rebuild(tracker, progress)
         self._publish(
@@ -142,8 +140,10 @@ class Views(Pages):
         if (after, ledger.requests) != self._published and self.can_be_written and self._is_live():
             page = Rewritten((self.before, made_by), after, self.rewritten)
             path = self.path.with_name(PUBLISHED_DB)
-            mark = publish(path, self.connection, page, self._clock(), ledger, tracker.pruned_among)
-            self._published = mark, ledger.requests
+            moment, pruned = self._clock(), tracker.pruned_among
+            mark = publish(path, self.connection, page, moment, ledger, pruned, self._is_live)
+            if mark is not None:
+                self._published = mark, ledger.requests
 
 
 def _is_current(path: Path, rules: Rules, tracker: Tracker) -> bool:

@@ -2,15 +2,21 @@
 
 A rebuild puts another file in its place at any time. So whoever has got the write lock looks first whether the file
 is still the one of that name, and goes on with the other one where it is not.
+
+Of a file that was replaced nothing may be read any more. SQLite finds a journal by the name of the file: it would take
+that of the new file, while somebody writes to that, for one that a killed writer left of the old file, play it back into
+that and remove it. So nobody waits for the lock of a file without looking whether it is still the live one, and who
+replaces it keeps its lock for a moment: as long as that is held, SQLite takes no journal for one that was left.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Self
 
 from projections.read_models import ReadModels
@@ -20,6 +26,34 @@ from tracker.store.recorder import LOCK_TIMEOUT
 
 CACHE = 64 << 10
 """KiB of a file that is made anew which are kept in memory: rows go everywhere in it."""
+
+
+TICK = 0.01
+"""Seconds between two looks whether another process has let go of the lock."""
+
+
+def begun(connection: sqlite3.Connection, is_live: Callable[[], bool]) -> bool:
+    """Begins a transaction that writes, if the file is the live one; waits for the lock, up to ``LOCK_TIMEOUT``.
+
+    Raises ``sqlite3.Error``.
+    """
+    until = monotonic() + LOCK_TIMEOUT
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while is_live():
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if is_live() and ("locked" not in str(error) or monotonic() >= until):
+                    raise
+                sleep(TICK)
+                continue
+            if is_live():
+                return True
+            connection.execute("ROLLBACK")
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000}")
 
 
 class Opened:
@@ -73,14 +107,23 @@ class Opened:
                 raise
 
     def _begin(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
-        while not self._is_live():
+        while not begun(self.connection, self._is_live):
             self._reconnect()
-            self.connection.execute("BEGIN IMMEDIATE")
 
     def _is_live(self) -> bool:
         """Whether our file is still the one of that name; while we hold the write lock, it remains so."""
         return identity(self.path) == self._identity
+
+    def _read_live(self, read: Callable[[], None]) -> None:
+        """Reads the file that is the live one, also where that is replaced meanwhile."""
+        while True:
+            if not self._is_live():
+                self._reconnect()
+            try:
+                return read()
+            except sqlite3.OperationalError:
+                if self._is_live():
+                    raise
 
     def _copy_to_memory(self) -> None:
         """Goes on with a copy in memory, where the file cannot be written."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -162,16 +162,21 @@ def publish(
     moment: datetime,
     ledger: Entries = NOTHING,
     pruned: Pruned = _nobody,
-) -> Mark:
+    is_live: Callable[[], bool] = lambda: True,
+) -> Mark | None:
     """Publishes what is held in the live read models, at a ``moment`` by the clock of who calls.
 
     Whom the ``ledger`` says to forget is erased from what was published before; of streams that were ``pruned``, what was
-    published stays as it was. Returns the mark up to which all is published. Raises ``StoreError``.
+    published stays as it was. Returns the mark up to which all is published; ``None`` where the read models are not the live
+    ones any more: whoever replaced them publishes. Raises ``StoreError``.
     """
     if page.before == page.after and _is_published(path, page.after, ledger):
         return page.after  # nothing is to be written, so no lock is taken
     place = path.with_name(VIEWS_DB)
-    with published_file(path).to_write() as connection, _one_moment(views, place):
+    with published_file(path).to_write() as connection, ExitStack() as stack:
+        if not is_live():  # after waiting for the others
+            return None
+        stack.enter_context(_one_moment(views, place))
         with views_errors(place):
             now = mark_of(views)
         then, erased = read_checkpoint(connection), _erase(connection, ledger)
@@ -427,7 +432,8 @@ def _one_moment(connection: sqlite3.Connection, place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # an error may have ended it
+            connection.execute("ROLLBACK")
 
 
 def published_file(path: Path) -> Kept:

@@ -2,7 +2,7 @@
 
 A new file is made beside the live one and takes its place by a rename. A journal, which SQLite finds by the
 file's name, would outlive that and be played back into the new file: so the rename happens under the write
-lock of the old one, and whoever has got that lock looks whether the file is still the live one.
+lock of the old one, and whoever has got that lock looks whether the file is still the live one (``opened``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 
 from projections.progress import Progress
 from projections.views.database import (
@@ -25,13 +26,18 @@ from projections.views.database import (
     remove_leftovers,
 )
 from projections.views.loss import refuse_marked_loss
+from projections.views.opened import begun
 from projections.views.pages import BULK, Pages
 from tracker.bulk import bulk
 from tracker.errors import StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
+from tracker.store.place import identity
+from tracker.store.recorder import PRIVATE_FILE, make_directory
 from tracker.store.sqlite import sqlite_errors
+
+GRACE = 0.02
+"""Seconds for which the lock of a file is kept that was replaced, for who was about to lock or to read it."""
 
 
 def rebuild(
@@ -80,14 +86,25 @@ def rebuild(
 
 def _swap(beside: Path, live: Path) -> None:
     """Puts a file in the place of another while nobody writes to that."""
-    with closing(sqlite3.connect(live.absolute(), isolation_level=None, timeout=LOCK_TIMEOUT)) as connection:
+    while not _swapped(beside, live):
+        pass  # another process has put its own there meanwhile
+
+
+def _swapped(beside: Path, live: Path) -> bool:
+    was_there = identity(live)
+    with closing(sqlite3.connect(live.absolute(), isolation_level=None)) as connection:
+        opened = was_there or identity(live)
         try:
-            connection.execute("BEGIN IMMEDIATE")  # also undoes what a killed writer left in a journal
+            if not begun(connection, lambda: identity(live) == opened):
+                return False
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise
             live.with_name(f"{live.name}-journal").unlink(missing_ok=True)  # of what is no database any more
         beside.replace(live)
+        if was_there:
+            sleep(GRACE)
+    return True
 
 
 def _settled_at(path: Path, tracker: Tracker) -> datetime | None:

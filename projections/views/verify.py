@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 from msgspec.structs import replace
 
+from projections.ending import cleared_by_sigterm
 from projections.progress import Progress
 from projections.read_models import Table
 from projections.views.database import (
@@ -38,6 +40,7 @@ from tracker.store.sqlite import sqlite_errors
 
 MOST = 20
 """Differences named of one table; more are counted."""
+_COPIES = ("verify-copy", "verify", "verify-published")
 TRIES = 3
 """How often the two files are copied until both are of one moment."""
 _CHANGED = f"{VIEWS_DB} was made before a log was withdrawn, somebody was erased or a session was pruned and was not compared"
@@ -89,16 +92,20 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
     found.records.extend(_records(tracker))
     path = tracker.data / VIEWS_DB
     refuse_what_is_no_file(path)
-    remove_leftovers(path)
+    if _can_be_written(path.parent):
+        remove_leftovers(path)
     if not path.exists():
         found.notes.append(f"{VIEWS_DB} is not there and was not compared")
         return found
-    copy = path.with_name(f"{path.name}.verify-copy-{os.getpid()}")
-    fresh = path.with_name(f"{path.name}.verify-{os.getpid()}")
-    published = path.with_name(f"{path.name}.verify-published-{os.getpid()}")
     try:
-        copied_together(path, copy, published)
-        _compare(found, tracker, rules, progress, path, copy, fresh, published)
+        with _room_for(path) as room:
+            copy, fresh, published = (room / f"{path.name}.{name}-{os.getpid()}" for name in _COPIES)
+            try:
+                copied_together(path, copy, published)
+                _compare(found, tracker, rules, progress, path, copy, fresh, published)
+            finally:
+                for one in (copy, fresh, published):
+                    discard(one)
     except StoreDamagedError as error:
         if error.place == tracker.place:
             found.notes.append(f"{VIEWS_DB} was not compared, for {tracker.place} cannot be read")
@@ -108,11 +115,24 @@ def _verify(tracker: Tracker, rules: Rules, progress: Progress | None) -> Verifi
             found.problems.append(
                 Problem(VIEWS_DB, "is damaged; tracker rebuild builds it again from the store")
             )
-    finally:
-        discard(copy)
-        discard(fresh)
-        discard(published)
     return found
+
+
+def _can_be_written(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[Path]:
+    """A directory for copies of the read models: beside them, where there is most likely to be room for them.
+
+    Where nothing can be written there, as on a medium that is read-only, they are where temporary files are.
+    """
+    if _can_be_written(path.parent):
+        yield path.parent
+    else:
+        with cleared_by_sigterm(), TemporaryDirectory(prefix="tracker-verify-") as room:
+            yield Path(room)
 
 
 def _records(tracker: Tracker) -> Iterator[str]:

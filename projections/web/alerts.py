@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from projections.alerts.listing import listed
-from projections.web.contracts import Confidence, Position, Time, contract
+from projections.web.contracts import Judged, Time, contract
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
-from tracker.findings import Severity, Verdict
 
 
 def alerts(of: Snapshot, asked: Values) -> Values:
@@ -46,7 +45,7 @@ class AlertRule:
 
 
 @contract
-class Alert:
+class Alert(Judged):
     """One finding that matches a rule, or did; ``times`` is how often it was opened.
 
     Without a rule it is one that somebody looks after all the same.
@@ -55,17 +54,6 @@ class Alert:
     id: int
     rule: str | None
     state: Literal["waiting", "open", "retracted", "resolved", "closed"]
-    code: str
-    slug: str
-    severity: Severity
-    verdict: Verdict
-    confidence: Confidence
-    session_id: str | None
-    meeting_id: str | None
-    lifecycle: str | None
-    key: dict[str, str]
-    run: int | None
-    position: Position | None
     at: Time | None
     cause: str | None
     account: str | None

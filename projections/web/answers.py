@@ -131,7 +131,7 @@ def findings(of: Snapshot, asked: Values) -> Values:
         lifecycle=asked["lifecycle"],
         cause=asked.get("cause"),
     )
-    found = list(rows)
+    found = of_session(of, asked, rows)
     page = page_of(found, asked["limit"], of, lambda last: f"{last['position'] or 0}.{last['number']}")
     return {**page, "items": [finding(row) for row in page["items"]]}
 
@@ -148,7 +148,7 @@ def events(of: Snapshot, asked: Values) -> Values:
         before=asked["cursor"] and asked["cursor"][0],
         limit=asked["limit"] + 1,
     )
-    page = page_of(list(rows), asked["limit"], of, lambda last: f"{last['position']}")
+    page = page_of(of_session(of, asked, rows), asked["limit"], of, lambda last: f"{last['position']}")
     return {**page, "items": [_delivery(row) for row in page["items"]]}
 
 
@@ -239,10 +239,20 @@ def worst(of: Snapshot, row: Values) -> Values | None:
     return next((one for one in found if one["verdict"] not in ("provisional", "accepted")), None)
 
 
+def of_session(of: Snapshot, asked: Values, rows: Iterable[Values]) -> list[Values]:
+    """The rows. Raises ``NotFoundError`` where there are none because the session that was asked for is gone."""
+    found, session = list(rows), asked["session"]
+    if not found and session is not None and not any(True for _ in of.tracker.history(session)):
+        gone = of.tracker.gone(session)
+        if gone is not None:
+            raise gone
+    return found
+
+
 def unknown(of: Snapshot, given: str) -> NotFoundError:
     """Why nothing is shown of a session."""
-    none = UnknownError("no such session", place=given, hint=sessions_model.near(of.db, given))
-    return of.tracker.gone(given) or none
+    hint = sessions_model.near(of.db, given) or of.tracker.perhaps_pruned(given)
+    return of.tracker.gone(given) or UnknownError("no such session", place=given, hint=hint)
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:

@@ -19,7 +19,7 @@ from projections.answers.rooms import room
 from projections.answers.search import search as search_of
 from projections.read_models import runs as runs_model
 from projections.read_models import text
-from projections.web.answers import page_of, shortened
+from projections.web.answers import of_session, page_of, shortened
 from projections.web.parameters import Values
 from projections.web.problems import UnknownError
 from projections.web.snapshot import Snapshot
@@ -39,18 +39,17 @@ def recordings_of(of: Snapshot, asked: Values) -> list[Values]:
     """The rows of a page of recordings, and one more where there is a next page."""
     before = asked["cursor"]
     narrowed = ("session", "meeting", "account", "missing", "person", "file")
-    return list(
-        runs_model.recordings(
-            of.db,
-            **{name: asked[name] for name in narrowed},
-            states=asked["state"],
-            lifecycles=asked["lifecycle"],
-            since=text(asked["since"]),
-            until=text(asked["until"]),
-            before=before and (text(_EPOCH + before[0] * _MICROSECOND) if before[0] else None, before[1]),
-            limit=asked["limit"] + 1,
-        )
+    rows = runs_model.recordings(
+        of.db,
+        **{name: asked[name] for name in narrowed},
+        states=asked["state"],
+        lifecycles=asked["lifecycle"],
+        since=text(asked["since"]),
+        until=text(asked["until"]),
+        before=before and (text(_EPOCH + before[0] * _MICROSECOND) if before[0] else None, before[1]),
+        limit=asked["limit"] + 1,
     )
+    return of_session(of, asked, rows)
 
 
 def recording_cursor(last: Values) -> str:
@@ -77,7 +76,7 @@ def issues(of: Snapshot, asked: Values) -> Values:
 def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
     """The issues in the period that was asked for: ``since`` then, or in the last day, week or month (``within``)."""
     within = asked["within"]
-    return issues_of(
+    rows = issues_of(
         of.db,
         of.now,
         since=asked["since"] or (of.now - WITHIN[within] if within else None),
@@ -89,6 +88,7 @@ def issues_of_asked(of: Snapshot, asked: Values) -> list[Values]:
         account=asked["account"],
         sort=asked["sort"],
     )
+    return of_session(of, asked, rows)
 
 
 WITHIN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
@@ -101,7 +101,7 @@ def meeting(of: Snapshot, asked: Values) -> Values:
     if found is None:
         if (pruned := of.tracker.pruned(asked["meeting"])) is not None:  # the id of a session
             raise pruned.error(asked["meeting"])
-        hint = _of_account(asked) or of.tracker.perhaps_pruned()
+        hint = _of_account(asked) or of.tracker.perhaps_pruned(asked["meeting"])
         raise UnknownError("no such meeting", place=asked["meeting"], hint=hint)
     return found
 
@@ -113,7 +113,7 @@ def person(of: Snapshot, asked: Values) -> Values:
         people = named(of.db, asked["person"], asked["account"], limit=5)
         ids = ", ".join(one["participant_id"] for one in people)
         near = f"of that name: {ids}" if ids else _of_account(asked)
-        hint = near or of.tracker.perhaps_pruned() or "give the participant's id"
+        hint = near or of.tracker.perhaps_pruned(asked["person"]) or "give the participant's id"
         raise NotFoundError("no such person", place=asked["person"], hint=hint)
     return found
 

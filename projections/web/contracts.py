@@ -41,8 +41,8 @@ class Alternative:
 
 
 @contract
-class Finding:
-    """One finding: what is wrong, where, how sure that is, what else may have happened, and what to do."""
+class Judged:
+    """What is wrong, where, and how sure that is: the same of a finding and of an alert about it."""
 
     code: str
     slug: str
@@ -54,7 +54,13 @@ class Finding:
     lifecycle: str | None
     key: dict[str, str]
     run: int | None
-    position: int | None
+    position: Position | None
+
+
+@contract
+class Finding(Judged):
+    """One finding: what is wrong, where, how sure that is, what else may have happened, and what to do."""
+
     evidence: list[int]
     at: Time | None
     state_before: str | None

@@ -204,6 +204,8 @@ def why_behind(tracker: Tracker) -> str:
     if entries.requests <= tracker.erased() and not entries.knows_finished:
         older = f"{tracker.ledger.path} was written by an older version"
         return f"{older}, which did not record whether erasures were finished beside the store as well"
+    if entries.requests <= tracker.erased() and entries.undone_by_log:
+        return "a log was read whose name names somebody who was erased, and what came of it before still has that name"
     return "not all erasures are carried out: one broke off, or a backup was put back"
 
 

@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -142,6 +143,8 @@ class Log:
     """The numbers of the lines that do not begin in the line of the file behind that in which the one before does,"""
     _begins: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
     """and where each of them begins."""
+    _begun: Iterator[Line] | None = attrs.field(init=False, default=None)
+    """Its lines, where it has been begun and cannot be read again."""
 
     def _set_up(self) -> None:
         if self.fields == USUAL:
@@ -257,8 +260,21 @@ class Log:
         place = bisect_right(self._numbers, number) - 1
         return self._begins[place] + number - self._numbers[place] if place >= 0 else number
 
+    def begin(self) -> None:
+        """Raises ``LogError`` where not even its first line can be read; waits for that. ``lines`` gives it all the same."""
+        if self.is_repeatable:
+            next(self.anew().lines(), None)
+            return
+        lines = self._read()
+        first = list(islice(lines, 1))
+        self._begun = chain(first, lines)
+
     def lines(self) -> Iterator[Line]:
         """Its lines in order. Raises ``LogError`` where it cannot be read any further."""
+        begun, self._begun = self._begun, None
+        return self._read() if begun is None else begun
+
+    def _read(self) -> Iterator[Line]:
         try:
             file = self.open()
         except OSError as error:

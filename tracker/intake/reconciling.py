@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -202,6 +201,7 @@ class _Mark:
         path, page: How far the run has come that began at ``begun``; without a path it has come to the end.
         done: What was there until then was read, without a hole.
         name: Under which it is stored; a run that begins has the name of the one before, of which it takes the place.
+        names: All that are stored: older programs left several, where two of them read the lists at once.
     """
 
     prefix: str
@@ -211,16 +211,18 @@ class _Mark:
     begun: datetime | None = None
     done: datetime | None = None
     name: str = ""
+    names: frozenset[str] = frozenset()
 
     @classmethod
     def left(cls, tracker: Tracker, account: str | None) -> _Mark:
         """Where the last run was stopped, or came to the end."""
         prefix = f"{SOURCE}{account or ''}#"
         found = [one for one in tracker.trackings(prefix) if one[0].startswith(prefix)]
+        names = frozenset(name for name, _ in found)
         for name, page in found:
             since, path, begun, done = (name.removeprefix(prefix) + "###").split("#")[:4]
             times = (parse_time(since), parse_time(begun), parse_time(done))
-            return cls(prefix, times[0], path, page, times[1], times[2], name)
+            return cls(prefix, times[0], path, page, times[1], times[2], name, names)
         return cls(prefix)
 
     def goes_on(self, since: datetime | None, now: datetime) -> bool:
@@ -247,11 +249,13 @@ class _Mark:
     def _named(self, **changes: Any) -> _Mark:
         one = attrs.evolve(self, **changes)
         since, begun, done = (isoformat(time) if time else "" for time in (one.since, one.begun, one.done))
-        return attrs.evolve(one, name=f"{one.prefix}{since}#{one.path}#{begun}#{done}")
+        name = f"{one.prefix}{since}#{one.path}#{begun}#{done}"
+        return attrs.evolve(one, name=name, names=self.names - {self.name} | {name})
 
     def to(self, other: _Mark) -> SourcePosition:
-        """Takes the place of this one."""
-        return SourcePosition(Tracking(other.name, other.page), None, self.name)
+        """Takes the place of this one, unless another process has put its own there."""
+        seen = Seen(self.prefix, -1, MOST, self.names)
+        return SourcePosition(Tracking(other.name, other.page), seen, self.name)
 
 
 @attrs.define
@@ -269,6 +273,8 @@ class _Sink:
     of: str | None
     now: Callable[[], datetime]
     begin: datetime | None
+    _is_elsewhere: bool = False
+    """Whether another process records how far the lists were read; what is read here is stored all the same."""
     _passed_over: Counter[str] = attrs.field(factory=Counter)
     _known: dict[str, _Known] = attrs.field(factory=dict)
 
@@ -287,13 +293,22 @@ class _Sink:
             self.account.path = _declared(records[0][0]).path
         new = None
         while new is None:
-            with suppress(ConcurrentReadError):
-                new = self._store(records, [] if read is None else [read], path)
+            try:
+                new = self._store(records, [] if read is None or self._is_elsewhere else [read], path)
+            except ConcurrentReadError:
+                self._is_elsewhere |= read is not None and self._has_moved(read)
         self.account.stored += len(new)
         self.account.read += len(records)
         self.account.done += len(records)
         for name, number in self._passed_over.items():
             setattr(self.account, name, getattr(self.account, name) + number)
+
+    def _has_moved(self, read: SourcePosition) -> bool:
+        """Whether another process has recorded how far the lists were read since we looked."""
+        assert read.seen is not None, "that of a mark"
+        prefix = read.seen.prefix
+        names = {name for name, _ in self.tracker.trackings(prefix) if name.startswith(prefix)}
+        return names != read.seen.names
 
     def _store(
         self, records: Iterable[tuple[Lifecycle, Mapping[str, Any]]], read: list[SourcePosition], path: str

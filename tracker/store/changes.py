@@ -20,12 +20,16 @@ __all__ = ["ChangesReader"]
 
 _AT_ONCE = 500
 """Names in one SELECT."""
+_LAST = "\U0010ffff"
+"""No character sorts behind it."""
 
 
 class ChangesReader(Application[str]):
     """What a store says of that. Raises ``StoreDamagedError`` or ``StoreError``."""
 
     _database: Database
+    _archives: tuple[int, Sequence[str]] = (-1, ())
+    """The newest event that changed something, and the archives that tombstones named then."""
 
     @property
     def _recorder(self) -> Recorder:
@@ -83,14 +87,45 @@ class ChangesReader(Application[str]):
                 return one
         return None
 
-    def perhaps_pruned(self) -> str:
-        """A hint for what is not found and has no stream of its own: where all that was pruned is; empty if nothing was."""
-        found = sorted((one.at, one.archives) for _, one in self._tombstones() if one)
-        archives = list(dict.fromkeys(where for _, places in found for where in places))
+    def perhaps_pruned(self, asked: str) -> str:
+        """A hint for what is not found: where the sessions are that were pruned and whose ids begin so; of anything else,
+        such as a room or a person, where all that was pruned is; empty if nothing was."""
+        found = self._pruned_beginning_with(asked)
+        if found:
+            name, one = found[0]
+            begin = f"{name} begins so and was pruned"
+            if found[1:]:
+                begin = f"{name} and {len(found) - 1:,} more begin so and were pruned"
+            return f"{begin}: {prunings.reading(one.archives[-1])}"
+        archives = self._all_archives()
         if not archives:
             return ""
         many = f" into one of {len(archives):,} archives, the last of which is this" if archives[1:] else ""
         return f"perhaps it was pruned{many}: {prunings.reading(archives[-1])}"
+
+    def _pruned_beginning_with(self, asked: str) -> list[tuple[str, Tombstone]]:
+        select = (
+            f"SELECT originator_id, {self._recorder.state} FROM stored_events "
+            "WHERE originator_id >= ? AND originator_id < ? AND topic = ? ORDER BY originator_id"
+        )
+        with self._database.errors():
+            rows = self._recorder.rows(select, (asked, f"{asked}{_LAST}", prunings.TOPIC))
+        read = ((name, prunings.tombstone(state)) for name, state in rows)
+        return [(name, one) for name, one in read if one]
+
+    def _all_archives(self) -> Sequence[str]:
+        """The archives that tombstones name, the last one last.
+
+        There may be very many tombstones, and a server may be asked very often, so they are read once for each event
+        that changes what earlier ones say: one ends each pruning, and what was derived follows only then.
+        """
+        changed_at = self.changed_at()
+        known_at, archives = self._archives
+        if known_at != changed_at:
+            found = sorted((one.at, one.archives) for _, one in self._tombstones() if one)
+            archives = list(dict.fromkeys(where for _, places in found for where in places))
+            self._archives = changed_at, archives
+        return archives
 
     def rows_of(self, stream: str) -> list[prunings.Row]:
         """What is stored of a stream, by version."""

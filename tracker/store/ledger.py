@@ -48,8 +48,8 @@ from tracker.store.withdrawals import log_of
 __all__ = ["ERASURES_DB", "Entries", "Ledger"]
 
 ERASURES_DB = "erasures.db"
-UNKNOWN = -1
-"""In place of whether a request is finished."""
+UNKNOWN, UNDONE_BY_LOG = -1, -2
+"""In place of whether a request is finished: the first format did not say it; it was, until a log came whose name names somebody."""
 ANYWHERE = ""
 """In place of a stream."""
 SOURCES = "sources"
@@ -86,6 +86,7 @@ class Entries(msgspec.Struct, frozen=True):
         requests: How many there were.
         finished: Up to which of them all is done.
         knows_finished: Whether that is known; the first format did not say it.
+        undone_by_log: Whether the last one was finished, until a log came whose name names somebody.
         older: Before which receive time what has no session is erased as a whole, and when that was asked for.
         sources: The hash of the name of a log that names somebody -> when it was asked for to erase them.
     """
@@ -97,6 +98,7 @@ class Entries(msgspec.Struct, frozen=True):
     requests: int = 0
     finished: int = 0
     knows_finished: bool = True
+    undone_by_log: bool = False
     older: tuple[datetime, datetime] | None = None
     sources: Mapping[bytes, datetime] = msgspec.field(default_factory=dict)
 
@@ -213,7 +215,8 @@ class Ledger:
                 connection.executemany("INSERT OR IGNORE INTO sources VALUES (?, ?)", rows)
                 # What came from these logs before has their names yet.
                 connection.execute(
-                    "UPDATE requests SET finished = 0 WHERE number = (SELECT MAX(number) FROM requests)"
+                    f"UPDATE requests SET finished = {UNDONE_BY_LOG} WHERE finished > 0"
+                    " AND number = (SELECT MAX(number) FROM requests)"
                 )
 
     def _add(self, new: Iterable[tuple[str, datetime | None, set[bytes]]]) -> None:
@@ -311,14 +314,14 @@ def _all(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
     return connection.execute(f"SELECT * FROM {table}")
 
 
-def _requests(connection: sqlite3.Connection) -> tuple[int, int, bool]:
-    """How many requests there were, up to which of them all is done, and whether that is known."""
+def _requests(connection: sqlite3.Connection) -> tuple[int, int, bool, bool]:
+    """How many requests there were, up to which of them all is done, whether that is known, and whether a log undid it."""
     select = (
         "SELECT COALESCE(MAX(number), 0), COALESCE(MAX(number) FILTER (WHERE finished > 0), 0),"
-        f" COALESCE(MIN(finished), 0) != {UNKNOWN} FROM requests"
+        f" COALESCE(MAX(finished = {UNKNOWN}), 0), COALESCE(MAX(finished = {UNDONE_BY_LOG}), 0) FROM requests"
     )
-    ((requests, finished, known),) = connection.execute(select).fetchall()
-    return requests, finished, bool(known)
+    ((requests, finished, unknown, by_log),) = connection.execute(select).fetchall()
+    return requests, finished, not unknown, bool(by_log)
 
 
 def _add_stream(connection: sqlite3.Connection, stream: str, at: datetime, *, whole: bool) -> None:

@@ -157,8 +157,8 @@ class StoreReader(ChangesReader):
 
     def not_there(self, stream: str) -> NotFoundError:
         """Why nothing of a session was known at some moment: as ``gone`` says, or it never was."""
-        none = NotFoundError("no such session", place=stream, hint="tracker sessions lists all sessions")
-        return self.gone(stream) or none
+        hint = self.perhaps_pruned(stream) or "tracker sessions lists all sessions"
+        return self.gone(stream) or NotFoundError("no such session", place=stream, hint=hint)
 
     def gone(self, stream: str) -> NotFoundError | None:
         """Why nothing is known of a session that was stored: it began later, was pruned or withdrawn; else ``None``."""

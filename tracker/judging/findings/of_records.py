@@ -20,15 +20,13 @@ from tracker.judging.findings import undelivered
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.findings.undelivered import Fit, finding_of
 from tracker.judging.hypothesis import micros, moment
-from tracker.judging.records import Record, RecordsOf, Visit, fitting, visits_by_person
+from tracker.judging.records import MINUTE, Record, RecordsOf, Visit, fitting, visits_by_person
 from tracker.judging.session import Observed
 from tracker.judging.state import Aggregate
 from tracker.judging.words import clock, duration, listed
 
 __all__ = ["Matched", "end", "explained", "found", "matched", "timed"]
 
-MINUTE = 60_000_000
-"""Microseconds by which two clocks may differ."""
 STARTED, ENDED = "session-started", "session-ended"
 
 
@@ -38,11 +36,12 @@ class Matched:
 
     Attributes:
         recorded: All of them.
-        runs: Those that are neither of the session nor of people; ``None`` where no run fits.
+        runs: Those that are neither of the session nor of people, each with its run (``None`` where none fits) and how
+            probable that is.
     """
 
     recorded: RecordsOf
-    runs: Sequence[tuple[Record, Fit]]
+    runs: Sequence[tuple[Record, Fit, float]]
 
 
 def timed(observed: Observed) -> Observed:
@@ -79,20 +78,21 @@ def _ended(record: Record) -> int:
 
 def matched(assessment: Assessment, recorded: RecordsOf) -> Matched:
     """Finds the run of each record, and marks the runs of which a record says what is held."""
-    pairs: list[tuple[Record, Fit]] = []
+    found: list[tuple[Record, Fit, float]] = []
     for lifecycle in dict.fromkeys(one.lifecycle for one in recorded.records):
         if lifecycle.is_session:
             continue
         records = recorded.of(lifecycle)
         runs = [one for one in assessment.runs() if one[0].lifecycle is lifecycle]
         fits = fitting(records, [(aggregate.key, run.candidate) for aggregate, run in runs])
-        pairs += [(one, runs[fits[place]] if place in fits else None) for place, one in enumerate(records)]
-    for record, fit in pairs:
+        for record, one in zip(records, fits, strict=True):
+            found.append((record, None if one.run is None else runs[one.run], one.confidence))
+    for record, fit, _ in found:
         if fit is not None:
             fit[1].recorded = record.is_over == fit[1].closed
     if recorded.session is not None:
         _mark_visits(assessment, recorded.session)
-    return Matched(recorded, pairs)
+    return Matched(recorded, found)
 
 
 def _mark_visits(assessment: Assessment, record: Record) -> None:
@@ -117,8 +117,8 @@ def found(assessment: Assessment, records: Matched) -> Iterator[Finding]:
         yield from _not_subscribed(assessment, records.recorded, session)
         yield from undelivered.of_session(assessment, session)
         yield from _people(assessment, session)
-    for record, fit in records.runs:
-        yield from undelivered.of_record(assessment, record, fit)
+    for record, fit, confidence in records.runs:
+        yield from undelivered.of_record(assessment, record, fit, confidence)
 
 
 R601 = Code(
@@ -305,7 +305,8 @@ def explained(findings: list[Finding], of_records: list[Finding], assessment: As
         cause = next((each for each in causes if _explains(each, one)), None)
         if cause is not None:
             one.cause, one.verdict, one.deadline = cause.code, "settled", None
-            one.confidence, one.alternatives = 1.0, ()
+            if cause.confidence >= one.confidence:
+                one.confidence, one.alternatives = cause.confidence, ()
             one.severity = severities.get(one.code) or "info"
             one.evidence = tuple(sorted({*one.evidence, *cause.evidence}))
     return findings + of_records

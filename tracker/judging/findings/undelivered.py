@@ -22,13 +22,13 @@ Fit = tuple[Aggregate, Run] | None
 """The run that a record is of, if it is of one."""
 
 
-def of_record(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Finding]:
-    """What is found of a record that is of a run, or of none."""
+def of_record(assessment: Assessment, record: Record, fit: Fit, confidence: float) -> Iterator[Finding]:
+    """What is found of a record that is of a run, or of none; ``confidence``: how probable that is."""
     came = Counter(_near(assessment, record, copies=fit is not None))
     if fit is not None:
         came += of_run(*fit)
-    yield from _undelivered(assessment, record, fit, came)
-    yield from _file(assessment, record, fit)
+    yield from _undelivered(assessment, record, fit, came, confidence)
+    yield from _file(assessment, record, fit, confidence)
 
 
 def of_session(assessment: Assessment, record: Record) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def file_named(message: str | None) -> str | None:
     return (message or "").partition(before)[2] or None
 
 
-def _file(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Finding]:
+def _file(assessment: Assessment, record: Record, fit: Fit, confidence: float) -> Iterator[Finding]:
     """R603: there is a file, and no webhook brought it."""
     lifecycle = record.lifecycle
     types = map(lifecycle.webhook_type, lifecycle.endings)
@@ -75,7 +75,7 @@ def _file(assessment: Assessment, record: Record, fit: Fit) -> Iterator[Finding]
     until = (record.end or record.start or record.at) + assessment.context.windows.redelivery
     words = {"what": what_of(record), "value": min(record.files, key=lambda one: ("//" not in one, one))}
     missing = () if fit is not None and fit[1].candidate.closed else ends
-    yield finding_of(assessment, R603, record, fit, until, words=words, missing=missing)
+    yield finding_of(assessment, R603, record, fit, until, words=words, missing=missing, confidence=confidence)
 
 
 R605 = Code(
@@ -108,6 +108,7 @@ def _undelivered(
     record: Record,
     fit: Fit,
     came: Mapping[str, int],
+    confidence: float = 1.0,
 ) -> Iterator[Finding]:
     """R605, R606: webhooks that VideoSDK has sent and that did not come, whatever it was answered."""
     lacking = assessment.context.lacking
@@ -123,7 +124,9 @@ def _undelivered(
             if not types:
                 one = missing[""]
                 words |= {"missing": "a webhook", "value": f": {one.accepted} of {one.sent} were taken"}
-            yield finding_of(assessment, code, record, fit, until, words=words, missing=types)
+            yield finding_of(
+                assessment, code, record, fit, until, words=words, missing=types, confidence=confidence
+            )
 
 
 def _is_of(record: Record, name: str) -> bool:
@@ -184,8 +187,12 @@ def finding_of(
     words: dict[str, str],
     missing: Iterable[str] = (),
     evidence: Iterable[int] = (),
+    confidence: float = 1.0,
 ) -> Finding:
-    """A finding that rests on a record; ``until`` is when a webhook that explains it should have come."""
+    """A finding that rests on a record; ``until`` is when a webhook that explains it should have come.
+
+    What a record says of its session and of people is certain, for these have ids; of which run it is may not be.
+    """
     aggregate, run = fit if fit is not None else (None, None)
     made = assessment.make(
         code,
@@ -197,6 +204,7 @@ def finding_of(
         missing=missing,
         evidence=evidence,
         until=until,
+        confidence=confidence,
     )
     made.type = f"{PREFIX}{record.lifecycle.name}"
     if fit is None and not record.lifecycle.is_session:
