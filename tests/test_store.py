@@ -31,7 +31,8 @@ from tracker.store import recorder
 from tracker.store.application import Tracker
 from tracker.store.mapper import EnvelopeMapper, WebhookReceived
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
-from tracker.store.sqlite import fault_of, sqlite_error
+from tracker.store.sqlite import fault_of
+from tracker.store.sqlite_errors import sqlite_error
 
 STORED = Path(__file__).parent / "stored"
 

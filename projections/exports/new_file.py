@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tracker.errors import UsageError
-from tracker.store.recorder import PRIVATE_FILE
+from tracker.store.private import PRIVATE_FILE
 
 _HINT = "choose another --out FILE"
 

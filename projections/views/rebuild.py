@@ -30,8 +30,9 @@ from tracker.bulk import bulk
 from tracker.errors import StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
-from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE, make_directory
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.private import PRIVATE_FILE, make_directory
+from tracker.store.recorder import LOCK_TIMEOUT
+from tracker.store.sqlite_errors import sqlite_errors
 
 
 def rebuild(
