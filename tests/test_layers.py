@@ -106,6 +106,7 @@ LAYERS = {
     "tracker.intake.tail": {"attrs"},
     "tracker.intake.receive_times": {"attrs", "msgspec"},
     "tracker.intake.merging": set(),
+    "tracker.intake.rehearsal": set(),
     "tracker.intake.ingest": {"attrs", "eventsourcing"},
     "tracker.intake.streams": {"attrs"},
     "tracker.intake.jetstream": {"nats"},

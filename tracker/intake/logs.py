@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -179,6 +179,22 @@ class Log:
     def anew(self) -> Log:
         """The same log, to look at what it holds before it is read."""
         return Log(self.path, zone=self.zone, fields=self.fields)
+
+    def deliveries(self, lines: Iterable[Line], before: int = 0) -> Iterator[Delivery]:
+        """What some of its lines deliver, at their numbers behind those ``before``; blank ones deliver nothing."""
+        if self.fields is not USUAL or self.account is not None or self.keys:
+            for line in lines:
+                if not line.blank:
+                    yield self.delivery(line, before + line.number)
+            return
+        prefix = self._prefix
+        for line in lines:
+            position, source = before + line.number, prefix + str(line.at)
+            one = None if line.too_long else plain(line.text, position, source)
+            if one is None and not line.blank:
+                one = self._looked_at(line, position, source)
+            if one is not None:
+                yield one
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""

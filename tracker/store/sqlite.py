@@ -255,7 +255,7 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
 
     def _versions(self, c: SQLiteCursor, events: Sequence[Event]) -> dict[str, int]:
         """The last version of each stream of these events, 0 of a new one."""
-        streams = {stream for stream, *_ in events}
+        streams = {stream for stream, _, _, _ in events}
         last = "SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value"
         select = f"SELECT value, COALESCE(({last}), 0) FROM json_each(?)"
         return dict(self._select(c, select, (json.encode(list(streams)).decode(),)))
