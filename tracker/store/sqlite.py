@@ -255,10 +255,10 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
 
     def _versions(self, c: SQLiteCursor, events: Sequence[Event]) -> dict[str, int]:
         """The last version of each stream of these events, 0 of a new one."""
-        streams = {stream for stream, _, _, _ in events}
+        streams = list({stream for stream, _, _, _ in events})
         last = "SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value"
-        select = f"SELECT value, COALESCE(({last}), 0) FROM json_each(?)"
-        return dict(self._select(c, select, (json.encode(list(streams)).decode(),)))
+        select = f"SELECT key, COALESCE(({last}), 0) FROM json_each(?)"
+        return {streams[at]: last for at, last in self._select(c, select, (json.encode(streams).decode(),))}
 
     def _raise_format(self, c: SQLiteCursor) -> None:
         """Says in the file that states of the newest format may be in it."""
