@@ -60,7 +60,7 @@ def begin(position: int) -> int:
 def chained(digest: bytes, rows: Iterable[Row]) -> bytes:
     """The digest after further events."""
     for position, stream, topic, state in rows:
-        head = f"{position}\0{stream}\0{topic}\0".encode(errors="replace")
+        head = f"{position}\0{stream}\0{topic}\0".encode("utf-8", "replace")
         one = _EMPTY.copy()  # costs less than a new one
         one.update(digest + head + state)
         digest = one.digest()

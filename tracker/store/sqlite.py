@@ -46,6 +46,11 @@ EVENTS_DB = "events.db"
 EVENTS_MARK = "events.mark"
 ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
+_ROW = "originator_id", "originator_version", "topic", "state"
+_AT_ONCE = 20
+"""Events that one statement stores: each statement also writes down the last position that was given."""
+_INSERT = f"INSERT INTO stored_events ({', '.join(_ROW)}) VALUES (?,?,?,?)"
+_INSERT_MANY = _INSERT + ",(?,?,?,?)" * (_AT_ONCE - 1)
 CLEAN = 30.0
 """Seconds in which those who read let go of what was there before."""
 
@@ -231,24 +236,25 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
 
     def _insert(self, c: SQLiteCursor, events: Sequence[Event]) -> range:
         versions = self._versions(c, events)
-        rows = []
+        values = list[str | int | bytes]()
         for stream, least, topic, state in events:
             version = versions[stream] + 1
             if least:  # a copy of what was pruned has no events before it
                 version = max(version, least)
             versions[stream] = version
-            rows.append((stream, version, topic, state))
-        c.executemany(
-            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?,?,?,?)",
-            rows,
-        )
+            values += (stream, version, topic, state)
+        size = len(_ROW) * _AT_ONCE
+        many = len(values) // size * size
+        c.executemany(_INSERT_MANY, (values[at : at + size] for at in range(0, many, size)))
+        c.executemany(_INSERT, (values[at : at + len(_ROW)] for at in range(many, len(values), len(_ROW))))
         # We hold the only write lock, so the positions of these rows follow each other.
         c.execute("SELECT last_insert_rowid()")
-        last = c.fetchone()[0] if rows else 0
-        positions = range(last - len(rows) + 1, last + 1)
-        self._add_digests(c, rows, positions.start, self._names_at(c, positions.start - 1))
-        if rows:
-            stream, version, _, state = rows[-1]
+        last = c.fetchone()[0] if events else 0
+        positions = range(last - len(events) + 1, last + 1)
+        self._add_digests(c, events, positions.start, self._names_at(c, positions.start - 1))
+        if events:
+            stream, _, _, state = events[-1]
+            version = versions[stream]
             self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
         self._check_before_commit(positions)
         return positions
