@@ -431,4 +431,5 @@ def _is_webhook(delivery: Delivery) -> bool:
 
 def _hashed(lines: Iterable[Line]) -> bytes:
     """What of some lines goes into the digest by which a log is known."""
-    return b"".join([line.text + (b"\x00%d\n" % line.too_long if line.too_long else b"\n") for line in lines])
+    texts = [line.text + b"\x00%d" % line.too_long if line.too_long else line.text for line in lines]
+    return b"\n".join([*texts, b""])
