@@ -56,7 +56,7 @@ class Part(Protocol):
 
     def observe(self, delivery: Delivery, /) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
-        """Spills the sessions that are over to disk; ``now`` is the newest receive time of the whole log."""
+        """Spills sessions that are over to disk where there are many; ``now`` is the newest receive time of the whole log."""
 
     def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
         """Assesses all sessions; nothing more will come."""
