@@ -136,6 +136,8 @@ class Log:
     account: str | None = None
     size: int = 0
     consumed: int = 0
+    reached: int = 0
+    """The number of the last line of which ``deliveries`` was asked."""
     _prefix: str = attrs.field(init=False, default="")
     """Of the sources of its lines."""
     _numbers: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
@@ -182,19 +184,19 @@ class Log:
 
     def deliveries(self, lines: Iterable[Line], before: int = 0) -> Iterator[Delivery]:
         """What some of its lines deliver, at their numbers behind those ``before``; blank ones deliver nothing."""
-        if self.fields is not USUAL or self.account is not None or self.keys:
+        is_simple = self.fields is USUAL and self.account is None and not self.keys
+        number, prefix = 0, self._prefix
+        try:
             for line in lines:
-                if not line.blank:
-                    yield self.delivery(line, before + line.number)
-            return
-        prefix = self._prefix
-        for line in lines:
-            position, source = before + line.number, prefix + str(line.at)
-            one = None if line.too_long else plain(line.text, position, source)
-            if one is None and not line.blank:
-                one = self._looked_at(line, position, source)
-            if one is not None:
-                yield one
+                number, one = line.number, None
+                if is_simple and not line.too_long:  # as nearly all are
+                    one = plain(line.text, before + number, prefix + str(line.at))
+                if one is None and not line.blank:
+                    one = self.delivery(line, before + number)
+                if one is not None:
+                    yield one
+        finally:
+            self.reached = number
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""
