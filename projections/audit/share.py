@@ -39,8 +39,8 @@ from tracker.rules import Rules
 Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
 """A delivery as it is handed to another process: position, body, receive time, its text, refuted, size, account."""
 Numbered = tuple[int, Received]
-KEPT = 50_000
-"""Deliveries that memory may hold: some 20 MB. To spill them and to fetch them back takes a tenth of the audit."""
+KEPT = 20_000
+"""Deliveries that memory may hold: some 15 MB. To spill them and to fetch them back takes a tenth of the audit."""
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
@@ -95,6 +95,7 @@ class Share:
     findings: Findings = attrs.field(init=False)
     _sessions: Sessions = attrs.field(init=False)
     _spilled: sqlite3.Connection = attrs.field(init=False)
+    _has_spilled: bool = False
     _named: dict[str, set[str]] = attrs.field(factory=dict)
 
     @findings.default
@@ -204,6 +205,8 @@ class Share:
         self.findings.put(assess(alone, None, self.rules).findings)
 
     def _fetch(self, stream: str, _before: int | None) -> Observed | None:
+        if not self._has_spilled:
+            return None
         row = self._spilled.execute("SELECT observed FROM spilled WHERE stream = ?", (stream,)).fetchone()
         if row is None:
             return None
@@ -218,6 +221,7 @@ class Share:
 
     def _spill(self, sessions: Sequence[Observed]) -> None:
         rows = [(one.stream, self._is_left(one.stream), packed_session(one)) for one in sessions]
+        self._has_spilled = self._has_spilled or bool(rows)
         self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?, ?)", rows)
         for one in sessions:
             del self._sessions.observed[one.stream]
