@@ -83,6 +83,20 @@ def test_a_batch_may_hold_thousands_of_one_stream(store):
     assert list(range(1, 5002)) == [event.originator_version for event in store.events.get("a")]
 
 
+@pytest.mark.parametrize("size", [1, 19, 20, 21, 40, 57])
+def test_a_batch_of_any_size_is_stored_in_its_order(store, size):
+    store.append([joined("a"), joined("b")])
+    given = [joined("abc"[number % 3], str(number)) for number in range(size)]
+    positions = store.append(given)
+
+    stored = store.page(2)
+    assert [(one.position, one.stream, one.key) for one, _ in stored] == [
+        (position, one.stream, one.key) for position, one in zip(positions, given, strict=True)
+    ]
+    assert [version for _, version in stored] == [number // 3 + 2 - (number % 3 == 2) for number in range(size)]
+    assert list(store.integrity()) == []
+
+
 def test_an_empty_batch_gets_no_positions(store):
     assert list(store.append([])) == []
     assert (store.last_position(), store.count()) == (0, 0)
