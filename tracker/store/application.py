@@ -71,7 +71,7 @@ class Tracker(StoreReader):
         How far each source was ``read`` is recorded in the same transaction. Raises ``ConcurrentReadError``, and
         stores nothing, when another process has read one of them since it was looked at.
         """
-        events = self._to_store(deliveries)
+        events = self._mapper.to_store(deliveries)
         with self._database.errors():
             return self._recorder.insert(events, read=read)
 
@@ -92,14 +92,11 @@ class Tracker(StoreReader):
             return events if least is None else _not_before(least, deliveries, events)
 
         newest = Newest(says_source(deliveries[0].received.source), self._received_up_to, forward)
-        events = self._to_store(deliveries)
+        events = self._mapper.to_store(deliveries)
         with self._database.errors():
             positions = self._recorder.insert(events, newest=newest)
         self._received_up_to = max(self._received_up_to, positions[-1] - 1)
         return positions
-
-    def _to_store(self, deliveries: Iterable[Delivery]) -> list[Event]:
-        return list(map(self._mapper.to_store, deliveries))
 
     def put(self, events: Sequence[StoredEvent], behind: int) -> None:
         """Stores events as they are behind the position ``behind``.

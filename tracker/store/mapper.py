@@ -5,7 +5,7 @@ A stored event's topic is the webhook type; its state is ``tracker.delivery.enve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -65,10 +65,10 @@ class EnvelopeMapper(Mapper[str]):
         """Something received that has no version yet."""
         return stream, 0, topic, envelope.encode(received)
 
-    def to_store(self, delivery: Delivery) -> Event:
-        """A delivery that has no version yet."""
-        state = envelope.encode(delivery.received, is_json=delivery.is_plain)
-        return delivery.stream, 0, delivery.topic, state
+    def to_store(self, deliveries: Iterable[Delivery]) -> list[Event]:
+        """Deliveries that have no versions yet."""
+        encode = envelope.encode
+        return [(one.stream, 0, one.topic, encode(one.received, is_json=one.is_plain)) for one in deliveries]
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         received = self.to_received(stored_event.state)
