@@ -265,10 +265,13 @@ def routed(
     if own:
         link = _link(lifecycle, session_id, meeting_id)
         session_id, meeting_id, wrong = None, None, ""
-    fields = _key_fields(lifecycle)
-    key, lacking = _key(said, fields) if fields else ((), "")
-    if step is RECORD:
-        lacking = ""  # it is kept with its session, and need not say more
+    key: Key = ()
+    for field, sent, needed in _key_fields(lifecycle):
+        value = _name(said.get(sent))
+        if value is not None:
+            key += ((field, value),)
+        elif needed and step is not RECORD:  # that is kept with its session, and need not say more
+            wrong = wrong or f"its {sent} is {_shape(said, sent)}"
     stream = ":".join((own, *(value for _, value in key))) if own else session_id or ""
     found = Delivery(
         received,
@@ -287,23 +290,10 @@ def routed(
         lifecycle,
         said,
     )
-    if wrong or lacking:
+    if wrong:
         found.stream, found.lifecycle, found.step = session_id or _unrouted(webhook_type), None, None
-        found.unrouted, found.problem = MISSING_FIELD, wrong or lacking
+        found.unrouted, found.problem = MISSING_FIELD, wrong
     return found
-
-
-def _key(said: dict[str, Any], fields: tuple[tuple[str, str, bool], ...]) -> tuple[Key, str]:
-    """The key of an aggregate, and what keeps it from being one."""
-    key: Key = ()
-    wrong = ""
-    for field, sent, needed in fields:
-        value = _name(said.get(sent))
-        if value is not None:
-            key += ((field, value),)
-        elif needed:
-            wrong = wrong or f"its {sent} is {_shape(said, sent)}"
-    return key, wrong
 
 
 def _link(
