@@ -5,7 +5,7 @@ nobody subscribes to. So each session is assessed once, then. Until then, where 
 session that has been silent for long is spilled to disk; if something comes of it after all, it is fetched back.
 
 Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
-sessions on disk, to be assessed there: nearly all have been spilled by then anyway.
+sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
