@@ -100,6 +100,7 @@ def meetings(count, *extra):
 
 def outcome(given, sweep, monkeypatch):
     monkeypatch.setattr(auditing, "SWEEP", sweep)
+    monkeypatch.setattr(share, "KEPT", 0)
     result = audit(given, Rules())
     findings = [attrs.astuple(one, recurse=False) for one in result.findings]
     return findings, result.sessions, states(result)
@@ -130,7 +131,8 @@ def test_what_is_spilled_and_comes_back_is_judged_as_if_it_had_stayed(extra, mon
     assert outcome(given, 1, monkeypatch) == outcome(given, 10**9, monkeypatch)
 
 
-def test_sessions_that_are_over_leave_the_memory():
+def test_sessions_that_are_over_leave_the_memory(monkeypatch):
+    monkeypatch.setattr(share, "KEPT", 0)
     run = share.Share(Rules())
     kept = []
     for delivery in meetings(60):

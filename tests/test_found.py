@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from story import deliveries
 
-from projections.audit import auditing, found
+from projections.audit import auditing, found, share
 from projections.audit.auditing import audit
 from projections.audit.found import Findings
 from projections.explain import status
@@ -76,6 +76,7 @@ def weeks():
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_findings(weeks, monkeypatch):
     monkeypatch.setattr(auditing, "SWEEP", 100)
+    monkeypatch.setattr(share, "KEPT", 0)
 
     def most(*weeks):
         watch = Watch(10)

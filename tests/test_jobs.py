@@ -20,7 +20,7 @@ from test_audit import states
 from traffic import until
 from waiting import BOUND
 
-from projections.audit import auditing, jobs
+from projections.audit import auditing, jobs, share
 from projections.audit.auditing import audit
 from projections.audit.share import Share
 from projections.cli import main
@@ -102,6 +102,7 @@ def test_an_audit_in_parts_finds_what_one_in_a_piece_does(
     made_up, whole, count, sweep, batch, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(auditing, "SWEEP", sweep)
+    monkeypatch.setattr(share, "KEPT", 0)
     monkeypatch.setattr(jobs, "BATCH", batch)
     assert said(in_parts(made_up, count, tmp_path)) == whole
     assert whole[3]

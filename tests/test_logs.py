@@ -11,7 +11,7 @@ from commands import run
 
 from tracker.delivery.envelope import Received, encode
 from tracker.errors import LogError
-from tracker.intake.lines import KEPT, MAX_LINE, Line
+from tracker.intake.lines import KEPT, MAX_LINE, Line, split
 from tracker.intake.logs import Log
 
 THREE = b'{"a":1}\n{"b":2}\n{"c":3}\n'
@@ -24,6 +24,20 @@ checksummed = pytest.mark.parametrize(
 
 def texts(path):
     return [line.text for line in Log(str(path)).lines()]
+
+
+@pytest.mark.parametrize(
+    "text", [b"a\n\nbc\n", b"a\r\nb\r\n\r\n", b"a\n" + b"x" * (MAX_LINE + 1) + b"\nb\r\nc"]
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 1 << 18])
+def test_lines_are_the_same_however_the_file_comes(text, size):
+    if size < 1 << 18:  # the long one is long in any chunk
+        text = text.replace(b"x" * (MAX_LINE + 1), b"x")
+    chunks = (text[at : at + size] for at in range(0, len(text), size))
+    expected = [one.removesuffix(b"\r") for one in text.removesuffix(b"\n").split(b"\n")]
+    assert [line.text for line in split(chunks, "log")] == [
+        one[:KEPT] if len(one) > MAX_LINE else one for one in expected
+    ]
 
 
 def until_error(path):

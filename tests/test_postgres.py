@@ -18,7 +18,7 @@ import meetings
 import psycopg
 import pytest
 import stores
-from eventsourcing.persistence import StoredEvent, Tracking
+from eventsourcing.persistence import Tracking
 from meetings import MORNING, webhook
 from msgspec.structs import replace
 from stores import PASSWORD, address, change, opened, query
@@ -478,7 +478,7 @@ def test_several_writers_leave_no_gap_for_a_reader_and_let_no_time_go_back(store
 
 
 def test_a_batch_looks_up_each_of_its_sessions_once_before_any_row_is_there(store):
-    columns = _columns([StoredEvent(one, 0, "x", b"{}") for one in ["one"] * 30 + ["other"] * 20])
+    columns = _columns([(one, 0, "x", b"{}") for one in ["one"] * 30 + ["other"] * 20])
     asked = {**columns, "states": [b"{}"] * 50, "before": 0}
     with store.recorder.datastore.transaction(commit=False) as c:
         c.execute(f"EXPLAIN (ANALYZE) {_INSERT}".encode(), asked)

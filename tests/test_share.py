@@ -9,6 +9,7 @@ from record_stories import RAISED
 from story import deliveries as received
 
 from projections.audit import auditing
+from projections.audit import share as sharing
 from projections.audit.auditing import audit
 from projections.audit.share import _FACTS, Share, packed_session, unpacked_session
 from tracker.delivery.webhook import parse
@@ -86,13 +87,15 @@ def test_the_log_learns_the_same_whoever_is_spilled(given, monkeypatch):
     habits = []
     for sweep in (1, 10**9):
         monkeypatch.setattr(auditing, "SWEEP", sweep)
+        monkeypatch.setattr(sharing, "KEPT", 0)
         monkeypatch.setattr(Share, "_is_silent", lambda *_: True)
         habits.append(audit(given, RULES).log.habits)
 
     assert habits[0] == habits[1]
 
 
-def test_who_has_been_silent_for_long_and_is_over_is_spilled_and_nobody_else():
+def test_who_has_been_silent_for_long_and_is_over_is_spilled_and_nobody_else(monkeypatch):
+    monkeypatch.setattr(sharing, "KEPT", 0)
     lasting = ("0 session-started sessionId=a", "0 participant-joined p sessionId=a")
     over = ("0 session-started sessionId=b", "9 session-ended sessionId=b")
     share = Share(RULES)
@@ -104,3 +107,17 @@ def test_who_has_been_silent_for_long_and_is_over_is_spilled_and_nobody_else():
         in_memory.append(list(share._sessions.observed))
 
     assert in_memory == [["a", "b"], ["a"], []]
+
+
+@pytest.mark.parametrize(("kept", "left"), [(4, "abcd"), (3, "bcd"), (2, "bd"), (1, "b"), (0, "b")])
+def test_the_oldest_are_spilled_first_and_no_more_than_memory_lacks_room_for(kept, left, monkeypatch):
+    monkeypatch.setattr(sharing, "KEPT", kept)
+    share = Share(RULES)
+    for one in received(
+        *(f"{hours}h session-ended sessionId={name}" for hours, name in enumerate("acd")),
+        "9h participant-joined p sessionId=b",
+    ):
+        share.observe(one)
+    share.sweep(received("9h x")[0].received_at)
+
+    assert sorted(share._sessions.observed) == list(left)

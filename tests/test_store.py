@@ -31,7 +31,8 @@ from tracker.store import recorder
 from tracker.store.application import Tracker
 from tracker.store.mapper import EnvelopeMapper, WebhookReceived
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
-from tracker.store.sqlite import fault_of, sqlite_error
+from tracker.store.sqlite import fault_of
+from tracker.store.sqlite_errors import sqlite_error
 
 STORED = Path(__file__).parent / "stored"
 
@@ -80,6 +81,20 @@ def test_a_batch_may_hold_thousands_of_one_stream(store):
     store.append(joined("a", str(number)) for number in range(5000))
 
     assert list(range(1, 5002)) == [event.originator_version for event in store.events.get("a")]
+
+
+@pytest.mark.parametrize("size", [1, 19, 20, 21, 40, 57])
+def test_a_batch_of_any_size_is_stored_in_its_order(store, size):
+    store.append([joined("a"), joined("b")])
+    given = [joined("abc"[number % 3], str(number)) for number in range(size)]
+    positions = store.append(given)
+
+    stored = store.page(2)
+    assert [(one.position, one.stream, one.key) for one, _ in stored] == [
+        (position, one.stream, one.key) for position, one in zip(positions, given, strict=True)
+    ]
+    assert [version for _, version in stored] == [number // 3 + 2 - (number % 3 == 2) for number in range(size)]
+    assert list(store.integrity()) == []
 
 
 def test_an_empty_batch_gets_no_positions(store):

@@ -20,7 +20,7 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.findings import Finding
-from tracker.intake.logs import STDIN, Log, Oddities
+from tracker.intake.logs import STDIN, Log, Oddities, is_usual
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import believed
 from tracker.judging.findings.of_log import of_log
@@ -56,7 +56,7 @@ class Part(Protocol):
 
     def observe(self, delivery: Delivery, /) -> None: ...
     def sweep(self, now: datetime | None, /) -> None:
-        """Spills the sessions that are over to disk; ``now`` is the newest receive time of the whole log."""
+        """Spills sessions that are over to disk where there are many; ``now`` is the newest receive time of the whole log."""
 
     def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
         """Assesses all sessions; nothing more will come."""
@@ -99,13 +99,13 @@ def audit(
         traffic, share, count = Traffic(), Share(rules, see), 0
         growing = now is not None
         parts: tuple[Part, ...] = (share, *others)
-        part_of = _dealt(share, others)
+        observe = _dealt(share, others)
         known = Habits() if growing else None
         for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
             if not share.has_begun:
                 share.has_begun = delivery.session_id is not None
-            part_of(delivery.stream).observe(delivery)
+            observe(delivery)
             count += delivery.step is not RECORD
             if count % SWEEP == 0:
                 for part in parts:
@@ -153,16 +153,17 @@ def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[De
     return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
 
 
-def _dealt(first: Part, others: Sequence[Part]) -> Callable[[str], Part]:
-    """Which part a stream belongs to. Who reads for the others observes only what belongs to no session: reading a log
-    and handing it on takes as long as observing it."""
+def _dealt(first: Part, others: Sequence[Part]) -> Callable[[Delivery], None]:
+    """Gives a delivery to the part that its stream belongs to. Who reads for the others observes only what belongs to
+    no session: reading a log and handing it on takes as long as observing it."""
 
-    def part_of(stream: str) -> Part:
-        if stream.startswith(UNROUTED):
-            return first
-        return others[crc32(stream.encode(errors="replace")) % len(others)]
+    def observe(delivery: Delivery) -> None:
+        stream = delivery.stream
+        is_first = stream.startswith(UNROUTED)
+        part = first if is_first else others[crc32(stream.encode(errors="replace")) % len(others)]
+        part.observe(delivery)
 
-    return part_of if others else lambda _: first
+    return observe if others else first.observe
 
 
 @attrs.define
@@ -201,6 +202,7 @@ class Logs:
             for log in self.logs:
                 self.begins.append((self.lines, log.path))
                 yield from believed(self._read(log, self.lines))
+                self.lines += log.reached
             return
         counts = [log.count() for log in self.logs]
         for log, count in zip(self.logs, counts, strict=True):
@@ -217,15 +219,14 @@ class Logs:
         """What one log delivers, behind so many lines of others; no more than it had when its lines were counted."""
         odd = self.odd.setdefault(log.name, Oddities())
         try:
-            for line in log.lines():
-                if most is None:
-                    self.lines = before + line.number
-                elif line.number > most:
+            for one in log.deliveries(log.lines(), before):
+                if most is not None and one.position > before + most:
                     return
-                if not line.blank:
-                    delivery = log.delivery(line, before + line.number)
-                    odd.look_at(delivery, line.at)
-                    yield delivery
+                if is_usual(one):
+                    odd.deliveries += 1
+                else:
+                    odd.look_at(one, log.line_at(one.position - before))
+                yield one
         except LogError as error:
             self.add_error(log.name, error)
 

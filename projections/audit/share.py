@@ -1,11 +1,11 @@
 """A part of the sessions of a log: observed while the log is read, assessed when all of it is known.
 
 What a session is judged by is known only at the end of the log: how old copies are in it, which types
-nobody subscribes to. So each session is assessed once, then. Until then a session that has been silent for
-long is spilled to disk; if something comes of it after all, it is fetched back.
+nobody subscribes to. So each session is assessed once, then. Until then, where memory holds many deliveries, a
+session that has been silent for long is spilled to disk; if something comes of it after all, it is fetched back.
 
 Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
-sessions on disk, to be assessed there: nearly all have been spilled by then anyway.
+sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from tracker.rules import Rules
 Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
 """A delivery as it is handed to another process: position, body, receive time, its text, refuted, size, account."""
 Numbered = tuple[int, Received]
+KEPT = 20_000
+"""Deliveries that memory may hold: some 15 MB. To spill them and to fetch them back takes a tenth of the audit."""
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
@@ -93,6 +95,7 @@ class Share:
     findings: Findings = attrs.field(init=False)
     _sessions: Sessions = attrs.field(init=False)
     _spilled: sqlite3.Connection = attrs.field(init=False)
+    _has_spilled: bool = False
     _named: dict[str, set[str]] = attrs.field(factory=dict)
 
     @findings.default
@@ -122,11 +125,17 @@ class Share:
             self.count += 1
 
     def sweep(self, now: datetime | None) -> None:
-        """Spills the sessions that are likely to be over to disk. ``now`` is the newest receive time of the whole log."""
-        if now is None:
+        """Spills sessions that are likely to be over to disk, the oldest first, until memory holds no more than ``KEPT``
+        deliveries. ``now`` is the newest receive time of the whole log."""
+        observed = self._sessions.observed.values()
+        too_many = sum(one.deliveries for one in observed) - KEPT
+        if now is None or too_many <= 0:
             return
-        at = micros(now)
-        over = [one for one in self._sessions.observed.values() if self._is_silent(one, at)]
+        at, over = micros(now), list[Observed]()
+        for one in observed:
+            if too_many > 0 and self._is_silent(one, at):
+                over.append(one)
+                too_many -= one.deliveries
         self._spill(over)
 
     def leave(self) -> str:
@@ -196,6 +205,8 @@ class Share:
         self.findings.put(assess(alone, None, self.rules).findings)
 
     def _fetch(self, stream: str, _before: int | None) -> Observed | None:
+        if not self._has_spilled:
+            return None
         row = self._spilled.execute("SELECT observed FROM spilled WHERE stream = ?", (stream,)).fetchone()
         if row is None:
             return None
@@ -210,6 +221,7 @@ class Share:
 
     def _spill(self, sessions: Sequence[Observed]) -> None:
         rows = [(one.stream, self._is_left(one.stream), packed_session(one)) for one in sessions]
+        self._has_spilled = self._has_spilled or bool(rows)
         self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?, ?)", rows)
         for one in sessions:
             del self._sessions.observed[one.stream]

@@ -20,7 +20,8 @@ from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from tracker.intake.ingest import Ingested, Known, Rehearsal
+    from tracker.intake.ingest import Ingested, Known
+    from tracker.intake.rehearsal import Rehearsal
     from tracker.store.application import Tracker
 
 
@@ -126,7 +127,8 @@ def _together(logs: list[Any], *, as_given: bool) -> list[list[Any]]:
 
 
 def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[TrackerError]) -> None:
-    from tracker.intake.ingest import Rehearsal, known_logs
+    from tracker.intake.ingest import known_logs
+    from tracker.intake.rehearsal import Rehearsal
 
     with settings.store_if_there() as store:
         rehearsal = Rehearsal(store)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from projections.ending import cleared_by_sigterm
 from tracker.errors import UsageError
-from tracker.store.recorder import PRIVATE_FILE
+from tracker.store.private import PRIVATE_FILE
 
 _HINT = "choose another --out FILE"
 

@@ -22,7 +22,7 @@ from projections.exports.new_file import new_file
 from projections.read_models import is_one_of
 from projections.read_models.deliveries import WEBHOOKS
 from tracker.lifecycles import REGISTRY
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.sqlite_errors import sqlite_errors
 
 BEGIN = "1970-01-01T00:00:00.000000Z"
 """The time of an attribute's first value, as the standard has it; and of an event before which no time is known."""

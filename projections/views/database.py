@@ -51,7 +51,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.recorder import LOCK_TIMEOUT
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.sqlite_errors import sqlite_errors
 
 VIEWS_DB = "views.db"
 TABLES: tuple[Table, ...] = (

@@ -33,8 +33,8 @@ from tracker.errors import StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.place import identity
-from tracker.store.recorder import PRIVATE_FILE, make_directory
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.private import PRIVATE_FILE, make_directory
+from tracker.store.sqlite_errors import sqlite_errors
 
 GRACE = 0.02
 """Seconds for which the lock of a file is kept that was replaced, for who was about to lock or to read it."""

@@ -36,7 +36,7 @@ from tracker.errors import StoreDamagedError, StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 from tracker.store.recorder import LOCK_TIMEOUT
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.sqlite_errors import sqlite_errors
 
 MOST = 20
 """Differences named of one table; more are counted."""

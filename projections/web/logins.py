@@ -16,7 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 from time import time
 
-from tracker.store.recorder import PRIVATE_FILE
+from tracker.store.private import PRIVATE_FILE
 
 ENDED = "ended-logins"
 """The file in the data directory."""

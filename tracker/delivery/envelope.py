@@ -47,7 +47,7 @@ _SPELLED_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _LINE_FEED, _RETURN = b"\n\r"
 _BRACKETS = b"{[]}"
-_BRACES = tuple(b"{}")
+_OPENS, _CLOSES = b"{}"
 _NO_BRACKET = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 _STEPS = bytes.maketrans(_BRACKETS, b"\2\2\0\0")
 """What each adds to the depth, and one more: bytes are not negative."""
@@ -416,14 +416,16 @@ def _whole_number(value: _Raw | msgspec.UnsetType) -> int | None:
 
 
 def _is_object_on_one_line(body: bytes, *, is_json: bool) -> bool:
-    if not body or (body[0], body[-1]) != _BRACES or _LINE_FEED in body or _RETURN in body:
+    if not body or body[0] != _OPENS or body[-1] != _CLOSES or _LINE_FEED in body or _RETURN in body:
         return False
     # The envelope is one level more. What has to be mended is none: it would be read as something else.
     if len(body) > 2 * MAX_DEPTH - 2 and is_deeper(body, MAX_DEPTH - 1):
         return False
+    if is_json:
+        return True
     try:
         body.isascii() or body.decode()
-        is_json or _value.decode(body)  # braces at both ends are not enough: {"a":1},"source":{} has them
+        _value.decode(body)  # braces at both ends are not enough: {"a":1},"source":{} has them
     except UNREADABLE:
         return False
     return True

@@ -247,7 +247,7 @@ def routed(
 ) -> Delivery:
     """The delivery of a webhook of this type; ``said`` is its ``data``, decoded."""
     session_id, wrong = said.get("sessionId"), ""
-    if not (isinstance(session_id, str) and _is_session_id(session_id, registry.prefixes)):
+    if type(session_id) is not str or not _is_session_id(session_id, registry.prefixes):
         session_id, wrong = _session_id(said, registry.prefixes)
     meeting_id = _name(said.get("meetingId")) or _name(said.get("roomId"))
     route = registry.routes.get(webhook_type)
@@ -259,15 +259,19 @@ def routed(
         found.unrouted, found.problem = UNKNOWN_TYPE, _unknown(found.topic, tuple(registry.routes))
         return found
     lifecycle, step = route
-    own, link = lifecycle.stream, None
-    if not own and said.get("sessionId") is None and step is not RECORD:
-        own = lifecycle.stream_without_session
+    own, link = lifecycle.stream or lifecycle.stream_without_session, None
+    if own and not lifecycle.stream and (said.get("sessionId") is not None or step is RECORD):
+        own = ""
     if own:
         link = _link(lifecycle, session_id, meeting_id)
         session_id, meeting_id, wrong = None, None, ""
-    key, lacking = _key(said, _key_fields(lifecycle))
-    if step is RECORD:
-        lacking = ""  # it is kept with its session, and need not say more
+    key: Key = ()
+    for field, sent, needed in _key_fields(lifecycle):
+        value = _name(said.get(sent))
+        if value is not None:
+            key += ((field, value),)
+        elif needed and step is not RECORD:  # that is kept with its session, and need not say more
+            wrong = wrong or f"its {sent} is {_shape(said, sent)}"
     stream = ":".join((own, *(value for _, value in key))) if own else session_id or ""
     found = Delivery(
         received,
@@ -283,25 +287,13 @@ def routed(
         "",
         "",
         link,
+        lifecycle,
+        said,
     )
-    found.declared, found.said = lifecycle, said
-    if wrong or lacking:
+    if wrong:
         found.stream, found.lifecycle, found.step = session_id or _unrouted(webhook_type), None, None
-        found.unrouted, found.problem = MISSING_FIELD, wrong or lacking
+        found.unrouted, found.problem = MISSING_FIELD, wrong
     return found
-
-
-def _key(said: dict[str, Any], fields: tuple[tuple[str, str, bool], ...]) -> tuple[Key, str]:
-    """The key of an aggregate, and what keeps it from being one."""
-    key: Key = ()
-    wrong = ""
-    for field, sent, needed in fields:
-        value = _name(said.get(sent))
-        if value is not None:
-            key += ((field, value),)
-        elif needed:
-            wrong = wrong or f"its {sent} is {_shape(said, sent)}"
-    return key, wrong
 
 
 def _link(
@@ -349,7 +341,7 @@ def _is_session_id(value: str, prefixes: tuple[str, ...]) -> bool:
 
 def _name(value: Any) -> str | None:
     """``value`` if it can serve as an id: a string that is neither empty nor unfit for an index, or a whole number."""
-    if isinstance(value, str):
+    if type(value) is str:
         return value if 0 < len(value) <= MAX_ID and "\x00" not in value else None
     return str(value) if type(value) is int and abs(value) < _NO_ID else None
 

@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
 from hashlib import blake2b
-from itertools import chain, islice, repeat
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any, Protocol
 
 import attrs
@@ -37,10 +37,8 @@ from tracker.intake.logs import STDIN, Log, Oddities, is_usual
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import WINDOW, believed
 from tracker.lifecycles import REGISTRY
-from tracker.store.application import Tracker
 from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
-from tracker.store.withdrawals import Withdrawals
 
 _SOURCE = "log:"
 MOST = 10 * PAGE
@@ -48,50 +46,11 @@ MOST = 10 * PAGE
 
 
 class Target(Protocol):
-    """What a log is read into: a ``Tracker``, or a ``Rehearsal``."""
+    """What a log is read into: a ``Tracker``, or a ``Rehearsal`` that gives no positions."""
 
     def append(self, deliveries: Iterable[Delivery], *read: SourcePosition) -> Sequence[int]: ...
 
     def trackings(self, prefix: str) -> list[tuple[str, int]]: ...
-
-
-class Rehearsal:
-    """Stands for a store, of which there may be none yet, and keeps only what would be stored in numbers."""
-
-    def __init__(self, store: Tracker | None) -> None:
-        self._store = store
-        self._streams: set[str] = set()
-        self.types: Counter[str] = Counter()
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-
-    @property
-    def deliveries(self) -> int:
-        return self.types.total()
-
-    @property
-    def sessions(self) -> int:
-        return len(self._streams)
-
-    def append(
-        self,
-        deliveries: Iterable[Delivery],
-        *read: SourcePosition,  # noqa: ARG002 - it is recorded nowhere, and nobody else can come in between
-    ) -> Sequence[int]:
-        for one in deliveries:
-            self.types[one.topic] += 1
-            if one.session_id is not None:
-                self._streams.add(one.stream)
-            if one.received_at is not None:
-                self.first = min(self.first or one.received_at, one.received_at)
-                self.last = max(self.last or one.received_at, one.received_at)
-        return ()
-
-    def trackings(self, prefix: str) -> list[tuple[str, int]]:
-        return self._store.trackings(prefix) if self._store else []
-
-    def withdrawn(self) -> Withdrawals:
-        return self._store.withdrawn() if self._store else Withdrawals()
 
 
 @attrs.define
@@ -179,9 +138,13 @@ def _read(page: _Page, group: Sequence[_Source]) -> Iterator[None]:
     if len(group) == 1 and group[0].grows:
         yield from _follow(page, group[0])
         return
-    alone = ((0, one) for one in group[0].deliveries()) if len(group) == 1 else None
+    if len(group) == 1:
+        for one in group[0].deliveries():
+            if page.add(group[0], one):
+                yield
+        return
     logs = [source.account.log for source in group]
-    for place, one in alone or merged(logs, lambda place: group[place].deliveries()):
+    for place, one in merged(logs, lambda place: group[place].deliveries()):
         if page.add(group[place], one):
             yield
 
@@ -208,8 +171,10 @@ class _Source:
         known: The marks of all logs in the store.
         followed: The last line that is in the store,
         digest: and that of all lines up to there.
-        waiting: The lines behind.
+        waiting: The lines behind, whose numbers follow each other.
         upto: The last of them that is to be stored next.
+        ahead: The first line, of those before which none needs to be looked at: there a page ends, or one begins
+            that may grow.
         mark: The mark that the last commit left, where the next one takes its place.
         before: The last lines that were there already; they show whether the times of the next ones are right.
     """
@@ -218,8 +183,9 @@ class _Source:
     known: Known
     followed: int = 0
     digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
-    waiting: deque[Line] = attrs.field(factory=deque)
+    waiting: list[Line] = attrs.field(factory=list)
     upto: int = 0
+    ahead: int = 0
     mark: str = ""
     before: deque[Line] = attrs.field(factory=lambda: deque(maxlen=WINDOW))
 
@@ -235,9 +201,8 @@ class _Source:
         first = next(lines, None)
         if first is None:
             return iter(())
-        there = [log.delivery(line, line.number) for line in self.before if not line.blank]
-        new = (log.delivery(line, line.number) for line in chain([first], lines) if not line.blank)
-        return believed(new, there)
+        there = list(log.deliveries(self.before))
+        return believed(log.deliveries(chain([first], lines)), there)
 
     def new_lines(self) -> Iterator[Line]:
         """The lines that are not in the store, page by page, and the pauses between them."""
@@ -263,7 +228,20 @@ class _Source:
         self.account.read += len(lines)
         self.waiting.extend(lines)
         self.skip()
-        return [line for line in lines if line.number > self.followed]
+        self.look_ahead()
+        return lines[max(0, self.followed - lines[0].number + 1) :] if lines else lines
+
+    def look_ahead(self) -> None:
+        """Up to which line each can just wait for its commit."""
+        self.ahead = self.followed - self.followed % PAGE + PAGE
+        if self.waiting and not self.waiting[-1].ended:
+            self.ahead = min(self.ahead, self.waiting[-1].number)
+
+    def _pop(self, upto: int) -> list[Line]:
+        """Takes those out that wait up to a line."""
+        count = max(0, upto - self.waiting[0].number + 1) if self.waiting else 0
+        lines, self.waiting = self.waiting[:count], self.waiting[count:]
+        return lines
 
     def skip(self) -> None:
         """Lets go of the lines that were stored before, as far as a mark in the store says so."""
@@ -277,34 +255,32 @@ class _Source:
                 at = number
                 if _SOURCE + digest.hexdigest() in self.known[number]:
                     found, self.digest = number, digest.copy()
-        while self.waiting and self.waiting[0].number <= found:
-            line = self.waiting.popleft()
-            self.account.already_there += not line.blank
-            self.before.append(line)
         if found:
+            there = self._pop(found)
+            self.account.already_there += sum(not line.blank for line in there)
+            self.before.extend(there)
             self.followed, self.mark = found, ""
 
     def position(self) -> tuple[SourcePosition, Any]:
         """How far it will have been read with the next commit, and the digest of that."""
         digest = self.digest.copy()
-        digest.update(_hashed(line for line in self.waiting if line.number <= self.upto))
+        digest.update(_hashed(self.waiting[: self.upto - self.waiting[0].number + 1]))
         end = -(-self.upto // PAGE) * PAGE
         names = (self.known.get(place, ()) for place in range(self.followed + 1, end + 1))
         seen = Seen(_SOURCE, self.followed, end, frozenset(name for found in names for name in found))
         return SourcePosition(Tracking(_SOURCE + digest.hexdigest(), self.upto), seen, self.mark), digest
 
-    def pass_by(self, read: SourcePosition, digest: Any) -> None:
-        """What was to be stored is stored now."""
+    def pass_by(self, read: SourcePosition, digest: Any, stored: int) -> None:
+        """What was to be stored is stored now: so many deliveries."""
         account, mark = self.account, read.tracking.application_name
-        while self.waiting and self.waiting[0].number <= self.upto:
-            line = self.waiting.popleft()
-            account.blank += line.blank
-            if line.too_long:
-                account.too_long.append(line)
+        lines = self._pop(self.upto)
+        account.blank += len(lines) - stored
+        account.too_long.extend(line for line in lines if line.too_long)
         self.known.get(self.followed, set()).discard(read.replaces)
         self.known.setdefault(self.upto, set()).add(mark)
         self.followed, self.digest = self.upto, digest
         self.mark = mark if self.upto % PAGE else ""
+        self.look_ahead()
 
 
 @attrs.define
@@ -326,6 +302,10 @@ class _Page:
     def add(self, source: _Source, one: Delivery) -> bool:
         """Takes in the next delivery of a log; returns whether something was stored."""
         number, has_stored = one.position, False
+        if source.followed < number < source.ahead and len(self.waiting) < MOST - 1:  # as nearly all are
+            self.waiting.append((source, one))
+            source.upto = number
+            return False
         while number > (boundary := source.followed - source.followed % PAGE + PAGE):
             has_stored |= self._store_up_to(source, boundary)
         last = source.waiting[-1] if source.waiting else None
@@ -368,8 +348,9 @@ class _Page:
                 self._look_again()
                 continue
             _account(new, positions)
+            stored = Counter(source for source, _ in new)
             for source, passed in zip(sources, read, strict=True):
-                source.pass_by(*passed)
+                source.pass_by(*passed, stored[source])
         self.waiting = []
 
     def _store_up_to(self, source: _Source, upto: int) -> bool:
@@ -389,15 +370,19 @@ class _Page:
 
 def _account(stored: Sequence[tuple[_Source, Delivery]], positions: Sequence[int]) -> None:
     """These were stored at these positions; a rehearsal gives none."""
-    for (source, one), position in zip(stored, positions or repeat(0), strict=False):
-        account = source.account
-        account.stored += 1
-        account.first, account.last = account.first or position, position
-        if is_usual(one):
-            account.odd.deliveries += 1
-            continue
-        account.unrouted += one.lifecycle is None and one.stream.startswith(UNROUTED)
-        account.odd.look_at(one, account.log.line_at(one.position))
+    place = 0
+    for source, some in groupby(stored, itemgetter(0)):
+        account, deliveries = source.account, [one for _, one in some]
+        if positions:
+            account.first = account.first or positions[place]
+            account.last = positions[place + len(deliveries) - 1]
+        place += len(deliveries)
+        account.stored += len(deliveries)
+        odd = [one for one in deliveries if not is_usual(one)]
+        account.odd.deliveries += len(deliveries) - len(odd)
+        for one in odd:
+            account.unrouted += one.lifecycle is None and one.stream.startswith(UNROUTED)
+            account.odd.look_at(one, account.log.line_at(one.position))
 
 
 def known_logs(tracker: Target) -> Known:
@@ -446,4 +431,5 @@ def _is_webhook(delivery: Delivery) -> bool:
 
 def _hashed(lines: Iterable[Line]) -> bytes:
     """What of some lines goes into the digest by which a log is known."""
-    return b"".join([line.text + (b"\x00%d\n" % line.too_long if line.too_long else b"\n") for line in lines])
+    texts = [line.text + b"\x00%d" % line.too_long if line.too_long else line.text for line in lines]
+    return b"\n".join([*texts, b""])

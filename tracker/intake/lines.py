@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
+from itertools import count
 
 import msgspec
 from msgspec.structs import replace
@@ -143,9 +144,9 @@ def split(chunks: Iterator[bytes], name: str) -> Iterator[Line]:
                 number += 1
                 yield bounded(number, bytes(rest), dropped)
                 rest, dropped = bytearray(more.pop()), 0
-                for text in more:
-                    number += 1
-                    yield bounded(number, text, 0)
+                is_simple = b"\r" not in chunk and max(map(len, more), default=0) <= MAX_LINE
+                yield from map(Line if is_simple else bounded, count(number + 1), more)
+                number += len(more)
             if not dropped and len(rest) > MAX_ENVELOPE:
                 rest, dropped = rest[:KEPT], len(rest)
     except UNPACKING as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -137,6 +137,8 @@ class Log:
     account: str | None = None
     size: int = 0
     consumed: int = 0
+    reached: int = 0
+    """The number of the last line of which ``deliveries`` was asked."""
     _prefix: str = attrs.field(init=False, default="")
     """Of the sources of its lines."""
     _numbers: array[int] = attrs.field(init=False, factory=lambda: array("Q"))
@@ -182,6 +184,22 @@ class Log:
     def anew(self) -> Log:
         """The same log, to look at what it holds before it is read."""
         return Log(self.path, zone=self.zone, fields=self.fields)
+
+    def deliveries(self, lines: Iterable[Line], before: int = 0) -> Iterator[Delivery]:
+        """What some of its lines deliver, at their numbers behind those ``before``; blank ones deliver nothing."""
+        is_simple = self.fields is USUAL and self.account is None and not self.keys
+        number, prefix = 0, self._prefix
+        try:
+            for line in lines:
+                number, one = line.number, None
+                if is_simple and not line.too_long:  # as nearly all are
+                    one = plain(line.text, before + number, prefix + str(line.at))
+                if one is None and not line.blank:
+                    one = self.delivery(line, before + number)
+                if one is not None:
+                    yield one
+        finally:
+            self.reached = number
 
     def delivery(self, line: Line, position: int) -> Delivery:
         """What one of its lines delivers, at a position."""

@@ -35,7 +35,7 @@ def can_be_merged(logs: Sequence[Log]) -> bool:
 
 def delivered(log: Log) -> Iterator[Delivery]:
     """What a log delivers, at its line numbers. Raises ``LogError`` behind its last readable line."""
-    return (log.delivery(line, line.number) for line in log.lines() if not line.blank)
+    return log.deliveries(log.lines())
 
 
 def begin_of(log: Log) -> datetime:

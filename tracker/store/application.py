@@ -31,7 +31,7 @@ from tracker.store.ledger import Ledger
 from tracker.store.losses import Accepted
 from tracker.store.mapper import says_source
 from tracker.store.reading import StoreReader
-from tracker.store.recorder import Database, Newest, SourcePosition, StoredRow
+from tracker.store.recorder import Database, Event, Newest, SourcePosition, StoredRow
 from tracker.store.sqlite import SQLite
 
 POSTGRES = ("postgresql://", "postgres://")
@@ -71,9 +71,9 @@ class Tracker(StoreReader):
         How far each source was ``read`` is recorded in the same transaction. Raises ``ConcurrentReadError``, and
         stores nothing, when another process has read one of them since it was looked at.
         """
-        stored = self._to_store(deliveries)
+        events = self._mapper.to_store(deliveries)
         with self._database.errors():
-            return self.recorder.insert_events(stored, read=read) or ()
+            return self._recorder.insert(events, read=read)
 
     def receive(self, deliveries: list[Delivery]) -> Sequence[int]:
         """Stores what was received just now, all from one source; returns the positions.
@@ -87,19 +87,16 @@ class Tracker(StoreReader):
         if self._received_up_to is None:
             self._received_up_to = self._look_back()
 
-        def forward(newest: bytes | None, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        def forward(newest: bytes | None, events: Sequence[Event]) -> Sequence[Event]:
             least = self._mapper.to_received(newest).received_at if newest is not None else None
             return events if least is None else _not_before(least, deliveries, events)
 
         newest = Newest(says_source(deliveries[0].received.source), self._received_up_to, forward)
-        stored = self._to_store(deliveries)
+        events = self._mapper.to_store(deliveries)
         with self._database.errors():
-            positions = self.recorder.insert_events(stored, newest=newest) or ()
+            positions = self._recorder.insert(events, newest=newest)
         self._received_up_to = max(self._received_up_to, positions[-1] - 1)
         return positions
-
-    def _to_store(self, deliveries: Iterable[Delivery]) -> list[StoredEvent]:
-        return list(map(self._mapper.to_store, deliveries))
 
     def put(self, events: Sequence[StoredEvent], behind: int) -> None:
         """Stores events as they are behind the position ``behind``.
@@ -163,14 +160,11 @@ class Tracker(StoreReader):
     def record(self, stream: str, topic: str, received: Received) -> int:
         """Stores an event that says what we did; returns its position."""
         with self._database.errors():
-            stored = [self._mapper.stored(stream, 0, topic, received)]
-            (position,) = self.recorder.insert_events(stored) or ()
+            (position,) = self._recorder.insert([self._mapper.stored(stream, topic, received)])
         return position
 
 
-def _not_before(
-    least: datetime, deliveries: Iterable[Delivery], events: Iterable[StoredEvent]
-) -> list[StoredEvent]:
+def _not_before(least: datetime, deliveries: Iterable[Delivery], events: Iterable[Event]) -> list[Event]:
     """The events of deliveries, each that is earlier than ``least`` by up to ``PIN`` with that time in the place of its own.
 
     The write lock is held meanwhile, and with several receivers most are a little earlier: so no line is made anew.
@@ -182,8 +176,8 @@ def _not_before(
         if at is None or at >= least or least - at > PIN:
             moved.append(event)
         else:
-            state = start + event.state[len(received_at_start(at)) :]
-            moved.append(StoredEvent(event.originator_id, event.originator_version, event.topic, state))
+            stream, version, topic, state = event
+            moved.append((stream, version, topic, start + state[len(received_at_start(at)) :]))
     return moved
 
 

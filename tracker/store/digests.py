@@ -22,6 +22,7 @@ BLOCK = 1000
 PREFIX = "digest:"
 _NAME = re.compile(r"digest:(\d+)-(\d+):((?:[0-9a-f]{2})+)")
 _SIZE = 16
+_EMPTY = blake2b(digest_size=_SIZE)
 NOTHING = bytes(_SIZE)
 """The digest of a block of which nothing is left."""
 
@@ -59,6 +60,8 @@ def begin(position: int) -> int:
 def chained(digest: bytes, rows: Iterable[Row]) -> bytes:
     """The digest after further events."""
     for position, stream, topic, state in rows:
-        head = f"{position}\0{stream}\0{topic}\0".encode(errors="replace")
-        digest = blake2b(digest + head + state, digest_size=_SIZE).digest()
+        head = f"{position}\0{stream}\0{topic}\0".encode("utf-8", "replace")
+        one = _EMPTY.copy()  # costs less than a new one
+        one.update(digest + head + state)
+        digest = one.digest()
     return digest

@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 
 from tracker.errors import StoreDamagedError, StoreVersionError
-from tracker.store.recorder import LOCK_TIMEOUT, PRIVATE_FILE
-from tracker.store.sqlite import sqlite_errors
+from tracker.store.private import PRIVATE_FILE
+from tracker.store.recorder import LOCK_TIMEOUT
+from tracker.store.sqlite_errors import sqlite_errors
 
 __all__ = ["Kept"]
 

@@ -5,7 +5,7 @@ A stored event's topic is the webhook type; its state is ``tracker.delivery.enve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from tracker.delivery.envelope import Received
 from tracker.delivery.plain import plain
 from tracker.delivery.webhook import Delivery, parse
 from tracker.store.ledger import Ledger
-from tracker.store.recorder import StoredRow
+from tracker.store.recorder import Event, StoredRow
 
 Upcaster = Callable[[bytes], bytes]
 
@@ -58,15 +58,17 @@ class EnvelopeMapper(Mapper[str]):
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
         event = domain_event
-        return self.stored(event.originator_id, event.originator_version, event.topic, event.received)
+        state = envelope.encode(event.received)
+        return StoredEvent(event.originator_id, event.originator_version, event.topic, state)
 
-    def stored(self, stream: str, version: int, topic: str, received: Received) -> StoredEvent:
-        return StoredEvent(stream, version, topic, envelope.encode(received))
+    def stored(self, stream: str, topic: str, received: Received) -> Event:
+        """Something received that has no version yet."""
+        return stream, 0, topic, envelope.encode(received)
 
-    def to_store(self, delivery: Delivery) -> StoredEvent:
-        """A delivery that has no version yet."""
-        state = envelope.encode(delivery.received, is_json=delivery.is_plain)
-        return StoredEvent(delivery.stream, 0, delivery.topic, state)
+    def to_store(self, deliveries: Iterable[Delivery]) -> list[Event]:
+        """Deliveries that have no versions yet."""
+        encode = envelope.encode
+        return [(one.stream, 0, one.topic, encode(one.received, is_json=one.is_plain)) for one in deliveries]
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         received = self.to_received(stored_event.state)
@@ -74,17 +76,14 @@ class EnvelopeMapper(Mapper[str]):
             str(stored_event.originator_id), stored_event.originator_version, stored_event.topic, received
         )
 
-    def erased(self, event: StoredEvent, ledger: Ledger) -> StoredEvent:
+    def erased(self, event: Event, ledger: Ledger) -> Event:
         """The same event without those whom the ledger says to forget."""
-        if not ledger.concerns(str(event.originator_id)):
+        stream, version, topic, state = event
+        if not ledger.concerns(stream):
             return event
-        received = self.to_received(event.state)
-        new = ledger.erase(received, str(event.originator_id))
-        return (
-            event
-            if new is received
-            else StoredEvent(event.originator_id, event.originator_version, event.topic, envelope.encode(new))
-        )
+        received = self.to_received(state)
+        new = ledger.erase(received, stream)
+        return event if new is received else (stream, version, topic, envelope.encode(new))
 
     def changes(self, rows: Sequence[StoredRow], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
         """The positions and new states of those stored events from which the ledger says to erase somebody."""

@@ -21,7 +21,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import psycopg
-from eventsourcing.persistence import OperationalError, StoredEvent
+from eventsourcing.persistence import OperationalError
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from eventsourcing.utils import Environment
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -32,7 +32,16 @@ from psycopg.rows import dict_row, tuple_row
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError, UsageError
 from tracker.store import recorder
 from tracker.store.postgres_errors import postgres_errors
-from tracker.store.recorder import APPLICATION_ID, FORMAT, SOURCE_ENDS, Newest, Recorder, Rows
+from tracker.store.recorder import (
+    APPLICATION_ID,
+    FORMAT,
+    SOURCE_ENDS,
+    Event,
+    Newest,
+    Recorder,
+    Rows,
+    SourcePosition,
+)
 
 PATIENCE = 0.2
 """Seconds after which a listener looks whether it is to stop."""
@@ -290,31 +299,37 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
                 for statement in _TABLES:
                     c.execute(statement.encode())
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+    def insert(
+        self,
+        events: Sequence[Event],
+        *,
+        read: Sequence[SourcePosition] = (),
+        behind: int | None = None,
+        newest: Newest | None = None,
+    ) -> range:
         """Holds the lock for two exchanges with the server: what is there now, and what is stored behind it."""
-        columns = _columns(stored_events)
+        columns = _columns(events)
         with self.datastore.get_connection() as connection, connection.pipeline(), connection.transaction():
             c = connection.cursor()
-            newest: Newest | None = kwargs.get("newest")
             with connection.pipeline():
                 self._lock_table(c)
                 before, names, state = self._at_the_end(c, newest)
             self._raise_format(c)
-            self._look(c, **kwargs)
-            for one in kwargs.get("read", ()):
+            self._look(c, read, behind)
+            for one in read:
                 if not self._replaced(c, one):
                     self._insert_tracking(c, one.tracking)
             if newest is not None:
-                stored_events = newest.forward(state, stored_events)
-            stored_events = self.prepare(stored_events)
-            if stored_events:
-                states = [one.state for one in stored_events]
+                events = newest.forward(state, events)
+            events = self.prepare(events)
+            if events:
+                states = [state for *_, state in events]
                 c.execute(_NEXT, (len(states),))
                 c.execute(_INSERT, {**columns, "states": states, "before": before})
-                self._add_digests(c, stored_events, before + 1, names)
+                self._add_digests(c, events, before + 1, names)
                 c.execute(_NOTIFY)
         self._has_format = True
-        return range(before + 1, before + 1 + len(stored_events))
+        return range(before + 1, before + 1 + len(events))
 
     def _at_the_end(self, c: Any, newest: Newest | None) -> tuple[int, list[object], bytes | None]:
         """The last position, the names at it, and the newest state that is asked for."""
@@ -387,19 +402,18 @@ class EventRecorder(Recorder, PostgresProcessRecorder):
         c.execute(statement.replace("?", "%s").encode(), values)
 
 
-def _columns(events: Sequence[StoredEvent]) -> dict[str, list[Any]]:
+def _columns(events: Sequence[Event]) -> dict[str, list[Any]]:
     """What is sent of events beside their states, in columns; ``nths`` are the places in a stream among them, from 1;
     a version is ``leasts`` at least: a copy of what was pruned has no events before it."""
     count: dict[str, int] = {}
     nths = []
-    for one in events:
-        stream = str(one.originator_id)
+    for stream, *_ in events:
         count[stream] = nth = count.get(stream, 0) + 1
         nths.append(nth)
     return {
-        "streams": [one.originator_id for one in events],
-        "topics": [one.topic for one in events],
+        "streams": [stream for stream, *_ in events],
+        "topics": [topic for *_, topic, _ in events],
         "nths": nths,
-        "leasts": [one.originator_version for one in events],
+        "leasts": [version for _, version, *_ in events],
         "distinct": list(count),
     }

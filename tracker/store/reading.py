@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import Mapper, Notification, StoredEvent
+from eventsourcing.persistence import Mapper, Notification
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
@@ -36,7 +36,7 @@ from tracker.store.mapper import EnvelopeMapper, says_source
 from tracker.store.mark import Mark
 from tracker.store.mark import digest as event_digest
 from tracker.store.ranges import Hole, readable
-from tracker.store.recorder import Database, Recorder, Rows
+from tracker.store.recorder import Database, Event, Recorder, Rows
 from tracker.store.withdrawals import Withdrawals
 
 PAGE = 1000
@@ -320,7 +320,7 @@ class StoreReader(ChangesReader):
         assert isinstance(self.mapper, EnvelopeMapper)
         return self.mapper
 
-    def _without_erased(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    def _without_erased(self, events: Sequence[Event]) -> Sequence[Event]:
         """Events as they are to be stored: without those whom the ledger says to forget."""
         return events if not self.ledger.requests else [self._mapper.erased(one, self.ledger) for one in events]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -26,7 +25,6 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment
 
-from tracker.errors import StoreError
 from tracker.store import prunings
 from tracker.store.digests import BLOCK, NOTHING, Block, Row, begin, blocks, chained
 from tracker.store.mark import Mark
@@ -46,7 +44,9 @@ SOURCE_ENDS = 45
 MOST = 2**63 - 1
 """The highest number that can be recorded of a source."""
 Rows = list[tuple[Any, ...]]
-Forward = Callable[[bytes | None, Sequence[StoredEvent]], Sequence[StoredEvent]]
+Event = tuple[str, int, str, bytes]
+"""What is to be stored: stream, version, topic, state. Its version is the next one of the stream, and this one at least."""
+Forward = Callable[[bytes | None, Sequence[Event]], Sequence[Event]]
 """Gives events receive times that are not before that of a stored state."""
 StoredRow = tuple[int, str, bytes]
 """Position, stream, state."""
@@ -106,10 +106,33 @@ class Recorder(ProcessRecorder):
     """The table that holds the last position given, and the SELECT that reads it."""
     notifies: ClassVar[bool]
     """Whether ``listen`` reports the commits of other processes."""
-    prepare: Callable[[Sequence[StoredEvent]], Sequence[StoredEvent]] = staticmethod(lambda events: events)
+    prepare: Callable[[Sequence[Event]], Sequence[Event]] = staticmethod(lambda events: events)
     """What is done to events when nobody else can store any, before they are."""
     _has_format = False
     """Whether what keeps the events is known to say that they are of our format: it did when something was committed."""
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """``insert``, of the library's objects."""
+        events = [
+            (str(one.originator_id), one.originator_version, one.topic, one.state) for one in stored_events
+        ]
+        return self.insert(events, **kwargs)
+
+    @abstractmethod
+    def insert(
+        self,
+        events: Sequence[Event],
+        *,
+        read: Sequence[SourcePosition] = (),
+        behind: int | None = None,
+        newest: Newest | None = None,
+    ) -> range:
+        """Stores events in one transaction; returns their positions.
+
+        In it is recorded how far each source was ``read``. Raises ``ConcurrentReadError``, and stores nothing, where
+        another process has read one of them since it was looked at, or ``behind`` is not the last position.
+        ``newest`` may change the events.
+        """
 
     @abstractmethod
     def at_once(self, *statements: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -325,9 +348,7 @@ class Recorder(ProcessRecorder):
         )
         return bool(changed)
 
-    def _look(
-        self, c: Any, *, read: Sequence[SourcePosition] = (), behind: int | None = None, **_: Any
-    ) -> None:
+    def _look(self, c: Any, read: Sequence[SourcePosition], behind: int | None) -> None:
         """Raises ``ConcurrentReadError`` where another process has stored what the writer does not know of."""
         for one in read:
             if one.seen is not None:
@@ -339,13 +360,13 @@ class Recorder(ProcessRecorder):
         rows = self._select(c, "SELECT application_name FROM tracking WHERE notification_id = ?", (position,))
         return [name for (name,) in rows]
 
-    def _add_digests(self, c: Any, events: Sequence[StoredEvent], first: int, names: Iterable[object]) -> None:
+    def _add_digests(self, c: Any, events: Sequence[Event], first: int, names: Iterable[object]) -> None:
         """Records the digests of events that are stored from the position ``first`` on, in their transaction.
 
         ``names`` are recorded at the position before it.
         """
         rows = [
-            (first + place, str(one.originator_id), one.topic, one.state) for place, one in enumerate(events)
+            (position, stream, topic, state) for position, (stream, _, topic, state) in enumerate(events, first)
         ]
         while rows:
             here = begin(rows[0][0]) + BLOCK - rows[0][0]
@@ -417,18 +438,3 @@ class Database(Protocol):
 
     def errors(self) -> AbstractContextManager[None]:
         """Turns what the database complains of into a ``StoreError`` that says what to do."""
-
-
-PRIVATE_FILE, PRIVATE_DIRECTORY = 0o600, 0o700
-"""Names of people are in what is stored."""
-
-
-def make_directory(data: Path) -> None:
-    if data.exists() and not data.is_dir():
-        raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
-    try:
-        data.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot be made: {error.strerror}", place=str(data), hint="choose another --data DIR"
-        ) from error

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -22,6 +21,7 @@ from eventsourcing.sqlite import (
     SQLiteProcessRecorder,
 )
 from eventsourcing.utils import Environment
+from msgspec import json
 
 from tracker.errors import StoreDamagedError, StoreError, StoreMissingError, StoreVersionError
 from tracker.store import mark, recorder
@@ -29,28 +29,32 @@ from tracker.store.erasures import is_changed
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import accepted
 from tracker.store.place import Place
+from tracker.store.private import PRIVATE_FILE, make_directory
 from tracker.store.recorder import (
     APPLICATION_ID,
     FORMAT,
-    PRIVATE_FILE,
     SOURCE_ENDS,
+    Event,
     Newest,
     Recorder,
     Rows,
-    make_directory,
+    SourcePosition,
 )
+from tracker.store.sqlite_errors import COPY, sqlite_errors
 
 EVENTS_DB = "events.db"
 EVENTS_MARK = "events.mark"
 ROOM = 16 << 20
 """Bytes that must be free for the file to grow."""
+_ROW = "originator_id", "originator_version", "topic", "state"
+_AT_ONCE = 20
+"""Events that one statement stores: each statement also writes down the last position that was given."""
+_INSERT = f"INSERT INTO stored_events ({', '.join(_ROW)}) VALUES (?,?,?,?)"
+_INSERT_MANY = _INSERT + ",(?,?,?,?)" * (_AT_ONCE - 1)
 CLEAN = 30.0
 """Seconds in which those who read let go of what was there before."""
 
-_COPY = "check its permissions; of a read-only medium, copy the directory and give the copy as --data DIR"
 _IMMUTABLE = "?immutable=1"
-_DAMAGE = ("not a database", "malformed", "no such", "Could not decode", "unsupported file format")
-"""Words in what SQLite complains of when the file is not what was written."""
 
 
 def fault_of(version: tuple[int, ...]) -> str:
@@ -80,7 +84,7 @@ class SQLite:
         if create:
             make_directory(data)
             if _is_immutable(path):
-                raise StoreError("cannot be written", place=str(path), hint=_COPY)
+                raise StoreError("cannot be written", place=str(path), hint=COPY)
         stored = _check(path)
         if not create and not path.exists():
             raise StoreMissingError(
@@ -183,8 +187,25 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
             c.execute(f"PRAGMA user_version={FORMAT}")
             super()._create_table(c)
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        positions = super().insert_events(stored_events, **kwargs)
+    def insert(
+        self,
+        events: Sequence[Event],
+        *,
+        read: Sequence[SourcePosition] = (),
+        behind: int | None = None,
+        newest: Newest | None = None,
+    ) -> range:
+        with self.datastore.transaction(commit=True) as c:
+            self._lock_table(c)
+            self._raise_format(c)
+            self._look(c, read, behind)
+            for one in read:
+                if not self._replaced(c, one):
+                    self._insert_tracking(c, one.tracking)
+            if newest is not None:
+                found = self._select(c, *self.newest(newest.holds, newest.after))
+                events = newest.forward(found[0][0] if found else None, events)
+            positions = self._insert(c, self.prepare(events))
         self._has_format = True
         self._file.committed()
         if positions:
@@ -213,44 +234,37 @@ class EventRecorder(Recorder, SQLiteProcessRecorder):
         self._is_marking = True
         return True
 
-    def _insert_events(
-        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
-        self._lock_table(c)
-        self._raise_format(c)
-        self._look(c, **kwargs)
-        for one in kwargs.get("read", ()):
-            if not self._replaced(c, one):
-                self._insert_tracking(c, one.tracking)
-        newest: Newest | None = kwargs.get("newest")
-        if newest is not None:
-            found = self._select(c, *self.newest(newest.holds, newest.after))
-            stored_events = newest.forward(found[0][0] if found else None, stored_events)
-        stored_events = self.prepare(stored_events)
-        versions: dict[str, int] = {}
-        rows = []
-        for event in stored_events:
-            stream = str(event.originator_id)
-            if stream not in versions:
-                c.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id=?", (stream,))
-                versions[stream] = c.fetchone()[0] or 0
-            # A copy of what was pruned has no events before it.
-            versions[stream] = max(versions[stream] + 1, event.originator_version)
-            rows.append((stream, versions[stream], event.topic, event.state))
-        c.executemany(
-            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?,?,?,?)",
-            rows,
-        )
+    def _insert(self, c: SQLiteCursor, events: Sequence[Event]) -> range:
+        versions = self._versions(c, events)
+        values = list[str | int | bytes]()
+        for stream, least, topic, state in events:
+            version = versions[stream] + 1
+            if least:  # a copy of what was pruned has no events before it
+                version = max(version, least)
+            versions[stream] = version
+            values += (stream, version, topic, state)
+        size = len(_ROW) * _AT_ONCE
+        many = len(values) // size * size
+        c.executemany(_INSERT_MANY, (values[at : at + size] for at in range(0, many, size)))
+        c.executemany(_INSERT, (values[at : at + len(_ROW)] for at in range(many, len(values), len(_ROW))))
         # We hold the only write lock, so the positions of these rows follow each other.
         c.execute("SELECT last_insert_rowid()")
-        last = c.fetchone()[0] if rows else 0
-        positions = range(last - len(rows) + 1, last + 1)
-        self._add_digests(c, stored_events, positions.start, self._names_at(c, positions.start - 1))
-        if rows:
-            stream, version, _, state = rows[-1]
+        last = c.fetchone()[0] if events else 0
+        positions = range(last - len(events) + 1, last + 1)
+        self._add_digests(c, events, positions.start, self._names_at(c, positions.start - 1))
+        if events:
+            stream, _, _, state = events[-1]
+            version = versions[stream]
             self._marked = mark.Mark(positions[-1], mark.digest(stream, version, state))
         self._check_before_commit(positions)
         return positions
+
+    def _versions(self, c: SQLiteCursor, events: Sequence[Event]) -> dict[str, int]:
+        """The last version of each stream of these events, 0 of a new one."""
+        streams = list({stream for stream, _, _, _ in events})
+        last = "SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value"
+        select = f"SELECT key, COALESCE(({last}), 0) FROM json_each(?)"
+        return {streams[at]: last for at, last in self._select(c, select, (json.encode(streams).decode(),))}
 
     def _raise_format(self, c: SQLiteCursor) -> None:
         """Says in the file that states of the newest format may be in it."""
@@ -358,44 +372,6 @@ def _is_immutable(path: Path) -> bool:
     """Whether nothing can write to a store, and nothing waits beside it to be taken over into it."""
     beside = path.with_name(f"{path.name}-wal")
     return path.exists() and not os.access(path.parent, os.W_OK) and not beside.exists()
-
-
-@contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turns what the database complains of into an error that says what to do."""
-    try:
-        yield
-    except (PersistenceError, sqlite3.Error, OSError, UnicodeDecodeError) as error:
-        raise sqlite_error(path, error) from error
-
-
-def sqlite_error(path: Path, error: Exception) -> StoreError:
-    place = str(path)
-    reason = (isinstance(error, OSError) and error.strerror) or str(error)  # the other text names a path
-    if "full" in reason or "No space left" in reason:
-        return StoreError(
-            "the disk is full",
-            place=place,
-            hint="make room and run it again: what was committed is kept, the rest is read again",
-        )
-    if "locked" in reason or "busy" in reason:
-        return StoreError(
-            f"another process has been writing for {recorder.LOCK_TIMEOUT} s",
-            place=place,
-            hint="wait for it, or stop it",
-        )
-    if "readonly" in reason or "read-only" in reason.lower() or isinstance(error, PermissionError):
-        return StoreError("cannot be written", place=place, hint=_COPY)
-    garbled = isinstance(error, UnicodeDecodeError)  # other bytes where SQLite keeps names
-    if garbled or any(words in reason for words in _DAMAGE):
-        return StoreDamagedError(
-            "is not a store of this program, or is damaged",
-            place=place,
-            hint="restore it from a backup, or choose another --data DIR and ingest the logs again",
-        )
-    if "unable to open" in reason:
-        return StoreError("cannot be opened", place=place, hint=_COPY)
-    return StoreError(reason, place=place, hint="tracker verify checks the store")
 
 
 def _check(path: Path) -> int | None:
