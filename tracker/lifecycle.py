@@ -49,8 +49,7 @@ _LINKS = ("session_id", *_ROOM)
 _OWN_STREAMS = ("unrouted", "log")
 
 
-@attrs.frozen
-class Untyped:
+class Untyped(msgspec.Struct, frozen=True):
     """How a webhook is known that comes without a type, and without ``data``."""
 
     by: str

@@ -23,6 +23,7 @@ from pkgutil import get_data, iter_modules
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.read_models import (
     Table,
@@ -171,7 +172,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
 
 def packed(habits: Habits) -> str:
     """Habits as the checkpoint holds them; the rooms have a table."""
-    return msgspec.json.encode(attrs.evolve(habits, rooms={})).decode()
+    return msgspec.json.encode(replace(habits, rooms={})).decode()
 
 
 def create(connection: sqlite3.Connection, rules: Rules, withdrawn: int) -> None:

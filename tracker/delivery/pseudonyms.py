@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -87,8 +86,7 @@ def _hash(key: bytes, text: str, size: int) -> bytes:
     return blake2b(text.encode(errors="surrogatepass"), key=key, digest_size=size).digest()
 
 
-@attrs.frozen
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """What is to be replaced in the webhooks of one stream.
 
     Attributes:
@@ -188,16 +186,15 @@ def _characters(escaped: re.Match[str]) -> Iterator[tuple[str, int]]:
         yield " ", len(escaped[0])
 
 
-@attrs.define
-class People:
+class People(msgspec.Struct):
     """Who is in the body of a webhook: their ``ids``, and the ``names`` and ``artefacts`` that stand beside.
 
     VideoSDK's own record is asked for long after: of those in one it is known ``since`` when they were there.
     """
 
-    ids: set[str] = attrs.field(factory=set)
-    names: set[str] = attrs.field(factory=set)
-    artefacts: set[str] = attrs.field(factory=set)
+    ids: set[str] = msgspec.field(default_factory=set)
+    names: set[str] = msgspec.field(default_factory=set)
+    artefacts: set[str] = msgspec.field(default_factory=set)
     since: datetime | None = None
 
     def texts(self) -> set[str]:
@@ -302,11 +299,10 @@ def with_own_people(scope: Scope, bodies: Iterable[bytes]) -> Scope:
         for text in people.texts():
             members.add(exactly(scope.key, scope.stream, text))
             members.update(filter(None, [words_of(scope.key, scope.stream, text)]))
-    return attrs.evolve(scope, members=members)
+    return replace(scope, members=members)
 
 
-@attrs.define
-class _Rewriting:
+class _Rewriting(msgspec.Struct):
     """One pass through the tokens of a body in JSON.
 
     Attributes:
@@ -315,7 +311,7 @@ class _Rewriting:
     """
 
     scope: Scope
-    open: list[tuple[str, str]] = attrs.field(factory=lambda: [("", "")])
+    open: list[tuple[str, str]] = msgspec.field(default_factory=lambda: [("", "")])
 
     def of(self, body: bytes) -> bytes:
         return _TOKEN.sub(self._token, body)

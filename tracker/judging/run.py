@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import attrs
+import msgspec
 
 from tracker.delivery.payload import read_payload, read_text
 from tracker.findings import Finding
@@ -17,7 +18,6 @@ from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.sequence import is_orphan, outlives
 from tracker.judging.session import Key
 from tracker.lifecycle import Lifecycle
-from tracker.values import frozen
 
 __all__ = ["LOST", "Certainty", "Run", "StepTaken"]
 
@@ -26,8 +26,7 @@ LOST = "lost"
 """The state of a run whose end will not come."""
 
 
-@frozen
-class StepTaken:
+class StepTaken(msgspec.Struct, frozen=True):
     """A step of a run. An inferred one was never delivered: it has no time, position or data."""
 
     step: str

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.payload import read_payload
@@ -32,8 +33,7 @@ MINUTE = 60_000_000
 STARTED, ENDED = "session-started", "session-ended"
 
 
-@attrs.frozen
-class Matched:
+class Matched(msgspec.Struct, frozen=True):
     """The records of a session, each with the run that it is of.
 
     Attributes:
@@ -48,7 +48,7 @@ class Matched:
 def timed(observed: Observed) -> Observed:
     """What was observed of a session of which no webhook came: it was known by its records first and last."""
     asked, positions = [one.at for one in observed.notes], [one.position for one in observed.notes]
-    return attrs.evolve(
+    return replace(
         observed,
         first_at=min(asked),
         last_at=max(asked),
