@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tracker.delivery.envelope import UNREADABLE, Received, decode_json
-from tracker.delivery.payload import payload_reader
+from tracker.delivery.payload import known_names, payload_reader
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.record import RECORD
@@ -109,13 +109,13 @@ class Delivery(msgspec.Struct, eq=False, gc=False):  # nothing in it can refer t
         It is read when it is first asked for: who only stores a delivery need not know.
         """
         if self._payload is None and self.declared is not None:
-            self._payload = payload_reader(self.declared)[0](self.said)
+            self._payload = payload_reader(self.declared)(self.said)
         return self._payload
 
     @property
     def extra(self) -> dict[str, Any]:
         """What the payload class does not know of ``data``."""
-        known = payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
+        known = known_names(self.declared) if self.declared is not None else self.said.keys()
         return {name: value for name, value in self.said.items() if name not in known}
 
     @property

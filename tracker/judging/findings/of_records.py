@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_payload
+from tracker.delivery.payload import read_fields
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings import undelivered
 from tracker.judging.findings.maker import Assessment
@@ -204,7 +204,7 @@ def _times(assessment: Assessment, record: Record) -> Iterator[Finding]:
             continue
         for one in aggregate.runs[-1].candidate.originals.values():
             field = lifecycle.times[one.step.closes]
-            said = parse_time(getattr(read_payload(lifecycle, one.data), field) or "")
+            said = parse_time(read_fields(lifecycle, one.data, [field])[0] or "")
             theirs = record.end if one.step.closes else record.start
             if said is not None and theirs is not None and abs(theirs - micros(said)) > MINUTE:
                 delay = duration(abs(theirs - micros(said)))
