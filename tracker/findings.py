@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, Self, get_args
 
 import attrs
@@ -194,6 +195,7 @@ def code_field(
     return attrs.field(default=usual, metadata={"role": role})
 
 
+@cache
 def roles_of(declaration: type[Any]) -> Mapping[str, Role]:
     """The fields of a declaration that hold a code, each with its role."""
     fields = attrs.fields(declaration)

@@ -8,7 +8,6 @@ suddenly a number makes that field ``None``, never the delivery unreadable.
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import datetime
 from functools import cache, lru_cache
@@ -324,7 +323,9 @@ def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
 @lru_cache(maxsize=256)
 def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
     alike = [name for name in known if abs(len(name) - len(webhook_type)) < 4]
-    near = difflib.get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
+    from difflib import get_close_matches  # nearly all types are known
+
+    near = get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
     return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
 
 
