@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
 from projections.explain.histogram import Bar, Histogram
 from projections.exports import data
 from projections.reports import changes
+from projections.reports.text import Out, Text
 from projections.views.diff import Summary
 from tracker.rules import written
 
@@ -21,7 +20,7 @@ LONGEST_BAR = 42
 """Columns, so that a line fits on eighty."""
 
 
-def text(out: Console, found: Calibration, total: Summary) -> None:
+def text(out: Out, found: Calibration, total: Summary) -> None:
     """The histograms, the windows, and what these would change."""
     for name, histogram in found.histograms():
         _histogram(out, name, histogram)
@@ -88,7 +87,7 @@ def _suggested(one: Suggestion) -> dict[str, Any]:
     }
 
 
-def _histogram(out: Console, name: str, histogram: Histogram) -> None:
+def _histogram(out: Out, name: str, histogram: Histogram) -> None:
     out.print(Text.assemble((name, "bold"), f"  {histogram.total:,}"))
     bars = histogram.bars()
     most = max(bar.count for bar in bars)
@@ -106,7 +105,7 @@ def _ends(bar: Bar) -> str:
     return f"{duration(bar.begin)} – {duration(bar.end)}" if bar.begin else f"– {duration(bar.end)}"
 
 
-def _windows(out: Console, suggestions: list[Suggestion]) -> None:
+def _windows(out: Out, suggestions: list[Suggestion]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("window", "now", "suggested", "why"):
         table.add_column(name, no_wrap=name != "why")
@@ -118,7 +117,7 @@ def _windows(out: Console, suggestions: list[Suggestion]) -> None:
     out.print(table)
 
 
-def _profile(out: Console, found: Calibration) -> None:
+def _profile(out: Out, found: Calibration) -> None:
     """What the judging learns by itself: no setting is needed for it."""
     learned = found.profile()
     out.print(Text("learned from this log", "bold"))

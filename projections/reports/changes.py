@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from projections.reports.text import STYLES, counted, say, shown
+from projections.reports.text import STYLES, Out, Text, counted, say, shown
 from projections.views.diff import Change, Summary
 from tracker.judging.findings.catalogue import CATALOGUE
 
 SIGNS = {"appears": "+", "goes": "-", "severity": "~", "state": " "}
 
 
-def text(out: Console, changes: Iterable[Change]) -> None:
+def text(out: Out, changes: Iterable[Change]) -> None:
     """The changes; those of one session must come one after the other."""
     for session_id, ones in groupby(changes, lambda change: change.session_id):
         for number, change in enumerate(ones):
@@ -28,7 +26,7 @@ def text(out: Console, changes: Iterable[Change]) -> None:
         out.print()
 
 
-def summary(out: Console, total: Summary, least: str = "info") -> None:
+def summary(out: Out, total: Summary, least: str = "info") -> None:
     """How much changes: by code, and in a sentence."""
     codes(out, total)
     states = counted(len(total.sessions), "session changes", "sessions change")
@@ -41,7 +39,7 @@ def summary(out: Console, total: Summary, least: str = "info") -> None:
         out.print(Text(f"findings below {least} are counted and not shown: --min-severity info", "dim"))
 
 
-def codes(out: Console, total: Summary) -> None:
+def codes(out: Out, total: Summary) -> None:
     """The number of findings that appear and go, a line a code."""
     if not total.codes:
         return
