@@ -22,7 +22,7 @@ from tracker.judging.prices import PRICES
 MICROSECONDS = timedelta(microseconds=1)
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 _LONGEST = 1000 * _UNITS["y"]
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+_DURATION = r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*"
 
 
 class Rules(msgspec.Struct, frozen=True, dict=True):
@@ -116,7 +116,7 @@ WINDOWS = frozenset(Rules.__struct_fields__) - {"severity", "prices", "accept"}
 
 def seconds_of(text: str) -> float | None:
     """A duration as a rules file has it, in seconds; ``None`` if it is none, or longer than any calendar goes back."""
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     seconds = float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
     return None if seconds is None or seconds > _LONGEST else seconds
 

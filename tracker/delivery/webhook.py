@@ -32,10 +32,10 @@ MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 PING = "it is empty, or a test of the endpoint"
 """The problem of what comes where somebody tries out an endpoint; before the first webhook that is none."""
-_PING = re.compile(rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*')
+_PING = rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*'
 FLAT = "it has no data; what should be in it stands beside its type"
 """The problem of a webhook whose fields somebody has laid into one row."""
-_FLAT = re.compile(rb'"(?i:session_?id|meeting_?id|room_?id)"')
+_FLAT = rb'"(?i:session_?id|meeting_?id|room_?id)"'
 _NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
@@ -159,7 +159,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
-        problem = PING if _PING.fullmatch(received.body) else _why(received.body, error)
+        problem = PING if re.fullmatch(_PING, received.body) else _why(received.body, error)
         return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
     webhook_type = body.webhookType
     if not isinstance(webhook_type, str):
@@ -170,7 +170,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         known = _untyped(received, position, registry)
         if known is not None:
             return known
-        problem = PING if _PING.fullmatch(received.body) else "it has no webhookType"
+        problem = PING if re.fullmatch(_PING, received.body) else "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
     if raw == b"null":
@@ -185,7 +185,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
     delivery = routed(received, position, webhook_type, raw, data, registry)
-    if not data and delivery.unrouted == MISSING_FIELD and _FLAT.search(received.body):
+    if not data and delivery.unrouted == MISSING_FIELD and re.search(_FLAT, received.body):
         delivery.problem = FLAT
     return delivery
 
