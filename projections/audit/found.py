@@ -53,8 +53,7 @@ def disk_errors() -> Iterator[None]:
         ) from error
 
 
-@attrs.frozen
-class OfSession:
+class OfSession(msgspec.Struct, frozen=True):
     """What was found in one session, or (``session_id`` is ``None``) outside any."""
 
     session_id: str | None
