@@ -98,9 +98,9 @@ def data(tmp_path_factory):
     return data
 
 
-@pytest.mark.parametrize("command", ["status", "timeline", "find", "explain"])
-def test_what_shows_a_session_imports_nothing_that_only_other_commands_need(data, command):
-    assert loaded("--data", str(data), command, "s") & TAKES_LONG == set()
+@pytest.mark.parametrize("command", ["status s", "timeline s", "find s", "explain s", "sessions", "runs"])
+def test_what_shows_sessions_imports_nothing_that_only_other_commands_need(data, command):
+    assert loaded("--data", str(data), *command.split()) & TAKES_LONG == set()
 
 
 def test_an_audit_of_a_log_imports_nothing_of_a_store(data):

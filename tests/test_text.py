@@ -146,8 +146,10 @@ def test_a_line_has_the_same_words_in_a_pipe_and_on_a_terminal():
 
 
 def test_a_table_has_the_same_cells_in_a_pipe_and_on_a_terminal():
-    grid = text.table("name", "state")
-    grid.add_row("Ann", text.Text("in", "green"))
+    grid = text.Table("name", "count", "state", right=("count",))
+    grid.add_row("Ann 愛", "1,234", text.Text("in", "green"))
+    grid.add_row("–", "5", "")
     pipe = io.StringIO()
     text.console(pipe).print(grid)
-    assert pipe.getvalue() == printed(lambda out: out.print(grid))
+    drawn = [line.rstrip() for line in printed(lambda out: out.print(grid)).splitlines()]
+    assert pipe.getvalue().splitlines() == drawn

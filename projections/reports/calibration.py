@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from rich.table import Table
 
 from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
 from projections.explain.histogram import Bar, Histogram
 from projections.exports import data
 from projections.reports import changes
-from projections.reports.text import Out, Text
+from projections.reports.text import Out, Table, Text
 from projections.views.diff import Summary
 from tracker.rules import written
 
@@ -106,9 +105,7 @@ def _ends(bar: Bar) -> str:
 
 
 def _windows(out: Out, suggestions: list[Suggestion]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("window", "now", "suggested", "why"):
-        table.add_column(name, no_wrap=name != "why")
+    table = Table("window", "now", "suggested", "why")
     for one in suggestions:
         there = "–" if one.suggested is None else written(one.suggested.total_seconds())
         same = "" if one.suggested not in (None, one.now) else "dim"
@@ -124,9 +121,8 @@ def _profile(out: Out, found: Calibration) -> None:
     again = f"{learned.copies:,} copies of {learned.bodies:,} webhooks that can come only once"
     out.print(Text(f"  {again}" + (f"; not used yet: {learned.lacks}" if learned.lacks else "")))
     if learned.ages:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for name in ("  age", "copies", "may be copies", "are copies"):
-            table.add_column(name, justify="left" if name == "  age" else "right", no_wrap=True)
+        counts = ("copies", "may be copies", "are copies")
+        table = Table("  age", *counts, right=counts)
         for one in learned.ages:
             probable = "" if one.probability is None else f"{100 * one.probability:.0f} %"
             table.add_row(f"  {_range(one)}", f"{one.certain:,}", f"{one.doubtful:,}", probable)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from rich.table import Table
-
-from projections.reports.text import STYLES, Out, Text, counted, say, shown
+from projections.reports.text import STYLES, Out, Table, Text, counted, say, shown
 from projections.views.diff import Change, Summary
 from tracker.judging.findings.catalogue import CATALOGUE
 
@@ -43,11 +41,8 @@ def codes(out: Out, total: Summary) -> None:
     """The number of findings that appear and go, a line a code."""
     if not total.codes:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("code")
-    table.add_column("slug")
-    for name in ("appear", "go", "other severity"):
-        table.add_column(name, justify="right")
+    counts = ("appear", "go", "other severity")
+    table = Table("code", "slug", *counts, right=counts)
     for code in total.codes:
         numbers = (total.appear[code], total.go[code], total.weigh[code])
         table.add_row(code, CATALOGUE[code].slug, *(f"{number:,}" if number else "–" for number in numbers))

@@ -18,7 +18,7 @@ from projections.explain.explanation import (
 from projections.explain.status import doubt, not_over
 from projections.reports.findings import finding_head
 from projections.reports.sessions import head
-from projections.reports.text import Out, Text, say, shown
+from projections.reports.text import Out, Table, Text, say, shown
 from tracker.findings import Finding
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.words import listed
@@ -49,12 +49,7 @@ def explanation(out: Out, found: Explanation) -> None:
 
 def prices(out: Out, table: Iterable[dict[str, Any]]) -> None:
     """The price table: name, price, what is assumed; a price that is set in tracker.toml says so."""
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column("price", no_wrap=True)
-    shown.add_column("", justify="right", no_wrap=True)
-    shown.add_column("what is assumed")
+    shown = Table("price", "", "what is assumed", right=("",))
     for row in table:
         words = Text(row["assumed"])
         if row["price"] != row["catalogue"]:

@@ -14,7 +14,7 @@ from tracker.judging.prices import PRICES
 if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.audit.auditing import Audit
 
-from projections.reports.text import STYLES, Out, Text, clock, counted, say, shown, table
+from projections.reports.text import STYLES, Out, Table, Text, clock, counted, say, shown
 
 MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
@@ -145,7 +145,7 @@ def code(
 
 def codes(out: Out, entries: Iterable[Code]) -> None:
     """The catalogue, a line each."""
-    grid = table("code", "slug", "severity", "when")
+    grid = Table("code", "slug", "severity", "when")
     for entry in entries:
         grid.add_row(entry.code, entry.slug, Text(entry.severity, STYLES[entry.severity]), entry.when)
     out.print(grid)

@@ -11,7 +11,20 @@ from projections.answers.presence import of_session
 from projections.explain.status import Values, not_over
 from projections.read_models.runs import first_url
 from projections.reports.findings import finding
-from projections.reports.text import STYLES, Out, Text, cells, clock, counted, say, shown, stamp, sum_up, table
+from projections.reports.text import (
+    STYLES,
+    Out,
+    Pipe,
+    Table,
+    Text,
+    cells,
+    clock,
+    counted,
+    say,
+    shown,
+    stamp,
+    sum_up,
+)
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
@@ -23,10 +36,10 @@ MOST_NAME = 24
 
 def sessions(out: Out, rows: Iterable[dict[str, Any]]) -> None:
     """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
-    wide, rows = out.width >= WIDE, list(rows)
+    wide, rows = isinstance(out, Pipe) or out.width >= WIDE, list(rows)
     named = ("account",) if any(row["account"] for row in rows) else ()
     more = ("last seen", "people") if wide else ()
-    grid = table("state", "session", "meeting", *named, "started", *more, "findings")
+    grid = Table("state", "session", "meeting", *named, "started", *more, "findings")
     count = 0
     for row in rows:
         count += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from projections.reports.text import Out, Text, counted, say, shown, table
+from projections.reports.text import Out, Table, Text, counted, say, shown
 
 __all__ = ["checks", "rows", "settings"]
 
@@ -44,12 +44,12 @@ def settings(out: Out, rows: Iterable[dict[str, Any]]) -> None:
 
 def rows(out: Out, columns: Sequence[str], found: Iterable[dict[str, Any]]) -> None:
     """Any rows, a line each; what is nested is JSON."""
-    listed = table(*columns)
+    listed = Table(*columns)
     for row in found:
         listed.add_row(*(Text(_cell(value)) for value in row.values()))
     if columns:
         out.print(listed)
-    out.print(Text(counted(listed.row_count, "row"), "dim"))
+    out.print(Text(counted(len(listed.rows), "row"), "dim"))
 
 
 def _cell(value: object) -> str:

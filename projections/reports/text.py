@@ -5,27 +5,28 @@ On a terminal a table gives way to its width; in a pipe nothing is shortened or 
 in from outside is shown with its control characters made visible, so that no name can write to the
 terminal.
 
-Rich draws what needs a terminal's width or colours, and tables. It takes long to import, so lines are
-texts of our own, which rich can draw, and a pipe gets their words without it.
+Rich draws what is to fit a terminal. It takes long to import, so lines and tables are our own, which rich
+can draw, and a pipe gets their words without it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Self, TextIO, TypeAlias
 
 from projections import zones
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as DrawnTable
     from rich.text import Text as Drawn
 
 Out: TypeAlias = "Console | Pipe"
 """Where text goes."""
 
-UNBOUNDED = 1_000_000
-"""The width of a pipe."""
+SENTENCES = ("findings", "what is assumed", "when", "why")
+"""Columns that are wrapped on a narrow terminal; no other cell is."""
 MOST_NARROW = 20
 """Columns that a wrapped text has at least."""
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim", "live": "green", "in": "green"}
@@ -70,28 +71,57 @@ class Text:
         return Drawn("", self.style).append_tokens((words, style or None) for words, style in self.parts)
 
 
+class Table:
+    """Rows below the names of their columns; on a terminal it gives way to the width. Numbers stand to the ``right``."""
+
+    def __init__(self, *columns: str, right: Collection[str] = ()) -> None:
+        self.columns, self.right = columns, right
+        self.rows: list[tuple[str | Text, ...]] = []
+
+    def add_row(self, *cells: str | Text) -> None:
+        self.rows.append(cells)
+
+    def lines(self) -> Iterator[str]:
+        """As wide as need be."""
+        rows = [self.columns, *(tuple(map(str, row)) for row in self.rows)]
+        widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            parts = []
+            for name, words, width in zip(self.columns, row, widths, strict=True):
+                blank = " " * (width - cells(words))
+                parts.append(blank + words if name in self.right else words + blank)
+            yield "  ".join(parts).rstrip()
+
+    def __rich__(self) -> DrawnTable:
+        from rich.table import Table as DrawnTable
+
+        drawn = DrawnTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name in self.columns:
+            if name in self.right:
+                drawn.add_column(name, justify="right", no_wrap=True)
+            else:
+                drawn.add_column(name, overflow="fold", no_wrap=name not in SENTENCES)
+        for row in self.rows:
+            drawn.add_row(*row)
+        return drawn
+
+
 class Pipe:
     """What is no terminal: nothing is coloured, shortened or wrapped."""
-
-    width = UNBOUNDED
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def print(self, what: Any = "", *, soft_wrap: bool = True) -> None:  # noqa: ARG002 - as rich has it
-        if isinstance(what, str | Text):
-            self._file.write(f"{what}\n")
-            self._file.flush()  # so that what goes to stderr stands in its place
-        else:
-            _console(self._file, width=UNBOUNDED, no_color=True, force_terminal=False).print(what)
+    def print(self, what: str | Text | Table = "", *, soft_wrap: bool = True) -> None:  # noqa: ARG002 - as rich has it
+        for line in what.lines() if isinstance(what, Table) else [what]:
+            self._file.write(f"{line}\n")
+        self._file.flush()  # so that what goes to stderr stands in its place
 
 
 def console(file: TextIO) -> Out:
     """Where text goes: as wide as the terminal, or as wide as need be."""
-    return _console(file) if file.isatty() else Pipe(file)
-
-
-def _console(file: TextIO, **more: Any) -> Console:
+    if not file.isatty():
+        return Pipe(file)
     from rich.console import Console
 
     class Reporting(Console):
@@ -99,12 +129,12 @@ def _console(file: TextIO, **more: Any) -> Console:
             """Rich would end the process with exit code 1; who called us knows better. To be called while it is handled."""
             raise  # noqa: PLE0704 - rich calls it where the error is caught
 
-    return Reporting(file=file, highlight=False, markup=False, emoji=False, **more)
+    return Reporting(file=file, highlight=False, markup=False, emoji=False)
 
 
 def cells(words: str) -> int:
     """How many columns words take."""
-    if words.isascii():
+    if words.replace("–", "-").isascii():  # the dash is ours
         return len(words)
     from rich.cells import cell_len
 
@@ -114,15 +144,6 @@ def cells(words: str) -> int:
 def shown(value: object) -> str:
     """Text from outside, fit for a terminal."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(value))
-
-
-def table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name not in ("findings", "when"))
-    return table
 
 
 def say(out: Out, text: Text, hang: int | None = None) -> None:
