@@ -19,6 +19,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -256,7 +257,7 @@ Meanings = dict[str, str]
 
 
 def acceptance(meanings: Meanings) -> str:
-    fields = {code(one.name): one.default is attrs.NOTHING for one in attrs.fields(Acceptance)}
+    fields = {code(one.name): one.default is one.empty for one in signature(Acceptance).parameters.values()}
     rows = ((name, "yes" if required else "", meanings.get(name, "")) for name, required in fields.items())
     return table("field", "required", "meaning", rows=rows)
 
@@ -293,9 +294,9 @@ def records() -> str:
 def _fields(cls: type) -> str:
     about = described(cls)
     rows = []
-    for one in attrs.fields(cls):
+    for one in signature(cls).parameters.values():
         words = about[one.name]
-        required = "yes" if one.default is attrs.NOTHING else ""
+        required = "yes" if one.default is one.empty else ""
         rows.append((code(one.name), required, words))
     return table("field", "required", "meaning", rows=rows)
 

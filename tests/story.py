@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from projections.audit.auditing import audit
 from tracker.findings import Finding
@@ -70,12 +69,8 @@ def value(session: Session | None) -> Any:
     if session is None:
         return None
     return (
-        {
-            name: held
-            for name, held in attrs.asdict(session, recurse=False).items()
-            if name not in ("aggregates", "findings")
-        },
-        [attrs.asdict(found) for found in session.findings],
+        {name: held for name, held in asdict(session).items() if name not in ("aggregates", "findings")},
+        [asdict(found) for found in session.findings],
         session.readings(),
         [
             (

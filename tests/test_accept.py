@@ -4,7 +4,6 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime
 
-import attrs
 import pytest
 from meetings import LONG_AGO, lines, read_into, write
 from sqlite_utils import Database
@@ -104,11 +103,7 @@ def test_where_nothing_is_accepted_all_is_as_it_was():
 def test_only_the_verdict_and_the_reason_of_a_finding_change():
     marked = list(accepted(found(), [Acceptance("S205", "known")]))
     differing = [
-        {
-            field.name
-            for field in attrs.fields(type(one))
-            if getattr(one, field.name) != getattr(other, field.name)
-        }
+        {name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)}
         for one, other in zip(found(), marked, strict=True)
     ]
     assert [names for names in differing if names] == [{"verdict", "accepted"}]

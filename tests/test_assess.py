@@ -12,6 +12,7 @@ import pytest
 import record_stories
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 from story import (
     NOON,
     OF_THE_LOG,
@@ -834,7 +835,7 @@ def observed_of(story, upto=None):
 
 def seen(observed):
     """All that was observed, to be compared."""
-    facts = attrs.asdict(observed, recurse=False)
+    facts = asdict(observed)
     facts["aggregates"] = {key: (one.steps, list(one.deliveries)) for key, one in observed.aggregates.items()}
     return {name: list(held) if isinstance(held, list) else held for name, held in facts.items()}
 

@@ -3,10 +3,10 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import commands
 import pytest
 from meetings import LONG_AGO, webhook, write
+from msgspec.structs import astuple
 from story import NOON, deliveries, moment
 
 from projections.audit import auditing, share
@@ -102,7 +102,7 @@ def outcome(given, sweep, monkeypatch):
     monkeypatch.setattr(auditing, "SWEEP", sweep)
     monkeypatch.setattr(share, "KEPT", 0)
     result = audit(given, Rules())
-    findings = [attrs.astuple(one, recurse=False) for one in result.findings]
+    findings = [astuple(one) for one in result.findings]
     return findings, result.sessions, states(result)
 
 

@@ -4,8 +4,8 @@ import json
 import tomllib
 from datetime import timedelta
 
-import attrs
 import pytest
+from msgspec.structs import replace
 from story import RULES, deliveries
 
 import projections.explain.calibrate
@@ -194,4 +194,4 @@ def test_a_log_that_can_be_read_only_once_is_refused(tracker, capsys):
 def test_the_table_of_an_empty_log_changes_nothing():
     table = calibration.toml(Calibration(RULES)).decode()
     assert tomllib.loads(table) == {"rules": {}}
-    assert Calibration(RULES).suggested_rules() == attrs.evolve(RULES)
+    assert Calibration(RULES).suggested_rules() == replace(RULES)

@@ -3,9 +3,9 @@
 import csv
 import io
 
-import attrs
 import pytest
 from meetings import webhook
+from msgspec.structs import replace
 from story import RULES, deliveries
 from test_text import STORY
 
@@ -46,7 +46,7 @@ def cells(chunks):
 
 @pytest.mark.parametrize("text", [*FORMULAS, ESCAPES])
 def test_an_audit_as_csv_is_harmless(text):
-    found = attrs.evolve(
+    found = replace(
         next(iter(audit(deliveries(*STORY), RULES).findings)), session_id=text, meeting_id=text, message=text
     )
     printed, shown = cells(data.write([status.finding(found)], "csv"))
@@ -66,9 +66,7 @@ def test_an_export_as_csv_is_harmless(text):
 
 
 def test_an_annotation_moves_no_cursor():
-    found = attrs.evolve(
-        next(iter(audit(deliveries(*STORY), RULES).findings)), session_id=ESCAPES, message=ESCAPES
-    )
+    found = replace(next(iter(audit(deliveries(*STORY), RULES).findings)), session_id=ESCAPES, message=ESCAPES)
     line = b"".join(github.write([found], lambda _: (ESCAPES, 1))).decode()
     elsewhere = b"".join(github.write([found], nowhere)).decode()
 

@@ -4,9 +4,9 @@ import json
 from contextlib import ExitStack
 from datetime import timedelta
 
-import attrs
 import pytest
 from meetings import LONG_AGO, lines, read_into, rows, write
+from msgspec.structs import replace
 from story import RULES, deliveries
 from test_text import compare, printed
 
@@ -94,7 +94,7 @@ def test_what_is_accepted_is_a_weight_of_its_own():
 
 def test_a_finding_that_is_there_twice_is_counted_twice():
     once, twice = found(RULES, "0 hls-stopped"), found(RULES, "0 hls-stopped")
-    twice += [attrs.evolve(one) for one in twice if one.code == "S205"]
+    twice += [replace(one) for one in twice if one.code == "S205"]
     assert changes(once, twice) == {("appears", "S205", None, "error")}
 
 

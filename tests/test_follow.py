@@ -432,9 +432,21 @@ def test_other_rules_make_the_read_models_anew(store):
     assert at_once(store, SHORT) != at_once(store)
 
 
-def test_other_tables_make_the_read_models_anew(store, views, monkeypatch):
+@pytest.fixture
+def programmed(monkeypatch):
+    """Makes another program of this one: gives a name of ``database`` another value."""
+
+    def to(name, value):
+        monkeypatch.setattr(database, name, value)
+        database.program.cache_clear()
+
+    yield to
+    database.program.cache_clear()
+
+
+def test_other_tables_make_the_read_models_anew(store, views, programmed):
     views.close()
-    monkeypatch.setattr(database, "SQL_VIEWS", {"all_types": "SELECT * FROM types"})
+    programmed("SQL_VIEWS", {"all_types": "SELECT * FROM types"})
     with Views.open(store) as opened:
         assert tables_of(opened.connection).view_names() == ["all_types"]
 
@@ -766,13 +778,11 @@ def test_every_process_has_the_same_fingerprint():
     assert len({one.stdout for one in made}) == 1
 
 
-def test_the_fingerprint_knows_the_catalogue_and_the_program(monkeypatch):
+def test_the_fingerprint_knows_the_catalogue_and_the_program(programmed):
     found = {database.fingerprint(Rules())}
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "CATALOGUE", {})
+    for name in ("CATALOGUE", "SOURCES"):
+        programmed(name, {})
         found.add(database.fingerprint(Rules()))
-    monkeypatch.setattr(database, "sources", lambda: "another version")
-    found.add(database.fingerprint(Rules()))
 
     assert len(found) == 3
 

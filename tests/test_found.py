@@ -5,8 +5,8 @@ import sqlite3
 from datetime import timedelta
 from itertools import chain
 
-import attrs
 import pytest
+from msgspec.structs import astuple, replace
 from rich.console import Console
 from story import deliveries
 
@@ -105,7 +105,7 @@ def test_no_report_needs_all_findings_in_memory(weeks, format):
 
 def test_findings_are_gone_through_as_often_as_one_likes():
     findings = audit(deliveries(*STORY), RULES).findings
-    once, twice = ([attrs.astuple(one) for one in findings] for _ in range(2))
+    once, twice = ([astuple(one) for one in findings] for _ in range(2))
     assert (once, len(once)) == (twice, findings.counted().total())
 
 
@@ -123,7 +123,7 @@ def test_what_is_revised_is_counted_as_it_is_then(monkeypatch):
     findings = audit(deliveries(*STORY), RULES).findings
 
     def revised(one):
-        return attrs.evolve(one, verdict="accepted") if one.session_id == "t" else one
+        return replace(one, verdict="accepted") if one.session_id == "t" else one
 
     findings.revise(revised)
     assert {one.session_id for one in findings if one.verdict == "accepted"} == {"t"}
@@ -133,7 +133,7 @@ def test_what_is_revised_is_counted_as_it_is_then(monkeypatch):
 def test_a_name_that_is_no_text_is_reported_as_far_as_it_goes():
     (one, *_) = audit(deliveries(*STORY), RULES).findings
     findings = Findings.none()
-    findings.put([attrs.evolve(one, message="in log\udcff.jsonl")])
+    findings.put([replace(one, message="in log\udcff.jsonl")])
     assert [one.message for one in findings] == ["in log?.jsonl"]
 
 

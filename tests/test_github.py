@@ -1,7 +1,7 @@
 """Annotations for GitHub Actions, letter by letter as its runner reads them."""
 
-import attrs
 import pytest
+from msgspec.structs import replace
 from story import RULES, deliveries
 from test_text import STORY, compare
 
@@ -42,7 +42,7 @@ def test_what_would_end_a_property_is_escaped(path, expected):
 
 
 def test_a_message_stays_on_its_line_and_keeps_its_percent_signs():
-    finding = attrs.evolve(found()[0], message="100% of\r\n::error::it")
+    finding = replace(found()[0], message="100% of\r\n::error::it")
     line = written([finding])
     assert line.count("\n") == 1
     assert "100%25 of" in line
@@ -52,7 +52,7 @@ def test_a_message_stays_on_its_line_and_keeps_its_percent_signs():
     ("severity", "level"), [("error", "error"), ("warning", "warning"), ("info", "notice")]
 )
 def test_a_severity_has_its_level(severity, level):
-    assert written([attrs.evolve(found()[0], severity=severity)]).startswith(f"::{level} ")
+    assert written([replace(found()[0], severity=severity)]).startswith(f"::{level} ")
 
 
 def test_what_is_accepted_is_a_notice_with_its_reason():

@@ -15,6 +15,7 @@ from threading import Thread
 import attrs
 import msgspec
 import pytest
+from msgspec.structs import astuple, replace
 from story import deliveries
 from test_audit import states
 from traffic import until
@@ -82,9 +83,9 @@ def in_parts(given, count, tmp_path):
 
 def said(result):
     """All that an audit says, in its order."""
-    findings = [attrs.astuple(one, recurse=False) for one in result.findings]
+    findings = [astuple(one) for one in result.findings]
     counted = attrs.asdict(attrs.evolve(result, findings=None, log=None))
-    habits = attrs.evolve(result.log.habits, bursts=sorted(result.log.habits.bursts))
+    habits = replace(result.log.habits, bursts=sorted(result.log.habits.bursts))
     undecided = result.findings.at_least("info").undecided()
     return findings, states(result), counted, undecided, attrs.evolve(result.log, habits=habits)
 

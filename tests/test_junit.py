@@ -3,10 +3,10 @@
 from functools import partial
 from xml.etree import ElementTree as ET
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from story import RULES, deliveries
 from test_text import STORY, compare
 
@@ -122,5 +122,5 @@ def test_a_case_names_file_and_line_where_there_are_any():
 
 @given(st.text(), st.text())
 def test_whatever_came_in_the_document_is_well_formed(message, name):
-    finding = attrs.evolve(found()[0], message=message, session_id=name, meeting_id=name, key={"id": name})
+    finding = replace(found()[0], message=message, session_id=name, meeting_id=name, key={"id": name})
     check(ET.fromstring(written([finding]).encode()))

@@ -4,12 +4,11 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from story import NOON, OF_THE_LOG, RULES, audited, deliveries, delivery, moment
 
 from projections.audit.auditing import audit
@@ -264,7 +263,7 @@ TYPES = [
 
 
 def comparable(habits):
-    return {**attrs.asdict(habits), "bursts": sorted(habits.bursts)}
+    return {**asdict(habits), "bursts": sorted(habits.bursts)}
 
 
 @given(

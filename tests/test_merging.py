@@ -5,8 +5,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-import attrs
 import pytest
+from msgspec.structs import replace
 from story import RULES, delivery, moment
 
 from projections.audit.auditing import Logs, audit
@@ -154,7 +154,7 @@ def found_in(*paths):
     result = audit(logs.deliveries(), RULES)
     return sorted(
         (
-            repr(attrs.evolve(one, position=None, evidence=(), number=0, alternatives=())),
+            repr(replace(one, position=None, evidence=(), number=0, alternatives=())),
             texts[one.position - 1] if one.position else b"",
             sorted(texts[place - 1] for place in one.evidence),
             sorted((*sorted(other.codes), f"{other.confidence:.0%}") for other in one.alternatives),

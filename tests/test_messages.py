@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ class Terminal(io.StringIO):
 
 
 def test_an_error_is_wrapped_at_words_on_a_terminal_and_stands_on_one_line_in_a_pipe(monkeypatch):
-    monkeypatch.setattr(messages.shutil, "get_terminal_size", lambda: os.terminal_size((30, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((30, 24)))
     printed = []
     for stream in (Terminal(), io.StringIO()):
         monkeypatch.setattr("sys.stderr", stream)

@@ -6,13 +6,13 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-import attrs
 import meetings
 import pytest
 import stores
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from served import MONDAY, served
 from tries import tries
 
@@ -233,9 +233,9 @@ def test_between_two_moments_at_which_time_changes_something_every_finding_says_
         now = assess(session, hypothesis.moment(at))
         until = now.next_change or now.as_of + timedelta(days=400)
         later = assess(session, now.as_of + share * (until - now.as_of - timedelta(microseconds=1)))
-        assert (later.state, *map(attrs.astuple, later.findings)) == (
+        assert (later.state, *map(astuple, later.findings)) == (
             now.state,
-            *map(attrs.astuple, now.findings),
+            *map(astuple, now.findings),
         )
 
 

@@ -5,7 +5,6 @@
 
 import re
 
-import attrs
 import click
 import pytest
 import reference
@@ -67,7 +66,7 @@ def names():
     variables = reference.environment_variables()
     for known in (PRICES, Rules().written(), SETTINGS, SQL_VIEWS, variables, tracker.__all__):
         yield from (f"`{name}`" for name in known)
-    yield from (f"`{field.name}`" for field in attrs.fields(Acceptance))
+    yield from (f"`{name}`" for name in Acceptance.__struct_fields__)
     yield from (f"`{table.name}.{column}`" for table in TABLES for column in table.columns)
     yield from (f"`{method} {path}`" for method, path in reference.server().routes)
     yield from (f"`{one.name}`" for operation in api.OPERATIONS for one in operation.parameters)

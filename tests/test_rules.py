@@ -1,9 +1,9 @@
 from datetime import timedelta
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tracker.config import Config, load_config
 from tracker.errors import RulesError
@@ -45,7 +45,7 @@ def test_a_file_that_says_nothing_leaves_every_rule_as_it_is(rules_of):
 )
 def test_a_duration_is_a_number_with_its_unit_or_of_seconds(rules_of, written, seconds):
     for name in DURATIONS:
-        changed = attrs.evolve(Rules(), **{name: timedelta(seconds=seconds)})
+        changed = replace(Rules(), **{name: timedelta(seconds=seconds)})
         assert rules_of(f"[rules]\n{name} = {written}") == changed
 
 
@@ -148,7 +148,7 @@ def test_an_old_copy_and_a_late_step_cost_more_up_to_a_limit():
 
 @given(st.sampled_from(DURATIONS), st.integers(1, 10**6))
 def test_the_fingerprint_changes_with_every_rule_and_with_nothing_else(name, more):
-    changed = attrs.evolve(Rules(), **{name: getattr(Rules(), name) + timedelta(microseconds=more)})
+    changed = replace(Rules(), **{name: getattr(Rules(), name) + timedelta(microseconds=more)})
     assert changed.fingerprint() != Rules().fingerprint() == Rules().fingerprint()
     assert len(changed.fingerprint()) == 16
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rich.text import Text
 from story import RULES, deliveries, session_from
 
 from projections.audit.auditing import audit
@@ -114,12 +113,12 @@ def test_control_characters_are_made_visible(char, expected):
 )
 def test_a_sentence_is_wrapped_at_words_where_the_terminal_is_narrow(width, expected):
     sentence = "  all of a run was lost but its stop"
-    assert printed(text.say, Text(sentence), width=width) == (expected or f"{sentence}\n")
+    assert printed(text.say, text.Text(sentence), width=width) == (expected or f"{sentence}\n")
 
 
 def test_what_is_wrapped_begins_in_the_column_that_is_asked_for():
     out = printed(
-        text.say, Text("10:18:30   81  recording-starting  S207 restarted-without-stop"), 15, width=50
+        text.say, text.Text("10:18:30   81  recording-starting  S207 restarted-without-stop"), 15, width=50
     )
     assert out.splitlines()[1] == " " * 15 + "restarted-without-stop"
 
@@ -127,11 +126,30 @@ def test_what_is_wrapped_begins_in_the_column_that_is_asked_for():
 def test_what_a_check_saw_is_wrapped_below_itself_on_a_terminal_and_is_one_line_in_a_pipe():
     row = {"check": "keys", "state": "note", "seen": "no public key is set, so signatures cannot be verified"}
     row["hint"] = "save VideoSDK's public key and name it in keys of tracker.toml"
-    wide, narrow = (printed(tables.checks, [row], width=width) for width in (text.UNBOUNDED, 60))
-    assert wide.splitlines() == [f"! {'keys':<13}{row['seen']}", f"{'':<15}hint: {row['hint']}"]
+    pipe, narrow = io.StringIO(), printed(tables.checks, [row], width=60)
+    tables.checks(text.console(pipe), [row])
+    assert pipe.getvalue().splitlines() == [f"! {'keys':<13}{row['seen']}", f"{'':<15}hint: {row['hint']}"]
     assert narrow.splitlines() == [
         "! keys         no public key is set, so signatures cannot be",
         "               verified",
         "               hint: save VideoSDK's public key and name",
         "                 it in keys of tracker.toml",
     ]
+
+
+def test_a_line_has_the_same_words_in_a_pipe_and_on_a_terminal():
+    line = text.Text("a", "bold").append(" [b]", "dim").append(text.Text.assemble(" c:d: ", ("e  ", "red")))
+    line.rstrip()
+    pipe = io.StringIO()
+    text.console(pipe).print(line)
+    assert pipe.getvalue() == printed(lambda out: out.print(line)) == "a [b] c:d: e\n"
+
+
+def test_a_table_has_the_same_cells_in_a_pipe_and_on_a_terminal():
+    grid = text.Table("name", "count", "state", right=("count",))
+    grid.add_row("Ann 愛", "1,234", text.Text("in", "green"))
+    grid.add_row("–", "5", "")
+    pipe = io.StringIO()
+    text.console(pipe).print(grid)
+    drawn = [line.rstrip() for line in printed(lambda out: out.print(grid)).splitlines()]
+    assert pipe.getvalue().splitlines() == drawn

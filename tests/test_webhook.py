@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tracker.delivery.payload import payload_reader, read_fields
 from tracker.delivery.webhook import (
     MALFORMED,
     MISSING_FIELD,
@@ -66,6 +67,14 @@ def test_no_field_of_the_wrong_type_makes_a_delivery_unreadable(data, webhook_ty
     assert (delivery.lifecycle, delivery.step) == REGISTRY.routes[webhook_type]
     for field in attrs.fields(type(delivery.payload)):
         assert isinstance(getattr(delivery.payload, field.name), str | tuple | None)
+
+
+@given(data_objects, st.sampled_from(sorted(REGISTRY.values(), key=lambda one: one.name)))
+def test_a_field_that_is_read_alone_has_what_the_payload_has(data, lifecycle):
+    payload = payload_reader(lifecycle)(data)
+    names = [field.name for field in attrs.fields(type(payload))]
+    values = read_fields(lifecycle, json.dumps(data).encode(), names)
+    assert values == (*(getattr(payload, name) for name in names),)
 
 
 @pytest.mark.parametrize(

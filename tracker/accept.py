@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.findings import Finding
 
 
-@attrs.frozen
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True):
     """One entry. What it names must all hold of a finding; ``type`` is the webhook type that raised it."""
 
     code: str
@@ -54,7 +54,7 @@ def accepted(findings: Iterable[Finding], entries: Sequence[Acceptance]) -> Iter
     """The same findings; of what an entry covers a copy with the verdict ``accepted`` and the reason."""
     for found in findings:
         entry = _covering(found, entries)
-        yield found if entry is None else attrs.evolve(found, verdict="accepted", accepted=entry.reason)
+        yield found if entry is None else replace(found, verdict="accepted", accepted=entry.reason)
 
 
 def accept_all(findings: list[Finding], entries: Sequence[Acceptance]) -> list[Finding]:

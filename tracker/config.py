@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.accept import Acceptance
 from tracker.delivery.envelope import ACCOUNT_HINT, is_account
@@ -47,12 +48,11 @@ SETTINGS = (
 )
 """What a configuration file may hold."""
 INTAKE = ("webhook_field", "time_field")
-_FIELDS = [field.name for field in attrs.fields(Acceptance)]
-_NAMES = [field.name for field in attrs.fields(Rules) if field.name in {*WINDOWS, "severity"}]
+_FIELDS = Acceptance.__struct_fields__
+_NAMES = [name for name in Rules.__struct_fields__ if name in {*WINDOWS, "severity"}]
 
 
-@attrs.frozen
-class Reconcile:
+class Reconcile(msgspec.Struct, frozen=True):
     """What ``[reconcile]`` says of VideoSDK's REST API.
 
     Attributes:
@@ -68,8 +68,7 @@ class Reconcile:
     api_secret: Path | None = None
 
 
-@attrs.frozen
-class Config:
+class Config(msgspec.Struct, frozen=True):
     """What a ``tracker.toml`` says: ``data``, where the store is, ``store``, the address of one on a server,
     ``keys``, files of public keys, ``accounts``, the same of each account, ``tz``, the time zone of times that name
     none, ``[rules]`` and ``[[accept]]``; ``intake`` says where logs have webhook and time, dotted, as
@@ -82,7 +81,7 @@ class Config:
     store: str | None = None
     tz: str | None = None
     intake: tuple[str, str] = ("", "")
-    accounts: Mapping[str, tuple[Path, ...]] = attrs.field(factory=dict)
+    accounts: Mapping[str, tuple[Path, ...]] = msgspec.field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     otel: str | None = None
     reconcile: Reconcile = Reconcile()
@@ -118,7 +117,7 @@ def load_config(path: Path) -> Config:
         intake = _intake(document.get("intake", {}))
         accept = read_entries(document.get("accept", []))
         files = tuple(path.parent / name for name in keys)
-        rules = attrs.evolve(_rules(rules), accept=accept, prices=prices)
+        rules = replace(_rules(rules), accept=accept, prices=prices)
         alerts = alerts_in(document.get("alert", []), path.parent, accounts)
         relays = relays_in(document.get("relay", []), path.parent, accounts)
         otel = collector_in(document.get("otel"))
@@ -158,7 +157,7 @@ def _reconcile(table: Any, beside: Path) -> Reconcile:
     if not isinstance(table, dict):
         raise RulesError("reconcile is no table", hint=hint)
     for name in table:
-        refuse_unknown(name, [field.name for field in attrs.fields(Reconcile)], "setting of reconcile")
+        refuse_unknown(name, Reconcile.__struct_fields__, "setting of reconcile")
     base, budget = table.get("base"), table.get("budget")
     if base is not None and not isinstance(base, str):
         raise RulesError("base is no address", hint='write base = "https://api.videosdk.live"')

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, Self, get_args
 
 import attrs
+import msgspec
 
 Severity = Literal["info", "warning", "error"]
 Verdict = Literal["provisional", "settled", "undecided", "accepted"]
@@ -72,8 +74,7 @@ def codes_in(names: Mapping[str, Any]) -> dict[str, Code]:
     return {value.code: value for value in names.values() if isinstance(value, Code)}
 
 
-@attrs.frozen
-class Alternative:
+class Alternative(msgspec.Struct, frozen=True):
     """What may have happened instead.
 
     Attributes:
@@ -89,8 +90,7 @@ class Alternative:
     confidence: float = 0.0
 
 
-@attrs.define(eq=False)
-class Finding:
+class Finding(msgspec.Struct, eq=False):
     """Something that is wrong, or worth knowing, with all that one needs to act on it.
 
     Attributes:
@@ -164,8 +164,7 @@ class NoFinding(str):
         return f"NoFinding({self.because!r})"
 
 
-@attrs.frozen
-class Role:
+class Role(msgspec.Struct, frozen=True):
     """What a field of a declaration that holds a code is for. It stands in the metadata of the field.
 
     Attributes:
@@ -196,6 +195,7 @@ def code_field(
     return attrs.field(default=usual, metadata={"role": role})
 
 
+@cache
 def roles_of(declaration: type[Any]) -> Mapping[str, Role]:
     """The fields of a declaration that hold a code, each with its role."""
     fields = attrs.fields(declaration)

@@ -49,8 +49,7 @@ _LINKS = ("session_id", *_ROOM)
 _OWN_STREAMS = ("unrouted", "log")
 
 
-@attrs.frozen
-class Untyped:
+class Untyped(msgspec.Struct, frozen=True):
     """How a webhook is known that comes without a type, and without ``data``."""
 
     by: str
@@ -162,9 +161,9 @@ class Lifecycle:
 
     def roles(self) -> Iterator[tuple[Step | Lifecycle, str, str]]:
         """The roles that apply: whose they are, their name, and what was declared for them."""
-        every: tuple[Step | Lifecycle, ...] = (self, *self.steps)
-        for declared in every:
-            for name, role in roles_of(type(declared)).items():
+        every: list[tuple[Step | Lifecycle, Mapping[str, Role]]] = [(self, roles_of(Lifecycle))]
+        for declared, roles in (*every, *((step, roles_of(Step)) for step in self.steps)):
+            for name, role in roles.items():
                 if role.applies(self, declared):
                     yield declared, name, getattr(declared, name)
 

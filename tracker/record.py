@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
+import msgspec
 
 from tracker.step import Step
 
@@ -30,8 +30,7 @@ RECORD = Step("record", moves=False)
 _DATED = ("start", "createdAt")
 
 
-@attrs.frozen
-class Records:
+class Records(msgspec.Struct, frozen=True):
     """The records of one lifecycle. Where several places are named, the first one that has a value counts."""
 
     path: str
@@ -44,7 +43,7 @@ class Records:
     """The places of the id of its session."""
     meeting: tuple[str, ...] = ("roomId", "meetingId")
     """The places of the id of its meeting."""
-    key: Mapping[str, str] = attrs.field(factory=dict)
+    key: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Payload field of the lifecycle's key -> its place, where it is not the id."""
     start: tuple[str, ...] = _DATED
     """The places of the time at which it began."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 
 from tracker.errors import RulesError, did_you_mean
 from tracker.rules import DURATIONS, seconds_of
@@ -16,8 +16,7 @@ __all__ = ["Retention", "retention_of"]
 _HINT = 'write [retention] and below it people = "180 d"'
 
 
-@attrs.frozen
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """What ``tracker serve`` does once a day.
 
     Attributes:
@@ -35,7 +34,7 @@ def retention_of(table: Any, beside: Path) -> Retention:
     """What a table of TOML says; paths in it are relative to ``beside``. Raises ``RulesError``."""
     if not isinstance(table, dict):
         raise RulesError("retention is no table", hint=_HINT)
-    known = [field.name for field in attrs.fields(Retention)]
+    known = Retention.__struct_fields__
     for name in table:
         if name not in known:
             hint = did_you_mean(name, known) or f"known: {', '.join(known)}"

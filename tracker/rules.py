@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
-import attrs
+import msgspec
+from msgspec.structs import asdict, replace
 
 from tracker.accept import Acceptance
 from tracker.findings import Code, Severity
@@ -35,46 +35,41 @@ _UNITS = {
 DURATIONS = '"10 s", "20 min", "12 h", "1 d", "2 w" or "1 y"'
 """What to write, with each unit."""
 _LONGEST = 1000 * _UNITS["y"]
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+_DURATION = r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*"
 
 
-def _minutes(value: float) -> Any:
-    return attrs.field(default=timedelta(minutes=value))
-
-
-@attrs.frozen
-class Rules:
+class Rules(msgspec.Struct, frozen=True, dict=True):
     """Windows and limits. A duration is written as ``seconds_of`` reads it: ``"20 min"``."""
 
-    redelivery: timedelta = _minutes(20)
+    redelivery: timedelta = timedelta(minutes=20)
     """An older copy costs more, until the log itself shows how old copies are."""
-    fast_redelivery: timedelta = _minutes(1 / 6)
+    fast_redelivery: timedelta = timedelta(seconds=10)
     """An equal copy within it needs no explanation."""
-    lateness: timedelta = _minutes(2)
+    lateness: timedelta = timedelta(minutes=2)
     """A step that comes later than that after one that follows it costs more."""
-    grace: timedelta = _minutes(10)
+    grace: timedelta = timedelta(minutes=10)
     """How long after the session's end a run may still end; what is open then never finished."""
-    overtaken: timedelta = _minutes(1.5)
+    overtaken: timedelta = timedelta(seconds=90)
     """A left within it after a rejoin belongs to the visit before."""
-    stuck_starting: timedelta = _minutes(2)
+    stuck_starting: timedelta = timedelta(minutes=2)
     """A run that is starting for longer hangs."""
-    stuck_stopping: timedelta = _minutes(10)
+    stuck_stopping: timedelta = timedelta(minutes=10)
     """A run that is stopping for longer hangs."""
-    not_playable: timedelta = _minutes(2)
+    not_playable: timedelta = timedelta(minutes=2)
     """HLS that has started should be playable by then."""
-    session_idle: timedelta = _minutes(24 * 60)
+    session_idle: timedelta = timedelta(hours=24)
     """A session of which nothing comes for so long is presumed to have ended."""
-    empty: timedelta = _minutes(10)
+    empty: timedelta = timedelta(minutes=10)
     """A session in which nobody is inside should end by then."""
-    alone: timedelta = _minutes(60)
+    alone: timedelta = timedelta(minutes=60)
     """Somebody who is the only one inside for longer may have been forgotten."""
-    silence: timedelta = _minutes(5)
+    silence: timedelta = timedelta(minutes=5)
     """A shorter time without any delivery is no silence of the log, whatever its rate."""
-    self_stop: timedelta = _minutes(1)
+    self_stop: timedelta = timedelta(minutes=1)
     """A stop without stopping this near the session's end needs no explanation."""
-    severity: Mapping[str, Severity] = attrs.field(factory=dict)
+    severity: Mapping[str, Severity] = msgspec.field(default_factory=dict)
     """Code -> severity, where it is not the catalogue's."""
-    prices: Mapping[str, float] = attrs.field(factory=dict)
+    prices: Mapping[str, float] = msgspec.field(default_factory=dict)
     """Assumption -> price, where it is not that of ``tracker.judging.prices``."""
     accept: tuple[Acceptance, ...] = ()
     """What is known and has a reason. Nothing is judged by it: it is marked on what was found."""
@@ -95,23 +90,22 @@ class Rules:
 
     def or_accept(self, entries: tuple[Acceptance, ...]) -> Rules:
         """These rules; where they accept nothing, with what these entries accept."""
-        return self if self.accept else attrs.evolve(self, accept=entries)
+        return self if self.accept else replace(self, accept=entries)
 
     def written(self) -> dict[str, str]:
         """The windows and limits as a rules file has them: ``{"redelivery": "20 min"}``."""
-        windows = {name: value for name, value in attrs.asdict(self).items() if isinstance(value, timedelta)}
+        windows = {name: value for name, value in asdict(self).items() if isinstance(value, timedelta)}
         return {name: written(value.total_seconds()) for name, value in windows.items()}
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a rule does."""
-        accept = [attrs.evolve(entry, reason="") for entry in self.accept]  # which changes nothing
-        said = {**attrs.asdict(self), "accept": accept}
+        accept = [replace(entry, reason="") for entry in self.accept]  # which changes nothing
+        said = {**asdict(self), "accept": accept}
         said |= {"severity": sorted(self.severity.items()), "prices": sorted(self.prices.items())}
         return sha256(repr(said).encode()).hexdigest()[:16]
 
 
-@attrs.frozen
-class Windows:
+class Windows(msgspec.Struct, frozen=True):
     """The windows and limits of ``Rules`` in microseconds."""
 
     redelivery: int
@@ -129,8 +123,7 @@ class Windows:
     self_stop: int
 
 
-_NAMES = frozenset(field.name for field in attrs.fields(Rules))
-WINDOWS = _NAMES - {"severity", "prices", "accept"}
+WINDOWS = frozenset(Rules.__struct_fields__) - {"severity", "prices", "accept"}
 """The names of the windows and limits."""
 
 
@@ -139,7 +132,7 @@ def seconds_of(text: str) -> float | None:
 
     ``None`` if it is none, or longer than any calendar goes back.
     """
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     seconds = float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None
     return None if seconds is None or seconds > _LONGEST else seconds
 

@@ -1,25 +1,18 @@
-"""Values of which one or more are made for every delivery.
+"""The payloads of the lifecycles are classes of attrs, frozen to whoever checks the types.
 
-An object that is frozen when the program runs takes three times as long to make. These are frozen to
-whoever checks the types, which is where a mistake would be found.
-
-``payload`` is for the payloads of the lifecycles. Each method that attrs does not have to write makes every command start
-a little earlier: there are twenty of these classes, and a whole one is seldom compared or printed. So the two functions
-that do it are the same for all.
+Each method that attrs does not have to write makes every command start a little earlier: there are twenty of these
+classes, and a whole one is seldom compared or printed. So the two functions that do it are the same for all.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
-    from attrs import frozen
     from attrs import frozen as payload
 else:
-    frozen = partial(attrs.define, unsafe_hash=True)
 
     def payload(cls: type) -> type:
         """A class of attrs whose values equal those with the same fields, and say them."""
@@ -40,4 +33,4 @@ def _said(one: object) -> str:
     return f"{type(one).__qualname__}({said})"
 
 
-__all__ = ["frozen", "payload"]
+__all__ = ["payload"]

@@ -13,6 +13,7 @@ from typing import Protocol
 from zlib import crc32
 
 import attrs
+from msgspec.structs import replace
 
 from projections.audit.found import Findings, disk_errors
 from projections.audit.share import Share
@@ -143,7 +144,7 @@ def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
 
 def _decided(found: Finding) -> Finding:
     """The log is over: what is provisional will not be decided any more."""
-    return attrs.evolve(found, verdict="undecided") if found.verdict == "provisional" else found
+    return replace(found, verdict="undecided") if found.verdict == "provisional" else found
 
 
 def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from tracker.accept import Acceptance, accepted
 from tracker.errors import TrackerError
@@ -52,8 +53,7 @@ def disk_errors() -> Iterator[None]:
         ) from error
 
 
-@attrs.frozen
-class OfSession:
+class OfSession(msgspec.Struct, frozen=True):
     """What was found in one session, or (``session_id`` is ``None``) outside any."""
 
     session_id: str | None
@@ -180,4 +180,4 @@ def _packed(one: Finding) -> bytes:
     try:
         return _pack(one)
     except UnicodeEncodeError:  # it names a file, whose name may hold what no text can
-        return _pack(attrs.evolve(one, message=one.message.encode(errors="replace").decode()))
+        return _pack(replace(one, message=one.message.encode(errors="replace").decode()))

@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     open_closed_streams()
     os.umask(0o077)  # whatever is written holds names of people
-    gc.set_threshold(10_000)  # what is imported is no garbage
+    gc.set_threshold(50_000)  # what is imported is no garbage: most commands end before the collector looks
     atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     given = sys.argv[1:] if arguments is None else arguments
     try:

@@ -36,7 +36,6 @@ def open_logs(
     """The logs, and an error for each one that cannot be opened. With ``stopping``, a pipe may pause."""
     from tracker.intake.logs import STDIN, Log
     from tracker.intake.sources import sources
-    from tracker.intake.tail import Followed, Pipe
 
     how = keys, settings.zone, settings.fields, account
     opened, complaints = list[Log](), list[TrackerError]()
@@ -45,6 +44,8 @@ def open_logs(
             if stopping is None or (path != STDIN and not follow):
                 opened.extend(sources(path, *how))
             else:
+                from tracker.intake.tail import Followed, Pipe
+
                 opened.append((Followed if follow else Pipe)(path, *how, stopping=stopping))
         except TrackerError as error:
             complaints.append(error)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -41,10 +39,11 @@ def say(sentence: str) -> None:
     """Prints a sentence: wrapped at words on a terminal, on one line in a pipe."""
     line = one_line(sentence)
     if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        line = textwrap.fill(
-            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
+        from shutil import get_terminal_size  # most commands say nothing here
+        from textwrap import fill
+
+        width = get_terminal_size().columns
+        line = fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     click.echo(line, err=True)
 
 

@@ -22,7 +22,7 @@ ZONE = "tracker.tz"
 """Where a context keeps --tz."""
 DAYS = {"today": 0, "yesterday": 1}
 """Words for the midnight at which a day began -> how many days ago that was."""
-_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
+_OF_DAY = r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?"
 F = TypeVar("F", bound=Callable[..., Any])
 Value = datetime | time | timedelta | str
 
@@ -79,7 +79,7 @@ class Time(click.ParamType[GivenTime]):
     def _read(self, text: str) -> Value | None:
         from tracker.delivery.envelope import parse_time
 
-        if _OF_DAY.fullmatch(text):
+        if re.fullmatch(_OF_DAY, text):
             try:
                 return time.fromisoformat(text.zfill(len(text) + (text[1] == ":")))
             except ValueError:

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from projections.explain.histogram import EDGES, Histogram
 from tracker.delivery.webhook import UNROUTED, Delivery, canonical
@@ -354,7 +355,7 @@ class Calibration:
     def suggested_rules(self) -> Rules:
         """The rules with what is suggested."""
         found = {one.rule: one.suggested for one in self.suggestions() if one.suggested is not None}
-        return attrs.evolve(self.rules, **found)  # type: ignore[arg-type]
+        return replace(self.rules, **found)
 
     def histograms(self) -> Iterator[tuple[str, Histogram]]:
         """Every measure that has samples, with its name."""

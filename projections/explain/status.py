@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import attrs
+import msgspec
 
 from projections.answers.presence import of_session
 from tracker.delivery.envelope import isoformat, parse_time
@@ -142,8 +142,7 @@ def not_over(session: Session) -> Iterator[str]:
         yield f"{aggregate.lifecycle.name}{name}{number} was {run.state} when the session ended"
 
 
-@attrs.frozen
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """One delivery of a timeline.
 
     Attributes:

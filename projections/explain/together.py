@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 
-import attrs
+from msgspec.structs import replace
 
 from projections.read_models import ReadModels
 from projections.read_models.links import beside
@@ -53,7 +53,7 @@ def together(name: str, sessions: Sequence[Session]) -> Session:
     findings = sorted((one for each in sessions for one in each.findings), key=lambda one: one.position or 0)
     for number, one in enumerate(findings, 1):
         one.number = number
-    return attrs.evolve(
+    return replace(
         own,
         aggregates=dict(aggregates(sessions)),
         findings=findings,

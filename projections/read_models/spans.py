@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.read_models import Row, Table, text
 from tracker.delivery.envelope import parse_time
@@ -139,7 +139,7 @@ def _as_of(one: Span, as_of: datetime | None) -> Span:
     """What was known of it at a moment: an end that was received later was not known yet."""
     if as_of is None or one.end_received_at is None or one.end_received_at <= as_of:
         return one
-    return attrs.evolve(one, end_position=None, end_received_at=None, ended_at=None)
+    return replace(one, end_position=None, end_received_at=None, ended_at=None)
 
 
 def _span(row: dict[str, Any]) -> Span:

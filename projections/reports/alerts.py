@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
-from projections.reports.text import STYLES, counted, say, shown, stamp, sum_up
+from projections.reports.text import STYLES, Out, Text, counted, say, shown, stamp, sum_up
 from tracker.delivery.envelope import parse_time
 
 __all__ = ["dead", "listed", "not_taken"]
 
 
-def listed(out: Console, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[str, Any]]) -> None:
+def listed(out: Out, rules: Iterable[dict[str, Any]], alerts: Iterable[dict[str, Any]]) -> None:
     for rule in rules:
         waits = f"{counted(rule['pending'], 'message')} to send, {rule['dead']:,} dead"
         line = Text.assemble((rule["name"], "bold"), f"  {waits}")
@@ -51,7 +48,7 @@ def _line(row: dict[str, Any]) -> Text:
     return line
 
 
-def dead(out: Console, messages: Iterable[dict[str, Any]]) -> None:
+def dead(out: Out, messages: Iterable[dict[str, Any]]) -> None:
     rows = list(messages)
     for row in rows:
         about = f"  alert {row['alert']}" if row.get("alert") is not None else ""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from projections.explain.calibrate import Ages, Calibration, Profile, Suggestion, changed, duration
 from projections.explain.histogram import Bar, Histogram
 from projections.exports import data
 from projections.reports import changes
+from projections.reports.text import Out, Table, Text
 from projections.views.diff import Summary
 from tracker.rules import written
 
@@ -21,7 +19,7 @@ LONGEST_BAR = 42
 """Columns, so that a line fits on eighty."""
 
 
-def text(out: Console, found: Calibration, total: Summary) -> None:
+def text(out: Out, found: Calibration, total: Summary) -> None:
     """The histograms, the windows, and what these would change."""
     for name, histogram in found.histograms():
         _histogram(out, name, histogram)
@@ -88,7 +86,7 @@ def _suggested(one: Suggestion) -> dict[str, Any]:
     }
 
 
-def _histogram(out: Console, name: str, histogram: Histogram) -> None:
+def _histogram(out: Out, name: str, histogram: Histogram) -> None:
     out.print(Text.assemble((name, "bold"), f"  {histogram.total:,}"))
     bars = histogram.bars()
     most = max(bar.count for bar in bars)
@@ -106,10 +104,8 @@ def _ends(bar: Bar) -> str:
     return f"{duration(bar.begin)} – {duration(bar.end)}" if bar.begin else f"– {duration(bar.end)}"
 
 
-def _windows(out: Console, suggestions: list[Suggestion]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("window", "now", "suggested", "why"):
-        table.add_column(name, no_wrap=name != "why")
+def _windows(out: Out, suggestions: list[Suggestion]) -> None:
+    table = Table("window", "now", "suggested", "why")
     for one in suggestions:
         there = "–" if one.suggested is None else written(one.suggested.total_seconds())
         same = "" if one.suggested not in (None, one.now) else "dim"
@@ -118,16 +114,15 @@ def _windows(out: Console, suggestions: list[Suggestion]) -> None:
     out.print(table)
 
 
-def _profile(out: Console, found: Calibration) -> None:
+def _profile(out: Out, found: Calibration) -> None:
     """What the judging learns by itself: no setting is needed for it."""
     learned = found.profile()
     out.print(Text("learned from this log", "bold"))
     again = f"{learned.copies:,} copies of {learned.bodies:,} webhooks that can come only once"
     out.print(Text(f"  {again}" + (f"; not used yet: {learned.lacks}" if learned.lacks else "")))
     if learned.ages:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for name in ("  age", "copies", "may be copies", "are copies"):
-            table.add_column(name, justify="left" if name == "  age" else "right", no_wrap=True)
+        counts = ("copies", "may be copies", "are copies")
+        table = Table("  age", *counts, right=counts)
         for one in learned.ages:
             probable = "" if one.probability is None else f"{100 * one.probability:.0f} %"
             table.add_row(f"  {_range(one)}", f"{one.certain:,}", f"{one.doubtful:,}", probable)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from projections.reports.text import STYLES, counted, say, shown
+from projections.reports.text import STYLES, Out, Table, Text, counted, say, shown
 from projections.views.diff import Change, Summary
 from tracker.judging.findings.catalogue import CATALOGUE
 
 SIGNS = {"appears": "+", "goes": "-", "severity": "~", "state": " "}
 
 
-def text(out: Console, changes: Iterable[Change]) -> None:
+def text(out: Out, changes: Iterable[Change]) -> None:
     """The changes; those of one session must come one after the other."""
     for session_id, ones in groupby(changes, lambda change: change.session_id):
         for number, change in enumerate(ones):
@@ -28,7 +24,7 @@ def text(out: Console, changes: Iterable[Change]) -> None:
         out.print()
 
 
-def summary(out: Console, total: Summary, least: str = "info") -> None:
+def summary(out: Out, total: Summary, least: str = "info") -> None:
     """How much changes: by code, and in a sentence."""
     codes(out, total)
     states = counted(len(total.sessions), "session changes", "sessions change")
@@ -41,15 +37,12 @@ def summary(out: Console, total: Summary, least: str = "info") -> None:
         out.print(Text(f"findings below {least} are counted and not shown: --min-severity info", "dim"))
 
 
-def codes(out: Console, total: Summary) -> None:
+def codes(out: Out, total: Summary) -> None:
     """The number of findings that appear and go, a line a code."""
     if not total.codes:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("code")
-    table.add_column("slug")
-    for name in ("appear", "go", "other severity"):
-        table.add_column(name, justify="right")
+    counts = ("appear", "go", "other severity")
+    table = Table("code", "slug", *counts, right=counts)
     for code in total.codes:
         numbers = (total.appear[code], total.go[code], total.weigh[code])
         table.add_row(code, CATALOGUE[code].slug, *(f"{number:,}" if number else "–" for number in numbers))

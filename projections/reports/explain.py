@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from projections import zones
 from projections.explain.explanation import (
     MOST_STEPS,
@@ -22,7 +18,7 @@ from projections.explain.explanation import (
 from projections.explain.status import doubt, not_over
 from projections.reports.findings import finding_head
 from projections.reports.sessions import head
-from projections.reports.text import say, shown
+from projections.reports.text import Out, Table, Text, say, shown
 from tracker.findings import Finding
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.words import listed
@@ -31,7 +27,7 @@ MOST_COPIES = 6
 """Copies of an aggregate that are named; the JSON has all."""
 
 
-def explanation(out: Console, found: Explanation) -> None:
+def explanation(out: Out, found: Explanation) -> None:
     """What is wrong first, then what was only delivered badly."""
     head(out, found.session)
     for one in found.aggregates:
@@ -51,12 +47,9 @@ def explanation(out: Console, found: Explanation) -> None:
         say(out, Text(TWO_NUMBERS, "dim"))
 
 
-def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:
+def prices(out: Out, table: Iterable[dict[str, Any]]) -> None:
     """The price table: name, price, what is assumed; a price that is set in tracker.toml says so."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column("price", no_wrap=True)
-    shown.add_column("", justify="right", no_wrap=True)
-    shown.add_column("what is assumed")
+    shown = Table("price", "", "what is assumed", right=("",))
     for row in table:
         words = Text(row["assumed"])
         if row["price"] != row["catalogue"]:
@@ -66,7 +59,7 @@ def prices(out: Console, table: Iterable[dict[str, Any]]) -> None:
     out.print(Text("3 is one in 20, 5 one in 150, 8 one in 3,000; prices add up", "dim"))
 
 
-def _fine(out: Console, found: Explanation) -> None:
+def _fine(out: Out, found: Explanation) -> None:
     still = list(not_over(found.session))
     for words in still:
         say(out, Text(f"not yet over: {shown(words)}"))
@@ -79,7 +72,7 @@ def _fine(out: Console, found: Explanation) -> None:
         out.print(Text(words, "green"))
 
 
-def _aggregate(out: Console, one: Explained) -> None:
+def _aggregate(out: Out, one: Explained) -> None:
     lifecycle, name = one.aggregate.lifecycle.name, one.aggregate.name
     out.print(Text.assemble((lifecycle, "bold"), "" if name == lifecycle else f" {shown(name)}"))
     for found in one.findings:
@@ -97,7 +90,7 @@ def _aggregate(out: Console, one: Explained) -> None:
     _grid(out, rows)
 
 
-def _finding(out: Console, found: Finding) -> None:
+def _finding(out: Out, found: Finding) -> None:
     finding_head(out, found)
     say(out, Text(f"    {shown(zones.sentence(found.message, found.at))}"))
     cause = f"because of {found.cause}; " if found.cause else ""
@@ -139,10 +132,6 @@ def _assumption(one: Any) -> Text:
     return line.append(f"  {where}" if where else "", "dim")
 
 
-def _grid(out: Console, rows: Iterable[tuple[str, Text]]) -> None:
+def _grid(out: Out, rows: Iterable[tuple[str, Text]]) -> None:
     for name, words in rows:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=9)
-        grid.add_column()
-        grid.add_row(Text(f"  {name}", "dim"), words)
-        out.print(grid)
+        say(out, Text.assemble((f"  {name:<8}", "dim"), words), 10)

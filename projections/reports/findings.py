@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
 from projections.explain.status import doubt, instead
 from tracker.findings import SEVERITIES, Code, Finding, Severity
@@ -17,13 +14,13 @@ from tracker.judging.prices import PRICES
 if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.audit.auditing import Audit
 
-from projections.reports.text import STYLES, clock, counted, say, shown, table
+from projections.reports.text import STYLES, Out, Table, Text, clock, counted, say, shown
 
 MOST_EVIDENCE = 6
 """Positions named of one finding; the machine formats have all."""
 
 
-def audit(out: Console, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
+def audit(out: Out, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
     """Findings session by session, then the sum."""
     for one in result.findings.at_least(least).by_session():
         findings = iter(one.findings)
@@ -51,7 +48,7 @@ def audit(out: Console, result: Audit, least: Severity, *, narrowed: bool = Fals
     summary(out, result, least, narrowed=narrowed)
 
 
-def summary(out: Console, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
+def summary(out: Out, result: Audit, least: Severity, *, narrowed: bool = False) -> None:
     """The sum of an audit: what was read, and how much of it is wrong. ``narrowed``: not all findings were asked for."""
     meetings = counted(result.sessions, "session")
     span = f", {clock(result.oldest, date=True)} to {clock(result.newest, date=True)}" if result.newest else ""
@@ -86,7 +83,7 @@ def summary(out: Console, result: Audit, least: Severity, *, narrowed: bool = Fa
     say(out, line)
 
 
-def finding(out: Console, found: Finding) -> None:
+def finding(out: Out, found: Finding) -> None:
     """One finding: how bad, what, where and when, what else it may be, what to do, what it rests on."""
     finding_head(out, found)
     if found.accepted is not None:
@@ -109,7 +106,7 @@ def finding(out: Console, found: Finding) -> None:
     say(out, Text(f"    {cause}{expected}evidence {more}{rests}", "dim"))
 
 
-def finding_head(out: Console, found: Finding) -> None:
+def finding_head(out: Out, found: Finding) -> None:
     """The first line of a finding: how bad, what, where and when."""
     where = " ".join([found.lifecycle or "", *found.key.values()]).strip()
     run = f" run {found.run}" if found.run and found.run > 1 else ""
@@ -134,27 +131,21 @@ def style(found: Finding) -> str:
 
 
 def code(
-    out: Console, entry: Code, severity: str, settings: Mapping[str, str], prices: Mapping[str, float]
+    out: Out, entry: Code, severity: str, settings: Mapping[str, str], prices: Mapping[str, float]
 ) -> None:
     """One entry of the catalogue, with the windows and prices in force that it names."""
     say(out, Text.assemble((f"{entry.code} {entry.slug}", "bold"), "  ", (severity, STYLES[severity])))
-    from rich.table import Table  # as in `table`
-
     entries = [("when", entry.when), ("example", entry.example), ("do", entry.advice)]
     named = [(name, value) for name, value in settings.items() if f"`{name}`" in entry.when]
     entries.extend(("rule", f"{name} = {value}  (tracker.toml, [rules])") for name, value in named)
     entries.extend(("price", f"{prices[name]:g}  {PRICES[name].words}") for name in entry.prices)
     for name, words in entries:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=9)
-        grid.add_column()
-        grid.add_row(Text(f"  {name}", "dim"), Text(words))
-        out.print(grid)
+        say(out, Text.assemble((f"  {name:<8}", "dim"), words), 10)
 
 
-def codes(out: Console, entries: Iterable[Code]) -> None:
+def codes(out: Out, entries: Iterable[Code]) -> None:
     """The catalogue, a line each."""
-    grid = table("code", "slug", "severity", "when")
+    grid = Table("code", "slug", "severity", "when")
     for entry in entries:
         grid.add_row(entry.code, entry.slug, Text(entry.severity, STYLES[entry.severity]), entry.when)
     out.print(grid)

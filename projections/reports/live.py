@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 from collections.abc import Callable
 
@@ -11,20 +10,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from projections.reports.text import Out, Pipe
+
 __all__ = ["follow"]
 
 
-def follow(out: Console, show: Callable[[Console], None], every: float) -> None:
+def follow(out: Out, show: Callable[[Out], None], every: float) -> None:
     """Shows it every so many seconds, until interrupted: on a terminal in its place, in a pipe where it has changed."""
-    if not out.is_terminal:
+    if isinstance(out, Pipe):
         before = ""
         while True:
-            with out.capture() as shown:
-                show(out)
-            if shown.get() != before:
-                before = shown.get()
-                sys.stdout.write(before + "\n")
-                sys.stdout.flush()
+            page = io.StringIO()
+            show(Pipe(page))
+            if page.getvalue() != before:
+                before = page.getvalue()
+                out.print(before)
             time.sleep(every)
     with Live(console=out, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         while True:

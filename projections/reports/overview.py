@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
-from projections.reports.text import STYLES, counted, say, shown, stamp
+from projections.reports.text import STYLES, Out, Text, counted, say, shown, stamp
 
 __all__ = ["issues", "overview", "sparkline"]
 
@@ -22,7 +19,7 @@ def sparkline(numbers: Sequence[int]) -> str:
     return "".join(BLOCKS[(number * len(BLOCKS) - 1) // most] if number else " " for number in numbers)
 
 
-def overview(out: Console, found: dict[str, Any]) -> None:
+def overview(out: Out, found: dict[str, Any]) -> None:
     """The overview at a glance: a line for each thing that is asked of it, then what is wrong."""
     live, received = found["live"], found["deliveries"]
     errors, warnings, before = (
@@ -89,7 +86,7 @@ def _last(found: dict[str, Any]) -> str:
     return f"{last}; tracker overview --day {stamp(found['last_at'])[:10]} shows that day"
 
 
-def issues(out: Console, found: Iterable[dict[str, Any]], nothing: str = "nothing is wrong") -> None:
+def issues(out: Out, found: Iterable[dict[str, Any]], nothing: str = "nothing is wrong") -> None:
     """What is wrong: a line an issue with how often and where, then when, and what to do; ``nothing`` where there is none."""
     count = 0
     for one in found:

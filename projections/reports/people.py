@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
 from projections.reports.overview import issues
-from projections.reports.text import STYLES, counted, say, shown, stamp
+from projections.reports.text import STYLES, Out, Text, counted, say, shown, stamp
 from tracker.delivery.envelope import parse_time
 
 __all__ = ["person", "room"]
@@ -19,7 +16,7 @@ MOST = 20
 """Lines of each kind; the JSON has more."""
 
 
-def room(out: Console, found: dict[str, Any]) -> None:
+def room(out: Out, found: dict[str, Any]) -> None:
     """A room: its numbers, its newest sessions, what is wrong in it."""
     recorded = ", ".join(f"{number:,} {name}" for name, number in found["recordings"].items() if number)
     peak = f"{found['peak']:,} at once, at {stamp(found['peak_at'])}" if found["peak_at"] else "nobody"
@@ -47,7 +44,7 @@ def room(out: Console, found: dict[str, Any]) -> None:
     issues(out, found["issues"])
 
 
-def person(out: Console, found: dict[str, Any]) -> None:
+def person(out: Out, found: dict[str, Any]) -> None:
     """A person: their numbers, visits, recordings and findings, the newest first."""
     names = " ".join(map(shown, found["names"]))
     inside = f"; inside now in {', '.join(map(shown, found['inside']))}" if found["inside"] else ""
@@ -75,7 +72,7 @@ def person(out: Console, found: dict[str, Any]) -> None:
     _findings(out, found["findings"])
 
 
-def _recordings(out: Console, runs: list[dict[str, Any]]) -> None:
+def _recordings(out: Out, runs: list[dict[str, Any]]) -> None:
     own = [one for one in runs if one["own"]]
     if not runs:
         return
@@ -97,7 +94,7 @@ def _recordings(out: Console, runs: list[dict[str, Any]]) -> None:
         )
 
 
-def _findings(out: Console, found: list[dict[str, Any]]) -> None:
+def _findings(out: Out, found: list[dict[str, Any]]) -> None:
     out.print()
     if not found:
         out.print(Text("nothing is wrong that is about this person"))
@@ -111,13 +108,13 @@ def _findings(out: Console, found: list[dict[str, Any]]) -> None:
         say(out, Text(f"          {shown(zones.sentence(one['message'], parse_time(one['at'] or '')))}"))
 
 
-def _facts(out: Console, head: str, facts: Iterable[tuple[str, str]]) -> None:
+def _facts(out: Out, head: str, facts: Iterable[tuple[str, str]]) -> None:
     say(out, Text(head, "bold"))
     for name, words in facts:
         say(out, Text.assemble((f"  {name:<11}", "dim"), words))
 
 
-def _more(out: Console, shown_: int, number: int) -> None:
+def _more(out: Out, shown_: int, number: int) -> None:
     if number > shown_:
         out.print(Text(f"  and {number - shown_:,} more", "dim"))
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections.read_models.runs import is_missing
-from projections.reports.text import STYLES, counted, say, shown, stamp, sum_up
+from projections.reports.text import STYLES, Out, Text, counted, say, shown, stamp, sum_up
 
 __all__ = ["listed"]
 
@@ -19,7 +16,7 @@ MOST_NAMED = 12
 """People named of one run; the machine formats have all."""
 
 
-def listed(out: Console, rows: Iterable[dict[str, Any]], with_files: int = 0) -> None:
+def listed(out: Out, rows: Iterable[dict[str, Any]], with_files: int = 0) -> None:
     """What was recorded, a line each, and under it where its files are; no id and no file is ever cut.
 
     ``with_files`` is how many runs there are that are not listed, because only those without a file were asked for.

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections.reports.alerts import not_taken
-from projections.reports.text import counted, say
+from projections.reports.text import Out, Text, counted, say
 
 __all__ = ["listed"]
 
 
-def listed(out: Console, entries: Iterable[dict[str, Any]]) -> None:
+def listed(out: Out, entries: Iterable[dict[str, Any]]) -> None:
     rows = list(entries)
     for row in rows:
         waits = f"{row['waiting']:,} not settled, {counted(row['pending'], 'message')} to send, {row['dead']:,} dead"

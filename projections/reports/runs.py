@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from projections.reports.recordings import from_to
-from projections.reports.text import STYLES, shown, sum_up
+from projections.reports.text import STYLES, Out, Text, shown, sum_up
 
 __all__ = ["listed"]
 
 
-def listed(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+def listed(out: Out, rows: Iterable[dict[str, Any]]) -> None:
     """One line a run; no id is ever cut."""
     runs = list(rows)
     wide = max((len(row["state"]) for row in runs), default=0)

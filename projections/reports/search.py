@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
-from projections.reports.text import counted, shown
+from projections.reports.text import Out, Text, counted, shown
 
 __all__ = ["found_list"]
 
 
-def found_list(out: Console, found: dict[str, Any]) -> None:
+def found_list(out: Out, found: dict[str, Any]) -> None:
     """A line for each: what it is, its id, a word about it, and under it the command."""
     for kind, name, about, command in _lines(found):
         out.print(

@@ -6,16 +6,25 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
 from projections.answers.presence import of_session
 from projections.explain.status import Values, not_over
 from projections.read_models.runs import first_url
 from projections.reports.findings import finding
-from projections.reports.text import STYLES, clock, counted, say, shown, stamp, sum_up, table
+from projections.reports.text import (
+    STYLES,
+    Out,
+    Pipe,
+    Table,
+    Text,
+    cells,
+    clock,
+    counted,
+    say,
+    shown,
+    stamp,
+    sum_up,
+)
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import LOST, Aggregate, Run, Session
 
@@ -25,12 +34,12 @@ MOST_NAME = 24
 """Columns for names; a longer one pushes what stands behind it."""
 
 
-def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+def sessions(out: Out, rows: Iterable[dict[str, Any]]) -> None:
     """The list of sessions; a narrow terminal gets fewer columns, and no id is ever cut."""
-    wide, rows = out.width >= WIDE, list(rows)
+    wide, rows = isinstance(out, Pipe) or out.width >= WIDE, list(rows)
     named = ("account",) if any(row["account"] for row in rows) else ()
     more = ("last seen", "people") if wide else ()
-    grid = table("state", "session", "meeting", *named, "started", *more, "findings")
+    grid = Table("state", "session", "meeting", *named, "started", *more, "findings")
     count = 0
     for row in rows:
         count += 1
@@ -49,9 +58,7 @@ def sessions(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     sum_up(out, count, "session")
 
 
-def status(
-    out: Console, session: Session, as_of: datetime | None = None, withdrawn: Iterable[Values] = ()
-) -> None:
+def status(out: Out, session: Session, as_of: datetime | None = None, withdrawn: Iterable[Values] = ()) -> None:
     """One session at a glance: people, media, findings, and those that were published and withdrawn."""
     head(out, session)
     for name, time in (
@@ -118,7 +125,7 @@ def _presence(session: Session) -> str:
     return f"{found.minutes:,.0f} participant-minutes, at most {found.peak:,} at once{at}"
 
 
-def _findings(out: Console, session: Session) -> None:
+def _findings(out: Out, session: Session) -> None:
     """What is wrong with a session, and what is not over yet."""
     found = [one for one in session.findings if one.severity != "info"]
     infos = len(session.findings) - len(found)
@@ -137,7 +144,7 @@ def _findings(out: Console, session: Session) -> None:
         say(out, Text(f"  not yet over: {shown(words)}"))
 
 
-def _withdrawn(out: Console, found: Sequence[Values]) -> None:
+def _withdrawn(out: Out, found: Sequence[Values]) -> None:
     """What was reported before, and is not held any more."""
     if not found:
         return
@@ -153,7 +160,7 @@ def _withdrawn(out: Console, found: Sequence[Values]) -> None:
         say(out, Text("    was reported {}, withdrawn {}".format(*times), "dim"))
 
 
-def head(out: Console, session: Session) -> None:
+def head(out: Out, session: Session) -> None:
     """Which session it is, and its state."""
     line = Text.assemble(
         (session.state if session.session_id else "no session", f"bold {STYLES.get(session.state, '')}"),
@@ -169,10 +176,10 @@ def head(out: Console, session: Session) -> None:
     say(out, line)
 
 
-def _people(out: Console, people: Sequence[Aggregate]) -> None:
+def _people(out: Out, people: Sequence[Aggregate]) -> None:
     states = [one.state + ("" if one.certainty == "sure" else f" ({one.certainty})") for one in people]
     names = [shown(one.label or one.key[0][1]) for one in people]
-    widths = max(map(len, states), default=0), min(MOST_NAME, max(map(cell_len, names), default=0))
+    widths = max(map(len, states), default=0), min(MOST_NAME, max(map(cells, names), default=0))
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
         for run in one.runs:
@@ -187,7 +194,7 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
         say(out, line)
 
 
-def _media(out: Console, media: Iterable[Aggregate]) -> None:
+def _media(out: Out, media: Iterable[Aggregate]) -> None:
     rows = [(_run_name(one, run), run) for one in media for run in one.runs]
     states = [run.state + ("" if run.certainty == "sure" else f" ({run.certainty})") for _, run in rows]
     widths = max(map(len, states), default=0), max((len(name) for name, _ in rows), default=0)
@@ -228,5 +235,5 @@ def _severities(errors: int, warnings: int, provisional: int) -> Text:
         (warnings, counted(warnings, "warning"), STYLES["warning"]),
         (provisional, f"{provisional} provisional", "dim"),
     )
-    parts = [Text(words, style) for number, words, style in numbers if number]
-    return Text(", ").join(parts) if parts else Text("none", "dim")
+    parts = [part for number, words, style in numbers if number for part in (", ", (words, style))]
+    return Text.assemble(*parts[1:]) if parts else Text("none", "dim")

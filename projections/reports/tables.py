@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
-from projections.reports.text import counted, say, shown, table
+from projections.reports.text import Out, Table, Text, counted, say, shown
 
 __all__ = ["checks", "rows", "settings"]
 
@@ -22,17 +20,18 @@ MARKS = {
 }
 
 
-def checks(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+def checks(out: Out, rows: Iterable[dict[str, Any]]) -> None:
     """A line each, wrapped at words on a narrow terminal, and under it what to do."""
     for row in rows:
         mark, style = MARKS[row["state"]]
-        head = Text.assemble((f"{mark} ", style), (f"{row['check']:<13}", "bold"))
-        say(out, head.copy().append(shown(row["seen"])), head.cell_len)
+        check = f"{row['check']:<13}"
+        hang = len(f"{mark} {check}")
+        say(out, Text.assemble((f"{mark} ", style), (check, "bold"), shown(row["seen"])), hang)
         if row["hint"]:
-            say(out, Text(f"{'':<{head.cell_len}}hint: {shown(row['hint'])}", "dim"))
+            say(out, Text(f"{'':<{hang}}hint: {shown(row['hint'])}", "dim"))
 
 
-def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
+def settings(out: Out, rows: Iterable[dict[str, Any]]) -> None:
     """A line each: name, value, and where it comes from."""
     listed = list(rows)
     width = max((len(row["setting"]) for row in listed), default=0)
@@ -43,14 +42,14 @@ def settings(out: Console, rows: Iterable[dict[str, Any]]) -> None:
         say(out, line, width + 2)
 
 
-def rows(out: Console, columns: Sequence[str], found: Iterable[dict[str, Any]]) -> None:
+def rows(out: Out, columns: Sequence[str], found: Iterable[dict[str, Any]]) -> None:
     """Any rows, a line each; what is nested is JSON."""
-    listed = table(*columns)
+    listed = Table(*columns)
     for row in found:
         listed.add_row(*(Text(_cell(value)) for value in row.values()))
     if columns:
         out.print(listed)
-    out.print(Text(counted(listed.row_count, "row"), "dim"))
+    out.print(Text(counted(len(listed.rows), "row"), "dim"))
 
 
 def _cell(value: object) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from projections import zones
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Aggregate, Session
@@ -17,7 +14,7 @@ if TYPE_CHECKING:  # who shows a session needs no audit
     from projections.explain.status import Moment
 
 from projections.reports.findings import style
-from projections.reports.text import STYLES, counted, say, shown
+from projections.reports.text import STYLES, Out, Text, counted, say, shown
 
 MOST_BODY = 60
 """Bytes of an unrouted body that are shown; ``tracker export`` has all."""
@@ -25,7 +22,7 @@ LANES = 18
 """Lanes that fit on a terminal; with more, people share one."""
 
 
-def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session]) -> None:
+def timeline(out: Out, moments: Sequence[Moment], sessions: Sequence[Session]) -> None:
     """Every delivery, one line each, with a lane for each thing that has a state."""
     lanes = _Lanes(sessions[0], moments) if len(sessions) == 1 else None
     if lanes:
@@ -45,7 +42,7 @@ def timeline(out: Console, moments: Sequence[Moment], sessions: Sequence[Session
             lanes.draw(one) if lanes else "",
             "  " if lanes else "",
         )
-        hang = line.cell_len
+        hang = len(str(line))  # no glyph is wide
         line.append(shown(one.delivery.type or one.delivery.problem))
         line.append(shown(lanes.name(one) if lanes else ""))
         reading = one.judgement.reading

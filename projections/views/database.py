@@ -23,6 +23,7 @@ from pkgutil import get_data, iter_modules
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from projections.read_models import (
     Table,
@@ -171,7 +172,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
 
 def packed(habits: Habits) -> str:
     """Habits as the checkpoint holds them; the rooms have a table."""
-    return msgspec.json.encode(attrs.evolve(habits, rooms={})).decode()
+    return msgspec.json.encode(replace(habits, rooms={})).decode()
 
 
 def create(connection: sqlite3.Connection, rules: Rules, withdrawn: int) -> None:
@@ -199,16 +200,15 @@ def create_indexes(connection: sqlite3.Connection) -> None:
 
 def fingerprint(rules: Rules) -> str:
     """Changes when the rules, a lifecycle, a table or the program does, and with it what the rows would say."""
-    tables = [(table.name, list(table.columns)) for table in TABLES]
-    declared = [repr(lifecycle) for lifecycle in REGISTRY.values()]
-    said = (rules.fingerprint(), declared, CATALOGUE, tables, SQL_VIEWS, sources())
-    return sha256(repr(said).encode()).hexdigest()[:16]
+    return sha256(f"{rules.fingerprint()} {program()}".encode()).hexdigest()[:16]
 
 
 @cache
-def sources() -> str:
-    """A digest of the modules that make the rows."""
-    digest = sha256()
+def program() -> str:
+    """A digest of the lifecycles, the catalogue, the tables, and the modules that make the rows."""
+    tables = [(table.name, list(table.columns)) for table in TABLES]
+    declared = [repr(lifecycle) for lifecycle in REGISTRY.values()]
+    digest = sha256(repr((declared, CATALOGUE, tables, SQL_VIEWS)).encode())
     for package, modules in SOURCES.items():
         for module in modules or modules_of(package):
             digest.update(get_data(package, f"{module}.py") or b"")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
+import msgspec
 
 from projections.read_models import Row, deliveries
 from tracker.delivery.webhook import Delivery
@@ -19,16 +19,15 @@ DELIVERIES = 40_000
 """Deliveries of which they wait at most; the row of one takes about a third of a kB."""
 
 
-@attrs.define
-class Waiting:
+class Waiting(msgspec.Struct):
     """See above.
 
     Attributes:
         new: Those of which there are no rows.
     """
 
-    new: set[str] = attrs.field(factory=set)
-    _came: dict[str, list[Row]] = attrs.field(factory=dict)
+    new: set[str] = msgspec.field(default_factory=set)
+    _came: dict[str, list[Row]] = msgspec.field(default_factory=dict)
     """Stream -> the rows of what came, as far as ``deliveries.came`` has them; the stream touched last at the end."""
     _number: int = 0
 

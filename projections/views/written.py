@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import attrs
+import msgspec
 
 from projections.read_models import Row, Table, names, participants
 
@@ -26,13 +26,12 @@ Readings = Mapping[int, Row]
 """Position -> how the delivery there was read."""
 
 
-@attrs.define
-class Written:
+class Written(msgspec.Struct):
     """What was written of large sessions."""
 
-    _rows: dict[tuple[str, str], set[Row]] = attrs.field(factory=dict)
+    _rows: dict[tuple[str, str], set[Row]] = msgspec.field(default_factory=dict)
     """Stream and table -> rows."""
-    _readings: dict[str, Readings] = attrs.field(factory=dict)
+    _readings: dict[str, Readings] = msgspec.field(default_factory=dict)
 
     def replace(
         self,

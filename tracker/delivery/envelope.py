@@ -36,15 +36,15 @@ BODY_NAMES = ("webhook", "payload", "body", "event")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(1970, 9000)  # room on both sides for every window of the rules
-_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Patterns that few lines need are compiled when they are first used.
+_ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 ACCOUNT_HINT = "give up to 64 letters, digits and . _ -, of which the first is a letter or a digit"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_ESCAPE = (
+    rb"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
-_SPELLED_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_SPELLED_OUT = r"\\ud[89a-f][0-9a-f]{2}"
+_STRING = rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?'
 _LINE_FEED, _RETURN = b"\n\r"
 _BRACKETS = b"{[]}"
 _OPENS, _CLOSES = b"{}"
@@ -149,7 +149,7 @@ def decode(line: bytes, source: str = "", zone: tzinfo = UTC) -> Received:
 
 def is_account(name: str) -> bool:
     """Whether an account may have this name: it stands in paths and addresses as it is."""
-    return _ACCOUNT.fullmatch(name) is not None
+    return re.fullmatch(_ACCOUNT, name) is not None
 
 
 def _account(found: _Line) -> str | None:
@@ -253,7 +253,7 @@ def is_deeper(text: bytes, limit: int) -> bool:
     """Whether JSON is nested deeper, wherever it is read: Python's own limit depends on the caller."""
     if text.count(b"{") + text.count(b"[") <= limit:
         return False
-    brackets = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKET)
+    brackets = re.sub(_STRING, b"", text).translate(_STEPS, _NO_BRACKET)
     depth = 0
     for begin in range(0, len(brackets), STRIDE):
         some = brackets[begin : begin + STRIDE]
@@ -281,7 +281,7 @@ def mended(text: bytes) -> bytes:
 def _mend(text: bytes, instead: Callable[[bytes], bytes]) -> bytes:
     if b"\\u" not in text:
         return text
-    return _ESCAPE.sub(lambda found: instead(found[1]) if found[1] else found[0], text)
+    return re.sub(_ESCAPE, lambda found: instead(found[1]) if found[1] else found[0], text)
 
 
 def _spelled_out(half: bytes) -> bytes:
@@ -294,7 +294,7 @@ def _replacement(_: bytes) -> bytes:
 
 def replaced(text: str) -> str:
     """What earlier versions read where a half of a surrogate pair is spelled out now."""
-    return _SPELLED_OUT.sub("\ufffd", text)
+    return re.sub(_SPELLED_OUT, "\ufffd", text)
 
 
 def isoformat(time: datetime) -> str:

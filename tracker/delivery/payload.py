@@ -6,7 +6,7 @@ is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from tracker.lifecycle import Lifecycle, camel_case
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["converter", "payload_reader", "read_payload", "read_text"]
+__all__ = ["converter", "known_names", "payload_reader", "read_fields", "read_text"]
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -62,18 +62,9 @@ def _lenient_sequence(target: Any, converter: Converter) -> Callable[[Any, Any],
 def _camel_cased(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     from cattrs.gen import make_dict_structure_fn, override
 
-    renames = {name: override(rename=camel_case(name)) for name in _fields(cls)}
+    fields = attrs.fields(attrs.resolve_types(cls))
+    renames = {field.name: override(rename=camel_case(field.name)) for field in fields}
     return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
-
-
-def _fields(payload: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(attrs.resolve_types(payload)))
-
-
-@lru_cache(maxsize=2048)  # one payload is asked for several things
-def read_payload(lifecycle: Lifecycle, data: bytes) -> Any:
-    """The payload class of a lifecycle, read from the ``data`` of one of its webhooks."""
-    return payload_reader(lifecycle)[0](_decode(data))
 
 
 _said = lru_cache(maxsize=2048)(_decode)  # what is asked for one field is asked for others
@@ -85,10 +76,32 @@ def read_text(data: bytes, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:
+    """What the payload class of a lifecycle has in these fields; the others are not read."""
+    said = _said(data)
+    sent = ((name, said.get(camel_case(name))) for name in names)
+    return tuple(None if value is None else _field_reader(lifecycle, name)(value) for name, value in sent)
+
+
 @cache
-def payload_reader(lifecycle: Lifecycle) -> tuple[Callable[[dict[str, Any]], Any], frozenset[str]]:
-    """How to read a payload class from ``data``, and the names it knows."""
+def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
+    """How to read a field. Nearly all are texts, so whoever asks for no other need not import cattrs."""
+    if attrs.fields_dict(lifecycle.payload)[name].type in ("str | None", str | None):
+        return lambda value: _lenient_text(value, str)
+    target = attrs.fields_dict(attrs.resolve_types(lifecycle.payload))[name].type
+    hook = converter().get_structure_hook(target)
+    return lambda value: hook(value, target)
+
+
+@cache
+def payload_reader(lifecycle: Lifecycle) -> Callable[[dict[str, Any]], Any]:
+    """How to read a payload class from ``data``."""
     payload = lifecycle.payload
-    names = frozenset(camel_case(name) for name in _fields(payload))
     hook = converter().get_structure_hook(payload)
-    return (lambda data: hook(data, payload)), names
+    return lambda data: hook(data, payload)
+
+
+@cache
+def known_names(lifecycle: Lifecycle) -> frozenset[str]:
+    """The names in ``data`` that the payload class knows."""
+    return frozenset(camel_case(field.name) for field in attrs.fields(lifecycle.payload))

@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -36,14 +35,14 @@ __all__ = ["People", "Scope", "erased", "exactly", "people_in", "pseudonym", "wi
 
 MOST_WORDS = 12
 """Words of a name, or of an url, that is looked for inside of other texts."""
-_OURS = re.compile(r"erased-[0-9a-f]{16}")
-_TOKEN = re.compile(
-    rb'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?|(?P<bracket>[{}\[\]])|(?P<plain>[^\s{}\[\]:,"]+)',
-    re.DOTALL,
+# Most commands forget nobody, so a pattern is compiled when it is first used.
+_OURS = r"erased-[0-9a-f]{16}"
+_TOKEN = (
+    rb'(?s)(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?|(?P<bracket>[{}\[\]])|(?P<plain>[^\s{}\[\]:,"]+)'
 )
-_DIGITS = re.compile(rb"-?[0-9]+")
+_DIGITS = rb"-?[0-9]+"
 _WORD = re.compile(r"[^\W_]+")
-_ESCAPED = re.compile(
+_ESCAPED = (
     r"(?P<url>(?:%[0-9A-Fa-f]{2})+)"
     r"|(?P<json>\\+u[Dd][89ABab][0-9A-Fa-f]{2}\\+u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4})"
     r"|(?P<blank>(?<!\\)\\(?:\\\\)*[bfnrt])"
@@ -51,19 +50,19 @@ _ESCAPED = re.compile(
 """What a URL escapes, and what JSON does inside of a text that is JSON again; a blank only there, for a path has such names."""
 _BACKSLASHES, _BACKSLASH = re.compile(r"\\+"), r"\\"
 _OPENS = ("{", "[", '"')
-_PLAIN_KEY = re.compile(r"[A-Za-z_-]+")
-_QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?(\s*:)?', re.DOTALL)
+_PLAIN_KEY = r"[A-Za-z_-]+"
+_QUOTED = rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?(\s*:)?'
 _TRIED_OUT = {b"ping", b"test"}
-_ALNUM = re.compile(rb"[0-9A-Za-z\x80-\xff]")
+_ALNUM = rb"[0-9A-Za-z\x80-\xff]"
 _any = msgspec.json.Decoder()
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _EVER = datetime.min.replace(tzinfo=UTC)
 """Since when somebody was there of whom a record does not say it."""
 
 
 def pseudonym(key: bytes, text: str) -> str:
     """What takes the place of a text; a pseudonym stays what it is."""
-    if _OURS.fullmatch(text):
+    if re.fullmatch(_OURS, text):
         return text
     return f"erased-{_hash(key, text, 8).hex()}"
 
@@ -87,8 +86,7 @@ def _hash(key: bytes, text: str, size: int) -> bytes:
     return blake2b(text.encode(errors="surrogatepass"), key=key, digest_size=size).digest()
 
 
-@attrs.frozen
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """What is to be replaced in the webhooks of one stream.
 
     Attributes:
@@ -140,7 +138,7 @@ class Scope:
 
 def _words(text: str) -> list[tuple[str, int, int]]:
     """The words of a text in one spelling, each with where it begins and ends; what a URL or JSON escapes counts as itself."""
-    text = _OURS.sub(lambda one: " " * len(one[0]), text)  # no word of a pseudonym belongs to anybody
+    text = re.sub(_OURS, lambda one: " " * len(one[0]), text)  # no word of a pseudonym belongs to anybody
     plain, places = _unescaped(text) if "%" in text or "\\" in text else (text, range(len(text) + 1))
     found = []
     for begin, end in _spans(plain):
@@ -163,7 +161,7 @@ def _unescaped(text: str) -> tuple[str, Sequence[int]]:
     """A text with what is escaped as the characters themselves, and where each of them began."""
     plain, places, end = "", list[int](), 0
     is_json = text.lstrip().startswith(_OPENS)
-    for one in _ESCAPED.finditer(text):
+    for one in re.finditer(_ESCAPED, text):
         if one["blank"] and not is_json:
             continue
         plain += text[end : one.start()]
@@ -188,16 +186,15 @@ def _characters(escaped: re.Match[str]) -> Iterator[tuple[str, int]]:
         yield " ", len(escaped[0])
 
 
-@attrs.define
-class People:
+class People(msgspec.Struct):
     """Who is in the body of a webhook: their ``ids``, and the ``names`` and ``artefacts`` that stand beside.
 
     VideoSDK's own record is asked for long after: of those in one it is known ``since`` when they were there.
     """
 
-    ids: set[str] = attrs.field(factory=set)
-    names: set[str] = attrs.field(factory=set)
-    artefacts: set[str] = attrs.field(factory=set)
+    ids: set[str] = msgspec.field(default_factory=set)
+    names: set[str] = msgspec.field(default_factory=set)
+    artefacts: set[str] = msgspec.field(default_factory=set)
     since: datetime | None = None
 
     def texts(self) -> set[str]:
@@ -302,11 +299,10 @@ def with_own_people(scope: Scope, bodies: Iterable[bytes]) -> Scope:
         for text in people.texts():
             members.add(exactly(scope.key, scope.stream, text))
             members.update(filter(None, [words_of(scope.key, scope.stream, text)]))
-    return attrs.evolve(scope, members=members)
+    return replace(scope, members=members)
 
 
-@attrs.define
-class _Rewriting:
+class _Rewriting(msgspec.Struct):
     """One pass through the tokens of a body in JSON.
 
     Attributes:
@@ -315,10 +311,10 @@ class _Rewriting:
     """
 
     scope: Scope
-    open: list[tuple[str, str]] = attrs.field(factory=lambda: [("", "")])
+    open: list[tuple[str, str]] = msgspec.field(default_factory=lambda: [("", "")])
 
     def of(self, body: bytes) -> bytes:
-        return _TOKEN.sub(self._token, body)
+        return re.sub(_TOKEN, self._token, body)
 
     def _token(self, found: re.Match[bytes]) -> bytes:
         token = found[0]
@@ -327,7 +323,7 @@ class _Rewriting:
             return token
         inside, key = self.open[-1]
         if found["plain"]:
-            return self._number(token, key, inside) if _DIGITS.fullmatch(token) else token
+            return self._number(token, key, inside) if re.fullmatch(_DIGITS, token) else token
         text = _decoded(found["text"])
         if found["colon"] is not None:
             self.open[-1] = inside, text
@@ -355,7 +351,7 @@ class _Rewriting:
     def _key(self, text: str) -> str:
         if text in SENT or text in STRUCTURE:
             return text
-        whole = self.scope.whole and not _PLAIN_KEY.fullmatch(text)
+        whole = self.scope.whole and not re.fullmatch(_PLAIN_KEY, text)
         return self.scope.pseudonym(text) if whole or self.scope.has(text) else self.scope.without_words(text)
 
     def _value(self, text: str, key: str, inside: str) -> str:
@@ -382,14 +378,14 @@ def _decoded(token: bytes) -> str:
 
 def _encoded(text: str, like: bytes) -> bytes:
     """A text in JSON, written as what stood there."""
-    in_ascii = like.isascii() or _SURROGATE.search(text) is not None
+    in_ascii = like.isascii() or re.search(_SURROGATE, text) is not None
     return json.dumps(text, ensure_ascii=in_ascii).encode()
 
 
 def _of_no_json(body: bytes, scope: Scope) -> bytes:
     """What is no JSON keeps its length, so that the place of its mistake stays; who it names is crossed out."""
     if scope.whole:
-        return _crossed(body, _QUOTED.finditer(body)) if body[:1] in b'{["' else _ALNUM.sub(b"x", body)
+        return _crossed(body, re.finditer(_QUOTED, body)) if body[:1] in b'{["' else re.sub(_ALNUM, b"x", body)
     text = body.decode(errors="surrogateescape")
     parts, end = [], 0
     for begin, stop in scope.places(text):
@@ -403,5 +399,5 @@ def _crossed(body: bytes, found: Iterable[re.Match[bytes]]) -> bytes:
     crossed = bytearray(body)
     for one in found:
         if one[1] is None:  # no key
-            crossed[one.start() : one.end()] = _ALNUM.sub(b"x", one[0])
+            crossed[one.start() : one.end()] = re.sub(_ALNUM, b"x", one[0])
     return bytes(crossed)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
+import msgspec
 
 __all__ = ["BATCHES", "SHAPES", "Shape", "shape_of"]
 
 
-@attrs.frozen
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """How something holds webhooks.
 
     Attributes:

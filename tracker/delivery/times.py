@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 
 from tracker.delivery.envelope import parse_time
 
@@ -24,27 +25,30 @@ _NAME = rf"(?P<name>{'|'.join(_MONTHS)})"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
 _ZONE = r"(?P<zone>Z|(?:GMT|UTC)?[+-]\d\d:?\d\d|GMT|UTC)"
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)$")
-_FORMS = tuple(
-    re.compile(form)
-    for form in (
-        # 2026-11-23 10:00:00 UTC (Ruby, BigQuery), 2026-11-23 10:00:00.5 +0000 UTC (Go), 2026/11/23 10:00:00
-        rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE}(?: [A-Z]{{3,5}})?)?",
-        # Mon, 23 Nov 2026 10:00:00 GMT (RFC 1123)
-        rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_NAME} (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?",
-        # 23/Nov/2026:10:00:00 +0000 (Common Log Format)
-        rf"(?P<day>\d{{1,2}})/{_NAME}/(?P<year>\d{{4}}):{_CLOCK}(?: {_ZONE})?",
-        # Mon Nov 23 2026 10:00:00 GMT+0000 (Coordinated Universal Time) (JavaScript)
-        rf"[A-Z][a-z]{{2}} {_NAME} (?P<day>\d{{1,2}}) (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?(?: \([^()]*\))?",
-        # Mon Nov 23 10:00:00 UTC 2026 (C, date)
-        rf"[A-Z][a-z]{{2}} {_NAME} +(?P<day>\d{{1,2}}) {_CLOCK}(?: {_ZONE})? (?P<year>\d{{4}})",
-        # 23.11.2026, 10:00:00
-        rf"(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}}),? {_CLOCK}(?: {_ZONE})?",
-        # 11/23/2026, 10:00:00 AM or 23/11/2026, 10:00:00
-        rf"(?P<one>\d{{1,2}})/(?P<other>\d{{1,2}})/(?P<year>\d{{4}}),? {_CLOCK}(?:\s?(?P<half>[AaPp][Mm]))?(?: {_ZONE})?",
-    )
+_FORMS = (
+    # 2026-11-23 10:00:00 UTC (Ruby, BigQuery), 2026-11-23 10:00:00.5 +0000 UTC (Go), 2026/11/23 10:00:00
+    rf"(?P<year>\d{{4}})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T ]{_CLOCK}(?: ?{_ZONE}(?: [A-Z]{{3,5}})?)?",
+    # Mon, 23 Nov 2026 10:00:00 GMT (RFC 1123)
+    rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_NAME} (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?",
+    # 23/Nov/2026:10:00:00 +0000 (Common Log Format)
+    rf"(?P<day>\d{{1,2}})/{_NAME}/(?P<year>\d{{4}}):{_CLOCK}(?: {_ZONE})?",
+    # Mon Nov 23 2026 10:00:00 GMT+0000 (Coordinated Universal Time) (JavaScript)
+    rf"[A-Z][a-z]{{2}} {_NAME} (?P<day>\d{{1,2}}) (?P<year>\d{{4}}) {_CLOCK}(?: {_ZONE})?(?: \([^()]*\))?",
+    # Mon Nov 23 10:00:00 UTC 2026 (C, date)
+    rf"[A-Z][a-z]{{2}} {_NAME} +(?P<day>\d{{1,2}}) {_CLOCK}(?: {_ZONE})? (?P<year>\d{{4}})",
+    # 23.11.2026, 10:00:00
+    rf"(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}}),? {_CLOCK}(?: {_ZONE})?",
+    # 11/23/2026, 10:00:00 AM or 23/11/2026, 10:00:00
+    rf"(?P<one>\d{{1,2}})/(?P<other>\d{{1,2}})/(?P<year>\d{{4}}),? {_CLOCK}(?:\s?(?P<half>[AaPp][Mm]))?(?: {_ZONE})?",
 )
 _SECONDS = re.compile(r"\d{10}(?:\.\d{1,9})?(?!\S)|\d{13}(?!\S)")
 _YEARS = range(1970, 9000)
+
+
+@cache
+def _forms() -> tuple[re.Pattern[str], ...]:
+    """The forms, compiled where a log has times that are not written more simply."""
+    return tuple(map(re.compile, _FORMS))
 
 
 def read_time(text: str) -> datetime | None:
@@ -52,7 +56,7 @@ def read_time(text: str) -> datetime | None:
     time = parse_time(text, NO_ZONE)
     if time is not None:
         return time
-    found = next(filter(None, (form.fullmatch(text.strip(" []\n")) for form in _FORMS)), None)
+    found = next(filter(None, (form.fullmatch(text.strip(" []\n")) for form in _forms())), None)
     return _time(found) if found is not None else None
 
 
@@ -61,7 +65,7 @@ def time_in(text: str) -> tuple[datetime | None, str]:
     epoch = _SECONDS.match(text)
     if epoch is not None:
         return parse_time(epoch[0]), epoch[0]
-    found = [one for form in _FORMS if (one := form.search(text)) is not None]
+    found = [one for form in _forms() if (one := form.search(text)) is not None]
     if not found:
         return None, ""
     first = min(found, key=re.Match.start)
@@ -70,7 +74,7 @@ def time_in(text: str) -> tuple[datetime | None, str]:
 
 def is_ambiguous(text: str) -> bool:
     """Whether it is a day of which nobody can tell the month."""
-    found = _FORMS[-1].fullmatch(text.strip())
+    found = _forms()[-1].fullmatch(text.strip())
     return found is not None and _day_and_month(found) is None
 
 

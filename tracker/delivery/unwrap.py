@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 
-import attrs
 import msgspec
 
 from tracker.delivery.envelope import UNREADABLE, decode_json
@@ -31,7 +30,7 @@ from tracker.delivery.shapes import Shape, shape_of
 from tracker.delivery.webhook import TYPE_NAMES, is_known
 from tracker.errors import UsageError
 
-__all__ = ["Fields", "Found", "find"]
+__all__ = ["USUAL", "Fields", "Found", "find"]
 
 MOST_VALUES = 2_000
 """Values of a line that are looked at."""
@@ -40,12 +39,15 @@ _text = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder()
 
 
-@attrs.frozen
-class Fields:
+class Fields(msgspec.Struct, frozen=True):
     """Where a line has its webhook and its time, where somebody has said so: names, from the outside in."""
 
     webhook: tuple[str, ...] = ()
     time: tuple[str, ...] = ()
+
+
+USUAL = Fields()
+"""Nobody has said it."""
 
 
 def fields_of(webhook: str, time: str, names: tuple[str, str] = ("--webhook-field", "--time-field")) -> Fields:
@@ -56,8 +58,7 @@ def fields_of(webhook: str, time: str, names: tuple[str, str] = ("--webhook-fiel
     return Fields(*(tuple(way.split(".")) if way else () for way in (webhook, time)))
 
 
-@attrs.frozen
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The webhook that was found in a line.
 
     Attributes:
@@ -80,7 +81,7 @@ class Found:
     problem: str = ""
 
 
-def find(line: bytes, fields: Fields = Fields()) -> Found:
+def find(line: bytes, fields: Fields = USUAL) -> Found:
     """The webhook in a line, and its time. Never raises."""
     root = Value(line, is_document=True)
     if fields.webhook:

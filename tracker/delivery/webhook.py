@@ -8,7 +8,6 @@ suddenly a number makes that field ``None``, never the delivery unreadable.
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import datetime
 from functools import cache, lru_cache
@@ -17,7 +16,7 @@ from typing import Any
 import msgspec
 
 from tracker.delivery.envelope import UNREADABLE, Received, decode_json
-from tracker.delivery.payload import payload_reader
+from tracker.delivery.payload import known_names, payload_reader
 from tracker.lifecycle import Lifecycle, camel_case
 from tracker.lifecycles import REGISTRY, Registry
 from tracker.record import RECORD
@@ -33,10 +32,10 @@ MAX_ID = 255
 """Characters of an id or a type that serve as a name; PostgreSQL indexes no more than 2,700 bytes."""
 PING = "it is empty, or a test of the endpoint"
 """The problem of what comes where somebody tries out an endpoint; before the first webhook that is none."""
-_PING = re.compile(rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*')
+_PING = rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)"?)?\s*'
 FLAT = "it has no data; what should be in it stands beside its type"
 """The problem of a webhook whose fields somebody has laid into one row."""
-_FLAT = re.compile(rb'"(?i:session_?id|meeting_?id|room_?id)"')
+_FLAT = rb'"(?i:session_?id|meeting_?id|room_?id)"'
 _NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
@@ -109,13 +108,13 @@ class Delivery(msgspec.Struct, eq=False, gc=False):  # nothing in it can refer t
         It is read when it is first asked for: who only stores a delivery need not know.
         """
         if self._payload is None and self.declared is not None:
-            self._payload = payload_reader(self.declared)[0](self.said)
+            self._payload = payload_reader(self.declared)(self.said)
         return self._payload
 
     @property
     def extra(self) -> dict[str, Any]:
         """What the payload class does not know of ``data``."""
-        known = payload_reader(self.declared)[1] if self.declared is not None else self.said.keys()
+        known = known_names(self.declared) if self.declared is not None else self.said.keys()
         return {name: value for name, value in self.said.items() if name not in known}
 
     @property
@@ -160,7 +159,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
     try:
         body = decode_json(_body, received.body)
     except UNREADABLE as error:
-        problem = PING if _PING.fullmatch(received.body) else _why(received.body, error)
+        problem = PING if re.fullmatch(_PING, received.body) else _why(received.body, error)
         return Delivery(received, position, "unrouted:malformed", unrouted=MALFORMED, problem=problem)
     webhook_type = body.webhookType
     if not isinstance(webhook_type, str):
@@ -171,7 +170,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
         known = _untyped(received, position, registry)
         if known is not None:
             return known
-        problem = PING if _PING.fullmatch(received.body) else "it has no webhookType"
+        problem = PING if re.fullmatch(_PING, received.body) else "it has no webhookType"
         return Delivery(received, position, "unrouted:untyped", unrouted=MISSING_FIELD, problem=problem)
     raw = b"{}" if body.data is msgspec.UNSET else bytes(body.data)
     if raw == b"null":
@@ -186,7 +185,7 @@ def parse(received: Received | bytes, position: int = 0, registry: Registry = RE
             received, position, _unrouted(webhook_type), webhook_type, unrouted=MISSING_FIELD, problem=problem
         )
     delivery = routed(received, position, webhook_type, raw, data, registry)
-    if not data and delivery.unrouted == MISSING_FIELD and _FLAT.search(received.body):
+    if not data and delivery.unrouted == MISSING_FIELD and re.search(_FLAT, received.body):
         delivery.problem = FLAT
     return delivery
 
@@ -316,7 +315,9 @@ def _key_fields(lifecycle: Lifecycle) -> tuple[tuple[str, str, bool], ...]:
 @lru_cache(maxsize=256)
 def _unknown(webhook_type: str, known: tuple[str, ...]) -> str:
     alike = [name for name in known if abs(len(name) - len(webhook_type)) < 4]
-    near = difflib.get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
+    from difflib import get_close_matches  # nearly all types are known
+
+    near = get_close_matches(webhook_type, alike, n=1, cutoff=0.85)
     return f"{webhook_type} is not a known type" + (f"; is it {near[0]}?" if near else "")
 
 

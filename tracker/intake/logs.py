@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import attrs
+import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.plain import MOST_BESIDE, plain
 from tracker.delivery.times import NO_ZONE, is_ambiguous, local
-from tracker.delivery.unwrap import Fields, find
+from tracker.delivery.unwrap import USUAL, Fields, find
 from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError, without_secrets
 from tracker.intake.framing import counted, framed
@@ -37,11 +38,9 @@ if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
     from tracker.delivery.signature import Keyring
 
 STDIN = "-"
-USUAL = Fields()
 
 
-@attrs.define
-class Oddity:
+class Oddity(msgspec.Struct):
     """How many lines of a log are odd in one way, and the first of them."""
 
     count: int = 0
@@ -68,19 +67,18 @@ def is_usual(delivery: Delivery) -> bool:
     return delivery.lifecycle is not None and received_at is not None and delivery.read_as is None
 
 
-@attrs.define
-class Oddities:
+class Oddities(msgspec.Struct):
     """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
 
     deliveries: int = 0
-    malformed: Oddity = attrs.field(factory=Oddity)
-    untyped: Oddity = attrs.field(factory=Oddity)
-    flat: Oddity = attrs.field(factory=Oddity)
-    timeless: Oddity = attrs.field(factory=Oddity)
-    unread_time: Oddity = attrs.field(factory=Oddity)
-    zoneless: Oddity = attrs.field(factory=Oddity)
-    unclear: Oddity = attrs.field(factory=Oddity)
-    shapes: dict[str, int] = attrs.field(factory=dict)
+    malformed: Oddity = msgspec.field(default_factory=Oddity)
+    untyped: Oddity = msgspec.field(default_factory=Oddity)
+    flat: Oddity = msgspec.field(default_factory=Oddity)
+    timeless: Oddity = msgspec.field(default_factory=Oddity)
+    unread_time: Oddity = msgspec.field(default_factory=Oddity)
+    zoneless: Oddity = msgspec.field(default_factory=Oddity)
+    unclear: Oddity = msgspec.field(default_factory=Oddity)
+    shapes: dict[str, int] = msgspec.field(default_factory=dict)
     """How many lines were read in each shape, in words."""
 
     def look_at(self, delivery: Delivery, line: int) -> None:

@@ -5,15 +5,16 @@ A zip may hold several files: they are read one after the other, each from the b
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import IO, Any
-from zipfile import BadZipFile, ZipFile
+from typing import IO, TYPE_CHECKING, Any
 
 from tracker.delivery.opening import BOM
 from tracker.errors import LogError
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 __all__ = ["CHUNK", "UNPACKING", "begun", "unpacked"]
 
@@ -32,7 +33,7 @@ _OTHERS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-UNPACKING = (EOFError, zlib.error, gzip.BadGzipFile, BadZipFile, OSError)
+UNPACKING = (EOFError, zlib.error, OSError)
 """What reading a file may raise that breaks off or is damaged."""
 
 
@@ -97,6 +98,8 @@ class _Reader:
 
 
 def _gunzip(packed: Iterator[bytes]) -> Iterator[bytes]:
+    import gzip  # as zip below, few logs need it
+
     unpacked = gzip.GzipFile(fileobj=_Reader(packed), mode="rb")  # type: ignore[call-overload]
     while chunk := unpacked.read1(CHUNK):
         yield chunk
@@ -122,22 +125,31 @@ def _unzstd(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _unzip(file: IO[bytes], name: str) -> Iterator[bytes]:
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(file) as archive:
+            yield from _members(archive, name)
+    except BadZipFile as error:
+        raise OSError(str(error)) from error
+
+
+def _members(archive: ZipFile, name: str) -> Iterator[bytes]:
     """The files of a zip, in its order."""
-    with ZipFile(file) as archive:
-        for one in archive.infolist():
-            if one.is_dir() or one.filename.startswith("__MACOSX/"):
-                continue
-            if one.flag_bits & 1:
-                hint = "unpack it with its password, and give what is in it"
-                raise LogError(f"holds {one.filename}, which is encrypted", place=name, hint=hint)
-            with _member(archive, one) as member:
-                last = b"\n"
-                inside = f"{name}/{one.filename}"
-                for chunk in unpacked(iter(lambda: member.read1(CHUNK), b""), inside, None, grows=False):
-                    yield chunk
-                    last = chunk[-1:]
-            if last != b"\n":
-                yield b"\n"
+    for one in archive.infolist():
+        if one.is_dir() or one.filename.startswith("__MACOSX/"):
+            continue
+        if one.flag_bits & 1:
+            hint = "unpack it with its password, and give what is in it"
+            raise LogError(f"holds {one.filename}, which is encrypted", place=name, hint=hint)
+        with _member(archive, one) as member:
+            last = b"\n"
+            inside = f"{name}/{one.filename}"
+            for chunk in unpacked(iter(lambda: member.read1(CHUNK), b""), inside, None, grows=False):
+                yield chunk
+                last = chunk[-1:]
+        if last != b"\n":
+            yield b"\n"
 
 
 def _member(archive: ZipFile, one: Any) -> Any:

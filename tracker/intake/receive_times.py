@@ -31,7 +31,7 @@ from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from operator import ge, le
 
-import attrs
+import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
@@ -76,8 +76,7 @@ def is_newest_first(deliveries: Iterable[Delivery]) -> bool:
     return is_reverse(falls, rises)
 
 
-@attrs.define
-class _Lines:
+class _Lines(msgspec.Struct):
     """Lines of a log that have a time: those given before, and those held.
 
     Attributes:
@@ -104,8 +103,7 @@ class _Lines:
         return not all(one.received.body in bodies for one in inside)
 
 
-@attrs.frozen
-class _Block:
+class _Block(msgspec.Struct, frozen=True):
     """Neighbouring lines that are wrong, from ``first`` to ``last``; beside them ``before`` and ``behind``, if any."""
 
     first: int

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
-from tracker.delivery.unwrap import Fields
+from tracker.delivery.unwrap import USUAL, Fields
 from tracker.intake.archive import Archive, archives
-from tracker.intake.logs import STDIN, USUAL, Log, refuse_url
+from tracker.intake.logs import STDIN, Log, refuse_url
 from tracker.intake.remote import Remote, is_remote, objects
 
 if TYPE_CHECKING:

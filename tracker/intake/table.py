@@ -32,8 +32,7 @@ class UnclosedError(Exception):
     """A quote is not closed in this line."""
 
 
-@attrs.frozen
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """How cells are written."""
 
     delimiter: bytes

@@ -19,6 +19,7 @@ from time import monotonic, sleep
 from typing import IO
 
 import attrs
+import msgspec
 
 from tracker.intake.lines import Line
 from tracker.intake.logs import Log
@@ -37,8 +38,7 @@ Stopping = Callable[[], bool]
 """Whether to stop reading; asked at every look at what is there."""
 
 
-@attrs.define
-class Waiting:
+class Waiting(msgspec.Struct):
     """Whether something that was read waits, and since when."""
 
     since: float | None = None

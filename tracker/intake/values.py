@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import BODY_NAMES
@@ -49,8 +50,7 @@ def _trie(ways: Sequence[Sequence[str]]) -> Trie:
 _BATCHES = _trie(BATCHES)
 
 
-@attrs.define
-class _Open:
+class _Open(msgspec.Struct):
     """An array whose elements are lines, or an object in which such an array is looked for.
 
     Attributes:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import exp, log
 
-import attrs
+import msgspec
 
 from tracker.codes import CODES
 
@@ -34,8 +34,7 @@ HIGHEST = 9.0
 """No copy costs more, and a hypothesis that costs as much more than the best is dropped."""
 
 
-@attrs.frozen
-class Price:
+class Price(msgspec.Struct, frozen=True):
     """One row of the table: what is assumed, and what that costs.
 
     Attributes:

@@ -21,8 +21,8 @@ from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from typing import Any
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import Key
@@ -60,16 +60,14 @@ _NEAR = 20 * 60 * 1_000_000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-@attrs.frozen
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """How often VideoSDK has sent a webhook type, and how often that was accepted."""
 
     sent: int
     accepted: int
 
 
-@attrs.frozen
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """One visit of a person, in microseconds; ``end`` is ``None`` while it lasts."""
 
     participant_id: str
@@ -77,8 +75,7 @@ class Visit:
     end: int | None
 
 
-@attrs.frozen(slots=False)
-class Record:
+class Record(msgspec.Struct, frozen=True, dict=True):
     """All that is known of one object, which does not change. Times are microseconds since 1970.
 
     Attributes:
@@ -163,8 +160,7 @@ class Record:
         return counted
 
 
-@attrs.frozen(slots=False)
-class RecordsOf:
+class RecordsOf(msgspec.Struct, frozen=True, dict=True):
     """The records of one session, in the order in which what they are of began."""
 
     records: Sequence[Record]
@@ -243,7 +239,7 @@ def take_in(
     new = Record(lifecycle, key, ids, position, at, known)
     before = records.get(new.name)
     if before is not None:
-        new = attrs.evolve(new, said={**before.said, **known})
+        new = replace(new, said={**before.said, **known})
     records[new.name] = new
     return new
 

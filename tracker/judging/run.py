@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 import attrs
+import msgspec
 
-from tracker.delivery.payload import read_payload, read_text
+from tracker.delivery.payload import read_fields, read_text
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.sequence import is_orphan, outlives
 from tracker.judging.session import Key
 from tracker.lifecycle import Lifecycle
-from tracker.values import frozen
 
 __all__ = ["LOST", "Certainty", "Run", "StepTaken"]
 
@@ -26,8 +26,7 @@ LOST = "lost"
 """The state of a run whose end will not come."""
 
 
-@frozen
-class StepTaken:
+class StepTaken(msgspec.Struct, frozen=True):
     """A step of a run. An inferred one was never delivered: it has no time, position or data."""
 
     step: str
@@ -108,10 +107,9 @@ class Run:
     def data(self) -> dict[str, Any]:
         """What the payloads say of the run; where two differ the first counts."""
         data: dict[str, Any] = {}
+        names = self.lifecycle.data_fields
         for one in self.candidate.every:
-            payload = read_payload(self.lifecycle, one.data)
-            for name in self.lifecycle.data_fields:
-                value = getattr(payload, name)
+            for name, value in zip(names, read_fields(self.lifecycle, one.data, names), strict=True):
                 if value is not None and data.get(name) is None:
                     data[name] = value
         return data
@@ -120,10 +118,10 @@ class Run:
     def files(self) -> list[dict[str, Any]]:
         """The files and urls that it brought, one entry for each delivery that brought some."""
         found: list[dict[str, Any]] = []
+        names = self.lifecycle.artefacts
         for one in self.candidate.every:
-            payload = read_payload(self.lifecycle, one.data)
-            brought = {name: getattr(payload, name) for name in self.lifecycle.artefacts}
-            brought = {name: value for name, value in brought.items() if value}
+            values = read_fields(self.lifecycle, one.data, names)
+            brought = {name: value for name, value in zip(names, values, strict=True) if value}
             if brought and brought not in found:
                 found.append(brought)
         return found

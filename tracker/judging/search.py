@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
-import attrs
+import msgspec
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
@@ -42,8 +42,7 @@ MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
 
-@attrs.define(eq=False)
-class Memo:
+class Memo(msgspec.Struct, eq=False):
     """How far the search of one aggregate has come, so that it can go on there when more has come.
 
     Attributes:
@@ -57,7 +56,7 @@ class Memo:
     of: tuple[object, object] = (None, None)
     count: int = 0
     last: Delivered | None = None
-    kept: list[Hypothesis] = attrs.field(factory=list)
+    kept: list[Hypothesis] = msgspec.field(default_factory=list)
 
     def goes_on(self, deliveries: Sequence[Delivered], context: Context) -> bool:
         """Whether these begin with those that were read, and are looked at by the same evidence."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import attrs
+import msgspec
 
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
@@ -33,8 +33,7 @@ _IDLE = 3600 * 1_000_000
 """Silences of a session that are remembered, in microseconds; the rules say which of them count."""
 
 
-@attrs.define(eq=False)
-class ObservedAggregate:
+class ObservedAggregate(msgspec.Struct, eq=False):
     """What came of one aggregate, in the order of arrival.
 
     Attributes:
@@ -45,19 +44,18 @@ class ObservedAggregate:
 
     lifecycle: Lifecycle
     key: Key
-    deliveries: list[Delivered] = attrs.field(factory=list)
+    deliveries: list[Delivered] = msgspec.field(default_factory=list)
     steps: int = 0
-    is_identified: bool = attrs.field(init=False)
-    is_once: bool = attrs.field(init=False)
+    is_identified: bool = False
+    is_once: bool = False
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         lifecycle = self.lifecycle
         self.is_identified = lifecycle.is_identified(self.key)
         self.is_once = self.is_identified or not (lifecycle.restarts or lifecycle.is_presence)
 
 
-@attrs.frozen
-class Oddity:
+class Oddity(msgspec.Struct, frozen=True):
     """What a single delivery shows by itself: its code, and the words for it. ``is_mild``: it is no more than an info."""
 
     code: str
@@ -70,8 +68,7 @@ class Oddity:
     is_mild: bool = False
 
 
-@attrs.frozen
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A delivery that moves nothing: of which lifecycle and key it tells, where it stands and when it came."""
 
     lifecycle: str
@@ -84,8 +81,7 @@ Link = tuple[str | None, str | None]
 """The ids of a session and of a meeting, as far as they are known."""
 
 
-@attrs.define(eq=False)
-class Observed:
+class Observed(msgspec.Struct, eq=False):
     """All that came of one session, or of another stream.
 
     Attributes:
@@ -120,10 +116,10 @@ class Observed:
     stream: str
     session_id: str | None = None
     meeting_id: str | None = None
-    aggregates: dict[AggregateKey, ObservedAggregate] = attrs.field(factory=dict)
-    odd: list[Oddity] = attrs.field(factory=list)
-    notes: list[Note] = attrs.field(factory=list)
-    links: list[Link] = attrs.field(factory=list)
+    aggregates: dict[AggregateKey, ObservedAggregate] = msgspec.field(default_factory=dict)
+    odd: list[Oddity] = msgspec.field(default_factory=list)
+    notes: list[Note] = msgspec.field(default_factory=list)
+    links: list[Link] = msgspec.field(default_factory=list)
     deliveries: int = 0
     first_position: int | None = None
     last_position: int | None = None
@@ -131,21 +127,21 @@ class Observed:
     last_at: int | None = None
     begun: int | None = None
     backwards: bool = False
-    idle: list[tuple[int, int]] = attrs.field(factory=list)
+    idle: list[tuple[int, int]] = msgspec.field(default_factory=list)
     types: int = 0
     repeated: bool = False
     active: bool = False
-    named: set[str] = attrs.field(factory=set)
+    named: set[str] = msgspec.field(default_factory=set)
     once: int = 0
     usual: int = 0
-    ages: list[int] = attrs.field(factory=list)
-    doubtful: list[int] = attrs.field(factory=list)
+    ages: list[int] = msgspec.field(default_factory=list)
+    doubtful: list[int] = msgspec.field(default_factory=list)
     two_channels: bool = False
     is_before_all: bool = False
     account: str | None = None
     erased_at: datetime | None = None
     counted: int = 0
-    records: dict[Name, Record] = attrs.field(factory=dict)
+    records: dict[Name, Record] = msgspec.field(default_factory=dict)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""

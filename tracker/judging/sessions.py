@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-import attrs
+import msgspec
 
 from tracker.delivery.webhook import Delivery
 from tracker.judging.assess import Memos, assess
@@ -38,8 +38,7 @@ def nothing_before(_stream: str, _before: int | None) -> Observed | None:
     return None
 
 
-@attrs.define(eq=False)
-class Sessions:
+class Sessions(msgspec.Struct, eq=False):
     """Sessions (and other streams) by their stream.
 
     Attributes:
@@ -52,9 +51,9 @@ class Sessions:
     rules: Rules
     recall: Recall = nothing_before
     habits: Habits | None = None
-    observed: dict[str, Observed] = attrs.field(factory=dict)
-    _memos: dict[str, Memos] = attrs.field(factory=dict)
-    _visits: dict[str, Visits] = attrs.field(factory=dict)
+    observed: dict[str, Observed] = msgspec.field(default_factory=dict)
+    _memos: dict[str, Memos] = msgspec.field(default_factory=dict)
+    _visits: dict[str, Visits] = msgspec.field(default_factory=dict)
 
     def observe(self, delivery: Delivery) -> Observed:
         """Takes in the next delivery of its stream."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 import attrs
+import msgspec
 
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
@@ -19,7 +20,6 @@ from tracker.judging.records import RecordsOf
 from tracker.judging.run import LOST, Certainty, Run, StepTaken
 from tracker.judging.session import AggregateKey, Key, Link, Note
 from tracker.lifecycle import ABSENT, Lifecycle
-from tracker.values import frozen
 
 __all__ = [
     "LOST",
@@ -53,8 +53,7 @@ AS_GOOD = 1.0
 """Two hypotheses are as good as each other that differ by no more."""
 
 
-@frozen
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What a delivery was, with hindsight, and the state of its run before and after it."""
 
     reading: Reading
@@ -65,8 +64,7 @@ class Judgement:
     state_after: str | None = None
 
 
-@frozen
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """One run of a person's: when they came and went, as far as that was delivered, and the reason that was given."""
 
     number: int
@@ -229,8 +227,7 @@ def _state_at(run: Candidate, states: Mapping[int, tuple[str, str]], delivered: 
     return states[before[-1].position][1] if before else ABSENT
 
 
-@attrs.define(eq=False, slots=False)
-class Session:
+class Session(msgspec.Struct, eq=False):
     """What is held of one session (or other stream) as of a moment.
 
     Attributes:
@@ -257,8 +254,8 @@ class Session:
     stream: str
     session_id: str | None = None
     meeting_id: str | None = None
-    aggregates: dict[AggregateKey, Aggregate] = attrs.field(factory=dict)
-    findings: list[Finding] = attrs.field(factory=list)
+    aggregates: dict[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
+    findings: list[Finding] = msgspec.field(default_factory=list)
     deliveries: int = 0
     first_position: int | None = None
     last_position: int | None = None
@@ -273,7 +270,7 @@ class Session:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     end_received_at: datetime | None = None
-    idle: list[tuple[datetime, datetime]] = attrs.field(factory=list)
+    idle: list[tuple[datetime, datetime]] = msgspec.field(default_factory=list)
     as_of: datetime | None = None
     next_change: datetime | None = None
     presence_known: bool = True

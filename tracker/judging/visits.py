@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import attrs
+import msgspec
 
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered
@@ -21,12 +21,11 @@ from tracker.judging.state import Aggregate
 __all__ = ["Visits"]
 
 
-@attrs.define(eq=False)
-class Visits:
+class Visits(msgspec.Struct, eq=False):
     """What is held of the people of one session who came once, since it was last assessed."""
 
     _judged_by: tuple[object, ...] = ()
-    _held: dict[AggregateKey, tuple[int, Aggregate]] = attrs.field(factory=dict)
+    _held: dict[AggregateKey, tuple[int, Aggregate]] = msgspec.field(default_factory=dict)
     """How many deliveries had come of each, and what is held of them."""
 
     def heed(self, context: Context) -> None:

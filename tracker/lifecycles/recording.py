@@ -10,7 +10,7 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import frozen, payload
+from tracker.values import payload
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
 
@@ -37,7 +37,7 @@ TABLE = {
 }
 
 
-@frozen
+@payload
 class File:
     file_path: str | None = None
     file_url: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import cast
 
-import attrs
+import msgspec
 from eventsourcing.persistence import Notification
 
 from tracker.delivery.envelope import Received, replaced
@@ -41,8 +41,7 @@ WHERE notification_id <> earlier + 1 OR NOT follows ORDER BY notification_id
 """
 
 
-@attrs.define
-class Integrity:
+class Integrity(msgspec.Struct):
     """Looks through a store. ``errors`` turns what the database complains of into ``StoreError``."""
 
     recorder: Recorder
@@ -51,7 +50,7 @@ class Integrity:
     received: Callable[[bytes], Received]
     end: int = 0
     """The last position that there is, or that had been given where that cannot be read."""
-    lost: list[Hole] = attrs.field(factory=list)
+    lost: list[Hole] = msgspec.field(default_factory=list)
     """Positions that are missing or cannot be read; each was reported."""
     gaps: Gaps = Gaps()
 

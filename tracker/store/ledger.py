@@ -25,7 +25,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from secrets import token_bytes
 
 import msgspec
 from msgspec.structs import replace
@@ -305,6 +304,8 @@ class Ledger:
 
 
 def _make(connection: sqlite3.Connection) -> None:
+    from secrets import token_bytes  # a ledger is made once
+
     for statement in (*_MAKE.split(";"), *chain(*_UPGRADES)):
         connection.execute(statement)
     connection.execute("INSERT INTO key VALUES (?)", (token_bytes(32),))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-import attrs
 import msgspec
 
 from tracker.delivery import envelope
@@ -39,8 +38,7 @@ _decode = msgspec.json.Decoder(_Withdrawal)
 _encode = msgspec.json.Encoder().encode
 
 
-@attrs.frozen
-class Withdrawals:
+class Withdrawals(msgspec.Struct, frozen=True):
     """Which positions do not count.
 
     Attributes:
@@ -54,7 +52,7 @@ class Withdrawals:
     up_to: int = 0
     events: int = 0
     sources: frozenset[str] = frozenset()
-    _rows: Sequence[Sequence[object]] = attrs.field(default=(), eq=False, repr=False)
+    _rows: Sequence[Sequence[object]] = ()
 
     def __contains__(self, position: int) -> bool:
         place = bisect_right(self.spans, position, key=lambda span: span[0])

@@ -27,11 +27,11 @@ from projections.audit.spark.rows import (
     pack,
 )
 from tracker.delivery import envelope
-from tracker.delivery.unwrap import Fields
+from tracker.delivery.unwrap import USUAL, Fields
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import LogError, UsageError, without_secrets
 from tracker.intake.lines import Line
-from tracker.intake.logs import USUAL, Log
+from tracker.intake.logs import Log
 from tracker.intake.receive_times import believed
 from tracker.judging.hypothesis import micros
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
-import attrs
 from pyspark.sql import DataFrame
 
 from projections.audit.auditing import Logs
@@ -120,8 +119,8 @@ def _add(total: Oddities, more: Oddities) -> None:
     total.deliveries += more.deliveries
     for shape, count in more.shapes.items():
         total.shapes[shape] = total.shapes.get(shape, 0) + count
-    for field in attrs.fields(Oddities):
-        here, there = getattr(total, field.name), getattr(more, field.name)
+    for name in Oddities.__struct_fields__:
+        here, there = getattr(total, name), getattr(more, name)
         if isinstance(here, Oddity):
             if not here.count:
                 here.first, here.example = there.first, there.example

@@ -10,7 +10,7 @@ import attrs
 
 from tracker import codes
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_payload, read_text
+from tracker.delivery.payload import read_fields, read_text
 from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
@@ -149,8 +149,7 @@ def _missing_artefact(
     names = one.step.brings
     if any(other.evidence for _, other in run.candidate.others):
         return
-    payload = read_payload(aggregate.lifecycle, one.data)
-    if not any(getattr(payload, name) for name in names):
+    if not any(read_fields(aggregate.lifecycle, one.data, names)):
         words = {"field": " or ".join(map(camel_case, names))}
         yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run)
 
@@ -169,13 +168,12 @@ C510 = Code(
 
 def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Delivered) -> Iterator[Finding]:
     """C510: a field that is no longer documented."""
-    for old, new in aggregate.lifecycle.deprecated.items():
+    lifecycle = aggregate.lifecycle
+    for old, new in lifecycle.deprecated.items():
         name = camel_case(old)
-        if b'"' + name.encode() + b'"' in one.data and getattr(
-            read_payload(aggregate.lifecycle, one.data), old
-        ):
+        if b'"' + name.encode() + b'"' in one.data and any(read_fields(lifecycle, one.data, [old])):
             before = [other for other in run.candidate.originals.values() if other.order < one.order]
-            if not any(getattr(read_payload(aggregate.lifecycle, other.data), old) for other in before):
+            if not any(any(read_fields(lifecycle, other.data, [old])) for other in before):
                 words = {"field": name, "value": camel_case(new)}
                 yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
 
@@ -317,9 +315,7 @@ def _shared(
 
 def artefacts(lifecycle: Lifecycle, one: Delivered) -> Iterator[str]:
     """The files and urls that a delivery names."""
-    payload = read_payload(lifecycle, one.data)
-    for name in lifecycle.artefacts:
-        value = getattr(payload, name)
+    for value in read_fields(lifecycle, one.data, lifecycle.artefacts):
         if isinstance(value, str):
             yield value
         elif isinstance(value, tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-import attrs
+import msgspec
 
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
@@ -57,8 +57,7 @@ def make(
     )
 
 
-@attrs.define(eq=False)
-class Assessment:
+class Assessment(msgspec.Struct, eq=False):
     """One session being assessed: what came, what is held, and as of when.
 
     Attributes:
@@ -74,8 +73,8 @@ class Assessment:
     session: Session
     context: Context
     over: bool = False
-    changes: list[int] = attrs.field(factory=list)
-    known: Mapping[AggregateKey, Aggregate] = attrs.field(factory=dict)
+    changes: list[int] = msgspec.field(default_factory=list)
+    known: Mapping[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
 
     @property
     def about(self) -> Link:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_payload
+from tracker.delivery.payload import read_fields
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings import undelivered
 from tracker.judging.findings.maker import Assessment
@@ -30,8 +31,7 @@ __all__ = ["Matched", "end", "explained", "found", "matched", "timed"]
 STARTED, ENDED = "session-started", "session-ended"
 
 
-@attrs.frozen
-class Matched:
+class Matched(msgspec.Struct, frozen=True):
     """The records of a session, each with the run that it is of.
 
     Attributes:
@@ -47,7 +47,7 @@ class Matched:
 def timed(observed: Observed) -> Observed:
     """What was observed of a session of which no webhook came: it was known by its records first and last."""
     asked, positions = [one.at for one in observed.notes], [one.position for one in observed.notes]
-    return attrs.evolve(
+    return replace(
         observed,
         first_at=min(asked),
         last_at=max(asked),
@@ -204,7 +204,7 @@ def _times(assessment: Assessment, record: Record) -> Iterator[Finding]:
             continue
         for one in aggregate.runs[-1].candidate.originals.values():
             field = lifecycle.times[one.step.closes]
-            said = parse_time(getattr(read_payload(lifecycle, one.data), field) or "")
+            said = parse_time(read_fields(lifecycle, one.data, [field])[0] or "")
             theirs = record.end if one.step.closes else record.start
             if said is not None and theirs is not None and abs(theirs - micros(said)) > MINUTE:
                 delay = duration(abs(theirs - micros(said)))

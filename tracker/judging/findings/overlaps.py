@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.findings import NO_PRICE, Code, Finding
 from tracker.judging.findings.maker import make
@@ -26,8 +27,7 @@ Order = tuple[int, int]
 """A receive time in microseconds (0: unknown), and a position."""
 
 
-@attrs.frozen
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """When a session was.
 
     Attributes:
@@ -77,7 +77,7 @@ def _order(at: datetime | None, position: int) -> Order:
 
 def span(session: Session) -> Span:
     """What other sessions of its meeting must know of a session."""
-    return attrs.evolve(outline(session), occupied=tuple(_occupied(session)))
+    return replace(outline(session), occupied=tuple(_occupied(session)))
 
 
 def outline(session: Session) -> Span:

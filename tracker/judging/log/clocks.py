@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.webhook import Delivery
@@ -34,8 +35,7 @@ def newest_first(falls: int, rises: int) -> bool:
     return falls >= 2 and NEWEST_FIRST * rises <= falls
 
 
-@attrs.define
-class Backwards:
+class Backwards(msgspec.Struct):
     """The first delivery of a source that was received before the one in front of it.
 
     ``falls`` and ``rises`` count how often the times of the source went back and forward since its beginning.
@@ -55,8 +55,7 @@ class Backwards:
         return newest_first(self.falls, self.rises)
 
 
-@attrs.define
-class Wrong:
+class Wrong(msgspec.Struct):
     """Lines of one source, in a row, whose receive times cannot be true.
 
     Attributes:
@@ -78,8 +77,7 @@ class Wrong:
     more: int = 0
 
 
-@attrs.define
-class Clock:
+class Clock(msgspec.Struct):
     """The clock of one source, as far as it has been read.
 
     Attributes:
@@ -95,8 +93,7 @@ class Clock:
     is_wrong: bool = False
 
 
-@attrs.define
-class Clocks:
+class Clocks(msgspec.Struct):
     """The clocks of all sources of a log, and what is wrong with them.
 
     Attributes:
@@ -105,9 +102,9 @@ class Clocks:
         wrong: Rows of wrong lines.
     """
 
-    of: dict[str, Clock] = attrs.field(factory=dict)
-    backwards: list[Backwards] = attrs.field(factory=list)
-    wrong: list[Wrong] = attrs.field(factory=list)
+    of: dict[str, Clock] = msgspec.field(default_factory=dict)
+    backwards: list[Backwards] = msgspec.field(default_factory=list)
+    wrong: list[Wrong] = msgspec.field(default_factory=list)
 
     def observe(self, delivery: Delivery, at: datetime) -> None:
         """Takes in the receive time of the next delivery."""
@@ -129,7 +126,7 @@ class Clocks:
 
     def known(self) -> tuple[tuple[Backwards, ...], tuple[Wrong, ...]]:
         """What is known now; it does not change any more."""
-        return tuple(map(attrs.evolve, self.backwards)), tuple(map(attrs.evolve, self.wrong))
+        return tuple(map(replace, self.backwards)), tuple(map(replace, self.wrong))
 
     def _observe_fall(self, clock: Clock, found: Backwards) -> None:
         if clock.found is None:

@@ -20,7 +20,7 @@ from math import log
 from typing import TypeVar
 from zlib import crc32
 
-import attrs
+import msgspec
 
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
@@ -74,8 +74,7 @@ def bit_of(webhook_type: str) -> int:
     return _bits().get(webhook_type, 0)
 
 
-@attrs.define
-class Room:
+class Room(msgspec.Struct):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
     ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
@@ -84,12 +83,11 @@ class Room:
 
     once: int = 0
     twice: int = 0
-    begins: list[int] = attrs.field(factory=list)
+    begins: list[int] = msgspec.field(default_factory=list)
     account: str | None = None
 
 
-@attrs.define
-class Types:
+class Types(msgspec.Struct):
     """The webhook types that came, in all sessions or in those of one account: an account has webhooks of its own.
 
     Attributes:
@@ -98,8 +96,8 @@ class Types:
         oldest, newest: Receive times, in microseconds.
     """
 
-    sessions: dict[str, int] = attrs.field(factory=dict)
-    ended: dict[str, int] = attrs.field(factory=dict)
+    sessions: dict[str, int] = msgspec.field(default_factory=dict)
+    ended: dict[str, int] = msgspec.field(default_factory=dict)
     oldest: int | None = None
     newest: int | None = None
 
@@ -128,7 +126,6 @@ class Types:
                 self.saw_time(at)
 
 
-@attrs.define
 class Habits(Types):
     """See above.
 
@@ -149,18 +146,18 @@ class Habits(Types):
             redelivery, the sum of their ages, and how many of them are certain copies.
     """
 
-    rooms: dict[str, Room] = attrs.field(factory=dict)
-    accounts: dict[str, Types] = attrs.field(factory=dict)
+    rooms: dict[str, Room] = msgspec.field(default_factory=dict)
+    accounts: dict[str, Types] = msgspec.field(default_factory=dict)
     bodies: int = 0
     others: int = 0
-    copies: dict[int, int] = attrs.field(factory=dict)
-    doubtful: dict[int, int] = attrs.field(factory=dict)
-    bursts: list[tuple[int, int, int]] = attrs.field(factory=list)
+    copies: dict[int, int] = msgspec.field(default_factory=dict)
+    doubtful: dict[int, int] = msgspec.field(default_factory=dict)
+    bursts: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
     thinned: int = 0
     steps: int = 0
-    overtaken: dict[int, int] = attrs.field(factory=dict)
-    disorder: dict[int, tuple[int, int]] = attrs.field(factory=dict)
-    repeats: dict[int, tuple[int, int, int]] = attrs.field(factory=dict)
+    overtaken: dict[int, int] = msgspec.field(default_factory=dict)
+    disorder: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
+    repeats: dict[int, tuple[int, int, int]] = msgspec.field(default_factory=dict)
 
     def of_account(self, account: str) -> Types:
         """The types of an account, to be counted."""

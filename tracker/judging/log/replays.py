@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import attrs
+import msgspec
 
 from tracker.judging.log.habits import SOME, STRETCH
 
@@ -23,8 +23,7 @@ REPLAYED = 10
 _BEHIND_ALL = 1 << 62
 
 
-@attrs.frozen
-class Replay:
+class Replay(msgspec.Struct, frozen=True):
     """A stretch of the log that repeats an earlier one, ``age`` microseconds later on the average.
 
     ``first`` and ``last`` are positions; ``deliveries`` of those between repeat an earlier one.

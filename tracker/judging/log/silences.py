@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-import attrs
+import msgspec
 
 from tracker.judging.log.habits import STRETCH
 from tracker.judging.log.replays import Replay
@@ -35,8 +35,7 @@ LIVE, LIVE_SHARE = 5, 4
 """At least so many sessions, and one of so many of the active ones, must be live for a silence to count."""
 
 
-@attrs.frozen
-class Silence:
+class Silence(msgspec.Struct, frozen=True):
     """Nothing came between two receive times, though ``live`` of ``of`` sessions were live.
 
     ``position`` is that of the delivery that ended it, or of the last one while it lasts; ``certain`` when it had

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-import attrs
+import msgspec
 
 from tracker.judging.log.habits import SECOND, Types, bit_of
 from tracker.lifecycle import Lifecycle
@@ -34,8 +34,7 @@ other kind shows it.)"""
 _DAY = 86_400 * SECOND
 
 
-@attrs.frozen
-class Unsubscribed:
+class Unsubscribed(msgspec.Struct, frozen=True):
     """A type that never came in a whole log, or of an account, though so many sessions went on to what follows it.
 
     ``is_end``: it ends what its lifecycle begins, so that nothing ever came to an end.
@@ -85,8 +84,7 @@ def never_came(came: Types) -> Iterator[Unsubscribed]:
             yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
 
 
-@attrs.frozen
-class _Expected:
+class _Expected(msgspec.Struct, frozen=True):
     """A type of which it would be a finding that one is missing, with those that follow it.
 
     ``step``: what other kinds call it as well; empty for what only sessions do.

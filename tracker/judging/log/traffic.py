@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.webhook import Delivery
 from tracker.judging.log.clocks import Clocks
@@ -21,8 +22,7 @@ from tracker.rules import Rules
 __all__ = ["Traffic"]
 
 
-@attrs.define
-class Traffic:
+class Traffic(msgspec.Struct):
     """See above.
 
     Attributes:
@@ -37,10 +37,10 @@ class Traffic:
     newest: datetime | None = None
     oldest: datetime | None = None
     position: int = 0
-    recent: dict[str, tuple[datetime, bool]] = attrs.field(factory=dict)
+    recent: dict[str, tuple[datetime, bool]] = msgspec.field(default_factory=dict)
     ends_come: bool = False
-    silences: list[Silence] = attrs.field(factory=list)
-    clocks: Clocks = attrs.field(factory=Clocks)
+    silences: list[Silence] = msgspec.field(default_factory=list)
+    clocks: Clocks = msgspec.field(default_factory=Clocks)
 
     def observe(self, delivery: Delivery, rules: Rules) -> None:
         """Takes in the next delivery of the log."""
@@ -75,7 +75,7 @@ class Traffic:
         if silence is None:
             return None
         found = max(silence.certain, self.newest + rules.silence)
-        return attrs.evolve(silence, until=found, certain=found)  # the same however long it lasts
+        return replace(silence, until=found, certain=found)  # the same however long it lasts
 
     def _silence(self, position: int, since: datetime, until: datetime) -> Silence | None:
         recent = self.recent.values()
