@@ -200,7 +200,7 @@ class Logs:
         if self.as_given or not can_be_merged(self.logs):
             for log in self.logs:
                 self.begins.append((self.lines, log.path))
-                yield from believed(self._read(log, self.lines))
+                yield from self._believed(log, self.lines)
             return
         counts = [log.count() for log in self.logs]
         for log, count in zip(self.logs, counts, strict=True):
@@ -208,14 +208,20 @@ class Logs:
             self.lines += count
 
         def read(place: int) -> Iterator[Delivery]:
-            return believed(self._read(self.logs[place], self.begins[place][0], counts[place]))
+            return self._believed(self.logs[place], self.begins[place][0], counts[place])
 
         for _, delivery in merged(self.logs, read):
             yield delivery
 
-    def _read(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
-        """What one log delivers, behind so many lines of others; no more than it had when its lines were counted."""
+    def _believed(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
+        """What one log delivers, behind so many lines of others, with the receive times that are believed."""
         odd = self.odd.setdefault(log.name, Oddities())
+        for one in believed(self._read(log, before, most)):
+            odd.look_at(one, log.line_at(one.position - before))
+            yield one
+
+    def _read(self, log: Log, before: int, most: int | None) -> Iterator[Delivery]:
+        """What one log delivers, no more than it had when its lines were counted."""
         try:
             for line in log.lines():
                 if most is None:
@@ -223,9 +229,7 @@ class Logs:
                 elif line.number > most:
                     return
                 if not line.blank:
-                    delivery = log.delivery(line, before + line.number)
-                    odd.look_at(delivery, line.at)
-                    yield delivery
+                    yield log.delivery(line, before + line.number)
         except LogError as error:
             self.add_error(log.name, error)
 
