@@ -222,17 +222,14 @@ def moment(one: Moment) -> Values:
 
 
 def _person(aggregate: Aggregate) -> Values:
-    lifecycle = aggregate.lifecycle
-    visits = []
-    for run in aggregate.runs:
-        taken = {step.name: run.delivered(step.name) for step in lifecycle.steps}
-        visits.append({f"{name}_at": _time(step.at) if step else None for name, step in taken.items()})
     return {
         **dict(aggregate.key),
         "name": aggregate.label or None,
         "state": aggregate.state,
         "certainty": aggregate.certainty,
-        "visits": visits,
+        "visits": [
+            {"joined_at": _time(one.joined_at), "left_at": _time(one.left_at)} for one in aggregate.visits
+        ],
     }
 
 

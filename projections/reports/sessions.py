@@ -175,10 +175,9 @@ def _people(out: Console, people: Sequence[Aggregate]) -> None:
     widths = max(map(len, states), default=0), min(MOST_NAME, max(map(cell_len, names), default=0))
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
-        for run in one.runs:
-            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
-            left = clock(went.at) if went else ("?" if run.closed else "")
-            visits.append(f"{clock(came.at) if came else '?'} – {left}".rstrip())
+        for run, visit in zip(one.runs, one.visits, strict=True):
+            left = clock(visit.left_at) if visit.left_at or run.closed else ""
+            visits.append(f"{clock(visit.joined_at)} – {left}".rstrip())
         line = Text.assemble(
             "  ○ " if one.runs[-1].closed else "  ● ",
             (f"{state:<{widths[0]}}", STYLES.get(one.state, "")),

@@ -235,16 +235,14 @@ def _visitors(session: Session) -> Values:
     """A row for each visit, in the order in which people came, and what they come to."""
     rows = []
     for one in session.participants:
-        for run in one.runs:
-            came, left = (
-                step and step.at for step in (run.delivered(name.name) for name in one.lifecycle.steps)
-            )
+        for visit in one.visits:
+            came, left = visit.joined_at, visit.left_at
             rows.append(
                 {
                     "name": one.name,
                     "url": url("people", one.key[0][1]),
-                    "visit": run.number,
-                    "state": run.state,
+                    "visit": visit.number,
+                    "state": visit.state,
                     "came": came,
                     "left": left,
                     "length": span(left - came) if came and left and left >= came else "",
