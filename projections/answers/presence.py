@@ -176,7 +176,7 @@ def _time(time: str | None) -> datetime | None:
 def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
     """Runs with ``people``: who was inside while each was under way, and whether still at its end (``at_end``).
 
-    The end is its stopping, and where that never came its stopped, which may come much later, with the file. A run that is
+    The end is its stopping, or its stopped where that came first: it may come much later, with the file. A run that is
     under way has no end yet, and a lost one none that is known: ``at_end`` is then ``None``.
     """
     ids = sorted({run["session_id"] for run in runs})
@@ -189,7 +189,8 @@ def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
 def people_during(run: Values, visits: Iterable[Values]) -> list[Values]:
     """The people who were inside during a run, in the order in which they came."""
     found: dict[str, Values] = {}
-    begin, end = run["began_at"], run["stopping_at"] or run["stopped_at"]
+    begin = run["began_at"]
+    end = min(filter(None, (run["stopping_at"], run["stopped_at"])), default=None)
     for visit in visits:
         if begin and visit["left_at"] and visit["left_at"] < begin:
             continue

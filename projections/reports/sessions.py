@@ -217,8 +217,9 @@ def _span(run: Run) -> str:
     if not times:
         return ""
     if run.state == LOST:
-        return f"{clock(min(times))} – ?  last delivery at {clock(max(times))}"
-    return f"{clock(min(times))} – {clock(max(times)) if run.closed else ''}".rstrip()
+        return f"{clock(run.began_at)} – ?  last delivery at {clock(max(times))}"
+    began = None if run.began_at == run.ended_at else run.began_at  # only its end came
+    return f"{clock(began)} – {clock(run.ended_at) if run.closed else ''}".rstrip()
 
 
 def _severities(errors: int, warnings: int, provisional: int) -> Text:

@@ -29,7 +29,7 @@ from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.session import AggregateKey
-from tracker.judging.state import LOST, Aggregate, Run, Session
+from tracker.judging.state import Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
 
 MOST_RUNS = 24
@@ -272,7 +272,6 @@ def _media(session: Session, names: Names, shown_findings: set[int]) -> Values:
 
 
 def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Values:
-    times = [step.at for step in run.steps.values() if step.at is not None]
     return {
         "lifecycle": one.lifecycle.name,
         "name": "" if name == one.lifecycle.name else name,
@@ -280,8 +279,8 @@ def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Value
         "state": run.state,
         "kind": kind(one.lifecycle, run.state),
         "certainty": run.certainty,
-        "begin": min(times, default=None),
-        "end": max(times, default=None) if run.closed and run.state != LOST else None,
+        "begin": run.began_at,
+        "end": run.ended_at,
         "brings": bool(one.lifecycle.artefacts),
         "findings": [(found.number, found.code) for found in run.findings if found.number in shown_findings],
         "files": list(_files(converter().unstructure(run.files))),
