@@ -33,7 +33,7 @@ D105 = Code(
     "ambiguous-repeat",
     "info",
     when="The same step came again with equal data. It may be a copy, but that is not sure.",
-    message="{type} came again, {delay} after the first: {likelier} a step of another run whose other webhooks were lost",
+    message="{type} came again, {delay} after the first: {value} a step of another run whose other webhooks were lost",
     example="joined, joined five minutes later, left once",
     advice="Nothing to do, unless you count visits or recordings: then ask the people who were there.",
     prices=COPIES,
@@ -71,7 +71,7 @@ def of_copies(
         run = aggregate.runs[copy.run - 1]
         yield assessment.make(
             code,
-            words={"delay": duration(copy.age), "state": run.state, "likelier": _likelier(confidence)},
+            words={"delay": duration(copy.age), "state": run.state, "value": _likelier(confidence)},
             where=copy.delivered,
             aggregate=aggregate,
             run=run,
