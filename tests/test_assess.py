@@ -5,6 +5,7 @@ raise it, ``RETRACTED`` one in which a later delivery explains it. A story is it
 ``as of 5m`` says at which moment it is looked at.
 """
 
+import re
 from datetime import timedelta
 
 import attrs
@@ -1252,3 +1253,30 @@ def test_a_long_second_recording_whose_start_was_lost_is_a_run_too():
     again = ("303 recording-started", "1h recording-stopping", "3670 recording-stopped fileUrl=two")
     session = session_from("0 session-started", *RECORDED, *again, as_of="2h")
     assert (states(session, "recording"), standing(session)) == (["stopped", "stopped"], ["S201"])
+
+
+BEGAN_ANEW = {
+    "later": (
+        ("recording-starting", 300),
+        ("recording-started", 302),
+        ("recording-stopping", 1200),
+        ("recording-starting", 1620),
+        ("recording-started", 1622),
+    ),
+    "earlier": (
+        ("recording-starting", 300),
+        ("recording-started", 302),
+        ("recording-starting", 1620),
+        ("recording-started", 1622),
+        ("recording-stopping", 1800),
+    ),
+}
+
+
+@pytest.mark.parametrize(("word", "steps"), BEGAN_ANEW.items(), ids=BEGAN_ANEW)
+def test_the_next_run_began_before_or_after_the_last_that_came_of_the_one_before(word, steps):
+    second = ("recording-stopping", 2890), ("recording-stopped filePath=/2.mp4", 2900)
+    lines = (f"{at} {step}" for step, at in (*steps, *second))
+    session = session_from("0 session-started", *lines, "3000 session-ended", as_of="9h")
+    (found,) = (one for one in session.findings if one.code == "S207")
+    assert re.search(r"recording-starting began the next run \d min (\w+)", found.message)[1] == word

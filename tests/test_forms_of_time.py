@@ -1,13 +1,16 @@
+import json
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import commands
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker import audit
-from tracker.delivery.times import NO_ZONE, is_ambiguous, local, read_time, time_in
+from tracker.delivery.times import NO_ZONE, instants, is_ambiguous, read_time, time_in
 from tracker.intake.logs import Log, Oddities
+from tracker.intake.receive_times import believed
 
 AT = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -80,14 +83,16 @@ def test_of_a_text_the_first_time_counts():
     )
 
 
-@pytest.mark.parametrize(("hour", "there"), [(1, True), (2, False), (3, True)])
 @pytest.mark.parametrize(
-    "day",
-    [datetime(2026, 3, 29, tzinfo=NO_ZONE), datetime(2026, 10, 25, tzinfo=NO_ZONE)],
-    ids=["spring", "autumn"],
+    ("month", "day", "hour", "found"),
+    [
+        *((3, 29, 1, ["00:30"]), (3, 29, 2, []), (3, 29, 3, ["01:30"])),
+        *((10, 25, 1, ["23:30"]), (10, 25, 2, ["00:30", "01:30"]), (10, 25, 3, ["02:30"])),
+    ],
 )
-def test_an_hour_that_a_clock_shows_twice_or_never_is_no_time(day, hour, there):
-    assert (local(day.replace(hour=hour, minute=30), BERLIN) is not None) == there
+def test_a_clock_shows_a_time_once_twice_or_never(month, day, hour, found):
+    there = instants(datetime(2026, month, day, hour, 30, tzinfo=NO_ZONE), BERLIN)
+    assert [f"{one:%H:%M}" for one in there] == found
 
 
 @given(st.text() | st.from_regex(r"\d{1,4}[-/. ]\w{1,3}[-/. ]\d{2,4}[, :T]\d\d:\d\d:\d\d( ?[AP]M)?"))
@@ -110,4 +115,57 @@ def test_such_a_time_is_kept_as_it_was_written_and_counted(tmp_path):
     assert found[0].received.unread_time == "2026-10-25 02:30:00"
     odd = Oddities()
     odd.look_at(found[0], 1)
-    assert odd.unread_time.example == "2026-10-25 02:30:00, which Europe/Berlin has twice or never"
+    assert odd.unread_time.example == "2026-10-25 02:30:00, which Europe/Berlin has twice"
+
+
+def berlin(path, times):
+    """A log of the night in which summer time ends, with lines at these local times."""
+    body = {"webhookType": "participant-joined", "data": {"sessionId": "s"}}
+    lines = (
+        {
+            "received_at": f"2026-10-25 {at}",
+            "webhook": {**body, "data": {**body["data"], "participantId": f"p{place}"}},
+        }
+        for place, at in enumerate(times.split())
+    )
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    return Log(str(path), zone=BERLIN)
+
+
+HOURS = {
+    "both times": (
+        "01:59:00 02:10:00 02:59:00 02:01:00 02:50:00 03:01:00",
+        "23:59 00:10 00:59 01:01 01:50 02:01",
+    ),
+    "it alone": ("02:30:00 02:45:00 02:20:00", "00:30 00:45 01:20"),
+    "the newest first": (
+        "03:03:00 03:01:00 02:50:00 02:20:00 02:59:00 01:58:00",
+        "02:03 02:01 01:50 01:20 00:59 23:58",
+    ),
+    "a line of before it, late": (
+        "01:58:00 02:00:01 01:59:59 02:59:00 02:00:00",
+        "23:58 00:00 23:59 00:59 01:00",
+    ),
+    "a line of its own, late": ("02:30:00 02:29:00 02:50:00 02:00:00", "00:30 00:29 00:50 01:00"),
+    "perhaps once": ("01:59:00 02:10:00 02:50:00 03:01:00", "23:59 - - 02:01"),
+    "no order": ("01:59:00 02:50:00 02:20:00 02:40:00 02:10:00 03:01:00", "23:59 - - - - 02:01"),
+}
+
+
+@pytest.mark.parametrize(("times", "found"), HOURS.values(), ids=HOURS)
+def test_the_order_of_the_lines_tells_which_of_the_two_hours_it_was(tmp_path, times, found):
+    log = berlin(tmp_path / "log", times)
+    read = believed(log.delivery(line, line.number) for line in log.lines())
+    there = [one.received_at for one in read]
+    assert [f"{at:%H:%M}" if at else "-" for at in there] == found.split()
+
+
+@pytest.mark.parametrize("times", [times for times, _ in HOURS.values()], ids=HOURS)
+def test_the_store_knows_the_times_that_an_audit_knows_and_no_others(tmp_path, times):
+    log = berlin(tmp_path / "log", times)
+    known = [one.received_at for one in believed(log.delivery(line, line.number) for line in log.lines())]
+    commands.run("ingest", "log", "--tz", "Europe/Berlin", cwd=tmp_path)
+    lines = commands.run("export", cwd=tmp_path, text=True).stdout.splitlines()
+    (tmp_path / "again").write_text("\n".join(lines), "utf-8")
+    again = Log(str(tmp_path / "again"))
+    assert [again.delivery(line, line.number).received_at for line in again.lines()] == known

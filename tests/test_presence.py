@@ -7,13 +7,15 @@ import pytest
 from click.testing import CliRunner
 from meetings import MORNING
 from sqlite_utils import Database
-from story import session_from
+from story import NOON, session_from
 
 from projections.answers.people import person
-from projections.answers.presence import of_session, presence
+from projections.answers.presence import of_session, presence, seen_of, visits_of
 from projections.answers.rooms import room
 from projections.cli import tracker
+from projections.explain.status import status
 from projections.web.pages.people import LEAST_DAYS, MOST_DAYS, _calendar
+from tracker.delivery.envelope import isoformat
 
 
 def visit(who, begin, end):
@@ -52,6 +54,44 @@ def test_who_is_still_inside_counts_up_to_the_last_webhook_so_that_every_moment_
 def test_who_never_left_counts_up_to_the_end_of_the_session():
     lines = ("0 session-started", "5m participant-joined participantId=a", "20m session-ended")
     assert of_session(session_from(*lines, as_of="9h")).minutes == 15
+
+
+COUNTED = {
+    "its joined was lost": (
+        ("0 participant-joined a", "10m participant-left a", "20m participant-left a reason=kicked"),
+        [(0, 10), (10, 20)],
+    ),
+    "its left was sent again with a reason": (
+        ("5m participant-joined a", "15m participant-left a", "901 participant-left a reason=kicked"),
+        [(5, 15), (15, 15)],
+    ),
+    "its left was lost": (
+        ("0 participant-joined a", "20m participant-joined a participantName=Ann", "25m participant-left a"),
+        [(0, 20), (20, 25)],
+    ),
+    "another device is inside": (
+        ("0 participant-joined a", "10m participant-left b", "20m participant-left a reason=kicked"),
+        [(0, 20), (0, 10)],
+    ),
+    "its joined came late": (("10m participant-left a", "16m participant-joined a"), [(10, 10)]),
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), COUNTED.values(), ids=COUNTED)
+def test_what_is_not_known_of_a_visit_is_not_counted_beside_another_one_of_the_same_person(lines, expected):
+    session = session_from("0 session-started", *lines, "30m session-ended", as_of="9h")
+    found = visits_of(seen_of(session))
+    assert [[round((at - NOON).total_seconds() / 60) for at in times] for _, *times in found] == [
+        list(times) for times in expected
+    ]
+
+
+def test_a_visit_of_which_the_joined_came_after_the_left_has_no_known_begin():
+    session = session_from(
+        "0 session-started", "10m participant-left a", "16m participant-joined a", as_of="20m"
+    )
+    (visit,) = status(session)["participants"][0]["visits"]
+    assert visit == {"joined_at": None, "left_at": isoformat(NOON + timedelta(minutes=10))}
 
 
 # A room and a person

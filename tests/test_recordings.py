@@ -1,17 +1,24 @@
 """Recordings: what was recorded, where its files are, who was inside, and what has no file."""
 
+import io
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 from meetings import lines, read_into, webhook, write
+from story import NOON, session_from
 
 from projections.answers.presence import people_during
 from projections.cli import main, tracker
 from projections.explain.status import recording
-from projections.read_models.runs import is_missing, recordings
+from projections.read_models import text
+from projections.read_models.runs import TABLE, is_missing, recordings, rows
+from projections.reports.sessions import status as report
+from projections.reports.text import console
 from projections.views.follow import Views
+from projections.web.pages.session import _run as page_run
+from tracker.delivery.envelope import isoformat
 from tracker.rules import Rules
 from tracker.store.application import Tracker
 
@@ -116,6 +123,38 @@ def test_a_person_chooses_what_ran_while_they_were_inside(listed):
     assert listed("--person", "Ad", "--people") == found
 
 
+# When a run ended
+
+LATE = {
+    "recording": (
+        "303 recording-started",
+        "440 recording-stopped fileUrl=https://files/a.mp4",
+        "600 recording-starting",
+    ),
+    "livestream": (
+        "300 livestream-starting",
+        "303 livestream-started",
+        "440 livestream-stopped",
+        "530 livestream-stopping",
+    ),
+    "hls": ("303 hls-started", "440 hls-stopped", "600 hls-playable playbackHlsUrl=https://files/a.m3u8"),
+}
+
+
+@pytest.mark.parametrize("lines", LATE.values(), ids=LATE)
+def test_a_run_ended_when_its_end_came_whatever_came_later(lines):
+    session = session_from("0 session-started", *lines, "3000 session-ended", as_of="9h")
+    run_of = next(one for name, one in session.aggregates.items() if name[0] in LATE)
+    (run,) = run_of.runs
+    end, row = isoformat(NOON + timedelta(seconds=440)), next(rows(session))
+    report(console(out := io.StringIO()), session)
+
+    assert (isoformat(run.ended_at), recording(session, run)["stopped_at"]) == (end, end)
+    assert isoformat(page_run(run_of, run, "", set())["end"]) == end
+    assert dict(zip(TABLE.columns, row, strict=True))["stopped_at"] == text(run.ended_at)
+    assert f"12:05:0{lines[0][2]} – 12:07:20\n" in out.getvalue()
+
+
 # Who was inside
 
 RUN = {"began_at": "10", "stopping_at": "20", "stopped_at": "30"}
@@ -129,8 +168,9 @@ def visit(person, joined_at, left_at):
     ("joined_at", "left_at", "at_end"),
     [("05", "15", False), ("05", "25", True), ("15", None, True), (None, "15", False), (None, None, True)],
 )
-def test_who_was_inside_is_still_there_at_the_stop_or_not(joined_at, left_at, at_end):
-    assert [one["at_end"] for one in people_during(RUN, [visit("a", joined_at, left_at)])] == [at_end]
+@pytest.mark.parametrize("run", [RUN, {**RUN, "stopping_at": "30", "stopped_at": "20"}], ids=["", "late"])
+def test_who_was_inside_is_still_there_at_the_stop_or_not(joined_at, left_at, at_end, run):
+    assert [one["at_end"] for one in people_during(run, [visit("a", joined_at, left_at)])] == [at_end]
 
 
 @pytest.mark.parametrize(("joined_at", "left_at"), [("01", "09"), ("21", "40")])

@@ -640,6 +640,26 @@ def test_copies_as_old_as_one_with_evidence_end_no_later_run():
     assert [code for code in standing(session) if code != "T310"] == ["D101", "D101", "D101"]
 
 
+PAIR = ["livestream-starting", "livestream-started", "livestream-stopping", "livestream-stopped"]
+TWO_OUTPUTS = (600, 605, 900, 906, 2700, 2701, 2704, 2706)
+
+
+def test_what_else_of_the_same_pair_came_again_is_no_fact_where_a_copy_is_doubtful_and_the_likelier_one_is_named():
+    steps = [*PAIR[:2], *PAIR[:2], PAIR[2], PAIR[2], PAIR[3], PAIR[3]]
+    lines = (f"{at} {step}" for at, step in zip(TWO_OUTPUTS, steps, strict=True))
+    session = session_from("0 session-started", *lines, "3000 session-ended", as_of="9h")
+    again = [one for one in session.findings if "came again" in one.message]
+    assert [(one.code, one.confidence < 0.5, "more probably a step" in one.message) for one in again] == [
+        ("D105", True, True)
+    ] * 4
+
+
+def test_a_copy_that_is_likelier_than_a_step_is_said_to_be_probably_one():
+    session = session_from("0 session-started", IN, "25m participant-joined p", "40m session-ended", as_of="9h")
+    (found,) = (one for one in session.findings if one.code == "D105")
+    assert (found.confidence > 0.5, "probably a copy" in found.message) == (True, True)
+
+
 LAST = "participant-left p"
 LEFT = {
     "a left that came before the joined of its visit": (

@@ -117,7 +117,7 @@ S207 = Code(
         "A new run began while an earlier one was open, and the end of that one never came. A lone starting"
         " may be a copy; the started after it shows that the run is new."
     ),
-    message="{what} was {state} at {since} and never reported its end; {type} began the next run {delay} later",
+    message="{what} was {state} at {since} and never reported its end; {type} began the next run {value}",
     example="recording-starting, recording-started, and both again while nothing was stopped",
     advice=(
         "Look for the file of the run that never ended: it may exist though no webhook reported it."

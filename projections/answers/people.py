@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from projections.answers.presence import OF_ACCOUNT, VISITS, presence, visit_of
+from projections.answers.presence import IN, OF_ACCOUNT, VISITS, Visit, presence, seen_in, visits_of
 from projections.read_models import ReadModels, like, short
 from projections.read_models.runs import recordings
 
@@ -28,7 +28,8 @@ def person(db: ReadModels, participant_id: str, now: datetime, account: str | No
     )
     if not rows:
         return None
-    inside = [row["session_id"] for row in rows if row["session_state"] == "live" and row["state"] == "in"]
+    inside = [row["session_id"] for row in rows if row["session_state"] == "live" and row["state"] == IN]
+    visits = visits_of([seen_in(row, now) for row in rows])
     runs = list(recordings(db, person=participant_id, account=account, by_id=True, limit=MOST))
     names = {row["name"] for row in rows if row["name"]}
     return {
@@ -37,11 +38,11 @@ def person(db: ReadModels, participant_id: str, now: datetime, account: str | No
         "sessions": len({row["session_id"] for row in rows}),
         "rooms": len({row["meeting_id"] for row in rows if row["meeting_id"]}),
         "visits": len(rows),
-        "minutes": presence(visit_of(row, now) for row in rows).minutes,
+        "minutes": presence(visits).minutes,
         "first_at": short(min(filter(None, (row["joined_at"] for row in rows)), default=None)),
         "last_at": short(max((row["left_at"] or row["joined_at"] or "" for row in rows), default=None)),
         "inside": inside,
-        "items": [_visit(row, now) for row in rows[:MOST]],
+        "items": [_visit(row, visit) for row, visit in zip(rows[:MOST], visits, strict=False)],
         "recordings": [_recording(row, participant_id) for row in runs],
         "findings": [_finding(row) for row in db.query(_FINDINGS, asked)],
     }
@@ -55,9 +56,9 @@ _FINDINGS = (
 )
 
 
-def _visit(row: Values, now: datetime) -> Values:
-    _, begin, end = visit_of(row, now)
-    known = row["joined_at"] is not None and (row["left_at"] is not None or row["state"] == "in")
+def _visit(row: Values, visit: Visit) -> Values:
+    _, begin, end = visit
+    known = row["joined_at"] is not None and (row["left_at"] is not None or row["state"] == IN)
     same = ("session_id", "meeting_id", "visit", "name", "state", "certainty", "reason")
     return {
         **{name: row[name] for name in same},

@@ -1,12 +1,14 @@
 """Who was inside, and when: visits of people, laid beside a stretch of time.
 
 A visit begins with its joined and ends with its left. Where one of the two never came, the visit is as long as it can have
-been: from the beginning of its session, or up to the session's end (or to now, while the session is live).
+been: from the beginning of its session, or up to the session's end (or to now, while the session is live), but not beside
+another visit of the same person there, because what is not known is not counted beside what is. Where the joined came
+at a moment of which no time is known, as one that came after the left, nothing before the left is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +16,7 @@ import msgspec
 
 from projections.read_models import ReadModels
 from tracker.delivery.envelope import isoformat, parse_time
-from tracker.judging.state import Session
+from tracker.judging.state import Certainty, Session
 
 Values = dict[str, Any]
 _VISITS = (
@@ -45,6 +47,8 @@ class Presence(msgspec.Struct, frozen=True):
         }
 
 
+IN = "in"
+"""The state of who is inside."""
 Visit = tuple[str, datetime | None, datetime | None]
 """A person, and from when to when; ``None`` for what is not known of it."""
 
@@ -67,23 +71,92 @@ def presence(visits: Iterable[Visit]) -> Presence:
     return Presence(round(seconds / 60, 1), peak, peak_at)
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """A visit as it was seen: by its joined and its left, of which either may be unknown.
+
+    Attributes:
+        person: Whose it is: what tells the people of all sessions apart.
+        joined_at, left_at: When they came and went.
+        is_open: Whether they are still inside.
+        certainty: ``inferred`` where one of the two never came.
+        begin, end: Those of the session; now, while it is live.
+    """
+
+    person: tuple[str, str]
+    joined_at: datetime | None
+    left_at: datetime | None
+    is_open: bool
+    certainty: Certainty
+    begin: datetime | None
+    end: datetime | None
+
+
+Stretch = tuple[datetime | None, datetime | None]
+
+
+def visits_of(seen: Sequence[Seen]) -> list[Visit]:
+    """These visits as they are counted."""
+    found: list[Stretch] = [(one.joined_at, one.left_at) for one in seen]
+    of_person: dict[tuple[str, str], list[int]] = {}
+    for place, one in enumerate(seen):
+        of_person.setdefault(one.person, []).append(place)
+    for place, one in enumerate(seen):
+        if one.joined_at is None or one.left_at is None:
+            others = (found[other] for other in of_person[one.person] if other != place)
+            found[place] = _stay(one, list(_known(others)))
+    return [(one.person[1], *stretch) for one, stretch in zip(seen, found, strict=True)]
+
+
+def _known(stretches: Iterable[Stretch]) -> Iterator[tuple[datetime, datetime]]:
+    """What is known of some: a moment, where it is only one of both ends."""
+    for begin, end in stretches:
+        if (first := begin or end) is not None and (last := end or begin) is not None:
+            yield first, last
+
+
+def _stay(one: Seen, others: Sequence[tuple[datetime, datetime]]) -> Stretch:
+    """From when to when a visit is counted of which not all is known; ``others`` are known of the same person."""
+    begin, end = one.joined_at, one.left_at
+    if begin is None and end is None:
+        return (None, None) if others else (one.begin, one.end)
+    if begin is None and end is not None:
+        if one.certainty != "inferred" or one.begin is None:
+            return end, end
+        return max([one.begin, *(min(hi, end) for lo, hi in others if lo < end)]), end
+    if begin is not None and one.end is not None and not one.is_open:
+        return begin, min([one.end, *(max(lo, begin) for lo, hi in others if hi > begin)])
+    return begin, one.end
+
+
 def of_session(session: Session) -> Presence:
     """The presence in an assessed session, up to its end or, while it is live, to its last webhook."""
+    return presence(visits_of(seen_of(session)))
+
+
+def seen_of(session: Session) -> list[Seen]:
+    """The visits of an assessed session."""
     begin = session.started_at or session.first_seen_at
     end = session.ended_at or session.last_seen_at
-    visits: list[Visit] = []
-    for one in session.participants:
-        for run in one.runs:
-            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
-            visits.append((one.key[0][1], came.at if came else begin, went.at if went else end))
-    return presence(visits)
+    return [
+        Seen(
+            *(("", one.key[0][1]), visit.joined_at, visit.left_at),
+            is_open=visit.state == IN,
+            certainty=visit.certainty,
+            begin=begin,
+            end=end,
+        )
+        for one in session.participants
+        for visit in one.visits
+    ]
 
 
-def visit_of(row: Values, now: datetime) -> Visit:
+def seen_in(row: Values, now: datetime) -> Seen:
     """A row of a visit, with the columns of its session (``state``, ``began_at``, ``over_at``), as of now."""
-    begin = _time(row["joined_at"]) or _time(row["began_at"])
-    end = _time(row["left_at"]) or (now if row["session_state"] == "live" else _time(row["over_at"]))
-    return row["participant_id"], begin, end
+    end = now if row["session_state"] == "live" else _time(row["over_at"])
+    times = _time(row["joined_at"]), _time(row["left_at"])
+    person = row["session_id"], row["participant_id"]
+    begin, is_open = _time(row["began_at"]), row["state"] == IN
+    return Seen(person, *times, is_open=is_open, certainty=row["certainty"], begin=begin, end=end)
 
 
 VISITS = (
@@ -103,7 +176,7 @@ def _time(time: str | None) -> datetime | None:
 def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
     """Runs with ``people``: who was inside while each was under way, and whether still at its end (``at_end``).
 
-    The end is its stopping, and where that never came its stopped, which may come much later, with the file. A run that is
+    The end is its stopping, or its stopped where that came first: it may come much later, with the file. A run that is
     under way has no end yet, and a lost one none that is known: ``at_end`` is then ``None``.
     """
     ids = sorted({run["session_id"] for run in runs})
@@ -116,7 +189,8 @@ def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
 def people_during(run: Values, visits: Iterable[Values]) -> list[Values]:
     """The people who were inside during a run, in the order in which they came."""
     found: dict[str, Values] = {}
-    begin, end = run["began_at"], run["stopping_at"] or run["stopped_at"]
+    begin = run["began_at"]
+    end = min(filter(None, (run["stopping_at"], run["stopped_at"])), default=None)
     for visit in visits:
         if begin and visit["left_at"] and visit["left_at"] < begin:
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from projections.answers.issues import issues
 from projections.answers.overview import outcomes
-from projections.answers.presence import OF_ACCOUNT, VISITS, Visit, presence, visit_of
+from projections.answers.presence import OF_ACCOUNT, VISITS, Visit, presence, seen_in, visits_of
 from projections.read_models import ReadModels, is_one_of, short
 from projections.read_models.runs import MEDIA
 from tracker.delivery.envelope import parse_time
@@ -32,8 +32,8 @@ def room(
         return None
     visits = list(db.query(f"{VISITS} WHERE s.meeting_id = :meeting AND {OF_ACCOUNT}", asked))
     by_session: dict[str, list[Visit]] = {}
-    for row in visits:
-        by_session.setdefault(row["session_id"], []).append(visit_of(row, now))
+    for row, visit in zip(visits, visits_of([seen_in(row, now) for row in visits]), strict=True):
+        by_session.setdefault(row["session_id"], []).append(visit)
     listed = [{**one, **presence(by_session.get(one["session_id"], [])).values()} for one in sessions]
     return {
         "meeting_id": meeting_id,

@@ -202,7 +202,7 @@ class Logs:
         if self.as_given or not can_be_merged(self.logs):
             for log in self.logs:
                 self.begins.append((self.lines, log.path))
-                yield from believed(self._read(log, self.lines))
+                yield from self._believed(log, self.lines)
                 self.lines += log.reached
             return
         counts = [log.count() for log in self.logs]
@@ -211,22 +211,27 @@ class Logs:
             self.lines += count
 
         def read(place: int) -> Iterator[Delivery]:
-            return believed(self._read(self.logs[place], self.begins[place][0], counts[place]))
+            return self._believed(self.logs[place], self.begins[place][0], counts[place])
 
         for _, delivery in merged(self.logs, read):
             yield delivery
 
-    def _read(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
-        """What one log delivers, behind so many lines of others; no more than it had when its lines were counted."""
+    def _believed(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
+        """What one log delivers, behind so many lines of others, with the receive times that are believed."""
         odd = self.odd.setdefault(log.name, Oddities())
+        for one in believed(self._read(log, before, most)):
+            if is_usual(one):
+                odd.deliveries += 1
+            else:
+                odd.look_at(one, log.line_at(one.position - before))
+            yield one
+
+    def _read(self, log: Log, before: int, most: int | None) -> Iterator[Delivery]:
+        """What one log delivers, no more than it had when its lines were counted."""
         try:
             for one in log.deliveries(log.lines(), before):
                 if most is not None and one.position > before + most:
                     return
-                if is_usual(one):
-                    odd.deliveries += 1
-                else:
-                    odd.look_at(one, log.line_at(one.position - before))
                 yield one
         except LogError as error:
             self.add_error(log.name, error)

@@ -91,8 +91,7 @@ def _alternative(one: Alternative) -> Values:
 
 def recording(session: Session, run: Run) -> Values:
     """One run of what leaves files behind; ``began_at`` is when its first webhook came, ``findings`` are codes."""
-    started, stopped = run.delivered("started"), run.end
-    times = [step.at for step in run.steps.values() if step.at is not None]
+    started = run.delivered("started")
     found = sorted(run.findings, key=lambda one: one.number)
     return {
         "session_id": session.session_id,
@@ -102,9 +101,9 @@ def recording(session: Session, run: Run) -> Values:
         "run": run.number,
         "state": run.state,
         "certainty": run.certainty,
-        "began_at": _time(min(times, default=None)),
+        "began_at": _time(run.began_at),
         "started_at": _time(started.at) if started else None,
-        "stopped_at": _time(stopped.at) if stopped else None,
+        "stopped_at": _time(run.ended_at),
         "files": converter().unstructure(run.files),
         "findings": [one.code for one in found],
         "account": session.account,
@@ -221,17 +220,14 @@ def moment(one: Moment) -> Values:
 
 
 def _person(aggregate: Aggregate) -> Values:
-    lifecycle = aggregate.lifecycle
-    visits = []
-    for run in aggregate.runs:
-        taken = {step.name: run.delivered(step.name) for step in lifecycle.steps}
-        visits.append({f"{name}_at": _time(step.at) if step else None for name, step in taken.items()})
     return {
         **dict(aggregate.key),
         "name": aggregate.label or None,
         "state": aggregate.state,
         "certainty": aggregate.certainty,
-        "visits": visits,
+        "visits": [
+            {"joined_at": _time(one.joined_at), "left_at": _time(one.left_at)} for one in aggregate.visits
+        ],
     }
 
 

@@ -30,7 +30,7 @@ def rows(session: Session) -> Iterator[Row]:
             for run in aggregate.runs:
                 times = [one.received_at for one in run.candidate.originals.values() if one.timed]
                 artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
-                started, stopping, stopped = run.delivered("started"), run.delivered("stopping"), run.end
+                started, stopping = run.delivered("started"), run.delivered("stopping")
                 yield (
                     session.stream,
                     session.session_id,
@@ -39,11 +39,11 @@ def rows(session: Session) -> Iterator[Row]:
                     run.number,
                     run.state,
                     run.certainty,
-                    text(min(filter(None, times), default=None)),
+                    text(run.began_at),
                     text(max(filter(None, times), default=None)),
                     text(started.at) if started else None,
                     text(stopping.at) if stopping else None,
-                    text(stopped.at) if stopped else None,
+                    text(run.ended_at),
                     dict(aggregate.key).get("participant_id"),
                     run.candidate.first.position,
                     " ".join(run.candidate.originals),
@@ -198,7 +198,7 @@ def _behind(before: tuple[str | None, int] | None) -> tuple[str, ...]:
 _INSIDE = (
     "EXISTS (SELECT 1 FROM participants p WHERE p.session_id = r.session_id"
     " AND (p.participant_id = :person OR p.name LIKE :part ESCAPE '\\')"
-    " AND COALESCE(p.joined_at <= COALESCE(r.stopping_at, r.stopped_at), TRUE) AND COALESCE(p.left_at >= r.first_step_at, TRUE))"
+    " AND COALESCE(p.joined_at <= r.stopping_at, TRUE) AND COALESCE(p.joined_at <= r.stopped_at, TRUE) AND COALESCE(p.left_at >= r.first_step_at, TRUE))"
 )
 _NEAR = (
     "r.session_id IN (SELECT session_id FROM participants WHERE participant_id = :person UNION SELECT session_id FROM"

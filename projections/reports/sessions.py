@@ -182,10 +182,9 @@ def _people(out: Out, people: Sequence[Aggregate]) -> None:
     widths = max(map(len, states), default=0), min(MOST_NAME, max(map(cells, names), default=0))
     for one, state, name in zip(people, states, names, strict=True):
         visits = []
-        for run in one.runs:
-            came, went = (run.delivered(step.name) for step in one.lifecycle.steps)
-            left = clock(went.at) if went else ("?" if run.closed else "")
-            visits.append(f"{clock(came.at) if came else '?'} – {left}".rstrip())
+        for run, visit in zip(one.runs, one.visits, strict=True):
+            left = clock(visit.left_at) if visit.left_at or run.closed else ""
+            visits.append(f"{clock(visit.joined_at)} – {left}".rstrip())
         line = Text.assemble(
             "  ○ " if one.runs[-1].closed else "  ● ",
             (f"{state:<{widths[0]}}", STYLES.get(one.state, "")),
@@ -225,8 +224,9 @@ def _span(run: Run) -> str:
     if not times:
         return ""
     if run.state == LOST:
-        return f"{clock(min(times))} – ?  last delivery at {clock(max(times))}"
-    return f"{clock(min(times))} – {clock(max(times)) if run.closed else ''}".rstrip()
+        return f"{clock(run.began_at)} – ?  last delivery at {clock(max(times))}"
+    began = None if run.began_at == run.ended_at else run.began_at  # only its end came
+    return f"{clock(began)} – {clock(run.ended_at) if run.closed else ''}".rstrip()
 
 
 def _severities(errors: int, warnings: int, provisional: int) -> Text:

@@ -99,6 +99,7 @@ class _Line(msgspec.Struct, gc=False):
     body_base64: _Raw | msgspec.UnsetType = msgspec.UNSET
     source: _Raw | msgspec.UnsetType = msgspec.UNSET
     verified_by: _Raw | msgspec.UnsetType = msgspec.UNSET
+    unread_time: _Raw | msgspec.UnsetType = msgspec.UNSET
     cut_from: _Raw | msgspec.UnsetType = msgspec.UNSET
     wrong_time: _Raw | msgspec.UnsetType = msgspec.UNSET
     signature: _Raw | msgspec.UnsetType = msgspec.UNSET
@@ -194,7 +195,9 @@ def encode(received: Received, *, is_json: bool = False) -> bytes:
     if received.received_at is not None:
         parts.append(b'"received_at":' + _quoted_time(received.received_at))
     elif received.unread_time is not None:
-        parts.append(b'"received_at":' + _quoted(received.unread_time))
+        is_read = parse_time(received.unread_time) is not None  # as one in UTC, which it is not
+        name = b'"unread_time":' if is_read else b'"received_at":'
+        parts.append(name + _quoted(received.unread_time))
     if received.source:
         parts.append(b'"source":' + _quoted(received.source))
     if received.verified_by is not None:
@@ -398,7 +401,7 @@ def _receive_time(found: _Line, zone: tzinfo) -> tuple[datetime | None, str | No
         if text is not None:
             time = parse_time(text, zone)
             return (time, None) if time is not None else (None, text)
-    return None, None
+    return None, _string(found.unread_time)
 
 
 def _string(value: _Raw | msgspec.UnsetType) -> str | None:

@@ -3,7 +3,7 @@
 A form is read only where it has one meaning. ``05/06/2026`` is two days, ``PST`` is several zones, and
 ``Nov 23 10:00:00`` has no year: none of them is a time here, and whoever reads the log gets a note. A time
 without a zone has the zone that the reader says (``--tz``, else UTC), and that is noted too; so such a time
-carries ``NO_ZONE`` until ``local`` gives it one.
+carries ``NO_ZONE`` until ``instants`` says which times it may be.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 
 from tracker.delivery.envelope import parse_time
 
-__all__ = ["NO_ZONE", "is_ambiguous", "local", "read_time", "time_in"]
+__all__ = ["NO_ZONE", "instants", "is_ambiguous", "read_time", "time_in"]
 
 NO_ZONE = timezone(timedelta(0), "no zone")
 """The zone of a time that names none, until it is given one; to be compared by identity."""
@@ -78,10 +78,12 @@ def is_ambiguous(text: str) -> bool:
     return found is not None and _day_and_month(found) is None
 
 
-def local(time: datetime, zone: tzinfo) -> datetime | None:
-    """A time that names no zone, in UTC; ``None`` where a clock in that zone shows it twice, or never."""
+def instants(time: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """When a clock in that zone shows a time that names none, in UTC: once, twice (the earlier one first), or never."""
     first, second = (time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return first if first == second else None
+    if first == second:
+        return (first,)
+    return (first, second) if first < second else ()  # it is skipped where the clock goes forward
 
 
 def _time(found: re.Match[str]) -> datetime | None:

@@ -56,6 +56,7 @@ class ReadAs(msgspec.Struct, frozen=True, gc=False):
         webhook, time: Where they are in the line, as ``.message``; empty where they are at their usual places.
         name: Of the shape, where it is a known one.
         zone: In which its time was taken to be, where it names none.
+        twice: The two times that it may be, where a clock in that zone shows it twice.
         problem: Why it was not read, where it is none.
     """
 
@@ -63,6 +64,7 @@ class ReadAs(msgspec.Struct, frozen=True, gc=False):
     time: str = ""
     name: str = ""
     zone: str = ""
+    twice: tuple[datetime, datetime] | None = None
     problem: str = ""
 
 

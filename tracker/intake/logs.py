@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.plain import MOST_BESIDE, plain
-from tracker.delivery.times import NO_ZONE, is_ambiguous, local
+from tracker.delivery.times import NO_ZONE, instants, is_ambiguous
 from tracker.delivery.unwrap import USUAL, Fields, find
 from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError, without_secrets
@@ -57,8 +57,11 @@ def _said_of(unread: str, read_as: ReadAs | None) -> str:
     """A time that could not be read, and why, where it looks like one."""
     if is_ambiguous(unread):
         return f"{unread}, which may be two days"
-    zone = read_as.zone if read_as is not None else ""
-    return f"{unread}, which {zone} has twice or never" if zone else unread
+    if read_as is None or not read_as.zone:
+        return unread
+    if read_as.twice is None:
+        return f"{unread}, which {read_as.zone} never has"
+    return f"{unread}, which {read_as.zone} has twice"
 
 
 def is_usual(delivery: Delivery) -> bool:
@@ -254,10 +257,12 @@ class Log:
 
     def _give_zone(self, delivery: Delivery, time: datetime) -> None:
         """Gives a receive time that names no zone that of the log."""
-        at = local(time, self.zone)
+        found = instants(time, self.zone)
+        at = found[0] if len(found) == 1 else None
         unread = time.replace(tzinfo=None).isoformat(" ") if at is None else None
         delivery.received = replace(delivery.received, received_at=at, unread_time=unread)
-        delivery.read_as = replace(delivery.read_as or ReadAs(), zone=str(self.zone))
+        twice = (found[0], found[1]) if len(found) > 1 else None
+        delivery.read_as = replace(delivery.read_as or ReadAs(), zone=str(self.zone), twice=twice)
 
     def open(self) -> IO[bytes]:
         """The file of it. Raises ``OSError``."""

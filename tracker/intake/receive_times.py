@@ -19,6 +19,12 @@ neighbours: the wrong lines keep their distances from each other, as far as ther
 what it said (``Received.wrong_time``), which is reported (T308). Nothing else is changed: order and number of
 the lines stay. A log that has the newest line first is looked at from its end.
 
+THE HOUR THAT COMES TWICE. Where times name no zone, the clock shows one hour two times when summer time ends. There, too,
+the times rise, except where the clock was set back. Where they fall once by more than ``FAR``, the lines before that are
+of the first time, those behind of the second. Where they do not, only one of both may be in the log, and nothing
+says which; where they fall again, the lines are not in order. These have no receive time. The lines of that hour are
+held until it is over, ``MOST`` of them.
+
 A line is given when enough lines behind it are known, ``WINDOW``; so memory does not grow with the log, and
 no longer block of wrong lines is recognised.
 """
@@ -28,7 +34,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from operator import ge, le
 
 import msgspec
@@ -39,12 +45,14 @@ from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.hypothesis import micros, moment
 from tracker.judging.log.clocks import newest_first as is_reverse
 
-__all__ = ["FAR", "WINDOW", "believed", "is_newest_first"]
+__all__ = ["FAR", "MOST", "WINDOW", "believed", "is_newest_first"]
 
 WINDOW = 200
 """Lines behind a line, at least, that are known when it is given."""
 FAR = timedelta(minutes=5)
 """A line that is late by less was held back by who wrote it."""
+MOST = 100_000
+"""Lines of an hour that comes twice, which are looked at together."""
 LONGER_THAN_A_SESSION = timedelta(days=7)
 _FAR, _LONG = (one // timedelta(microseconds=1) for one in (FAR, LONGER_THAN_A_SESSION))
 
@@ -55,8 +63,10 @@ def believed(deliveries: Iterable[Delivery], before: Iterable[Delivery] = ()) ->
     ``before`` are those in front of them, where some were given earlier.
     """
     coming, given = iter(deliveries), list(before)
-    held = list(islice(coming, 3 * WINDOW))
-    newest_first = is_newest_first([*given, *held])
+    first = list(islice(coming, 3 * WINDOW))
+    newest_first = is_newest_first([*given, *first])
+    coming = _resolved(chain(given, first, coming), newest_first=newest_first)
+    given, held = list(islice(coming, len(given))), list(islice(coming, 3 * WINDOW))
     at_end = len(held) < 3 * WINDOW
     while held:
         ready = len(held) if at_end else len(held) - WINDOW
@@ -74,6 +84,48 @@ def is_newest_first(deliveries: Iterable[Delivery]) -> bool:
     falls = sum(after < before for before, after in pairwise(times))
     rises = sum(after > before for before, after in pairwise(times))
     return is_reverse(falls, rises)
+
+
+def _resolved(deliveries: Iterable[Delivery], *, newest_first: bool) -> Iterator[Delivery]:
+    """The same deliveries; those of an hour that comes twice have a receive time where the log tells which one."""
+    hour: list[Delivery] = []
+    for one in deliveries:
+        if hour and (_is_beyond(hour[0], one) or len(hour) >= MOST):
+            _resolve(hour, newest_first=newest_first)
+            yield from hour
+            hour = []
+        if hour or _twice(one) is not None:
+            hour.append(one)
+        else:
+            yield one
+    _resolve(hour, newest_first=newest_first)
+    yield from hour
+
+
+def _twice(one: Delivery) -> tuple[datetime, datetime] | None:
+    """The two times that its receive time may be."""
+    return one.read_as.twice if one.read_as is not None else None
+
+
+def _is_beyond(begin: Delivery, one: Delivery) -> bool:
+    """Whether what was received then cannot lie between lines of the hour that begins with another one."""
+    twice, at = _twice(begin), one.received_at
+    if twice is None or at is None:
+        return False
+    first, second = twice
+    return abs(at - first) > 2 * (second - first) + FAR
+
+
+def _resolve(hour: Sequence[Delivery], *, newest_first: bool) -> None:
+    lines = [(one, twice) for one in hour if (twice := _twice(one)) is not None]
+    lines = lines[::-1] if newest_first else lines
+    steps = enumerate(pairwise(first for _, (first, _) in lines), 1)
+    falls = [place for place, (before, after) in steps if before - after > FAR]
+    if len(falls) != 1:
+        return
+    for place, (one, twice) in enumerate(lines):
+        at = twice[place >= falls[0]]
+        one.received = replace(one.received, received_at=at, unread_time=None)
 
 
 class _Lines(msgspec.Struct):

@@ -244,8 +244,7 @@ def take_in(
     return new
 
 
-@attrs.frozen
-class Fitting:
+class Fitting(msgspec.Struct, frozen=True):
     """Of which run a record is.
 
     Attributes:

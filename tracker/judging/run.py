@@ -82,6 +82,17 @@ class Run:
         return self.candidate.since.received_at
 
     @property
+    def began_at(self) -> datetime | None:
+        """When the first of its steps came, of those that have a time; it may be the end."""
+        times = (one.received_at for one in self.candidate.originals.values())
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When its end came, whatever came later; ``None`` where it has not come."""
+        return self.end.at if self.end is not None else None
+
+    @property
     def outlives(self) -> bool:
         return outlives(self.lifecycle, self.candidate)
 

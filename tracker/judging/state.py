@@ -65,7 +65,10 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """One run of a person's: when they came and went, as far as that was delivered, and the reason that was given."""
+    """One run of a person's: when they came and went, as far as that was delivered, and the reason that was given.
+
+    Of a joined that was received after the left nobody knows when it happened: ``joined_at`` is then ``None``.
+    """
 
     number: int
     state: str
@@ -117,8 +120,10 @@ class Aggregate:
         found = []
         for run in self.runs:
             came, went = run.delivered(coming), run.delivered(going)
-            times = came.at if came else None, went.at if went else None
-            found.append(Visit(run.number, run.state, run.certainty, *times, run.said("reason")))
+            joined_at, left_at = came.at if came else None, went.at if went else None
+            if joined_at is not None and left_at is not None and joined_at > left_at:
+                joined_at = None
+            found.append(Visit(run.number, run.state, run.certainty, joined_at, left_at, run.said("reason")))
         return found
 
     @cached_property

@@ -81,7 +81,7 @@ def _read_logs(batches: Batches, paths: dict[int, str], as_of: datetime | None, 
     for batch in batches:
         for file in batch.column(0).to_pylist():
             log = Log(paths[file], {}, *read_as)
-            yield from _rows(file, log.lines(), partial(_delivered, log), as_of, believed)
+            yield from _rows(file, log.lines(), partial(_delivered, log), as_of, believed, log.line_at)
 
 
 def _delivered(log: Log, line: Line) -> Delivery:
@@ -103,10 +103,12 @@ def _rows(
     delivery: Callable[[Line], Delivery],
     as_of: datetime | None,
     checked: Callable[[Iterable[Delivery]], Iterable[Delivery]] = iter,
+    line_at: Callable[[int], int] = int,
 ) -> Batches:
     """The rows of lines, and the account of them."""
     account, rows, observed, reached = Account(), list[tuple[Any, ...]](), list[Seen](), 0
     for one in checked(_accounted(lines, delivery, account)):
+        account.odd.look_at(one, line_at(one.position))
         if one.received_at is not None:
             reached = max(reached, micros(one.received_at))
         if as_of is None or one.received_at is None or one.received_at <= as_of:
@@ -123,14 +125,12 @@ def _rows(
 def _accounted(
     lines: Iterable[Line], delivery: Callable[[Line], Delivery], account: Account
 ) -> Iterator[Delivery]:
-    """What lines deliver; the account learns of each."""
+    """What lines deliver; the account learns of the last one, and of what keeps them from being read."""
     try:
         for line in lines:
             account.last = line.number
             if not line.blank:
-                one = delivery(line)
-                account.odd.look_at(one, line.at)
-                yield one
+                yield delivery(line)
     except LogError as error:
         account.error = error.message, error.place, error.hint
 

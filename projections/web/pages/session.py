@@ -29,7 +29,7 @@ from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.session import AggregateKey
-from tracker.judging.state import LOST, Aggregate, Run, Session
+from tracker.judging.state import Aggregate, Run, Session
 from tracker.lifecycles import REGISTRY
 
 MOST_RUNS = 24
@@ -235,16 +235,14 @@ def _visitors(session: Session) -> Values:
     """A row for each visit, in the order in which people came, and what they come to."""
     rows = []
     for one in session.participants:
-        for run in one.runs:
-            came, left = (
-                step and step.at for step in (run.delivered(name.name) for name in one.lifecycle.steps)
-            )
+        for visit in one.visits:
+            came, left = visit.joined_at, visit.left_at
             rows.append(
                 {
                     "name": one.name,
                     "url": url("people", one.key[0][1]),
-                    "visit": run.number,
-                    "state": run.state,
+                    "visit": visit.number,
+                    "state": visit.state,
                     "came": came,
                     "left": left,
                     "length": span(left - came) if came and left and left >= came else "",
@@ -274,7 +272,6 @@ def _media(session: Session, names: Names, shown_findings: set[int]) -> Values:
 
 
 def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Values:
-    times = [step.at for step in run.steps.values() if step.at is not None]
     return {
         "lifecycle": one.lifecycle.name,
         "name": "" if name == one.lifecycle.name else name,
@@ -282,8 +279,8 @@ def _run(one: Aggregate, run: Run, name: str, shown_findings: set[int]) -> Value
         "state": run.state,
         "kind": kind(one.lifecycle, run.state),
         "certainty": run.certainty,
-        "begin": min(times, default=None),
-        "end": max(times, default=None) if run.closed and run.state != LOST else None,
+        "begin": run.began_at,
+        "end": run.ended_at,
         "brings": bool(one.lifecycle.artefacts),
         "findings": [(found.number, found.code) for found in run.findings if found.number in shown_findings],
         "files": list(_files(converter().unstructure(run.files))),

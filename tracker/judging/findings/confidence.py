@@ -84,9 +84,9 @@ class Shares:
         return min(1.0, sum([weight for found, weight in pairs if (code, position) in found]))
 
     def of_copy(self, position: int) -> float:
-        """How probable it is that this is a copy."""
-        pairs = zip(self._copies, self._weights, strict=True)
-        share = min(1.0, sum([weight for copies, weight in pairs if position in copies]))
+        """How probable it is that this is a copy: that it is no step of a run, nor at odds with one."""
+        pairs = zip(self._own, self._weights, strict=True)
+        share = min(1.0, sum([weight for own, weight in pairs if position not in own]))
         return prices.calibrated(share, prices.CONFIDENCE_IN_COPIES)
 
     @cached_property
@@ -104,8 +104,9 @@ class Shares:
         return [tuple(sorted(one, key=itemgetter(1, 0))[:_MOST_ALTERNATIVES]) for one in others]
 
     @cached_property
-    def _copies(self) -> list[set[int]]:
-        return [{copy.delivered.position for copy in one.all_copies()} for one in self._all]
+    def _own(self) -> list[set[int]]:
+        """The deliveries of their runs: those that are no copies, for each of them."""
+        return [{own.position for run in one.all_runs() for own in run.every} for one in self._all]
 
     def _in_words(self, found: tuple[_Found, ...], weight: float) -> Alternative:
         """What happened where this is found, by what has to be assumed for it."""

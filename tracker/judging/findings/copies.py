@@ -32,11 +32,8 @@ D105 = Code(
     "D105",
     "ambiguous-repeat",
     "info",
-    when="The same step came again with equal data. It is probably a copy, but that is not sure.",
-    message=(
-        "{type} came again, {delay} after the first: probably a copy, but it may be a step of another run"
-        " whose other webhooks were lost"
-    ),
+    when="The same step came again with equal data. It may be a copy, but that is not sure.",
+    message="{type} came again, {delay} after the first: {value} a step of another run whose other webhooks were lost",
     example="joined, joined five minutes later, left once",
     advice="Nothing to do, unless you count visits or recordings: then ask the people who were there.",
     prices=COPIES,
@@ -61,8 +58,11 @@ def of_copies(
 ) -> Iterator[Finding]:
     """D101, D105, S208: what came again."""
     old = False
+    doubtful = any(not copy.certain and shares.of_copy(copy.delivered.position) < FACT for copy in copies)
     for copy in copies:
-        confidence = 1.0 if copy.certain else shares.of_copy(copy.delivered.position)
+        # What shows that one is a copy may be another one, and that be no copy.
+        is_certain = copy.certain and not doubtful
+        confidence = 1.0 if is_certain else shares.of_copy(copy.delivered.position)
         code = D101 if confidence >= FACT else D105
         if not copy.certain and copy.age > OLD and not aggregate.lifecycle.is_session:
             if old:
@@ -71,7 +71,7 @@ def of_copies(
         run = aggregate.runs[copy.run - 1]
         yield assessment.make(
             code,
-            words={"delay": duration(copy.age), "state": run.state},
+            words={"delay": duration(copy.age), "state": run.state, "value": _likelier(confidence)},
             where=copy.delivered,
             aggregate=aggregate,
             run=run,
@@ -81,3 +81,10 @@ def of_copies(
             if code is D101
             else (Alternative(OF_ANOTHER_RUN, confidence=round(1 - confidence, 3)),),
         )
+
+
+def _likelier(confidence: float) -> str:
+    """How probable a copy is beside the other explanation."""
+    if confidence < 0.5:
+        return "it may be a copy, but is more probably"
+    return "probably a copy, but it may be"

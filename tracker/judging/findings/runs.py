@@ -170,10 +170,22 @@ def _what_it_had(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, s
     return {"state": before}
 
 
+def _when_it_began(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
+    """When the next run began, beside the last that came of this one, which may have come later."""
+    if one.since is None:
+        return {}
+    apart = one.where.at - one.since.at if one.where.timed else None
+    is_earlier = one.where.order < one.since.order
+    return {
+        "value": f"{duration(None if apart is None else abs(apart))} {'earlier' if is_earlier else 'later'}"
+    }
+
+
 _WORDS: dict[str, Callable[[Lifecycle, Run, Assumption], dict[str, str]]] = {
     codes.S201.code: _whether_its_file_came,
     codes.S202.code: _whether_its_file_came,
     codes.S205.code: _whether_its_file_came,
+    codes.S207.code: _when_it_began,
     codes.S209.code: _what_it_had,
     codes.S214.code: _which_fields,
     codes.C502.code: _which_url,
