@@ -929,6 +929,7 @@ def test_as_of_a_moment_is_as_if_the_log_had_ended_there(story):
         (BEGUN, "1 session-ended", "2 recording-starting"),
         (BEGUN, "5 recording-stopping", "15m session-ended"),
         (BEGUN, "0 recording-failed", "0 recording-starting"),
+        (BEGUN, "38m session-ended", "38m recording-starting by=a", "65m recording-starting by=b"),
     ],
 )
 def test_before_the_next_change_a_run_is_neither_lost_nor_surer(lines):

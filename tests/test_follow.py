@@ -211,7 +211,7 @@ HABITS = {
     "fewer types of an account": {"habits": ["usual", "fewer-types"], "accounts": [None, "acme", "beta"]},
 }
 """What meetings do that only other sessions of the log explain."""
-MILESTONES = [99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
+MILESTONES = [12, 13, 47, 99, 100, 101, 199, 200, 201, 350, 499, 500, 501]
 
 
 @pytest.fixture(params=HABITS.values(), ids=HABITS)
@@ -240,6 +240,51 @@ def test_at_every_milestone_the_rows_are_those_of_one_page_and_of_an_audit(many,
 
             assert meetings.rows(path) == meetings.rows(live(many))
             assert audited(many, stop=stop) == contents(many)
+
+
+def recorded(number, *steps, room=None):
+    """What comes of a session that is recorded, of which these steps come."""
+    said = ["session-started", *(f"recording-{step}" for step in steps), "session-ended"]
+    whose = {"sessionId": f"s{number}", "meetingId": room or f"m{number}"}
+    return [
+        line(webhook(kind, **whose), 4000 * number + 60 * place) for place, kind in enumerate(said)
+    ]  # fmt: skip
+
+
+LESS, ALL = ("started", "stopping", "stopped"), ("starting", "started", "stopping", "stopped")
+
+
+@pytest.mark.parametrize("room", [None, "room"])
+@pytest.mark.parametrize("before", [3, 18])
+def test_once_a_type_comes_of_a_room_or_log_that_had_lacked_it_it_is_missed_where_it_did_not_come(
+    store, views, room, before
+):
+    """Nothing else is in doubt in these sessions, so nothing but the type has them judged anew."""
+    lines = [one for number in range(before) for one in recorded(number, *LESS, room=room)]
+    lines += [one for number in range(before, 36) for one in recorded(number, *ALL, room=room)]
+    store.append(deliveries(lines))
+    for stop in range(1, store.last_position() + 7, 7):
+        views.catch_up(store, stop=stop)
+
+    assert at_once(store) == meetings.rows(live(store))
+    assert Counter(code for _, code, *_ in contents(store))["S201"] == before
+
+
+@pytest.mark.parametrize("count", [15, 33, 60, 100])
+def test_a_store_of_few_deliveries_is_judged_as_a_log_of_them_is(store, views, count):
+    """What is open at the end of a log is undecided there, and provisional in a store that grows."""
+    received = [parse(one.received) for one in simulate(20, seed=7, faults=0.6, habits=["fewer-types"])]
+    store.append(received[:count])
+    views.catch_up(store)
+    found = [(one.code, one.session_id, one.position) for one in audit(store.deliveries(), Rules()).findings
+             if one.verdict != "undecided"]  # fmt: skip
+    rows = [
+        (code, session, place)
+        for verdict, code, session, _, place, *_ in contents(store)
+        if verdict != "provisional"
+    ]
+
+    assert Counter(found) == Counter(rows)
 
 
 def test_after_every_page_the_rows_are_those_of_a_log_that_ends_there(store):

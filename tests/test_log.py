@@ -520,9 +520,10 @@ def test_where_steps_are_never_late_a_step_that_is_has_its_price(never):
 # -- milestones ------------------------------------------------------------------------------------
 
 
-def test_the_view_of_a_log_that_grows_changes_at_few_positions_only():
+def test_the_view_of_a_log_that_grows_changes_at_each_of_the_first_positions_and_at_few_others():
     found = [position for position in range(30_001) if is_milestone(position)]
-    assert found[:6] == [100, 200, 500, 1_000, 2_000, 5_000]
+    assert found[:100] == [*range(1, 101)]
+    assert found[100:105] == [200, 500, 1_000, 2_000, 5_000]
     assert {10_000, 20_000} <= set(found)
 
 

@@ -52,7 +52,16 @@ from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
 from tracker.errors import StoreError
 from tracker.judging.assess import assess
 from tracker.judging.findings.of_log import STREAM, of_log
-from tracker.judging.log import Habits, LogView, Traffic, copied, next_milestone, view_of
+from tracker.judging.log import (
+    Habits,
+    LogView,
+    Traffic,
+    copied,
+    is_milestone,
+    next_milestone,
+    page_end,
+    view_of,
+)
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
 from tracker.judging.state import Session
@@ -165,11 +174,11 @@ class Pages(Opened):
         with self._transaction():
             self._reload()
             after = self.checkpoint.position
-            end = next_milestone(after)
+            end = page_end(after, last_known)
             page, last = tracker.follow(after, page_size, end if stop is None else min(stop, end))
             if last == after:
                 return False
-            at_milestone = any(one.position == end for one, _ in page[-1:])
+            at_milestone = any(is_milestone(one.position) for one, _ in page[-1:])
             silences, said = len(self.traffic.silences), self.log
             readings = self._observe(tracker, page)
             received = [delivery for delivery, _ in page]
@@ -249,7 +258,9 @@ class Pages(Opened):
     def _pass_milestone(self) -> None:
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
-        self.log = attrs.evolve(view_of(copied(self._habits), self.traffic), next_begin=self.log.next_begin)
+        before, now = self.log, view_of(copied(self._habits), self.traffic)
+        self.log = attrs.evolve(now, next_begin=before.next_begin)
+        self._waiting.touch(deadlines.lacking_others(self.connection, now.lacks_other_types(before)))
         rooms.pass_milestone(self.connection)
         self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
 

@@ -317,7 +317,7 @@ def _next_change(assessment: Assessment) -> datetime | None:
     if now is None:
         return None
     for aggregate in assessment.session.aggregates.values():
-        for one in aggregate.alternatives:
+        for one in (aggregate.held, *aggregate.alternatives) if aggregate.alternatives else ():
             found = endings(aggregate.lifecycle, one.runs, assessment.context)
             assessment.changes += [overdue.at for _, overdue in found]
     at = min((at for at in assessment.changes if at > now), default=None)

@@ -16,12 +16,12 @@ judged in another process are the same.
 
 from tracker.judging.log.clocks import Backwards, Wrong
 from tracker.judging.log.habits import Habits, Room, Types, bit_of, copied, types_of
-from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone
+from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone, page_end
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
 from tracker.judging.log.subscriptions import SESSIONS_OF_LOG, Unsubscribed
 from tracker.judging.log.traffic import Traffic
-from tracker.judging.log.view import NOTHING_KNOWN, LogView, view_of
+from tracker.judging.log.view import NOTHING_KNOWN, LogView, OtherTypes, view_of
 
 __all__ = [
     "NOTHING_KNOWN",
@@ -29,6 +29,7 @@ __all__ = [
     "Backwards",
     "Habits",
     "LogView",
+    "OtherTypes",
     "Replay",
     "Room",
     "Silence",
@@ -41,6 +42,7 @@ __all__ = [
     "is_milestone",
     "milestone_before",
     "next_milestone",
+    "page_end",
     "types_of",
     "view_of",
 ]

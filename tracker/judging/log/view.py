@@ -7,7 +7,7 @@ the same view gets the same result: an audit, the read models, a worker in anoth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import attrs
@@ -28,6 +28,15 @@ __all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
 _NONE: frozenset[str] = frozenset()
 NextBegin = Callable[[str, int], int | None]
 """When the next session of a room, by its meeting id, began after a moment in microseconds."""
+
+
+@attrs.frozen
+class OtherTypes:
+    """Whose sessions lack other types than before: all, or those of ``accounts`` and of ``rooms``, by their ids."""
+
+    everywhere: bool
+    accounts: set[str]
+    rooms: set[str]
 
 
 @attrs.frozen
@@ -135,10 +144,25 @@ class LogView:
 
     def lacking(self, meeting_id: str | None, account: str | None = None) -> frozenset[str]:
         """The webhook types to which a room, its account or the whole log does not subscribe."""
-        room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
-        here = lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
+        here = self._lacking_in(meeting_id)
         everywhere = self.unsubscribed + self.of_accounts.get(account or "", ())
-        return here | {one.type for one in everywhere} if everywhere else here
+        return here | _names(everywhere) if everywhere else here
+
+    def lacks_other_types(self, before: LogView) -> OtherTypes:
+        """Whose sessions lack other types now than they did before, some of them or some more."""
+        everywhere = _names(self.unsubscribed) != _names(before.unsubscribed)
+        accounts = {*self.of_accounts, *before.of_accounts}
+        others = {
+            one for one in accounts
+            if _names(self.of_accounts.get(one, ())) != _names(before.of_accounts.get(one, ()))
+        }  # fmt: skip
+        rooms = {one for one in self.habits.rooms if self._lacking_in(one) != before._lacking_in(one)}
+        return OtherTypes(everywhere, others, rooms)
+
+    def _lacking_in(self, meeting_id: str | None) -> frozenset[str]:
+        """The types that the room itself shows that it lacks."""
+        room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
+        return lacking_in(room.once, room.twice) if room is not None and room.twice else _NONE
 
     def rooms_without(self) -> dict[str, int]:
         """Webhook type -> rooms that do not subscribe to it, though others of the account do."""
@@ -168,6 +192,10 @@ class LogView:
         if since is None or until is None:
             return None
         return next((one for one in self.silences if since < one.until and one.since < until), None)
+
+
+def _names(types: Iterable[Unsubscribed]) -> frozenset[str]:
+    return frozenset(one.type for one in types)
 
 
 def view_of(
