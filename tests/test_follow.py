@@ -19,7 +19,7 @@ import meetings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meetings import LONG_AGO, deliveries, line, webhook
+from meetings import LONG_AGO, MORNING, deliveries, line, webhook
 from msgspec.structs import replace
 from stores import address, change
 from tries import tries
@@ -35,6 +35,7 @@ from projections.views.loss import LossError
 from projections.views.publications import PUBLISHED_DB
 from projections.views.rebuild import rebuild
 from projections.views.verify import verify
+from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.judging.sessions import Sessions
@@ -723,6 +724,30 @@ def test_that_a_type_was_named_is_known_to_the_next_process_too(store):
         Views.open(store).close()
 
     assert audited(store) == contents(store)
+
+
+@pytest.mark.parametrize("page_size", [1, 1000])
+@pytest.mark.parametrize("body", [webhook("participant-joined"), webhook("new"), b"broken"], ids=bytes.decode)
+def test_what_belongs_to_no_session_may_have_a_bad_signature_too_which_is_reported_once_a_stream(
+    store, body, page_size
+):
+    refuted = envelope.Received(body, MORNING, verified_by=envelope.UNVERIFIED)
+    for _ in range(3):
+        store.append([parse(refuted), parse(refuted)])
+        Views.open(store).close()
+    rebuild(store, page_size=page_size)
+
+    assert not verify(store, Rules()).problems
+    assert audited(store) == contents(store)
+    assert [one[1] for one in contents(store)].count("C514") == 1
+
+
+def test_a_test_of_the_endpoint_is_an_error_once_a_session_has_begun_though_no_time_is_known(store):
+    store.append([parse(one) for one in (b"{}", webhook("session-started", sessionId="s"), b"{}")])
+    Views.open(store).close()
+
+    assert audited(store) == contents(store)
+    assert [(one[4], one[6]) for one in contents(store)] == [(1, "info"), (3, "error")]
 
 
 @pytest.mark.parametrize("stream", ["s", "resource:r", "unrouted:untyped", "unrouted:other", "elsewhere"])
