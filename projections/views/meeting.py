@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from projections.read_models import spans
@@ -16,19 +16,22 @@ __all__ = ["completed", "concerned"]
 
 
 def concerned(
-    db: sqlite3.Connection, sessions: Mapping[str, Session], begun: Iterable[Session], settled: Collection[str]
+    db: sqlite3.Connection,
+    sessions: Mapping[str, Session],
+    before: spans.Begins,
+    settled: Collection[str],
 ) -> list[str]:
     """The streams of sessions that may be seen otherwise because of what came of these, whose ``spans`` are written.
 
     One that began later may have begun while one of these was live, unless it is ``settled`` with them. One that had
-    not ended has given way to the next of its room, where that has ``begun`` just now.
+    not ended has given way to the next of its room, where the begin of that was not known ``before``.
     """
     found: set[str] = set()
     for session in sessions.values():
         if session.meeting_id is not None:
-            found.update(one for one in spans.later_ones(db, session) if one not in settled)
-    for session in begun:
-        found.update(spans.given_way(db, session))
+            found.update(one for one in spans.later_ones(db, session, before) if one not in settled)
+            if spans.begins_now(session, before):
+                found.update(spans.given_way(db, session))
     return sorted(found)
 
 

@@ -320,11 +320,11 @@ class Pages(Opened):
         waiting = list(touched)
         while waiting:
             judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
-            begun = [one for one in judged.values() if spans.begins_now(self.connection, one)]
+            before = spans.begins(self.connection, waiting)
             rows = {stream: list(spans.rows(one)) for stream, one in judged.items()}
             self._replace(spans.TABLE, rows, new if not settled else ())
             settled |= judged
-            waiting = concerned(self.connection, judged, begun, settled)
+            waiting = concerned(self.connection, judged, before, settled)
         return settled
 
     def _replace(self, table: Table, rows: Mapping[str, Sequence[Row]], new: Collection[str] = ()) -> None:
