@@ -96,9 +96,14 @@ _OF_MEETING = (
 
 
 def overlapped_by(
-    db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
+    db: sqlite3.Connection,
+    session: Session,
+    rules: Rules,
+    *,
+    at: int | None = None,
+    as_of: datetime | None = None,
 ) -> Span | None:
-    """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
+    """The session of its meeting that was live when it began, as is known, or was right after a position or at a moment."""
     this = outline(session)
     if session.session_id is None or this.meeting_id is None or not session.deliveries:
         return None
@@ -107,7 +112,7 @@ def overlapped_by(
     if all(row["stream"] == this.stream for row in rows):
         return None
     found = (_span({**row, "occupied": "[]"} if row["stream"] == this.stream else row) for row in rows)
-    return live_at_begin(this, (_as_of(one, as_of) for one in found), rules)
+    return live_at_begin(this, (_known_by(one, at, as_of) for one in found), rules)
 
 
 def begins(db: sqlite3.Connection, streams: Iterable[str]) -> Begins:
@@ -161,9 +166,13 @@ def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[st
         yield row
 
 
-def _as_of(one: Span, as_of: datetime | None) -> Span:
-    """What was known of it at a moment: an end that was received later was not known yet."""
-    if as_of is None or one.end_received_at is None or one.end_received_at <= as_of:
+def _known_by(one: Span, at: int | None, as_of: datetime | None) -> Span:
+    """What was known of it right after a position or at a moment: an end that came later was not known yet."""
+    if at is not None:
+        is_known = one.end_position is None or one.end_position <= at
+    else:
+        is_known = as_of is None or one.end_received_at is None or one.end_received_at <= as_of
+    if is_known:
         return one
     return attrs.evolve(one, end_position=None, end_received_at=None, ended_at=None)
 

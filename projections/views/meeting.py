@@ -39,17 +39,21 @@ def completed(
     db: sqlite3.Connection,
     rules: Rules,
     session: Session,
-    as_of: datetime | None,
-    moment: datetime | None = None,
+    now: datetime | None,
+    *,
+    at: int | None = None,
+    as_of: datetime | None = None,
 ) -> datetime | None:
     """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
 
-    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
+    It is what is known ``now``, or was right after the position ``at``, or at the moment ``as_of``. Returns until when
+    the other session's end may come, late.
     """
-    other = spans.overlapped_by(db, session, rules, moment)
+    other = spans.overlapped_by(db, session, rules, at=at, as_of=as_of)
+    moment = session.last_seen_at if at is not None else as_of or now
     deadline = None
     if other is not None:
-        found = overlapping(outline(session), other, rules, as_of)
+        found = overlapping(outline(session), other, rules, moment)
         found.number = len(session.findings) + 1
         deadline = found.deadline if found.verdict == "provisional" else None
         session.findings.append(found)
