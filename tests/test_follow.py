@@ -19,7 +19,7 @@ import meetings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meetings import LONG_AGO, deliveries, line, webhook
+from meetings import LONG_AGO, MORNING, deliveries, line, webhook
 from msgspec.structs import replace
 from stores import address, change
 from tries import tries
@@ -35,6 +35,7 @@ from projections.views.loss import LossError
 from projections.views.publications import PUBLISHED_DB
 from projections.views.rebuild import rebuild
 from projections.views.verify import verify
+from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.judging.sessions import Sessions
@@ -149,10 +150,52 @@ def test_whatever_the_pages_stops_and_repetitions_the_rows_are_the_same(
 KINDS = ["session-started", "participant-joined", "participant-left", "recording-starting", "session-ended"]
 
 
+def in_room(*came):
+    """Webhooks of sessions of one room, each as minute, session, kind: the same person is in all of them."""
+    return [
+        line(
+            webhook(kind, meetingId="m", sessionId=session, participantId="p"),
+            None if minute is None else 60 * minute,
+        )
+        for minute, session, kind in came
+    ]
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        in_room(
+            (0, "u", "session-started"),
+            (1, "u", "participant-joined"),
+            (2880, "s", "session-started"),
+            (5760, "u", "participant-joined"),
+            (5762, "t", "session-started"),
+        ),
+        in_room(
+            (None, "s", "session-started"),
+            (None, "s", "participant-joined"),
+            (0, "t", "session-started"),
+            (1, "s", "participant-left"),
+        ),
+    ],
+    ids=["the-next-is-silent", "a-begin-becomes-known"],
+)
+def test_which_session_was_live_when_another_began_is_the_same_in_an_audit_and_in_pages_of_any_size(
+    store, came
+):
+    with Views.open(store) as views:
+        store.append(deliveries(came))
+        views.catch_up(store, page_size=1)
+
+    assert at_once(store) == meetings.rows(live(store))
+    assert contents(store) == audited(store)
+
+
 @given(
     came=st.lists(
         st.tuples(
-            st.integers(0, 150),
+            st.integers(0, 150) | st.integers(0, 9000),
+            st.sampled_from([True, True, True, False]),
             st.sampled_from("abcd"),
             st.sampled_from(KINDS),
             st.sampled_from("pq"),
@@ -172,9 +215,13 @@ def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages
 ):
     given = [
         line(
-            webhook(kind, meetingId="m", sessionId=session, participantId=person), 60 * minute + place, account
+            webhook(kind, meetingId="m", sessionId=session, participantId=person),
+            60 * minute + place if timed else None,
+            account,
         )
-        for place, (minute, session, kind, person, account) in enumerate(sorted(came, key=lambda one: one[0]))
+        for place, (minute, timed, session, kind, person, account) in enumerate(
+            sorted(came, key=lambda one: one[0])
+        )
     ]
     with (
         tempfile.TemporaryDirectory() as data,
@@ -186,7 +233,7 @@ def test_whatever_comes_of_the_sessions_of_a_room_the_rows_are_the_same_in_pages
         patch.setattr(waits, "DELIVERIES", wait)
         store.append(deliveries(given))
         views.catch_up(store, page_size=size)
-        views.settle(store, max(one.received_at for one in deliveries(given)) + timedelta(seconds=later))
+        views.settle(store, (views.checkpoint.as_of or MORNING) + timedelta(seconds=later))
 
         assert settled_at(store, views.checkpoint.as_of, size) == meetings.rows(live(store))
         assert contents(store) == audited(store, now=views.checkpoint.as_of)
@@ -780,6 +827,30 @@ def test_that_a_type_was_named_is_known_to_the_next_process_too(store):
         Views.open(store).close()
 
     assert audited(store) == contents(store)
+
+
+@pytest.mark.parametrize("page_size", [1, 1000])
+@pytest.mark.parametrize("body", [webhook("participant-joined"), webhook("new"), b"broken"], ids=bytes.decode)
+def test_what_belongs_to_no_session_may_have_a_bad_signature_too_which_is_reported_once_a_stream(
+    store, body, page_size
+):
+    refuted = envelope.Received(body, MORNING, verified_by=envelope.UNVERIFIED)
+    for _ in range(3):
+        store.append([parse(refuted), parse(refuted)])
+        Views.open(store).close()
+    rebuild(store, page_size=page_size)
+
+    assert not verify(store, Rules()).problems
+    assert audited(store) == contents(store)
+    assert [one[1] for one in contents(store)].count("C514") == 1
+
+
+def test_a_test_of_the_endpoint_is_an_error_once_a_session_has_begun_though_no_time_is_known(store):
+    store.append([parse(one) for one in (b"{}", webhook("session-started", sessionId="s"), b"{}")])
+    Views.open(store).close()
+
+    assert audited(store) == contents(store)
+    assert [(one[4], one[6]) for one in contents(store)] == [(1, "info"), (3, "error")]
 
 
 @pytest.mark.parametrize("stream", ["s", "resource:r", "unrouted:untyped", "unrouted:other", "elsewhere"])

@@ -941,10 +941,10 @@ def test_nothing_is_known_of_no_log():
     )
 
 
-def test_what_has_no_receive_time_is_no_part_of_the_traffic():
+def test_of_what_has_no_receive_time_the_traffic_knows_only_that_it_came():
     traffic = Traffic()
     traffic.observe(
         parse(Received(b'{"webhookType": "session-started", "data": {"sessionId": "S"}}'), 1), RULES
     )
-    assert traffic == Traffic()
+    assert traffic == Traffic(has_begun=True)
     assert NOON not in (traffic.newest, traffic.oldest)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import quote
 
+import commands
 import crowd
 import pytest
-from meetings import lines, read_into, webhook, write
+from meetings import MORNING, line, lines, read_into, webhook, write
 from served import RESTARTED, served
 from sqlite_utils import Database
 
@@ -262,6 +263,25 @@ def test_the_past_of_a_session_is_what_the_command_tells_of_it(monday):
         assert [one["code"] for one in expected["findings"] if one["code"] in printed] == [
             one["code"] for one in expected["findings"]
         ]
+
+
+@pytest.mark.parametrize("past", ["at=4", "as_of=2026-03-02T09:01:01Z", None])
+def test_that_another_session_was_live_is_said_of_the_past_alike_everywhere(tmp_path, past):
+    kinds = ["session-started", "participant-joined"]
+    came = [(kind, name) for name in "st" for kind in kinds]
+    came += [("participant-left", "s"), ("session-ended", "s"), ("participant-left", "t")]
+    given = [webhook(kind, sessionId=name, meetingId="m", participantId=name) for kind, name in came]
+    read_into(tmp_path, write(tmp_path / "log.jsonl", map(line, given, (0, 1, 60, 61, 99, 100, 200))))
+    option = ["--" + past.replace("_", "-")] if past else []
+    said = [
+        commands.run(name, "t", *option, text=True, TRACKER_DATA=str(tmp_path)).stdout
+        for name in ("status", "explain")
+    ]
+    with served(tmp_path, now=MORNING + timedelta(minutes=5)) as server:
+        paths = ("/api/sessions/t", "/api/sessions/t/explain", "/sessions/t")
+        said += [body(server, f"{path}?{past or ''}") for path in paths]
+
+    assert ["X406" in one for one in said] == [bool(past)] * 5
 
 
 def test_a_finding_leads_to_the_moment_at_which_it_became_true(monday):

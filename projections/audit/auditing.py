@@ -104,8 +104,7 @@ def audit(
         known = Habits() if growing else None
         for delivery in until(deliveries, as_of):
             traffic.observe(delivery, rules)
-            if not share.has_begun:
-                share.has_begun = delivery.session_id is not None
+            share.has_begun = traffic.has_begun
             observe(delivery)
             count += delivery.step is not RECORD
             if count % SWEEP == 0:

@@ -31,7 +31,7 @@ from tracker.judging.hypothesis import Delivered, micros
 from tracker.judging.log import Habits, LogView
 from tracker.judging.records import Record
 from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
-from tracker.judging.sessions import Sessions
+from tracker.judging.sessions import Outside, Sessions
 from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
@@ -96,7 +96,7 @@ class Share:
     _sessions: Sessions = attrs.field(init=False)
     _spilled: sqlite3.Connection = attrs.field(init=False)
     _has_spilled: bool = False
-    _named: dict[str, set[str]] = attrs.field(factory=dict)
+    _outside: Outside = attrs.field(init=False)
 
     @findings.default
     def _no_findings(self) -> Findings:
@@ -109,6 +109,10 @@ class Share:
     def _no_sessions(self) -> Sessions:
         return Sessions(self.rules, self._fetch, self.habits)
 
+    @_outside.default
+    def _nothing_outside(self) -> Outside:
+        return Outside(self.rules)
+
     @_spilled.default
     def _nothing_spilled(self) -> sqlite3.Connection:
         db = scratch(self.path and f"{self.path}.spilled")
@@ -118,7 +122,7 @@ class Share:
     def observe(self, delivery: Delivery) -> None:
         """Takes in the next delivery of one of its sessions."""
         if delivery.stream.startswith(UNROUTED):
-            self._observe_alone(delivery)
+            self.findings.put(self._outside.assessed(delivery, is_before_all=not self.has_begun).findings)
             return
         observed = self._sessions.observe(delivery)
         if observed.deliveries == 1 and observed.session_id is not None:
@@ -194,15 +198,6 @@ class Share:
             states = {one.stream: state for one, state in sessions}
             for this, found in overlaps([one for one, _ in sessions], self.rules, at):
                 self.findings.put([found], this.meeting_id, states[this.stream])
-
-    def _observe_alone(self, delivery: Delivery) -> None:
-        """It belongs to no session and stands alone; only what its stream named is known."""
-        named = self._named.setdefault(delivery.stream, set())
-        alone = Observed(delivery.stream, is_before_all=not self.has_begun)
-        alone.name_before(named)
-        alone.observe(delivery)
-        named |= alone.named
-        self.findings.put(assess(alone, None, self.rules).findings)
 
     def _fetch(self, stream: str, _before: int | None) -> Observed | None:
         if not self._has_spilled:

@@ -117,9 +117,8 @@ def _explain_session(
             deliveries = _known_deliveries(store, session, until, at)
             if not deliveries:
                 raise _no_such_subject(store, session)
-            moment = asked if at is None else deliveries[-1].received_at
             log = views.log.known_by(at, asked)
-            completed = partial(views.completed, moment=moment)
+            completed = partial(views.completed, at=at, as_of=asked)
             found = explained(deliveries, settings.rules, until, log, completed)
     except StoreMissingError as error:
         hint = near_code(session) or f"tracker explain lists all codes; for sessions: {error.hint}"

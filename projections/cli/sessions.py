@@ -67,7 +67,7 @@ def status(
 
         def status_of(stream: str) -> Session:
             found = store.status(stream, as_of=until, at=at, rules=settings.rules, log=views.log)
-            return views.completed(found, asked if at is None else found.last_seen_at)
+            return views.completed(found, at=at, as_of=asked)
 
         found = together.found(views.db, session, status_of)
         pruned = store.pruned(session)

@@ -82,7 +82,7 @@ def _of_session(settings: Settings, store: Tracker, views: Views, session: str) 
         views.follow(store)
         views.bring_to(store, now)
         found = store.status(session, as_of=views.as_of, rules=settings.rules, log=views.log)
-        views.completed(found, None)
+        views.completed(found)
         status(out, found)
 
     return show

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ from tracker.judging.hypothesis import micros, moment
 from tracker.judging.state import Session
 from tracker.rules import Rules
 
+Begins = Mapping[str, tuple[str | None, str | None]]
+"""Stream -> when it was first received, and when it began by its own clock, as far as that is known."""
 _json = msgspec.json.Encoder().encode
 _occupied = msgspec.json.Decoder(tuple[tuple[Order, Order | None], ...]).decode
 _times = msgspec.json.Decoder(tuple[tuple[datetime, datetime], ...]).decode
@@ -62,27 +64,46 @@ TABLE = Table(
     },
     pk=("stream",),
     rows=rows,
-    followed_by=(("meeting_id", "last_seen"), ("meeting_id", "begun_at")),
+    followed_by=(
+        ("meeting_id", "last_seen"),
+        ("meeting_id", "begun_at"),
+        ("meeting_id", "began", "first_position"),
+    ),
 )
 
-_BEGUN = "SELECT 1 FROM spans WHERE stream = ? AND begun_at IS NOT NULL"
+_BEGINS = "SELECT stream, began, begun_at FROM spans WHERE stream IN (SELECT value FROM json_each(?))"
 _GIVEN_WAY = (
     "SELECT stream FROM spans WHERE meeting_id = ?1 AND last_seen < ?2 AND end_position IS NULL AND stream <> ?3"
     " AND last_seen >= COALESCE((SELECT MAX(begun_at) FROM spans WHERE meeting_id = ?1 AND begun_at < ?2), '')"
 )
 _LATER = (
-    "SELECT stream FROM spans WHERE meeting_id = ?1 AND (last_seen IS NULL OR last_seen >= ?2)"
-    " AND (COALESCE(began, ''), first_position) > (?2, ?3)"
+    "SELECT stream FROM spans WHERE meeting_id = ?1 AND (began, first_position) > (?2, ?3) UNION ALL"
+    " SELECT stream FROM spans WHERE meeting_id = ?1 AND began IS NULL AND ?2 = '' AND first_position > ?3"
 )
 _NEXT = "SELECT MIN(begun_at) FROM spans WHERE meeting_id = ? AND begun_at > ?"
 _MALFORMED = "malformed spans"
-_OF_MEETING = f"SELECT {', '.join(TABLE.columns)} FROM spans WHERE meeting_id = ? AND (last_seen IS NULL OR last_seen >= ?)"
+_FOLLOWING = (
+    "SELECT n.stream FROM spans n WHERE n.meeting_id = ?1 AND (n.began, n.first_position) >"
+    " (COALESCE(s.began, ''), s.first_position) ORDER BY n.began, n.first_position LIMIT 1"
+)
+_OF_MEETING = (
+    "WITH beside AS (SELECT stream, began, first_position FROM spans WHERE meeting_id = ?1 AND last_seen >= ?2 UNION ALL"
+    " SELECT stream, began, first_position FROM spans WHERE meeting_id = ?1 AND last_seen IS NULL)"
+    f" SELECT {', '.join(TABLE.columns)} FROM spans WHERE stream IN"
+    f" (SELECT stream FROM beside UNION SELECT ({_FOLLOWING}) FROM beside s)"
+)
+"""Those of a meeting of which something came since a moment, and of each the next one: to that it may have given way."""
 
 
 def overlapped_by(
-    db: sqlite3.Connection, session: Session, rules: Rules, as_of: datetime | None = None
+    db: sqlite3.Connection,
+    session: Session,
+    rules: Rules,
+    *,
+    at: int | None = None,
+    as_of: datetime | None = None,
 ) -> Span | None:
-    """The session of its meeting that was live when it began; ``as_of``: as it was known then."""
+    """The session of its meeting that was live when it began, as is known, or was right after a position or at a moment."""
     this = outline(session)
     if session.session_id is None or this.meeting_id is None or not session.deliveries:
         return None
@@ -91,22 +112,32 @@ def overlapped_by(
     if all(row["stream"] == this.stream for row in rows):
         return None
     found = (_span({**row, "occupied": "[]"} if row["stream"] == this.stream else row) for row in rows)
-    return live_at_begin(this, (_as_of(one, as_of) for one in found), rules)
+    return live_at_begin(this, (_known_by(one, at, as_of) for one in found), rules)
 
 
-def later_ones(db: sqlite3.Connection, session: Session) -> list[str]:
-    """The streams of the sessions of its meeting that began after it, and may have been beside it."""
-    began = text(session.first_seen_at) or ""
+def begins(db: sqlite3.Connection, streams: Iterable[str]) -> Begins:
+    """What is written here of the begins of these sessions."""
+    asked = _json(list(streams)).decode()
+    return {stream: (began, begun_at) for stream, began, begun_at in db.execute(_BEGINS, (asked,))}
+
+
+def later_ones(db: sqlite3.Connection, session: Session, before: Begins) -> list[str]:
+    """The streams of the sessions of its meeting that began after it, and may have been beside it.
+
+    One whose receive times were not known ``before`` counted as the first of all.
+    """
+    was_dated = before.get(session.stream, ("dated", None))[0] is not None
+    began = (text(session.first_seen_at) or "") if was_dated else ""
     return [
         stream for (stream,) in db.execute(_LATER, (session.meeting_id, began, session.first_position or 0))
     ]
 
 
-def begins_now(db: sqlite3.Connection, session: Session) -> bool:
-    """Whether its begin is not known here yet."""
+def begins_now(session: Session, before: Begins) -> bool:
+    """Whether its begin was not known ``before``."""
     if session.begun_at is None or session.meeting_id is None:
         return False
-    return db.execute(_BEGUN, (session.stream,)).fetchone() is None
+    return before.get(session.stream, (None, None))[1] is None
 
 
 def given_way(db: sqlite3.Connection, session: Session) -> list[str]:
@@ -135,9 +166,13 @@ def _select(db: sqlite3.Connection, values: tuple[Any, ...]) -> Iterator[dict[st
         yield row
 
 
-def _as_of(one: Span, as_of: datetime | None) -> Span:
-    """What was known of it at a moment: an end that was received later was not known yet."""
-    if as_of is None or one.end_received_at is None or one.end_received_at <= as_of:
+def _known_by(one: Span, at: int | None, as_of: datetime | None) -> Span:
+    """What was known of it right after a position or at a moment: an end that came later was not known yet."""
+    if at is not None:
+        is_known = one.end_position is None or one.end_position <= at
+    else:
+        is_known = as_of is None or one.end_received_at is None or one.end_received_at <= as_of
+    if is_known:
         return one
     return replace(one, end_position=None, end_received_at=None, ended_at=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from projections.read_models import spans
@@ -16,19 +16,22 @@ __all__ = ["completed", "concerned"]
 
 
 def concerned(
-    db: sqlite3.Connection, sessions: Mapping[str, Session], begun: Iterable[Session], settled: Collection[str]
+    db: sqlite3.Connection,
+    sessions: Mapping[str, Session],
+    before: spans.Begins,
+    settled: Collection[str],
 ) -> list[str]:
     """The streams of sessions that may be seen otherwise because of what came of these, whose ``spans`` are written.
 
     One that began later may have begun while one of these was live, unless it is ``settled`` with them. One that had
-    not ended has given way to the next of its room, where that has ``begun`` just now.
+    not ended has given way to the next of its room, where the begin of that was not known ``before``.
     """
     found: set[str] = set()
     for session in sessions.values():
         if session.meeting_id is not None:
-            found.update(one for one in spans.later_ones(db, session) if one not in settled)
-    for session in begun:
-        found.update(spans.given_way(db, session))
+            found.update(one for one in spans.later_ones(db, session, before) if one not in settled)
+            if spans.begins_now(session, before):
+                found.update(spans.given_way(db, session))
     return sorted(found)
 
 
@@ -36,17 +39,21 @@ def completed(
     db: sqlite3.Connection,
     rules: Rules,
     session: Session,
-    as_of: datetime | None,
-    moment: datetime | None = None,
+    now: datetime | None,
+    *,
+    at: int | None = None,
+    as_of: datetime | None = None,
 ) -> datetime | None:
     """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
 
-    ``moment`` asks for what was known then. Returns until when the other session's end may come, late.
+    It is what is known ``now``, or was right after the position ``at``, or at the moment ``as_of``. Returns until when
+    the other session's end may come, late.
     """
-    other = spans.overlapped_by(db, session, rules, moment)
+    other = spans.overlapped_by(db, session, rules, at=at, as_of=as_of)
+    moment = session.last_seen_at if at is not None else as_of or now
     deadline = None
     if other is not None:
-        found = overlapping(outline(session), other, rules, as_of)
+        found = overlapping(outline(session), other, rules, moment)
         found.number = len(session.findings) + 1
         deadline = found.deadline if found.verdict == "provisional" else None
         session.findings.append(found)

@@ -48,9 +48,9 @@ from projections.views.opened import Opened
 from projections.views.waiting import Waiting
 from projections.views.written import Written
 from tracker.accept import accept_all
-from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
+from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import StoreError
-from tracker.judging.assess import assess
+from tracker.judging.findings.content import ODD
 from tracker.judging.findings.of_log import STREAM, of_log
 from tracker.judging.log import (
     Habits,
@@ -63,7 +63,7 @@ from tracker.judging.log import (
     view_of,
 )
 from tracker.judging.session import Observed
-from tracker.judging.sessions import Sessions
+from tracker.judging.sessions import Outside, Sessions
 from tracker.judging.state import Session
 from tracker.rules import Rules
 from tracker.store.application import Tracker
@@ -100,7 +100,7 @@ class Pages(Opened):
         self._sessions = Sessions(rules)
         self._written = Written()
         self._waiting = Waiting()
-        self._named: set[tuple[str, str]] = set()
+        self._outside = Outside(rules)
         self.before = self.checkpoint
         """What the checkpoint was before the last page."""
         self.rewritten: set[str] = set()
@@ -271,29 +271,14 @@ class Pages(Opened):
                 yield row[0]
 
     def _observe_unrouted(self, tracker: Tracker, delivery: Delivery) -> Iterator[tuple[int, Row]]:
-        """Each delivery outside any session stands alone; only the first of an unknown type tells of the type.
-
-        Returns how it was read.
-        """
-        alone = Observed(delivery.stream, is_before_all=self._habits.oldest is None)
-        if delivery.unrouted == UNKNOWN_TYPE:
-            if self._was_named(tracker, delivery):
-                alone.name_before([f"{UNKNOWN_TYPE} {delivery.topic}"])
-            self._named.add((delivery.stream, delivery.topic))
-        alone.observe(delivery)
-        session = assess(alone, None, self.rules)
+        """Writes what is found of a delivery outside any session. Returns how it was read."""
+        self._outside.earlier = lambda one: tracker.history(one.stream, at=one.position - 1)
+        session = self._outside.assessed(delivery, is_before_all=not self.traffic.has_begun)
         found = accept_all(session.findings, self.rules.accept)
-        for number, one in enumerate(found):
-            one.number = delivery.position + number  # a number that no other finding of the stream has
+        for number, one in enumerate(found):  # a delivery raises each of these codes once at most
+            one.number = delivery.position * len(ODD) + number
         self.connection.executemany(findings.TABLE.insert, list(findings.rows_of(delivery.stream, found)))
         return deliveries.read(session)
-
-    def _was_named(self, tracker: Tracker, delivery: Delivery) -> bool:
-        """Whether the type was unknown before in this stream; what is broken does not count."""
-        return (delivery.stream, delivery.topic) in self._named or any(
-            one.unrouted == UNKNOWN_TYPE and one.topic == delivery.topic
-            for one in tracker.history(delivery.stream, at=delivery.position - 1)
-        )
 
     def _due(self, as_of: datetime | None) -> list[str]:
         if as_of is None:
@@ -346,11 +331,11 @@ class Pages(Opened):
         waiting = list(touched)
         while waiting:
             judged = {stream: sessions.assessed(stream, as_of, self.log) for stream in waiting}
-            begun = [one for one in judged.values() if spans.begins_now(self.connection, one)]
+            before = spans.begins(self.connection, waiting)
             rows = {stream: list(spans.rows(one)) for stream, one in judged.items()}
             self._replace(spans.TABLE, rows, new if not settled else ())
             settled |= judged
-            waiting = concerned(self.connection, judged, begun, settled)
+            waiting = concerned(self.connection, judged, before, settled)
         return settled
 
     def _replace(self, table: Table, rows: Mapping[str, Sequence[Row]], new: Collection[str] = ()) -> None:
@@ -358,9 +343,12 @@ class Pages(Opened):
             self.rewritten.update(rows)
         self._written.replace(self.connection, table, rows, new)
 
-    def completed(self, session: Session, moment: datetime | None = None) -> Session:
-        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(self.connection, self.rules, session, self.as_of if moment is None else moment, moment)
+    def completed(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed.
+
+        It is as it is now, as it was right after the position ``at``, or at the moment ``as_of``.
+        """
+        completed(self.connection, self.rules, session, self.as_of, at=at, as_of=as_of)
         return session
 
     def _log_at(self, as_of: datetime | None) -> LogView:
@@ -375,14 +363,14 @@ class Pages(Opened):
         """Keeps the memory bounded: what was used least recently can be folded again."""
         self._sessions.keep(MEMORY)
         self._written.prune()
-        if len(self._named) > MEMORY:
-            self._named.clear()
+        if len(self._outside.named) > MEMORY:
+            self._outside.named.clear()
 
     def _forget_all(self) -> None:
         self._sessions = Sessions(self.rules, habits=self._sessions.habits)
         self._written = Written()
         self._waiting = Waiting()
-        self._named.clear()
+        self._outside = Outside(self.rules)
         self._outdated = True
 
     def _reload(self) -> None:

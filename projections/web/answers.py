@@ -63,7 +63,7 @@ def session(of: Snapshot, asked: Values) -> Values:
 
     def status_of(stream: str) -> Session:
         found = _now(of, stream) if as_of is None and at is None else _then(of, stream, as_of, at)
-        return of.completed(found, as_of if at is None else found.last_seen_at)
+        return of.completed(found, at=at, as_of=as_of)
 
     try:
         found = together.found(of.db, asked["session"], status_of)

@@ -118,9 +118,12 @@ class Snapshot:
         """The moment up to which time has passed in them."""
         return self.checkpoint.as_of
 
-    def completed(self, session: Session, moment: datetime | None = None) -> Session:
-        """A session with what others of its meeting say of it, and what is accepted marked; it is changed."""
-        completed(self.db.conn, self.rules, session, self.as_of if moment is None else moment, moment)
+    def completed(self, session: Session, *, at: int | None = None, as_of: datetime | None = None) -> Session:
+        """A session with what others of its meeting say of it, and what is accepted marked; it is changed.
+
+        It is as it is now, as it was right after the position ``at``, or at the moment ``as_of``.
+        """
+        completed(self.db.conn, self.rules, session, self.as_of, at=at, as_of=as_of)
         return session
 
 

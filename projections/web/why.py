@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from projections.explain.explanation import Explanation, values
 from projections.explain.explanation import explain as explained
 from projections.web.answers import unknown
@@ -26,10 +28,9 @@ def explanation_of(of: Snapshot, asked: Values) -> Explanation:
     ]
     if not deliveries:
         raise unknown(of, name)
-    moment = as_of if at is None else deliveries[-1].received_at
-    log = of.log if as_of is None and at is None else of.log.known_by(at, as_of)
-    until = of.as_of if as_of is None and at is None else moment
-    found = explained(deliveries, of.rules, until, log, lambda session: of.completed(session, moment))
+    until = of.as_of if at is None and as_of is None else as_of
+    completed = partial(of.completed, at=at, as_of=as_of)
+    found = explained(deliveries, of.rules, until, of.log.known_by(at, as_of), completed)
     assert found is not None
     return found
 

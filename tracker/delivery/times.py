@@ -121,11 +121,14 @@ def _day_and_month(found: re.Match[str]) -> tuple[int, int] | None:
 
 
 def _zone(name: str | None) -> tzinfo:
+    """The zone of that name, or ``NO_ZONE`` where none is named. Raises ``ValueError`` where there is no such zone."""
     if name is None:
         return NO_ZONE
     offset = _OFFSET.search(name)
     if offset is None:
         return UTC
     sign, hours, minutes = offset.groups()
+    if int(minutes) >= 60:
+        raise ValueError(name)
     ahead = timedelta(hours=int(hours), minutes=int(minutes))
-    return timezone(ahead if sign == "+" else -ahead) if ahead < timedelta(days=1) else NO_ZONE
+    return timezone(ahead if sign == "+" else -ahead)  # which raises it from a day on

@@ -2,12 +2,13 @@
 
 Whoever follows a store, audits a log or draws a timeline puts deliveries in and asks for sessions as they
 stand. What differs between them is where a session comes from that is not in memory: from the store's
-stream, from a temporary file, or, where everything is kept, from nowhere. That is ``recall``.
+stream, from a temporary file, or, where everything is kept, from nowhere. That is ``recall``. What belongs to
+no session is assessed delivery by delivery (``Outside``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -21,7 +22,7 @@ from tracker.judging.state import Session
 from tracker.judging.visits import Visits
 from tracker.rules import Rules
 
-__all__ = ["Sessions", "nothing_before"]
+__all__ = ["Outside", "Sessions", "nothing_before"]
 
 LONG = 50
 """Deliveries of an aggregate from which on it is not searched from its beginning each time."""
@@ -106,3 +107,37 @@ class Sessions(msgspec.Struct, eq=False):
             del self.observed[stream]
             self._memos.pop(stream, None)
             self._visits.pop(stream, None)
+
+
+class Outside(msgspec.Struct):
+    """Deliveries that belong to no session. Each stands alone; what is found once only is found once in a stream.
+
+    Attributes:
+        rules: By which they are judged.
+        earlier: Gives what came of the stream of a delivery before it, unless all of that was assessed here.
+        named: What was found and is found once only: the stream, and the name of it.
+    """
+
+    rules: Rules
+    earlier: Callable[[Delivery], Iterable[Delivery]] = lambda _: ()
+    named: set[tuple[str, str]] = msgspec.field(default_factory=set)
+
+    def assessed(self, delivery: Delivery, *, is_before_all: bool) -> Session:
+        """The next delivery as it stands. ``is_before_all``: no webhook of a session had come in the log before."""
+        alone = Observed(delivery.stream, is_before_all=is_before_all)
+        alone.name_before(name for name in _names(delivery) if self._was_named(delivery, name))
+        alone.observe(delivery)
+        self.named.update((delivery.stream, name) for name in alone.named)
+        return assess(alone, None, self.rules)
+
+    def _was_named(self, delivery: Delivery, name: str) -> bool:
+        if (delivery.stream, name) in self.named:
+            return True
+        return any(name in _names(one) for one in self.earlier(delivery))
+
+
+def _names(delivery: Delivery) -> set[str]:
+    """What a delivery shows by itself and is found once only."""
+    alone = Observed(delivery.stream)
+    alone.observe(delivery)
+    return alone.named

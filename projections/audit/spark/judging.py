@@ -34,6 +34,7 @@ from tracker.judging.findings.overlaps import overlaps, span
 from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView
 from tracker.judging.session import Observed
+from tracker.judging.sessions import Outside
 from tracker.rules import Rules
 
 STATES = (
@@ -103,15 +104,12 @@ def _deliveries(batches: Batches, begins: list[int]) -> Iterator[Delivery]:
 
 
 def _alone(stream: str, came: Iterable[Delivery], rules: Rules, first: int | None) -> tuple[Any, ...]:
-    """Each stands alone; only what its stream named is known, and when the first webhook of the log came."""
-    named, found = set[str](), list[Finding]()
+    """What belongs to no session; ``first`` is when the first webhook of the log came."""
+    outside, found = Outside(rules), list[Finding]()
     for delivery in came:
         at = delivery.received_at
-        alone = Observed(stream, is_before_all=first is None or (at is not None and micros(at) < first))
-        alone.name_before(named)
-        alone.observe(delivery)
-        named |= alone.named
-        found += assess(alone, None, rules).findings
+        is_before_all = first is None or (at is not None and micros(at) < first)
+        found += outside.assessed(delivery, is_before_all=is_before_all).findings
     return stream, None, None, False, 0, pack(found), None, None
 
 

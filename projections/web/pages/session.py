@@ -64,10 +64,9 @@ def fill(of: Snapshot, asked: Values) -> Values:
     received, session = deliveries, whole
     if asked["at"] is not None or asked["as_of"] is not None:
         received = _received(deliveries, asked)
-        then = asked["as_of"] if asked["at"] is None else None
-        moments, sessions = shown.timeline(
-            received, of.rules, then, of.log.known_by(asked["at"], then), of.completed
-        )
+        at, then = asked["at"], asked["as_of"] if asked["at"] is None else None
+        completed = partial(of.completed, at=at, as_of=then)
+        moments, sessions = shown.timeline(received, of.rules, then, of.log.known_by(at, then), completed)
         session = together.together(name, sessions)
     found, names = _findings(session), lanes.names_of(session)
     return {

@@ -28,6 +28,7 @@ class Traffic(msgspec.Struct):
     Attributes:
         newest, oldest: Receive times.
         position: That of the delivery that was received last.
+        has_begun: Whether a webhook of a session has come.
         recent: Of a session, when something came of it last, and whether it is live; the newest at the end.
         ends_come: Whether a session ever ended: else nobody knows which of them are live.
         silences: In which nothing came.
@@ -37,6 +38,7 @@ class Traffic(msgspec.Struct):
     newest: datetime | None = None
     oldest: datetime | None = None
     position: int = 0
+    has_begun: bool = False
     recent: dict[str, tuple[datetime, bool]] = msgspec.field(default_factory=dict)
     ends_come: bool = False
     silences: list[Silence] = msgspec.field(default_factory=list)
@@ -44,8 +46,11 @@ class Traffic(msgspec.Struct):
 
     def observe(self, delivery: Delivery, rules: Rules) -> None:
         """Takes in the next delivery of the log."""
+        if delivery.step is RECORD:
+            return
+        self.has_begun = self.has_begun or delivery.session_id is not None
         at = delivery.received.received_at
-        if at is None or delivery.step is RECORD:
+        if at is None:
             return
         self.clocks.observe(delivery, at)
         if self.oldest is None or at < self.oldest:
