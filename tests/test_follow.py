@@ -1171,3 +1171,17 @@ def test_who_has_a_file_open_that_was_replaced_leaves_the_journal_of_the_new_one
             live.connection.execute("ROLLBACK")
             stale.settle(store, meetings.MORNING + timedelta(hours=1))
     assert verify(store, Rules()).problems == []
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("there", ["nothing", "a link to nothing", "a journal"])
+def test_what_is_made_anew_takes_its_place_whatever_is_left_there(store, there):
+    store.append(deliveries(meetings.lines(0)))
+    if there == "a link to nothing":
+        (store.data / VIEWS_DB).symlink_to("gone.db")
+    if there == "a journal":
+        (store.data / f"{VIEWS_DB}-journal").write_bytes(b"\xd9\xd5\x05\xf9 \xa1c\xd7" + bytes(504))
+    rebuild(store)
+    with Views.open(store) as views:
+        assert views.checkpoint.position == store.last_position()
+    assert [path.name for path in store.data.glob(f"{VIEWS_DB}?*")] == []

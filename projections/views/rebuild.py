@@ -91,19 +91,33 @@ def _swap(beside: Path, live: Path) -> None:
 
 
 def _swapped(beside: Path, live: Path) -> bool:
-    was_there = identity(live)
+    opened, journal = identity(live), live.with_name(f"{live.name}-journal")
+    if opened is None:
+        journal.unlink(missing_ok=True)  # of a file that somebody has removed
+        return _put(beside, live)
     with closing(sqlite3.connect(live.absolute(), isolation_level=None)) as connection:
-        opened = was_there or identity(live)
         try:
             if not begun(connection, lambda: identity(live) == opened):
                 return False
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise
-            live.with_name(f"{live.name}-journal").unlink(missing_ok=True)  # of what is no database any more
+            journal.unlink(missing_ok=True)  # of what is no database any more
         beside.replace(live)
-        if was_there:
-            sleep(GRACE)
+        sleep(GRACE)
+    return True
+
+
+def _put(beside: Path, live: Path) -> bool:
+    """Puts a file where there is none, and nobody ever sees half of one; whether there still was none."""
+    try:
+        os.link(beside, live)
+    except FileExistsError:
+        if identity(live) is not None:
+            return False
+        beside.replace(live)  # a link to nothing
+    except OSError:  # a file system that has no links
+        beside.replace(live)
     return True
 
 
