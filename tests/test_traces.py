@@ -169,6 +169,35 @@ def test_what_never_came_has_no_event_and_ends_with_the_session(tmp_path):
     assert root.begin <= recording.events[0].at <= recording.end
 
 
+@pytest.mark.parametrize("named", [{"sessionId": "s"}, {"roomId": "m"}])
+def test_a_call_that_was_for_a_session_is_a_span_in_its_trace(tmp_path, named):
+    lines = [
+        line(webhook("session-started", sessionId="s", meetingId="m"), 0),
+        line(webhook("call-answered", callId="c", **named), 5),
+        line(webhook("call-answered", callId="other", roomId="elsewhere"), 5),
+        line(webhook("call-hangup", callId="c", **named), 50),
+        line(webhook("session-ended", sessionId="s", meetingId="m"), 60),
+    ]
+    with closing(Tracker.open(tmp_path, create=True)) as store:
+        store.append(deliveries(lines))
+        with Views.open(store) as views:
+            views.bring_to(store, LATER)
+            root, call = of_session(views.connection, "s")
+    assert (call.name, call.trace, call.parent) == ("call", root.trace, root.id)
+    assert [one.name for one in call.events if one.name.startswith("call")] == ["call-answered", "call-hangup"]
+    assert (call.end - call.begin, call.attributes["tracker.call_id"]) == (45_000_000_000, "c")
+
+
+def test_a_session_whose_call_goes_on_is_not_closed_out(data):
+    ((session,),) = rows(data, "SELECT session_id FROM sessions ORDER BY last_position DESC LIMIT 1")
+    with closing(sqlite3.connect(data / "views.db")) as db, db:
+        db.execute("INSERT INTO links VALUES ('call:c', ?, NULL, NULL, NULL)", (session,))
+        db.execute("INSERT INTO deadlines VALUES ('call:c', '2026-11-24T21:00:00Z', 0)")
+    with collecting() as collector:
+        counts = export(data, collector)
+    assert (counts.still_open, session in collector.sessions) == (1, False)
+
+
 def test_ids_follow_from_the_session(data, monday):
     with collecting() as other:
         export(data, other)

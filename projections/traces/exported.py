@@ -35,7 +35,8 @@ ARMED = Table(name="armed", columns={"target": str, "position": int}, pk=("targe
 """The position up to which a server has nothing to export: what was there at its first start is the past."""
 _IS_CLOSED_OUT = (
     f"{is_one_of('state', ('ended', 'presumed-ended'))} AND COALESCE(last_seen_at <= :quiet_since, TRUE)"
-    " AND NOT EXISTS (SELECT 1 FROM deadlines WHERE stream = session_id AND at IS NOT NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM deadlines WHERE at IS NOT NULL AND (stream = sessions.session_id"
+    " OR stream IN (SELECT stream FROM links WHERE links.session_id = sessions.session_id)))"
 )
 _NEXT = (
     f"SELECT session_id, last_position, {_IS_CLOSED_OUT}, COALESCE(last_seen_at < :oldest, FALSE) FROM sessions"

@@ -2,7 +2,8 @@
 
 A span begins with the first step that came of its run and ends with the one that ended it; where that never came, with the
 session. Its events are the steps, under their webhook types, and the findings that are settled. A step whose receive time
-is not known has the newest time before it.
+is not known has the newest time before it. What has a stream of its own and was for the session, as calls and agents, is in
+its trace too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.read_models import Row
+from projections.read_models import ReadModels, Row, links
 from tracker.delivery.envelope import parse_time
 from tracker.lifecycles import REGISTRY
 
@@ -86,8 +87,9 @@ def trace_id(session_id: str) -> int:
     return _number(session_id, 16)
 
 
-def span_id(session_id: str, thing: Thing) -> int:
-    return _number("\0".join([session_id, *map(str, thing)]), 8)
+def span_id(session_id: str, thing: Thing, *beside: str) -> int:
+    """The id of a span; ``beside`` is the stream of a thing that has one of its own."""
+    return _number("\0".join([session_id, *beside, *map(str, thing)]), 8)
 
 
 def of_session(views: sqlite3.Connection, session_id: str) -> list[Span]:
@@ -98,18 +100,29 @@ def of_session(views: sqlite3.Connection, session_id: str) -> list[Span]:
     begin, end = map(_nanoseconds, row[-2:])
     if begin is None or end is None:
         return []
-    spans = {SESSION: _root(session_id, row, begin, max(begin, end))}
-    root = spans[SESSION]
+    root = _root(session_id, row, begin, max(begin, end))
+    spans = {SESSION: root}
     for person, *visit in views.execute(_VISITS, (session_id,)):
         key = _json({PRESENCE.key[0]: person}).decode()
         spans[PRESENCE.name, key, visit[0]] = _child(root, session_id, (PRESENCE.name, key, *visit))
-    for run in views.execute(_RUNS, (session_id,)):
-        spans[run[:3]] = _child(root, session_id, run)
-    _add_steps(spans, views.execute(_STEPS, (session_id,)))
-    _add_findings(spans, views.execute(_FINDINGS, (session_id,)))
-    for span in spans.values():
+    found = list(_of_stream(views, root, spans, session_id))
+    for stream in links.beside(ReadModels(views), session_id):
+        found += list(_of_stream(views, root, {}, session_id, stream))
+    for span in found:
         span.events.sort(key=lambda event: event.at)
-    return list(spans.values())
+    return found
+
+
+def _of_stream(
+    views: sqlite3.Connection, root: Span, spans: dict[Thing, Span], session_id: str, *beside: str
+) -> Iterable[Span]:
+    """The ``spans`` of a stream with those of its runs, each with its events; ``beside``: of one beside the session's own."""
+    stream = (*beside, session_id)[0]
+    for run in views.execute(_RUNS, (stream,)):
+        spans[run[:3]] = _child(root, session_id, run, *beside)
+    _add_steps(root, spans, views.execute(_STEPS, (stream,)))
+    _add_findings(root, spans, views.execute(_FINDINGS, (stream,)))
+    return spans.values()
 
 
 def _root(session_id: str, row: Row, begin: int, end: int) -> Span:
@@ -119,20 +132,20 @@ def _root(session_id: str, row: Row, begin: int, end: int) -> Span:
     return Span(*ids, None, "session", begin, end, attributes)
 
 
-def _child(root: Span, session_id: str, row: Row) -> Span:
+def _child(root: Span, session_id: str, row: Row, *beside: str) -> Span:
     lifecycle, key, run, state, certainty, *times = row
     began, ended = map(_nanoseconds, times)
     known = [time for time in (began, ended) if time is not None]
     begin = known[0] if known else root.begin
     end = max(begin, root.end if ended is None else ended)
     about = {**msgspec.json.decode(key), "run": run, "state": state, "certainty": certainty}
-    span = span_id(session_id, row[:3])
+    span = span_id(session_id, row[:3], *beside)
     return Span(root.trace, span, root.id, lifecycle, begin, end, _given(about.items()))
 
 
-def _add_steps(spans: Mapping[Thing, Span], rows: Iterable[Row]) -> None:
+def _add_steps(root: Span, spans: Mapping[Thing, Span], rows: Iterable[Row]) -> None:
     """Adds what moved each run; a copy moves nothing."""
-    newest = spans[SESSION].begin
+    newest = root.begin
     for lifecycle, key, run, kind, received_at, position, reading, before, after in rows:
         at = _nanoseconds(received_at)
         newest = max(newest, at or 0)
@@ -142,9 +155,8 @@ def _add_steps(spans: Mapping[Thing, Span], rows: Iterable[Row]) -> None:
             span.events.append(Event(kind, newest if at is None else at, _given(about.items())))
 
 
-def _add_findings(spans: Mapping[Thing, Span], rows: Iterable[Row]) -> None:
+def _add_findings(root: Span, spans: Mapping[Thing, Span], rows: Iterable[Row]) -> None:
     """Adds what was found, each where it belongs; one that is grave makes an error of that span and of the session's."""
-    root = spans[SESSION]
     for lifecycle, key, run, code, slug, severity, confidence, at, position in rows:
         span = spans.get((lifecycle, key, run), root)
         about = {"code": code, "severity": severity, "confidence": confidence, "position": position}
