@@ -430,7 +430,7 @@ def test_the_doctor_says_whether_they_could_be_exported(data, monkeypatch):
 
 
 def traces(data, collector, *, end=0, now=LATER, rules=Rules):
-    return Traces(data, Collector(collector.url), end, rules, lambda: now)
+    return Traces(data, lambda: Collector(collector.url), lambda: end, rules, lambda: now)
 
 
 def look(data, collector, **more):
@@ -457,6 +457,21 @@ def test_the_server_goes_on_behind_what_is_done(data):
         look(data, collector)
         (last,) = rows(data, "SELECT MAX(last_position) FROM sessions")[0]
         assert exporter(data, Collector(collector.url), Rules()).armed(0) == last
+
+
+def test_a_server_that_reads_its_file_again_exports_to_whom_that_names(data):
+    with collecting() as first, collecting() as second:
+        named = [None, first, second]
+        found = iter(named)
+        one = Traces(data, lambda: sender(next(found)), lambda: 0, Rules, lambda: LATER)
+        one.start()
+        assert [one.reload() for _ in named[1:]] == [1, 1]
+        until(lambda: len(second.sessions) == 14)
+        one.end()
+
+
+def sender(collector):
+    return None if collector is None else Collector(collector.url)
 
 
 def test_a_collector_that_fails_is_asked_less_and_less_often_up_to_half_an_hour(data):

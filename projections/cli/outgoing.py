@@ -78,9 +78,9 @@ def could_be_sent(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
             yield kind, "problem", str(error), error.hint
         else:
             yield _taken(kind, name, entry)
-    if settings.otel is not None:
+    if (collector := settings.load_otel()) is not None:
         try:
-            collector_at(settings.otel).close()
+            collector_at(collector).close()
         except TrackerError as error:
             yield "traces", "problem", str(error), error.hint
         else:

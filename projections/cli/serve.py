@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from tracker.errors import TrackerError, UsageError
 if TYPE_CHECKING:
     from projections.outbox.sending import Outgoing
     from projections.reconciling import Sleep
-    from projections.traces.running import Traces
+    from projections.traces.collector import Collector
     from projections.views.live import Following
     from projections.web.app import Beside
     from tracker.delivery.signature import Keyring
@@ -98,8 +98,8 @@ def serve(
 
     Webhooks come in at POST /webhooks, those of an account of tracker.toml at POST /webhooks/NAME, and are answered
     with 204 once they are stored. SIGTERM stops the
-    server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules, the alerts and the relays again. Any
-    number of receivers and readers may share one store.
+    server gently, and a second signal stops it at once. SIGHUP makes it read the keys, the rules, the alerts, the
+    relays and the collector of traces again. Any number of receivers and readers may share one store.
     """
     from projections.reconciling import Reconciling
     from projections.retaining import Retaining
@@ -132,10 +132,9 @@ def serve(
         receiver, live = receiver_and_follower(
             store, settings.load_rules, rings, answers=answers, follow=partial(Follower, url=settings.url)
         )
-        sending = _sending(settings, store) if live is not None else []
+        sending = _sending(settings, store, live) if live is not None else []
         beside: list[Beside] = [*sending]
         if live is not None:
-            beside += _traces(settings, store, live)
             if every is not None and connect is not None:
                 beside.append(Reconciling(store, live, every.total_seconds(), connect))
             beside.append(Retaining(store, settings.load_retention, settings.load_rules, live.wake))
@@ -169,24 +168,25 @@ def serve(
         server.serve(app, listening, handler, _reloader(rings, live, sending), root_path)
 
 
-def _sending(settings: Settings, store: Tracker) -> list[Outgoing]:
+def _sending(settings: Settings, store: Tracker, live: Following) -> list[Outgoing]:
     """What sends by the entries of the configuration, which may be read again."""
     from projections.alerts.running import Alerts
     from projections.relay.running import Relays
-
-    relays = Relays(store.data, settings.load_relays, store.pruned_among)
-    return [Alerts(store.data, settings.load_alerts), relays]
-
-
-def _traces(settings: Settings, store: Tracker, live: Following) -> Iterator[Traces]:
-    """Exports traces where the configuration names a collector."""
-    if settings.otel is None:
-        return
-    from projections.cli.outgoing import collector_at
     from projections.traces.running import Traces
 
-    collector = collector_at(settings.otel)
-    yield Traces(store.data, collector, store.last_position(), lambda: live.rules, live.now)
+    relays = Relays(store.data, settings.load_relays, store.pruned_among)
+    traces = Traces(
+        store.data, partial(_collector, settings), store.last_position, lambda: live.rules, live.now
+    )
+    return [Alerts(store.data, settings.load_alerts), relays, traces]
+
+
+def _collector(settings: Settings) -> Collector | None:
+    """Who takes traces, if anybody does. Raises ``UsageError``."""
+    from projections.cli.outgoing import collector_at
+
+    address = settings.load_otel()
+    return None if address is None else collector_at(address)
 
 
 def _connected(settings: Settings) -> Callable[[Sleep], AbstractContextManager[Videosdk]]:
@@ -227,7 +227,7 @@ def _keys_to_serve(settings: Settings, keys: tuple[Path, ...], insecure: bool) -
 
 
 def _reloader(rings: Keys, live: Following | None, sending: Iterable[Outgoing]) -> Callable[[], None]:
-    """Gives what SIGHUP does: it reads keys, rules, alerts and relays again. A broken file changes nothing, and is logged."""
+    """Gives what SIGHUP does: it reads keys, rules and what is sent to whom again. A broken file changes nothing, and is logged."""
     from logging import getLogger
 
     log = getLogger("projections.cli")

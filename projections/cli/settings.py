@@ -187,10 +187,11 @@ class Settings:
 
         return load_config(self._config).relays if self._config is not None else ()
 
-    @property
-    def otel(self) -> str | None:
-        """The collector of traces, as the configuration file has it."""
-        return self.stated.otel
+    def load_otel(self) -> str | None:
+        """Reads the address of the collector of traces from the file again."""
+        from tracker.config import load_config
+
+        return load_config(self._config).otel if self._config is not None else None
 
     def load_retention(self) -> Retention:
         """Reads ``[retention]`` from its file again."""

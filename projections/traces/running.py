@@ -26,12 +26,26 @@ log = logging.getLogger("projections.traces")
 
 
 class Traces(Outgoing):
-    """The thread. ``end`` is the last position of the store, ``rules`` and ``now`` are those by which is judged now."""
+    """The thread.
+
+    ``load`` gives the collector that the configuration names now, ``None`` where it names none; ``end`` the last position
+    of the store; ``rules`` and ``now`` those by which is judged now.
+    """
 
     def __init__(
-        self, data: Path, collector: Any, end: int, rules: Callable[[], Rules], now: Callable[[], datetime]
+        self,
+        data: Path,
+        load: Callable[[], Any],
+        end: Callable[[], int],
+        rules: Callable[[], Rules],
+        now: Callable[[], datetime],
     ) -> None:
-        super().__init__("traces", partial(_work, data, collector, end, rules, now), _pause)
+        super().__init__("traces", partial(_work, data, load, end, rules, now), _pause)
+
+    def reload(self) -> int:
+        """As ``Outgoing.reload``; returns how many collectors there are."""
+        super().reload()
+        return int(self._work.always)
 
 
 def _pause(failed: int) -> float:
@@ -43,9 +57,16 @@ def exporter(data: Path, collector: Any, rules: Rules) -> Exporter:
 
 
 def _work(
-    data: Path, collector: Any, end: int, rules: Callable[[], Rules], now: Callable[[], datetime]
+    data: Path,
+    load: Callable[[], Any],
+    end: Callable[[], int],
+    rules: Callable[[], Rules],
+    now: Callable[[], datetime],
 ) -> Work:
-    after = exporter(data, collector, rules()).armed(end)
+    collector = load()
+    if collector is None:
+        return Work((), lambda: None)
+    after = exporter(data, collector, rules()).armed(end())
 
     def look() -> None:
         nonlocal after
