@@ -109,10 +109,10 @@ def _without_other_files(
     found = []
     for log in logs:
         try:
-            if is_new:
-                log.begin()
             if not force:
                 refuse_other_file(log, known)
+            if is_new and (force or not log.is_repeatable):
+                log.begin()
             found.append(log)
         except TrackerError as error:
             complaints.append(error)
