@@ -3,17 +3,20 @@
 import gzip
 import io
 import json
+import re
 import tracemalloc
 import zipfile
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import LogError
 from tracker.intake.framing import counted, framed
 from tracker.intake.lines import KEPT, MAX_ENVELOPE, MAX_LINE
 from tracker.intake.logs import Log
+from tracker.intake.values import Values
 
 ONE, TWO, THREE = b'{"a":1}', b'{"b":{"x":[2]}}', b'{"c":"},[\\""}'
 sizes = pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
@@ -70,6 +73,43 @@ def test_an_array_of_anything_gives_its_elements_however_it_comes(items, size, i
     objects = [{"it": item} for item in items]
     given = read(json.dumps(objects, indent=indent).encode(), size)
     assert [json.loads(text) for _, text in given] == objects
+
+
+names = st.sampled_from(["events", "data", "result", "values", "webhook", "webhookType", "body", "x"])
+texts = st.sampled_from(["", "}", '{"', "[\\", '"', "a, b: c"])
+document = st.recursive(
+    texts | st.integers(),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(names, one, max_size=3),
+    max_leaves=12,
+)
+
+
+def until_error(text, size):
+    """The lines of a text, and the error behind them."""
+    values, found = Values("log"), []
+    try:
+        for piece in pieces(text, size):
+            found += values.feed(piece)
+        found += values.end()
+    except LogError as error:
+        return found, error.message
+    return found, values.unrolled
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(document, min_size=1, max_size=4),
+    st.sampled_from([None, 1]),
+    st.integers(1, 99),
+    st.lists(st.integers(0, 999), max_size=2),
+)
+@example([{"x": 1, "events": [{"x": 2}]}, {"x": 3, "body": "", "events": [{"x": 4}]}], None, 99, [])
+def test_objects_that_are_seen_whole_are_the_same_lines_as_those_gone_through(items, indent, size, lost):
+    text = json.dumps(items, indent=indent).encode()
+    text = bytes(byte for place, byte in enumerate(text) if place not in lost)
+    with patch("tracker.intake.values._WHOLE", re.compile(b"(?!)")):
+        gone_through = until_error(text, size)
+    assert until_error(text, size) == gone_through
 
 
 @sizes

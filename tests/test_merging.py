@@ -3,9 +3,13 @@
 import os
 import threading
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from story import RULES, delivery, moment
 
@@ -54,6 +58,25 @@ def test_at_equal_times_the_order_in_which_the_logs_are_named_does_not_matter(tm
     a, b = write(tmp_path / "a", *joined(0, 5)), write(tmp_path / "b", *joined(0, 5))
     assert read(a, b) == [(0, 1), (0, 3), (5, 2), (5, 4)]
     assert read(b, a) == [(0, 3), (0, 1), (5, 4), (5, 2)]
+
+
+seconds = st.lists(st.integers(0, 60) | st.just("-"), min_size=1, max_size=6)
+
+
+@settings(max_examples=30)
+@given(st.lists(seconds, min_size=2, max_size=4))
+def test_all_lines_are_sorted_by_how_far_their_log_had_come_and_logs_by_where_they_begin(times):
+    with TemporaryDirectory() as room:
+        logs = [write(Path(room, str(place)), *joined(*each)) for place, each in enumerate(times)]
+        begins = [next((time for time in each if time != "-"), -1) for each in times]
+        keys, position = [], 0
+        for place, each in enumerate(times):
+            come = accumulate((begins[place] if one == "-" else one for one in each), max)
+            for at in come:
+                position += 1
+                keys.append((at, begins[place], place, position))
+
+        assert [found for _, found in read(*logs)] == [key[-1] for key in sorted(keys)]
 
 
 def test_a_line_that_is_earlier_than_the_one_in_front_of_it_comes_right_behind_that(tmp_path):

@@ -11,6 +11,7 @@ An export may hold all its lines in one array (``batch``): each element is then 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -300,10 +301,13 @@ BATCHES: tuple[tuple[str, ...], ...] = tuple(
 
 def shape_of(webhook: str, has: Callable[[str], bool]) -> Shape | None:
     """The first shape with a webhook there, all of whose other fields a line has."""
-    for shape in SHAPES:
-        if _leads(shape.webhook, webhook) and all(map(has, (shape.time, *shape.marks))):
-            return shape
-    return None
+    return next((shape for shape in _there(webhook) if all(map(has, (shape.time, *shape.marks)))), None)
+
+
+@lru_cache(maxsize=256)  # all lines of a log have their webhooks in a few places
+def _there(webhook: str) -> tuple[Shape, ...]:
+    """The shapes with a webhook there."""
+    return tuple(shape for shape in SHAPES if _leads(shape.webhook, webhook))
 
 
 def _leads(way: str, path: str) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
@@ -24,6 +24,7 @@ from tracker.intake.receive_times import believed
 __all__ = ["begin_of", "can_be_merged", "delivered", "merged"]
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC), 0
 _Open = tuple[datetime, int, Delivery, Iterator[Delivery]]
 """The time up to which a log has been read, its rank, its next delivery, and the others."""
 
@@ -56,21 +57,24 @@ def merged(logs: Sequence[Log], read: Callable[[int], Iterator[Delivery]]) -> It
     """
     begins = [begin_of(log) for log in logs]
     ranked = sorted(range(len(logs)), key=lambda place: (begins[place], logs[place].name))
-    waiting, heap = list(enumerate(ranked))[::-1], list[_Open]()
+    waiting = [(begins[place], rank) for rank, place in enumerate(ranked)][::-1]
+    heap: list[_Open] = []
     while waiting or heap:
-        while waiting and (not heap or (begins[waiting[-1][1]], waiting[-1][0]) < heap[0][:2]):
-            rank, place = waiting.pop()
-            rest = read(place)
+        while waiting and (not heap or waiting[-1] < heap[0][:2]):
+            begin, rank = waiting.pop()
+            rest = read(ranked[rank])
             first = next(rest, None)
             if first is not None:
-                heappush(heap, (first.received_at or begins[place], rank, first, rest))
+                heappush(heap, (first.received_at or begin, rank, first, rest))
         if heap:
-            reached, rank, one, rest = heap[0]
-            yield ranked[rank], one
-            following = next(rest, None)
-            if following is None:
-                heappop(heap)
-            else:
-                at = following.received_at
-                later = at if at is not None and at > reached else reached
-                heapreplace(heap, (later, rank, following, rest))
+            reached, rank, first, rest = heappop(heap)
+            place, turn = ranked[rank], min([NEVER, *waiting[-1:], *(other[:2] for other in heap[:1])])
+            yield place, first
+            for one in rest:
+                at = one.received_at
+                if at is not None and at > reached:
+                    reached = at
+                    if (reached, rank) > turn:  # of another log
+                        heappush(heap, (reached, rank, one, rest))
+                        break
+                yield place, one

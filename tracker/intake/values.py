@@ -33,6 +33,24 @@ _ELEMENT = re.compile(rb'[{\[]|"[{\[]')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _INDENT = re.compile(rb"[ \t]*")
 _NOT_SEARCHED = frozenset(name.encode() for name in ("webhookType", *BODY_NAMES))
+_IS_WEBHOOK = rb'"(?:%b)"' % b"|".join(sorted(_NOT_SEARCHED))
+_FIELD = _STRING + rb'\s*+:\s*+(?:%b|[^\s"{}\[\],:]++)\s*+(?:,\s*+)?+' % _STRING
+_SEARCHED_IN_VAIN = re.compile(rb"\{\s*+(?:(?!%b)%b)*+(?:%b\s*+:|\})" % (_IS_WEBHOOK, _FIELD, _IS_WEBHOOK))
+"""How an object begins in which nothing can hold lines before it is known to be a webhook, or ends."""
+_LEVELS = 5
+"""Objects and arrays in each other of a value that is found whole; a webhook in an envelope has three, or four."""
+
+
+def _whole(levels: int) -> bytes:
+    """The pattern of an object whose brackets close."""
+    found = inside = rb"(?!)"
+    for _ in range(levels):
+        inside = rb'(?:[^"{}\[\]]++|%b|%b)*+' % (_STRING, found)
+        found = rb"\{%b\}|\[%b\]" % (inside, inside)
+    return rb"\{%b\}" % inside
+
+
+_WHOLE = re.compile(_whole(_LEVELS))
 
 Trie = Mapping[bytes, Any]
 """Ways to arrays, by their first name."""
@@ -186,6 +204,10 @@ class Values:
             self.open.append(_Open(here.trie, is_array=True))
             return _ON
         self._begin(found.start())
+        whole = self._whole_at(found.start(), here.trie) if token == b"{" else None
+        if whole is not None:
+            self.pos = whole
+            return self._line(whole)
         if token == b"{" and here.trie:
             self.open.append(_Open(here.trie, is_line=True))
             return _ON
@@ -196,6 +218,13 @@ class Values:
             self.is_broken = True
             return _ON
         return self._line(found.end())
+
+    def _whole_at(self, place: int, trie: Trie) -> int | None:
+        """Where an object ends that is a line, where that can be seen at once: it is much faster."""
+        if trie and _SEARCHED_IN_VAIN.match(self.data, place) is None:
+            return None
+        found = _WHOLE.match(self.data, place)
+        return None if found is None else found.end()
 
     def _in_object(self, found: re.Match[bytes]) -> Line | None:
         token, here = found[0], self.open[-1]
