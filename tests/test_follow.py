@@ -972,6 +972,18 @@ def test_a_checkpoint_that_was_tampered_with_is_made_anew(store, views, column, 
         assert at_once(store) == meetings.rows(live(store))
 
 
+def test_rooms_are_counted_on_by_read_models_that_were_opened_anew(store, views):
+    views.close()
+    for second, name in enumerate("abc"):
+        came = webhook("session-started", sessionId=name, meetingId="m")
+        store.append(deliveries([line(came, second)]))
+        Views.open(store).close()
+
+    assert at_once(store) == meetings.rows(live(store))
+    with Views.open(store) as opened:
+        assert opened.log.habits.rooms == database.rooms.telling(opened.connection)
+
+
 @pytest.mark.parametrize("value", ["'text'", "NULL", "x'ff'", "1.5"])
 @pytest.mark.parametrize("column", ["once", "twice", "once_then", "twice_then"])
 @pytest.mark.slow_on_postgres

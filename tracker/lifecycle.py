@@ -44,8 +44,7 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-_ROOM = ("meeting_id", "room_id")
-_LINKS = ("session_id", *_ROOM)
+_LINKS = ("session_id", "meeting_id", "room_id")
 _OWN_STREAMS = ("unrouted", "log")
 
 

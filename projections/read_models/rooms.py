@@ -28,7 +28,7 @@ _COUNT = (
 )
 _MILESTONE = (
     "UPDATE rooms SET once_then = once, twice_then = twice, account_then = account"
-    " WHERE once_then != once OR twice_then != twice OR account_then IS NOT account"
+    " WHERE once_then IS NOT once OR twice_then IS NOT twice OR account_then IS NOT account"
 )
 
 
@@ -43,21 +43,25 @@ def pass_milestone(db: sqlite3.Connection) -> None:
     db.execute(_MILESTONE)
 
 
-def read(db: sqlite3.Connection, meeting_id: str | None = None) -> tuple[dict[str, Room], dict[str, Room]]:
-    """The rooms as they are now, and as they were at the last milestone; all, or one.
+def read(db: sqlite3.Connection) -> dict[str, Room]:
+    """All rooms as they are now, for whoever counts on. Raises ``sqlite3.DatabaseError``."""
+    return _rooms(db, "SELECT meeting_id, once, twice, account FROM rooms")
 
-    Raises ``sqlite3.DatabaseError``.
+
+def telling(db: sqlite3.Connection, meeting_id: str | None = None) -> dict[str, Room]:
+    """The rooms that lacked a type at the last milestone, or may have: those of two sessions; all, or one.
+
+    In most stores nearly every room is of one session. Raises ``sqlite3.DatabaseError``.
     """
-    where, values = ("", ()) if meeting_id is None else (" WHERE meeting_id = ?", (meeting_id,))
-    now, then = dict[str, Room](), dict[str, Room]()
-    for row in db.execute(f"SELECT {', '.join(TABLE.columns)} FROM rooms{where}", values):
-        name, once, twice, account, once_then, twice_then, account_then = row
-        if not (
-            isinstance(name, str) and all(isinstance(one, int) for one in (once, twice, once_then, twice_then))
-        ):
+    where, values = ("", ()) if meeting_id is None else (" AND meeting_id = ?", (meeting_id,))
+    select = f"SELECT meeting_id, once_then, twice_then, account_then FROM rooms WHERE twice_then IS NOT 0{where}"
+    return _rooms(db, select, values)
+
+
+def _rooms(db: sqlite3.Connection, select: str, values: tuple[str, ...] = ()) -> dict[str, Room]:
+    found = {}
+    for name, once, twice, account in db.execute(select, values):
+        if not (isinstance(name, str) and isinstance(once, int) and isinstance(twice, int)):
             raise sqlite3.DatabaseError("malformed rooms")
-        if once:
-            now[name] = Room(once, twice, account=account)
-        if once_then:
-            then[name] = Room(once_then, twice_then, account=account_then)
-    return now, then
+        found[name] = Room(once, twice, account=account)
+    return found

@@ -157,7 +157,8 @@ def read_checkpoint(connection: sqlite3.Connection) -> tuple[Checkpoint, str]:
 def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> tuple[Traffic, Habits, LogView]:
     """What is known of the log up to the checkpoint, and what counts of it since the last milestone.
 
-    With ``meeting_id``, of that room only. Raises ``sqlite3.DatabaseError``.
+    The rooms that are known are left out: only who counts on needs them, and there may be very many (``rooms.read``).
+    With ``meeting_id``, what counts is of that room only. Raises ``sqlite3.DatabaseError``.
     """
     ((traffic, *both),) = connection.execute("SELECT traffic, habits, habits_then FROM checkpoint").fetchall()
     try:
@@ -165,7 +166,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
         now, then = (msgspec.json.decode(one, type=Habits) for one in both)
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
-    now.rooms, then.rooms = rooms.read(connection, meeting_id)
+    then.rooms = rooms.telling(connection, meeting_id)
     log = attrs.evolve(view_of(then, known), next_begin=partial(spans.next_begin, connection))
     return known, now, log
 

@@ -96,7 +96,7 @@ class Pages(Opened):
         self.traffic = Traffic()
         self.log = LogView()
         """What the log said at the last milestone."""
-        self._outdated = True
+        self._outdated, self._has_rooms = True, False
         self._sessions = Sessions(rules)
         self._written = Written()
         self._waiting = Waiting()
@@ -178,6 +178,7 @@ class Pages(Opened):
             page, last = tracker.follow(after, page_size, end if stop is None else min(stop, end))
             if last == after:
                 return False
+            self._read_rooms()
             at_milestone = any(is_milestone(one.position) for one, _ in page[-1:])
             silences, said = len(self.traffic.silences), self.log
             readings = self._observe(tracker, page)
@@ -211,6 +212,12 @@ class Pages(Opened):
             )
         self._forget()
         return True
+
+    def _read_rooms(self) -> None:
+        """Before the first page that is observed: whoever only reads needs them not."""
+        if not self._has_rooms:
+            self._habits.rooms = rooms.read(self.connection)
+            self._has_rooms = True
 
     def _observe(self, tracker: Tracker, page: Iterable[tuple[Delivery, int]]) -> Iterator[Reading]:
         """Takes in a page. What of it is outside of any session is written; returns of that as ``deliveries.write`` does."""
@@ -387,7 +394,7 @@ class Pages(Opened):
             self.checkpoint = checkpoint
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
             self.log = self._log_at(checkpoint.as_of)
-            self._outdated = False
+            self._outdated, self._has_rooms = False, False
         self.before, self.rewritten = checkpoint, set()
 
     def _copy_to_memory(self) -> None:
