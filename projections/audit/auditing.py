@@ -102,12 +102,12 @@ def audit(
         parts: tuple[Part, ...] = (share, *others)
         observe = _dealt(share, others)
         known = Habits() if growing else None
-        for delivery in until(deliveries, as_of):
+        for number, delivery in enumerate(until(deliveries, as_of), 1):
             traffic.observe(delivery, rules)
             share.has_begun = traffic.has_begun
             observe(delivery)
             count += delivery.step is not RECORD
-            if count % SWEEP == 0:
+            if number % SWEEP == 0:
                 for part in parts:
                     part.sweep(traffic.newest)
             if growing and is_milestone(delivery.position):
