@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from projections.audit.found import Findings, disk_errors
 from projections.audit.share import Share
 from tracker.bulk import bulk
-from tracker.delivery.webhook import UNROUTED, Delivery
+from tracker.delivery.webhook import UNROUTED, Delivery, until
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.intake.logs import STDIN, Log, Oddities, is_usual
@@ -144,13 +144,6 @@ def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
 def _decided(found: Finding) -> Finding:
     """The log is over: what is provisional will not be decided any more."""
     return replace(found, verdict="undecided") if found.verdict == "provisional" else found
-
-
-def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
-    """What had been received by then, and all of which is not known when it was."""
-    if as_of is None:
-        return deliveries
-    return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
 
 
 def _dealt(first: Part, others: Sequence[Part]) -> Callable[[Delivery], None]:
