@@ -21,7 +21,7 @@ _NAMED = 5
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
-    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    visits = session.participants
     found = session.findings
     severities = [one.severity for one in found if one.verdict not in _NOT_COUNTED]
     yield (
@@ -36,7 +36,7 @@ def rows(session: Session) -> Iterator[Row]:
         session.deliveries,
         session.last_position,
         len(visits),
-        sum(not one.runs[-1].closed for one in visits if one.runs),
+        sum(not one.run.closed for one in visits),
         max(severities, key=SEVERITIES.index, default=None),
         severities.count("error"),
         severities.count("warning"),

@@ -137,7 +137,7 @@ def _is_past(asked: Values) -> bool:
 
 
 def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
-    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    people = session.participants
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
     if session.state == "live" and not _is_past(asked):
@@ -149,7 +149,7 @@ def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
         "end_received": _received_at_another(session),
         "length": span(until - began) if began and until and until >= began else "",
         "people": len(people),
-        "inside": sum(not one.runs[-1].closed for one in people if one.runs),
+        "inside": sum(not one.run.closed for one in people),
     }
 
 
