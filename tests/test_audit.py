@@ -131,6 +131,17 @@ def test_what_is_spilled_and_comes_back_is_judged_as_if_it_had_stayed(extra, mon
     assert outcome(given, 1, monkeypatch) == outcome(given, 10**9, monkeypatch)
 
 
+@pytest.mark.parametrize("begin", [(), ("0 session-started",)], ids=["records-first", "records-later"])
+def test_after_so_many_deliveries_it_is_looked_once_who_is_over_though_they_are_records(begin, monkeypatch):
+    given = deliveries(*begin, *(f'{60 + n} rest-session record={{"id":"S"}}' for n in range(20)))
+    looked = []
+    monkeypatch.setattr(auditing, "SWEEP", 5)
+    monkeypatch.setattr(share.Share, "sweep", lambda _, now: looked.append(now))
+
+    audit(given, Rules())
+    assert len(looked) == len(given) // 5
+
+
 def test_sessions_that_are_over_leave_the_memory(monkeypatch):
     monkeypatch.setattr(share, "KEPT", 0)
     run = share.Share(Rules())

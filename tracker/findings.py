@@ -13,7 +13,7 @@ of all that a hypothesis may assume, are in ``tracker.codes``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal, Self, get_args
@@ -200,3 +200,9 @@ def roles_of(declaration: type[Any]) -> Mapping[str, Role]:
     """The fields of a declaration that hold a code, each with its role."""
     fields = attrs.fields(declaration)
     return {field.name: field.metadata["role"] for field in fields if "role" in field.metadata}
+
+
+def roles_in(*declarations: Any) -> Iterator[tuple[Any, str, Role]]:
+    """The same of several declarations, each with the one that it is of."""
+    for declared in declarations:
+        yield from ((declared, name, role) for name, role in roles_of(declared.__class__).items())

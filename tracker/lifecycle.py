@@ -26,7 +26,7 @@ import attrs
 import msgspec
 
 from tracker.codes import codes_for
-from tracker.findings import NoFinding, Role, code_field, roles_of
+from tracker.findings import NoFinding, Role, code_field, roles_in
 from tracker.record import Records
 from tracker.step import Step
 from tracker.table import ABSENT, problems_of_table, reached, ways
@@ -160,11 +160,9 @@ class Lifecycle:
 
     def roles(self) -> Iterator[tuple[Step | Lifecycle, str, str]]:
         """The roles that apply: whose they are, their name, and what was declared for them."""
-        every: list[tuple[Step | Lifecycle, Mapping[str, Role]]] = [(self, roles_of(Lifecycle))]
-        for declared, roles in (*every, *((step, roles_of(Step)) for step in self.steps)):
-            for name, role in roles.items():
-                if role.applies(self, declared):
-                    yield declared, name, getattr(declared, name)
+        for declared, name, role in roles_in(self, *self.steps):
+            if role.applies(self, declared):
+                yield declared, name, getattr(declared, name)
 
     @cached_property
     def may_be_skipped(self) -> frozenset[str]:
@@ -428,11 +426,9 @@ def _payload_fields(lifecycle: Lifecycle) -> Iterable[tuple[str, Iterable[str]]]
 
 def _unsaid(lifecycle: Lifecycle) -> Iterator[str]:
     """Roles that apply and were left out, that do not and were given, or that hold a code of something else."""
-    for name, role in roles_of(Lifecycle).items():
-        yield from _problems_of_role(lifecycle, lifecycle, name, role)
-    for step in lifecycle.steps:
-        for name, role in roles_of(Step).items():
-            yield from (f"step {step.name!r}: {one}" for one in _problems_of_role(lifecycle, step, name, role))
+    for declared, name, role in roles_in(lifecycle, *lifecycle.steps):
+        whose = "" if declared is lifecycle else f"step {declared.name!r}: "
+        yield from (whose + one for one in _problems_of_role(lifecycle, declared, name, role))
 
 
 def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: str, role: Role) -> Iterator[str]:

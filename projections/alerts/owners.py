@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from projections.alerts.database import Found, Known, alerts_file, found_of, identity_of, known_in, write
-from projections.read_models import text
+from projections.read_models import among, listed, text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, Reader, reader
 
 __all__ = ["NO_RULE", "Owners", "close_what_is_not_held", "look_after", "owners_of"]
@@ -83,10 +83,9 @@ def owners_of(data: Path, streams: Collection[str]) -> Owners:
     with alerts_file(data).to_read() as connection:
         if connection is None or not streams:
             return {}
-        marks = ",".join("?" * len(streams))
         select = (
             "SELECT stream, code, position, acknowledged_by FROM alerts"
-            f" WHERE stream IN ({marks}) AND state = 'open' AND acknowledged_by IS NOT NULL"
+            f" WHERE {among('stream')} AND state = 'open' AND acknowledged_by IS NOT NULL"
         )
-        rows = connection.execute(select, tuple(streams)).fetchall()
+        rows = connection.execute(select, (listed(streams),)).fetchall()
     return {(stream, code, position): by for stream, code, position, by in rows}

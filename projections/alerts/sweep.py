@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import attrs
-import msgspec
 
 from projections.alerts import messages, owners
 from projections.alerts.database import (
@@ -32,7 +31,7 @@ from projections.alerts.erasing import erase_from
 from projections.alerts.moves import Compared, moved
 from projections.alerts.outbox import queue_of
 from projections.outbox.queue import KEPT, Queue
-from projections.read_models import text
+from projections.read_models import among, listed, text
 from projections.views.publications import IDENTITY, PUBLISHED_DB, End, Reader, reader
 from tracker.alert import Alert
 from tracker.delivery.envelope import parse_time
@@ -190,10 +189,8 @@ class _Sweep:
         if streams is None:
             begun = known_in(self.connection, _BEGUN, self.alert.name)
         else:
-            these = "stream IN (SELECT value FROM json_each(?))"
-            given = msgspec.json.encode(sorted(streams)).decode()
-            values = self.alert.name, given, text(self.moment)
-            begun = known_in(self.connection, f"{_BEGUN} AND ({these} OR {_WAITS})", *values)
+            values = self.alert.name, listed(sorted(streams)), text(self.moment)
+            begun = known_in(self.connection, f"{_BEGUN} AND ({among('stream')} OR {_WAITS})", *values)
         known = {identity_of(one.found): one for one in begun}
         lacking = {identity[0] for identity in known.keys() - held.keys()}
         if lacking:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from projections.read_models import ReadModels, short, text
+from projections.read_models import ReadModels, among, listed, short, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -87,10 +87,9 @@ _ALL_TIME = (
 def _conditions(chosen: dict[str, Sequence[str]], equal: dict[str, str | None]) -> tuple[str, Values]:
     conditions, values = ["verdict != 'accepted'"], dict[str, Any](equal)
     for name, words in chosen.items():
-        named = {f"{name}{place}": word for place, word in enumerate(words)}
-        if named:
-            conditions.append(f"{_COLUMNS[name]} IN ({', '.join(f':{one}' for one in named)})")
-            values |= named
+        if words:
+            conditions.append(among(_COLUMNS[name], name))
+            values[name] = listed(words)
     conditions += [f"{name} = :{name}" for name, value in equal.items() if value is not None]
     return " AND ".join(conditions), values
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from projections.read_models import ReadModels
+from projections.read_models import ReadModels, among, listed
 from tracker.delivery.envelope import isoformat, parse_time
 from tracker.judging.state import Certainty, Session
 
 Values = dict[str, Any]
 _VISITS = (
     "SELECT p.session_id, p.participant_id, p.name, p.joined_at, p.left_at FROM participants p"
-    " WHERE p.session_id IN (SELECT value FROM json_each(?)) ORDER BY p.session_id, p.joined_at, p.visit"
+    f" WHERE {among('p.session_id')} ORDER BY p.session_id, p.joined_at, p.visit"
 )
 
 
@@ -181,7 +181,7 @@ def with_people(db: ReadModels, runs: Sequence[Values]) -> list[Values]:
     """
     ids = sorted({run["session_id"] for run in runs})
     visits: dict[str, list[Values]] = {}
-    for visit in db.query(_VISITS, (msgspec.json.encode(ids).decode(),)):
+    for visit in db.query(_VISITS, (listed(ids),)):
         visits.setdefault(visit["session_id"], []).append(visit)
     return [{**run, "people": people_during(run, visits.get(run["session_id"], []))} for run in runs]
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from projections.audit.found import Findings, disk_errors
 from projections.audit.share import Share
 from tracker.bulk import bulk
-from tracker.delivery.webhook import UNROUTED, Delivery
+from tracker.delivery.webhook import UNROUTED, Delivery, until
 from tracker.errors import LogError
 from tracker.findings import Finding
 from tracker.intake.logs import STDIN, Log, Oddities, is_usual
@@ -102,12 +102,12 @@ def audit(
         parts: tuple[Part, ...] = (share, *others)
         observe = _dealt(share, others)
         known = Habits() if growing else None
-        for delivery in until(deliveries, as_of):
+        for number, delivery in enumerate(until(deliveries, as_of), 1):
             traffic.observe(delivery, rules)
             share.has_begun = traffic.has_begun
             observe(delivery)
             count += delivery.step is not RECORD
-            if count % SWEEP == 0:
+            if number % SWEEP == 0:
                 for part in parts:
                     part.sweep(traffic.newest)
             if growing and is_milestone(delivery.position):
@@ -144,13 +144,6 @@ def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
 def _decided(found: Finding) -> Finding:
     """The log is over: what is provisional will not be decided any more."""
     return replace(found, verdict="undecided") if found.verdict == "provisional" else found
-
-
-def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
-    """What had been received by then, and all of which is not known when it was."""
-    if as_of is None:
-        return deliveries
-    return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)
 
 
 def _dealt(first: Part, others: Sequence[Part]) -> Callable[[Delivery], None]:

@@ -23,9 +23,6 @@ from projections.cli.times import AsOf, GivenTime, with_tz
 from tracker.errors import NotFoundError, StoreMissingError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tracker.delivery.webhook import Delivery
     from tracker.findings import Code
     from tracker.store.application import Tracker
 
@@ -114,7 +111,7 @@ def _explain_session(
             session = session_named(views, store, session, partial(settings.moment, as_of), at)
             asked = settings.moment(as_of, seen(views.db, session))
             until = asked if as_of is not None or at is not None else views.as_of
-            deliveries = _known_deliveries(store, session, until, at)
+            deliveries = list(store.history(session, at=at, as_of=until))
             if not deliveries:
                 raise _no_such_subject(store, session)
             log = views.log.known_by(at, asked)
@@ -142,15 +139,6 @@ def _explain_prices(settings: Settings, format: str) -> None:
         write([machine.document(table)])
     else:
         report.prices(console(sys.stdout), table)
-
-
-def _known_deliveries(store: Tracker, session: str, as_of: datetime | None, at: int | None) -> list[Delivery]:
-    """The deliveries of a session that had come by then."""
-    return [
-        delivery
-        for delivery in store.history(session, at=at)
-        if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
-    ]
 
 
 def _no_such_subject(store: Tracker, given: str) -> NotFoundError:

@@ -117,6 +117,16 @@ def is_one_of(column: str, words: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
 
+def among(column: str, name: str = "") -> str:
+    """A condition for any of the words that are ``listed`` in the value of that name, or in that of a ``?``."""
+    return f"{column} IN (SELECT value FROM json_each({f':{name}' if name else '?'}))"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as one value of a query."""
+    return _quote(list(words)).decode()
+
+
 def begins(column: str, name: str) -> str:
     """A condition for what begins with the value of that name; it can be read off an index."""
     return f"{column} >= :{name} AND {column} < :{name} || char(0x10ffff)"

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from projections.read_models import ReadModels, Row, Table, is_one_of, text, types
+from projections.read_models import ReadModels, Row, Table, among, is_one_of, listed, text, types
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.session import Key
 from tracker.judging.state import Session
@@ -140,8 +140,8 @@ def find(
         "stream": stream,
         "meeting": meeting,
         "account": account,
-        "types": msgspec.json.encode(types).decode(),
-        "readings": msgspec.json.encode(readings).decode(),
+        "types": listed(types),
+        "readings": listed(readings),
         "lifecycle": lifecycle,
         "code": code,
         "since": since,
@@ -169,8 +169,8 @@ _ASKED = {
     "stream": "stream = :stream",
     "meeting": "stream IN (SELECT session_id FROM sessions WHERE meeting_id = :meeting)",
     "account": "account = :account",
-    "types": "type IN (SELECT value FROM json_each(:types))",
-    "readings": "reading IN (SELECT value FROM json_each(:readings))",
+    "types": among("type", "types"),
+    "readings": among("reading", "readings"),
     "lifecycle": "lifecycle = :lifecycle",
     "code": "' ' || findings || ' ' LIKE '% ' || :code || ' %'",
     "since": "received_at >= :since",

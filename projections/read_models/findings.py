@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from projections.read_models import ReadModels, Row, Table, text
+from projections.read_models import ReadModels, Row, Table, among, listed, text
 from tracker.findings import Finding
 from tracker.judging.state import Session
 
@@ -188,11 +188,10 @@ def _conditions(
     conditions = ["verdict = :verdict" if verdict else "1"]
     conditions += [f"{column} = :{column}" for column, value in equal.items() if value is not None]
     values: dict[str, Any] = {"verdict": verdict, "since": since, **equal}
-    for column, wanted in (("code", codes), ("severity", severities)):
-        named = {f"{column}{number}": value for number, value in enumerate(wanted)}
-        if named:
-            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
-            values |= named
+    for column, name, wanted in (("code", "codes", codes), ("severity", "severities", severities)):
+        if wanted:
+            conditions.append(among(column, name))
+            values[name] = listed(wanted)
     if since is not None:
         conditions.append("at >= :since")
     return conditions, values

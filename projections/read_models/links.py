@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from projections.read_models import ReadModels, Row, Table, is_one_of, text
+from projections.read_models import ReadModels, Row, Table, among, is_one_of, listed, text
 from tracker.delivery.envelope import parse_time
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -86,7 +86,7 @@ def runs(
         "until": until,
         "limit": limit,
     }
-    values |= {"lifecycles": json.dumps(list(lifecycles)), "states": json.dumps(list(states))}
+    values |= {"lifecycles": listed(lifecycles), "states": listed(states)}
     conditions = [condition for name, condition in _ASKED.items() if values[name] not in (None, "[]")]
     rows = db.query(
         f"SELECT * FROM ({_RUNS}) WHERE {' AND '.join(conditions) or '1'}"
@@ -108,8 +108,8 @@ _RUNS = (
     " FROM runs r LEFT JOIN sessions s ON s.session_id = r.session_id"
 )
 _ASKED = {
-    "lifecycles": "lifecycle IN (SELECT value FROM json_each(:lifecycles))",
-    "states": "state IN (SELECT value FROM json_each(:states))",
+    "lifecycles": among("lifecycle", "lifecycles"),
+    "states": among("state", "states"),
     "session": "(session_id = :session OR stream IN (SELECT stream FROM links WHERE session_id = :session))",
     "meeting": "(meeting_id = :meeting OR stream IN (SELECT stream FROM links WHERE meeting_id = :meeting))",
     "account": "account = :account",

@@ -16,9 +16,8 @@ def rows(session: Session) -> Iterator[Row]:
 
 
 def _called(session: Session) -> Iterator[tuple[str, str]]:
-    for aggregate in session.aggregates.values():
-        if aggregate.lifecycle.is_presence:
-            yield from ((aggregate.key[0][1], name) for name in aggregate.names)
+    for person in session.participants:
+        yield from ((person.key[0][1], name) for name in person.names)
     if session.records is not None:
         yield from session.records.names
 

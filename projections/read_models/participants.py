@@ -12,13 +12,13 @@ from tracker.lifecycle import Lifecycle
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
-    for aggregate in session.aggregates.values():
-        for visit in aggregate.visits if aggregate.lifecycle.is_presence else ():
+    for person in session.participants:
+        for visit in person.visits:
             yield (
                 session.session_id,
-                aggregate.key[0][1],
+                person.key[0][1],
                 visit.number,
-                aggregate.label or None,
+                person.label or None,
                 visit.state,
                 visit.certainty,
                 text(visit.joined_at),

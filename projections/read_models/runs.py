@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from projections.read_models import ReadModels, Row, Table, files, is_one_of, like, text
+from projections.read_models import ReadModels, Row, Table, among, files, is_one_of, like, listed, text
 from tracker.codes import codes_for
 from tracker.delivery.payload import converter
 from tracker.judging.findings.undelivered import R603, file_named
@@ -157,13 +157,15 @@ def recordings(
         "since": since,
         "until": until,
         "person": person,
+        "lifecycles": listed(lifecycles or MEDIA),
+        "states": listed(states),
     }
-    conditions = [is_one_of("+r.lifecycle", lifecycles or MEDIA), "r.session_id IS NOT NULL"]
+    conditions = [among("+r.lifecycle", "lifecycles"), "r.session_id IS NOT NULL"]
     conditions += [condition for name, condition in _EQUAL.items() if values[name] is not None]
     if person is not None:
         values["part"] = None if by_id else like(person)
     if states:
-        conditions.append(is_one_of("+r.state", states))
+        conditions.append(among("+r.state", "states"))
     if missing:
         conditions += ["r.files IS NULL", f"({is_one_of('+r.state', OVER)} OR {_UNFINISHED})"]
     if file is not None:
@@ -228,11 +230,10 @@ _UNFINISHED = f"EXISTS (SELECT 1 {_FINDINGS} AND {is_one_of('f.code', _OPEN_AT_E
 
 def of_sessions(db: ReadModels, session_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The latest run of each thing in these sessions, with what it is; the order is theirs."""
-    marks = ",".join("?" * len(session_ids))
     return db.query(
         f"SELECT session_id, lifecycle, key, MAX(run) AS run, state, certainty FROM runs "
-        f"WHERE session_id IN ({marks}) GROUP BY session_id, lifecycle, key ORDER BY rowid",
-        session_ids,
+        f"WHERE {among('session_id')} GROUP BY session_id, lifecycle, key ORDER BY rowid",
+        (listed(session_ids),),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from projections.read_models import ReadModels, Row, Table, begins, escaped, like, text
+from projections.read_models import ReadModels, Row, Table, among, begins, escaped, like, listed, text
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
@@ -21,7 +21,7 @@ _NAMED = 5
 def rows(session: Session) -> Iterator[Row]:
     if session.session_id is None:
         return
-    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    visits = session.participants
     found = session.findings
     severities = [one.severity for one in found if one.verdict not in _NOT_COUNTED]
     yield (
@@ -36,7 +36,7 @@ def rows(session: Session) -> Iterator[Row]:
         session.deliveries,
         session.last_position,
         len(visits),
-        sum(not one.runs[-1].closed for one in visits if one.runs),
+        sum(not one.run.closed for one in visits),
         max(severities, key=SEVERITIES.index, default=None),
         severities.count("error"),
         severities.count("warning"),
@@ -114,10 +114,9 @@ def find(
     if live:
         conditions.append(_LIVE)
     for column, words in (("state", states), ("severity", severities)):
-        named = {f"{column}{place}": word for place, word in enumerate(words)}
-        if named:
-            conditions.append(f"{column} IN ({', '.join(f':{name}' for name in named)})")
-            values |= named
+        if words:
+            conditions.append(among(column, column))
+            values[column] = listed(words)
     if person is not None:
         conditions.append(_WITH_PERSON)
         values |= {"person": person, "part": like(person)}
@@ -198,11 +197,9 @@ def _conditions(
         conditions.append("account = :account")
     if since is not None:
         conditions.append("last_seen_at >= :since")
-    codes = {f"code{number}": code for number, code in enumerate(findings)}
-    if codes:
-        named = ", ".join(f":{name}" for name in codes)
-        conditions.append(f"session_id IN (SELECT session_id FROM findings WHERE code IN ({named}))")
-    return conditions, {"meeting": meeting, "account": account, "since": since, **codes}
+    if findings:
+        conditions.append(f"session_id IN (SELECT session_id FROM findings WHERE {among('code', 'codes')})")
+    return conditions, {"meeting": meeting, "account": account, "since": since, "codes": listed(findings)}
 
 
 def newest(db: ReadModels, account: str) -> datetime | None:

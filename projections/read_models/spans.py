@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from projections.read_models import Row, Table, text
+from projections.read_models import Row, Table, among, listed, text
 from tracker.delivery.envelope import parse_time
 from tracker.judging.findings.overlaps import Order, Span, live_at_begin, outline, span
 from tracker.judging.hypothesis import micros, moment
@@ -71,7 +71,7 @@ TABLE = Table(
     ),
 )
 
-_BEGINS = "SELECT stream, began, begun_at FROM spans WHERE stream IN (SELECT value FROM json_each(?))"
+_BEGINS = f"SELECT stream, began, begun_at FROM spans WHERE {among('stream')}"
 _GIVEN_WAY = (
     "SELECT stream FROM spans WHERE meeting_id = ?1 AND last_seen < ?2 AND end_position IS NULL AND stream <> ?3"
     " AND last_seen >= COALESCE((SELECT MAX(begun_at) FROM spans WHERE meeting_id = ?1 AND begun_at < ?2), '')"
@@ -117,8 +117,8 @@ def overlapped_by(
 
 def begins(db: sqlite3.Connection, streams: Iterable[str]) -> Begins:
     """What is written here of the begins of these sessions."""
-    asked = _json(list(streams)).decode()
-    return {stream: (began, begun_at) for stream, began, begun_at in db.execute(_BEGINS, (asked,))}
+    rows = db.execute(_BEGINS, (listed(streams),))
+    return {stream: (began, begun_at) for stream, began, begun_at in rows}
 
 
 def later_ones(db: sqlite3.Connection, session: Session, before: Begins) -> list[str]:

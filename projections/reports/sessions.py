@@ -78,12 +78,12 @@ def status(out: Out, session: Session, as_of: datetime | None = None, withdrawn:
         out.print(Text.assemble((f"  {'was for':<11}", "dim"), shown(was_for)))
     received = f"{counted(session.deliveries, 'delivery', 'deliveries')}{_last(session)}"
     out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
-    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    people = session.participants
     others = [one for one in session.aggregates.values() if one not in people and not one.lifecycle.is_session]
     media = [one for one in others if one.lifecycle.in_a_session]
     beside = [one for one in others if one not in media]
     if people:
-        inside = sum(not one.runs[-1].closed for one in people)
+        inside = sum(not one.run.closed for one in people)
         out.print()
         out.print(
             Text.assemble(
@@ -186,7 +186,7 @@ def _people(out: Out, people: Sequence[Aggregate]) -> None:
             left = clock(visit.left_at) if visit.left_at or run.closed else ""
             visits.append(f"{clock(visit.joined_at)} – {left}".rstrip())
         line = Text.assemble(
-            "  ○ " if one.runs[-1].closed else "  ● ",
+            "  ○ " if one.run.closed else "  ● ",
             (f"{state:<{widths[0]}}", STYLES.get(one.state, "")),
             f"  {name:<{widths[1]}}  {', '.join(visits)}",
         )

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-import msgspec
 
-from projections.read_models import Row, Table, is_one_of, make_tables, text
+from projections.read_models import Row, Table, among, is_one_of, listed, make_tables, text
 from projections.traces.spans import Span, of_session
 from projections.views.database import VIEWS_DB, at_one_moment
 from tracker.store.kept import Kept
@@ -42,7 +41,7 @@ _NEXT = (
     f"SELECT session_id, last_position, {_IS_CLOSED_OUT}, COALESCE(last_seen_at < :oldest, FALSE) FROM sessions"
     " WHERE last_position > :after AND (:session IS NULL OR session_id = :session) ORDER BY last_position LIMIT :limit"
 )
-_KNOWN = "SELECT session_id FROM exported WHERE target = ? AND session_id IN (SELECT value FROM json_each(?))"
+_KNOWN = f"SELECT session_id FROM exported WHERE target = ? AND {among('session_id')}"
 
 
 @attrs.frozen
@@ -160,7 +159,7 @@ class Exporter:
         return rows[-1][1] if rows else None
 
     def _known(self, connection: sqlite3.Connection, rows: list[Row]) -> set[str]:
-        ids = msgspec.json.encode([row[0] for row in rows]).decode()
+        ids = listed(row[0] for row in rows)
         return {session for (session,) in connection.execute(_KNOWN, (self._name, ids))}
 
 

@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from projections.read_models import Row, Table, make_tables, text
+from projections.read_models import Row, Table, among, listed, make_tables, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
 from projections.views.erased import found_without, heeded, remember, scope_of
 from tracker.delivery.webhook import UNROUTED
@@ -83,7 +83,7 @@ _HELD = (
 _PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE {{}}"
 _WRITE = PUBLICATIONS.insert.replace("INSERT", "INSERT OR REPLACE", 1)
 _REMOVE = f"DELETE FROM publications WHERE {' AND '.join(f'{name} = ?' for name in IDENTITY)}"
-_THESE = "stream IN (SELECT value FROM json_each(?))"
+_THESE = among("stream")
 _OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:-1]};'"
 _HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
 
@@ -296,10 +296,10 @@ class Reader(msgspec.Struct, frozen=True):
         return self._rows("rowid > ?", (end.row,))
 
     def held(self, severities: Collection[str]) -> list[Publication]:
-        return self._rows("held AND severity IN (SELECT value FROM json_each(?))", (_json(severities),))
+        return self._rows(f"held AND {among('severity')}", (listed(severities),))
 
     def of_streams(self, streams: Collection[str]) -> list[Publication]:
-        return self._rows(_THESE, (_json(streams),))
+        return self._rows(_THESE, (listed(streams),))
 
     def _rows(self, condition: str, values: Row) -> list[Publication]:
         return [Publication.of(row) for row in self.connection.execute(_PUBLISHED.format(condition), values)]
@@ -380,7 +380,7 @@ class _Comparison(msgspec.Struct, frozen=True):
         after = page.before[0].position
         outside = self._held(_OUTSIDE, (after,))
         if outside:
-            streams = _json({identity[0] for identity in outside})
+            streams = listed({identity[0] for identity in outside})
             yield outside, self._published(f"{_THESE} AND position > ?", (streams, after))
 
     def of_all(self) -> Compared:
@@ -392,7 +392,7 @@ class _Comparison(msgspec.Struct, frozen=True):
         pruned = self.pruned(streams)
         streams = [one for one in streams if one not in pruned]
         for begin in range(0, len(streams), CHUNK):
-            these = (_json(streams[begin : begin + CHUNK]),)
+            these = (listed(streams[begin : begin + CHUNK]),)
             yield self._held(_THESE, these), self._published(_THESE, these)
 
     def _held(self, condition: str, values: Row) -> dict[Row, Row]:
@@ -413,10 +413,6 @@ class _Comparison(msgspec.Struct, frozen=True):
     def _ask(self, statement: str, values: Row = ()) -> list[Row]:
         with views_errors(self.place):
             return self.views.execute(statement, values).fetchall()
-
-
-def _json(streams: Collection[str]) -> str:
-    return msgspec.json.encode(list(streams)).decode()
 
 
 def _row(mark: Mark) -> Row:

@@ -21,11 +21,7 @@ def explain(of: Snapshot, asked: Values) -> Values:
 def explanation_of(of: Snapshot, asked: Values) -> Explanation:
     """The explanation of a session, now, at a moment (``as_of``) or right after a position (``at``)."""
     name, as_of, at = asked["session"], asked["as_of"], asked["at"]
-    deliveries = [
-        one
-        for one in of.tracker.history(name, at=at)
-        if as_of is None or one.received_at is None or one.received_at <= as_of
-    ]
+    deliveries = list(of.tracker.history(name, at=at, as_of=as_of))
     if not deliveries:
         raise unknown(of, name)
     until = of.as_of if at is None and as_of is None else as_of

@@ -9,6 +9,7 @@ suddenly a number makes that field ``None``, never the delivery unreadable.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -398,3 +399,10 @@ def _place(body: bytes, offset: int) -> str:
     before = body[:offset]
     line, column = before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1
     return f"column {column}" if b"\n" not in body.strip() else f"line {line}, column {column}"
+
+
+def until(deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
+    """What had been received by then, and all of which is not known when it was."""
+    if as_of is None:
+        return deliveries
+    return (one for one in deliveries if one.received_at is None or one.received_at <= as_of)

@@ -18,7 +18,7 @@ from eventsourcing.persistence import Mapper, Notification
 from msgspec.structs import replace
 
 from tracker.delivery.envelope import isoformat
-from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery
+from tracker.delivery.webhook import UNKNOWN_TYPE, UNROUTED, Delivery, until
 from tracker.errors import NotFoundError, StoreDamagedError
 from tracker.judging.assess import assess_all
 from tracker.judging.log import NOTHING_KNOWN, LogView
@@ -90,18 +90,25 @@ class StoreReader(ChangesReader):
             return list(self.recorder.select_notifications(after, limit, stop, inclusive_of_start=False))
 
     def history(
-        self, stream: str, *, at: int | None = None, lte: int | None = None, every: bool = False
+        self,
+        stream: str,
+        *,
+        at: int | None = None,
+        as_of: datetime | None = None,
+        lte: int | None = None,
+        every: bool = False,
     ) -> Iterator[Delivery]:
         """The deliveries of a stream in order, up to the position ``at`` or the version ``lte``.
 
-        With ``every``, also those that were withdrawn.
+        ``as_of`` leaves out what was received later. With ``every``, also those that were withdrawn.
         """
         conditions, values = ["originator_id=?"], list[Any]([stream])
         for condition, value in (("notification_id<=?", at), ("originator_version<=?", lte)):
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        yield from self._deliveries(" AND ".join(conditions), values, "originator_version", every=every)
+        where = " AND ".join(conditions)
+        yield from until(self._deliveries(where, values, "originator_version", every=every), as_of)
 
     def unrouted(self, stream: str = UNROUTED) -> Iterator[Delivery]:
         """The deliveries of all streams whose name begins with ``stream``, by position."""
@@ -145,11 +152,7 @@ class StoreReader(ChangesReader):
         ``NotFoundError`` if nothing of the session is stored, or was by then.
         """
         rules = rules or Rules()
-        received = (
-            delivery
-            for delivery in self.history(stream, at=at)
-            if as_of is None or delivery.received_at is None or delivery.received_at <= as_of
-        )
+        received = self.history(stream, at=at, as_of=as_of)
         session = assess_all(received, as_of, rules, log.known_by(at, as_of))
         if session is None:
             raise self.not_there(stream)

@@ -126,7 +126,7 @@ def draw(
 
 def names_of(session: Session) -> dict[AggregateKey, str]:
     """What to call each aggregate: the person whom it is of, where that one has a name."""
-    visits = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    visits = session.participants
     people = {person: one.name for one in visits for _, person in one.key}
     return {key: _short(_name(one, people)) for key, one in session.aggregates.items()}
 
@@ -220,7 +220,7 @@ class _Pen:
     def _crowd(
         self, lifecycle: Lifecycle, members: list[Aggregate], wanted: list[Aggregate], *, opened: bool
     ) -> Crowd:
-        inside = sum(not one.runs[-1].closed for one in members if one.runs)
+        inside = sum(not one.run.closed for one in members)
         noun, adjective = ("people", "inside") if lifecycle.is_presence else (lifecycle.name, "open")
         area, most = _area(sorted(change for one in members for change in self._changes(one)))
         name, counts, pages = f"{len(members):,} {noun}", f"{inside:,} {adjective}", -(-len(wanted) // OPENED)

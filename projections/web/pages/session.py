@@ -24,7 +24,7 @@ from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.delivery.envelope import isoformat
 from tracker.delivery.payload import converter
-from tracker.delivery.webhook import Delivery
+from tracker.delivery.webhook import Delivery, until
 from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.findings.undelivered import R603, file_named
@@ -114,7 +114,7 @@ def _received(deliveries: list[Delivery], asked: Values) -> list[Delivery]:
     if at is not None:
         received = [one for one in deliveries if one.position <= at]
     else:
-        received = [one for one in deliveries if one.received_at is None or one.received_at <= as_of]
+        received = list(until(deliveries, as_of))
     if not received:
         hint = f"its first delivery is at position {deliveries[0].position}"
         raise NotFoundError(
@@ -137,7 +137,7 @@ def _is_past(asked: Values) -> bool:
 
 
 def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
-    people = [one for one in session.aggregates.values() if one.lifecycle.is_presence]
+    people = session.participants
     began = session.started_at or session.first_seen_at
     until = session.ended_at or session.last_seen_at
     if session.state == "live" and not _is_past(asked):
@@ -149,7 +149,7 @@ def _facts(of: Snapshot, session: Session, asked: Values) -> Values:
         "end_received": _received_at_another(session),
         "length": span(until - began) if began and until and until >= began else "",
         "people": len(people),
-        "inside": sum(not one.runs[-1].closed for one in people if one.runs),
+        "inside": sum(not one.run.closed for one in people),
     }
 
 
