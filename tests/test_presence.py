@@ -62,8 +62,8 @@ COUNTED = {
         [(0, 10), (10, 20)],
     ),
     "its left was sent again with a reason": (
-        ("5m participant-joined a", "15m participant-left a", "901 participant-left a reason=kicked"),
-        [(5, 15), (15, 15)],
+        ("5m participant-joined a", "15m participant-left a", "17m participant-left a reason=kicked"),
+        [(5, 15), (15, 17)],
     ),
     "its left was lost": (
         ("0 participant-joined a", "20m participant-joined a participantName=Ann", "25m participant-left a"),

@@ -153,3 +153,18 @@ def test_a_table_has_the_same_cells_in_a_pipe_and_on_a_terminal():
     text.console(pipe).print(grid)
     drawn = [line.rstrip() for line in printed(lambda out: out.print(grid)).splitlines()]
     assert pipe.getvalue().splitlines() == drawn
+
+
+OUTSIDE = {
+    "none of 1 session": ("0 resource-acquired r", "1h resource-released r"),
+    "none of 1 session, but outside any session": (
+        *("0 resource-acquired r", "3h resource-acquired r", "6h resource-released r"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "lines"), OUTSIDE.items(), ids=OUTSIDE)
+def test_an_audit_says_that_something_is_wrong_outside_any_session(end, lines):
+    meeting = "6h session-started", "6h participant-joined p", "7h participant-left p", "7h session-ended"
+    result = audit(deliveries(*lines, *meeting), RULES)
+    assert printed(findings.summary, result, "info", width=200).endswith(f"something is wrong with {end}\n")

@@ -152,6 +152,11 @@ class Findings:
         ((count,),) = self.db.execute(select, (self.least,))
         return int(count)
 
+    def outside(self) -> bool:
+        """Whether there is any that is not accepted outside any session."""
+        select = "SELECT 1 FROM found WHERE severity >= ? AND NOT accepted AND session_id IS NULL"
+        return self.db.execute(select, (self.least,)).fetchone() is not None
+
     def undecided(self) -> int:
         """Of how many a log that ends too early cannot say whether they are true."""
         ((count,),) = self.db.execute(

@@ -62,13 +62,16 @@ def summary(out: Out, result: Audit, least: Severity, *, narrowed: bool = False)
     accepted = sum(number for (_, is_accepted), number in numbers.items() if is_accepted)
     if accepted:
         line.append(f"{accepted:,} accepted; ", "dim")
-    wrong = result.findings.at_least("warning").sessions()
+    grave = result.findings.at_least("warning")
+    wrong = grave.sessions()
     if narrowed:
         line.append(
             f"of what was asked for, something is wrong with {counted(wrong, 'session') if wrong else 'none'}"
         )
     else:
         line.append(f"something is wrong with {wrong or 'none'} of {meetings}")
+    if grave.outside():
+        line.append(f", {'and' if wrong else 'but'} outside any session")
     still = [counted(result.live, "live session")] if result.live else []
     if result.open_runs:
         still.append(counted(result.open_runs, "run in progress", "runs in progress"))

@@ -55,7 +55,7 @@ def overview(out: Out, found: dict[str, Any]) -> None:
         line.rstrip()
         say(out, line)
     for run in live["longest"]:
-        length = f"{run['seconds'] // 60:,} min" if run["seconds"] is not None else "?"
+        length = f"{run['seconds'] / 60:,.0f} min" if run["seconds"] is not None else "?"
         words = f"  {run['state']:<9} {run['lifecycle']}  {length}  session {shown(run['session_id'])}"
         say(out, Text(words))
     if found["issues"]:

@@ -62,7 +62,7 @@ def person(out: Out, found: dict[str, Any]) -> None:
         length = (
             ""
             if one["seconds"] is None
-            else f"  {'' if one['is_known'] else 'about '}{one['seconds'] // 60:,} min"
+            else f"  {'' if one['is_known'] else 'about '}{one['seconds'] / 60:,.0f} min"
         )
         times = f"{_time(one['joined_at'])} – {_time(one['left_at'])}"
         room = f"  meeting {shown(one['meeting_id'])}" if one["meeting_id"] else ""

@@ -94,7 +94,7 @@ def _resolved(deliveries: Iterable[Delivery], *, newest_first: bool) -> Iterator
             _resolve(hour, newest_first=newest_first)
             yield from hour
             hour = []
-        if hour or _twice(one) is not None:
+        if hour or (one.read_as is not None and one.read_as.twice is not None):
             hour.append(one)
         else:
             yield one

@@ -8,19 +8,21 @@ from tracker.judging.hypothesis import moment
 
 __all__ = ["activity", "clock", "duration", "listed"]
 
-_UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60))
-
 
 def duration(microseconds: int | None) -> str:
-    """How long something took, in at most two units: ``"1 h 4 min"``, ``"12.5 s"``."""
+    """How long something took, in at most two units and rounded: ``"1 h 4 min"``, ``"12.5 s"``."""
     if microseconds is None:
         return "some time"
     seconds = max(0.0, microseconds / 1_000_000)
-    for unit, size, part, fraction in _UNITS:
-        if seconds >= size:
-            whole, rest = divmod(int(seconds), size)
-            return f"{whole} {unit} {rest // fraction} {part}" if rest >= fraction else f"{whole} {unit}"
-    return f"{int(seconds // 60)} min" if seconds >= 60 else f"{seconds:.3g} s"
+    if float(words := f"{seconds:.3g}") < 60:
+        return f"{words} s"
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if minutes < 60:
+        return f"{minutes} min"
+    is_short = minutes < 24 * 60
+    whole, rest = divmod(minutes, 60) if is_short else divmod(hours, 24)
+    unit, part = ("h", "min") if is_short else ("d", "h")
+    return f"{whole} {unit} {rest} {part}" if rest else f"{whole} {unit}"
 
 
 def clock(at: int | None, beside: int | None = None) -> str:
