@@ -24,6 +24,7 @@ from tracker.judging.log import (
     Habits,
     LogView,
     Traffic,
+    Types,
     copied,
     habits,
     is_milestone,
@@ -32,6 +33,7 @@ from tracker.judging.log import (
     view_of,
 )
 from tracker.judging.log.clocks import MOST_WRONG
+from tracker.judging.log.habits import MINUTE
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
@@ -128,6 +130,55 @@ def test_the_finding_names_the_type_and_how_many_sessions_it_explains():
 def test_an_end_that_never_comes_is_a_warning_once():
     found, _ = audited(*recorded(MANY, "starting", "started", "stopping"), as_of=AT_LAST)
     assert [(one.code, one.severity, one.type) for one in found] == [("L603", "warning", "recording-stopped")]
+
+
+def endless(count, apart=1800, only=""):
+    """Sessions one after the other, of which no end comes, nor what begins like ``only``, where it is given."""
+    sessions = [meeting(number, apart * number, *ALL) for number in range(count)]
+    kept = [[one for one in each if " session-ended" not in f" {one[1]}"] for each in sessions]
+    return [[one for one in each if not only or not one[1].startswith(only)] for each in kept]
+
+
+@pytest.mark.parametrize("account", [None, "acme"])
+def test_where_no_session_ever_ended_that_is_one_warning_and_none_for_each(account):
+    others = of_account("beta", [meeting(90 + number, 300 * number, *ALL) for number in range(9)])
+    assert worse(*in_order(*endless(MANY)), as_of=None) == ["T307"] * (MANY - 1)
+    sessions = of_account(account, endless(MANY + 1)) + others if account else endless(MANY + 1)
+    found, _ = audited(*in_order(*sessions))
+    (one,) = [each for each in found if each.severity != "info"]
+    assert (one.code, one.type, one.account, one.severity) == ("L603", "session-ended", account, "warning")
+    assert one.message.endswith(f"never came, though it should have come in {MANY} sessions")
+
+
+@pytest.mark.parametrize("what", [" session-ended", " participant-left"])
+def test_sessions_that_are_live_or_have_just_been_left_when_a_log_ends_should_not_have_ended(what):
+    live = [meeting(number, 20 * number, *ALL) for number in range(20)]
+    lines = [one for one in in_order(*live) if " session-ended" not in one and what not in one]
+    assert learned(lines).unsubscribed == ()
+    assert worse(*lines, as_of=None) == []
+
+
+def test_sessions_of_which_nobody_knows_who_is_inside_should_have_ended_a_day_later():
+    assert learned(in_order(*endless(MANY, only="participant"))).unsubscribed == ()
+    later = [*endless(MANY, only="participant"), [(26 * 3600, "session-started sessionId=z meetingId=z")]]
+    assert [one.type for one in learned(in_order(*later)).unsubscribed] == ["session-ended"]
+
+
+def test_a_session_that_ended_shows_that_ends_come():
+    assert worse(*in_order(*endless(6), meeting(7, 0, *ALL)), as_of=None) == ["T307"] * 5
+
+
+def test_where_it_is_forgotten_since_when_sessions_should_have_ended_as_many_are_known():
+    count = Types(newest=100 * MINUTE)
+    for due in range(1, 9):
+        count.saw_due(20 * due, None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(habits, "MOST_DUE", 2)
+        count.prune_due()
+    assert (count.overdue, len(count.due)) == (5, 4)
+    for due in range(1, 9):
+        count.saw_due(None, 20 * due)
+    assert count.due == {}
 
 
 def test_a_failure_that_never_comes_is_no_type_to_miss():
