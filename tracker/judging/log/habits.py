@@ -56,7 +56,7 @@ LATE, LATE_SHARE = 5, 10
 MOST_SPELLS = 4096
 MOST_DUE = 4096
 LONG_AGO = 0
-"""Stands for all minutes that have passed, where too many would have to be told apart."""
+"""Stands for all minutes that have passed, where too many would be kept apart."""
 MINUTE = 60 * SECOND
 EMPTY, IDLE = 10, 24 * 60
 """Minutes for which nobody is inside, or nothing comes, after which a session should have ended."""
