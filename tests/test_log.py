@@ -605,6 +605,56 @@ def test_a_view_does_not_know_what_came_later():
     assert log.known_by() is log
 
 
+# -- what came before the log ----------------------------------------------------------------------
+
+ROTATED = {
+    "S201": ("0 recording-started", "60 recording-stopping", "65 recording-stopped filePath=/1.mp4"),
+    "S205": ("0 hls-stopping", "9 hls-stopped"),
+    "S212": ("0 participant-left p", "9 participant-joined q", "99 participant-left q"),
+    "X405": ("0 participant-joined q", "9 participant-recording-starting p", "99 participant-left q"),
+    "X401": ("0 participant-joined q", "99 participant-left q"),
+}
+
+
+def begun_before(code, begin, *more):
+    """The verdict on what is missing before the first webhooks of a session, received so long after the log began, and
+    whether its message says when that was."""
+    lines = [line.split(" ", 1) for line in ROTATED[code]]
+    session = [f"{begin + int(at)} {what} sessionId=s" for at, what in lines]
+    found, _ = audited("0 session-started sessionId=z", *more, *session, as_of=AT_LAST)
+    return {(one.verdict, one.message.endswith("; the log begins only at 12:00:00 UTC"))
+            for one in found if one.code == code}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ROTATED)
+def test_what_may_have_come_before_the_log_is_undecided(code):
+    assert begun_before(code, 2) == {("undecided", True)}
+    assert begun_before(code, 2 * 3600 - 10) == {("undecided", True)}
+    assert begun_before(code, 2 * 3600 + 10) == {("settled", False)}
+
+
+@pytest.mark.parametrize("code", [one for one in ROTATED if one != "X401"])
+def test_what_is_missing_in_a_session_that_began_in_the_log_is_missing(code):
+    assert begun_before(code, 2, "1 session-started sessionId=s") == {("settled", False)}
+
+
+def test_what_is_missing_behind_something_of_the_same_cannot_have_come_before_the_log():
+    found, _ = audited(
+        *("0 recording-stopping", "1 recording-stopped filePath=/1.mp4", "2 participant-joined p"),
+        *("900 recording-stopping", "901 recording-stopped filePath=/2.mp4", "905 participant-left p"),
+        *("910 recording-starting", "950 recording-stopping", "951 recording-stopped filePath=/3.mp4"),
+        *("1500 participant-recording-starting p", "1501 participant-recording-started p"),
+        as_of=AT_LAST,
+    )
+    verdicts = [(one.code, one.verdict) for one in found if one.code in ("S202", "S205", "X405")]
+    assert verdicts == [("S205", "undecided"), ("S205", "settled"), ("S202", "settled"), ("X405", "settled")]
+
+
+def test_a_failure_is_one_though_what_failed_began_before_the_log():
+    found, _ = audited("0 recording-failed", as_of=AT_LAST)
+    assert {(one.code, one.verdict) for one in found} >= {("S206", "settled"), ("X401", "undecided")}
+
+
 # -- silences --------------------------------------------------------------------------------------
 
 
