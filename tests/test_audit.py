@@ -232,6 +232,23 @@ def test_how_to_decide_what_is_undecided_is_said_beside_its_number(tmp_path, opt
     assert ("1 undecided, as the log ends too early: --as-of end decides" in out) == says
 
 
+ROTATED = (
+    "0 recording-stopping",
+    "1 recording-stopped filePath=/1.mp4",
+    "9 participant-left p",
+    "10 session-ended",
+)
+
+
+@pytest.mark.parametrize("options", [[], ["--as-of", "end"]])
+def test_that_a_log_begins_too_late_to_know_is_said_beside_the_number_of_what_is_undecided(tmp_path, options):
+    write(tmp_path / "log", [encode(one.received) for one in deliveries(*ROTATED)])
+    done = commands.run("audit", "log", *options, cwd=tmp_path, text=True)
+    assert "; 3 undecided, as the log begins too late" in done.stdout
+    assert "the log ends too early" not in done.stdout
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("store", [False, True])
 def test_at_the_end_all_has_passed_of_a_log_and_of_a_store(tracker, store):
     assert tracker(deliveries(*LOST_STOP), "--as-of", "end", store=store) == (1, [("X403", "settled")])

@@ -23,6 +23,7 @@ from tracker.judging.log import (
     Habits,
     LogView,
     Traffic,
+    Types,
     copied,
     habits,
     is_milestone,
@@ -31,6 +32,7 @@ from tracker.judging.log import (
     view_of,
 )
 from tracker.judging.log.clocks import MOST_WRONG
+from tracker.judging.log.habits import MINUTE
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
@@ -127,6 +129,55 @@ def test_the_finding_names_the_type_and_how_many_sessions_it_explains():
 def test_an_end_that_never_comes_is_a_warning_once():
     found, _ = audited(*recorded(MANY, "starting", "started", "stopping"), as_of=AT_LAST)
     assert [(one.code, one.severity, one.type) for one in found] == [("L603", "warning", "recording-stopped")]
+
+
+def endless(count, apart=1800, only=""):
+    """Sessions one after the other, of which no end comes, nor what begins like ``only``, where it is given."""
+    sessions = [meeting(number, apart * number, *ALL) for number in range(count)]
+    kept = [[one for one in each if " session-ended" not in f" {one[1]}"] for each in sessions]
+    return [[one for one in each if not only or not one[1].startswith(only)] for each in kept]
+
+
+@pytest.mark.parametrize("account", [None, "acme"])
+def test_where_no_session_ever_ended_that_is_one_warning_and_none_for_each(account):
+    others = of_account("beta", [meeting(90 + number, 300 * number, *ALL) for number in range(9)])
+    assert worse(*in_order(*endless(MANY)), as_of=None) == ["T307"] * (MANY - 1)
+    sessions = of_account(account, endless(MANY + 1)) + others if account else endless(MANY + 1)
+    found, _ = audited(*in_order(*sessions))
+    (one,) = [each for each in found if each.severity != "info"]
+    assert (one.code, one.type, one.account, one.severity) == ("L603", "session-ended", account, "warning")
+    assert one.message.endswith(f"never came, though it should have come in {MANY} sessions")
+
+
+@pytest.mark.parametrize("what", [" session-ended", " participant-left"])
+def test_sessions_that_are_live_or_have_just_been_left_when_a_log_ends_should_not_have_ended(what):
+    live = [meeting(number, 20 * number, *ALL) for number in range(20)]
+    lines = [one for one in in_order(*live) if " session-ended" not in one and what not in one]
+    assert learned(lines).unsubscribed == ()
+    assert worse(*lines, as_of=None) == []
+
+
+def test_sessions_of_which_nobody_knows_who_is_inside_should_have_ended_a_day_later():
+    assert learned(in_order(*endless(MANY, only="participant"))).unsubscribed == ()
+    later = [*endless(MANY, only="participant"), [(26 * 3600, "session-started sessionId=z meetingId=z")]]
+    assert [one.type for one in learned(in_order(*later)).unsubscribed] == ["session-ended"]
+
+
+def test_a_session_that_ended_shows_that_ends_come():
+    assert worse(*in_order(*endless(6), meeting(7, 0, *ALL)), as_of=None) == ["T307"] * 5
+
+
+def test_where_it_is_forgotten_since_when_sessions_should_have_ended_as_many_are_known():
+    count = Types(newest=100 * MINUTE)
+    for due in range(1, 9):
+        count.saw_due(20 * due, None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(habits, "MOST_DUE", 2)
+        count.prune_due()
+    assert (count.overdue, len(count.due)) == (5, 4)
+    for due in range(1, 9):
+        count.saw_due(None, 20 * due)
+    assert count.due == {}
 
 
 def test_a_failure_that_never_comes_is_no_type_to_miss():
@@ -551,6 +602,56 @@ def test_a_view_does_not_know_what_came_later():
     assert log.known_by(time=silence.until).silences == (silence,)
     assert log.known_by(time=silence.until - timedelta(seconds=1)).silences == ()
     assert log.known_by() is log
+
+
+# -- what came before the log ----------------------------------------------------------------------
+
+ROTATED = {
+    "S201": ("0 recording-started", "60 recording-stopping", "65 recording-stopped filePath=/1.mp4"),
+    "S205": ("0 hls-stopping", "9 hls-stopped"),
+    "S212": ("0 participant-left p", "9 participant-joined q", "99 participant-left q"),
+    "X405": ("0 participant-joined q", "9 participant-recording-starting p", "99 participant-left q"),
+    "X401": ("0 participant-joined q", "99 participant-left q"),
+}
+
+
+def begun_before(code, begin, *more):
+    """The verdict on what is missing before the first webhooks of a session, received so long after the log began, and
+    whether its message says when that was."""
+    lines = [line.split(" ", 1) for line in ROTATED[code]]
+    session = [f"{begin + int(at)} {what} sessionId=s" for at, what in lines]
+    found, _ = audited("0 session-started sessionId=z", *more, *session, as_of=AT_LAST)
+    return {(one.verdict, one.message.endswith("; the log begins only at 12:00:00 UTC"))
+            for one in found if one.code == code}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ROTATED)
+def test_what_may_have_come_before_the_log_is_undecided(code):
+    assert begun_before(code, 2) == {("undecided", True)}
+    assert begun_before(code, 2 * 3600 - 10) == {("undecided", True)}
+    assert begun_before(code, 2 * 3600 + 10) == {("settled", False)}
+
+
+@pytest.mark.parametrize("code", [one for one in ROTATED if one != "X401"])
+def test_what_is_missing_in_a_session_that_began_in_the_log_is_missing(code):
+    assert begun_before(code, 2, "1 session-started sessionId=s") == {("settled", False)}
+
+
+def test_what_is_missing_behind_something_of_the_same_cannot_have_come_before_the_log():
+    found, _ = audited(
+        *("0 recording-stopping", "1 recording-stopped filePath=/1.mp4", "2 participant-joined p"),
+        *("900 recording-stopping", "901 recording-stopped filePath=/2.mp4", "905 participant-left p"),
+        *("910 recording-starting", "950 recording-stopping", "951 recording-stopped filePath=/3.mp4"),
+        *("1500 participant-recording-starting p", "1501 participant-recording-started p"),
+        as_of=AT_LAST,
+    )
+    verdicts = [(one.code, one.verdict) for one in found if one.code in ("S202", "S205", "X405")]
+    assert verdicts == [("S205", "undecided"), ("S205", "settled"), ("S202", "settled"), ("X405", "settled")]
+
+
+def test_a_failure_is_one_though_what_failed_began_before_the_log():
+    found, _ = audited("0 recording-failed", as_of=AT_LAST)
+    assert {(one.code, one.verdict) for one in found} >= {("S206", "settled"), ("X401", "undecided")}
 
 
 # -- silences --------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from tracker.errors import TrackerError
 from tracker.findings import SEVERITIES, Finding, Severity
 from tracker.judging.state import SessionState
 
+BEGINS_TOO_LATE, ENDS_TOO_EARLY = 1, 2
+"""Why a log cannot say whether a finding is true."""
 PAGE = 1000
 """Findings that are read at once to be revised."""
 _BY_SESSION = "CREATE INDEX IF NOT EXISTS by_session ON found (session_id, position, number)"
@@ -157,12 +159,11 @@ class Findings:
         select = "SELECT 1 FROM found WHERE severity >= ? AND NOT accepted AND session_id IS NULL"
         return self.db.execute(select, (self.least,)).fetchone() is not None
 
-    def undecided(self) -> int:
-        """Of how many a log that ends too early cannot say whether they are true."""
-        ((count,),) = self.db.execute(
-            "SELECT COUNT(*) FROM found WHERE severity >= ? AND undecided", (self.least,)
-        )
-        return int(count)
+    def undecided(self) -> tuple[int, int]:
+        """Of how many a log that begins too late, and one that ends too early, cannot say whether they are true."""
+        select = "SELECT SUM(undecided = ?), SUM(undecided = ?) FROM found WHERE severity >= ?"
+        ((before, after),) = self.db.execute(select, (BEGINS_TOO_LATE, ENDS_TOO_EARLY, self.least))
+        return before or 0, after or 0
 
     def of(self, session_id: str | None) -> Iterator[Finding]:
         """Those of one session, or of none."""
@@ -172,13 +173,20 @@ class Findings:
             yield _unpack(packed)
 
 
-def _judged(one: Finding) -> tuple[int, bool, bool, bytes]:
+def _judged(one: Finding) -> tuple[int, bool, int, bytes]:
     return (
         SEVERITIES.index(one.severity),
         one.verdict == "accepted",
-        one.verdict == "undecided",
+        _undecided(one),
         _packed(one),
     )
+
+
+def _undecided(one: Finding) -> int:
+    """Why it is undecided; 0 where it is not. What is open at the end of a log has a deadline, or no time at all."""
+    if one.verdict != "undecided":
+        return 0
+    return BEGINS_TOO_LATE if one.deadline is None and one.at is not None else ENDS_TOO_EARLY
 
 
 def _packed(one: Finding) -> bytes:

@@ -303,6 +303,10 @@ _FACTS = (
     "erased_at",
     "account",
     "counted",
+    "inside",
+    "left_at",
+    "due",
+    "due_of_account",
 )
 _facts = attrgetter(*_FACTS)
 _delivered = attrgetter("step.name", "at", "position", "data", "evidence", "timed")

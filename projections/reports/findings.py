@@ -77,8 +77,11 @@ def summary(out: Out, result: Audit, least: Severity, *, narrowed: bool = False)
         still.append(counted(result.open_runs, "run in progress", "runs in progress"))
     if still:
         line.append(f"; still open: {', '.join(still)}")
-    if undecided := result.findings.at_least(least).undecided():
-        line.append(f"; {undecided:,} undecided, as the log ends too early: --as-of end decides")
+    begun, open_ = result.findings.at_least(least).undecided()
+    if begun:
+        line.append(f"; {begun:,} undecided, as the log begins too late")
+    if open_:
+        line.append(f"; {open_:,} undecided, as the log ends too early: --as-of end decides")
     slighter = SEVERITIES[: SEVERITIES.index(least)]
     hidden = sum(number for (severity, _), number in numbers.items() if severity in slighter)
     if hidden:

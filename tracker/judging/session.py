@@ -16,7 +16,7 @@ import msgspec
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, Types, bit_of, types_of
+from tracker.judging.log import Habits, Types, bit_of, due_minute, ends_session, types_of
 from tracker.judging.records import Name, Record, take_in
 from tracker.lifecycle import Lifecycle
 from tracker.record import RECORD
@@ -111,6 +111,9 @@ class Observed(msgspec.Struct, eq=False):
         two_channels: Whether the log left these out, because everything comes twice here, through two channels.
         is_before_all: Whether no webhook of a session had come in the log before.
         counted: The types, as bits, that were counted for the account.
+        inside: Of how many people the last that came is no left.
+        left_at: When the last left came.
+        due, due_of_account: The minute by which it should have ended, as the log and the account have counted it.
     """
 
     stream: str
@@ -141,6 +144,10 @@ class Observed(msgspec.Struct, eq=False):
     account: str | None = None
     erased_at: datetime | None = None
     counted: int = 0
+    inside: int = 0
+    left_at: int | None = None
+    due: int | None = None
+    due_of_account: int | None = None
     records: dict[Name, Record] = msgspec.field(default_factory=dict)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
@@ -270,6 +277,7 @@ class Observed(msgspec.Struct, eq=False):
                 habits.saw_in_room(bit, self.meeting_id, self.account)
             if aggregate.lifecycle.is_session and one.step.closes:
                 habits.saw_end(self.types | bit)
+        self._learn_due(aggregate, one, bit, habits)
         if self.account is not None:
             self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
         lifecycle, steps = aggregate.lifecycle, aggregate.steps
@@ -292,6 +300,21 @@ class Observed(msgspec.Struct, eq=False):
         if evidence and self.two_channels:
             self._see_whether_two_channels(habits)
 
+    def _learn_due(self, aggregate: ObservedAggregate, one: Delivered, bit: int, habits: Habits) -> None:
+        """Counts by when the session should have ended."""
+        lifecycle = aggregate.lifecycle
+        if lifecycle.is_presence:
+            was_inside = bool(aggregate.deliveries) and not aggregate.deliveries[-1].step.closes
+            self.inside += (not one.step.closes) - was_inside
+            if one.step.closes:
+                self.left_at = max(self.left_at or one.at, one.at)
+        due = None
+        if self.active and self.last_at is not None and not ends_session(self.types | bit):
+            due = due_minute(None if self.inside else self.left_at, self.last_at)
+        if due != self.due:
+            habits.saw_due(due, self.due)
+            self.due = due
+
     def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, types: Types) -> None:
         """Counts a type for the session's account, and those that came before that was known."""
         if one.timed:
@@ -302,6 +325,9 @@ class Observed(msgspec.Struct, eq=False):
             types.saw_type(webhook_type)
         if new & bit and aggregate.lifecycle.is_session and one.step.closes:
             types.saw_end(self.types | bit)
+        if self.due != self.due_of_account:
+            types.saw_due(self.due, self.due_of_account)
+            self.due_of_account = self.due
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
         habits.saw_equal(one.at, age, self.stream, one.position, evidence=evidence)

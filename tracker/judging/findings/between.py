@@ -71,6 +71,7 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
         aggregate=aggregate,
         missing=(STARTED,),
         until=first.at + context.windows.lateness,
+        log_begins=assessment.log_begins(first),
     )
 
 
@@ -96,6 +97,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             inside[who] = _Inside(person, context.windows.lateness)
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
+        was_seen = person is not None and person.runs[0].candidate.first.at < first.at
         yield assessment.make(
             codes.X405,
             words={"name": person.name if person else who},
@@ -105,6 +107,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             before=ABSENT,
             missing=tuple(map(visits.webhook_type, start)),
             until=first.at + context.windows.lateness,
+            log_begins=None if was_seen else assessment.log_begins(first),
         )
 
 

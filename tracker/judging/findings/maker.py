@@ -12,7 +12,7 @@ from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, moment
 from tracker.judging.session import AggregateKey, Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
-from tracker.judging.words import listed
+from tracker.judging.words import clock, listed
 from tracker.rules import Rules
 
 __all__ = ["Assessment", "make"]
@@ -89,6 +89,14 @@ class Assessment(msgspec.Struct, eq=False):
         self.changes.append(at)
         return False
 
+    def log_begins(self, seen: Delivered) -> int | None:
+        """When the log begins, where what is missing before a delivery may have come before that, for all that is known
+        of the session; else ``None``."""
+        begin = self.context.log.habits.oldest
+        if begin is None or self.session.started or not seen.timed:
+            return None
+        return begin if begin <= seen.at < begin + _REACH else None
+
     def make(
         self,
         code: Code,
@@ -105,6 +113,7 @@ class Assessment(msgspec.Struct, eq=False):
         evidence: Iterable[int] = (),
         until: int | None = None,
         undecided: bool = False,
+        log_begins: int | None = None,
         confidence: float = 1.0,
         alternatives: tuple[Alternative, ...] = (),
         severity: Severity | None = None,
@@ -118,6 +127,7 @@ class Assessment(msgspec.Struct, eq=False):
             missing: Webhook types that should have come since ``since``.
             until: When a window closes that may still explain it; ``None``: it needs none.
             undecided: Whether it became neither true nor false before the log ended.
+            log_begins: When the log begins, where what is missing may have come before that, so that nobody can know.
             severity: How grave it is, if that is not what the entry says; the user's rules come first.
         """
         if where is not None:
@@ -143,12 +153,16 @@ class Assessment(msgspec.Struct, eq=False):
             **words,
         }
         verdict, deadline = self._verdict(until, confidence, undecided=undecided)
+        if log_begins is not None:
+            verdict, deadline = "undecided", None
         if lifecycle is not None and not lifecycle.is_documented:
             severity = "info"
         when = moment(at) if at is not None and self.observed.first_at is not None else None
         found = make(
             code, self.context.rules, filled, severity=severity, position=position, at=when, type=webhook_type
         )
+        if log_begins is not None:
+            found.message += f"; the log begins only at {clock(log_begins, at)}"
         found.verdict = verdict
         found.session_id, found.meeting_id = self.about
         found.account = self.observed.account

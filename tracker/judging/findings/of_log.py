@@ -86,9 +86,9 @@ L603 = Code(
     when=(
         "A type never came, in the whole log, of an account or in a room, though sessions there went on to what follows"
         " it. That it is missing is reported here once, and not in each session. A warning where no end"
-        " ever came."
+        " ever came, though sessions ended before which it should have come, or should have ended themselves."
     ),
-    message="{type} never came, though what should follow it came {value}",
+    message="{type} never came, though {value}",
     example="a thousand recordings, and not one recording-stopping",
     advice="Add the type to your webhook at VideoSDK, if you want to know of it.",
     prices=NO_PRICE,
@@ -100,7 +100,10 @@ def _never_seen(log: LogView, rules: Rules) -> Iterator[Finding]:
     for account, types in log.of_accounts.items():
         yield from (_never_seen_of(account, missing, rules) for missing in types)
     for webhook_type, rooms in sorted(log.rooms_without().items()):
-        words = {"type": webhook_type, "value": f"in {rooms:,} {'room' if rooms == 1 else 'rooms'}"}
+        words = {
+            "type": webhook_type,
+            "value": f"what should follow it came in {rooms:,} {'room' if rooms == 1 else 'rooms'}",
+        }
         found = make(L603, rules, words, type=webhook_type)
         found.missing = (webhook_type,)
         yield found
@@ -109,7 +112,8 @@ def _never_seen(log: LogView, rules: Rules) -> Iterator[Finding]:
 def _never_seen_of(account: str | None, missing: Unsubscribed, rules: Rules) -> Finding:
     """What never came, in the whole log or of an account."""
     of_it = "" if account is None else f" of account {account}"
-    words = {"type": f"{missing.type}{of_it}", "value": f"in {missing.sessions:,} sessions"}
+    came = "it should have come" if missing.is_end else "what should follow it came"
+    words = {"type": f"{missing.type}{of_it}", "value": f"{came} in {missing.sessions:,} sessions"}
     severity: Severity | None = "warning" if missing.is_end else None
     found = make(L603, rules, words, type=missing.type, severity=severity)
     found.lifecycle, found.missing, found.account = missing.lifecycle, (missing.type,), account

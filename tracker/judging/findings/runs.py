@@ -20,7 +20,7 @@ from tracker.judging.findings.maker import Assessment
 from tracker.judging.sequence import Assumption, assumptions, next_begun
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
-from tracker.lifecycle import Lifecycle
+from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["of_aggregate"]
 
@@ -100,6 +100,11 @@ def _of_assumption(
     if one.missing and one.state is not None:
         until = one.where.at + context.windows.lateness
     before = one.state if one.state is not None else run.candidate.state.state
+    log_begins = None
+    if (
+        one.missing and before == ABSENT and run.number == 1 and not one.where.step.outcome
+    ):  # a failure is no less one
+        log_begins = assessment.log_begins(run.candidate.first)
     return assessment.make(
         ASSUMED[one.code],
         words=words,
@@ -111,6 +116,7 @@ def _of_assumption(
         since=since,
         evidence=() if one.since is None else (one.since.position,),
         until=until,
+        log_begins=log_begins,
         confidence=confidence,
         alternatives=alternatives,
         severity=_severity(lifecycle, one, context),

@@ -15,7 +15,7 @@ judged in another process are the same.
 """
 
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import Habits, Room, Types, bit_of, copied, types_of
+from tracker.judging.log.habits import Habits, Room, Types, bit_of, copied, due_minute, ends_session, types_of
 from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone, page_end
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
@@ -39,6 +39,8 @@ __all__ = [
     "Wrong",
     "bit_of",
     "copied",
+    "due_minute",
+    "ends_session",
     "is_milestone",
     "milestone_before",
     "next_milestone",

@@ -25,7 +25,18 @@ import msgspec
 from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
 
-__all__ = ["Habits", "Room", "Types", "age_bin", "bin_end", "bit_of", "copied", "session_number"]
+__all__ = [
+    "Habits",
+    "Room",
+    "Types",
+    "age_bin",
+    "bin_end",
+    "bit_of",
+    "copied",
+    "due_minute",
+    "ends_session",
+    "session_number",
+]
 
 N = TypeVar("N")
 SECOND = 1_000_000
@@ -43,6 +54,12 @@ SPELL = 300_000_000
 LATE, LATE_SHARE = 5, 10
 """at least so many, and one of so many, are late where the sender is catching up."""
 MOST_SPELLS = 4096
+MOST_DUE = 4096
+LONG_AGO = 0
+"""Stands for all minutes that have passed, where too many would be kept apart."""
+MINUTE = 60 * SECOND
+EMPTY, IDLE = 10, 24 * 60
+"""Minutes for which nobody is inside, or nothing comes, after which a session should have ended."""
 JITTER = 10 * SECOND
 """What is overtaken by less does not show that the sender is catching up."""
 
@@ -74,6 +91,17 @@ def bit_of(webhook_type: str) -> int:
     return _bits().get(webhook_type, 0)
 
 
+@cache
+def _ends() -> int:
+    lifecycles = [one for one in REGISTRY.values() if one.is_session]
+    return sum({bit_of(one.webhook_type(name)) for one in lifecycles for name in one.endings})
+
+
+def ends_session(bits: int) -> bool:
+    """Whether one of these types ends a session."""
+    return bool(bits & _ends())
+
+
 class Room(msgspec.Struct):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
@@ -93,11 +121,13 @@ class Types(msgspec.Struct):
     Attributes:
         sessions: Webhook type -> sessions in which it came.
         ended: Webhook type -> sessions in which it had come when the session ended.
+        due: A minute, by number -> sessions that should have ended by then, and have not.
         oldest, newest: Receive times, in microseconds.
     """
 
     sessions: dict[str, int] = msgspec.field(default_factory=dict)
     ended: dict[str, int] = msgspec.field(default_factory=dict)
+    due: dict[int, int] = msgspec.field(default_factory=dict)
     oldest: int | None = None
     newest: int | None = None
 
@@ -117,10 +147,33 @@ class Types(msgspec.Struct):
         for webhook_type in types_of(types):
             self.ended[webhook_type] = self.ended.get(webhook_type, 0) + 1
 
+    def saw_due(self, due: int | None, before: int | None) -> None:
+        """A session should have ended by another minute than ``before``; ``None`` where it has."""
+        if before is not None:
+            before = before if before in self.due else LONG_AGO
+            self.due[before] -= 1
+            if not self.due[before]:
+                del self.due[before]
+        if due is not None:
+            self.due[due] = self.due.get(due, 0) + 1
+
+    @property
+    def overdue(self) -> int:
+        """The sessions that should have ended, and have not."""
+        now = -1 if self.newest is None else self.newest // MINUTE
+        return sum(count for due, count in self.due.items() if due <= now)
+
+    def prune_due(self) -> None:
+        """Forgets since when sessions should have ended that have not."""
+        if len(self.due) > MOST_DUE and self.newest is not None:
+            overdue, now = self.overdue, self.newest // MINUTE
+            self.due = {due: count for due, count in self.due.items() if due > now} | {LONG_AGO: overdue}
+
     def add_types(self, other: Types) -> None:
         """Adds what came in other sessions."""
         _add(self.sessions, other.sessions)
         _add(self.ended, other.ended)
+        _add(self.due, other.due)
         for at in (other.oldest, other.newest):
             if at is not None:
                 self.saw_time(at)
@@ -253,6 +306,8 @@ class Habits(Types):
         """Forgets single repeats of long ago, and when sessions began, which read models know; only where nothing is added up."""
         for room in self.rooms.values():
             room.begins.clear()
+        for types in (self, *self.accounts.values()):
+            types.prune_due()
         if len(self.disorder) > MOST_SPELLS:
             newest = max(self.disorder) - 2
             spells = {spell: one for spell, one in self.disorder.items() if one[0] > 1 or spell >= newest}
@@ -291,6 +346,14 @@ def _one_of(account: str | None, other: str | None) -> str | None:
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:
     for name, count in more.items():
         counts[name] = counts.get(name, 0) + count
+
+
+def due_minute(left_at: int | None, last_at: int) -> int:
+    """The minute by which a session should have ended: of which everybody left at a moment, or that goes on at least
+    until its last webhook. The times are microseconds; of the latter it is the hour that counts, so it seldom changes."""
+    if left_at is not None:
+        return left_at // MINUTE + 1 + EMPTY
+    return (last_at // (60 * MINUTE) + 1) * 60 + IDLE
 
 
 def session_number(stream: str) -> int:

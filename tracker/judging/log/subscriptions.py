@@ -12,7 +12,8 @@ Several accounts of VideoSDK have webhooks of their own, so of each account the 
 reported with its name, unless it never came at all.
 
 An end is another matter. That a recording never stopped is what we are asked to find, so no silence excuses
-it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers.
+it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers. That a session
+itself should have ended is shown by that nobody is inside any more, or that nothing has come of it for a day.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from functools import cache
 
 import msgspec
 
-from tracker.judging.log.habits import SECOND, Types, bit_of
+from tracker.judging.log.habits import Types, bit_of
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles import REGISTRY
 
@@ -31,7 +32,6 @@ __all__ = ["SESSIONS_OF_LOG", "Unsubscribed", "lacking_in", "never_came"]
 SESSIONS_OF_LOG = 3
 """Sessions of a log that went on to a later step before a type counts as not subscribed. (Of a room: two, if no
 other kind shows it.)"""
-_DAY = 86_400 * SECOND
 
 
 class Unsubscribed(msgspec.Struct, frozen=True):
@@ -76,10 +76,9 @@ def never_came(came: Types) -> Iterator[Unsubscribed]:
     for lifecycle, webhook_type, begun in _ends():
         if sessions.get(webhook_type):
             continue
-        count = max((came.ended.get(other, 0) for other in begun), default=0)
-        if lifecycle.is_session and came.oldest is not None and came.newest is not None:
-            long = came.newest - came.oldest >= _DAY
-            count = max(sessions.values(), default=0) if long else 0
+        count = came.overdue
+        if not lifecycle.is_session:
+            count = max((came.ended.get(other, 0) for other in begun), default=0)
         if count >= SESSIONS_OF_LOG:
             yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
 
