@@ -186,7 +186,7 @@ LAYERS = {
         "uvicorn",
         "uvloop",
     },
-    "projections.cli": {"attrs", "click"},
+    "projections.cli": {"attrs", "click", "msgspec"},
 }
 
 OF_A_DECLARATION = {

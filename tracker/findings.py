@@ -20,6 +20,7 @@ from typing import Any, Literal, Self, get_args
 
 import attrs
 import msgspec
+from msgspec.structs import force_setattr
 
 Severity = Literal["info", "warning", "error"]
 Verdict = Literal["provisional", "settled", "undecided", "accepted"]
@@ -30,8 +31,10 @@ NO_PRICE: tuple[str, ...] = ()
 """Of a code that no hypothesis assumes: it follows from what is held, or from the bytes that came."""
 
 
-@attrs.frozen
-class Code:
+_ITS_OWN = ("",)
+
+
+class Code(msgspec.Struct, frozen=True):
     """The entry of a code in the catalogue.
 
     Attributes:
@@ -50,23 +53,23 @@ class Code:
     code: str
     slug: str
     severity: Severity
-    when: str = attrs.field(kw_only=True)
-    message: str = attrs.field(kw_only=True)
-    example: str = attrs.field(kw_only=True)
-    advice: str = attrs.field(kw_only=True)
-    roles: tuple[str, ...] = attrs.field(kw_only=True, default=())
-    price: float | None = attrs.field(kw_only=True, default=None)
-    assumed: str = attrs.field(kw_only=True, default="")
-    more: str = attrs.field(kw_only=True, default="")
-    prices: tuple[str, ...] = attrs.field(kw_only=True)
+    when: str
+    message: str
+    example: str
+    advice: str
+    roles: tuple[str, ...] = ()
+    price: float | None = None
+    assumed: str = ""
+    more: str = ""
+    prices: tuple[str, ...] = _ITS_OWN
 
-    @prices.default
-    def _its_own(self) -> tuple[str, ...]:
-        if self.price is None:
-            raise TypeError(
-                f"{self.code} has no price of its own: say by prices which are paid for it, or NO_PRICE"
-            )
-        return (self.code,)
+    def __post_init__(self) -> None:
+        if self.prices is _ITS_OWN:
+            if self.price is None:
+                raise TypeError(
+                    f"{self.code} has no price of its own: say by prices which are paid for it, or NO_PRICE"
+                )
+            force_setattr(self, "prices", (self.code,))
 
 
 def codes_in(names: Mapping[str, Any]) -> dict[str, Code]:

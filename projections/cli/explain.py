@@ -75,7 +75,7 @@ def explain(
 
 
 def _explain_codes(settings: Settings, entry: Code | None, format: str) -> None:
-    from attrs import asdict
+    from msgspec.structs import asdict
 
     from projections.exports import data as machine
     from projections.reports import findings as report

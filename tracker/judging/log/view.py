@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import attrs
+import msgspec
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log.clocks import Backwards, Wrong
@@ -30,8 +31,7 @@ NextBegin = Callable[[str, int], int | None]
 """When the next session of a room, by its meeting id, began after a moment in microseconds."""
 
 
-@attrs.frozen
-class OtherTypes:
+class OtherTypes(msgspec.Struct, frozen=True):
     """Whose sessions lack other types than before: all, or those of ``accounts`` and of ``rooms``, by their ids."""
 
     everywhere: bool
