@@ -215,9 +215,11 @@ def test_an_id_that_may_be_sent_names_one_run_where_it_was():
     assert not identified.is_identified((("kind", "front"),))
 
 
-def test_a_state_is_a_stopping_one_where_nothing_but_an_end_may_follow():
-    assert door().is_stopping("opened")
-    assert not door().is_stopping(ABSENT)
+def test_a_state_is_a_stopping_one_where_a_run_went_on_and_nothing_but_an_end_may_follow():
+    ajar = Step("ajar", skipped="S201", orphan="S205")
+    table = {ABSENT: ("opened",), "opened": ("ajar",), "ajar": ("closed",), "closed": ("opened",)}
+    declared = door(steps=(OPENED, ajar, CLOSED), table=table)
+    assert [state for state in table if declared.is_stopping(state)] == ["ajar"]
 
 
 def test_what_can_have_its_value_only_once_is_known_by_its_sent_name():
