@@ -698,7 +698,43 @@ def test_a_severity_that_the_user_has_set_stays_in_a_silence():
     assert {one.severity for one in found if one.code == "S212"} == {"error"}
 
 
+def steady(rooms, every, hours=3, quiet=()):
+    """Sessions of three hours in which somebody comes, and leaves after seven minutes, again and again; between two
+    minutes nobody in these sessions does."""
+    for room in range(rooms):
+        whose = f"sessionId=s{room} meetingId=m{room}"
+        coming = [second for second in range(room, hours * 3600 - 500, every)
+                  if not quiet or not 60 * quiet[0] - 420 < second < 60 * quiet[1]]  # fmt: skip
+        said = [(second, f"participant-joined {whose} participantId=p{second}") for second in coming]
+        said += [(second + 420, line.replace("joined", "left")) for second, line in said]
+        yield [(0, f"session-started {whose}"), *said, (3 * 3600, f"session-ended {whose}")]
+
+
+@pytest.mark.parametrize("rooms", [6, 20])
+@pytest.mark.parametrize("minutes", [30, 60])
+def test_a_silence_is_found_where_all_sessions_live_through_it_and_none_had_ended(rooms, minutes):
+    lines = without(in_order(*steady(rooms, 60)), 120, 120 + minutes)
+    found, _ = audited(*lines, as_of=AT_LAST)
+    (gap,) = [one for one in found if one.code == "L601"]
+    assert gap.message.startswith(f"nothing came for {'1 h' if minutes == 60 else '30 min'}")
+    assert gap.message.endswith(f", while {rooms} of {rooms} sessions were live")
+    assert {one.cause for one in found if one.code == "X404"} == {f"L601 #{gap.position}"}
+
+
+def test_a_second_silence_of_the_same_sessions_is_found_too():
+    lines = without(without(in_order(*steady(20, 60)), 40, 70), 120, 150)
+    assert len(learned(lines).silences) == 2
+
+
 QUIET = {
+    "few sessions, steady for an hour": without(in_order(*steady(4, 60, quiet=(60, 120))), 60, 120),
+    "sessions that have paused nearly as long before": in_order(*steady(6, 1500, quiet=(90, 125))),
+    "classes that begin together and then work by themselves": in_order(
+        *(
+            [(at if at < 600 else at + 2400, line) for at, line in meeting(n, 9 * n, length=1200)]
+            for n in range(12)
+        )
+    ),
     "a night in which nobody is there": in_order(
         *dense(2, every=60), *(meeting(5000 + n, 50_000 + 60 * n, *ALL) for n in range(60))
     ),
@@ -712,6 +748,11 @@ QUIET = {
         *dense(1, every=60), *([(at + 86_400, line) for at, line in one] for one in dense(1, every=60))
     ),
 }
+
+
+def test_where_no_ends_come_and_all_have_left_it_is_no_silence():
+    lines = [line for line in in_order(*steady(20, 60, hours=1)) if "session-ended" not in line]
+    assert learned([*lines, "20000 session-started sessionId=z"]).silences == ()
 
 
 @pytest.mark.parametrize("lines", QUIET.values(), ids=QUIET)

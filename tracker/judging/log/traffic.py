@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tracker.delivery.webhook import Delivery
 from tracker.judging.log.clocks import Clocks
-from tracker.judging.log.silences import MANY, Silence, silence_of
+from tracker.judging.log.silences import MANY, Lately, Silence, silence_of
 from tracker.record import RECORD
 from tracker.rules import Rules
 
@@ -29,8 +29,8 @@ class Traffic(msgspec.Struct):
         newest, oldest: Receive times.
         position: That of the delivery that was received last.
         has_begun: Whether a webhook of a session has come.
-        recent: Of a session, when something came of it last, and whether it is live; the newest at the end.
-        ends_come: Whether a session ever ended: else nobody knows which of them are live.
+        recent: What came of a session, if it was lately; the newest at the end.
+        ends_come: Whether a session ever ended: else those are live in which somebody is inside.
         silences: In which nothing came.
         clocks: What is wrong with the receive times of single sources.
     """
@@ -39,7 +39,7 @@ class Traffic(msgspec.Struct):
     oldest: datetime | None = None
     position: int = 0
     has_begun: bool = False
-    recent: dict[str, tuple[datetime, bool]] = msgspec.field(default_factory=dict)
+    recent: dict[str, Lately] = msgspec.field(default_factory=dict)
     ends_come: bool = False
     silences: list[Silence] = msgspec.field(default_factory=list)
     clocks: Clocks = msgspec.field(default_factory=Clocks)
@@ -57,7 +57,7 @@ class Traffic(msgspec.Struct):
             self.oldest = at
         if self.newest is None or at >= self.newest:
             if self.newest is not None and at - self.newest >= rules.silence:
-                silence = self._silence(delivery.position, self.newest, at)
+                silence = self._silence(delivery.position, self.newest, at, rules)
                 self.silences += [silence] if silence is not None else []
             self.newest, self.position = at, delivery.position
         if delivery.session_id is not None:
@@ -65,10 +65,14 @@ class Traffic(msgspec.Struct):
 
     def _observe_session(self, delivery: Delivery, at: datetime) -> None:
         lifecycle, step = delivery.lifecycle, delivery.step
-        _, live = self.recent.pop(delivery.stream, (at, True))
-        if lifecycle is not None and lifecycle.is_session and step is not None and step.closes:
-            live, self.ends_come = False, True
-        self.recent[delivery.stream] = at, live
+        one = self.recent.pop(delivery.stream, None) or Lately(at, since=at)
+        one.observe(at, self.silences[-1].until if self.silences else None)
+        if lifecycle is not None and step is not None:
+            if lifecycle.is_presence:
+                one.inside += -1 if step.closes else 1
+            elif lifecycle.is_session and step.closes:
+                one.live, self.ends_come = False, True
+        self.recent[delivery.stream] = one
         if len(self.recent) > 2 * MANY:
             self.recent = dict(list(self.recent.items())[-MANY:])
 
@@ -76,12 +80,12 @@ class Traffic(msgspec.Struct):
         """The silence that lasts at a moment, where there is one."""
         if as_of is None or self.newest is None or as_of - self.newest < rules.silence:
             return None
-        silence = self._silence(self.position, self.newest, as_of)
+        silence = self._silence(self.position, self.newest, as_of, rules)
         if silence is None:
             return None
         found = max(silence.certain, self.newest + rules.silence)
         return replace(silence, until=found, certain=found)  # the same however long it lasts
 
-    def _silence(self, position: int, since: datetime, until: datetime) -> Silence | None:
-        recent = self.recent.values()
-        return silence_of(recent, self.oldest, position, since, until) if self.ends_come else None
+    def _silence(self, position: int, since: datetime, until: datetime, rules: Rules) -> Silence | None:
+        recent, least = self.recent.values(), rules.silence
+        return silence_of(recent, self.oldest, position, since, until, least, ends_come=self.ends_come)
