@@ -477,7 +477,7 @@ READ = {
         [*STARTED, "600 recording-starting", "601 recording-started"],
         "redelivered",
         ["started"],
-        ["D105", "D101"],
+        ["D105", "D105"],
     ),
     "starting and started again, not as old, are a restart": (
         [*STARTED, "600 recording-starting", "605 recording-started"],
