@@ -34,6 +34,7 @@ def visit(who, begin, end):
         ([visit("a", 0, 10), visit("a", 5, 15)], 20, 1, 0),
         ([visit("a", 0, 10), visit("b", None, 15), visit("c", 5, None)], 10, 1, 0),
         ([visit("a", 10, 5)], 0, 0, None),
+        ([visit("a", 0, 10), visit("b", 5, 5)], 10, 1, 0),
     ],
 )
 def test_minutes_add_up_and_the_peak_counts_different_people(visits, minutes, peak, at):

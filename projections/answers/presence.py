@@ -54,10 +54,10 @@ Visit = tuple[str, datetime | None, datetime | None]
 
 
 def presence(visits: Iterable[Visit]) -> Presence:
-    """What these visits come to; one of which no time is known counts as nothing."""
+    """What these visits come to; one of which no time is known, or that has no length, counts as nothing."""
     seconds, changes = 0.0, []
     for person, begin, end in visits:
-        if begin is not None and end is not None and end >= begin:
+        if begin is not None and end is not None and end > begin:
             seconds += (end - begin).total_seconds()
             changes += [(begin, 1, person), (end, -1, person)]
     inside: dict[str, int] = {}
