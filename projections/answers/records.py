@@ -8,6 +8,7 @@ from typing import Any
 
 from projections.answers.issues import issues
 from projections.read_models import ReadModels, text
+from projections.read_models.sessions import LIVE
 from tracker.findings import SEVERITIES
 from tracker.intake.reconciling import LOOK_BACK, Asked
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -34,7 +35,7 @@ def of_sessions(db: ReadModels, names: Iterable[str], account: str | None) -> As
 
 def of_live(db: ReadModels, account: str | None) -> Asked:
     """The sessions that are live here, with the records of what is in them."""
-    rows = db.query(f"SELECT session_id FROM sessions WHERE {_LIVE} AND {_OF}", {"account": account})
+    rows = db.query(f"SELECT session_id FROM sessions WHERE {LIVE} AND {_OF}", {"account": account})
     sessions = {row["session_id"]: _lifecycles(db, row["session_id"]) for row in rows}
     return Asked(sessions=sessions, lists=False, account=account)
 
@@ -47,7 +48,7 @@ def of_all(db: ReadModels, since: datetime | None, now: datetime, account: str |
         "contested": text(now - CONTESTED_FOR),
     }
     open_ones = db.query(
-        f"SELECT session_id FROM sessions WHERE ({_LIVE} OR (certainty = 'contested' AND last_seen_at >= :contested)) AND {_OF}",
+        f"SELECT session_id FROM sessions WHERE ({LIVE} OR (certainty = 'contested' AND last_seen_at >= :contested)) AND {_OF}",
         values,
     )
     sessions: dict[str, Sequence[Lifecycle]] = {row["session_id"]: () for row in open_ones}
@@ -60,7 +61,6 @@ def of_all(db: ReadModels, since: datetime | None, now: datetime, account: str |
     return Asked(since, sessions, rooms, account=account)
 
 
-_LIVE = "state IN ('live', 'unknown')"
 _OF = "(:account IS NULL OR account = :account)"
 
 

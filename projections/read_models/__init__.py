@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracker.delivery.envelope import isoformat, parse_time
+from tracker.delivery.webhook import UNROUTED
 from tracker.judging.state import Session
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ def among(column: str, name: str = "") -> str:
 def listed(words: Iterable[str]) -> str:
     """Words as one value of a query."""
     return _quote(list(words)).decode()
+
+
+def outside(column: str = "stream") -> str:
+    """A condition for the streams of what belongs to no session; a ``+`` as above."""
+    return f"{column} >= '{UNROUTED}' AND {column} < '{UNROUTED[:-1]};'"
 
 
 def begins(column: str, name: str) -> str:

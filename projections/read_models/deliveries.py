@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from projections.read_models import ReadModels, Row, Table, among, is_one_of, listed, text, types
-from tracker.delivery.webhook import UNROUTED, Delivery
+from projections.read_models import ReadModels, Row, Table, among, is_one_of, listed, outside, text, types
+from tracker.delivery.webhook import Delivery
 from tracker.judging.session import Key
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -152,19 +152,17 @@ def find(
     conditions = [condition for name, condition in _ASKED.items() if values[name] not in (None, "[]")]
     if stream == "unrouted":
         conditions.remove(_ASKED["stream"])
-        conditions.append(OUTSIDE)
+        conditions.append(outside())
     where = " AND ".join(conditions) or "1"
     return db.query(f"SELECT * FROM deliveries WHERE {where} ORDER BY position DESC LIMIT :limit", values)
 
 
 def number_outside(db: ReadModels) -> int:
     """How many belong to no session."""
-    (row,) = db.query(f"SELECT COUNT(*) AS number FROM deliveries WHERE {OUTSIDE}")
+    (row,) = db.query(f"SELECT COUNT(*) AS number FROM deliveries WHERE {outside()}")
     return int(row["number"])
 
 
-OUTSIDE = f"stream >= '{UNROUTED}' AND stream < '{UNROUTED[:-1]};'"
-"""A condition for what belongs to no session."""
 _ASKED = {
     "stream": "stream = :stream",
     "meeting": "stream IN (SELECT session_id FROM sessions WHERE meeting_id = :meeting)",

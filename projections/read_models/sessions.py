@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from projections.read_models import ReadModels, Row, Table, among, begins, escaped, like, listed, text
+from projections.read_models import (
+    ReadModels,
+    Row,
+    Table,
+    among,
+    begins,
+    escaped,
+    is_one_of,
+    like,
+    listed,
+    text,
+)
 from tracker.delivery.envelope import parse_time
 from tracker.findings import SEVERITIES
 from tracker.judging.state import Session
@@ -72,9 +83,9 @@ TABLE = Table(
     owner="session_id",
 )
 
-VIEWS = {
-    "live_sessions": "SELECT * FROM sessions WHERE state IN ('live', 'unknown') ORDER BY last_seen_at DESC"
-}
+LIVE = is_one_of("state", ("live", "unknown"))
+"""A condition for those that have not ended, as far as is known."""
+VIEWS = {"live_sessions": f"SELECT * FROM sessions WHERE {LIVE} ORDER BY last_seen_at DESC"}
 
 
 SORTS = {
@@ -112,7 +123,7 @@ def find(
     if before is not None:
         conditions.append("last_position < :before")
     if live:
-        conditions.append(_LIVE)
+        conditions.append(LIVE)
     for column, words in (("state", states), ("severity", severities)):
         if words:
             conditions.append(among(column, column))
@@ -160,8 +171,8 @@ def overview(
             where += f" AND {column} = :{column}"
     rows: list[dict[str, Any]] = []
     for is_live, which in (
-        (1, _LIVE),
-        (0, f"NOT {_LIVE}"),
+        (1, LIVE),
+        (0, f"NOT {LIVE}"),
     ):  # each by its index, and no further than the page goes
         bound = ""
         if before is not None and is_live >= before[0]:
@@ -176,7 +187,6 @@ def overview(
     return rows, counts
 
 
-_LIVE = "state IN ('live', 'unknown')"
 _WITH_PERSON = (
     "session_id IN (SELECT session_id FROM participants"
     " WHERE participant_id = :person OR name LIKE :part ESCAPE '\\')"

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from projections.outbox.queue import KEPT, Queue, body
-from projections.read_models import text
+from projections.read_models import outside, text
 from projections.relay.database import (
     ARMED,
     Known,
@@ -38,7 +38,6 @@ from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, typ
 from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
 from projections.views.publications import Pruned
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.webhook import UNROUTED
 from tracker.relay import Relay
 from tracker.store.ledger import Ledger
 
@@ -48,10 +47,7 @@ MOST = 500
 """Other sessions that are compared in one."""
 MINUTE = timedelta(minutes=1)
 """How often all is looked at that may change by time alone."""
-_TOUCHED = (
-    "SELECT DISTINCT stream FROM deliveries WHERE position > ? AND position <= ?"
-    f" AND NOT (stream >= '{UNROUTED}' AND stream < '{UNROUTED[:-1]};')"
-)
+_TOUCHED = f"SELECT DISTINCT stream FROM deliveries WHERE position > ? AND position <= ? AND NOT ({outside()})"
 _WAITING = (
     "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE rule = ? AND due_at IS NOT NULL"
 )

@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from projections.read_models import Row, Table, among, listed, make_tables, text
+from projections.read_models import Row, Table, among, listed, make_tables, outside, text
 from projections.views.database import VIEWS_DB, Checkpoint, read_checkpoint, views_errors
 from projections.views.erased import found_without, heeded, remember, scope_of
 from tracker.delivery.webhook import UNROUTED
@@ -84,7 +84,7 @@ _PUBLISHED = f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications WHERE 
 _WRITE = PUBLICATIONS.insert.replace("INSERT", "INSERT OR REPLACE", 1)
 _REMOVE = f"DELETE FROM publications WHERE {' AND '.join(f'{name} = ?' for name in IDENTITY)}"
 _THESE = among("stream")
-_OUTSIDE = f"position > ? AND +stream >= '{UNROUTED}' AND +stream < '{UNROUTED[:-1]};'"
+_OUTSIDE = f"position > ? AND {outside('+stream')}"
 _HINT = "restore it from a backup; without it, what was withdrawn before is not known any more"
 
 Pruned = Callable[[Iterable[str]], Collection[str]]

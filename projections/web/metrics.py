@@ -30,6 +30,7 @@ from starlette.routing import Route
 
 from projections.alerts import outbox as alerts
 from projections.read_models import ReadModels
+from projections.read_models.sessions import LIVE
 from projections.read_models.types import UNKNOWN
 from projections.relay import database as relay
 from projections.web.snapshot import snapshot
@@ -194,7 +195,7 @@ def _open(db: ReadModels) -> Iterator[tuple[str, str, int, str | None]]:
             runs[one.name] = {*one.ends, LOST}
     for name in sessions:
         for row in db.execute(
-            "SELECT state, COUNT(*), MIN(first_seen_at) FROM sessions WHERE state IN ('live', 'unknown') GROUP BY 1"
+            f"SELECT state, COUNT(*), MIN(first_seen_at) FROM sessions WHERE {LIVE} GROUP BY 1"
         ):
             yield name, *row
     for name, ends in visits:

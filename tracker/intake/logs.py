@@ -169,9 +169,7 @@ class Log:
         except FileNotFoundError as error:
             raise LogError("there is no such file", place=self.path, hint="check the path") from error
         except OSError as error:
-            raise LogError(
-                f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions"
-            ) from error
+            raise self._unreadable(error) from error
 
     @property
     def name(self) -> str:
@@ -295,13 +293,14 @@ class Log:
         begun, self._begun = self._begun, None
         return self._read() if begun is None else begun
 
+    def _unreadable(self, error: OSError) -> LogError:
+        return LogError(f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions")
+
     def _read(self) -> Iterator[Line]:
         try:
             file = self.open()
         except OSError as error:
-            raise LogError(
-                f"cannot be read: {error.strerror}", place=self.path, hint="check its permissions"
-            ) from error
+            raise self._unreadable(error) from error
         with file:
             yield from self._lines(file)
 

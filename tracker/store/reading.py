@@ -126,7 +126,7 @@ class StoreReader(ChangesReader):
         self, after: int, limit: int = PAGE, stop: int | None = None
     ) -> tuple[list[tuple[Delivery, int]], int]:
         """The same, and the position up to which that is all, ``after`` where nothing is behind it."""
-        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        condition, values = _up_to(stop)
         page = self._page(condition, values, "notification_id", after, limit)
         if page.last is None and stop is not None and after < stop < self.last_position():
             return [], stop  # all that stood there was pruned
@@ -134,7 +134,7 @@ class StoreReader(ChangesReader):
 
     def deliveries(self, stop: int | None = None) -> Iterator[Delivery]:
         """All deliveries that count by position, up to ``stop``."""
-        condition, values = ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
+        condition, values = _up_to(stop)
         yield from self._deliveries(condition, values, "notification_id")
 
     def status(
@@ -397,6 +397,11 @@ class StoreReader(ChangesReader):
         with self._database.errors():
             rows = self._recorder.rows(statement, values)
         return rows[0][0] if rows else None
+
+
+def _up_to(stop: int | None) -> tuple[str, list[int]]:
+    """The condition for all events, or for those up to a position, and its values."""
+    return ("1 = 1", []) if stop is None else ("notification_id <= ?", [stop])
 
 
 def _put_back(delivery: Delivery, stream: str) -> None:

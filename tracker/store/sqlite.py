@@ -29,7 +29,7 @@ from tracker.store.erasures import is_changed
 from tracker.store.losses import PREFIX as LOSS
 from tracker.store.losses import accepted
 from tracker.store.place import Place
-from tracker.store.private import PRIVATE_FILE, make_directory
+from tracker.store.private import PRIVATE_FILE, make_directory, refuse_file
 from tracker.store.recorder import (
     APPLICATION_ID,
     FORMAT,
@@ -79,12 +79,12 @@ class SQLite:
 
     def check(self, *, create: bool) -> bool:
         data, path = self.path.parent, self.path
-        if data.exists() and not data.is_dir():
-            raise StoreError("is a file, not a directory", place=str(data), hint="choose another --data DIR")
         if create:
             make_directory(data)
             if _is_immutable(path):
                 raise StoreError("cannot be written", place=str(path), hint=COPY)
+        else:
+            refuse_file(data)
         stored = _check(path)
         if not create and not path.exists():
             raise StoreMissingError(
