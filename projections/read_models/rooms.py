@@ -54,7 +54,9 @@ def telling(db: sqlite3.Connection, meeting_id: str | None = None) -> dict[str, 
     In most stores nearly every room is of one session. Raises ``sqlite3.DatabaseError``.
     """
     where, values = ("", ()) if meeting_id is None else (" AND meeting_id = ?", (meeting_id,))
-    select = f"SELECT meeting_id, once_then, twice_then, account_then FROM rooms WHERE twice_then IS NOT 0{where}"
+    select = (
+        f"SELECT meeting_id, once_then, twice_then, account_then FROM rooms WHERE twice_then IS NOT 0{where}"
+    )
     return _rooms(db, select, values)
 
 
