@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -177,6 +178,7 @@ def _shape(one: Value) -> Shape | None:
     return shape_of(".".join(way), lambda field: document.follow(_way(field)) is not None)
 
 
+@lru_cache(maxsize=256)
 def _way(field: str) -> Sequence[str]:
     """The names on the way to a field: ``a.b``, ``a[0]``."""
     return field.replace("[", ".[").strip(".").split(".")

@@ -191,9 +191,12 @@ class Log:
         try:
             for line in lines:
                 number, one = line.number, None
-                if is_simple and not line.too_long:  # as nearly all are
-                    one = plain(line.text, before + number, prefix + str(line.at))
-                if one is None and not line.blank:
+                if is_simple:  # as nearly all are
+                    source = prefix + str(line.at)
+                    one = None if line.too_long else plain(line.text, before + number, source)
+                    if one is None and not line.blank:
+                        one = self._looked_at(line, before + number, source)
+                elif not line.blank:
                     one = self.delivery(line, before + number)
                 if one is not None:
                     yield one
