@@ -9,7 +9,7 @@ import msgspec
 
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
-from tracker.judging.hypothesis import Delivered, moment
+from tracker.judging.hypothesis import Delivered, micros, moment
 from tracker.judging.session import AggregateKey, Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import clock, listed
@@ -90,12 +90,15 @@ class Assessment(msgspec.Struct, eq=False):
         return False
 
     def log_begins(self, seen: Delivered) -> int | None:
-        """When the log begins, where what is missing before a delivery may have come before that, for all that is known
-        of the session; else ``None``."""
-        begin = self.context.log.habits.oldest
-        if begin is None or self.session.started or not seen.timed:
+        """When the log begins, where what is missing before a delivery may have come before that; else ``None``.
+
+        It cannot have where the session says by its own clock that it began later, as its session-ended does.
+        """
+        begin, session = self.context.log.habits.oldest, self.session
+        if begin is None or session.started or not seen.timed:
             return None
-        return begin if begin <= seen.at < begin + _REACH else None
+        began = micros(session.started_at) if session.started_at is not None else begin
+        return begin if began <= begin <= seen.at < begin + _REACH else None
 
     def make(
         self,
