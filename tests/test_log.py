@@ -1037,6 +1037,18 @@ def test_a_session_that_was_idle_for_a_day_before_the_next_one_of_its_room_never
     assert worse(*NEXT[:2], "23h session-started sessionId=b", as_of="25.5h") == ["X404", "X406"]
 
 
+# -- the end of a log ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("as_of", "when"), [(None, "when"), ("30h", "1 d after")])
+def test_no_more_time_is_said_to_have_passed_than_has(as_of, when):
+    found, _ = audited(
+        "0 session-started", "1 transcription-started t type=post", "10m session-ended", as_of=as_of
+    )
+    (one,) = [each for each in found if each.code == "X403"]
+    assert f" was still running {when} the session ended at 12:10:00 UTC" in one.message
+
+
 # -- every code of the log -------------------------------------------------------------------------
 
 REPLAYED = in_order(*dense(1, every=120))

@@ -46,7 +46,9 @@ def of_ending(
         "ended": "was presumed to have ended" if context.presumed else "ended",
     }
     if lifecycle.open_at_end == overdue.code and context.end is not None:
-        words["when"] = f"{duration(overdue.at - context.end)} after" if run.outlives else "when"
+        words["when"] = (
+            "when" if undecided or not run.outlives else f"{duration(overdue.at - context.end)} after"
+        )
         words["value"] = clock(context.end if last.timed else None, last.at)
     yield assessment.make(
         codes.CODES[overdue.code],
