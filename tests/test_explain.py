@@ -11,7 +11,7 @@ from tries import tries
 
 from projections.explain.explanation import TWO_NUMBERS, explain, price_table, values
 from projections.reports import explain as report
-from tracker.judging.prices import CONFIDENCE_IN_FAULTS, PRICES, calibrated
+from tracker.judging.prices import CONFIDENCE_IN_COPIES, CONFIDENCE_IN_FAULTS, PRICES, calibrated
 from tracker.rules import Rules
 
 MEETING = (
@@ -76,7 +76,8 @@ def test_an_alternative_says_what_it_takes_deliveries_for_and_what_it_would_find
 
 def test_the_confidence_of_a_finding_follows_from_the_probability_of_what_is_held():
     (one,) = explained(*TWO_READINGS, as_of="61m").aggregates
-    confidence = calibrated(one.held.probability, CONFIDENCE_IN_FAULTS)
+    share = one.held.probability  # the others find nothing
+    confidence = calibrated(share, CONFIDENCE_IN_COPIES) * calibrated(1, CONFIDENCE_IN_FAULTS)
     assert one.findings[0].confidence == pytest.approx(confidence, abs=0.001)
     assert one.held.probability + sum(
         alternative.probability for alternative in one.alternatives

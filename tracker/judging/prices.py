@@ -111,19 +111,30 @@ def shares(prices: Sequence[float]) -> list[float]:
 
 Curve = tuple[tuple[float, float], ...]
 """What share of the hypotheses says so -> how often it is right, between which a straight line is drawn."""
-CONFIDENCE_IN_FAULTS: Curve = ((0.0, 0.8), (0.3, 0.85), (0.6, 0.9), (0.9, 0.95), (0.99, 0.97), (1.0, 1.0))
-"""Where hypotheses disagree about a fault they mostly agree that there is one, and only differ in which step shows it."""
 CONFIDENCE_IN_COPIES: Curve = (
-    (0.0, 0.25),
-    (0.5, 0.45),
-    (0.75, 0.56),
-    (0.85, 0.65),
-    (0.92, 0.8),
+    (0.0, 0.0),
+    (0.45, 0.44),
+    (0.55, 0.49),
+    (0.65, 0.53),
+    (0.75, 0.66),
+    (0.86, 0.82),
+    (0.925, 0.87),
     (0.96, 0.93),
-    (0.985, 0.985),
+    (0.975, 0.98),
+    (0.99, 0.993),
     (1.0, 1.0),
 )
-"""Real steps that look like copies come in doubtful places more often than elsewhere."""
+"""That a webhook is a copy, or that something is wrong where another hypothesis says that it is one."""
+CONFIDENCE_IN_FAULTS: Curve = (
+    (0.0, 0.75),
+    (0.4, 0.87),
+    (0.6, 0.9),
+    (0.85, 0.94),
+    (0.97, 0.96),
+    (0.995, 0.98),
+    (1.0, 1.0),
+)
+"""That it is this which is wrong, of those that find something."""
 
 
 def calibrated(share: float, curve: Curve) -> float:

@@ -1,7 +1,8 @@
 """How probable a finding is, by the share of the hypotheses that were kept which find it as well.
 
-Shares are good at their ends and poor in the middle, so what is said is how often what such a share says has been
-right (``prices.calibrated``).
+Two questions are asked one after the other: whether anything is wrong at all, as against a webhook that was sent twice;
+and if something is, whether it is this. Where hypotheses find different things they mostly differ only in which step
+shows it. What is said is how often what such a share says has been right (``prices.calibrated``).
 """
 
 from __future__ import annotations
@@ -64,9 +65,12 @@ class Shares:
     def of(self, code: str, position: int) -> tuple[float, tuple[Alternative, ...]]:
         """How probable this finding is, and what the likeliest of the other hypotheses find instead."""
         share, instead = self.share_of(code, position), dict[tuple[_Found, ...], float]()
-        confidence = prices.calibrated(share, prices.CONFIDENCE_IN_FAULTS)
         if share == 1:
-            return confidence, ()
+            return 1.0, ()
+        pairs = zip(self._findings, self._weights, strict=True)
+        wrong = min(1.0, sum([weight for found, weight in pairs if found]))
+        confidence = prices.calibrated(wrong, prices.CONFIDENCE_IN_COPIES)
+        confidence *= prices.calibrated(share / wrong, prices.CONFIDENCE_IN_FAULTS)
         scale = (1 - confidence) / (1 - share)
         for found, other, weight in zip(self._findings, self._instead, self._weights, strict=True):
             if (code, position) not in found:
