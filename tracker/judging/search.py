@@ -297,7 +297,7 @@ class Reader:
         if self._shared is not None:
             return 0.0
         ages = [self._one.at - original.at for _, original in equal]
-        return context.prices["as old by chance"] if any(map(context.is_as_old_as_evidence, ages)) else 0.0
+        return context.prices["as old by chance"] if any(map(context.is_as_old, ages)) else 0.0
 
     def _replaced(self, held: Hypothesis, place: int, run: Candidate, chance: float = 0.0) -> Hypothesis:
         """It is a step of one of the runs."""
