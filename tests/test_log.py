@@ -611,7 +611,7 @@ ROTATED = {
     "S205": ("0 hls-stopping", "9 hls-stopped"),
     "S212": ("0 participant-left p", "9 participant-joined q", "99 participant-left q"),
     "X405": ("0 participant-joined q", "9 participant-recording-starting p", "99 participant-left q"),
-    "X401": ("0 participant-joined q", "99 participant-left q"),
+    "X401": ("0 participant-joined q", "9 participant-left p", "99 participant-left q"),
 }
 
 
@@ -647,6 +647,11 @@ def test_what_is_missing_behind_something_of_the_same_cannot_have_come_before_th
     )
     verdicts = [(one.code, one.verdict) for one in found if one.code in ("S202", "S205", "X405")]
     assert verdicts == [("S205", "undecided"), ("S205", "settled"), ("S202", "settled"), ("X405", "settled")]
+
+
+def test_a_session_in_which_all_begins_in_the_log_is_no_older_than_the_log():
+    found, _ = audited("0 participant-joined q", "99 participant-left q", "100 session-ended", as_of=AT_LAST)
+    assert [(one.code, one.verdict) for one in found] == [("X401", "settled")]
 
 
 def test_a_failure_is_one_though_what_failed_began_before_the_log():

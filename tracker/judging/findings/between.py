@@ -71,7 +71,7 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
         aggregate=aggregate,
         missing=(STARTED,),
         until=first.at + context.windows.lateness,
-        log_begins=assessment.log_begins(first),
+        log_begins=assessment.log_begins(first) if assessment.begun_before else None,
     )
 
 

@@ -66,6 +66,8 @@ class Assessment(msgspec.Struct, eq=False):
         context: The rules, the session's end, and what the log says.
         over: Whether nothing more will come, so that what a window leaves open stays undecided.
         changes: Moments (microseconds) at which time alone will change something.
+        begun_before: Whether the begin of a run is missing that may have come before the log began: so may that of the
+            session.
         known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
 
@@ -73,6 +75,7 @@ class Assessment(msgspec.Struct, eq=False):
     session: Session
     context: Context
     over: bool = False
+    begun_before: bool = False
     changes: list[int] = msgspec.field(default_factory=list)
     known: Mapping[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
 

@@ -101,10 +101,9 @@ def _of_assumption(
         until = one.where.at + context.windows.lateness
     before = one.state if one.state is not None else run.candidate.state.state
     log_begins = None
-    if (
-        one.missing and before == ABSENT and run.number == 1 and not one.where.step.outcome
-    ):  # a failure is no less one
+    if one.missing and before == ABSENT and run.number == 1:
         log_begins = assessment.log_begins(run.candidate.first)
+        assessment.begun_before = assessment.begun_before or log_begins is not None
     return assessment.make(
         ASSUMED[one.code],
         words=words,
@@ -116,7 +115,7 @@ def _of_assumption(
         since=since,
         evidence=() if one.since is None else (one.since.position,),
         until=until,
-        log_begins=log_begins,
+        log_begins=None if one.where.step.outcome else log_begins,  # a failure is no less one
         confidence=confidence,
         alternatives=alternatives,
         severity=_severity(lifecycle, one, context),
