@@ -307,3 +307,28 @@ def test_what_a_failure_says_is_said_whichever_of_two_reports_has_it():
     ):
         (found,) = [one for one in meeting("300 recording-starting", *lines).findings if one.code == "S210"]
         assert found.message.endswith("busy")
+
+
+STOPPED_AND_STARTED = (
+    *recording(300, 3, 900, 0, stopped="")[:3],
+    "1203 recording-starting",
+    "1206 recording-started",
+)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "state", "verdict"), [("1206", "stopping", "provisional"), ("31m", "lost", "settled")]
+)
+def test_a_recording_that_is_processed_when_the_next_one_begins_may_still_bring_its_file(as_of, state, verdict):
+    session = session_from(*BEGUN, *STOPPED_AND_STARTED, as_of=as_of)
+    (found,) = [one for one in session.findings if one.code == "S207"]
+    assert (states(session, "recording"), found.verdict) == ([state, "started"], verdict)
+    late = session_from(*BEGUN, *STOPPED_AND_STARTED, "1241 recording-stopped filePath=/1", as_of=as_of)
+    assert (states(late, "recording"), wrong(late)) == (["stopped", "started"], [])
+
+
+def test_that_the_left_of_a_visit_was_lost_is_no_fact_while_it_may_come():
+    back = ("40m participant-joined r", "5 participant-joined r")
+    lines = sorted((*BEGUN, *back), key=lambda line: line.endswith("r") and line.startswith("40m"))
+    found = [one for one in session_from(*lines, as_of="2401").findings if one.code == "S213"]
+    assert [one.verdict for one in found] == ["provisional"]

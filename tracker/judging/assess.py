@@ -24,7 +24,7 @@ from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.records import RecordsOf
 from tracker.judging.search import Memo, hypotheses
-from tracker.judging.sequence import ending, endings, next_begun, outlives
+from tracker.judging.sequence import ending, endings, may_end_until, next_begun, outlives
 from tracker.judging.session import AggregateKey, Observed, ObservedAggregate, observe_all
 from tracker.judging.state import AS_GOOD, Aggregate, Run, Session
 from tracker.judging.visits import Visits
@@ -254,8 +254,11 @@ def _aggregate(
 def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assessment: Assessment) -> bool:
     """Whether the end of an open run will not come."""
     candidate, context = runs[place], assessment.context
-    if next_begun(lifecycle, runs, place) is not None:
-        return True
+    begun = next_begun(lifecycle, runs, place)
+    if begun is not None:
+        if context.as_of is None or not lifecycle.is_stopping(candidate.state.state):
+            return True
+        return assessment.passed(may_end_until(lifecycle, candidate, begun.first, context))
     if context.end is None or not lifecycle.open_at_end or context.as_of is None:
         return False
     overdue = ending(lifecycle, candidate, context)

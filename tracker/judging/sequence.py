@@ -32,6 +32,7 @@ __all__ = [
     "endings",
     "is_of_its_own",
     "is_orphan",
+    "may_end_until",
     "next_begun",
     "outlives",
     "second_url",
@@ -386,6 +387,15 @@ def _lost(lifecycle: Lifecycle, run: Candidate, following: Candidate, context: C
         lone = "only its end" if _waits_for_its_end(lifecycle, run, following.first) else code
         paid = min(code, lone, key=context.prices.__getitem__)
         yield Assumption(code, context.prices[paid], following.first, run.since, lifecycle.endings, paid=paid)
+
+
+def may_end_until(lifecycle: Lifecycle, run: Candidate, begun: Delivered, context: Context) -> int:
+    """Until when the end of an open run may still come, though the next one has begun."""
+    windows = context.windows
+    if lifecycle.is_presence:
+        return begun.at + windows.overtaken
+    limit = _limit(lifecycle, run, context) if lifecycle.is_stopping(run.state.state) else None
+    return max(begun.at + windows.lateness, limit.at if limit is not None else 0)
 
 
 def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | None:

@@ -17,7 +17,7 @@ from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.copies import of_copies
 from tracker.judging.findings.ending import of_ending, of_outcome
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.sequence import Assumption, assumptions, next_begun
+from tracker.judging.sequence import Assumption, assumptions, may_end_until, next_begun
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -99,6 +99,8 @@ def _of_assumption(
     until = None
     if one.missing and one.state is not None:
         until = one.where.at + context.windows.lateness
+    elif one.missing and one.where is not run.candidate.since:  # the next run began
+        until = may_end_until(lifecycle, run.candidate, one.where, context)
     before = one.state if one.state is not None else run.candidate.state.state
     log_begins = None
     if one.missing and before == ABSENT and run.number == 1:
