@@ -1,7 +1,7 @@
 """What copies show of each other, and what the order in which steps come shows of the sender."""
 
 import pytest
-from story import session_from, states
+from story import session_from, standing, states
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView
@@ -165,7 +165,7 @@ def test_of_three_short_recordings_the_first_lost_its_end_and_the_others_are_no_
     assert (states(session, "recording"), wrong(session)) == (["lost", "stopped", "stopped"], ["S207"])
 
 
-@pytest.mark.parametrize(("delay", "code"), [(38, "S209"), (107, "S206")])
+@pytest.mark.parametrize(("delay", "code"), [(15, "S209"), (107, "S206")])
 def test_a_failure_after_a_run_has_stopped_in_order_does_not_tear_it_apart(delay, code):
     second = recording(1300, 5, 300, 314, stopped="filePath=/2")
     failed = f"{1614 + delay} recording-failed"
@@ -332,3 +332,81 @@ def test_that_the_left_of_a_visit_was_lost_is_no_fact_while_it_may_come():
     lines = sorted((*BEGUN, *back), key=lambda line: line.endswith("r") and line.startswith("40m"))
     found = [one for one in session_from(*lines, as_of="2401").findings if one.code == "S213"]
     assert [one.verdict for one in found] == ["provisional"]
+
+
+def test_a_lone_failure_while_a_recording_goes_on_is_of_another_attempt():
+    lines = recording(300, 3, 1500, 1520, stopped="filePath=/1")
+    session = meeting(*lines[:2], "600 recording-failed message=busy", *lines[2:])
+    assert (states(session, "recording"), sorted(wrong(session))) == (["stopped", "failed"], ["S206"])
+
+
+def test_what_failed_was_not_asked_to_stop():
+    session = meeting(
+        *recording(300, 3, 0, 0, stopped="")[:2], "900 recording-failed", "903 recording-stopped filePath=/1"
+    )
+    assert sorted(wrong(session)) == ["S209", "S210"]
+
+
+@pytest.mark.parametrize("begins", [310, 311])
+def test_short_runs_that_follow_each_other_at_once_keep_their_files(begins):
+    """What was stopped is being processed: that the next one begins soon is no sign that the two go on at once."""
+    runs = (
+        recording(300, 1, 9, 13, stopped="filePath=/1"),
+        recording(begins, 1, 10, 12, stopped="filePath=/2"),
+    )
+    session = meeting(*runs[0], *runs[1], *recording(begins + 11, 1, 18, 20, stopped="filePath=/3"))
+    files = [run.data["file_path"] for run in session.aggregates["recording", ()].runs]
+    assert (files, wrong(session)) == (["/1", "/2", "/3"], [])
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "0.4 session-started start=2026-01-05T12:00:00+00:00",
+        "0.4 session-started start=2026-01-05T12:00:00.120Z",
+        "0.4 session-started",
+    ],
+)
+def test_a_session_starts_once_however_its_time_is_written(again):
+    session = session_from("0 session-started start=2026-01-05T12:00:00Z", again, "9 participant-joined p")
+    assert standing(session, "warning") == []
+
+
+def test_a_time_without_fractions_is_the_same_time():
+    session = session_from(
+        "0 session-started start=2026-01-05T12:00:00.900Z",
+        "60 session-ended start=2026-01-05T12:00:00Z end=2026-01-05T12:01:00Z",
+    )
+    assert "C503" not in standing(session, "warning")
+
+
+def test_a_url_with_another_token_is_the_same_url():
+    hls = [
+        f"{300 + at} hls-{step} playbackHlsUrl=u.m3u8?token={at}"
+        for at, step in ((3, "started"), (30, "playable"))
+    ]
+    session = meeting("300 hls-starting", *hls, "900 hls-stopping", "903 hls-stopped")
+    assert wrong(session) == []
+
+
+@pytest.mark.parametrize("name", ["participantName", "metaData"])
+def test_a_person_whose_joined_came_twice_at_once_came_once(name):
+    come = (f"900 participant-joined r {name}=a", f"900.4 participant-joined r {name}=b")
+    session = meeting(*come, "1800 participant-left r")
+    assert wrong(session) == []
+    assert len(session.aggregates["participant", (("participant_id", "r"),)].runs) == 1
+
+
+def test_a_failure_that_is_told_in_two_ways_is_one():
+    lines = ("300 recording-starting", "303 recording-failed message=a", "304 recording-failed message=b")
+    session = meeting(*lines)
+    assert (states(session, "recording"), wrong(session)) == (["failed"], ["S210"])
+
+
+def test_three_starts_of_which_one_was_stopped_are_no_fact():
+    starts = ((300, 3), (1061, 3.4), (1745, 2.3))
+    pairs = [
+        line for at, more in starts for line in (f"{at} livestream-starting", f"{at + more} livestream-started")
+    ]
+    session = meeting(*pairs, "2400 livestream-stopping", "2402 livestream-stopped")
+    assert {one.code for one in session.findings} & {"S207", "D105"}

@@ -493,7 +493,7 @@ READ = {
         ["D102"],
     ),
     "a step it has": ([*STOPPED, f"90 recording-stopped {FILE}"], "redelivered", ["stopped"], ["D101"]),
-    "another end": ([*STOPPED, "90 recording-failed"], "conflict", ["stopped"], ["S209"]),
+    "another end": ([*STOPPED, "75 recording-failed"], "conflict", ["stopped"], ["S209"]),
     "an end with another file": (
         [*STOPPED, "90 recording-stopped filePath=/2.mp4"],
         "conflict",

@@ -98,7 +98,7 @@ S206 = Code(
     "failed-without-start",
     "error",
     roles=("orphan",),
-    price=8,
+    price=7,
     assumed="all of a run was lost but its failure",
     when="A failure came, and there was no run that could fail.",
     message="{type} came, but nothing was running that could fail",

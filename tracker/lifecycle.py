@@ -288,14 +288,14 @@ class Lifecycle:
         """Whether the data of two steps name the same file or url."""
         this, that = _decode(one), _decode(other)
         names = map(camel_case, self.artefacts)
-        return any(this.get(name) and this.get(name) == that.get(name) for name in names)
+        return any(this.get(name) and _unsigned(this[name]) == _unsigned(that.get(name)) for name in names)
 
     def differing(self, one: bytes, other: bytes) -> str:
         """The first file or url, as it is sent, that the data of two steps name and that differs; empty: none."""
         this, that = _decode(one), _decode(other)
         names = map(camel_case, self.artefacts)
         both = (name for name in names if this.get(name) is not None and that.get(name) is not None)
-        return next((name for name in both if this[name] != that[name]), "")
+        return next((name for name in both if _unsigned(this[name]) != _unsigned(that[name])), "")
 
     def agrees(self, one: bytes, other: bytes) -> bool:
         """Whether the data of two reports of a step differ only in what one of them leaves out."""
@@ -303,7 +303,7 @@ class Lifecycle:
         if this == that:
             return False
         both = (name for name in this.keys() & that.keys() if this[name] is not None and that[name] is not None)
-        return all(this[name] == that[name] for name in both)
+        return all(this[name] == that[name] for name in both if name not in self.times)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -444,3 +444,8 @@ def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: st
         yield f"{name} {'is silent' if is_silent else 'is left out'}, the code when {role.when}; write {choice}"
     elif value:
         yield f"{name}={value!r} is no code for that; write {choice}"
+
+
+def _unsigned(value: object) -> object:
+    """A file or url without its query, which is signed anew each time."""
+    return value.partition("?")[0] if isinstance(value, str) else value

@@ -55,8 +55,8 @@ class Step:
     )
     conflict: str = code_field(
         when="it came again with other data",
-        where="steps of anything but visits, and their ends",
-        applies=lambda lifecycle, step: step.moves and (step.closes or not lifecycle.is_presence),
+        where="steps that move something",
+        applies=lambda _, step: step.moves,
         usual="C504",
         may_be_silent=False,
     )

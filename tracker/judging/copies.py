@@ -166,15 +166,19 @@ def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
 
 
 def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
-    """What it costs more that just the first two steps came again: a restart is likelier.
+    """What it costs more that just the first two steps came again, once or more: a restart is likelier.
 
     Copies are as old as each other, and half of all restarts nearly are: a step often takes as long as before.
     """
-    if len(recent) != 2 or lifecycle.is_presence or context.two_channels:
+    if len(recent) % 2 or lifecycle.is_presence or context.two_channels:
         return 0.0
-    one, other = recent
-    if {one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two:
+    pairs = list(zip(recent[::2], recent[1::2], strict=True))
+    if any({one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two for one, other in pairs):
         return 0.0
+    return max([_pair_again(one, other, context) for one, other in pairs])
+
+
+def _pair_again(one: Copy, other: Copy, context: Context) -> float:
     apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old_as_evidence(one.age)
     if at_once:

@@ -39,11 +39,13 @@ import msgspec
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import Step
 
-__all__ = ["Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "micros", "moment"]
+__all__ = ["PRECISION", "Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "micros", "moment"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+PRECISION = timedelta(seconds=1)
+"""Two clock times that a webhook says are the same if they differ by no more: some senders cut off fractions."""
 THE_END = datetime(8999, 1, 1, tzinfo=UTC)
 """When everything has passed, also for what has no receive time."""
 
@@ -207,6 +209,11 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
     def every(self) -> list[Delivered]:
         """Its originals, and what contradicts them."""
         return [*self.originals.values(), *(one for _, one in self.others)]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed, whatever else came of it."""
+        return any(one.step.closes and one.step.outcome for one in self.originals.values())
 
     @property
     def last(self) -> Delivered:

@@ -66,6 +66,7 @@ PRICES: dict[str, Price] = {
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),
+        Price("processed", 0.5, "the next run began while the one before was processed", "more by how long"),
         Price("only its end", 5, "nothing but the end of a run was lost, and the next run began"),
         Price("two at once", 3.5, "two runs of one thing went on at once"),
         Price(

@@ -13,10 +13,12 @@ from math import inf
 
 import msgspec
 
+from tracker.delivery.envelope import parse_time
+from tracker.delivery.payload import read_text
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
-from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis
+from tracker.judging.hypothesis import PRECISION, Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
 from tracker.judging.sequence import (
@@ -160,7 +162,7 @@ def _price(
     late: that is its price, and at most it costs what it does if the end never comes.
     """
     price, less = held.paid, 0.0
-    if len(held.recent) == 2:
+    if held.recent:
         price += two_steps_again(lifecycle, held.recent, context)
     following: Candidate | None = None
     begun: Candidate | None = None
@@ -180,6 +182,18 @@ def _price(
         if not (is_orphan(lifecycle, run) if run.orphan is None else run.orphan):
             begun = run
     held.price, held.most = price - less, price
+
+
+def _agree(lifecycle: Lifecycle, before: bytes, after: bytes) -> bool:
+    """Whether two reports of a step differ only in what one leaves out, or in how they write the same times."""
+    for name in lifecycle.times:
+        first, second = read_text(before, name), read_text(after, name)
+        if first is None or second is None or first == second:
+            continue
+        one, other = parse_time(first), parse_time(second)
+        if one is None or other is None or abs(other - one) > PRECISION:
+            return False
+    return lifecycle.agrees(before, after)
 
 
 class Reader:
@@ -270,11 +284,12 @@ class Reader:
     def _contradiction(self, original: Delivered) -> str:
         """By which code it contradicts a step; empty where it is of another run."""
         one, lifecycle = self._one, self._lifecycle
-        at_once = one.at - original.at <= self._context.windows.self_stop
-        if lifecycle.agrees(original.data, one.data) and (at_once or not lifecycle.is_presence):
+        windows, age = self._context.windows, one.at - original.at
+        at_once = age <= windows.self_stop
+        if (at_once or not lifecycle.is_presence) and _agree(lifecycle, original.data, one.data):
             return "supplement"
         if lifecycle.is_presence:
-            return one.step.conflict if at_once and one.step.closes else ""
+            return one.step.conflict if age <= windows.fast_redelivery or (at_once and one.step.closes) else ""
         if one.step.closes and one.evidence and original.evidence and not self._once:
             if lifecycle.brings_the_same(original.data, one.data):
                 return "supplement"  # of a url that is signed anew each time

@@ -116,7 +116,7 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
     for code, other in run.others:
         original = run.originals[other.step.name]
         paid = code if code in prices else "C504"
-        if lifecycle.is_presence or paid == "supplement":
+        if lifecycle.is_presence or paid == "supplement" or _says_it_twice(original, other, context):
             delay = 0 if lifecycle.brings_the_same(original.data, other.data) else other.at - original.at
             price = by_delay(prices["supplement"], delay, context.windows.self_stop)
             yield Assumption(code, price, other, original, paid="supplement")
@@ -140,6 +140,13 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
         yield Assumption(lifecycle.after_end, prices["X402"], run.first, paid="X402")
 
 
+def _says_it_twice(original: Delivered, other: Delivered, context: Context) -> bool:
+    """Whether an end without a file came again soon: how it ended is said in two ways."""
+    if not other.step.closes or (original.evidence and other.evidence):
+        return False
+    return other.at - original.at <= context.windows.self_stop
+
+
 def _beside(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, begun: Candidate | None, context: Context
 ) -> Iterator[Assumption]:
@@ -154,7 +161,7 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
     """The next run began, and the end of this one came later or never."""
     if run.closed and run.since.order < begun.first.order:
         return
-    at_once = _at_once(run, begun, context)
+    at_once = _at_once(lifecycle, run, begun, context)
     if at_once is not None:
         yield at_once
     if not run.closed:
@@ -178,7 +185,8 @@ def _late_end(
         return Assumption("D103", price, end, first, paid="overtaken")
     window = context.windows.lateness
     if at_once or _waits_for_its_end(lifecycle, run, first):
-        return Assumption("", by_delay(context.prices["late"], delay, window), end, first, paid="late")
+        paid = "late" if at_once else "processed"
+        return Assumption("", by_delay(context.prices[paid], delay, window), end, first, paid=paid)
     price = context.log.late_price(context.prices["two at once"], end.at, delay, window)
     price += 0.0 if begun.closed else context.prices["one of two"]
     return Assumption("", price, end, first, paid="two at once")
@@ -193,10 +201,12 @@ def _waits_for_its_end(lifecycle: Lifecycle, run: Candidate, first: Delivered) -
     return lifecycle.is_stopping(last.step.state)
 
 
-def _at_once(run: Candidate, begun: Candidate, context: Context) -> Assumption | None:
-    """The next run began as soon as this one had begun."""
+def _at_once(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Assumption | None:
+    """The next run began as soon as this one had begun, and nobody had stopped this one."""
     one = run.originals.get(begun.first.step.name)
     if one is None or begun.first.at - one.at > context.windows.fast_redelivery:
+        return None
+    if _waits_for_its_end(lifecycle, run, begun.first):
         return None
     return Assumption("", context.prices["two at once"], begun.first, one, paid="two at once")
 
@@ -241,8 +251,9 @@ def cost_waiting(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context
     """The least that an open run can cost because of the next one, so long as its end may still come."""
     price = context.prices["overtaken"]
     if not lifecycle.is_presence:
-        price = min(context.prices["late"], context.prices["two at once"])
-    return price + (context.prices["two at once"] if _at_once(run, begun, context) else 0.0)
+        usual = "processed" if _waits_for_its_end(lifecycle, run, begun.first) else "late"
+        price = min(context.prices[usual], context.prices["two at once"])
+    return price + (context.prices["two at once"] if _at_once(lifecycle, run, begun, context) else 0.0)
 
 
 def cost_beside(
@@ -281,8 +292,8 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
     for before, one, missing in run.gaps(lifecycle):
         state = ABSENT if before is None else before.step.state
         absent = tuple([name for name in missing if not context.lacks(lifecycle, name)])
-        if not absent:
-            continue
+        if not absent or (run.failed and all(lifecycle.by_name[name].unasked for name in absent)):
+            continue  # what failed was not asked to stop
         if state == ABSENT and one.step.orphan:
             price = context.prices[one.step.orphan]
             began = run.began - context.windows.grace

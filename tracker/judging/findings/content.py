@@ -14,7 +14,7 @@ from tracker.delivery.payload import read_fields, read_text
 from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import Delivered
+from tracker.judging.hypothesis import PRECISION, Delivered
 from tracker.judging.state import Aggregate, Run
 from tracker.lifecycle import Lifecycle, camel_case
 
@@ -211,7 +211,9 @@ def _times(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[F
             code = None
             if text is not None and time is None:
                 code = T305
-            elif time is not None and lifecycle.retimed and known.setdefault(name, time) != time:
+            elif (
+                time is not None and lifecycle.retimed and abs(known.setdefault(name, time) - time) > PRECISION
+            ):
                 code = codes.C503
             elif earlier is not None and time is not None and time < earlier:
                 code = T306

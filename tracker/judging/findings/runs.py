@@ -128,14 +128,10 @@ def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severi
     """How grave it is, where that is not what the entry says."""
     if one.code == codes.S203.code and (context.needs_no_stop(one.where.at) or context.presumed):
         return "info"
-    if one.code == codes.C504.code and lifecycle.is_presence:
-        return "info"
-    if one.code == codes.C504.code and lifecycle.is_session and one.since is not None:
-        return "info" if one.where.at - one.since.at <= _MINUTE else None
+    if one.code == codes.C504.code and one.since is not None:
+        is_soon = one.where.at - one.since.at <= context.windows.self_stop
+        return "info" if lifecycle.is_presence or (one.where.step.closes and is_soon) else None
     return None
-
-
-_MINUTE = 60_000_000
 
 
 def _whether_its_file_came(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
