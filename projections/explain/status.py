@@ -226,7 +226,8 @@ def _person(aggregate: Aggregate) -> Values:
         "state": aggregate.state,
         "certainty": aggregate.certainty,
         "visits": [
-            {"joined_at": _time(one.joined_at), "left_at": _time(one.left_at)} for one in aggregate.visits
+            {"joined_at": _time(one.joined_received_at), "left_at": _time(one.left_at)}
+            for one in aggregate.visits
         ],
     }
 

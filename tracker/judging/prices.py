@@ -114,8 +114,7 @@ Curve = tuple[tuple[float, float], ...]
 """What share of the hypotheses says so -> how often it is right, between which a straight line is drawn."""
 CONFIDENCE_IN_COPIES: Curve = (
     (0.0, 0.0),
-    (0.45, 0.44),
-    (0.55, 0.49),
+    (0.5, 0.5),
     (0.65, 0.53),
     (0.75, 0.66),
     (0.86, 0.82),

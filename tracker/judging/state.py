@@ -67,7 +67,8 @@ class Judgement(msgspec.Struct, frozen=True):
 class Visit(msgspec.Struct, frozen=True):
     """One run of a person's: when they came and went, as far as that was delivered, and the reason that was given.
 
-    Of a joined that was received after the left nobody knows when it happened: ``joined_at`` is then ``None``.
+    Of a joined that was received after the left nobody knows when it happened: ``joined_at`` is then ``None``, and
+    ``joined_received_at`` says when it was received.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Visit(msgspec.Struct, frozen=True):
     joined_at: datetime | None
     left_at: datetime | None
     reason: str | None
+    joined_received_at: datetime | None
 
 
 @attrs.define(eq=False, slots=False)
@@ -120,10 +122,10 @@ class Aggregate:
         found = []
         for run in self.runs:
             came, went = run.delivered(coming), run.delivered(going)
-            joined_at, left_at = came.at if came else None, went.at if went else None
-            if joined_at is not None and left_at is not None and joined_at > left_at:
-                joined_at = None
-            found.append(Visit(run.number, run.state, run.certainty, joined_at, left_at, run.said("reason")))
+            received_at, left_at = came.at if came else None, went.at if went else None
+            is_late = received_at is not None and left_at is not None and received_at > left_at
+            times = None if is_late else received_at, left_at
+            found.append(Visit(run.number, run.state, run.certainty, *times, run.said("reason"), received_at))
         return found
 
     @cached_property

@@ -151,7 +151,8 @@ def _missing_artefact(
         return
     if not any(read_fields(aggregate.lifecycle, one.data, names)):
         words = {"field": " or ".join(map(camel_case, names))}
-        yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run)
+        until = one.at + assessment.context.windows.lateness
+        yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run, until=until)
 
 
 C510 = Code(
