@@ -220,8 +220,15 @@ def options(params: Iterable[click.Option], context: click.Context) -> str:
 
 def _option(one: click.Option, context: click.Context) -> Row:
     words = "" if one.is_flag else f" {one.make_metavar(context)}"
+    return (code("/".join(one.opts) + words), _default(one), one.help or "")
+
+
+def _default(one: click.Option) -> str:
+    """The default of an option as its help has it: in words, where the command says it in words."""
+    if isinstance(one.show_default, str):
+        return one.show_default
     default = "" if one.is_flag or one.default is None or one.multiple else str(one.default)
-    return (code("/".join(one.opts) + words), "" if "UNSET" in default else default, one.help or "")
+    return "" if "UNSET" in default else default
 
 
 def shared_options() -> str:

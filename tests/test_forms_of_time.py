@@ -1,14 +1,16 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import commands
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stores import opened
 
 from tracker import audit
 from tracker.delivery.times import NO_ZONE, instants, is_ambiguous, read_time, time_in
+from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log, Oddities
 from tracker.intake.receive_times import believed
 
@@ -172,3 +174,18 @@ def test_the_store_knows_the_times_that_an_audit_knows_and_no_others(tmp_path, t
     (tmp_path / "again").write_text("\n".join(lines), "utf-8")
     again = Log(str(tmp_path / "again"))
     assert [again.delivery(line, line.number).received_at for line in again.lines()] == known
+
+
+@pytest.mark.parametrize("cuts", [(), (541, 800, 801), (541, 920), (700, 1000)], ids=str)
+def test_behind_the_time_at_which_the_clock_was_set_back_it_does_not_matter_how_a_log_was_cut(tmp_path, cuts):
+    path, begin = tmp_path / "log", datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    known = [begin + timedelta(seconds=10 * place) for place in range(1100)]
+    known[924] = known[898]  # a writer held it back for four minutes
+    local = [f"{at.astimezone(BERLIN):%H:%M:%S}" for at in known]
+    log = berlin(path, " ".join(local))
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    with opened(tmp_path / "data", create=True) as store:
+        for cut in (*cuts, len(lines)):
+            path.write_text("".join(lines[:cut]), "utf-8")
+            assert list(ingest(store, log.anew()))
+        assert [one.received_at for one in store.deliveries()] == known

@@ -4,6 +4,7 @@
 """
 
 import re
+from datetime import timedelta
 
 import click
 import pytest
@@ -91,6 +92,13 @@ def test_every_command_is_documented_with_its_options():
     assert missing == []
     assert [option for one in cli.tracker.params for option in one.opts if f"`{option}" not in TEXT] == []
     assert {name for name, _ in commands()} - set(pages) == set()
+
+
+def test_a_default_that_is_said_in_words_stands_in_the_table_in_these_words():
+    spoken = click.Option(["--for"], default=timedelta(), show_default="nothing", help="How long.")
+    assert "| `--for TEXT` | nothing | How long. |" in reference.options(
+        [spoken], click.Context(click.Command("x"))
+    )
 
 
 def test_a_public_name_that_no_page_has_is_found():

@@ -79,9 +79,9 @@ def status(out: Out, session: Session, as_of: datetime | None = None, withdrawn:
     received = f"{counted(session.deliveries, 'delivery', 'deliveries')}{_last(session)}"
     out.print(Text.assemble((f"  {'received':<11}", "dim"), received))
     people = session.participants
-    others = [one for one in session.aggregates.values() if one not in people and not one.lifecycle.is_session]
-    media = [one for one in others if one.lifecycle.in_a_session]
-    beside = [one for one in others if one not in media]
+    runs = [one for one in session.aggregates.values() if not one.lifecycle.is_session]
+    media = [one for one in runs if one.lifecycle.in_a_session and not one.lifecycle.is_presence]
+    beside = [one for one in runs if not (one.lifecycle.in_a_session or one.lifecycle.is_presence)]
     if people:
         inside = sum(not one.run.closed for one in people)
         out.print()

@@ -18,7 +18,7 @@ no receive time is doubted.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -35,7 +35,7 @@ from tracker.errors import LogError
 from tracker.intake.lines import PAUSE, Line
 from tracker.intake.logs import STDIN, Log, Oddities, is_usual
 from tracker.intake.merging import can_be_merged, merged
-from tracker.intake.receive_times import WINDOW, believed
+from tracker.intake.receive_times import WINDOW, believed, needed
 from tracker.lifecycles import REGISTRY
 from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
@@ -43,6 +43,8 @@ from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
 _SOURCE = "log:"
 MOST = 10 * PAGE
 """Lines of one page, where it holds those of many logs."""
+_APART = 20
+"""Of the last lines that were there already, one of so many is looked at to tell how many are needed."""
 
 
 class Target(Protocol):
@@ -176,7 +178,7 @@ class _Source:
         ahead: The first line, of those before which none needs to be looked at: there a page ends, or one begins
             that may grow.
         mark: The mark that the last commit left, where the next one takes its place.
-        before: The last lines that were there already; they show whether the times of the next ones are right.
+        before: The last lines that were there already; they show which times of the next ones are right.
     """
 
     account: Ingested
@@ -187,7 +189,7 @@ class _Source:
     upto: int = 0
     ahead: int = 0
     mark: str = ""
-    before: deque[Line] = attrs.field(factory=lambda: deque(maxlen=WINDOW))
+    before: list[Line] = attrs.field(factory=list)
 
     @property
     def grows(self) -> bool:
@@ -258,8 +260,14 @@ class _Source:
         if found:
             there = self._pop(found)
             self.account.already_there += sum(not line.blank for line in there)
-            self.before.extend(there)
+            self._remember(there)
             self.followed, self.mark = found, ""
+
+    def _remember(self, there: Sequence[Line]) -> None:
+        """Keeps as many of the last lines as are needed to tell the times of the next ones."""
+        log = self.account.log
+        some = (log.delivery(one, one.number) for one in there[: -WINDOW - 1 : -_APART] if not one.blank)
+        self.before = [*self.before, *there][-needed(some, log.zone) :]
 
     def position(self) -> tuple[SourcePosition, Any]:
         """How far it will have been read with the next commit, and the digest of that."""

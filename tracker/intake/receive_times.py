@@ -23,7 +23,8 @@ THE HOUR THAT COMES TWICE. Where times name no zone, the clock shows one hour tw
 the times rise, except where the clock was set back. Where they fall once by more than ``FAR``, the lines before that are
 of the first time, those behind of the second. Where they do not, only one of both may be in the log, and nothing
 says which; where they fall again, the lines are not in order. These have no receive time. The lines of that hour are
-held until it is over, ``MOST`` of them.
+held until it is over, ``MOST`` of them. Where a log is read in parts, those in front of a part count too: near such an
+hour, ``needed`` asks for as many of them; else ``WINDOW`` are enough.
 
 A line is given when enough lines behind it are known, ``WINDOW``; so memory does not grow with the log, and
 no longer block of wrong lines is recognised.
@@ -33,7 +34,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import chain, islice, pairwise
 from operator import ge, le
 
@@ -45,7 +46,7 @@ from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.hypothesis import micros, moment
 from tracker.judging.log.clocks import newest_first as is_reverse
 
-__all__ = ["FAR", "MOST", "WINDOW", "believed", "is_newest_first"]
+__all__ = ["FAR", "MOST", "WINDOW", "believed", "is_newest_first", "needed"]
 
 WINDOW = 200
 """Lines behind a line, at least, that are known when it is given."""
@@ -53,6 +54,9 @@ FAR = timedelta(minutes=5)
 """A line that is late by less was held back by who wrote it."""
 MOST = 100_000
 """Lines of an hour that comes twice, which are looked at together."""
+NEAR = timedelta(hours=12)
+"""What was received farther than this from the moment at which a clock was set back tells nothing of the hour that
+comes twice, however far it was set back."""
 LONGER_THAN_A_SESSION = timedelta(days=7)
 _FAR, _LONG = (one // timedelta(microseconds=1) for one in (FAR, LONGER_THAN_A_SESSION))
 
@@ -60,13 +64,13 @@ _FAR, _LONG = (one // timedelta(microseconds=1) for one in (FAR, LONGER_THAN_A_S
 def believed(deliveries: Iterable[Delivery], before: Iterable[Delivery] = ()) -> Iterator[Delivery]:
     """The deliveries of one log, in their order; those with a wrong receive time have another one.
 
-    ``before`` are those in front of them, where some were given earlier.
+    ``before`` are those in front of them, where some were given earlier: as many as are ``needed``.
     """
     coming, given = iter(deliveries), list(before)
     first = list(islice(coming, 3 * WINDOW))
     newest_first = is_newest_first([*given, *first])
     coming = _resolved(chain(given, first, coming), newest_first=newest_first)
-    given, held = list(islice(coming, len(given))), list(islice(coming, 3 * WINDOW))
+    given, held = list(islice(coming, len(given)))[-WINDOW:], list(islice(coming, 3 * WINDOW))
     at_end = len(held) < 3 * WINDOW
     while held:
         ready = len(held) if at_end else len(held) - WINDOW
@@ -76,6 +80,27 @@ def believed(deliveries: Iterable[Delivery], before: Iterable[Delivery] = ()) ->
         more = [] if at_end else list(islice(coming, 2 * WINDOW))
         at_end = at_end or len(more) < 2 * WINDOW
         held = held[ready:] + more
+
+
+def needed(last: Iterable[Delivery], zone: tzinfo) -> int:
+    """How many lines, at most, ``believed`` has to know before those that come behind some ``last`` ones.
+
+    ``zone`` is that of times that name none. It is enough to give some of the last lines, so that a wrong time
+    among them does not matter.
+    """
+    return MOST if any(_is_near_an_hour_twice(one, zone) for one in last) else WINDOW
+
+
+def _is_near_an_hour_twice(one: Delivery, zone: tzinfo) -> bool:
+    """Whether it was received when a clock in this zone was about to be set back, or had been."""
+    if one.read_as is None or not one.read_as.zone:
+        return False
+    twice = one.read_as.twice
+    at = twice[0] if twice is not None else one.received_at
+    if at is None:
+        return False
+    before, after = ((at + far).astimezone(zone).utcoffset() for far in (-NEAR, NEAR))
+    return before is not None and after is not None and after < before
 
 
 def is_newest_first(deliveries: Iterable[Delivery]) -> bool:

@@ -85,7 +85,7 @@ class Entries(msgspec.Struct, frozen=True):
         requests: How many there were.
         finished: Up to which of them all is done.
         knows_finished: Whether that is known; the first format did not say it.
-        undone_by_log: Whether the last one was finished, until a log came whose name names somebody.
+        undone_by_log: Whether the newest one was finished, until a log came whose name names somebody.
         older: Before which receive time what has no session is erased as a whole, and when that was asked for.
         sources: The hash of the name of a log that names somebody -> when it was asked for to erase them.
     """
@@ -317,12 +317,10 @@ def _all(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
 
 def _requests(connection: sqlite3.Connection) -> tuple[int, int, bool, bool]:
     """How many requests there were, up to which of them all is done, whether that is known, and whether a log undid it."""
-    select = (
-        "SELECT COALESCE(MAX(number), 0), COALESCE(MAX(number) FILTER (WHERE finished > 0), 0),"
-        f" COALESCE(MAX(finished = {UNKNOWN}), 0), COALESCE(MAX(finished = {UNDONE_BY_LOG}), 0) FROM requests"
-    )
-    ((requests, finished, unknown, by_log),) = connection.execute(select).fetchall()
-    return requests, finished, not unknown, bool(by_log)
+    rows = dict(connection.execute("SELECT number, finished FROM requests"))
+    newest = max(rows, default=0)
+    done = max((number for number, finished in rows.items() if finished > 0), default=0)
+    return newest, done, UNKNOWN not in rows.values(), rows.get(newest) == UNDONE_BY_LOG
 
 
 def _add_stream(connection: sqlite3.Connection, stream: str, at: datetime, *, whole: bool) -> None:
