@@ -131,6 +131,30 @@ def test_an_end_that_never_comes_is_a_warning_once():
     assert [(one.code, one.severity, one.type) for one in found] == [("L603", "warning", "recording-stopped")]
 
 
+def transcribed(count, kind, last=None, first=0):
+    """Sessions one an hour in which a transcription of a type starts; its ``last`` step comes after the end."""
+    for n in range(first, first + count):
+        whose = f"sessionId=t{n} meetingId=t{n}"
+        yield from (f"{n}h session-started {whose}", f"{n}h transcription-started t{n} {whose} type={kind}")
+        yield f"{n}.5h session-ended {whose}"
+        yield from (f"{n}.6h transcription-{one} t{n} {whose} type={kind}" for one in [last] if one)
+
+
+def test_transcriptions_that_completed_need_no_stopped():
+    assert worse(*transcribed(MANY + 1, "post", "completed")) == []
+    lost = (*transcribed(MANY, "post", "completed"), *transcribed(1, "post", first=MANY))
+    assert worse(*lost) == ["X403"]
+
+
+def test_that_no_transcription_stopped_is_said_of_those_that_did_not_complete():
+    lines = (*transcribed(2, "post", "completed"), *transcribed(MANY, "realtime", first=2))
+    found, _ = audited(*lines, as_of=AT_LAST)
+    assert [(one.code, one.type) for one in found if one.severity != "info"] == [
+        ("L603", "transcription-stopped")
+    ]
+    assert f"it should have come in {MANY} sessions" in next(one.message for one in found if one.code == "L603")
+
+
 def endless(count, apart=1800, only=""):
     """Sessions one after the other, of which no end comes, nor what begins like ``only``, where it is given."""
     sessions = [meeting(number, apart * number, *ALL) for number in range(count)]
