@@ -227,7 +227,7 @@ T307 = Code(
     "warning",
     when=(
         "Nobody is inside, nobody came back within `empty` or until the room's next session had gone on for a"
-        " minute, and session-ended did not come. An error while something still records or streams, an info where"
+        " minute, and session-ended did not come, though it came in other sessions (else L603). An error while something still records or streams, an info where"
         " it is not sure that everybody has left."
     ),
     message="everybody had left at {since}, and {value}",
