@@ -78,7 +78,7 @@ RAISED = {
     "S209": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "5 recording-failed", "as of 1h"),
     "S210": (BEGUN, "1 recording-starting", "2 recording-failed"),
     "S212": (BEGUN, "1 participant-left p", "as of 5m"),
-    "S213": (BEGUN, IN, "2h participant-joined p", "as of 3h"),
+    "S213": (BEGUN, IN, "2h participant-joined p", "3h participant-left p", "as of 4h"),
     "S214": (f"0 {STARTS.format(12)}", f"1 {STARTS.format(11)}"),
     "S215": ("0 resource-acquired r", "1h resource-acquired r", "as of 2h"),
     "T301": (BEGUN, "1 recording-starting", "as of 3m"),

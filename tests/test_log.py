@@ -131,6 +131,30 @@ def test_an_end_that_never_comes_is_a_warning_once():
     assert [(one.code, one.severity, one.type) for one in found] == [("L603", "warning", "recording-stopped")]
 
 
+def transcribed(count, kind, last=None, first=0):
+    """Sessions one an hour in which a transcription of a type starts; its ``last`` step comes after the end."""
+    for n in range(first, first + count):
+        whose = f"sessionId=t{n} meetingId=t{n}"
+        yield from (f"{n}h session-started {whose}", f"{n}h transcription-started t{n} {whose} type={kind}")
+        yield f"{n}.5h session-ended {whose}"
+        yield from (f"{n}.6h transcription-{one} t{n} {whose} type={kind}" for one in [last] if one)
+
+
+def test_transcriptions_that_completed_need_no_stopped():
+    assert worse(*transcribed(MANY + 1, "post", "completed")) == []
+    lost = (*transcribed(MANY, "post", "completed"), *transcribed(1, "post", first=MANY))
+    assert worse(*lost) == ["X403"]
+
+
+def test_that_no_transcription_stopped_is_said_of_those_that_did_not_complete():
+    lines = (*transcribed(2, "post", "completed"), *transcribed(MANY, "realtime", first=2))
+    found, _ = audited(*lines, as_of=AT_LAST)
+    assert [(one.code, one.type) for one in found if one.severity != "info"] == [
+        ("L603", "transcription-stopped")
+    ]
+    assert f"it should have come in {MANY} sessions" in next(one.message for one in found if one.code == "L603")
+
+
 def endless(count, apart=1800, only=""):
     """Sessions one after the other, of which no end comes, nor what begins like ``only``, where it is given."""
     sessions = [meeting(number, apart * number, *ALL) for number in range(count)]
@@ -997,6 +1021,35 @@ def test_they_do_not_overlap_where_nobody_subscribes_to_any_left():
     ]
     assert "X406" in codes(*BESIDE)
     assert "X406" not in codes(*sorted([*rooms, *BESIDE], key=lambda line: float(line.split()[0])))
+
+
+def recorded_only(count, *ends):
+    """Sessions of one room that subscribes to no people, one an hour; the ends of some of them come."""
+    for n in range(count):
+        whose = f"sessionId=r{n} meetingId=R"
+        yield f"{n}h session-started {whose}"
+        yield f"{n}h recording-starting {whose}"
+        yield f"{n}h recording-started {whose}"
+        yield f"{n}.5h recording-stopped {whose} filePath=/{n}.mp4"
+        yield from (f"{n}.6h session-ended {whose}" for one in ends if one == n)
+
+
+def test_they_do_not_overlap_where_neither_people_nor_ends_are_subscribed_to():
+    found, _ = audited(
+        *recorded_only(4), *in_order(*(meeting(n, 18000 + n, *ALL) for n in range(MANY))), as_of=AT_LAST
+    )
+    assert [(one.code, one.session_id) for one in found if one.severity != "info"] == [("T304", "r3")]
+
+
+def test_an_end_that_was_lost_where_no_people_are_subscribed_to_is_found_where_others_of_the_room_came():
+    found, _ = audited(*recorded_only(4, 0, 2, 3), as_of=AT_LAST)
+    assert [(one.code, one.session_id) for one in found if one.severity != "info"] == [("T304", "r1")]
+
+
+def test_two_sessions_of_a_room_overlap_also_where_no_people_are_subscribed_to():
+    lines = ("0 session-started sessionId=a", "1 session-started sessionId=b", "2h session-ended sessionId=b")
+    assert "X406" in codes(*lines, "2h session-ended sessionId=a")
+    assert "X406" not in codes(*lines)
 
 
 def test_whether_they_overlap_is_undecided_while_the_end_may_come_late():

@@ -107,7 +107,8 @@ def test_the_sessions_that_overlap_are_those_that_have_an_overlapping_one(drawn)
 
 
 def test_a_session_goes_on_beside_an_end_of_another_one_that_is_all_that_came_of_it():
-    lines = ("0 session-started sessionId=a", "0 session-ended sessionId=b", "0 session-started sessionId=c")
+    a = ("0 session-started sessionId=a", "0 participant-joined p sessionId=a")
+    lines = (*a, "0 session-ended sessionId=b", "0 session-started sessionId=c")
     spans = [span(session) for session in observed(*lines).all_assessed(moment(0))]
     assert [this.stream for this, _ in overlaps(spans, RULES, moment(0))] == ["c"]
 

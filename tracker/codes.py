@@ -170,7 +170,7 @@ S213 = Code(
     assumed="the left of a visit was lost, and the person joined again",
     when="Somebody who was inside joined again, and the left of the earlier visit never came.",
     message="{name} joined at {since} and again {delay} later, and no left came in between",
-    example="joined, joined ten minutes later, left once",
+    example="joined, joined again two hours later, left once",
     advice=(
         "One delivery was lost: nobody knows how long the first visit was. Take it as ended when the second"
         " began."

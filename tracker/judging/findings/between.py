@@ -174,8 +174,8 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         yield from _end_overdue(assessment, empty, at)
         if session.ended or assessment.passed(at):
             return
-    if session.ended or (context.given_way is not None and session.presence_known):
-        return  # that it was live beside the next one is found of that one
+    if session.ended or (context.given_way is not None and _is_found_otherwise(assessment)):
+        return
     at = observed.last_at + context.windows.session_idle
     if assessment.passed(at):
         inside = [
@@ -190,6 +190,14 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
             missing=(ENDED,),
             since=observed.last_at,
         )
+
+
+def _is_found_otherwise(assessment: Assessment) -> bool:
+    """Whether of a session that gave way to the next one of its room it is found there that it did not end, or nowhere."""
+    session, context = assessment.session, assessment.context
+    if not session.participants:
+        return context.log.has_no_end(assessment.observed.meeting_id)
+    return session.presence_known
 
 
 def _empty_since(assessment: Assessment) -> int | None:
@@ -219,7 +227,7 @@ T307 = Code(
     "warning",
     when=(
         "Nobody is inside, nobody came back within `empty` or until the room's next session had gone on for a"
-        " minute, and session-ended did not come. An error while something still records or streams, an info where"
+        " minute, and session-ended did not come, though it came in other sessions (else L603). An error while something still records or streams, an info where"
         " it is not sure that everybody has left."
     ),
     message="everybody had left at {since}, and {value}",

@@ -158,7 +158,8 @@ def _followed(spans: Sequence[Span]) -> Iterator[tuple[Span, Span | None]]:
 def _was_live(other: Span, following: Span | None, this: Span, rules: Rules) -> bool:
     """Whether a session was live when this one began. One that all had left is over, though nobody said so.
 
-    One lost end is found once: when the next session, ``following``, has been there for `grace`, it is over.
+    Where neither people nor an end came of it, only what came of it later shows that it was live: a room may subscribe
+    to no such types. One lost end is found once: when the next session, ``following``, has been there for `grace`, it is over.
     """
     here, end = this.first, other.end
     if other.stream == this.stream or other.first > here or not other.presence_known:
@@ -177,6 +178,8 @@ def _was_live(other: Span, following: Span | None, this: Span, rules: Rules) -> 
     elif other.last < here and _gave_way(following, this, rules):
         return False
     ends = [left for came, left in other.occupied if came < here]
+    if not ends and end is None and other.last < here:
+        return False
     if ends and not any(left is None or left > here for left in ends):
         return False
     return not _was_idle(other, this.began, rules)

@@ -12,7 +12,8 @@ Several accounts of VideoSDK have webhooks of their own, so of each account the 
 reported with its name, unless it never came at all.
 
 An end is another matter. That a recording never stopped is what we are asked to find, so no silence excuses
-it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers. That a session
+it: where no end of this kind ever came in a log, that is one warning for all the sessions it covers. A session in which
+something ended in good order by another step, as a transcription that completed, is none of them. That a session
 itself should have ended is shown by that nobody is inside any more, or that nothing has come of it for a day.
 """
 
@@ -73,12 +74,13 @@ def never_came(came: Types) -> Iterator[Unsubscribed]:
     for one, count in absent:
         if count >= (1 if one.step in alike else SESSIONS_OF_LOG):
             yield Unsubscribed(one.lifecycle, one.type, count)
-    for lifecycle, webhook_type, begun in _ends():
+    for lifecycle, webhook_type, begun, otherwise in _ends():
         if sessions.get(webhook_type):
             continue
         count = came.overdue
         if not lifecycle.is_session:
             count = max((came.ended.get(other, 0) for other in begun), default=0)
+            count -= sum(sessions.get(other, 0) for other in otherwise)
         if count >= SESSIONS_OF_LOG:
             yield Unsubscribed(lifecycle.name, webhook_type, count, is_end=True)
 
@@ -122,12 +124,19 @@ def _expected() -> tuple[_Expected, ...]:
 
 
 @cache
-def _ends() -> tuple[tuple[Lifecycle, str, tuple[str, ...]], ...]:
-    """The types that end a run in good order, each with those that begin one or carry it on."""
+def _ends() -> tuple[tuple[Lifecycle, str, tuple[str, ...], tuple[str, ...]], ...]:
+    """The types that end a run in good order, each with those that begin one or carry it on, and those that end one as well."""
     return tuple(
-        (lifecycle, lifecycle.webhook_type(name), tuple(
-            lifecycle.webhook_type(step.name) for step in lifecycle.steps if not step.closes
-        ))
+        (
+            lifecycle,
+            lifecycle.webhook_type(name),
+            tuple(lifecycle.webhook_type(step.name) for step in lifecycle.steps if not step.closes),
+            tuple(
+                lifecycle.webhook_type(step.name)
+                for step in lifecycle.steps
+                if step.closes and not step.outcome and step.name != name
+            ),
+        )
         for lifecycle in REGISTRY.values()
         if lifecycle.is_documented and not lifecycle.stream and (lifecycle.is_session or lifecycle.open_at_end)
         for name in lifecycle.endings

@@ -15,7 +15,7 @@ import msgspec
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import Habits
+from tracker.judging.log.habits import Habits, ends_session
 from tracker.judging.log.profile import Profile
 from tracker.judging.log.replays import Replay, replays
 from tracker.judging.log.silences import Silence, genuine
@@ -156,8 +156,16 @@ class LogView:
             one for one in accounts
             if _names(self.of_accounts.get(one, ())) != _names(before.of_accounts.get(one, ()))
         }  # fmt: skip
-        rooms = {one for one in self.habits.rooms if self._lacking_in(one) != before._lacking_in(one)}
+        rooms = {
+            one for one in self.habits.rooms
+            if self._lacking_in(one) != before._lacking_in(one) or self.has_no_end(one) != before.has_no_end(one)
+        }  # fmt: skip
         return OtherTypes(everywhere, others, rooms)
+
+    def has_no_end(self, meeting_id: str | None) -> bool:
+        """Whether two sessions of a room are known and the end of none: it may not subscribe to ends."""
+        room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
+        return room is not None and bool(room.twice) and not ends_session(room.once)
 
     def _lacking_in(self, meeting_id: str | None) -> frozenset[str]:
         """The types that the room itself shows that it lacks."""
