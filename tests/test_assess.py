@@ -107,7 +107,7 @@ RAISED = {
     "C503": (f"0 {STARTS.format(11)}", "1 session-ended " + TIMES.format(13)),
     "C504": (BEGUN, *HLS, f"3 hls-playable {URL}", "4 hls-started playbackHlsUrl=https://x/2.m3u8", "as of 1h"),
     "C505": (BEGUN, f"{IN} participantName=Ann", "2 participant-left p participantName=Bob"),
-    "C507": (BEGUN, *RECORDING, "4 recording-stopped filePath=null"),
+    "C507": (BEGUN, *RECORDING, "4 recording-stopped filePath=null", "as of 1h"),
     "C508": (BEGUN, *with_id("a", "/1.mp4"), *with_id("b", "/1.mp4")),
     "C509": (BEGUN, "1 recording-paused"),
     "C510": (BEGUN, "1 hls-starting", "2 hls-started downstreamUrl=https://x/1.m3u8"),
