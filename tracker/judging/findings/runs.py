@@ -100,7 +100,8 @@ def _of_assumption(
     if one.missing and one.state is not None:
         until = one.where.at + context.windows.lateness
     elif one.missing and one.where is not run.candidate.since:  # the next run began
-        until = may_end_until(lifecycle, run.candidate, one.where, context)
+        end = may_end_until(lifecycle, run.candidate, one.where, context)
+        until = None if assessment.passed(end) else end
     before = one.state if one.state is not None else run.candidate.state.state
     log_begins = None
     if one.missing and before == ABSENT and run.number == 1:
