@@ -446,6 +446,5 @@ def _problems_of_role(lifecycle: Lifecycle, declared: Step | Lifecycle, name: st
         yield f"{name}={value!r} is no code for that; write {choice}"
 
 
-def _unsigned(value: object) -> object:
-    """A file or url without its query, which is signed anew each time."""
+def _unsigned(value: object) -> object:  # the query of a url is signed anew each time
     return value.partition("?")[0] if isinstance(value, str) else value
