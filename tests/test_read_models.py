@@ -161,6 +161,19 @@ def test_every_table_says_what_assessing_each_stream_says(views):
             assert sorted(expected, key=repr) == sorted(found, key=repr)
 
 
+def test_an_empty_body_is_as_grave_in_the_timeline_as_it_was_found(tmp_path):
+    given = [line(b"{}", 0), line(webhook("session-started", **MEETING), 1), line(b"{}", 2)]
+    with closing(Tracker.open(tmp_path, create=True)) as store:
+        store.append(deliveries(given))
+        with Views.open(store) as opened:
+            _, sessions = timeline(store.unrouted(), opened.rules, opened.as_of, opened.log, opened.completed)
+            found = [
+                one["severity"] for one in opened.db.query("SELECT severity FROM findings ORDER BY position")
+            ]
+    severities = [one.severity for session in sessions for one in session.findings]
+    assert severities == ["info", "error"] == found
+
+
 def test_a_delivery_is_read_as_the_timeline_says(views):
     moments, _ = timeline(deliveries(LOG), views.rules, views.checkpoint.as_of, views.log, views.completed)
     expected = [

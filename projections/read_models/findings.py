@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -96,12 +97,19 @@ TABLE = Table(
 
 LACKING_SINCE = "SELECT DISTINCT stream FROM findings WHERE missing IS NOT NULL AND at > ?"
 """The streams with a finding that something is missing, dated later than a time."""
+_SEVERITIES = "SELECT position, code, severity FROM findings WHERE stream = ? AND position BETWEEN ? AND ?"
 
 
 VIEWS = {
     "open_findings": "SELECT * FROM findings WHERE verdict != 'accepted' AND severity != 'info' "
     "ORDER BY position DESC"
 }
+
+
+def severities(db: sqlite3.Connection, session: Session) -> dict[tuple[int, str], Any]:
+    """How grave is what is written of a stream between its first delivery and its last: position and code -> severity."""
+    rows = db.execute(_SEVERITIES, (session.stream, session.first_position, session.last_position))
+    return {(position, code): severity for position, code, severity in rows}
 
 
 def find(

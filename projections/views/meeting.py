@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from projections.read_models import spans
+from projections.read_models import findings, spans
 from tracker.accept import accept_all
+from tracker.delivery.webhook import UNROUTED
 from tracker.judging.findings.overlaps import outline, overlapping
 from tracker.judging.state import Session
 from tracker.rules import Rules
@@ -46,6 +47,8 @@ def completed(
 ) -> datetime | None:
     """Adds X406 to a session where another one of its meeting was live when it began, and marks what is accepted.
 
+    What is outside any session is as grave as it is written.
+
     It is what is known ``now``, or was right after the position ``at``, or at the moment ``as_of``. Returns until when
     the other session's end may come, late.
     """
@@ -57,5 +60,9 @@ def completed(
         found.number = len(session.findings) + 1
         deadline = found.deadline if found.verdict == "provisional" else None
         session.findings.append(found)
+    if session.stream.startswith(UNROUTED):  # how grave it is depends on what had come before it in the log
+        severities = findings.severities(db, session)
+        for one in session.findings:
+            one.severity = severities.get((one.position or 0, one.code), one.severity)
     session.findings = accept_all(session.findings, rules.accept)
     return deadline
