@@ -85,9 +85,9 @@ L603 = Code(
     "info",
     when=(
         "A type never came, in the whole log, of an account or in a room, though sessions there went on to what follows"
-        " it. That it is missing is reported here once, and not in each session. Of an end that is asked of the whole log"
-        " and of an account, not of a room, and it is a warning: so many sessions ended before which it should have come,"
-        " and nothing else ended in good order there what had begun; or so many sessions should have ended themselves."
+        " it. That it is missing is reported here once, and not in each session. Where it is an end, that is a"
+        " warning, and it is asked of the whole log and of an account only: three sessions or more ended without it in which"
+        " something had begun that nothing else ended in good order, or should have ended themselves."
     ),
     message="{type} never came, though {value}",
     example="a thousand recordings, and not one recording-stopping; or no session-ended, though all left ten minutes ago",

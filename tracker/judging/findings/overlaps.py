@@ -209,7 +209,10 @@ X406 = Code(
     "X406",
     "overlapping-sessions",
     "warning",
-    when="A session began while another one of the same meeting was live, and both went on.",
+    when=(
+        "A session began while another one of the same meeting was live, and both went on. Not where neither people nor"
+        " an end came of the earlier one, nor anything later: then nobody can know."
+    ),
     message="this session began while the session {value} of the same meeting was still live",
     example="two session-started with one meetingId, and no session-ended between them",
     advice=(
