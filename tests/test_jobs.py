@@ -33,7 +33,11 @@ from tracker.simulate import simulate
 
 RULES = Rules()
 TRACKER = [sys.executable, "-m", "projections.cli"]
-OVERLAPPING = [f"{at} session-started sessionId=beside-{at} meetingId=beside" for at in range(0, 90, 10)]
+OVERLAPPING = [
+    f"{at} {webhook} sessionId=beside-{at} meetingId=beside"
+    for at in range(0, 90, 10)
+    for webhook in ("session-started", "participant-joined participantId=p")
+]
 TIMELESS = [
     f"- {step} sessionId=open-{place}"
     for place in range(9)

@@ -169,8 +169,8 @@ def test_every_histogram_is_cumulative_and_ends_with_all(server):
 
 @pytest.mark.parametrize("file", [ALERTS, DASHBOARD], ids=lambda file: file.name)
 def test_every_metric_that_is_asked_for_is_exported(server, file):
-    server.post("recording-stopped", sessionId="s", meetingId="m")
-    server.post("recording-starting", sessionId="s", meetingId="m")
+    server.post("session-started", sessionId="s", meetingId="m")
+    server.post("recording-paused", sessionId="s", meetingId="m")
     server.caught_up()
     exported = {sample.name for family in families(server) for sample in family.samples}
     named = set(re.findall(r"\btracker_\w+", file.read_text("utf-8")))

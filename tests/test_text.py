@@ -68,7 +68,7 @@ def test_a_finding_says_how_sure_it_is_what_else_may_be_and_what_to_do():
     )
     assert [
         words in out
-        for words in ("confidence 54 %", "or: a webhook was sent twice, and nothing is missing (", "do: ")
+        for words in ("confidence 53 %", "or: a webhook was sent twice, and nothing is missing (", "do: ")
     ] == [True, True, True]
 
 
