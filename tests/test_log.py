@@ -1160,3 +1160,26 @@ def test_of_what_has_no_receive_time_the_traffic_knows_only_that_it_came():
     )
     assert traffic == Traffic(has_begun=True)
     assert NOON not in (traffic.newest, traffic.oldest)
+
+
+@pytest.mark.parametrize("other", [0, 2, 5])
+def test_where_nothing_has_ever_come_twice_a_restart_is_no_copy_beyond_doubt(other):
+    """A log in which nothing comes twice shows no restarts either, so it cannot say what repeats are."""
+    usual = [meeting(number, 60 * number, *ALL) for number in range(100)]
+    again = [
+        [(at, line) for line in ("recording-starting", "recording-started") for at in (begin, begin + 290)]
+        for begin in range(100_000, 100_000 + 1000 * other, 1000)
+    ]
+    restarts = [
+        [(at, f"{line} sessionId=r{place} meetingId=r{place}") for at, line in one]
+        for place, one in enumerate(again)
+    ]
+    begun = [*meeting(200, 200_000, *ALL)]
+    lost = [line for line in begun if "stop" not in line[1]]
+    restart = [
+        (200_310, "recording-starting sessionId=s200 meetingId=m200"),
+        (200_319, "recording-started sessionId=s200 meetingId=m200"),
+    ]
+    found, _ = audited(*in_order(*usual, *restarts, [*lost, *restart]), as_of="80h")
+    ours = [one for one in found if one.session_id == "s200"]
+    assert any(one.code == "S207" or (one.code == "D105" and one.confidence < 0.9) for one in ours)

@@ -186,4 +186,5 @@ def _pair_again(one: Copy, other: Copy, context: Context) -> float:
     if not apart and context.is_after_end(one.delivered.at, one.delivered.position):
         return 0.0  # nothing starts there again
     price = context.prices["two steps again" if apart else "two steps as long after"]
-    return min(price, one.price + other.price) if context.log.has_profile else price
+    is_known = context.log.has_profile and context.log.profile.has_seen(one.age)
+    return min(price, one.price + other.price) if is_known else price

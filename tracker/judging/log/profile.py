@@ -37,6 +37,8 @@ AT_ONCE = 15 * SECOND
 """A companion comes at most so long before or after a copy."""
 ELSEWHERE = 3600 * SECOND
 """At a moment so far from a copy, another one there is chance."""
+REAL = 5
+"""Equal webhooks that were steps of their own, and came before the log did."""
 SURE = 0.98
 """No age makes a copy likelier than this."""
 SAMPLE = 400
@@ -64,7 +66,7 @@ class Profile:
         self._scale = habits.others / max(1, habits.bodies)
         unseen = [count for place, count in habits.doubtful.items() if not _near(habits.copies, place)]
         single = sum(1 for place, count in habits.copies.items() if count == _near(habits.copies, place) == 1)
-        self._rare = min(SURE, (single + 1) * self._scale / max(1, sum(unseen)))
+        self._rare = min(SURE, (single + 1) * self._scale / (REAL + sum(unseen)))
         self._bursts = sorted(habits.bursts)
         self._times = [at for at, _, _ in self._bursts]
         self._with, self._without = self._odds()
@@ -73,6 +75,10 @@ class Profile:
         """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
         share = self.share_of_age(age, with_others=any(self._companions(at, age, None)))
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
+
+    def has_seen(self, age: int) -> bool:
+        """Whether certain copies were about as old."""
+        return bool(_near(self._copies, age_bin(age)))
 
     def again_price(self, at: int, age: int, stream: str) -> float:
         """What it costs that a webhook, which is counted itself, came again at this age; nothing if those of others did."""
