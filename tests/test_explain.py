@@ -214,6 +214,19 @@ def test_where_only_the_delivery_was_not_in_order_nothing_is_wrong():
     assert "nothing is wrong, only the delivery was not in order" in out
 
 
+def test_where_a_copy_is_doubtful_it_is_said_that_probably_nothing_is_wrong():
+    again = ("23m recording-starting", "1383 recording-started")
+    recorded = (
+        "10m recording-starting",
+        "603 recording-started",
+        "660 recording-stopping",
+        "665 recording-stopped filePath=/1",
+    )
+    lines = ("0 session-started", *recorded, *again, "1h session-ended")
+    out = printed(report.explanation, explained(*lines, as_of="9h"))
+    assert "probably nothing is wrong (D105), only the delivery was not in order" in out
+
+
 def test_where_something_is_still_open_nothing_is_said_to_be_right():
     out = printed(report.explanation, explained(*without(6), as_of="1000"))
     assert ("not yet over: recording was stopping" in out, "nothing is wrong" in out) == (True, False)

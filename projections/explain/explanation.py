@@ -21,6 +21,7 @@ from tracker.delivery.webhook import Delivery, parse
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.assess import assess_all, assessment_of
 from tracker.judging.context import Context
+from tracker.judging.copies import two_steps_again
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.hypothesis import Candidate, Copy, Delivered, Hypothesis, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
@@ -195,13 +196,21 @@ def _account(
     lifecycle: Lifecycle, one: Hypothesis, probability: float, context: Context, held: Hypothesis | None = None
 ) -> Account:
     assumed = tuple(_assumed(lifecycle, one, context))
-    rest = one.price - sum(each.price for each in assumed)
-    if rest > _ROUNDING:
-        price = PRICES["no copy" if context.two_channels else "two steps again"]
-        assumed += (Assumed(price.name, "", rest, price.assumed),)
+    assumed += tuple(_of_all(lifecycle, one, context, one.price - sum(each.price for each in assumed)))
     finds = tuple((each.code, each.positions[-1]) for each in assumed if each.code and each.positions)
     differs = tuple(_differences(one, held)) if held is not None else ()
     return Account(one.price, probability, assumed, finds, differs)
+
+
+def _of_all(lifecycle: Lifecycle, held: Hypothesis, context: Context, rest: float) -> Iterator[Assumed]:
+    """What is paid for several deliveries together: that the first two steps came again, and what is no copy."""
+    again = two_steps_again(lifecycle, held.recent, context)
+    lasting = "two steps as long after"
+    names = {lasting if again <= context.prices[lasting] else "two steps again": again}
+    names["no copy" if context.two_channels else "as old by chance"] = rest - again
+    for name, price in names.items():
+        if price > _ROUNDING:
+            yield Assumed(name, "", price, PRICES[name].assumed)
 
 
 def _assumed(lifecycle: Lifecycle, held: Hypothesis, context: Context) -> Iterator[Assumed]:

@@ -13,6 +13,7 @@ from tracker.delivery.envelope import isoformat, parse_time
 from tracker.delivery.payload import converter
 from tracker.delivery.webhook import Delivery
 from tracker.findings import Alternative, Finding
+from tracker.judging.findings.copies import D105
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.session import AggregateKey
@@ -129,6 +130,12 @@ def instead(other: Alternative, place: Callable[[int], str] = "#{}".format) -> s
         f"{code} at {place(position)}" for code, position in zip(other.codes, other.positions, strict=True)
     ]
     return f"{other.message} ({'; '.join([f'{100 * other.confidence:.0f} %', *found])})"
+
+
+def is_fine(session: Session) -> str:
+    """That nothing is wrong, for sure or probably: what may be a copy may be a step of a run that went wrong."""
+    doubtful = any(one.code == D105.code for one in session.findings)
+    return f"probably nothing is wrong ({D105.code})" if doubtful else "nothing is wrong"
 
 
 def not_over(session: Session) -> Iterator[str]:

@@ -15,7 +15,7 @@ from projections.explain.explanation import (
     copy_in_words,
     run_in_words,
 )
-from projections.explain.status import doubt, not_over
+from projections.explain.status import doubt, is_fine, not_over
 from projections.reports.findings import finding_head
 from projections.reports.sessions import head
 from projections.reports.text import Out, Table, Text, say, shown
@@ -64,12 +64,10 @@ def _fine(out: Out, found: Explanation) -> None:
     for words in still:
         say(out, Text(f"not yet over: {shown(words)}"))
     if not still:
-        words = (
-            "nothing is wrong"
-            if not found.aggregates
-            else "nothing is wrong, only the delivery was not in order"
+        words = is_fine(found.session)
+        out.print(
+            Text(words if not found.aggregates else f"{words}, only the delivery was not in order", "green")
         )
-        out.print(Text(words, "green"))
 
 
 def _aggregate(out: Out, one: Explained) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from projections import zones
 from projections.answers.presence import of_session
-from projections.explain.status import Values, not_over
+from projections.explain.status import Values, is_fine, not_over
 from projections.read_models.runs import first_url
 from projections.reports.findings import finding
 from projections.reports.text import (
@@ -130,7 +130,7 @@ def _findings(out: Out, session: Session) -> None:
     found = [one for one in session.findings if one.severity != "info"]
     infos = len(session.findings) - len(found)
     still = list(not_over(session))
-    title = Text("nothing is wrong", "green")
+    title = Text(is_fine(session), "green")
     if any(one.verdict != "accepted" for one in found):
         title = Text("findings", "bold")
     elif still:

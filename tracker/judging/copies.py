@@ -170,7 +170,7 @@ def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Conte
 
     Copies are as old as each other, and half of all restarts nearly are: a step often takes as long as before.
     """
-    if len(recent) % 2 or lifecycle.is_presence or context.two_channels:
+    if not recent or len(recent) % 2 or lifecycle.is_presence or context.two_channels:
         return 0.0
     pairs = list(zip(recent[::2], recent[1::2], strict=True))
     if any({one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two for one, other in pairs):

@@ -98,7 +98,11 @@ PRICES: dict[str, Price] = {
         Price("as old by chance", 2, "a step was reported anew, just as old as copies of this session are"),
         Price("copy when due", 3, "a lone copy came just where a run waited for that step"),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
-        Price("two steps as long after", 3, "the same, and they are as long after the first as each other"),
+        Price(
+            "two steps as long after",
+            3,
+            "the first two steps were repeated, as long after the first time as each other, and it was no restart",
+        ),
     )
 }
 

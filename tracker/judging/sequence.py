@@ -167,12 +167,12 @@ def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Cont
     if not run.closed:
         yield from _lost(lifecycle, run, begun, context)
     else:
-        yield _late_end(lifecycle, run, begun, context, at_once=at_once is not None)
+        yield from _late_end(lifecycle, run, begun, context, at_once=at_once is not None)
 
 
 def _late_end(
     lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context, *, at_once: bool
-) -> Assumption:
+) -> Iterator[Assumption]:
     """The end of a run came after the next one had begun.
 
     That is usual where the run had stopped and was being processed, and where a person had come again with another
@@ -182,14 +182,17 @@ def _late_end(
     delay = end.at - first.at
     if lifecycle.is_presence:
         price = by_delay(context.prices["overtaken"], delay, context.windows.overtaken)
-        return Assumption("D103", price, end, first, paid="overtaken")
+        yield Assumption("D103", price, end, first, paid="overtaken")
+        return
     window = context.windows.lateness
     if at_once or _waits_for_its_end(lifecycle, run, first):
         paid = "late" if at_once else "processed"
-        return Assumption("", by_delay(context.prices[paid], delay, window), end, first, paid=paid)
+        yield Assumption("", by_delay(context.prices[paid], delay, window), end, first, paid=paid)
+        return
     price = context.log.late_price(context.prices["two at once"], end.at, delay, window)
-    price += 0.0 if begun.closed else context.prices["one of two"]
-    return Assumption("", price, end, first, paid="two at once")
+    yield Assumption("", price, end, first, paid="two at once")
+    if not begun.closed:
+        yield Assumption("", context.prices["one of two"], end, first, paid="one of two")
 
 
 def _waits_for_its_end(lifecycle: Lifecycle, run: Candidate, first: Delivered) -> bool:
