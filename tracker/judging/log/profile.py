@@ -38,7 +38,7 @@ AT_ONCE = 15 * SECOND
 ELSEWHERE = 3600 * SECOND
 """At a moment so far from a copy, another one there is chance."""
 REAL = 5
-"""Equal webhooks that were steps of their own, and came before the log did."""
+"""Equal webhooks that are taken for steps of their own before a log has shown any: else the first would be a copy."""
 SURE = 0.98
 """No age makes a copy likelier than this."""
 SAMPLE = 400
