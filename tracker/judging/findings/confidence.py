@@ -68,9 +68,9 @@ class Shares:
         if share == 1:
             return 1.0, ()
         pairs = zip(self._findings, self._weights, strict=True)
-        wrong = min(1.0, sum([weight for found, weight in pairs if found]))
+        wrong = max(share, min(1.0, sum([weight for found, weight in pairs if found])))
         confidence = prices.calibrated(wrong, prices.CONFIDENCE_IN_COPIES)
-        confidence *= prices.calibrated(share / wrong, prices.CONFIDENCE_IN_FAULTS)
+        confidence *= prices.calibrated(share / wrong if wrong else 0.0, prices.CONFIDENCE_IN_FAULTS)
         scale = (1 - confidence) / (1 - share)
         for found, other, weight in zip(self._findings, self._instead, self._weights, strict=True):
             if (code, position) not in found:
