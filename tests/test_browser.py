@@ -259,9 +259,11 @@ def test_g_and_a_letter_go_to_a_page_and_a_question_mark_lists_the_keys(browser,
     with page(browser, monday) as opened:
         opened.goto("/")
         opened.keyboard.press("?")
-        opened.get_by_role("heading", name="Keyboard shortcuts").wait_for()
+        keys = opened.get_by_role("heading", name="Keyboard shortcuts")
+        keys.wait_for()
         assert violations(opened) == []
         opened.keyboard.press("Escape")
+        keys.wait_for(state="hidden")
         opened.keyboard.press("g")
         opened.keyboard.press("r")
         opened.wait_for_url("**/recordings")
