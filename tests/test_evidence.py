@@ -301,6 +301,10 @@ def test_a_file_whose_url_is_signed_anew_is_the_same_file():
 
 def test_what_a_failure_says_is_said_whichever_of_two_reports_has_it():
     failed = ("310 recording-failed", "311 recording-failed message=busy")
+    (begun,) = [
+        one for one in meeting("300 recording-starting message=soon", failed[1]).findings if one.code == "S210"
+    ]
+    assert begun.message.endswith("busy")
     for lines in (
         failed,
         [f"{at} {failed[not place].split(' ', 1)[1]}" for place, at in enumerate((310, 311))],

@@ -147,10 +147,13 @@ class Run:
         one = self.candidate.originals.get(step)
         return None if one is None else _taken(one)
 
-    def said(self, name: str) -> str | None:
-        """What ``data`` has of one field that holds a text and is sent by this name; the others are not read."""
+    def said(self, name: str, step: str | None = None) -> str | None:
+        """What ``data`` has of one field that holds a text and is sent by this name; the others are not read.
+
+        ``step``: only what reports that step is asked.
+        """
         for one in self.candidate.every:
-            if (text := read_text(one.data, name)) is not None:
+            if step in (None, one.step.name) and (text := read_text(one.data, name)) is not None:
                 return text
         return None
 

@@ -309,7 +309,7 @@ class Reader:
     def _chance(self, equal: Sequence[tuple[Candidate, Delivered]]) -> float:
         """What it costs more to be no copy, where copies that are certain are just as old."""
         context = self._context
-        if self._shared is not None:
+        if self._shared is not None or not context.ages:
             return 0.0
         ages = [self._one.at - original.at for _, original in equal]
         return context.prices["as old by chance"] if any(map(context.is_as_old, ages)) else 0.0

@@ -102,7 +102,7 @@ def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Deliver
     rank = aggregate.lifecycle.rank
     steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
     state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
-    said = run.said("message")
+    said = run.said("message", end.step.name)
     later = aggregate.last_file > end.order
     value = f": {said}" if said else ""
     return assessment.make(
