@@ -264,6 +264,10 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
         paid: What ``settled`` and ``copies`` cost.
         price: What all of it costs.
         most: What it costs if nothing comes that may still come.
+        of_runs: What of that ``runs`` cost.
+        less: How much less they cost while that may still come.
+        hung: What of it is paid because the last run has been open for too long.
+        until: When time alone will change these three, in microseconds.
     """
 
     runs: tuple[Candidate, ...] = ()
@@ -273,6 +277,10 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
     paid: float = 0.0
     price: float = 0.0
     most: float = 0.0
+    of_runs: float = 0.0
+    less: float = 0.0
+    hung: float = 0.0
+    until: int = 0
 
     def copy(self) -> Hypothesis:
         """The same, to be priced as of another moment."""

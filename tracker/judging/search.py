@@ -34,12 +34,16 @@ from tracker.lifecycle import Lifecycle
 
 __all__ = ["Memo", "hypotheses", "priced_as_of", "search"]
 
-WIDTH = 64
-"""Hypotheses that are kept."""
+WIDTH = 32
+"""Hypotheses that are kept: with twice as many the same ones are held."""
 REACH = 4
 """Runs of which a step may still come, or come again."""
+HOPELESS = HIGHEST + 1e-6
+"""What costs as much more than the best is dropped; not for an error of adding up."""
 NONE = -(1 << 63)
 """No patience: whatever has not come is lost."""
+NEVER = 1 << 63
+"""Time changes nothing."""
 MEMORY = 12
 """Copies that are remembered to tell which were sent together."""
 
@@ -112,11 +116,11 @@ def search(
         found: dict[tuple[object, ...], Hypothesis] = {}
         reader, limit = Reader(lifecycle, one, context, once=once, shared=originals.get(one.position)), inf
         for held in kept:
-            for more in reader.extensions(held):
-                _price(lifecycle, more, context, one.at, patience, limit)
+            for more in reader.extensions(held, limit):
+                _price(lifecycle, more, context, one.at, patience, limit, held)
                 if more.price > limit:
                     continue
-                limit = min(limit, more.most + HIGHEST)
+                limit = min(limit, more.most + HOPELESS)
                 shape = more.shape
                 same = found.get(shape)
                 if same is None or more.price < same.price:
@@ -144,7 +148,7 @@ def _rank(held: Hypothesis) -> float:
 
 def _worth_keeping(found: Iterable[Hypothesis]) -> list[Hypothesis]:
     ranked = sorted(found, key=_rank)
-    limit = min([held.most for held in ranked]) + HIGHEST
+    limit = min([held.most for held in ranked]) + HOPELESS
     return [held for held in ranked[:WIDTH] if held.price <= limit]
 
 
@@ -155,33 +159,53 @@ def _price(
     now: int | None,
     patience: int = NONE,
     limit: float = inf,
+    before: Hypothesis | None = None,
 ) -> None:
     """What a hypothesis costs at a moment, and at most; what costs more than ``limit`` is not added up to its end.
 
     For so long after the next run began (microseconds), the end of an open run may still come, and then it is only
-    late: that is its price, and at most it costs what it does if the end never comes.
+    late: that is its price, and at most it costs what it does if the end never comes. ``before`` is the hypothesis that
+    it extends: where it has the same runs, they cost the same, until time changes that.
     """
-    price, less = held.paid, 0.0
+    paid = held.paid
     if held.recent:
-        price += two_steps_again(lifecycle, held.recent, context)
+        paid += two_steps_again(lifecycle, held.recent, context)
+    if before is None or before.runs is not held.runs or now is None or now >= before.until:
+        _price_runs(lifecycle, held, context, now, patience, limit - paid)
+    else:
+        held.of_runs, held.less, held.hung, held.until = before.of_runs, before.less, before.hung, before.until
+    held.most = paid + held.of_runs
+    held.price = held.most - held.less
+
+
+def _price_runs(
+    lifecycle: Lifecycle, held: Hypothesis, context: Context, now: int | None, patience: int, limit: float
+) -> None:
+    """What the runs of a hypothesis cost at a moment, and until when that stays so."""
+    cost = less = hung = 0.0
+    until = NEVER
     following: Candidate | None = None
     begun: Candidate | None = None
     for run in reversed(held.runs):
-        price += cost_alone(lifecycle, run, context) if run.cost is None else run.cost
+        cost += cost_alone(lifecycle, run, context) if run.cost is None else run.cost
         if following is not None:
-            cost = cost_beside(lifecycle, run, following, begun, context)
-            price += cost
+            beside = cost_beside(lifecycle, run, following, begun, context)
+            cost += beside
             if begun is not None and not run.closed and now is not None and now - begun.first.at < patience:
-                less += max(0.0, cost - cost_waiting(lifecycle, run, begun, context))
+                less += max(0.0, beside - cost_waiting(lifecycle, run, begun, context))
+                until = min(until, begun.first.at + patience)
         if begun is None and now is not None and not run.closed:
             overdue = ending(lifecycle, run, context)
-            price += context.prices[overdue.code] if overdue is not None and overdue.at <= now else 0.0
-        if price - less > limit:
+            if overdue is not None and overdue.at <= now:
+                hung += context.prices[overdue.code]
+            elif overdue is not None:
+                until = min(until, overdue.at)
+        if cost + hung - less > limit:
             break
         following = run
         if not (is_orphan(lifecycle, run) if run.orphan is None else run.orphan):
             begun = run
-    held.price, held.most = price - less, price
+    held.of_runs, held.less, held.hung, held.until = cost + hung, less, hung, until
 
 
 def _agree(lifecycle: Lifecycle, before: bytes, after: bytes) -> bool:
@@ -217,8 +241,11 @@ class Reader:
         # What an original pays until its copy comes, where everything comes twice.
         self._unpaired = context.prices["no copy"] if context.two_channels else 0.0
 
-    def extensions(self, held: Hypothesis) -> Iterator[Hypothesis]:
-        """The hypotheses that read it, each another way, and all else as this one does."""
+    def extensions(self, held: Hypothesis, limit: float = inf) -> Iterator[Hypothesis]:
+        """The hypotheses that read it, each another way, and all else as this one does.
+
+        Some of those that cost more than ``limit`` are left out.
+        """
         lifecycle, one, runs, name = self._lifecycle, self._one, held.runs, self._name
         last = len(runs) - 1
         if runs and self._is_next(runs[-1]) and not (one.step.outcome or self._may_be_of_another(runs[:-1])):
@@ -245,7 +272,10 @@ class Reader:
         if equal:
             yield self._copied(held, equal)
         if self._shared is None and self._may_begin(runs):
-            yield self._with_another(held, chance)
+            run = self._another(runs)
+            least = held.price - held.hung + chance + self._unpaired + cost_alone(lifecycle, run, self._context)
+            if least <= limit:
+                yield self._with_another(held, run, chance)
 
     def _is_equal(self, original: Delivered) -> bool:
         """Whether it says what an original said."""
@@ -319,15 +349,19 @@ class Reader:
         runs = (*held.runs[:place], run, *held.runs[place + 1 :])
         return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + self._unpaired + chance)
 
-    def _with_another(self, held: Hypothesis, chance: float) -> Hypothesis:
-        """It begins a run."""
-        lifecycle, context = self._lifecycle, self._context
-        runs, settled, paid = held.runs, held.settled, held.paid + self._unpaired + chance
+    def _another(self, runs: Sequence[Candidate]) -> Candidate:
+        """The run that it begins."""
         number = runs[-1].number + 1 if runs else 1
         run = self._begun.get(number)
         if run is None:
-            run = self._begun[number] = Candidate.begun(number, lifecycle, self._one)
-        runs = (*runs, run)
+            run = self._begun[number] = Candidate.begun(number, self._lifecycle, self._one)
+        return run
+
+    def _with_another(self, held: Hypothesis, run: Candidate, chance: float) -> Hypothesis:
+        """It begins a run."""
+        lifecycle, context = self._lifecycle, self._context
+        settled, paid = held.settled, held.paid + self._unpaired + chance
+        runs = (*held.runs, run)
         if len(runs) > REACH:
             first, following = runs[:2]
             begun = next_begun(lifecycle, runs, 0)

@@ -153,7 +153,7 @@ def _beside(
     """What a run assumes because of the one that follows it, and of the next one that is seen to begin."""
     if begun is not None:
         yield from _order(lifecycle, run, begun, context)
-    if not lifecycle.is_presence:
+    if _tells_alike(lifecycle, context):
         yield from _alike(lifecycle, run, following, context)
 
 
@@ -270,7 +270,7 @@ def cost_beside(
         if known is None:
             known = run.before[begin] = sum([one.price for one in _order(lifecycle, run, begun, context)])
         cost = known
-    if not lifecycle.is_presence:
+    if _tells_alike(lifecycle, context):
         cost += sum([one.price for one in _alike(lifecycle, run, following, context)])
     return cost
 
@@ -425,12 +425,15 @@ def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | 
     return Overdue(run.since.at + getattr(context.windows, step.limit), step.overdue, missing)
 
 
+def _tells_alike(lifecycle: Lifecycle, context: Context) -> bool:
+    """Whether it says something that two runs are alike: of people it does not, and a delay profile says more."""
+    return not lifecycle.is_presence and (lifecycle.reusable or not context.log.has_profile)
+
+
 def _alike(
     lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
 ) -> Iterator[Assumption]:
     """C508, and two runs that are alike to the second."""
-    if context.log.has_profile and not lifecycle.reusable:
-        return
     ages: list[int] = []
     for name, one in following.originals.items():
         before = run.originals.get(name)
