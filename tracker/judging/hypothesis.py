@@ -39,7 +39,7 @@ import msgspec
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import Step
 
-__all__ = ["PRECISION", "Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "micros", "moment"]
+__all__ = ["PRECISION", "Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "Merged", "micros", "moment"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -253,6 +253,22 @@ def unlinked(linked: Linked) -> list[Any]:
     return found
 
 
+class Merged(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Another account of the runs before, by a hypothesis that was dropped because it goes on alike (``merging``).
+
+    Attributes:
+        settled, copies: What it says of them.
+        more: How much more it costs.
+        since, copies_since: What the hypothesis that was kept had instead: those runs and copies of its own.
+    """
+
+    settled: Linked
+    copies: Linked
+    more: float
+    since: Linked
+    copies_since: Linked
+
+
 class Hypothesis(msgspec.Struct, eq=False, gc=False):
     """One answer to which run each delivery belongs to. Never changed, once it has its price.
 
@@ -262,6 +278,7 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
         copies: All copies, as a linked list.
         recent: The last copies, at most a handful.
         paid: What ``settled`` and ``copies`` cost.
+        merged: Other accounts of ``settled``, if these are in doubt.
         price: What all of it costs.
         most: What it costs if nothing comes that may still come.
         of_runs: What of that ``runs`` cost.
@@ -275,6 +292,7 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
     copies: Linked = None
     recent: tuple[Copy, ...] = ()
     paid: float = 0.0
+    merged: tuple[Merged, ...] = ()
     price: float = 0.0
     most: float = 0.0
     of_runs: float = 0.0
@@ -284,7 +302,7 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
 
     def copy(self) -> Hypothesis:
         """The same, to be priced as of another moment."""
-        return Hypothesis(self.runs, self.settled, self.copies, self.recent, self.paid)
+        return Hypothesis(self.runs, self.settled, self.copies, self.recent, self.paid, self.merged)
 
     def costing(self, more: float) -> Hypothesis:
         """The same where it costs so much more."""

@@ -169,7 +169,7 @@ def _hypothesis(
     paid = 0.0
     for copy in copies:
         linked, paid = (linked, copy), paid + copy.price
-    return Hypothesis(tuple(runs), None, linked, (), paid, paid + late, paid + late)
+    return Hypothesis(tuple(runs), None, linked, (), paid, (), paid + late, paid + late)
 
 
 def _candidate(number: int, originals: dict[str, Delivered]) -> Candidate:

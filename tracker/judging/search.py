@@ -19,6 +19,7 @@ from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
 from tracker.judging.hypothesis import PRECISION, Candidate, Copy, Delivered, Hypothesis
+from tracker.judging.merging import every_account, merge
 from tracker.judging.ordinary import ordinary
 from tracker.judging.prices import HIGHEST
 from tracker.judging.sequence import (
@@ -123,14 +124,17 @@ def search(
                 limit = min(limit, more.most + HOPELESS)
                 shape = more.shape
                 same = found.get(shape)
-                if same is None or more.price < same.price:
+                if same is None:
                     found[shape] = more
+                elif more.price < same.price:
+                    found[shape] = more
+                    merge(more, same)
+                else:
+                    merge(same, more)
         kept = _worth_keeping(found.values())
     if memo is not None:
         memo.keep(deliveries, context, kept)
-    result = priced_as_of(lifecycle, kept, context)
-    result.sort(key=_rank)
-    return result
+    return _worth_keeping(every_account(priced_as_of(lifecycle, kept, context)))
 
 
 def priced_as_of(lifecycle: Lifecycle, kept: Iterable[Hypothesis], context: Context) -> list[Hypothesis]:
@@ -347,7 +351,8 @@ class Reader:
     def _replaced(self, held: Hypothesis, place: int, run: Candidate, chance: float = 0.0) -> Hypothesis:
         """It is a step of one of the runs."""
         runs = (*held.runs[:place], run, *held.runs[place + 1 :])
-        return Hypothesis(runs, held.settled, held.copies, held.recent, held.paid + self._unpaired + chance)
+        paid = held.paid + self._unpaired + chance
+        return Hypothesis(runs, held.settled, held.copies, held.recent, paid, held.merged)
 
     def _another(self, runs: Sequence[Candidate]) -> Candidate:
         """The run that it begins."""
@@ -368,7 +373,7 @@ class Reader:
             paid += cost_alone(lifecycle, first, context)
             paid += cost_beside(lifecycle, first, following, begun, context)
             settled, runs = (settled, first), runs[1:]
-        return Hypothesis(runs, settled, held.copies, held.recent, paid)
+        return Hypothesis(runs, settled, held.copies, held.recent, paid, held.merged)
 
     def _copied(self, held: Hypothesis, equal: Sequence[tuple[Candidate, Delivered]]) -> Hypothesis:
         """It is a copy: of whichever of the equal originals makes it likeliest, of the latest where that is equal."""
@@ -388,6 +393,6 @@ class Reader:
         best = min(range(len(equal)), key=lambda place: prices[place][1])
         (run, original), (certain, price) = equal[best], prices[best]
         copy = Copy(one, original, certain, price, run.number, ages)
-        return Hypothesis(
-            held.runs, held.settled, (held.copies, copy), (*recent[1 - MEMORY :], copy), held.paid + price
-        )
+        recent = (*recent[1 - MEMORY :], copy)
+        paid = held.paid + price
+        return Hypothesis(held.runs, held.settled, (held.copies, copy), recent, paid, held.merged)
