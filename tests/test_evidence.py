@@ -33,6 +33,39 @@ def test_steps_of_two_aggregates_that_come_again_after_the_same_time_are_copies(
     assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
 
 
+MEDIA = ("hls", "recording", "livestream")
+
+
+def by_one_click(at, *media, lasting=200):
+    """These are started at the same time, and stopped at the same time; each takes its time to do it."""
+    lines = []
+    for place, name in enumerate(media):
+        steps = (at + 0.4 * place, at + 3 + 4 * place, at + lasting + 0.3 * place, at + lasting + 5 + 3 * place)
+        brought = {"recording": f"filePath=/{at}", "hls": ""}.get(name, "")
+        lines += [f"{steps[0]} {name}-starting", f"{steps[1]} {name}-started", f"{steps[2]} {name}-stopping"]
+        lines += [f"{steps[3]} {name}-stopped {brought}".rstrip()]
+        lines += [f"{steps[1] + 2} hls-playable playbackHlsUrl=u{at}"] * (name == "hls")
+    return lines
+
+
+def test_what_one_click_starts_again_together_is_no_copy_though_it_is_equally_old():
+    hangs = "500.8 livestream-starting"
+    session = meeting(*by_one_click(20, *MEDIA), *by_one_click(500, "hls", "recording", lasting=320), hangs)
+    (found,) = [one for one in session.findings if one.lifecycle == "livestream"]
+    assert (found.code, [one.message for one in found.alternatives], len(states(session, "hls"))) == (
+        "D105",
+        ["it is a step of another run, whose other webhooks were lost"],
+        2,
+    )
+
+
+def test_what_may_not_come_again_is_a_copy_where_it_comes_with_others_at_once():
+    left = [f"{at} participant-left {name}" for at, name in ((500, "a"), (500.2, "b"), (500.4, "c"))]
+    joined = [f"{at} participant-joined {name}" for at, name in ((10, "a"), (12, "b"), (14, "c"))]
+    session = meeting(*joined, *left, *(line.replace("500", "900") for line in left))
+    assert wrong(session) == []
+
+
 def test_two_steps_of_one_recording_that_come_again_are_another_one():
     session = meeting(*RUN, "300 recording-starting", "317 recording-started")
     assert wrong(session) == ["S207"]

@@ -56,6 +56,7 @@ LAYERS = {
     "tracker.judging.context": {"attrs"},
     "tracker.judging.sequence": {"msgspec"},
     "tracker.judging.copies": set(),
+    "tracker.judging.merging": {"msgspec"},
     "tracker.judging.ordinary": set(),
     "tracker.judging.search": {"msgspec"},
     "tracker.judging.records": {"msgspec"},

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from typing import NamedTuple
 
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
@@ -24,7 +25,9 @@ from tracker.lifecycle import Lifecycle
 __all__ = ["set_evidence"]
 
 IN_COMMON = 3
-"""Repeated steps that must have an age in common."""
+"""Repeated steps that must have an age in common,"""
+ONE_CLICK = 30_000_000
+"""and microseconds from the first of them to the last, in which no single click starts several things."""
 MANY = 4
 """Deliveries that came again in one burst, and are no run that someone started and stopped."""
 MOST = 16
@@ -70,30 +73,47 @@ def _ages(copies: Sequence[tuple[Delivered, Delivered]]) -> Iterator[int]:
         before[original.position] = copy.at
 
 
+class Repeat(NamedTuple):
+    """A step that came again: how old it is, when it came, of which aggregate, and whether that may begin or go on by it."""
+
+    age: int
+    at: int
+    place: int
+    is_next: bool
+
+
 def _common_ages(observed: Observed, in_order: InOrder) -> list[int]:
     """The ages that several repeated steps have in common, of more than one aggregate; the least first."""
     repeats = sorted(
-        (age, place)
+        repeat
         for place, (key, deliveries) in enumerate(in_order.items())
-        for age in _ages_of_repeats(observed.aggregates[key].lifecycle, deliveries)
+        for repeat in _repeats(observed.aggregates[key].lifecycle, deliveries, place)
     )
     found: list[int] = []
     first = noted = 0
-    for last, (age, _) in enumerate(repeats):
-        while age - repeats[first][0] > SAME_AGE:
+    for last, repeat in enumerate(repeats):
+        while repeat.age - repeats[first].age > SAME_AGE:
             first += 1
-        if (
-            last - first + 1 >= IN_COMMON
-            and len({place for _, place in repeats[max(first, last - MOST) : last + 1]}) > 1
-        ):
+        if last - first + 1 >= IN_COMMON and _are_copies(repeats[max(first, last - MOST) : last + 1]):
             noted = max(noted, first)
-            found += [one for one, _ in repeats[noted : last + 1]]
+            found += [one.age for one in repeats[noted : last + 1]]
             noted = last + 1
     return found
 
 
-def _ages_of_repeats(lifecycle: Lifecycle, deliveries: Sequence[Delivered]) -> Iterator[int]:
-    """How long after the one before it each step came again, equal to the byte and not at once.
+def _are_copies(repeats: Sequence[Repeat]) -> bool:
+    """Whether steps that came again equally old are of several aggregates, and not all begun by one click.
+
+    Who starts all things at once, and later does so again, repeats only steps that may come, at one moment.
+    """
+    if len({one.place for one in repeats}) == 1:
+        return False
+    times = [one.at for one in repeats]
+    return max(times) - min(times) > ONE_CLICK or not all(one.is_next for one in repeats)
+
+
+def _repeats(lifecycle: Lifecycle, deliveries: Sequence[Delivered], place: int) -> Iterator[Repeat]:
+    """The steps that came again, equal to the byte and not at once.
 
     Not so of somebody who comes and goes as people do, with the same words each time.
     """
@@ -103,7 +123,8 @@ def _ages_of_repeats(lifecycle: Lifecycle, deliveries: Sequence[Delivered]) -> I
         other = before.get(one.step.name)
         usual = lifecycle.is_presence and last is not None and last.step is not one.step
         if other is not None and not usual and one.at - other.at > SAME_AGE and same_data(other.data, one.data):
-            yield one.at - other.at
+            is_next = last is not None and one.step.name in lifecycle.table[last.step.state]
+            yield Repeat(one.at - other.at, one.at, place, is_next)
         before[one.step.name] = last = one
 
 

@@ -18,10 +18,12 @@ from tracker.judging.hypothesis import Candidate, Copy, Hypothesis, Linked, Merg
 
 __all__ = ["every_account", "merge"]
 
-MOST = 4
+MOST = 8
 """Other accounts that a hypothesis has, the likeliest ones,"""
 DOUBT = 5.0
 """and by how much more they may cost: one in 150 is no doubt."""
+NEAR = 32
+"""Runs, and copies, within which two doubts are combined with each other; farther apart each is one for itself."""
 
 
 def merge(kept: Hypothesis, dropped: Hypothesis) -> None:
@@ -29,11 +31,13 @@ def merge(kept: Hypothesis, dropped: Hypothesis) -> None:
     more = dropped.price - kept.price
     if more > DOUBT or _are_alike(kept.settled, dropped.settled):
         return
-    others = [Merged(dropped.settled, dropped.copies, more, kept.settled, kept.copies)]
-    for one in dropped.merged:
-        if more + one.more <= DOUBT:
-            again = _rebased(dropped, one)
-            others.append(Merged(again.settled, again.copies, more + one.more, kept.settled, kept.copies))
+    accounts = [(dropped.settled, dropped.copies, more)]
+    accounts += [
+        (*both, more + one.more)
+        for one in dropped.merged
+        if more + one.more <= DOUBT and (both := _combined(dropped, one, NEAR)) is not None
+    ]
+    others = [Merged(*account, kept.settled, kept.copies) for account in accounts]
     kept.merged = tuple(sorted([*kept.merged, *others], key=attrgetter("more"))[:MOST])
 
 
@@ -42,7 +46,13 @@ def every_account(kept: Iterable[Hypothesis]) -> Iterator[Hypothesis]:
     for one in kept:
         yield one
         for other in one.merged:
-            yield _rebased(one, other)
+            both = _combined(one, other)
+            assert both is not None, "all of it may be looked at"
+            by = _count(both[0]) - _count(one.settled)
+            runs = tuple([_renumbered(run, by) for run in one.runs])
+            made = Hypothesis(runs, *both, one.recent, one.paid + other.more)
+            made.price, made.most = one.price + other.more, one.most + other.more
+            yield made
 
 
 def _are_alike(settled: Linked, other: Linked) -> bool:
@@ -58,24 +68,27 @@ def _shape(run: Candidate) -> tuple[int, ...]:
     return run.shape or run.shaped()
 
 
-def _rebased(one: Hypothesis, account: Merged) -> Hypothesis:
-    """The hypothesis with another account of the runs that were settled when the two were merged."""
+def _combined(one: Hypothesis, account: Merged, most: int | None = None) -> tuple[Linked, Linked] | None:
+    """The account, and behind it what the hypothesis has settled and copied since; ``None`` where that is more than ``most``."""
+    runs = _behind(one.settled, account.since, most)
+    copied = _behind(one.copies, account.copies_since, most)
+    if runs is None or copied is None:
+        return None
     by = _count(account.settled) - _count(account.since)
     settled, copies = account.settled, account.copies
-    for run in _behind(one.settled, account.since):
+    for run in runs:
         settled = settled, _renumbered(run, by)
-    for copy in _behind(one.copies, account.copies_since):
+    for copy in copied:
         copies = copies, _of_run(copy, by)
-    runs = tuple([_renumbered(run, by) for run in one.runs])
-    made = Hypothesis(runs, settled, copies, one.recent, one.paid + account.more)
-    made.price, made.most = one.price + account.more, one.most + account.more
-    return made
+    return settled, copies
 
 
-def _behind(linked: Linked, since: Linked) -> list[Any]:
-    """What a list holds behind the place where another one ends that it began with."""
-    found = []
+def _behind(linked: Linked, since: Linked, most: int | None) -> list[Any] | None:
+    """What a list holds behind another one that it began with; ``None`` where that is more than ``most``."""
+    found: list[Any] = []
     while linked is not since and linked is not None:
+        if len(found) == most:
+            return None
         linked, last = linked
         found.append(last)
     found.reverse()
