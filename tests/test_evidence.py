@@ -66,6 +66,27 @@ def test_what_may_not_come_again_is_a_copy_where_it_comes_with_others_at_once():
     assert wrong(session) == []
 
 
+@pytest.mark.parametrize("after", [60, 300])
+def test_that_one_webhook_came_twice_hides_no_restart(after):
+    restart = ("1500.4 recording-starting", "1504.9 recording-started")
+    end = ("2400 recording-stopping", "2440 recording-stopped filePath=/2")
+    session = meeting(*RUN[:2], f"{100 + after} recording-starting", *restart, *end)
+    assert wrong(session) == ["S207"]
+
+
+def test_that_the_first_two_steps_came_again_in_the_wrong_order_is_no_restart():
+    session = meeting(*RUN[:2], "340 recording-started", "396 recording-starting", *RUN[2:])
+    assert (states(session, "recording"), wrong(session)) == (["stopped"], [])
+
+
+@pytest.mark.parametrize("again", [(150,), (150, 390)])
+def test_a_failure_that_is_told_again_while_the_next_recording_runs_is_no_other_one(again):
+    failed = (RUN[0], RUN[1], "120 recording-failed", "125 recording-starting", "129 recording-started")
+    told = [f"{at} recording-failed" for at in again]
+    session = meeting(*failed, *told, *RUN[2:])
+    assert (states(session, "recording"), wrong(session)) == (["failed", "stopped"], ["S210"])
+
+
 def test_two_steps_of_one_recording_that_come_again_are_another_one():
     session = meeting(*RUN, "300 recording-starting", "317 recording-started")
     assert wrong(session) == ["S207"]

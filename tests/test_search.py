@@ -645,12 +645,19 @@ TWO_OUTPUTS = (600, 605, 900, 906, 2700, 2701, 2704, 2706)
 
 
 def test_what_else_of_the_same_pair_came_again_is_no_fact_where_a_copy_is_doubtful_and_the_likelier_one_is_named():
+    lines = [f"{at} {step}" for at, step in zip((600, 605, 900, 905.1), PAIR[:2] * 2, strict=True)]
+    lines += [f"2700 {PAIR[2]}", f"2704 {PAIR[3]}"]
+    session = session_from("0 session-started", *lines, "3000 session-ended", as_of="9h")
+    again = [one for one in session.findings if "came again" in one.message]
+    assert [one.code for one in again] == ["D105"] * 2
+    assert all(("more probably a step" in one.message) == (one.confidence < 0.5) for one in again)
+
+
+def test_two_streams_that_go_on_at_once_and_are_stopped_together_are_two():
     steps = [*PAIR[:2], *PAIR[:2], PAIR[2], PAIR[2], PAIR[3], PAIR[3]]
     lines = (f"{at} {step}" for at, step in zip(TWO_OUTPUTS, steps, strict=True))
     session = session_from("0 session-started", *lines, "3000 session-ended", as_of="9h")
-    again = [one for one in session.findings if "came again" in one.message]
-    assert [one.code for one in again] == ["D105"] * 4
-    assert all(("more probably a step" in one.message) == (one.confidence < 0.5) for one in again)
+    assert (states(session, "livestream"), standing(session, "warning")) == (["stopped", "stopped"], [])
 
 
 def test_a_copy_that_is_likelier_than_a_step_is_said_to_be_probably_one():

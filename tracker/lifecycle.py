@@ -239,9 +239,9 @@ class Lifecycle:
         return tuple(field.name for field in attrs.fields(self.payload) if field.name not in whose)
 
     @cached_property
-    def first_two(self) -> set[str]:
+    def first_two(self) -> tuple[str, ...]:
         """The names of the first two steps."""
-        return {step.name for step in self.steps[:2]}
+        return tuple([step.name for step in self.steps[:2]])
 
     @cached_property
     def tells_copies(self) -> bool:

@@ -9,6 +9,7 @@ likely a copy of that age is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import itemgetter
 
 from tracker.delivery.webhook import canonical
@@ -19,6 +20,8 @@ from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
+ALIKE = 0.25
+"""By which share the ages of copies of one run may differ that were sent again one by one."""
 MOST_RUNS = 3
 """Ends of runs since a file came, after which it is not looked for any more whether another run wrote it."""
 LONGEST = 16
@@ -166,16 +169,28 @@ def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
 
 
 def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
-    """What it costs more that just the first two steps came again, once or more: a restart is likelier.
+    """What it costs more that the first two steps came again, one after the other, and no more: a restart is likelier.
 
     Copies are as old as each other, and half of all restarts nearly are: a step often takes as long as before.
     """
-    if not recent or len(recent) % 2 or lifecycle.is_presence or context.two_channels:
+    if len(recent) < 2 or lifecycle.is_presence or context.two_channels:
         return 0.0
-    pairs = list(zip(recent[::2], recent[1::2], strict=True))
-    if any({one.delivered.step.name, other.delivered.step.name} != lifecycle.first_two for one, other in pairs):
-        return 0.0
-    return max([_pair_again(one, other, context) for one, other in pairs])
+    more = 0.0
+    for one, other in pairwise(recent):
+        names = one.delivered.step.name, other.delivered.step.name
+        if names == lifecycle.first_two and not _goes_on(lifecycle, recent, one):
+            more = max(more, _pair_again(one, other, context))
+    return more
+
+
+def _goes_on(lifecycle: Lifecycle, recent: Sequence[Copy], pair: Copy) -> bool:
+    """Whether later steps came again as well, about as old or at once: then all of a run did."""
+    within = max(SAME_AGE, ALIKE * pair.age)
+    return any(
+        copy.delivered.step.name not in lifecycle.first_two
+        and (abs(copy.age - pair.age) <= within or abs(copy.delivered.at - pair.delivered.at) <= 5 * AT_ONCE)
+        for copy in recent
+    )
 
 
 def _pair_again(one: Copy, other: Copy, context: Context) -> float:

@@ -293,8 +293,11 @@ class Reader:
         return not run.closed and name not in run.originals and name in self._lifecycle.table[run.state.state]
 
     def _is_due(self, run: Candidate) -> bool:
-        """Whether a run waits for just this step, so that it would be by chance that a copy comes instead."""
-        return not self._lifecycle.is_presence and self._is_next(run)
+        """Whether a run waits for just this step, so that it would be by chance that a copy comes instead.
+
+        It does not wait for a failure.
+        """
+        return not (self._lifecycle.is_presence or self._one.step.outcome) and self._is_next(run)
 
     def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
         """Whether it may as well be a copy of an earlier run's step, one that it lacks, or names what that brought."""
