@@ -103,6 +103,10 @@ def test_what_shows_sessions_imports_nothing_that_only_other_commands_need(data,
     assert loaded("--data", str(data), *command.split()) & TAKES_LONG == set()
 
 
+def test_a_status_imports_attrs_only_where_a_payload_is_read(data):
+    assert loaded("--data", str(data), "status", "s") & {"attr", "attrs"} == set()
+
+
 def test_an_audit_of_a_log_imports_nothing_of_a_store(data):
     assert loaded("audit", str(data / "log.jsonl")) & {*TAKES_LONG, "eventsourcing"} == set()
 

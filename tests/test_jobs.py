@@ -91,7 +91,7 @@ def said(result):
     counted = attrs.asdict(attrs.evolve(result, findings=None, log=None))
     habits = replace(result.log.habits, bursts=sorted(result.log.habits.bursts))
     undecided = result.findings.at_least("info").undecided()
-    return findings, states(result), counted, undecided, attrs.evolve(result.log, habits=habits)
+    return findings, states(result), counted, undecided, replace(result.log, habits=habits)
 
 
 def printed(capsys, *arguments):

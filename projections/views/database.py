@@ -21,7 +21,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import get_data, iter_modules
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -167,7 +166,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
     then.rooms = rooms.telling(connection, meeting_id)
-    log = attrs.evolve(view_of(then, known), next_begin=partial(spans.next_begin, connection))
+    log = replace(view_of(then, known), next_begin=partial(spans.next_begin, connection))
     return known, now, log
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import attrs
+import msgspec
 
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.lifecycle import Lifecycle
@@ -23,10 +24,11 @@ SAME_AGE_SHARE = 0.02
 _HOUR = 3_600_000_000
 AT_ONCE = 2_000_000
 """Microseconds between copies that were sent in one burst."""
+_OF_THE_RULES: Any = None
+"""Stands in a field until it is taken from the rules."""
 
 
-@attrs.define(eq=False, slots=False)
-class Context:
+class Context(msgspec.Struct, eq=False):
     """See above. Times are microseconds since 1970.
 
     Attributes:
@@ -47,6 +49,7 @@ class Context:
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
+        windows, prices: Those of the rules.
     """
 
     rules: Rules
@@ -65,16 +68,11 @@ class Context:
     two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
-    windows: Windows = attrs.field(init=False)
-    prices: Mapping[str, float] = attrs.field(init=False)
+    windows: Windows = _OF_THE_RULES
+    prices: Mapping[str, float] = _OF_THE_RULES
 
-    @windows.default
-    def _windows(self) -> Windows:
-        return self.rules.windows
-
-    @prices.default
-    def _prices(self) -> Mapping[str, float]:
-        return self.rules.price_list
+    def __post_init__(self) -> None:
+        self.windows, self.prices = self.rules.windows, self.rules.price_list
 
     @property
     def evidence(self) -> tuple[object, ...]:
