@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
 import pytest
 from msgspec.structs import replace
 
@@ -44,6 +45,7 @@ def rows(*changes: tuple[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 WRONG = {
     "a step twice": ({"steps": (OPENED, OPENED, CLOSED)}, "a step is declared twice"),
     "no fields": ({"payload": dict}, "the payload <class 'dict'> is not a class with fields"),
+    "an attrs class": ({"payload": attrs.frozen(Payload)}, "the payload Payload is a class of attrs already"),
     "visits of three steps": (
         {
             "is_presence": True,

@@ -339,6 +339,8 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     if not lifecycle.fields:
         yield f"the payload {lifecycle.payload!r} is not a class with fields"
         return
+    if hasattr(lifecycle.payload, "__attrs_attrs__"):
+        yield f"the payload {lifecycle.payload.__name__} is a class of attrs already; leave out what makes it one"
     for role, names in _payload_fields(lifecycle):
         for name in sorted(set(names) - lifecycle.fields.keys()):
             yield f"{role} names {name!r}, which {lifecycle.payload.__name__} does not have"
