@@ -111,6 +111,28 @@ def test_an_audit_of_a_log_imports_nothing_of_a_store(data):
     assert loaded("audit", str(data / "log.jsonl")) & {*TAKES_LONG, "eventsourcing"} == set()
 
 
+BEFORE = "atexit.register(print, 'said at the end')"
+WITHIN = "begin = cli.open_closed_streams; cli.open_closed_streams = lambda: (begin(), atexit.register(print, 'said at the end'))"
+
+
+@pytest.mark.parametrize("registered", [BEFORE, WITHIN], ids=["before", "within"])
+@pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("no-such-command", 2)])
+def test_what_is_registered_for_the_end_of_the_process_is_done_and_the_exit_code_stays(
+    registered, argument, code
+):
+    program = f"import atexit, projections.cli as cli; {registered}; cli.program()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, argument], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (code, ["said at the end"])
+
+
+def test_nothing_is_registered_for_the_end_of_the_process_before_a_command_runs():
+    program = "import atexit, projections.cli; print(atexit._ncallbacks())"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "0\n"
+
+
 def test_another_name_of_a_command_is_no_command_and_names_one():
     assert set(OTHER_NAMES).isdisjoint(COMMANDS)
     assert set(OTHER_NAMES.values()) <= set(COMMANDS)
