@@ -120,16 +120,14 @@ WITHIN = "begin = cli.open_closed_streams; cli.open_closed_streams = lambda: (be
 def test_what_is_registered_for_the_end_of_the_process_is_done_and_the_exit_code_stays(
     registered, argument, code
 ):
-    program = f"import atexit, projections.cli as cli; {registered}; cli.program()"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, argument], capture_output=True, text=True, check=False
-    )
+    text = f"import atexit, projections.cli as cli, projections.program; {registered}; projections.program.program()"
+    ended = subprocess.run([sys.executable, "-c", text, argument], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (code, ["said at the end"])
 
 
 def test_nothing_is_registered_for_the_end_of_the_process_before_a_command_runs():
-    program = "import atexit, projections.cli; print(atexit._ncallbacks())"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    text = "import atexit, projections.cli, projections.program; print(atexit._ncallbacks())"
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ended.stdout == "0\n"
 
 

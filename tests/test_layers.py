@@ -188,6 +188,7 @@ LAYERS = {
         "uvloop",
     },
     "projections.cli": {"attrs", "click", "msgspec"},
+    "projections.program": set(),
 }
 
 OF_A_DECLARATION = {

@@ -9,8 +9,6 @@ asked for, and what a command works with is imported when it runs, so that help 
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import re
 import sys
@@ -206,7 +204,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     open_closed_streams()
     os.umask(0o077)  # whatever is written holds names of people
-    gc.set_threshold(50_000)  # what is imported is no garbage: most commands end before the collector looks
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = tracker.main(given, prog_name="tracker", standalone_mode=False)
@@ -225,25 +222,3 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         code = complain(reason(error), "check the disk and the permissions", 3)
     sys.exit(code or 0)
-
-
-def program() -> None:
-    """As ``main``, for a process that does nothing else: it leaves as soon as all is done that is registered for its end.
-
-    What Python would take apart then goes with the process anyway, and that would take it a twentieth of a ``status``.
-    """
-    code: list[int] = []
-    if not atexit._ncallbacks():  # noqa: SLF001 - who was there before, to measure or to trace, is called after this
-        atexit.register(_leave, code)  # it is called last, as the first one that is registered
-    try:
-        main()
-    except SystemExit as error:
-        code += [error.code] if isinstance(error.code, int) else []
-        raise
-
-
-def _leave(code: list[int]) -> None:
-    if code:  # else something came that nobody expected, and Python says what
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code[0])

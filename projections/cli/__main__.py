@@ -1,5 +1,5 @@
 """``python -m projections.cli`` is ``tracker``."""
 
-from projections.cli import program
+from projections.cli import main
 
-program()
+main()
