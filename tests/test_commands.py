@@ -78,7 +78,17 @@ def test_a_command_imports_no_module_of_another_one():
 
 
 TAKES_LONG = {
-    *("asyncio", "cattrs", "difflib", "gzip", "importlib.metadata", "logging", "shutil", "sqlite_utils"),
+    *(
+        "asyncio",
+        "cattrs",
+        "difflib",
+        "gzip",
+        "hashlib",
+        "importlib.metadata",
+        "logging",
+        "shutil",
+        "sqlite_utils",
+    ),
     *("rich", "tempfile", "tomllib", "zipfile", "tracker.alert", "tracker.relay", "tracker.sending"),
 }
 """What commands import only where they do something that needs it."""

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = {
     "tracker.errors": set(),
+    "tracker.blake2b": set(),
     "tracker.bulk": set(),
     "tracker.deadline": set(),
     "tracker.findings": {"msgspec"},
