@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -24,8 +23,6 @@ SAME_AGE_SHARE = 0.02
 _HOUR = 3_600_000_000
 AT_ONCE = 2_000_000
 """Microseconds between copies that were sent in one burst."""
-_OF_THE_RULES: Any = None
-"""Stands in a field until it is taken from the rules."""
 
 
 class Context(msgspec.Struct, eq=False):
@@ -49,7 +46,6 @@ class Context(msgspec.Struct, eq=False):
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
-        windows, prices: Those of the rules.
     """
 
     rules: Rules
@@ -68,8 +64,8 @@ class Context(msgspec.Struct, eq=False):
     two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
-    windows: Windows = _OF_THE_RULES
-    prices: Mapping[str, float] = _OF_THE_RULES
+    windows: Windows = Rules().windows  # both follow from the rules
+    prices: Mapping[str, float] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.windows, self.prices = self.rules.windows, self.rules.price_list
