@@ -19,7 +19,7 @@ from projections.cli import COMMANDS, OTHER_NAMES, tracker
 from projections.views.follow import Views
 from tracker.store.application import Tracker
 
-MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)} - {"__main__"}
+MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)}
 LOADED = """
 import json, sys
 from projections.cli import main
@@ -64,7 +64,7 @@ def test_every_command_of_a_module_is_in_the_table_under_that_module():
 
 def test_help_shows_the_table_and_imports_no_command_and_nothing_that_a_command_works_with():
     shown = subprocess.run(
-        [sys.executable, "-m", "projections.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "projections", "--help"], capture_output=True, text=True, check=True
     ).stdout
     missing = [name for name, entry in COMMANDS.items() if f"  {name:<11}  {entry.help}\n" not in shown]
     ours = {name for name in loaded("--help") if name.partition(".")[0] in {"projections", "tracker"}}
@@ -158,7 +158,7 @@ def test_no_module_of_the_command_line_has_more_than_three_hundred_lines():
 
 
 def test_an_output_of_another_encoding_gets_a_question_mark_for_what_it_does_not_have(tmp_path):
-    command = [sys.executable, "-m", "projections.cli", "lifecycles", "recording"]
+    command = [sys.executable, "-m", "projections", "lifecycles", "recording"]
     ended = subprocess.run(
         command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
     )

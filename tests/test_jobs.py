@@ -32,7 +32,7 @@ from tracker.rules import Rules
 from tracker.simulate import simulate
 
 RULES = Rules()
-TRACKER = [sys.executable, "-m", "projections.cli"]
+TRACKER = [sys.executable, "-m", "projections"]
 OVERLAPPING = [
     f"{at} {webhook} sessionId=beside-{at} meetingId=beside"
     for at in range(0, 90, 10)

@@ -190,6 +190,7 @@ LAYERS = {
     },
     "projections.cli": {"attrs", "click", "msgspec"},
     "projections.program": set(),
+    "projections.__main__": set(),
 }
 
 OF_A_DECLARATION = {
