@@ -12,13 +12,10 @@ Run as a program it shows what the declaration does, without installing it (``sh
 
 from __future__ import annotations
 
-import attrs
-
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
 
 
-@attrs.frozen
 class BackupRecording(Recorded):
     id: str | None = None
 

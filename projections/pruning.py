@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from hashlib import blake2b
 from itertools import chain, count
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import attrs
 from projections.exports.parquet import write
 from projections.progress import Progress
 from projections.views.follow import Views
+from tracker.blake2b import blake2b
 from tracker.delivery import envelope
 from tracker.errors import LogError, StoreError
 from tracker.intake import pruning

@@ -28,6 +28,7 @@ import attrs
 import click
 import documents
 from documents import PAGES, REFERENCE, ROOT
+from msgspec.structs import astuple
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Mount
 
@@ -42,7 +43,7 @@ from tracker.config import SETTINGS, Reconcile
 from tracker.delivery.envelope import BODY_NAMES, RECEIVE_TIME_NAMES
 from tracker.delivery.nearest import TIME_NAMES
 from tracker.delivery.shapes import SHAPES
-from tracker.findings import Verdict, roles_of
+from tracker.findings import Verdict
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.judging.state import Certainty, Reading, SessionState
@@ -152,7 +153,7 @@ def _declared(lifecycle) -> str:
     for step in lifecycle.steps:
         before = [state for state, names in lifecycle.table.items() if step.name in names]
         come_from = ", ".join("nothing" if state == ABSENT else state for state in before)
-        named = sorted({one for one in attrs.astuple(step) if isinstance(one, str) and one in CATALOGUE})
+        named = sorted({one for one in astuple(step) if isinstance(one, str) and one in CATALOGUE})
         state = f"{step.state}, which ends the run" if step.closes else step.state
         if not step.moves:
             state, come_from = "moves nothing", "anything"
@@ -172,7 +173,7 @@ def roles() -> str:
             ", ".join(codes_for(name)) + (f" (usual: {role.usual})" if role.usual else ""),
         )
         for declaration in (Step, Lifecycle)
-        for name, role in roles_of(declaration).items()
+        for name, role in declaration.ROLES.items()
     ]
     return table("field", "of", "is found when", "applies to", "codes", rows=rows)
 

@@ -8,12 +8,11 @@ raise it, ``RETRACTED`` one in which a later delivery explains it. A story is it
 import re
 from datetime import timedelta
 
-import attrs
 import pytest
 import record_stories
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from story import (
     NOON,
     OF_THE_LOG,
@@ -33,7 +32,7 @@ from story import (
 
 from tracker.codes import codes_for
 from tracker.delivery.webhook import parse
-from tracker.findings import NoFinding, roles_of
+from tracker.findings import NoFinding
 from tracker.judging.assess import assess, assess_all, assessment_of
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.hypothesis import THE_END
@@ -313,7 +312,7 @@ def paid(made):
 
 
 SILENT = [
-    *((name, code) for name in roles_of(Lifecycle) for code in codes_for(name)),
+    *((name, code) for name in Lifecycle.ROLES for code in codes_for(name)),
     *((name, code) for name in ("skipped", "missed") for code in codes_for(name)),
 ]
 
@@ -330,9 +329,9 @@ def silent(lifecycle, name):
     """The same lifecycle, which finds nothing by one role, its own or that of a step."""
     owners = [owner for owner, role, _ in lifecycle.roles() if role == name]
     nothing = {name: NoFinding("to be tried")}
-    steps = [attrs.evolve(step, **nothing) if step in owners else step for step in lifecycle.steps]
+    steps = [replace(step, **nothing) if step in owners else step for step in lifecycle.steps]
     own = nothing if lifecycle in owners else {}
-    return attrs.evolve(lifecycle, steps=tuple(steps), **own)
+    return replace(lifecycle, steps=tuple(steps), **own)
 
 
 @pytest.mark.parametrize("code", RAISED)

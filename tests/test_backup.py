@@ -31,7 +31,7 @@ def by_copy(data, backup):
 
 
 def by_command(data, backup):
-    command = [sys.executable, "-m", "projections.cli", "copy", "--from", str(data), "--to", str(backup)]
+    command = [sys.executable, "-m", "projections", "copy", "--from", str(data), "--to", str(backup)]
     subprocess.run(command, env=environment(), check=True, capture_output=True)
 
 

@@ -27,7 +27,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.store.application import Tracker
 from tracker.store.sqlite import fault_of
 
-TRACKER = [sys.executable, "-m", "projections.cli"]
+TRACKER = [sys.executable, "-m", "projections"]
 ROOT = Path(__file__).parents[1]
 MONDAY = ROOT / "examples" / "bad_monday.jsonl"
 CLEAN = ROOT / "examples" / "clean_meeting.jsonl"
@@ -585,7 +585,7 @@ def test_names_that_are_no_text_do_no_harm(run, tmp_path):
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 def test_a_closed_stream_does_not_keep_the_work_from_being_done(tmp_path, closed):
-    command = f"{sys.executable} -m projections.cli ingest {CLEAN} {closed}"
+    command = f"{sys.executable} -m projections ingest {CLEAN} {closed}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment(), check=False)
     with Tracker.open(tmp_path / "tracker-data") as store:
         assert (done.returncode, store.count()) == (0, 25)

@@ -19,7 +19,7 @@ from projections.cli import COMMANDS, OTHER_NAMES, tracker
 from projections.views.follow import Views
 from tracker.store.application import Tracker
 
-MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)} - {"__main__"}
+MODULES = {found.name for found in pkgutil.iter_modules(cli.__path__)}
 LOADED = """
 import json, sys
 from projections.cli import main
@@ -64,7 +64,7 @@ def test_every_command_of_a_module_is_in_the_table_under_that_module():
 
 def test_help_shows_the_table_and_imports_no_command_and_nothing_that_a_command_works_with():
     shown = subprocess.run(
-        [sys.executable, "-m", "projections.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "projections", "--help"], capture_output=True, text=True, check=True
     ).stdout
     missing = [name for name, entry in COMMANDS.items() if f"  {name:<11}  {entry.help}\n" not in shown]
     ours = {name for name in loaded("--help") if name.partition(".")[0] in {"projections", "tracker"}}
@@ -78,7 +78,17 @@ def test_a_command_imports_no_module_of_another_one():
 
 
 TAKES_LONG = {
-    *("asyncio", "cattrs", "difflib", "gzip", "importlib.metadata", "logging", "shutil", "sqlite_utils"),
+    *(
+        "asyncio",
+        "cattrs",
+        "difflib",
+        "gzip",
+        "hashlib",
+        "importlib.metadata",
+        "logging",
+        "shutil",
+        "sqlite_utils",
+    ),
     *("rich", "tempfile", "tomllib", "zipfile", "tracker.alert", "tracker.relay", "tracker.sending"),
 }
 """What commands import only where they do something that needs it."""
@@ -103,8 +113,32 @@ def test_what_shows_sessions_imports_nothing_that_only_other_commands_need(data,
     assert loaded("--data", str(data), *command.split()) & TAKES_LONG == set()
 
 
+def test_a_status_imports_attrs_only_where_a_payload_is_read(data):
+    assert loaded("--data", str(data), "status", "s") & {"attr", "attrs"} == set()
+
+
 def test_an_audit_of_a_log_imports_nothing_of_a_store(data):
     assert loaded("audit", str(data / "log.jsonl")) & {*TAKES_LONG, "eventsourcing"} == set()
+
+
+BEFORE = "atexit.register(print, 'said at the end')"
+WITHIN = "begin = cli.open_closed_streams; cli.open_closed_streams = lambda: (begin(), atexit.register(print, 'said at the end'))"
+
+
+@pytest.mark.parametrize("registered", [BEFORE, WITHIN], ids=["before", "within"])
+@pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("no-such-command", 2)])
+def test_what_is_registered_for_the_end_of_the_process_is_done_and_the_exit_code_stays(
+    registered, argument, code
+):
+    text = f"import atexit, projections.cli as cli, projections.program; {registered}; projections.program.program()"
+    ended = subprocess.run([sys.executable, "-c", text, argument], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (code, ["said at the end"])
+
+
+def test_nothing_is_registered_for_the_end_of_the_process_before_a_command_runs():
+    text = "import atexit, projections.cli, projections.program; print(atexit._ncallbacks())"
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert ended.stdout == "0\n"
 
 
 def test_another_name_of_a_command_is_no_command_and_names_one():
@@ -124,7 +158,7 @@ def test_no_module_of_the_command_line_has_more_than_three_hundred_lines():
 
 
 def test_an_output_of_another_encoding_gets_a_question_mark_for_what_it_does_not_have(tmp_path):
-    command = [sys.executable, "-m", "projections.cli", "lifecycles", "recording"]
+    command = [sys.executable, "-m", "projections", "lifecycles", "recording"]
     ended = subprocess.run(
         command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
     )

@@ -312,7 +312,7 @@ def test_there_are_as_many_connections_as_files_may_be_open(soft, hard, expected
 
 
 def test_that_too_few_files_may_be_open_is_said_at_the_start(tmp_path):
-    command = [sys.executable, "-m", "projections.cli", "serve", "--data", tmp_path, "--insecure-no-verify"]
+    command = [sys.executable, "-m", "projections", "serve", "--data", tmp_path, "--insecure-no-verify"]
     process = subprocess.Popen(
         [*map(str, command), "--port", "0"],
         env=environment(),

@@ -66,7 +66,7 @@ def consumed(hooks, home, *more, text=True):
 
 def started(hooks, home):
     """``tracker consume`` in a process of its own."""
-    command = [sys.executable, "-m", "projections.cli", "consume", hooks.address, "--data", home / "data"]
+    command = [sys.executable, "-m", "projections", "consume", hooks.address, "--data", home / "data"]
     environment = {**without_settings(), "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
     return subprocess.Popen(
         [*map(str, command)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -198,7 +198,7 @@ def test_watching_in_a_pipe_prints_anew_what_has_changed(tmp_path):
         command = [
             sys.executable,
             "-m",
-            "projections.cli",
+            "projections",
             "--data",
             str(tmp_path),
             "watch",

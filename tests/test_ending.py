@@ -63,7 +63,7 @@ def test_a_query_that_is_ended_leaves_no_directory(tmp_path):
     scratch.mkdir()
     stores.opened(tmp_path / "data", create=True).close()
     query = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range % 7 = b.range % 11"
-    command = [sys.executable, "-m", "projections.cli", "--data", str(tmp_path / "data"), "sql", query]
+    command = [sys.executable, "-m", "projections", "--data", str(tmp_path / "data"), "sql", query]
     environment = {**commands.without_settings(), "TMPDIR": str(scratch)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         until(lambda: any(scratch.iterdir()))

@@ -334,7 +334,7 @@ def test_one_more_lifecycle_is_routed_typed_judged_and_projected_once_its_file_i
 
 def test_the_command_lists_and_draws_one_more_lifecycle_once_its_file_is_there(tmp_path):
     path = copy_with_one_more(tmp_path)
-    command = ("-m", "projections.cli", "lifecycles")
+    command = ("-m", "projections", "lifecycles")
     listed = run(*command, PYTHONPATH=path)
     drawn = run(*command, "backup-recording", "--format", "mermaid", PYTHONPATH=path)
     assert "\nbackup-recording\n===" in "\n" + listed

@@ -13,7 +13,7 @@ from string import Formatter
 import pytest
 
 from tracker.codes import CODES
-from tracker.findings import SEVERITIES, Code, codes_in, roles_of
+from tracker.findings import SEVERITIES, Code, codes_in
 from tracker.judging.findings.catalogue import CATALOGUE, MODULES
 from tracker.judging.prices import PRICES
 from tracker.lifecycle import Lifecycle
@@ -96,7 +96,7 @@ def test_an_entry_names_prices_that_there_are_and_its_own_where_there_is_one():
 def test_a_code_with_roles_is_chosen_by_a_lifecycle_and_its_roles_are_fields_that_hold_a_code(entry):
     chosen = {(role, code) for lifecycle in REGISTRY.values() for _, role, code in lifecycle.roles()}
     assert {(role, entry.code) for role in entry.roles} <= chosen
-    assert set(entry.roles) <= roles_of(Step).keys() | roles_of(Lifecycle).keys()
+    assert set(entry.roles) <= Step.ROLES.keys() | Lifecycle.ROLES.keys()
 
 
 @pytest.mark.parametrize("entry", CODES.values(), ids=list(CODES))

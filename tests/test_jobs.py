@@ -32,7 +32,7 @@ from tracker.rules import Rules
 from tracker.simulate import simulate
 
 RULES = Rules()
-TRACKER = [sys.executable, "-m", "projections.cli"]
+TRACKER = [sys.executable, "-m", "projections"]
 OVERLAPPING = [
     f"{at} {webhook} sessionId=beside-{at} meetingId=beside"
     for at in range(0, 90, 10)
@@ -91,7 +91,7 @@ def said(result):
     counted = attrs.asdict(attrs.evolve(result, findings=None, log=None))
     habits = replace(result.log.habits, bursts=sorted(result.log.habits.bursts))
     undecided = result.findings.at_least("info").undecided()
-    return findings, states(result), counted, undecided, attrs.evolve(result.log, habits=habits)
+    return findings, states(result), counted, undecided, replace(result.log, habits=habits)
 
 
 def printed(capsys, *arguments):

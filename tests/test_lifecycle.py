@@ -3,16 +3,16 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from tracker.codes import codes_for
-from tracker.findings import NoFinding, roles_of
+from tracker.findings import NoFinding
 from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.lifecycle import ABSENT, DeclarationError, Lifecycle, Untyped
 from tracker.lifecycles import REGISTRY
 from tracker.step import IN_GOOD_ORDER, Step
 
 
-@attrs.frozen
 class Payload:
     id: str | None = None
     kind: str | None = None
@@ -44,7 +44,8 @@ def rows(*changes: tuple[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 
 WRONG = {
     "a step twice": ({"steps": (OPENED, OPENED, CLOSED)}, "a step is declared twice"),
-    "no attrs class": ({"payload": dict}, "the payload <class 'dict'> is not an attrs class"),
+    "no fields": ({"payload": dict}, "the payload <class 'dict'> is not a class with fields"),
+    "an attrs class": ({"payload": attrs.frozen(Payload)}, "the payload Payload is a class of attrs already"),
     "visits of three steps": (
         {
             "is_presence": True,
@@ -63,7 +64,7 @@ WRONG = {
     "in place of deprecated": ({"deprecated": {"kind": "new"}}, "deprecated names 'new'"),
     "outlives": ({"outlives": {"mode": "post"}}, "outlives names 'mode'"),
     "brings": (
-        {"steps": (OPENED, attrs.evolve(CLOSED, brings=("file",)))},
+        {"steps": (OPENED, replace(CLOSED, brings=("file",)))},
         "step 'closed' (brings) names 'file'",
     ),
     "no beginning": ({"table": {"opened": ("closed",), "closed": ()}}, "the table has no row ABSENT"),
@@ -92,11 +93,11 @@ WRONG = {
         "row 'opened' leads to the step 'creaked', which moves nothing",
     ),
     "excludes what is not there": (
-        {"steps": (OPENED, attrs.evolve(CLOSED, excludes=("slammed",)))},
+        {"steps": (OPENED, replace(CLOSED, excludes=("slammed",)))},
         "step 'closed' excludes 'slammed', which is not declared or moves nothing",
     ),
     "excludes what it follows": (
-        {"steps": (OPENED, attrs.evolve(CLOSED, excludes=("opened",)))},
+        {"steps": (OPENED, replace(CLOSED, excludes=("opened",)))},
         "step 'closed' excludes 'opened', and a way leads from one to the other",
     ),
     "links": ({"linked_by": ("room_id",)}, "linked_by names 'room_id', which Payload does not have"),
@@ -186,12 +187,12 @@ def test_a_step_needs_no_way_from_what_it_excludes():
 
 def test_nobody_waits_for_an_end_that_is_not_awaited():
     assert door().endings == ("closed",)
-    assert door(steps=(OPENED, attrs.evolve(CLOSED, awaited=False))).endings == ()
+    assert door(steps=(OPENED, replace(CLOSED, awaited=False))).endings == ()
 
 
 def test_a_step_is_reported_by_the_types_of_today_and_of_before():
     assert door(formerly=("gate",)).webhook_types("opened") == ("door-opened", "gate-opened")
-    named = door(steps=(attrs.evolve(OPENED, type="unlocked"), CLOSED), formerly=("gate",))
+    named = door(steps=(replace(OPENED, type="unlocked"), CLOSED), formerly=("gate",))
     assert named.webhook_types("opened") == ("unlocked",)
 
 
@@ -267,9 +268,9 @@ every_lifecycle = pytest.mark.parametrize("lifecycle", REGISTRY.values(), ids=li
 def declared(lifecycle, owner, name, value):
     """The same lifecycle with another value for one role of its own, or of one of its steps."""
     if owner is lifecycle:
-        return attrs.evolve(lifecycle, **{name: value})
-    steps = (attrs.evolve(step, **{name: value}) if step is owner else step for step in lifecycle.steps)
-    return attrs.evolve(lifecycle, steps=tuple(steps))
+        return replace(lifecycle, **{name: value})
+    steps = (replace(step, **{name: value}) if step is owner else step for step in lifecycle.steps)
+    return replace(lifecycle, steps=tuple(steps))
 
 
 def roles(lifecycle, *, applying):
@@ -277,7 +278,7 @@ def roles(lifecycle, *, applying):
     found = [
         (owner, name, role)
         for owner in (lifecycle, *lifecycle.steps)
-        for name, role in roles_of(type(owner)).items()
+        for name, role in owner.ROLES.items()
         if role.applies(lifecycle, owner) is applying
     ]
     assert found
@@ -332,7 +333,7 @@ def test_a_code_of_something_else_is_refused(lifecycle):
 )
 def test_a_role_follows_from_the_shape_of_the_table_and_of_the_step(changes, problem):
     with pytest.raises(DeclarationError, match=f"lifecycle 'door': step 'opened': {problem}"):
-        door(steps=(attrs.evolve(OPENED, **changes), CLOSED))
+        door(steps=(replace(OPENED, **changes), CLOSED))
 
 
 def test_a_step_that_may_be_left_out_on_the_way_to_a_good_end_says_what_is_found_then():
@@ -340,7 +341,7 @@ def test_a_step_that_may_be_left_out_on_the_way_to_a_good_end_says_what_is_found
     ajar = Step("ajar", orphan="S205")
     with pytest.raises(DeclarationError, match="step 'ajar': missed is left out"):
         door(steps=(OPENED, ajar, CLOSED), table=table)
-    assert door(steps=(OPENED, attrs.evolve(ajar, missed="S204"), CLOSED), table=table).codes() >= {"S204"}
+    assert door(steps=(OPENED, replace(ajar, missed="S204"), CLOSED), table=table).codes() >= {"S204"}
 
 
 def test_the_word_for_no_finding_is_empty_and_says_why():

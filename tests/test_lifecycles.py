@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-import attrs
 import pytest
+from msgspec.structs import replace
 from story import NOON, standing
 
 from tracker.delivery.envelope import Received
@@ -69,7 +69,7 @@ def test_a_payload_seen_in_the_wild_goes_to_the_owner_of_its_type_with_no_field_
         delivery = parse(json.dumps(webhook).encode())
         owner = REGISTRY.routes[webhook.get("webhookType", "call-summary")]
         assert (delivery.lifecycle, delivery.step, delivery.unrouted) == (*owner, ""), webhook
-        known = {camel_case(field.name) for field in attrs.fields(owner[0].payload)}
+        known = set(map(camel_case, owner[0].fields))
         assert delivery.extra.keys() == webhook.get("data", webhook).keys() - known, webhook
 
 
@@ -93,22 +93,22 @@ def test_a_second_lifecycle_of_the_same_name_is_refused(lifecycle):
 
 def test_a_second_owner_of_a_type_is_refused():
     party, lifecycle = REGISTRY["participant"], REGISTRY["recording"]
-    steps = tuple(attrs.evolve(step, name=f"recording-{step.name}") for step in lifecycle.steps)
+    steps = tuple(replace(step, name=f"recording-{step.name}") for step in lifecycle.steps)
     table = {state: tuple(f"recording-{name}" for name in row) for state, row in lifecycle.table.items()}
-    second = attrs.evolve(lifecycle, name=party.name, steps=steps, table=table)
+    second = replace(lifecycle, name=party.name, steps=steps, table=table)
     with pytest.raises(DeclarationError, match="-starting belongs to 'participant' and to"):
         Registry([second, REGISTRY["participant-recording"]])
 
 
 def test_lifecycles_that_share_a_stream_have_one_key():
-    other = attrs.evolve(REGISTRY["resource"], name="line", stream="call")
+    other = replace(REGISTRY["resource"], name="line", stream="call")
     with pytest.raises(DeclarationError, match="'call' and 'line' share the stream 'call', and their keys"):
         Registry([REGISTRY["call"], other])
 
 
 def test_a_second_owner_of_what_has_no_type_is_refused():
     summary = REGISTRY["call-summary"]
-    other = attrs.evolve(summary, name="other", steps=(attrs.evolve(summary.steps[0], type=""),))
+    other = replace(summary, name="other", steps=(replace(summary.steps[0], type=""),))
     with pytest.raises(
         DeclarationError, match="that has 'call-summary' belongs to 'call-summary' and to 'other'"
     ):
@@ -118,7 +118,7 @@ def test_a_second_owner_of_what_has_no_type_is_refused():
 def test_a_second_lifecycle_of_the_session_is_refused():
     session = next(lifecycle for lifecycle in REGISTRY.values() if lifecycle.is_session)
     with pytest.raises(DeclarationError, match="only one lifecycle can be that of the session"):
-        Registry([session, attrs.evolve(session, name="conference")])
+        Registry([session, replace(session, name="conference")])
 
 
 @every_lifecycle
@@ -152,7 +152,7 @@ def test_what_a_run_of_it_may_have_to_assume_has_a_price(lifecycle):
 
 @every_lifecycle
 def test_every_payload_field_may_be_absent(lifecycle):
-    assert all(field.default is None for field in attrs.fields(lifecycle.payload))
+    assert all(getattr(lifecycle.payload, name) is None for name in lifecycle.fields)
 
 
 def test_a_legal_path_only_advances_and_nothing_is_found_but_a_bad_outcome(lifecycle, walk):
@@ -179,14 +179,14 @@ def test_it_is_a_file_of_its_own_with_its_own_name(lifecycle):
 
 def test_a_declaration_that_names_an_unknown_rule_is_refused():
     recording = REGISTRY["recording"]
-    steps = tuple(attrs.evolve(step, limit="stuck") if step.limit else step for step in recording.steps)
+    steps = tuple(replace(step, limit="stuck") if step.limit else step for step in recording.steps)
     with pytest.raises(DeclarationError, match="no limit 'stuck' in the rules"):
-        Registry([attrs.evolve(recording, steps=steps)])
+        Registry([replace(recording, steps=steps)])
 
 
 def test_a_lifecycle_whose_steps_move_nothing_may_be_all_that_came_of_a_session():
     steps, summary = (Step("message", moves=False),), REGISTRY["call-summary"]
-    declared = attrs.evolve(summary, name="chat", steps=steps, untyped=None, evidence="documented")
+    declared = replace(summary, name="chat", steps=steps, untyped=None, evidence="documented")
     body = b'{"webhookType": "chat-message", "data": {"sessionId": "S", "meetingId": "M", "callId": "c"}}'
     one = parse(Received(body, received_at=NOON), 1, REGISTRY.adding(declared))
     assert one.session_id == "S"

@@ -181,7 +181,7 @@ async def test_read_models_that_were_thrown_away_are_made_anew(store):
 
 async def rebuilt_by_a_command(store):
     """In a process of its own: two rebuilds of one process would take the same file."""
-    command = (sys.executable, "-m", "projections.cli", "rebuild", *arguments(store.data))
+    command = (sys.executable, "-m", "projections", "rebuild", *arguments(store.data))
     process = await asyncio.create_subprocess_exec(*command, env=environment(), stdout=subprocess.DEVNULL)
     assert await process.wait() == 0
 

@@ -1146,6 +1146,7 @@ def test_a_code_of_the_log_is_not_found_in_its_nearest_neighbour(code):
 
 def test_nothing_is_known_of_no_log():
     assert learned([]) == LogView() == NOTHING_KNOWN
+    assert (learned([]) != NOTHING_KNOWN) is False  # a struct answers that by itself
     assert (NOTHING_KNOWN.has_profile, list(NOTHING_KNOWN.replays()), NOTHING_KNOWN.rooms_without()) == (
         False,
         [],

@@ -143,7 +143,7 @@ def test_what_cannot_be_answered_is_an_error_with_a_hint(asked, name, arguments,
 @pytest.mark.slow
 def test_the_command_speaks_on_stdin_and_stdout(data):
     command = mcp.StdioServerParameters(
-        command=sys.executable, args=["-m", "projections.cli", "--data", str(data), "mcp", "--mask-names"]
+        command=sys.executable, args=["-m", "projections", "--data", str(data), "mcp", "--mask-names"]
     )
 
     async def ask():

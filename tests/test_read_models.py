@@ -21,6 +21,7 @@ from projections.read_models import sessions, short, tables_of, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.views.follow import Views
+from tracker.delivery.payload import payload_class
 from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
 from tracker.store.application import Tracker
@@ -250,13 +251,16 @@ def test_a_run_holds_its_steps_and_what_it_left_behind(tmp_path):
     assert json.loads(row["artefacts"]) == {"file_path": "/a.mp4", "file_url": "https://files/a.mp4"}
 
 
+OF_A_FILE = payload_class(File)
+
+
 @pytest.mark.parametrize(
     ("artefacts", "url"),
     [
         ({}, None),
         ({"file_path": "/a"}, None),
         ({"file_path": "/a", "file_url": "https://a"}, "https://a"),
-        ({"file_details": (File("/a", None), File("/b", "https://b"))}, "https://b"),
+        ({"file_details": (OF_A_FILE("/a", None), OF_A_FILE("/b", "https://b"))}, "https://b"),
         ({"file_details": ()}, None),
     ],
 )

@@ -598,5 +598,5 @@ def test_what_simulate_sends_is_judged_as_its_log_received_then(data, key, tmp_p
 
 
 def tracker(*arguments):
-    command = [sys.executable, "-m", "projections.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "projections", *map(str, arguments)]
     return subprocess.run(command, env=environment(), capture_output=True, check=True).stdout

@@ -43,7 +43,7 @@ def append(path, content):
 @contextmanager
 def ingesting(data, *given):
     """``tracker ingest`` as a process that goes on; it is killed if it does not end by itself."""
-    command = [sys.executable, "-m", "projections.cli", "ingest", *arguments(data), *map(str, given)]
+    command = [sys.executable, "-m", "projections", "ingest", *arguments(data), *map(str, given)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -22,7 +22,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-SENT = sorted({camel_case(f.name) for found in REGISTRY.values() for f in attrs.fields(found.payload)})
+SENT = sorted({camel_case(name) for found in REGISTRY.values() for name in found.fields})
 data_objects = st.dictionaries(st.sampled_from(SENT) | st.text(max_size=5), json_values)
 webhooks = st.fixed_dictionaries(
     {},

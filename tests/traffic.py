@@ -111,11 +111,7 @@ def serving(data, *arguments, cwd=None, views=None, start_new_session=False, wit
     absent = f"import sys; sys.modules.update(dict.fromkeys({without!r}))"
     command = [
         sys.executable,
-        *(
-            ["-c", f"{absent}; from projections.cli import main; main()"]
-            if without
-            else ["-m", "projections.cli"]
-        ),
+        *(["-c", f"{absent}; from projections.cli import main; main()"] if without else ["-m", "projections"]),
         "serve",
         *of_store(data, views),
         "--port",

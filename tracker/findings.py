@@ -7,18 +7,16 @@ field of the finding and never part of its code.
 
 The entry of each code stands beside the function that raises it, in ``tracker.judging.findings``;
 ``catalogue`` there gathers them all. Where it depends on the lifecycle whether something is worth
-a finding, a field of the declaration holds the code: it has a *role*, which is described here. The entries of those codes, and
-of all that a hypothesis may assume, are in ``tracker.codes``.
+a finding, a field of the declaration holds the code: it has a *role*, which is described in ``tracker.roles``. The
+entries of those codes, and of all that a hypothesis may assume, are in ``tracker.codes``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 from typing import Any, Literal, Self, get_args
 
-import attrs
 import msgspec
 from msgspec.structs import force_setattr
 
@@ -165,47 +163,3 @@ class NoFinding(str):
 
     def __repr__(self) -> str:
         return f"NoFinding({self.because!r})"
-
-
-class Role(msgspec.Struct, frozen=True):
-    """What a field of a declaration that holds a code is for. It stands in the metadata of the field.
-
-    Attributes:
-        when: When the code is found, in words.
-        where: To which steps, or lifecycles, the field applies, in words.
-        applies: Whether it applies to this step of this lifecycle, or to this lifecycle.
-        usual: The code that stands there if none is given; empty: one must be given.
-        may_be_silent: Whether ``NoFinding`` may stand there.
-    """
-
-    when: str
-    where: str
-    applies: Callable[[Any, Any], bool]
-    usual: str
-    may_be_silent: bool
-
-
-def code_field(
-    *,
-    when: str,
-    where: str,
-    applies: Callable[[Any, Any], bool],
-    usual: str = "",
-    may_be_silent: bool = True,
-) -> Any:
-    """A field of a declaration that holds a code, with its role. See ``Role`` for the words."""
-    role = Role(when, where, applies, usual, may_be_silent)
-    return attrs.field(default=usual, metadata={"role": role})
-
-
-@cache
-def roles_of(declaration: type[Any]) -> Mapping[str, Role]:
-    """The fields of a declaration that hold a code, each with its role."""
-    fields = attrs.fields(declaration)
-    return {field.name: field.metadata["role"] for field in fields if "role" in field.metadata}
-
-
-def roles_in(*declarations: Any) -> Iterator[tuple[Any, str, Role]]:
-    """The same of several declarations, each with the one that it is of."""
-    for declared in declarations:
-        yield from ((declared, name, role) for name, role in roles_of(declared.__class__).items())

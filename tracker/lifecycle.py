@@ -12,7 +12,7 @@ it would be a mistake everywhere. That is why a declaration that contradicts its
 its module is imported, and why a webhook, whatever it holds, never is.
 
 What is found when something is not as declared is declared too: some fields hold a code of the
-catalogue. Each has a *role* in its metadata, which says to which steps it applies. Where it applies
+catalogue. Each has a *role* (``tracker.roles``), which says to which steps it applies. Where it applies
 it must be given: a code, or ``NoFinding("why not")``. So nothing goes unjudged because somebody forgot it.
 """
 
@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import attrs
 import msgspec
 
 from tracker.codes import codes_for
-from tracker.findings import NoFinding, Role, code_field, roles_in
+from tracker.findings import NoFinding
 from tracker.record import Records
+from tracker.roles import OF_A_LIFECYCLE, Role, roles_in
 from tracker.step import Step
 from tracker.table import ABSENT, problems_of_table, reached, ways
 
@@ -61,13 +61,12 @@ class DeclarationError(Exception):
     """A lifecycle that contradicts itself, or leaves something open; raised while its module is imported."""
 
 
-@attrs.frozen(eq=False)
-class Lifecycle:
+class Lifecycle(msgspec.Struct, frozen=True, eq=False, dict=True):
     """How one thing in a meeting is supposed to go. See the module's text for the words, and ``Step`` for roles."""
 
     name: str
     payload: type[Any]
-    """The attrs class of the webhook's ``data``; its fields are the snake_case of the sent names."""
+    """A class with a field for each name of the webhook's ``data``, in snake_case: ``session_id: str | None = None``."""
     steps: tuple[Step, ...]
     """In the order in which they should come; ends that exclude each other come last."""
     table: Mapping[str, tuple[str, ...]]
@@ -100,56 +99,26 @@ class Lifecycle:
     """Payload fields that hold what a run leaves behind: files, urls."""
     reusable: bool = False
     """Whether two runs may well bring the same artefact, as a room that has one url."""
-    contradicted: str = code_field(
-        when="two steps of one run brought different values for one artefact",
-        where="lifecycles with artefacts",
-        applies=lambda lifecycle, _: bool(lifecycle.artefacts),
-    )
-    shared: str = code_field(
-        when="two runs brought the same artefact",
-        where="lifecycles with artefacts",
-        applies=lambda lifecycle, _: bool(lifecycle.artefacts),
-    )
+    contradicted: str = ""
+    shared: str = ""
     times: tuple[str, ...] = ()
     """Payload fields that hold a clock time, in their order."""
-    retimed: str = code_field(
-        when="two steps of one run brought different clock times for one field",
-        where="lifecycles with times",
-        applies=lambda lifecycle, _: bool(lifecycle.times),
-    )
+    retimed: str = ""
     subject: str = ""
     """The key field that names the person whom a run is of; who has visits by the same field."""
-    subject_absent: str = code_field(
-        when="a run began while its subject was not inside",
-        where="lifecycles with a subject",
-        applies=lambda lifecycle, _: bool(lifecycle.subject),
-    )
-    empty: str = code_field(
-        when="it ended and nobody had ever been inside",
-        where="the lifecycle of the session",
-        applies=lambda lifecycle, _: lifecycle.is_session,
-    )
-    deprecated: Mapping[str, str] = attrs.field(factory=dict)
+    subject_absent: str = ""
+    empty: str = ""
+    deprecated: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Payload field that is no longer to be used -> the field that took its place."""
-    outlives: Mapping[str, str] = attrs.field(factory=dict)
+    outlives: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Payload field -> value: a run with that value may go on after the session."""
-    after_end: str = code_field(
-        when="a run began after the session had ended",
-        where="what takes place in a session",
-        applies=lambda lifecycle, _: lifecycle.in_a_session,
-    )
-    settled_after_end: str = code_field(
-        when="a run ended after the session had",
-        where="what takes place in a session",
-        applies=lambda lifecycle, _: lifecycle.in_a_session,
-    )
-    open_at_end: str = code_field(
-        when="a run was still open some time after the session had ended",
-        where="what takes place in a session",
-        applies=lambda lifecycle, _: lifecycle.in_a_session,
-    )
+    after_end: str = ""
+    settled_after_end: str = ""
+    open_at_end: str = ""
 
-    def __attrs_post_init__(self) -> None:
+    ROLES: ClassVar[Mapping[str, Role]] = OF_A_LIFECYCLE
+
+    def __post_init__(self) -> None:
         problems = list(_problems(self)) or [*self._gaps(), *_unsaid(self)]
         if problems:
             raise DeclarationError(f"lifecycle {self.name!r}: " + "; ".join(problems))
@@ -233,10 +202,16 @@ class Lifecycle:
         return tuple(step for step in self.steps if step.missed)
 
     @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the payload class: name -> type, as it is written there."""
+        every = (getattr(one, "__annotations__", {}) for one in reversed(getattr(self.payload, "__mro__", ())))
+        return {name: of_one[name] for of_one in every for name in of_one}
+
+    @cached_property
     def data_fields(self) -> tuple[str, ...]:
         """The payload fields that say something of the run itself, not whose run it is."""
         whose = {*_OF_THE_SESSION, *self.key, *self.optional_key}
-        return tuple(field.name for field in attrs.fields(self.payload) if field.name not in whose)
+        return tuple(name for name in self.fields if name not in whose)
 
     @cached_property
     def first_two(self) -> tuple[str, ...]:
@@ -361,12 +336,13 @@ def _problems(lifecycle: Lifecycle) -> Iterable[str]:
     steps = {step.name: step for step in lifecycle.steps}
     if len(steps) != len(lifecycle.steps):
         yield "a step is declared twice"
-    if not attrs.has(lifecycle.payload):
-        yield f"the payload {lifecycle.payload!r} is not an attrs class"
+    if not lifecycle.fields:
+        yield f"the payload {lifecycle.payload!r} is not a class with fields"
         return
-    fields = {field.name for field in attrs.fields(lifecycle.payload)}
+    if hasattr(lifecycle.payload, "__attrs_attrs__"):
+        yield f"the payload {lifecycle.payload.__name__} is a class of attrs already; leave out what makes it one"
     for role, names in _payload_fields(lifecycle):
-        for name in sorted(set(names) - fields):
+        for name in sorted(set(names) - lifecycle.fields.keys()):
             yield f"{role} names {name!r}, which {lifecycle.payload.__name__} does not have"
     if ABSENT not in lifecycle.table:
         yield "the table has no row ABSENT, so nothing can begin"

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from hashlib import sha256
 
 import msgspec
 from msgspec.structs import asdict, replace
 
 from tracker.accept import Acceptance
+from tracker.blake2b import blake2b
 from tracker.findings import Code, Severity
 from tracker.judging.prices import PRICES
 
@@ -102,7 +102,7 @@ class Rules(msgspec.Struct, frozen=True, dict=True):
         accept = [replace(entry, reason="") for entry in self.accept]  # which changes nothing
         said = {**asdict(self), "accept": accept}
         said |= {"severity": sorted(self.severity.items()), "prices": sorted(self.prices.items())}
-        return sha256(repr(said).encode()).hexdigest()[:16]
+        return blake2b(repr(said).encode(), digest_size=8).hexdigest()
 
 
 class Windows(msgspec.Struct, frozen=True):

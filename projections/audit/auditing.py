@@ -115,7 +115,7 @@ def audit(
         at = as_of or max(filter(None, (traffic.newest, now)), default=None)
         learned = _collected_habits(share, others)
         log = view_of(known if known is not None else learned, traffic, at, rules)
-        log = attrs.evolve(log, next_begin=learned.next_begin)
+        log = replace(log, next_begin=learned.next_begin)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, at, over=not growing)
         for other in others:

@@ -9,8 +9,6 @@ asked for, and what a command works with is imported when it runs, so that help 
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import re
 import sys
@@ -206,8 +204,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
     open_closed_streams()
     os.umask(0o077)  # whatever is written holds names of people
-    gc.set_threshold(50_000)  # what is imported is no garbage: most commands end before the collector looks
-    atexit.register(gc.freeze)  # all goes with the process, so its end needs not wait for the collector
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = tracker.main(given, prog_name="tracker", standalone_mode=False)

@@ -52,7 +52,6 @@ def status(
     session (of those that had begun by then). A time of day, such as 10:18, is of the day of the session.
     """
     from projections.explain import together
-    from projections.explain.status import status as values
     from projections.read_models.sessions import seen
     from projections.views.publications import PUBLISHED_DB, withdrawn
     from tracker.bulk import bulk
@@ -72,6 +71,7 @@ def status(
         found = together.found(views.db, session, status_of)
         pruned = store.pruned(session)
     if as_json:
+        from projections.explain.status import status as values
         from projections.exports import data as machine
 
         write([machine.document(values(found, pruned))])

@@ -14,9 +14,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
-from tracker.findings import NoFinding, roles_of
+from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle, camel_case
 from tracker.step import Step
 
@@ -72,10 +70,7 @@ def text(lifecycle: Lifecycle) -> str:
 
 def payload_fields(lifecycle: Lifecycle) -> dict[str, tuple[str, ...]]:
     """Each field of the payload, by the name that is sent -> its roles in words; often none."""
-    return {
-        camel_case(field.name): tuple(_roles(lifecycle, field.name))
-        for field in attrs.fields(lifecycle.payload)
-    }
+    return {camel_case(name): tuple(_roles(lifecycle, name)) for name in lifecycle.fields}
 
 
 def edges(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
@@ -153,7 +148,7 @@ def _findings_of_runs(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
     """Each code of the lifecycle as a whole and when it is found; where nothing is found, why not."""
     for owner, name, code in lifecycle.roles():
         if owner is lifecycle:
-            when = roles_of(Lifecycle)[name].when
+            when = Lifecycle.ROLES[name].when
             yield (code, when) if not isinstance(code, NoFinding) else ("none", f"{when}: {code.because}")
 
 

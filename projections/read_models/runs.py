@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import attrs
 import msgspec
 
 from projections.read_models import ReadModels, Row, Table, among, files, is_one_of, like, listed, text
 from tracker.codes import codes_for
-from tracker.delivery.payload import converter
+from tracker.delivery.payload import converter, values_in
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.state import LOST, Session
 from tracker.lifecycles import REGISTRY
@@ -58,7 +57,7 @@ def first_url(artefacts: dict[str, Any]) -> str | None:
     """The url to look at first."""
     for value in artefacts.values():
         for item in value if isinstance(value, tuple) else (value,):
-            for found in [item] if isinstance(item, str) else attrs.astuple(item):
+            for found in [item] if isinstance(item, str) else values_in(item):
                 if isinstance(found, str) and "://" in found:
                     return found
     return None

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from projections.relay.erasing import erase_from, erased_up_to
 from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
 from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
 from projections.views.publications import Pruned
+from tracker.blake2b import blake2b
 from tracker.delivery.envelope import parse_time
 from tracker.relay import Relay
 from tracker.store.ledger import Ledger

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
 from typing import Any
 
 import attrs
 import msgspec
 
 from projections.read_models import ReadModels, Row, links
+from tracker.blake2b import blake2b
 from tracker.delivery.envelope import parse_time
 from tracker.lifecycles import REGISTRY
 

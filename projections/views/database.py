@@ -16,12 +16,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache, partial
-from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from pkgutil import get_data, iter_modules
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -44,6 +42,7 @@ from projections.read_models import (
     types,
 )
 from projections.views.loss import pass_loss
+from tracker.blake2b import blake2b
 from tracker.delivery.envelope import parse_time
 from tracker.errors import StoreDamagedError, StoreError
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -167,7 +166,7 @@ def read_log(connection: sqlite3.Connection, meeting_id: str | None = None) -> t
     except (msgspec.DecodeError, TypeError) as error:
         raise sqlite3.DatabaseError("malformed checkpoint") from error
     then.rooms = rooms.telling(connection, meeting_id)
-    log = attrs.evolve(view_of(then, known), next_begin=partial(spans.next_begin, connection))
+    log = replace(view_of(then, known), next_begin=partial(spans.next_begin, connection))
     return known, now, log
 
 
@@ -201,7 +200,7 @@ def create_indexes(connection: sqlite3.Connection) -> None:
 
 def fingerprint(rules: Rules) -> str:
     """Changes when the rules, a lifecycle, a table or the program does, and with it what the rows would say."""
-    return sha256(f"{rules.fingerprint()} {program()}".encode()).hexdigest()[:16]
+    return blake2b(f"{rules.fingerprint()} {program()}".encode(), digest_size=8).hexdigest()
 
 
 @cache
@@ -209,7 +208,7 @@ def program() -> str:
     """A digest of the lifecycles, the catalogue, the tables, and the modules that make the rows."""
     tables = [(table.name, list(table.columns)) for table in TABLES]
     declared = [repr(lifecycle) for lifecycle in REGISTRY.values()]
-    digest = sha256(repr((declared, CATALOGUE, tables, SQL_VIEWS)).encode())
+    digest = blake2b(repr((declared, CATALOGUE, tables, SQL_VIEWS)).encode())
     for package, modules in SOURCES.items():
         for module in modules or modules_of(package):
             digest.update(get_data(package, f"{module}.py") or b"")

@@ -17,7 +17,6 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -266,7 +265,7 @@ class Pages(Opened):
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
         before, now = self.log, view_of(copied(self._habits), self.traffic)
-        self.log = attrs.evolve(now, next_begin=before.next_begin)
+        self.log = replace(now, next_begin=before.next_begin)
         self._waiting.touch(deadlines.lacking_others(self.connection, now.lacks_other_types(before)))
         rooms.pass_milestone(self.connection)
         self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
@@ -399,4 +398,4 @@ class Pages(Opened):
 
     def _copy_to_memory(self) -> None:
         super()._copy_to_memory()
-        self.log = attrs.evolve(self.log, next_begin=partial(spans.next_begin, self.connection))
+        self.log = replace(self.log, next_begin=partial(spans.next_begin, self.connection))

@@ -40,7 +40,7 @@ from tracker.simulate.faults import FAULTS
 
 NONE = "none"
 CLEAN = "(none)"
-TRACKER = (sys.executable, "-m", "projections.cli")
+TRACKER = (sys.executable, "-m", "projections")
 SMALLER = {"webinars": 20, "short-runs": 2, "quarter": 2}
 """Habits whose meetings have many deliveries: this many times fewer meetings are made."""
 

@@ -46,7 +46,7 @@ from tracker.store.application import Tracker
 from tracker.store.reading import PAGE
 
 RULES = Rules()
-TRACKER = "from projections.cli import main; main()"
+TRACKER = "from projections.program import program; program()"
 JSON_LOADS = """
 import json, sys
 for line in open(sys.argv[1], 'rb'):

@@ -2,15 +2,17 @@
 
 Nothing that is sent makes it fail: a field of another type than declared is ``None``, and what the class does not know
 is left out.
+
+A lifecycle declares a bare class. What attrs makes of it, and cattrs reads, takes a while to make, and few payloads are
+read whole: so it is made when the first one is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-import attrs
 import msgspec
 
 from tracker.lifecycle import Lifecycle, camel_case
@@ -18,7 +20,15 @@ from tracker.lifecycle import Lifecycle, camel_case
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["converter", "known_names", "payload_reader", "read_fields", "read_text"]
+__all__ = [
+    "converter",
+    "known_names",
+    "payload_class",
+    "payload_reader",
+    "read_fields",
+    "read_text",
+    "values_in",
+]
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -26,6 +36,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 @cache
 def converter() -> Converter:
     """The one converter: snake_case attributes, camelCase JSON, and no value that can make it fail."""
+    import attrs
     from cattrs.preconf.msgspec import make_converter  # takes long, and not every session has payloads
 
     made = make_converter(detailed_validation=False)
@@ -33,6 +44,14 @@ def converter() -> Converter:
     made.register_structure_hook_factory(_optional_sequence)(_lenient_sequence)
     made.register_structure_hook_factory(attrs.has)(_camel_cased)
     return made
+
+
+def payload_class(declared: type[Any]) -> type[Any]:
+    """The attrs class of a bare one: it has its fields, each ``None`` where nothing else is given."""
+    import attrs  # takes long, as above
+
+    fields = {name: attrs.field(default=None, type=of_one) for name, of_one in get_type_hints(declared).items()}
+    return attrs.make_class(declared.__name__, fields, bases=(declared,), frozen=True)
 
 
 def _lenient_text(value: Any, _: type) -> str | None:
@@ -49,7 +68,7 @@ def _item(target: Any) -> Any:
 
 
 def _lenient_sequence(target: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    item = converter.get_structure_hook(_item(target))
+    item = converter.get_structure_hook(payload_class(_item(target)))
 
     def structure(value: Any, _: Any) -> tuple[Any, ...] | None:
         if not isinstance(value, list):
@@ -60,10 +79,10 @@ def _lenient_sequence(target: Any, converter: Converter) -> Callable[[Any, Any],
 
 
 def _camel_cased(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    import attrs
     from cattrs.gen import make_dict_structure_fn, override
 
-    fields = attrs.fields(attrs.resolve_types(cls))
-    renames = {field.name: override(rename=camel_case(field.name)) for field in fields}
+    renames = {field.name: override(rename=camel_case(field.name)) for field in attrs.fields(cls)}
     return make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False, **renames)  # type: ignore[arg-type]
 
 
@@ -86,9 +105,9 @@ def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tupl
 @cache
 def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
     """How to read a field. Nearly all are texts, so whoever asks for no other need not import cattrs."""
-    if attrs.fields_dict(lifecycle.payload)[name].type in ("str | None", str | None):
+    if lifecycle.fields[name] in ("str | None", str | None):
         return lambda value: _lenient_text(value, str)
-    target = attrs.fields_dict(attrs.resolve_types(lifecycle.payload))[name].type
+    target = get_type_hints(lifecycle.payload)[name]
     hook = converter().get_structure_hook(target)
     return lambda value: hook(value, target)
 
@@ -96,7 +115,7 @@ def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
 @cache
 def payload_reader(lifecycle: Lifecycle) -> Callable[[dict[str, Any]], Any]:
     """How to read a payload class from ``data``."""
-    payload = lifecycle.payload
+    payload = payload_class(lifecycle.payload)
     hook = converter().get_structure_hook(payload)
     return lambda data: hook(data, payload)
 
@@ -104,4 +123,11 @@ def payload_reader(lifecycle: Lifecycle) -> Callable[[dict[str, Any]], Any]:
 @cache
 def known_names(lifecycle: Lifecycle) -> frozenset[str]:
     """The names in ``data`` that the payload class knows."""
-    return frozenset(camel_case(field.name) for field in attrs.fields(lifecycle.payload))
+    return frozenset(map(camel_case, lifecycle.fields))
+
+
+def values_in(one: Any) -> tuple[Any, ...]:
+    """The values of an object in a payload, as of a file, in the order of its fields."""
+    import attrs
+
+    return attrs.astuple(one)

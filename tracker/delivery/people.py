@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-import attrs
-
 from tracker.lifecycle import camel_case
 from tracker.lifecycles import REGISTRY
 
@@ -27,8 +25,7 @@ _OTHER_IDS = {"userid", "peerid", "phone", "phonenumber", "email", "from", "to"}
 _GROUPS = {"participant", "participants", "user", "users", "peer", "peers"}
 """What stands in an object of such a name is about a person, its ``id`` too."""
 SENT = frozenset(
-    {"webhookType", "data"}
-    | {camel_case(field.name) for one in REGISTRY.values() for field in attrs.fields(one.payload)}
+    {"webhookType", "data"} | {camel_case(name) for one in REGISTRY.values() for name in one.fields}
 )
 """The keys that VideoSDK sends."""
 _RECORDS = [one.records for one in REGISTRY.values() if one.records is not None]

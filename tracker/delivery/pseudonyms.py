@@ -21,11 +21,11 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import blake2b
 
 import msgspec
 from msgspec.structs import replace
 
+from tracker.blake2b import blake2b
 from tracker.delivery.envelope import UNREADABLE, Received, decode_json, parse_time
 from tracker.delivery.people import ARTEFACTS, BEGINS, SENT, STRUCTURE, is_person_id, is_person_name
 from tracker.delivery.webhook import TYPE_NAMES, is_known

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ from typing import Any, Protocol
 import attrs
 from eventsourcing.persistence import Tracking
 
+from tracker.blake2b import blake2b
 from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError

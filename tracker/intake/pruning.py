@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from hashlib import blake2b
 
 import attrs
 
+from tracker.blake2b import blake2b
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.intake.erasing import newest_of
 from tracker.lifecycles import REGISTRY

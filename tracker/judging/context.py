@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
+import msgspec
 
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.lifecycle import Lifecycle
@@ -25,8 +25,7 @@ AT_ONCE = 2_000_000
 """Microseconds between copies that were sent in one burst."""
 
 
-@attrs.define(eq=False, slots=False)
-class Context:
+class Context(msgspec.Struct, eq=False):
     """See above. Times are microseconds since 1970.
 
     Attributes:
@@ -65,16 +64,11 @@ class Context:
     two_channels: bool = False
     occupied: Sequence[tuple[int, int | None]] | None = None
     as_of: int | None = None
-    windows: Windows = attrs.field(init=False)
-    prices: Mapping[str, float] = attrs.field(init=False)
+    windows: Windows = Rules().windows  # both follow from the rules
+    prices: Mapping[str, float] = msgspec.field(default_factory=dict)
 
-    @windows.default
-    def _windows(self) -> Windows:
-        return self.rules.windows
-
-    @prices.default
-    def _prices(self) -> Mapping[str, float]:
-        return self.rules.price_list
+    def __post_init__(self) -> None:
+        self.windows, self.prices = self.rules.windows, self.rules.price_list
 
     @property
     def evidence(self) -> tuple[object, ...]:

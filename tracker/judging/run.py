@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-import attrs
 import msgspec
 
 from tracker.delivery.payload import read_fields, read_text
@@ -36,8 +35,7 @@ class StepTaken(msgspec.Struct, frozen=True):
     data: bytes = b""
 
 
-@attrs.define(eq=False, slots=False)
-class Run:
+class Run(msgspec.Struct, eq=False, dict=True):
     """One pass through a lifecycle; a person's run is a visit.
 
     Attributes:
@@ -55,7 +53,7 @@ class Run:
     lost: bool = False
     contested: bool = False
     recorded: bool = False
-    findings: list[Finding] = attrs.field(factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
 
     @property
     def number(self) -> int:

@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-import attrs
 import msgspec
 
 from tracker.findings import Finding
@@ -80,8 +79,7 @@ class Visit(msgspec.Struct, frozen=True):
     joined_received_at: datetime | None
 
 
-@attrs.define(eq=False, slots=False)
-class Aggregate:
+class Aggregate(msgspec.Struct, eq=False, dict=True):
     """One instance of a lifecycle in one session, which ``key`` distinguishes from the others.
 
     Attributes:

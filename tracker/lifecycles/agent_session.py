@@ -6,14 +6,12 @@ recording that is made once and leaves no file.
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
-from tracker.values import payload
 
 
-@payload
 class AgentSession:
     session_id: str | None = None
     agent_id: str | None = None
@@ -29,6 +27,6 @@ LIFECYCLE = Lifecycle(
     key=("session_id",),
     stream="agent",
     linked_by=("room_id",),
-    steps=tuple(attrs.evolve(step, brings=(), restarted="") for step in STEPS),
+    steps=tuple(replace(step, brings=(), restarted="") for step in STEPS),
     table={**TABLE, "stopped": (), "failed": ()},
 )

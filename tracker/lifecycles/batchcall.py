@@ -5,10 +5,8 @@ from __future__ import annotations
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 
-@payload
 class BatchCall:
     batch_id: str | None = None
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 OF_A_CALL = ("session_id", "room_id")
 """What says which meeting a call was for."""
 
 
-@payload
 class Call:
     call_id: str | None = None
     room_id: str | None = None

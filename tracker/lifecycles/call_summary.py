@@ -5,10 +5,8 @@ from __future__ import annotations
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle, Untyped
 from tracker.step import Step
-from tracker.values import payload
 
 
-@payload
 class CallSummary:
     session_id: str | None = None
     meeting_id: str | None = None

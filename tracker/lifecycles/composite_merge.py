@@ -6,10 +6,8 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.lifecycles.merge_recording import AFTERWARDS
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 
-@payload
 class CompositeMerge:
     session_id: str | None = None
     room_id: str | None = None

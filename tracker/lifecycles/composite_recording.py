@@ -5,10 +5,8 @@ from __future__ import annotations
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILE, FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
 from tracker.record import Records
-from tracker.values import payload
 
 
-@payload
 class CompositeRecording(Recorded):
     id: str | None = None
 

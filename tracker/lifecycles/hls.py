@@ -5,12 +5,10 @@ from __future__ import annotations
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 URLS = ("playback_hls_url", "livestream_url", "downstream_url")
 
 
-@payload
 class Hls:
     meeting_id: str | None = None
     session_id: str | None = None

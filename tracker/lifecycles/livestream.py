@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import STEPS, TABLE
 from tracker.record import Records
-from tracker.values import payload
 
 
-@payload
 class Livestream:
     meeting_id: str | None = None
     session_id: str | None = None
@@ -24,6 +22,6 @@ LIFECYCLE = Lifecycle(
     settled_after_end="D104",
     open_at_end="X403",
     records=Records("/v2/livestreams", ids=("id", "composerId"), secret=("outputs",)),
-    steps=tuple(attrs.evolve(step, brings=()) for step in STEPS),
+    steps=tuple(replace(step, brings=()) for step in STEPS),
     table=TABLE,
 )

@@ -6,12 +6,10 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 AFTERWARDS = NoFinding("what is merged has been recorded, so it is merged when the session is over")
 
 
-@payload
 class MergeRecording:
     meeting_id: str | None = None
     session_id: str | None = None

@@ -8,10 +8,8 @@ from __future__ import annotations
 from tracker.lifecycle import Lifecycle
 from tracker.lifecycles.recording import FILES, ONLY_THE_STOP_BRINGS_FILES, STEPS, TABLE, Recorded
 from tracker.record import Records
-from tracker.values import payload
 
 
-@payload
 class ParticipantTrackRecording(Recorded):
     participant_id: str | None = None
     kind: str | None = None

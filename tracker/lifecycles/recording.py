@@ -10,7 +10,6 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 FILES = ("file_path", "file_url", "file_id", "file_details")
 
@@ -37,13 +36,11 @@ TABLE = {
 }
 
 
-@payload
 class File:
     file_path: str | None = None
     file_url: str | None = None
 
 
-@payload
 class Recorded:
     """What every kind of recording may send."""
 
@@ -56,7 +53,6 @@ class Recorded:
     message: str | None = None
 
 
-@payload
 class Recording(Recorded):
     id: str | None = None
 

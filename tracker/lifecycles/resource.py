@@ -8,10 +8,8 @@ from __future__ import annotations
 from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 
-@payload
 class Resource:
     id: str | None = None
     type: str | None = None

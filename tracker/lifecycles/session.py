@@ -10,10 +10,8 @@ from tracker.findings import NoFinding
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.record import Records
 from tracker.step import BEGINS_A_RUN, IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 
-@payload
 class Session:
     meeting_id: str | None = None
     session_id: str | None = None

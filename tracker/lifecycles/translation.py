@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from tracker.lifecycle import ABSENT, Lifecycle
 from tracker.step import IN_GOOD_ORDER, Step
-from tracker.values import payload
 
 
-@payload
 class Translation:
     meeting_id: str | None = None
     session_id: str | None = None

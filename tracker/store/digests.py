@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from hashlib import blake2b
 
 import msgspec
+
+from tracker.blake2b import blake2b
 
 BLOCK = 1000
 """Positions of a block."""

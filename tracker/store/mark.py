@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
+
+from tracker.blake2b import blake2b
 
 _LINE = re.compile(rb"(\d{19}) ([0-9a-f]{32})\n")
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
+from tracker.blake2b import blake2b
 from tracker.delivery import envelope
 from tracker.delivery.envelope import UNREADABLE
 from tracker.errors import NotFoundError

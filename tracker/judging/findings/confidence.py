@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 
-import attrs
+from msgspec.structs import replace
 
 from tracker.findings import Alternative, Code
 from tracker.judging import prices
@@ -59,7 +59,7 @@ class Shares:
         """The same as of a later moment, if nothing comes until then; in microseconds."""
         if len(self._all) == 1:
             return self
-        context = attrs.evolve(self._context, as_of=at)
+        context = replace(self._context, as_of=at)
         return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context, self._codes)
 
     def of(self, code: str, position: int) -> tuple[float, tuple[Alternative, ...]]:

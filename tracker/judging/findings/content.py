@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
-
 from tracker import codes
 from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_fields, read_text
+from tracker.delivery.payload import read_fields, read_text, values_in
 from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
 from tracker.judging.findings.maker import Assessment
@@ -323,4 +321,4 @@ def artefacts(lifecycle: Lifecycle, one: Delivered) -> Iterator[str]:
             yield value
         elif isinstance(value, tuple):
             for item in value:
-                yield from (text for text in attrs.astuple(item) if isinstance(text, str))
+                yield from (text for text in values_in(item) if isinstance(text, str))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
-import attrs
 import msgspec
+from msgspec.structs import force_setattr, replace
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log.clocks import Backwards, Wrong
@@ -29,6 +30,8 @@ __all__ = ["NOTHING_KNOWN", "LogView", "view_of"]
 _NONE: frozenset[str] = frozenset()
 NextBegin = Callable[[str, int], int | None]
 """When the next session of a room, by its meeting id, began after a moment in microseconds."""
+_OF_THE_HABITS: Any = None
+"""Stands in a field until it is derived from the habits."""
 
 
 class OtherTypes(msgspec.Struct, frozen=True):
@@ -39,9 +42,8 @@ class OtherTypes(msgspec.Struct, frozen=True):
     rooms: set[str]
 
 
-@attrs.frozen
-class LogView:
-    """See above. It does not change.
+class LogView(msgspec.Struct, frozen=True, eq=False):  # noqa: PLW1641 - its habits have no hash
+    """See above. It does not change. Two are equal whose habits, silences, clocks and wrong lines are.
 
     Attributes:
         habits: Counted up to that moment; nobody may change them afterwards.
@@ -56,35 +58,40 @@ class LogView:
             milestone: of what has begun since then, only that it has begun is needed.
     """
 
-    habits: Habits = attrs.field(factory=Habits)
+    habits: Habits = msgspec.field(default_factory=Habits)
     silences: tuple[Silence, ...] = ()
     lasting: Silence | None = None
     backwards: tuple[Backwards, ...] = ()
     wrong: tuple[Wrong, ...] = ()
-    profile: Profile = attrs.field(repr=False, eq=False)
-    unsubscribed: tuple[Unsubscribed, ...] = attrs.field(eq=False)
-    of_accounts: Mapping[str, tuple[Unsubscribed, ...]] = attrs.field(eq=False)
-    next_begin: NextBegin = attrs.field(repr=False, eq=False)
+    profile: Profile = _OF_THE_HABITS
+    unsubscribed: tuple[Unsubscribed, ...] = _OF_THE_HABITS
+    of_accounts: Mapping[str, tuple[Unsubscribed, ...]] = _OF_THE_HABITS
+    next_begin: NextBegin = _OF_THE_HABITS
 
-    @profile.default
-    def _profile_of(self) -> Profile:
-        return Profile(self.habits)
+    def __post_init__(self) -> None:
+        if self.profile is _OF_THE_HABITS:  # else it is another one's, as all that follows
+            self._derive()
 
-    @unsubscribed.default
-    def _unsubscribed(self) -> tuple[Unsubscribed, ...]:
-        return tuple(never_came(self.habits))
-
-    @of_accounts.default
-    def _of_accounts(self) -> Mapping[str, tuple[Unsubscribed, ...]]:
-        nobody = {one.type for one in self.unsubscribed}
-        return {
+    def _derive(self) -> None:
+        unsubscribed = tuple(never_came(self.habits))
+        nobody = {one.type for one in unsubscribed}
+        of_accounts = {
             account: tuple(one for one in never_came(types) if one.type not in nobody)
             for account, types in sorted(self.habits.accounts.items())
         }
+        force_setattr(self, "profile", Profile(self.habits))
+        force_setattr(self, "unsubscribed", unsubscribed)
+        force_setattr(self, "of_accounts", of_accounts)
+        force_setattr(self, "next_begin", self.habits.next_begin)
 
-    @next_begin.default
-    def _next_begin(self) -> NextBegin:
-        return self.habits.next_begin
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LogView) and self._said() == other._said()
+
+    def __ne__(self, other: object) -> bool:  # that of a struct does not ask the method above
+        return not self == other
+
+    def _said(self) -> tuple[object, ...]:
+        return self.habits, self.silences, self.lasting, self.backwards, self.wrong
 
     def known_by(self, position: int | None = None, time: datetime | None = None) -> LogView:
         """The same, with no silence that was not over right after a position, or at a moment."""
@@ -101,7 +108,7 @@ class LogView:
             at = self.next_begin(meeting_id, after) if position is None else None
             return None if at is None or time is None or at > micros(time) else at
 
-        return attrs.evolve(
+        return replace(
             self,
             next_begin=next_begin,
             silences=tuple(filter(known, self.silences)),
@@ -115,7 +122,7 @@ class LogView:
         backwards, wrong = traffic.clocks.known()
         silences, lasting = traffic.silences, traffic.lasting(as_of, rules)
         replays_ = list(replays(self.habits.repeats)) if silences or lasting else []
-        return attrs.evolve(
+        return replace(
             self,
             silences=genuine(silences, replays_),
             lasting=next(iter(genuine([lasting] if lasting else [], replays_)), None),

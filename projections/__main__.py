@@ -1,0 +1,5 @@
+"""``python -m projections`` is ``tracker``."""
+
+from projections.program import program
+
+program()

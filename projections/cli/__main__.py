@@ -1,5 +1,0 @@
-"""``python -m projections.cli`` is ``tracker``."""
-
-from projections.cli import main
-
-main()
