@@ -87,6 +87,14 @@ def test_a_failure_that_is_told_again_while_the_next_recording_runs_is_no_other_
     assert (states(session, "recording"), wrong(session)) == (["failed", "stopped"], ["S210"])
 
 
+@pytest.mark.parametrize(("first", "codes"), [(600, ["S212"]), (2200, [])])
+def test_who_leaves_with_all_others_when_the_session_ends_was_inside_unless_the_left_came_just_before(
+    first, codes
+):
+    session = meeting("50 participant-joined r", f"{first} participant-left r", "3001.5 participant-left r")
+    assert wrong(session) == codes
+
+
 def test_two_steps_of_one_recording_that_come_again_are_another_one():
     session = meeting(*RUN, "300 recording-starting", "317 recording-started")
     assert wrong(session) == ["S207"]

@@ -295,9 +295,16 @@ class Reader:
     def _is_due(self, run: Candidate) -> bool:
         """Whether a run waits for just this step, so that it would be by chance that a copy comes instead.
 
-        It does not wait for a failure.
+        It does not wait for a failure. When the session ends, those who are inside leave, and who left long ago does not.
         """
-        return not (self._lifecycle.is_presence or self._one.step.outcome) and self._is_next(run)
+        one, context = self._one, self._context
+        if not self._lifecycle.is_presence:
+            return not one.step.outcome and self._is_next(run)
+        if context.end is None or context.presumed or not one.step.closes:
+            return False
+        windows = context.windows
+        is_long_ago = run.closed and one.at - run.since.at > windows.redelivery
+        return is_long_ago and abs(one.at - context.end) <= windows.fast_redelivery
 
     def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
         """Whether it may as well be a copy of an earlier run's step, one that it lacks, or names what that brought."""
