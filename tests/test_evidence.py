@@ -80,7 +80,7 @@ def test_that_the_first_two_steps_came_again_in_the_wrong_order_is_no_restart():
 
 
 @pytest.mark.parametrize("again", [(150,), (150, 390)])
-def test_a_failure_that_is_told_again_while_the_next_recording_runs_is_no_other_one(again):
+def test_a_failure_that_comes_again_while_the_next_recording_runs_is_no_other_one(again):
     failed = (RUN[0], RUN[1], "120 recording-failed", "125 recording-starting", "129 recording-started")
     told = [f"{at} recording-failed" for at in again]
     session = meeting(*failed, *told, *RUN[2:])

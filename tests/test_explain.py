@@ -215,7 +215,7 @@ def test_where_only_the_delivery_was_not_in_order_nothing_is_wrong():
 
 
 def test_where_a_copy_is_doubtful_it_is_said_that_probably_nothing_is_wrong():
-    again = ("23m recording-starting", "1383 recording-started")
+    again = ("1380.2 recording-starting", "1383.2 recording-started")
     recorded = (
         "10m recording-starting",
         "603 recording-started",

@@ -383,14 +383,14 @@ def test_in_a_session_in_which_all_comes_twice_a_pair_is_no_restart():
 def test_a_pair_that_came_again_just_as_old_is_no_restart_also_where_a_run_began_in_between(age):
     first = run("recording", 30, 36, 700, 730, stopped=ONE)
     second = run("recording", 900, 911, 1500, 1560, stopped=TWO)
-    again = (f"{30 + age} recording-starting", f"{36 + age} recording-started")
+    again = (f"{30 + age}.2 recording-starting", f"{36 + age}.2 recording-started")
     session = meeting(*first, *second, *again)
     assert (standing(session, "warning"), states(session, "recording")) == ([], ["stopped", "stopped"])
 
 
 def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_has_stopped():
     once = run("recording", 30, 33, 600, 610, stopped=ONE)
-    lines = in_order(*BEGUN, *once, "330 recording-starting", "333 recording-started", "700 participant-left p")
+    lines = in_order(*BEGUN, *once, "330.2 recording-starting", "333.2 recording-started", "700 participant-left p")
     session = session_from(*lines, as_of="30m")
     assert states(session, "recording") == ["stopped"]
     assert standing(session, "error") == []
@@ -474,10 +474,16 @@ READ = {
     ),
     "starting alone is a copy": ([*STARTED, "600 recording-starting"], "redelivered", ["started"], ["D101"]),
     "starting and started again, just as old, are rather copies": (
-        [*STARTED, "600 recording-starting", "601 recording-started"],
+        [*STARTED, "600.2 recording-starting", "601.2 recording-started"],
         "redelivered",
         ["started"],
         ["D105", "D105"],
+    ),
+    "starting and started again, just as old to a whole second, are rather a restart": (
+        [*STARTED, "600 recording-starting", "601 recording-started"],
+        "advanced",
+        ["lost", "started"],
+        ["S207"],
     ),
     "starting and started again, not as old, are a restart": (
         [*STARTED, "600 recording-starting", "605 recording-started"],

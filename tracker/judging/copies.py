@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import log
 from operator import itemgetter
 
 from tracker.delivery.webhook import canonical
@@ -20,6 +21,7 @@ from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
+SECOND = 1_000_000
 ALIKE = 0.25
 """By which share the ages of copies of one run may differ that were sent again one by one."""
 MOST_RUNS = 3
@@ -201,5 +203,9 @@ def _pair_again(one: Copy, other: Copy, context: Context) -> float:
     if not apart and context.is_after_end(one.delivered.at, one.delivered.position):
         return 0.0  # nothing starts there again
     price = context.prices["two steps again" if apart else "two steps as long after"]
+    if not apart and all(
+        each.at % SECOND == 0 for copy in (one, other) for each in (copy.delivered, copy.original)
+    ):
+        price += log(2)  # where times are whole seconds, twice as many are alike by chance
     is_known = context.log.has_profile and context.log.profile.has_seen(one.age)
     return min(price, one.price + other.price) if is_known else price
