@@ -97,8 +97,29 @@ def test_a_timeline_is_what_the_command_prints_also_in_pages(monday, session):
 
 def test_a_resource_has_a_timeline_under_the_name_of_its_stream(server):
     position = server.post("resource-acquired", id="r", type="recording")
+    path = f"/api/sessions/resource:r/timeline?wait={position}"
 
-    assert [one["position"] for one in server.get("/api/sessions/resource:r/timeline")["items"]] == [position]
+    assert [one["position"] for one in server.get(path)["items"]] == [position]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/api/sessions/s/timeline", "s"), ("/api/events/1", "1")])
+def test_what_is_not_judged_yet_is_said_to_be_so_where_it_is_asked_how_it_was_read(tmp_path, path, name):
+    with served(tmp_path) as server, closing(sqlite3.connect(server.live.views_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        server.post("session-started", sessionId="s", meetingId="m")
+        answer = server.ask(path)
+    assert answer.status == 503
+    assert answer.json["detail"] == f"{name}: it came at position 1, and the read models are at 0"
+    assert answer.json["hint"] == "ask again, or with wait=1"
+
+
+def test_a_page_of_a_timeline_begins_behind_its_cursor_and_one_behind_the_end_is_empty(monday):
+    path = f"/api/sessions/{RESTARTED}/timeline"
+    whole = monday.get(path)["items"]
+    page = monday.get(f"{path}?cursor={whole[2]['position']}&limit=3")
+
+    assert page == {"items": whole[3:6], "next": str(whole[5]["position"])}
+    assert monday.get(f"{path}?cursor={whole[-1]['position']}") == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("name", ["a/b", "a/timeline/b", "a b", "ü", "a?b", "%2f"])
@@ -293,6 +314,7 @@ def test_every_delivery_is_reported_as_it_came_and_with_what_it_did(monday):
 def test_a_body_that_is_no_text_comes_in_base64(server):
     body = b"\xff\xfe no text"
     answer = server.ask("/webhooks", "POST", body)
+    server.caught_up()
     event = server.get(f"/api/events/{answer.headers['tracker-position']}")
 
     assert (event["body"], b64decode(event["body_base64"])) == (None, body)

@@ -157,6 +157,30 @@ def find(
     return db.query(f"SELECT * FROM deliveries WHERE {where} ORDER BY position DESC LIMIT :limit", values)
 
 
+def in_order(
+    db: ReadModels,
+    streams: Sequence[str] | None,
+    account: str | None = None,
+    after: int = 0,
+    limit: int = -1,
+) -> list[dict[str, Any]]:
+    """The deliveries of some streams behind a position, by position; ``None`` stands for what belongs to no session."""
+    where = outside() if streams is None else among("stream", "streams")
+    if account is not None:
+        where += " AND account = :account"
+    return list(
+        db.query(
+            f"SELECT * FROM deliveries WHERE {where} AND position > :after ORDER BY position LIMIT :limit",
+            {"streams": listed(streams or ()), "account": account, "after": after, "limit": limit},
+        )
+    )
+
+
+def at(db: ReadModels, position: int) -> dict[str, Any] | None:
+    """The delivery at a position; ``None`` where none is there yet."""
+    return next(db.query("SELECT * FROM deliveries WHERE position = ?", (position,)), None)
+
+
 def number_outside(db: ReadModels) -> int:
     """How many belong to no session."""
     (row,) = db.query(f"SELECT COUNT(*) AS number FROM deliveries WHERE {outside()}")

@@ -17,14 +17,14 @@ from projections.read_models import deliveries as deliveries_model
 from projections.read_models import findings as findings_model
 from projections.read_models import sessions as sessions_model
 from projections.read_models import short, text
+from projections.read_models.links import beside
 from projections.views import publications
 from projections.views.publications import PUBLISHED_DB
 from projections.web.parameters import Values
 from projections.web.problems import UnknownError
 from projections.web.snapshot import Snapshot
 from tracker import lifecycle as declaration
-from tracker.delivery.webhook import UNROUTED
-from tracker.errors import NotFoundError
+from tracker.errors import NotFoundError, StoreError
 from tracker.judging.assess import assess_all
 from tracker.judging.state import Session
 from tracker.lifecycles import REGISTRY
@@ -98,22 +98,19 @@ def _then(of: Snapshot, name: str, as_of: datetime | None, at: int | None) -> Se
 
 
 def timeline(of: Snapshot, asked: Values) -> Values:
-    """Every delivery of a session, and what it was taken for.
+    """The deliveries of a session in order, and what each was taken for, as the read models hold them.
 
     `unrouted` stands for what belongs to no session, `resource:ID` for a resource.
     """
-    name = asked["session"]
-    is_session = name != "unrouted"
-    deliveries = together.deliveries(of.tracker, of.db, name) if is_session else of.tracker.unrouted()
-    moments, _ = shown.timeline(deliveries, of.rules, of.as_of, of.log, of.completed)
-    if not moments and is_session:
-        raise unknown(of, name)
-    after, limit = (asked["cursor"] or (0,))[0], asked["limit"]
-    account = asked["account"]
-    of_it = [one for one in moments if account is None or one.delivery.received.account == account]
-    rest = [one for one in of_it if one.delivery.position > after]
-    more = str(rest[limit - 1].delivery.position) if len(rest) > limit else None
-    return {"items": [shown.moment(one) for one in rest[:limit]], "next": more}
+    name, limit = asked["session"], asked["limit"]
+    streams = None if name == "unrouted" else [name, *beside(of.db, name)]
+    after = (asked["cursor"] or (0,))[0]
+    rows = deliveries_model.in_order(of.db, streams, asked["account"], after, limit + 1)
+    if not rows and streams is not None and not deliveries_model.in_order(of.db, streams, limit=1):
+        first = next(iter(of.tracker.history(name)), None)
+        raise unknown(of, name) if first is None else _not_yet(of, first.position, name)
+    more = str(rows[limit - 1]["position"]) if len(rows) > limit else None
+    return {"items": [_moment(row) for row in rows[:limit]], "next": more}
 
 
 def findings(of: Snapshot, asked: Values) -> Values:
@@ -153,9 +150,14 @@ def events(of: Snapshot, asked: Values) -> Values:
 
 
 def _delivery(row: Values) -> Values:
-    """A row of the read model with the values of ``projections.explain.status.moment``."""
+    """A row of the read model with the values of ``projections.explain.status.moment``, and where it is."""
     codes = (row["findings"] or "").split()
     return {**shortened(row), "key": msgspec.json.decode(row["key"]), "findings": codes}
+
+
+def _moment(row: Values) -> Values:
+    """The same without where it is."""
+    return {name: value for name, value in _delivery(row).items() if name not in ("stream", "account")}
 
 
 def event(of: Snapshot, asked: Values) -> Values:
@@ -172,15 +174,13 @@ def event(of: Snapshot, asked: Values) -> Values:
         hint = f"give one up to {ends}"
         raise NotFoundError(f"the store ends at position {ends}", place=str(position), hint=hint)
     delivery, _ = page[0]
-    # What is outside of any session stands alone, and its stream may be as long as the store.
-    alone = delivery.stream.startswith(UNROUTED)
-    around = [delivery] if alone else of.tracker.history(delivery.stream)
-    moments, _ = shown.timeline(around, of.rules, of.as_of, of.log, of.completed)
-    moment = next(one for one in moments if one.delivery.position == position)
+    judged = deliveries_model.at(of.db, position)
+    if judged is None:
+        raise _not_yet(of, delivery.position, str(position))
     raised = list(findings_model.find(of.db, position=position))
     body, encoded = _body(delivery.body)
     return {
-        **shown.moment(moment),
+        **_moment(judged),
         "source": delivery.received.source,
         "verified_by": delivery.received.verified_by,
         "account": delivery.received.account,
@@ -253,6 +253,12 @@ def unknown(of: Snapshot, given: str) -> NotFoundError:
     """Why nothing is shown of a session."""
     hint = sessions_model.near(of.db, given) or of.tracker.perhaps_pruned(given)
     return of.tracker.gone(given) or UnknownError("no such session", place=given, hint=hint)
+
+
+def _not_yet(of: Snapshot, position: int, place: str) -> StoreError:
+    """That what came at a position is not in the read models yet."""
+    words = f"it came at position {position}, and the read models are at {of.checkpoint.position}"
+    return StoreError(words, place=place, hint=f"ask again, or with wait={position}")
 
 
 def _body(body: bytes) -> tuple[str | None, str | None]:
