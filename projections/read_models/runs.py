@@ -27,8 +27,7 @@ def rows(session: Session) -> Iterator[Row]:
         if not lifecycle.is_presence and not lifecycle.is_session:
             key = _json(dict(aggregate.key)).decode()
             for run in aggregate.runs:
-                times = [one.received_at for one in run.candidate.originals.values() if one.timed]
-                artefacts = {name: run.data[name] for name in lifecycle.artefacts if name in run.data}
+                artefacts = run.artefacts
                 started, stopping = run.delivered("started"), run.delivered("stopping")
                 yield (
                     session.stream,
@@ -39,7 +38,7 @@ def rows(session: Session) -> Iterator[Row]:
                     run.state,
                     run.certainty,
                     text(run.began_at),
-                    text(max(filter(None, times), default=None)),
+                    text(run.last_at),
                     text(started.at) if started else None,
                     text(stopping.at) if stopping else None,
                     text(run.ended_at),

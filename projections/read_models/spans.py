@@ -80,6 +80,7 @@ _LATER = (
     "SELECT stream FROM spans WHERE meeting_id = ?1 AND (began, first_position) > (?2, ?3) UNION ALL"
     " SELECT stream FROM spans WHERE meeting_id = ?1 AND began IS NULL AND ?2 = '' AND first_position > ?3"
 )
+_BESIDE = "SELECT 1 FROM spans WHERE meeting_id = ? AND stream <> ? LIMIT 1"
 _NEXT = "SELECT MIN(begun_at) FROM spans WHERE meeting_id = ? AND begun_at > ?"
 _MALFORMED = "malformed spans"
 _FOLLOWING = (
@@ -106,6 +107,8 @@ def overlapped_by(
     """The session of its meeting that was live when it began, as is known, or was right after a position or at a moment."""
     this = outline(session)
     if session.session_id is None or this.meeting_id is None or not session.deliveries:
+        return None
+    if not db.execute(_BESIDE, (this.meeting_id, this.stream)).fetchall():  # as in most rooms
         return None
     earliest = text(this.began - rules.session_idle) if this.began else ""
     rows = list(_select(db, (this.meeting_id, earliest)))

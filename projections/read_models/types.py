@@ -54,15 +54,21 @@ def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     for delivery in deliveries:
         if delivery.step is RECORD:
             continue
-        at, position = delivery.received_at, delivery.position
-        row = counted.setdefault(delivery.topic, [delivery.topic, None, 0, 0, position, position, at, at])
-        row[1] = row[1] or (delivery.lifecycle.name if delivery.lifecycle else None)
+        topic, at, position = delivery.topic, delivery.received.received_at, delivery.position
+        row = counted.get(topic)
+        if row is None:
+            row = counted[topic] = [topic, None, 0, 0, position, position, at, at]
+        if delivery.lifecycle is None:
+            row[3] += 1
+        elif row[1] is None:
+            row[1] = delivery.lifecycle.name
         row[2] += 1
-        row[3] += delivery.lifecycle is None
         row[5] = position
         if at is not None:
-            row[6] = min(row[6] or at, at)
-            row[7] = max(row[7] or at, at)
+            if row[6] is None or at < row[6]:
+                row[6] = at
+            if row[7] is None or at > row[7]:
+                row[7] = at
     return [(*row[:6], text(row[6]), text(row[7])) for row in counted.values()]
 
 

@@ -97,9 +97,11 @@ def read_text(data: bytes, name: str) -> str | None:
 
 def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:
     """What the payload class of a lifecycle has in these fields; the others are not read."""
-    said = _said(data)
-    sent = ((name, said.get(camel_case(name))) for name in names)
-    return tuple(None if value is None else _field_reader(lifecycle, name)(value) for name, value in sent)
+    said, found = _said(data), []
+    for name in names:
+        value = said.get(camel_case(name))
+        found.append(None if value is None else _field_reader(lifecycle, name)(value))
+    return tuple(found)
 
 
 @cache

@@ -58,7 +58,7 @@ def micros(time: datetime) -> int:
 
 def moment(at: int) -> datetime:
     """The time of so many microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=at)
+    return EPOCH + timedelta(0, 0, at)
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):

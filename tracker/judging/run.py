@@ -13,7 +13,7 @@ import msgspec
 
 from tracker.delivery.payload import read_fields, read_text
 from tracker.findings import Finding
-from tracker.judging.hypothesis import Candidate, Delivered
+from tracker.judging.hypothesis import Candidate, Delivered, moment
 from tracker.judging.sequence import is_orphan, outlives
 from tracker.judging.session import Key
 from tracker.lifecycle import Lifecycle
@@ -82,8 +82,14 @@ class Run(msgspec.Struct, eq=False, dict=True):
     @property
     def began_at(self) -> datetime | None:
         """When the first of its steps came, of those that have a time; it may be the end."""
-        times = (one.received_at for one in self.candidate.originals.values())
-        return min((at for at in times if at is not None), default=None)
+        times = [one.at for one in self.candidate.originals.values() if one.timed]
+        return moment(min(times)) if times else None
+
+    @property
+    def last_at(self) -> datetime | None:
+        """When the last of its steps came, of those that have a time."""
+        times = [one.at for one in self.candidate.originals.values() if one.timed]
+        return moment(max(times)) if times else None
 
     @property
     def ended_at(self) -> datetime | None:
@@ -124,12 +130,27 @@ class Run(msgspec.Struct, eq=False, dict=True):
         return data
 
     @cached_property
+    def artefacts(self) -> dict[str, Any]:
+        """The same of its files and urls alone, in the order in which they are declared."""
+        found = {}
+        for name, *values in zip(self.lifecycle.artefacts, *self._brought, strict=True):
+            value = next((one for one in values if one is not None), None)
+            if value is not None:
+                found[name] = value
+        return found
+
+    @cached_property
+    def _brought(self) -> list[tuple[Any, ...]]:
+        """What each of its payloads says of the files and urls, in the order in which they are declared."""
+        names = self.lifecycle.artefacts
+        return [read_fields(self.lifecycle, one.data, names) for one in self.candidate.every] if names else []
+
+    @cached_property
     def files(self) -> list[dict[str, Any]]:
         """The files and urls that it brought, one entry for each delivery that brought some."""
         found: list[dict[str, Any]] = []
         names = self.lifecycle.artefacts
-        for one in self.candidate.every:
-            values = read_fields(self.lifecycle, one.data, names)
+        for values in self._brought:
             brought = {name: value for name, value in zip(names, values, strict=True) if value}
             if brought and brought not in found:
                 found.append(brought)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from tracker.delivery.payload import read_text
 from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.records import RecordsOf
@@ -102,7 +103,7 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
         """What people call it: the name that came last."""
         said = b""
         for one in reversed(self.deliveries) if self.lifecycle.label else ():
-            if one.data != said and (name := self.lifecycle.name_in(one.data)):
+            if one.data != said and (name := read_text(one.data, self.lifecycle.label_sent)):
                 return name
             said = one.data
         return ""
@@ -111,7 +112,8 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
     def names(self) -> tuple[str, ...]:
         """Every name by which people called it."""
         said = dict.fromkeys(one.data for one in self.deliveries) if self.lifecycle.label else {}
-        return tuple(dict.fromkeys(name for name in map(self.lifecycle.name_in, said) if name))
+        names = (read_text(data, self.lifecycle.label_sent) for data in said)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @cached_property
     def visits(self) -> list[Visit]:
@@ -119,8 +121,9 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
         coming, going = [step.name for step in self.lifecycle.steps]
         found = []
         for run in self.runs:
-            came, went = run.delivered(coming), run.delivered(going)
-            received_at, left_at = came.at if came else None, went.at if went else None
+            came, went = run.candidate.originals.get(coming), run.candidate.originals.get(going)
+            received_at = came.received_at if came is not None else None
+            left_at = went.received_at if went is not None else None
             is_late = received_at is not None and left_at is not None and received_at > left_at
             times = None if is_late else received_at, left_at
             found.append(Visit(run.number, run.state, run.certainty, *times, run.said("reason"), received_at))
