@@ -1,10 +1,12 @@
 import json
 import sqlite3
+import tempfile
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from pkgutil import iter_modules
 
 import meetings
@@ -13,6 +15,7 @@ import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 from meetings import deliveries, line, webhook
+from tries import tries
 
 from projections import read_models
 from projections.explain.status import moment, timeline
@@ -21,6 +24,7 @@ from projections.read_models import sessions, short, tables_of, text, types
 from projections.read_models.runs import first_url
 from projections.views.database import SQL_VIEWS, TABLES
 from projections.views.follow import Views
+from projections.web import answers
 from tracker.delivery.payload import payload_class
 from tracker.judging.assess import assess_all
 from tracker.lifecycles.recording import File
@@ -187,6 +191,24 @@ def test_a_delivery_is_read_as_the_timeline_says(views):
         found.append({**row, "received_at": short(row["received_at"]), "findings": codes, "key": key})
 
     assert expected == found
+
+
+@given(seed=st.integers(0, 60), cut=st.integers(1, 60), size=st.integers(1, 50))
+@tries(25)
+def test_the_rows_of_a_session_in_order_are_its_timeline_wherever_the_store_ends(seed, cut, size):
+    with (
+        tempfile.TemporaryDirectory() as data,
+        closing(Tracker.open(Path(data), create=True)) as store,
+        Views.open(store) as views,
+    ):
+        store.append(deliveries(meetings.lines(seed))[:cut])
+        views.catch_up(store, page_size=size)
+        for stream in store.streams(cut):
+            of_it = store.history(stream)
+            moments, _ = timeline(of_it, views.rules, views.checkpoint.as_of, views.log, views.completed)
+            rows = deliveries_model.in_order(views.db, [stream])
+
+            assert [answers.moment(row) for row in rows] == [moment(one) for one in moments]
 
 
 def test_a_session_counts_who_came_and_who_is_inside(tmp_path):

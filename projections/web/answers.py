@@ -110,7 +110,7 @@ def timeline(of: Snapshot, asked: Values) -> Values:
         first = next(iter(of.tracker.history(name)), None)
         raise unknown(of, name) if first is None else _not_yet(of, first.position, name)
     more = str(rows[limit - 1]["position"]) if len(rows) > limit else None
-    return {"items": [_moment(row) for row in rows[:limit]], "next": more}
+    return {"items": [moment(row) for row in rows[:limit]], "next": more}
 
 
 def findings(of: Snapshot, asked: Values) -> Values:
@@ -155,8 +155,8 @@ def _delivery(row: Values) -> Values:
     return {**shortened(row), "key": msgspec.json.decode(row["key"]), "findings": codes}
 
 
-def _moment(row: Values) -> Values:
-    """The same without where it is."""
+def moment(row: Values) -> Values:
+    """The same without its stream and its account."""
     return {name: value for name, value in _delivery(row).items() if name not in ("stream", "account")}
 
 
@@ -180,7 +180,7 @@ def event(of: Snapshot, asked: Values) -> Values:
     raised = list(findings_model.find(of.db, position=position))
     body, encoded = _body(delivery.body)
     return {
-        **_moment(judged),
+        **moment(judged),
         "source": delivery.received.source,
         "verified_by": delivery.received.verified_by,
         "account": delivery.received.account,
