@@ -24,6 +24,7 @@ from projections.web.admission import MOST_HEADER
 from projections.web.connections import Patient
 from projections.web.fast import event_loop, protocol
 from projections.web.logs import Handler
+from tracker.bulk import bulk
 from tracker.errors import UsageError
 
 BACKLOG = 2048
@@ -93,14 +94,13 @@ def serve(
     root_path: str = "",
 ) -> None:
     """Serves until a signal stops it; ``root_path`` is the path under which a proxy has it."""
-
     server = Server(app, handler, root_path)
 
     async def run() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         await server.serve(sockets=[listening])
 
-    with asyncio.Runner(loop_factory=event_loop()) as runner:
+    with bulk(), asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(run())
 
 

@@ -106,7 +106,12 @@ class Run(msgspec.Struct, eq=False, dict=True):
             return "sure"
         if self.contested:
             return "contested"
-        return "inferred" if self.inferred or any(self.candidate.gaps(self.lifecycle)) else "sure"
+        return "inferred" if self.inferred or self._has_gaps else "sure"
+
+    @cached_property
+    def _has_gaps(self) -> bool:
+        """Whether a step between two others was never reported."""
+        return any(True for _ in self.candidate.gaps(self.lifecycle))
 
     @cached_property
     def steps(self) -> dict[str, StepTaken]:
