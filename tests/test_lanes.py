@@ -14,7 +14,7 @@ def draw(*lines, as_of="2h", **more):
     session = session_from(*lines, as_of=as_of)
     times, timeless = lanes.clockwork(deliveries(*lines))
     axis = lanes.scale(session, times, timeless=timeless, now=None if timeless else moment(as_of))
-    return lanes.draw(session, axis, times, **more)
+    return lanes.draw(session, axis, times, lanes.names_of(session), **more)
 
 
 def lane(drawing, name):
@@ -120,7 +120,7 @@ def test_what_was_not_yet_received_is_behind_a_line():
     past = session_from(*lines[:3])
     times, _ = lanes.clockwork(deliveries(*lines))
     axis = lanes.scale(session_from(*lines, as_of="41m"), times, timeless=False)
-    drawing = lanes.draw(past, axis, times, known_until=moment(20))
+    drawing = lanes.draw(past, axis, times, lanes.names_of(past), known_until=moment(20))
 
     assert drawing.known_until == axis.x(moment(20))
     assert all(bar.x <= drawing.known_until for row in drawing.rows for bar in row.bars)

@@ -118,9 +118,10 @@ def ends(ruler: Ruler, session: Session, one: Aggregate, run: Run, name: str) ->
 
 def known(ruler: Ruler, lifecycle: Lifecycle, run: Run) -> list[Known]:
     """What was delivered of a run, in order. What came late moved it no further."""
-    steps = [(ruler.when(step.position, step.at), step) for step in run.steps.values() if not step.inferred]
+    came = run.candidate.originals.values()
+    steps = [(ruler.when(one.position, one.received_at), one.step.name) for one in came]
     found: list[Known] = []
-    for at, name in sorted((at, step.step) for at, step in steps if at is not None):
+    for at, name in sorted((at, name) for at, name in steps if at is not None):
         rank = lifecycle.rank[name]
         if not found or rank > found[-1].rank:
             found.append(Known(at, rank, lifecycle.by_name[name].state))

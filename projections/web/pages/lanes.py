@@ -105,19 +105,20 @@ def draw(
     session: Session,
     axis: Axis,
     times: Mapping[int, datetime],
+    names: Mapping[AggregateKey, str],
     *,
     known_until: datetime | None = None,
     opened: str | None = None,
     who: str | None = None,
     page: int = 1,
 ) -> Drawing:
-    """The drawing of an assessed session. ``times`` are those of ``clockwork``, of all its deliveries.
+    """The drawing of an assessed session. ``times`` are those of ``clockwork``, of all its deliveries, ``names`` those of ``names_of``.
 
     ``known_until`` is the moment after which nothing had been received. ``opened`` is the lifecycle of which all are to be
     drawn, ``page`` by page; ``who`` is a part of the names of those that are wanted.
     """
     ruler = Ruler(axis, times, known_until or axis.end)
-    pen = _Pen(session, ruler, names_of(session), _by_place(session.findings))
+    pen = _Pen(session, ruler, names, _by_place(session.findings))
     rows = tuple(pen.rows(opened, (who or "").casefold(), page))
     height = sum((row.height for row in rows), HEAD)
     cut = None if known_until is None else axis.x(known_until)

@@ -29,7 +29,7 @@ from tracker.errors import NotFoundError
 from tracker.findings import SEVERITIES, Finding
 from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.session import AggregateKey
-from tracker.judging.state import Aggregate, Run, Session
+from tracker.judging.state import Aggregate, Run, Session, Visit
 from tracker.lifecycles import REGISTRY
 
 MOST_RUNS = 24
@@ -71,7 +71,7 @@ def fill(of: Snapshot, asked: Values) -> Values:
     found, names = _findings(session), lanes.names_of(session)
     return {
         **_facts(of, session, asked),
-        **_drawing(session, whole, deliveries, received, asked, of.now),
+        **_drawing(session, whole, deliveries, received, asked, of.now, names),
         **_travel(deliveries, moments, asked),
         **_table(moments, asked),
         "names": names,
@@ -167,12 +167,20 @@ def _drawing(
     received: list[Delivery],
     asked: Values,
     now: datetime,
+    names: Names,
 ) -> Values:
     times, timeless = lanes.clockwork(deliveries)
     axis = lanes.scale(whole, times, timeless=timeless, now=now)
     until = asked["as_of"] if asked["at"] is None else times[received[-1].position]
     drawing = lanes.draw(
-        session, axis, times, known_until=until, opened=asked["open"], who=asked["who"], page=asked["page"]
+        session,
+        axis,
+        times,
+        names,
+        known_until=until,
+        opened=asked["open"],
+        who=asked["who"],
+        page=asked["page"],
     )
     return {"drawing": drawing, "ticks": axis.ticks(), "folds": list(axis.folds())}
 
@@ -232,26 +240,25 @@ def _withdrawn(of: Snapshot, asked: Values) -> list[Values]:
 
 def _visitors(session: Session) -> Values:
     """A row for each visit, in the order in which people came, and what they come to."""
-    rows = []
-    for one in session.participants:
-        for visit in one.visits:
-            came, left = visit.joined_at, visit.left_at
-            rows.append(
-                {
-                    "name": one.name,
-                    "url": url("people", one.key[0][1]),
-                    "visit": visit.number,
-                    "state": visit.state,
-                    "came": came,
-                    "left": left,
-                    "length": span(left - came) if came and left and left >= came else "",
-                }
-            )
-    rows.sort(key=lambda row: (row["came"] is None, row["came"]))
+    visits = [(one, visit) for one in session.participants for visit in one.visits]
+    visits.sort(key=lambda each: (each[1].joined_at is None, each[1].joined_at))
     return {
-        "visitors": rows[:MOST_VISITS],
-        "more_visitors": max(0, len(rows) - MOST_VISITS),
+        "visitors": [_visitor(*each) for each in visits[:MOST_VISITS]],
+        "more_visitors": max(0, len(visits) - MOST_VISITS),
         "presence": of_session(session),
+    }
+
+
+def _visitor(one: Aggregate, visit: Visit) -> Values:
+    came, left = visit.joined_at, visit.left_at
+    return {
+        "name": one.name,
+        "url": url("people", one.key[0][1]),
+        "visit": visit.number,
+        "state": visit.state,
+        "came": came,
+        "left": left,
+        "length": span(left - came) if came and left and left >= came else "",
     }
 
 
