@@ -34,9 +34,10 @@ DELIVERIES = 10_000
 STAY = 600
 """Seconds for which somebody stays; one joins each second, and every two hundredth does not leave."""
 SESSION = {"meetingId": "hall", "sessionId": "large"}
+STATE, TIMELINE = "its state, as the API has it", "a page of its timeline"
 PATHS = {
-    "its state, as the API has it": "/api/sessions/large",
-    "a page of its timeline": "/api/sessions/large/timeline?cursor={middle}",
+    STATE: "/api/sessions/large",
+    TIMELINE: "/api/sessions/large/timeline?cursor={middle}",
     "one delivery of it": "/api/events/{middle}",
     "its page": "/sessions/large",
 }

@@ -1,7 +1,7 @@
 """How fast it is, beside the limits of the machine and beside what others would take for the work.
 
     pip install '.[benchmarks]'
-    python tests/benchmarks/speed.py [--meetings 3000] [--rounds 5] [--into examples/reference/speed.md]
+    python tests/benchmarks/speed.py [--meetings 3000] [--large 10000] [--rounds 5] [--into examples/reference/speed.md]
 
 Everything of one comparison runs in turn, round after round, and the medians are compared: only the
 ratios mean something on another machine. Where the work is one process, CPU seconds are compared, not
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -31,6 +32,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import attrs
+import large
+from large import STATE, TIMELINE
 
 from projections.audit.auditing import Logs, audit
 from projections.views.rebuild import rebuild
@@ -174,14 +177,15 @@ class Bench:
     lines: list[bytes]
     longer_lines: int
     store: Path
+    large: int
     made: int = 0
 
     @classmethod
-    def make(cls, room: Path, meetings: int, rounds: int) -> Bench:
+    def make(cls, room: Path, meetings: int, rounds: int, large: int) -> Bench:
         log, longer, store = room / "log.jsonl", room / "longer.jsonl", room / "store"
         lines, more = _write(log, meetings), _write(longer, LONGER * meetings)
         append(log, store)
-        return cls(rounds, room, log, longer, lines, len(more), store)
+        return cls(rounds, room, log, longer, lines, len(more), store, large)
 
     def fresh(self) -> Path:
         """A directory that was not there before."""
@@ -375,6 +379,15 @@ def p5_status(bench: Bench) -> Iterator[Row]:
     )
 
 
+def p5_large(bench: Bench) -> Iterator[Row]:
+    goals = {STATE: 50, TIMELINE: 100}
+    for one in large.measured(bench.rounds, bench.large):
+        work, goal = f"a session of {bench.large:,} deliveries: {one.what}", goals.get(one.what)
+        size = f", {one.size:,.0f} kB" if one.size else ""
+        wanted, met = (f"≤ {goal} ms", one.cpu <= goal) if goal else ("", None)
+        yield Row("P5", work, f"{one.cpu:.3g} ms CPU{size}", "", "", wanted, met)
+
+
 def p6_judging(bench: Bench) -> Iterator[Row]:
     received = bench.recordings()
     cases: dict[str, list[str]] = {}
@@ -564,7 +577,7 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "P2": p2_append,
     "P3": p3_rebuild,
     "P4": lambda _: p4_receiving(),
-    "P5": p5_status,
+    "P5": lambda bench: chain(p5_status(bench), p5_large(bench)),
     "P6": p6_judging,
     "P7": p7_memory,
     "P8": p8_flat,
@@ -576,13 +589,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--meetings", type=int, default=3000, help="sessions of the log (3000)")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
+    parser.add_argument("--large", type=int, default=10_000, help="deliveries of the large session (10000)")
     parser.add_argument(
         "--only", nargs="+", choices=GOALS, default=list(GOALS), metavar="P", help="these goals"
     )
     parser.add_argument("--into", metavar="FILE", type=Path, help="write the table there too")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as room:
-        bench = Bench.make(Path(room), options.meetings, options.rounds)
+        bench = Bench.make(Path(room), options.meetings, options.rounds, options.large)
         version = ".".join(map(str, sys.version_info[:3]))
         size = f"{len(bench.lines):,} lines, {options.rounds} rounds, Python {version}"
         written = [size, "", *HEAD]
