@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from projections.alerts.listing import listed
-from projections.web.contracts import Judged, Time, contract
+from projections.web.contracts import Contract, Judged, Time
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 
@@ -18,8 +18,7 @@ def alerts(of: Snapshot, asked: Values) -> Values:
     return {**found, "items": items}
 
 
-@contract
-class Mute:
+class Mute(Contract):
     """What is not reported until a time, and why; without a code it is everything."""
 
     code: str | None
@@ -27,8 +26,7 @@ class Mute:
     reason: str
 
 
-@contract
-class AlertRule:
+class AlertRule(Contract):
     """A rule: why nothing is sent to its receiver any more, and how many messages are to be sent or could not be.
 
     ``problem`` is why a message was not taken that is tried again at ``next_at``.
@@ -44,7 +42,6 @@ class AlertRule:
     mutes: list[Mute]
 
 
-@contract
 class Alert(Judged):
     """One finding that matches a rule, or did; ``times`` is how often it was opened.
 
@@ -66,8 +63,7 @@ class Alert(Judged):
     acknowledged_until: Time | None
 
 
-@contract
-class Alerts:
+class Alerts(Contract):
     """The rules that are armed, and their alerts."""
 
     rules: list[AlertRule]

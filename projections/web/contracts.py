@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import attrs
 import msgspec
 from msgspec import Meta
 
@@ -22,7 +21,9 @@ UpTo = Annotated[
     int, Meta(description="The read models were at this position; /api/changes goes on from there.")
 ]
 
-contract = attrs.frozen(slots=False)  # without slots msgspec keeps the order of the fields
+
+class Contract(msgspec.Struct, gc=False):
+    """What a body holds; its fields come in the order in which they are declared, and it holds no cycles."""
 
 
 def encode(values: Any, of: type) -> bytes:
@@ -30,8 +31,7 @@ def encode(values: Any, of: type) -> bytes:
     return msgspec.json.encode(msgspec.convert(values, of))
 
 
-@contract
-class Alternative:
+class Alternative(Contract):
     """What may have happened instead, in words; which codes would be found then, each at which position."""
 
     message: str
@@ -40,8 +40,7 @@ class Alternative:
     confidence: Confidence
 
 
-@contract
-class Judged:
+class Judged(Contract):
     """What is wrong, where, and how sure that is: the same of a finding and of an alert about it."""
 
     code: str
@@ -57,7 +56,6 @@ class Judged:
     position: Position | None
 
 
-@contract
 class Finding(Judged):
     """One finding: what is wrong, where, how sure that is, what else may have happened, and what to do."""
 
@@ -73,14 +71,12 @@ class Finding(Judged):
     account: str | None
 
 
-@contract
-class Visit:
+class Visit(Contract):
     joined_at: Time | None
     left_at: Time | None
 
 
-@contract
-class Participant:
+class Participant(Contract):
     """One person, by id."""
 
     participant_id: str
@@ -90,8 +86,7 @@ class Participant:
     visits: list[Visit]
 
 
-@contract
-class Step:
+class Step(Contract):
     """A step of a run; an inferred one was never delivered."""
 
     step: str
@@ -100,8 +95,7 @@ class Step:
     inferred: bool
 
 
-@contract
-class Run:
+class Run(Contract):
     """One pass through a lifecycle: what its payloads say in ``data``, and the files that they brought."""
 
     run: int
@@ -112,8 +106,7 @@ class Run:
     files: list[dict[str, Any]]
 
 
-@contract
-class Aggregate:
+class Aggregate(Contract):
     """One thing in the session that has a state."""
 
     lifecycle: str
@@ -123,24 +116,21 @@ class Aggregate:
     runs: list[Run]
 
 
-@contract
-class Link:
+class Link(Contract):
     """Which session or which room something was for that has a stream of its own, as far as it says so."""
 
     session_id: str | None
     meeting_id: str | None
 
 
-@contract
-class Pruned:
+class Pruned(Contract):
     """When a session was pruned, and the archives that hold what came before."""
 
     at: Time
     archives: list[str]
 
 
-@contract
-class Status:
+class Status(Contract):
     """The state of one session with what it had beside it, now or at a moment before.
 
     ``minutes`` are those of all visits added up, ``peak`` how many people were inside at once at most, first at ``peak_at``.
@@ -169,8 +159,7 @@ class Status:
     pruned: Pruned | None
 
 
-@contract
-class Session:
+class Session(Contract):
     """One session in the list. ``severity`` is the gravest of its findings that have settled."""
 
     session_id: str
@@ -192,8 +181,7 @@ class Session:
     account: str | None
 
 
-@contract
-class Sessions:
+class Sessions(Contract):
     """A page of sessions, the most recent delivery first."""
 
     items: list[Session]
@@ -201,8 +189,7 @@ class Sessions:
     position: UpTo
 
 
-@contract
-class Findings:
+class Findings(Contract):
     """A page of findings, the newest delivery's first."""
 
     items: list[Finding]
@@ -210,8 +197,7 @@ class Findings:
     position: UpTo
 
 
-@contract
-class Withdrawn:
+class Withdrawn(Contract):
     """A finding that was published and is not held any more, as it was published last."""
 
     code: str
@@ -230,15 +216,13 @@ class Withdrawn:
     withdrawn_at: Time
 
 
-@contract
-class Withdrawals:
+class Withdrawals(Contract):
     """What was published of a session and is not held any more, the one withdrawn last first."""
 
     items: list[Withdrawn]
 
 
-@contract
-class Moment:
+class Moment(Contract):
     """One delivery, and what it was taken for; ``findings`` are codes."""
 
     position: Position
@@ -253,15 +237,13 @@ class Moment:
     findings: list[str]
 
 
-@contract
-class Timeline:
+class Timeline(Contract):
     """A page of a session's deliveries in order."""
 
     items: list[Moment]
     next: Next
 
 
-@contract
 class MomentOfStream(Moment):
     """The same, the stream that it is in (a session's id, or `resource:ID`, `unrouted:REASON` and the like), and its account."""
 
@@ -269,8 +251,7 @@ class MomentOfStream(Moment):
     account: str | None
 
 
-@contract
-class Events:
+class Events(Contract):
     """A page of deliveries, the newest first."""
 
     items: list[MomentOfStream]
@@ -278,8 +259,7 @@ class Events:
     position: UpTo
 
 
-@contract
-class Event:
+class Event(Contract):
     """One delivery as it came, and what it did.
 
     The body is in ``body``, or in ``body_base64`` where it is no text. ``problem`` is why it belongs nowhere.
@@ -305,8 +285,7 @@ class Event:
     findings: list[Finding]
 
 
-@contract
-class LifecycleStep:
+class LifecycleStep(Contract):
     """A webhook type of a lifecycle, the state it reports, and the code of each thing that can go wrong with it."""
 
     step: str
@@ -318,8 +297,7 @@ class LifecycleStep:
     codes: dict[str, str]
 
 
-@contract
-class Movement:
+class Movement(Contract):
     """A type that may come in a state, and the state after it; null is the state before anything came."""
 
     state_before: str | None
@@ -327,8 +305,7 @@ class Movement:
     state_after: str
 
 
-@contract
-class Lifecycle:
+class Lifecycle(Contract):
     """How one kind of thing is supposed to go. ``fields`` are those of the payload, with what each is for."""
 
     lifecycle: str
@@ -339,13 +316,13 @@ class Lifecycle:
     movements: list[Movement]
 
 
-@contract
-class Lifecycles:
+class Lifecycles(Contract):
+    """All of them."""
+
     items: list[Lifecycle]
 
 
-@contract
-class Worst:
+class Worst(Contract):
     """The gravest of a session's findings that have settled."""
 
     code: str
@@ -353,8 +330,7 @@ class Worst:
     severity: Severity
 
 
-@contract
-class Change:
+class Change(Contract):
     """What an event of the stream holds: a session that changed, as it is now. ``worst`` is null below warning."""
 
     session_id: str
@@ -364,8 +340,7 @@ class Change:
     worst: Worst | None
 
 
-@contract
-class Readiness:
+class Readiness(Contract):
     """Whether webhooks can be stored and judged, and why not. Who only receives judges nothing."""
 
     ready: bool

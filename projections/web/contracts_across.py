@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from projections.web.contracts import Next, Session, Time, UpTo, contract
+from projections.web.contracts import Contract, Next, Session, Time, UpTo
 from tracker.findings import Severity, Verdict
 from tracker.judging.state import Certainty, SessionState
 
 
-@contract
-class Present:
+class Present(Contract):
     """Somebody who was inside during a run. ``at_end`` is null where the run has no known end."""
 
     participant_id: str
@@ -18,8 +17,7 @@ class Present:
     at_end: bool | None
 
 
-@contract
-class MediaRun:
+class MediaRun(Contract):
     """A run of what leaves files behind, and its state."""
 
     session_id: str
@@ -31,7 +29,6 @@ class MediaRun:
     certainty: Certainty
 
 
-@contract
 class Recording(MediaRun):
     """One run of what leaves files behind; ``findings`` are codes, ``people`` those who were inside meanwhile.
 
@@ -48,8 +45,7 @@ class Recording(MediaRun):
     people: list[Present]
 
 
-@contract
-class Recordings:
+class Recordings(Contract):
     """A page of recordings, the one that began last first."""
 
     items: list[Recording]
@@ -57,8 +53,7 @@ class Recordings:
     position: UpTo
 
 
-@contract
-class Issue:
+class Issue(Contract):
     """One code with one cause: how often it was found, and where. ``buckets`` are equal parts of the period."""
 
     code: str
@@ -78,15 +73,13 @@ class Issue:
     advice: str
 
 
-@contract
-class Issues:
+class Issues(Contract):
     """What is wrong, grouped by code and cause."""
 
     items: list[Issue]
     position: UpTo
 
 
-@contract
 class Running(MediaRun):
     """A recording or a stream that is under way; ``seconds`` for how long."""
 
@@ -94,8 +87,7 @@ class Running(MediaRun):
     seconds: int | None
 
 
-@contract
-class Live:
+class Live(Contract):
     """What is there now: sessions, people inside, recordings under way, and those that run longest."""
 
     sessions: int
@@ -104,8 +96,7 @@ class Live:
     longest: list[Running]
 
 
-@contract
-class Hour:
+class Hour(Contract):
     """Errors and warnings of an hour, and how many of both there were in the same hour the day before."""
 
     hour: str
@@ -114,16 +105,14 @@ class Hour:
     day_before: int
 
 
-@contract
-class WithoutTime:
+class WithoutTime(Contract):
     """Errors and warnings of which nobody knows when they happened: they belong to no day."""
 
     errors: int
     warnings: int
 
 
-@contract
-class Received:
+class Received(Contract):
     """How many deliveries came on a day, hour by hour, and which share of them came twice or late."""
 
     number: int
@@ -132,14 +121,12 @@ class Received:
     hours: list[int]
 
 
-@contract
-class Deliveries:
+class Deliveries(Contract):
     day: Received
     day_before: Received
 
 
-@contract
-class Health:
+class Health(Contract):
     """How the server does: what is not judged yet and for how many seconds, and what was not signed rightly."""
 
     lag: int
@@ -149,8 +136,7 @@ class Health:
     problem: str
 
 
-@contract
-class Overview:
+class Overview(Contract):
     """How everything is now, and a day in UTC beside the day before. ``recordings`` are numbers by what became of them."""
 
     now: Time
@@ -167,8 +153,7 @@ class Overview:
     position: UpTo
 
 
-@contract
-class RoomDay:
+class RoomDay(Contract):
     """A day in UTC on which a session of the room began; null for those without a time."""
 
     day: str | None
@@ -179,7 +164,6 @@ class RoomDay:
     warnings: int
 
 
-@contract
 class RoomSession(Session):
     """A session of the room, as in the list of sessions, with its minutes and its peak."""
 
@@ -188,8 +172,7 @@ class RoomSession(Session):
     peak_at: Time | None
 
 
-@contract
-class Room:
+class Room(Contract):
     """One room (meeting id): numbers of all its sessions, its days, and its newest sessions."""
 
     meeting_id: str
@@ -208,8 +191,7 @@ class Room:
     items: list[RoomSession]
 
 
-@contract
-class PersonVisit:
+class PersonVisit(Contract):
     """One visit; ``seconds`` are an estimate where ``is_known`` is false, because one end of it was not reported."""
 
     session_id: str
@@ -225,7 +207,6 @@ class PersonVisit:
     is_known: bool
 
 
-@contract
 class PersonRecording(MediaRun):
     """A recording of the person (``own``), or one during which they were inside."""
 
@@ -236,8 +217,7 @@ class PersonRecording(MediaRun):
     own: bool
 
 
-@contract
-class PersonFinding:
+class PersonFinding(Contract):
     """A finding that is about the person."""
 
     code: str
@@ -252,8 +232,7 @@ class PersonFinding:
     advice: str
 
 
-@contract
-class Person:
+class Person(Contract):
     """One person by id. ``inside`` are the sessions in which they are now; the lists have the newest first."""
 
     participant_id: str
@@ -270,23 +249,20 @@ class Person:
     findings: list[PersonFinding]
 
 
-@contract
-class FoundRoom:
+class FoundRoom(Contract):
     meeting_id: str
     sessions: int
     live: int
 
 
-@contract
-class FoundSession:
+class FoundSession(Contract):
     session_id: str
     meeting_id: str | None
     state: SessionState
     severity: Severity | None
 
 
-@contract
-class FoundThing:
+class FoundThing(Contract):
     """A run of what has a stream of its own, as a call or an agent has."""
 
     stream: str
@@ -297,15 +273,13 @@ class FoundThing:
     meeting_id: str | None
 
 
-@contract
-class FoundPerson:
+class FoundPerson(Contract):
     participant_id: str
     name: str | None
     sessions: int
 
 
-@contract
-class FoundFile:
+class FoundFile(Contract):
     """A url, a path or an id of a file, and the run that brought it."""
 
     value: str
@@ -315,16 +289,14 @@ class FoundFile:
     run: int
 
 
-@contract
-class FoundCode:
+class FoundCode(Contract):
     code: str
     slug: str
     severity: Severity
     count: int
 
 
-@contract
-class Found:
+class Found(Contract):
     """What begins like the query, a few of each kind. ``position`` is the delivery that a number stands for."""
 
     query: str

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from projections.audit.auditing import Logs, audit
 from projections.explain.status import finding
 from projections.web import contracts
-from projections.web.contracts import Finding, Time, contract
+from projections.web.contracts import Contract, Finding, Time
 from projections.web.openapi import JSON
 from projections.web.pages import html
 from projections.web.pages.html import moment
@@ -51,8 +51,7 @@ MOST_SHOWN = 200
 _judging = threading.Lock()
 
 
-@contract
-class Audited:
+class Audited(Contract):
     """What is wrong in a log. A position is the number of a line; ``is_cut`` where only the first lines were judged."""
 
     deliveries: int

@@ -7,7 +7,7 @@ from functools import partial
 from projections.explain.explanation import Explanation, values
 from projections.explain.explanation import explain as explained
 from projections.web.answers import unknown
-from projections.web.contracts import Finding, Position, Time, contract
+from projections.web.contracts import Contract, Finding, Position, Time
 from projections.web.parameters import Values
 from projections.web.snapshot import Snapshot
 from tracker.judging.state import SessionState
@@ -31,8 +31,7 @@ def explanation_of(of: Snapshot, asked: Values) -> Explanation:
     return found
 
 
-@contract
-class Assumed:
+class Assumed(Contract):
     """One thing that is assumed, what it costs, and the webhook types that are then missing."""
 
     name: str
@@ -43,21 +42,18 @@ class Assumed:
     missing: list[str]
 
 
-@contract
-class CodeAt:
+class CodeAt(Contract):
     code: str
     position: Position
 
 
-@contract
-class StepAt:
+class StepAt(Contract):
     step: str
     position: Position
     at: Time | None
 
 
-@contract
-class HeldRun:
+class HeldRun(Contract):
     run: int
     state: str
     lost: bool
@@ -65,8 +61,7 @@ class HeldRun:
     contradictions: list[StepAt]
 
 
-@contract
-class Copy:
+class Copy(Contract):
     """A delivery that is held for a copy of another one."""
 
     position: Position
@@ -76,8 +71,7 @@ class Copy:
     price: float
 
 
-@contract
-class Held:
+class Held(Contract):
     """The hypothesis that is held: what it costs, how probable it is, and what it makes of the deliveries."""
 
     price: float
@@ -88,14 +82,12 @@ class Held:
     copies: list[Copy]
 
 
-@contract
-class Difference:
+class Difference(Contract):
     positions: list[Position]
     words: str
 
 
-@contract
-class AlternativeHypothesis:
+class AlternativeHypothesis(Contract):
     """Another hypothesis, and in what it differs."""
 
     price: float
@@ -105,8 +97,7 @@ class AlternativeHypothesis:
     differs: list[Difference]
 
 
-@contract
-class Reason:
+class Reason(Contract):
     """One thing in the session that has a finding or an alternative."""
 
     lifecycle: str
@@ -118,8 +109,7 @@ class Reason:
     counterfactual: str | None
 
 
-@contract
-class Explained:
+class Explained(Contract):
     """Why a session is judged as it is; ``others`` are the findings that are about no single thing."""
 
     session_id: str | None
