@@ -260,7 +260,7 @@ def _run(run: Run) -> Values:
             for one in sorted(run.steps.values(), key=lambda taken: rank[taken.step])
         ],
         "data": converter().unstructure(run.data),
-        "files": converter().unstructure(run.files) if run.files else [],
+        "files": converter().unstructure(run.files) if run.lifecycle.artefacts else [],
     }
 
 

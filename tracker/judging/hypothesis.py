@@ -229,6 +229,8 @@ class Candidate(msgspec.Struct, eq=False, gc=False):
     def gaps(self, lifecycle: Lifecycle) -> Iterator[tuple[Delivered | None, Delivered, tuple[str, ...]]]:
         """Where steps never came: the deliveries before (``None``: none) and behind the gap, and what is missing."""
         before: Delivered | None = None
+        if len(self.originals) == len(lifecycle.steps):  # every one came
+            return
         for one in self.in_order(lifecycle):
             state = ABSENT if before is None else before.step.state
             known = one.step.name in lifecycle.table[state] or lifecycle.is_excluded(state, one.step)
