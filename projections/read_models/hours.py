@@ -25,11 +25,11 @@ COUNT = (
 
 def rows(deliveries: Iterable[Delivery]) -> list[Row]:
     """What one page adds; a delivery without a receive time is in no hour."""
-    hours: Counter[tuple[str, str]] = Counter()
-    for one in deliveries:
-        received = one.received
-        if (at := text(received.received_at)) is not None and one.step is not RECORD:
-            hours[at[:HOUR], received.account or ""] += 1
+    hours = Counter(
+        ((text(one.received_at) or "")[:HOUR], one.received.account or "")
+        for one in deliveries
+        if one.received_at is not None and one.step is not RECORD
+    )
     return [(*key, number) for key, number in hours.items()]
 
 
