@@ -29,6 +29,11 @@ SURE = 0.98
 
 def status(session: Session, pruned: Tombstone | None = None) -> Values:
     """The state of an assessed session; times are ISO 8601 in UTC. What came before it was ``pruned`` is in archives."""
+    people, aggregates = [], []
+    for one in session.aggregates.values():  # a person's payloads are decoded once for both
+        aggregates.append(_aggregate(one))
+        if one.lifecycle.is_presence:
+            people.append(_person(one))
     return {
         "session_id": session.session_id,
         "meeting_id": session.meeting_id,
@@ -41,10 +46,10 @@ def status(session: Session, pruned: Tombstone | None = None) -> Values:
         "deliveries": session.deliveries,
         "last_position": session.last_position,
         **of_session(session).values(),
-        "participants": [_person(one) for one in session.participants],
-        "aggregates": [_aggregate(one) for one in session.aggregates.values()],
+        "participants": people,
+        "aggregates": aggregates,
         "findings": [finding(found) for found in session.findings],
-        "links": [{"session_id": one, "meeting_id": room} for one, room in session.links],
+        "links": [{"session_id": name, "meeting_id": room} for name, room in session.links],
         "account": session.account,
         "erased_at": _time(session.erased_at),
         "pruned": None if pruned is None else {"at": pruned.at, "archives": list(pruned.archives)},
