@@ -97,9 +97,15 @@ def test_a_timeline_is_what_the_command_prints_also_in_pages(monday, session):
 
 def test_a_resource_has_a_timeline_under_the_name_of_its_stream(server):
     position = server.post("resource-acquired", id="r", type="recording")
-    path = f"/api/sessions/resource:r/timeline?wait={position}"
 
-    assert [one["position"] for one in server.get(path)["items"]] == [position]
+    assert [one["position"] for one in server.get("/api/sessions/resource:r/timeline")["items"]] == [position]
+
+
+def test_a_timeline_has_what_was_stored_when_it_was_asked_for(server):
+    for number in range(20):
+        position = server.post("participant-joined", sessionId="s", meetingId="m", participantId=f"p{number}")
+        assert server.get("/api/sessions/s/timeline")["items"][-1]["position"] == position
+        assert server.get(f"/api/events/{position}")["session_id"] == "s"
 
 
 @pytest.mark.parametrize(("path", "name"), [("/api/sessions/s/timeline", "s"), ("/api/events/1", "1")])
@@ -314,7 +320,6 @@ def test_every_delivery_is_reported_as_it_came_and_with_what_it_did(monday):
 def test_a_body_that_is_no_text_comes_in_base64(server):
     body = b"\xff\xfe no text"
     answer = server.ask("/webhooks", "POST", body)
-    server.caught_up()
     event = server.get(f"/api/events/{answer.headers['tracker-position']}")
 
     assert (event["body"], b64decode(event["body_base64"])) == (None, body)

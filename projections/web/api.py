@@ -32,7 +32,9 @@ from tracker.judging.state import Reading, SessionState
 from tracker.lifecycles import REGISTRY
 
 WAIT = 5.0
-"""Seconds that ``wait`` may take."""
+"""Seconds that ``wait`` may take,"""
+SHORTLY = 1.0
+"""and that is waited for what is stored and not judged yet where nobody asked for that."""
 HEADERS = {"cache-control": "no-store"}  # people's names are in it
 
 AT_LEAST = {str(severity): SEVERITIES[place:] for place, severity in enumerate(SEVERITIES)}
@@ -100,6 +102,7 @@ OPERATIONS = (
         answers.timeline,
         contracts.Timeline,
         (SESSION, OF_ACCOUNT, _cursor(1), LIMIT, WAIT_FOR),
+        is_of_now=True,
     ),
     Operation(
         "/api/sessions/{session:id}/withdrawn", answers.withdrawn, contracts.Withdrawals, (SESSION, WAIT_FOR)
@@ -226,6 +229,7 @@ OPERATIONS = (
         answers.event,
         contracts.Event,
         (parameters.whole("position", "The place of the delivery in the store.", place="path"), WAIT_FOR),
+        is_of_now=True,
     ),
     Operation("/api/lifecycles", answers.lifecycles, contracts.Lifecycles),
 )
@@ -249,6 +253,9 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
 async def _respond(operation: Operation, request: Request) -> Response:
     asked = parameters.values(operation.parameters, request.query_params.multi_items(), request.path_params)
     await _wait(request.app.state, asked.pop("wait", None))
+    if operation.is_of_now:
+        state = request.app.state
+        await state.live.wait_for(await run_in_threadpool(state.tracker.last_position), SHORTLY)
     body = await run_in_threadpool(_answer, operation, request.app.state, asked, is_masked(request))
     return Response(body, headers=HEADERS, media_type=JSON)
 

@@ -22,13 +22,17 @@ _COMPONENTS = "#/components/"
 
 @attrs.frozen
 class Operation:
-    """One thing that can be asked for; what ``answer`` says of itself is its description."""
+    """One thing that can be asked for; what ``answer`` says of itself is its description.
+
+    ``is_of_now``: what is stored already is waited for, shortly, if it is not judged yet.
+    """
 
     path: str
     answer: Callable[..., Any]
     body: type
     parameters: tuple[Parameter, ...] = ()
     media_type: str = JSON
+    is_of_now: bool = False
 
     @property
     def name(self) -> str:
