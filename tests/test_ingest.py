@@ -13,19 +13,21 @@ from meetings import MORNING, bodies, read_into, stored, write
 from stores import opened
 
 from tracker.errors import LogError
-from tracker.intake.ingest import ingest, known_logs
+from tracker.intake.ingest import ingest
 from tracker.intake.lines import KEPT, MAX_LINE
 from tracker.intake.logs import Log
+from tracker.intake.progress import known_logs
 from tracker.store.reading import PAGE
 
 INGEST = """
 import sys
 from pathlib import Path
 import tracker.intake.ingest
+import tracker.intake.progress
 from tracker.intake.logs import Log
 from stores import opened
 #go
-data, log, tracker.intake.ingest.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+data, log, tracker.intake.progress.PAGE = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = opened(data, create=True)
 for account in tracker.intake.ingest.ingest(store, Log(log)):
     pass

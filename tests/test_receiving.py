@@ -29,7 +29,7 @@ def key(tmp_path):
 
 @pytest.mark.slow
 def test_it_compares_three_servers():
-    command = [sys.executable, SCRIPT, "--seconds", "0.1", "--rounds", "1"]
+    command = [sys.executable, SCRIPT, "--seconds", "0.1", "--rounds", "1", "--meetings", "20"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
     assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
@@ -46,4 +46,4 @@ def test_a_server_that_is_not_what_it_says_ends_it(receiving, tmp_path, key, mon
     monkeypatch.setitem(receiving.SERVERS, name, (receiving.SERVERS["as it is"][0], holds))
 
     with pytest.raises(SystemExit, match=f"{name}: .* it is not what it says"):
-        receiving.rate(name, tmp_path, key, [(BODY, request(BODY))], 0.1)
+        receiving.rate(name, tmp_path, key, [(BODY, request(BODY))] * 1000, 0.1)

@@ -15,18 +15,20 @@ from projections.cli import tracker as command
 from projections.exports.lines import jsonl
 from projections.views.follow import Views
 from tracker.errors import LogError
-from tracker.intake.ingest import ingest_together, known_logs
+from tracker.intake.ingest import ingest_together
 from tracker.intake.logs import Log
+from tracker.intake.progress import known_logs
 from tracker.store.reading import PAGE
 
 INGEST = """
 import sys
 from pathlib import Path
 import tracker.intake.ingest
+import tracker.intake.progress
 from tracker.intake.logs import Log
 from stores import opened
 #go
-data, tracker.intake.ingest.PAGE, logs = Path(sys.argv[1]), int(sys.argv[2]), [Log(path) for path in sys.argv[3:]]
+data, tracker.intake.progress.PAGE, logs = Path(sys.argv[1]), int(sys.argv[2]), [Log(path) for path in sys.argv[3:]]
 store = opened(data, create=True)
 for accounts in tracker.intake.ingest.ingest_together(store, logs):
     pass

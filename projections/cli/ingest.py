@@ -20,7 +20,7 @@ from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
-    from tracker.intake.ingest import Ingested, Known
+    from tracker.intake.progress import Ingested, Known
     from tracker.intake.rehearsal import Rehearsal
     from tracker.store.application import Tracker
 
@@ -63,7 +63,7 @@ def ingest(
     new line came. Their receive times are taken as they are: a wrong one shows only by the lines behind it.
     """
     from projections.views.accepting import refuse_loss
-    from tracker.intake.ingest import known_logs
+    from tracker.intake.progress import known_logs
     from tracker.intake.tail import files
 
     if follow and (len(logs) > 1 or "-" in logs):
@@ -102,7 +102,8 @@ def _without_other_files(
 
     The others are added to ``complaints``, and no store is made for them.
     """
-    from tracker.intake.ingest import known_logs, refuse_other_file
+    from tracker.intake.ingest import refuse_other_file
+    from tracker.intake.progress import known_logs
 
     with settings.store_if_there() as store:
         is_new, known = store is None, known_logs(store) if store else {}
@@ -127,7 +128,7 @@ def _together(logs: list[Any], *, as_given: bool) -> list[list[Any]]:
 
 
 def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[TrackerError]) -> None:
-    from tracker.intake.ingest import known_logs
+    from tracker.intake.progress import known_logs
     from tracker.intake.rehearsal import Rehearsal
 
     with settings.store_if_there() as store:

@@ -12,7 +12,7 @@ from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
     from projections.views.follow import Views
-    from tracker.intake.ingest import Ingested
+    from tracker.intake.progress import Ingested
     from tracker.store.application import Tracker
 
 

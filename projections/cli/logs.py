@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from projections.cli.settings import Settings
     from projections.views.follow import Views
     from tracker.delivery.signature import Keyring
-    from tracker.intake.ingest import Ingested
     from tracker.intake.logs import Oddities
+    from tracker.intake.progress import Ingested
     from tracker.store.application import Tracker
 
 

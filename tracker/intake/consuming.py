@@ -21,9 +21,10 @@ from msgspec.structs import replace
 
 from tracker.delivery.unwrap import USUAL, Fields
 from tracker.delivery.webhook import UNROUTED, Delivery
-from tracker.intake.ingest import Ingested, refuse_others
+from tracker.intake.ingest import refuse_others
 from tracker.intake.lines import bounded
 from tracker.intake.logs import Log
+from tracker.intake.progress import Ingested
 from tracker.intake.streams import Address, Batch, Broker, Message
 from tracker.intake.tail import Waiting
 from tracker.store.application import Tracker

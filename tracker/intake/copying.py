@@ -13,7 +13,7 @@ import attrs
 from eventsourcing.persistence import Notification, Tracking
 
 from tracker.errors import StoreDamagedError, StoreError
-from tracker.intake.ingest import known_logs
+from tracker.intake.progress import known_logs
 from tracker.store.application import Tracker
 from tracker.store.clock import PREFIX as CLOCK
 from tracker.store.losses import PREFIX as LOSS

@@ -18,69 +18,32 @@ no receive time is doubted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, groupby, islice
-from operator import itemgetter
-from typing import Any, Protocol
+from itertools import chain, islice
+from operator import attrgetter
 
 import attrs
-from eventsourcing.persistence import Tracking
 
 from tracker.blake2b import blake2b
 from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
-from tracker.intake.lines import PAUSE, Line
-from tracker.intake.logs import STDIN, Log, Oddities, is_usual
+from tracker.intake.lines import PAUSE
+from tracker.intake.logs import Log, is_usual
 from tracker.intake.merging import can_be_merged, merged
-from tracker.intake.receive_times import WINDOW, believed, needed
+from tracker.intake.progress import MARK, Ingested, Known, Source, Target, hashed, known_logs
 from tracker.lifecycles import REGISTRY
 from tracker.store.reading import PAGE
-from tracker.store.recorder import ConcurrentReadError, Seen, SourcePosition
+from tracker.store.recorder import ConcurrentReadError
 
-_SOURCE = "log:"
 MOST = 10 * PAGE
 """Lines of one page, where it holds those of many logs."""
-_APART = 20
-"""Of the last lines that were there already, one of so many is looked at to tell how many are needed."""
-
-
-class Target(Protocol):
-    """What a log is read into: a ``Tracker``, or a ``Rehearsal`` that gives no positions."""
-
-    def append(self, deliveries: Iterable[Delivery], *read: SourcePosition) -> Sequence[int]: ...
-
-    def trackings(self, prefix: str) -> list[tuple[str, int]]: ...
-
-
-@attrs.define
-class Ingested:
-    """What became of a log's lines. Of those ``too_long`` only the beginning is stored; the line
-    with the number ``cut`` is not finished and waits for the next run. ``unrouted`` are those of no session."""
-
-    log: Log
-    read: int = 0
-    stored: int = 0
-    already_there: int = 0
-    blank: int = 0
-    unrouted: int = 0
-    odd: Oddities = attrs.field(factory=Oddities)
-    too_long: list[Line] = attrs.field(factory=list)
-    cut: int = 0
-    first: int = 0
-    """The first position at which something was stored, 0 where nothing was."""
-    last: int = 0
-    """The last one. Those between belong to others where they stored at the same time."""
-    pausing: bool = False
-    """Whether nothing more is there for now; what came is stored."""
-    error: LogError | None = None
-    """Why the log could not be read to its end."""
-
-
-Known = dict[int, set[str]]
-"""Line number -> names of the logs that were once read exactly that far."""
+_AT_ONCE = 200
+"""Deliveries of a log that are put into the page together."""
+_position = attrgetter("position")
 
 
 def ingest(tracker: Target, log: Log, known: Known | None = None) -> Iterator[Ingested]:
@@ -106,7 +69,7 @@ def ingest_together(
     that cannot be read twice are read one after the other.
     """
     known = known_logs(tracker) if known is None else known
-    sources = [_Source(Ingested(log), known) for log in logs]
+    sources = [Source(Ingested(log), known) for log in logs]
     page = _Page(tracker, known, sources)
     accounts = [source.account for source in sources]
     with bulk():
@@ -117,12 +80,12 @@ def ingest_together(
             yield accounts
 
 
-def _rounds(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
+def _rounds(sources: Sequence[Source]) -> Iterator[list[Source]]:
     """The logs that are read together, in turn: those that begin alike are not."""
     if not can_be_merged([source.account.log for source in sources]):
         yield from ([source] for source in sources)
         return
-    begins: dict[bytes, list[_Source]] = {}
+    begins: dict[bytes, list[Source]] = {}
     for source in sources:
         begins.setdefault(_first_line(source.account.log), []).append(source)
     while group := [same.pop(0) for same in begins.values() if same]:
@@ -135,15 +98,15 @@ def _first_line(log: Log) -> bytes:
     return b""
 
 
-def _read(page: _Page, group: Sequence[_Source]) -> Iterator[None]:
+def _read(page: _Page, group: Sequence[Source]) -> Iterator[None]:
     """Puts what is new in these logs into the page; yields after each transaction."""
     if len(group) == 1 and group[0].grows:
         yield from _follow(page, group[0])
         return
     if len(group) == 1:
-        for one in group[0].deliveries():
-            if page.add(group[0], one):
-                yield
+        deliveries = group[0].deliveries()
+        while some := list(islice(deliveries, _AT_ONCE)):
+            yield from page.add_some(group[0], some)
         return
     logs = [source.account.log for source in group]
     for place, one in merged(logs, lambda place: group[place].deliveries()):
@@ -151,7 +114,7 @@ def _read(page: _Page, group: Sequence[_Source]) -> Iterator[None]:
             yield
 
 
-def _follow(page: _Page, source: _Source) -> Iterator[None]:
+def _follow(page: _Page, source: Source) -> Iterator[None]:
     """Stores what comes of a log that grows, full pages and at each pause."""
     account = source.account
     for line in source.new_lines():
@@ -164,133 +127,6 @@ def _follow(page: _Page, source: _Source) -> Iterator[None]:
             yield
 
 
-@attrs.define(eq=False)
-class _Source:
-    """A log, how far it is in the store, and the lines behind that which were read and wait for a commit.
-
-    Attributes:
-        account: What became of its lines.
-        known: The marks of all logs in the store.
-        followed: The last line that is in the store,
-        digest: and that of all lines up to there.
-        waiting: The lines behind, whose numbers follow each other.
-        upto: The last of them that is to be stored next.
-        ahead: The first line, of those before which none needs to be looked at: there a page ends, or one begins
-            that may grow.
-        mark: The mark that the last commit left, where the next one takes its place.
-        before: The last lines that were there already; they show which times of the next ones are right.
-    """
-
-    account: Ingested
-    known: Known
-    followed: int = 0
-    digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16))
-    waiting: list[Line] = attrs.field(factory=list)
-    upto: int = 0
-    ahead: int = 0
-    mark: str = ""
-    before: list[Line] = attrs.field(factory=list)
-
-    @property
-    def grows(self) -> bool:
-        """Whether it may pause before it ends."""
-        log = self.account.log
-        return log.path == STDIN or log.grows
-
-    def deliveries(self) -> Iterator[Delivery]:
-        """What is new in it, with the receive times that are believed."""
-        log, lines = self.account.log, self.new_lines()
-        first = next(lines, None)
-        if first is None:
-            return iter(())
-        there = list(log.deliveries(self.before))
-        return believed(log.deliveries(chain([first], lines)), there)
-
-    def new_lines(self) -> Iterator[Line]:
-        """The lines that are not in the store, page by page, and the pauses between them."""
-        account, page = self.account, list[Line]()
-        try:
-            for line in account.log.lines():
-                if line is PAUSE:
-                    yield from self._new_among(page)
-                    page = []
-                    yield line
-                elif not line.ended and line.cut and account.log.path != STDIN:
-                    account.cut = line.at
-                else:
-                    page.append(line)
-                    if line.number % PAGE == 0:
-                        yield from self._new_among(page)
-                        page = []
-        except LogError as error:
-            account.error = error
-        yield from self._new_among(page)
-
-    def _new_among(self, lines: list[Line]) -> list[Line]:
-        self.account.read += len(lines)
-        self.waiting.extend(lines)
-        self.skip()
-        self.look_ahead()
-        return lines[max(0, self.followed - lines[0].number + 1) :] if lines else lines
-
-    def look_ahead(self) -> None:
-        """Up to which line each can just wait for its commit."""
-        self.ahead = self.followed - self.followed % PAGE + PAGE
-        if self.waiting and not self.waiting[-1].ended:
-            self.ahead = min(self.ahead, self.waiting[-1].number)
-
-    def _pop(self, upto: int) -> list[Line]:
-        """Takes those out that wait up to a line."""
-        count = max(0, upto - self.waiting[0].number + 1) if self.waiting else 0
-        lines, self.waiting = self.waiting[:count], self.waiting[count:]
-        return lines
-
-    def skip(self) -> None:
-        """Lets go of the lines that were stored before, as far as a mark in the store says so."""
-        if not self.waiting:
-            return
-        first, last = self.waiting[0].number, self.waiting[-1].number
-        lines, digest, at, found = iter(self.waiting), self.digest.copy(), first - 1, 0
-        for number in range(first, last + 1):
-            if number in self.known:
-                digest.update(_hashed(islice(lines, number - at)))
-                at = number
-                if _SOURCE + digest.hexdigest() in self.known[number]:
-                    found, self.digest = number, digest.copy()
-        if found:
-            there = self._pop(found)
-            self.account.already_there += sum(not line.blank for line in there)
-            self._remember(there)
-            self.followed, self.mark = found, ""
-
-    def _remember(self, there: Sequence[Line]) -> None:
-        """Keeps as many of the last lines as are needed to tell the times of the next ones."""
-        log = self.account.log
-        some = (log.delivery(one, one.number) for one in there[: -WINDOW - 1 : -_APART] if not one.blank)
-        self.before = [*self.before, *there][-needed(some, log.zone) :]
-
-    def position(self) -> tuple[SourcePosition, Any]:
-        """How far it will have been read with the next commit, and the digest of that."""
-        digest = self.digest.copy()
-        digest.update(_hashed(self.waiting[: self.upto - self.waiting[0].number + 1]))
-        end = -(-self.upto // PAGE) * PAGE
-        names = (self.known.get(place, ()) for place in range(self.followed + 1, end + 1))
-        seen = Seen(_SOURCE, self.followed, end, frozenset(name for found in names for name in found))
-        return SourcePosition(Tracking(_SOURCE + digest.hexdigest(), self.upto), seen, self.mark), digest
-
-    def pass_by(self, read: SourcePosition, digest: Any, stored: int) -> None:
-        """What was to be stored is stored now: so many deliveries."""
-        account, mark = self.account, read.tracking.application_name
-        lines = self._pop(self.upto)
-        account.blank += len(lines) - stored
-        account.too_long.extend(line for line in lines if line.too_long)
-        self.known.get(self.followed, set()).discard(read.replaces)
-        self.known.setdefault(self.upto, set()).add(mark)
-        self.followed, self.digest = self.upto, digest
-        self.mark = mark if self.upto % PAGE else ""
-        self.look_ahead()
-
-
 @attrs.define
 class _Page:
     """The deliveries that are stored with the next commit, of one log or of several.
@@ -299,22 +135,35 @@ class _Page:
         tracker: Into which they are stored.
         known: The marks of all logs there.
         sources: The logs that are read.
-        waiting: The deliveries in their order, each with its log.
+        waiting: The deliveries in their order, those of one log that follow each other together.
+        room: For how many more there is room.
     """
 
     tracker: Target
     known: Known
-    sources: Sequence[_Source]
-    waiting: list[tuple[_Source, Delivery]] = attrs.field(factory=list)
+    sources: Sequence[Source]
+    waiting: list[tuple[Source, list[Delivery]]] = attrs.field(factory=list)
+    room: int = MOST
 
-    def add(self, source: _Source, one: Delivery) -> bool:
+    def add_some(self, source: Source, some: list[Delivery]) -> Iterator[None]:
+        """Takes in the next deliveries of a log; yields after each transaction."""
+        while some:
+            free = bisect_left(some, source.ahead, key=_position) if some[0].position > source.followed else 0
+            if 0 < free < self.room:  # as nearly always
+                self._wait(source, some[:free])
+                some = some[free:]
+            else:
+                if self.add(source, some[0]):
+                    yield
+                del some[0]
+
+    def add(self, source: Source, one: Delivery) -> bool:
         """Takes in the next delivery of a log; returns whether something was stored."""
         number, has_stored = one.position, False
-        if source.followed < number < source.ahead and len(self.waiting) < MOST - 1:  # as nearly all are
-            self.waiting.append((source, one))
-            source.upto = number
+        if source.followed < number < source.ahead and self.room > 1:  # as nearly all are
+            self._wait(source, [one])
             return False
-        while number > (boundary := source.followed - source.followed % PAGE + PAGE):
+        while number > (boundary := source.page_ends):
             has_stored |= self._store_up_to(source, boundary)
         last = source.waiting[-1] if source.waiting else None
         if last is not None and not last.ended and number == last.number:
@@ -324,14 +173,21 @@ class _Page:
             source.mark = ""
         if number <= source.followed:
             return has_stored
-        self.waiting.append((source, one))
-        source.upto = number
-        if number % PAGE == 0 or len(self.waiting) >= MOST:
+        self._wait(source, [one])
+        if number == source.page_ends or not self.room:
             self.store()
             has_stored = True
         return has_stored
 
-    def finish(self, group: Sequence[_Source]) -> None:
+    def _wait(self, source: Source, some: list[Delivery]) -> None:
+        if self.waiting and self.waiting[-1][0] is source:
+            self.waiting[-1][1].extend(some)
+        else:
+            self.waiting.append((source, some))
+        self.room -= len(some)
+        source.upto = some[-1].position
+
+    def finish(self, group: Sequence[Source]) -> None:
         """Stores what was read of these logs to its end."""
         for source in group:
             if source.waiting:
@@ -344,24 +200,21 @@ class _Page:
 
     def store(self) -> None:
         """Stores what waits, unless another process has done so since it was looked at."""
-        while True:
-            sources = [source for source in self.sources if source.upto > source.followed]
-            if not sources:
-                break
+        while sources := [source for source in self.sources if source.upto > source.followed]:
             read = [source.position() for source in sources]
-            new = [(source, one) for source, one in self.waiting if one.position > source.followed]
+            new = [(source, source.new_among(some)) for source, some in self.waiting]
             try:
-                positions = self.tracker.append([one for _, one in new], *(one for one, _ in read))
+                deliveries = chain.from_iterable(some for _, some in new)
+                positions = self.tracker.append(deliveries, *(one for one, _ in read))
             except ConcurrentReadError:
                 self._look_again()
                 continue
-            _account(new, positions)
-            stored = Counter(source for source, _ in new)
+            stored = _account(new, positions)
             for source, passed in zip(sources, read, strict=True):
                 source.pass_by(*passed, stored[source])
-        self.waiting = []
+        self.waiting, self.room = [], MOST
 
-    def _store_up_to(self, source: _Source, upto: int) -> bool:
+    def _store_up_to(self, source: Source, upto: int) -> bool:
         if upto <= source.followed:
             return False
         source.upto = upto
@@ -376,29 +229,25 @@ class _Page:
             source.skip()
 
 
-def _account(stored: Sequence[tuple[_Source, Delivery]], positions: Sequence[int]) -> None:
-    """These were stored at these positions; a rehearsal gives none."""
-    place = 0
-    for source, some in groupby(stored, itemgetter(0)):
-        account, deliveries = source.account, [one for _, one in some]
+def _account(stored: Sequence[tuple[Source, list[Delivery]]], positions: Sequence[int]) -> Counter[Source]:
+    """These were stored at these positions; a rehearsal gives none. Returns how many of each log."""
+    place, counts = 0, Counter[Source]()
+    for source, some in stored:
+        if not some:
+            continue
+        account = source.account
+        counts[source] += len(some)
         if positions:
             account.first = account.first or positions[place]
-            account.last = positions[place + len(deliveries) - 1]
-        place += len(deliveries)
-        account.stored += len(deliveries)
-        odd = [one for one in deliveries if not is_usual(one)]
-        account.odd.deliveries += len(deliveries) - len(odd)
+            account.last = positions[place + len(some) - 1]
+        place += len(some)
+        account.stored += len(some)
+        odd = [one for one in some if not is_usual(one)]
+        account.odd.deliveries += len(some) - len(odd)
         for one in odd:
             account.unrouted += one.lifecycle is None and one.stream.startswith(UNROUTED)
             account.odd.look_at(one, account.log.line_at(one.position))
-
-
-def known_logs(tracker: Target) -> Known:
-    """Which logs the store has read, and how far."""
-    known: Known = {}
-    for name, number in tracker.trackings(_SOURCE):
-        known.setdefault(number, set()).add(name)
-    return known
+    return counts
 
 
 def refuse_other_file(log: Log, known: Known) -> None:
@@ -408,8 +257,8 @@ def refuse_other_file(log: Log, known: Known) -> None:
     looked, digest = list[Delivery](), blake2b(digest_size=16)
     try:
         for line in islice(log.anew().lines(), PAGE):
-            digest.update(_hashed([line]))
-            if _SOURCE + digest.hexdigest() in known.get(line.number, ()):
+            digest.update(hashed([line]))
+            if MARK + digest.hexdigest() in known.get(line.number, ()):
                 return
             if not (line.blank or line.cut):
                 looked.append(log.delivery(line, line.number))
@@ -435,9 +284,3 @@ def _is_webhook(delivery: Delivery) -> bool:
     """Whether it is one, known or new: other logs have a ``type`` too, but neither ``data`` nor our name for it."""
     named = bool(delivery.said) or b'"webhookType"' in delivery.body
     return delivery.type in REGISTRY.routes or bool(delivery.type and named)
-
-
-def _hashed(lines: Iterable[Line]) -> bytes:
-    """What of some lines goes into the digest by which a log is known."""
-    texts = [line.text + b"\x00%d" % line.too_long if line.too_long else line.text for line in lines]
-    return b"\n".join([*texts, b""])

@@ -139,11 +139,26 @@ class _Pool(SQLiteConnectionPool):
         deadline = monotonic() + recorder.LOCK_TIMEOUT
         while True:
             try:
-                return super()._create_connection()
+                return self._made()
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or monotonic() > deadline:
                     raise
                 sleep(0.01)
+
+    def _made(self) -> SQLiteConnection:
+        """As the library makes one. That keeps a single statement prepared, and would prepare each one anew."""
+        connection = sqlite3.connect(
+            self.db_name, recorder.LOCK_TIMEOUT, isolation_level=None, check_same_thread=False, uri=True
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return SQLiteConnection(connection, self.max_age)
 
 
 class EventRecorder(Recorder, SQLiteProcessRecorder):
