@@ -65,6 +65,7 @@ LAYERS = {
     "tracker.judging.evidence": set(),
     "tracker.judging.run": {"msgspec"},
     "tracker.judging.state": {"msgspec"},
+    "tracker.judging.presence": {"msgspec"},
     "tracker.judging.words": set(),
     "tracker.judging.findings": {"msgspec"},
     "tracker.retention": {"msgspec"},

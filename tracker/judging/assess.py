@@ -22,6 +22,7 @@ from tracker.judging.findings import between, content, of_records, runs
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.presence import Presence
 from tracker.judging.records import RecordsOf
 from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, may_end_until, next_begun, outlives
@@ -103,7 +104,7 @@ def assessment_of(
         held[key] = made.known.get(key) or _held(
             made, observed.aggregates[key], order[key], memos.get(key), recorded
         )
-    _set_occupied(made, [held[key] for key in people])
+    _set_presence(made, [held[key] for key in people])
     for key in others:
         held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
     session.aggregates = {key: held[key] for key in observed.aggregates}
@@ -222,14 +223,14 @@ def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
     return at if at is not None and at < before else None
 
 
-def _set_occupied(assessment: Assessment, people: Sequence[Aggregate]) -> None:
+def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
     """When somebody was inside, and whether that is known."""
     context = assessment.context
     if people:
-        end = context.end if not context.presumed else None
-        context.occupied = [(come, gone) for come, gone, _ in between.presence(people, end)]
+        presence = Presence(people, context.end if not context.presumed else None)
+        assessment.presence, context.find_occupied = presence, presence.occupied
         lifecycle = people[0].lifecycle
-        if any(context.lacks(lifecycle, step.name) for step in lifecycle.steps):
+        if context.lacking and any(context.lacks(lifecycle, step.name) for step in lifecycle.steps):
             assessment.session.presence_known = False
 
 

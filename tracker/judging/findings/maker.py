@@ -10,6 +10,7 @@ import msgspec
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, micros, moment
+from tracker.judging.presence import Presence
 from tracker.judging.session import AggregateKey, Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import clock, listed
@@ -68,6 +69,7 @@ class Assessment(msgspec.Struct, eq=False):
         changes: Moments (microseconds) at which time alone will change something.
         begun_before: Whether the begin of a run is missing that may have come before the log began: so may that of the
             session.
+        presence: When somebody was inside.
         known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
 
@@ -77,6 +79,7 @@ class Assessment(msgspec.Struct, eq=False):
     over: bool = False
     begun_before: bool = False
     changes: list[int] = msgspec.field(default_factory=list)
+    presence: Presence = msgspec.field(default_factory=Presence)
     known: Mapping[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
 
     @property
