@@ -253,12 +253,6 @@ class Lifecycle(msgspec.Struct, frozen=True, eq=False, dict=True):
         """The name by which the label is sent."""
         return camel_case(self.label)
 
-    @cached_property
-    def has_content(self) -> bool:
-        """Whether there may be something to find in what a payload says, not only in that it came."""
-        brings = any(step.brings for step in self.steps)
-        return bool(brings or self.contradicted or self.deprecated or self.times)
-
     def brings_the_same(self, one: bytes, other: bytes) -> bool:
         """Whether the data of two steps name the same file or url."""
         this, that = _decode(one), _decode(other)

@@ -10,11 +10,13 @@ read whole: so it is made when the first one is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
+from tracker.delivery.envelope import parse_time
 from tracker.lifecycle import Lifecycle, camel_case
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = [
     "payload_reader",
     "read_fields",
     "read_text",
+    "read_times",
     "values_in",
 ]
 
@@ -93,6 +96,13 @@ def read_text(data: bytes, name: str) -> str | None:
     """What the payload class has of one field that holds a text and is sent by this name; the others are not read."""
     value = _said(data).get(name)
     return value if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=2048)
+def read_times(lifecycle: Lifecycle, data: bytes) -> tuple[tuple[str, str, datetime | None], ...]:
+    """The clock times that a payload says: the field, its text, and the time; ``None`` where it is no valid one."""
+    texts = [(name, read_text(data, camel_case(name))) for name in lifecycle.times]
+    return tuple([(name, text, parse_time(text)) for name, text in texts if text is not None])
 
 
 def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 
-from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_text
+from tracker.delivery.payload import read_times
 from tracker.delivery.webhook import Delivery
 from tracker.findings import Finding
 from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, of_records, runs
-from tracker.judging.findings.maker import Assessment
+from tracker.judging.findings.maker import Assessment, Finder
 from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.presence import Presence
@@ -188,7 +188,8 @@ def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> 
     (run,) = held.all_runs()
     for one in run.originals.values():
         context.over = max(context.over, one.order)
-        start, end = (parse_time(read_text(one.data, name) or "") for name in lifecycle.times)
+        said = {name: time for name, _, time in read_times(lifecycle, one.data)}
+        start, end = map(said.get, lifecycle.times)
         if one.step.closes:
             session.ended = True
             session.end_received_at, session.end_position = one.received_at, one.position
@@ -237,19 +238,20 @@ def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
 def _aggregate(
     one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
 ) -> Aggregate:
-    lifecycle, held = one.lifecycle, found[0]
+    lifecycle, held, alternatives = one.lifecycle, found[0], found[1:]
     candidates = held.all_runs()
     states = [Run(lifecycle, run, one.key) for run in candidates]
+    is_in_order = held.price == 0 and held.copies is None and not alternatives
     for place, run in enumerate(states):
         if not run.candidate.closed:
+            is_in_order = False
             run.lost = _is_lost(lifecycle, candidates, place, assessment)
-    alternatives = found[1:]
     if alternatives:
         last = states[-1]
         as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD]
         state = last.candidate.state, last.candidate.closed
         last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
-    return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives)
+    return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives, is_in_order)
 
 
 def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assessment: Assessment) -> bool:
@@ -270,40 +272,32 @@ def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assess
     return assessment.passed(max(context.end + context.windows.grace, candidate.since.at))
 
 
-def _findings(assessment: Assessment) -> Iterable[Finding]:
+def _findings(assessment: Assessment) -> list[Finding]:
     session, known = assessment.session, assessment.known
+    found: list[Finding] = []
     for key, aggregate in session.aggregates.items():
         if key in known and aggregate.runs[-1].candidate.closed:
             continue
-        ours = _of_aggregate(assessment, aggregate)
-        for one in ours:
-            aggregate.runs[(one.run or 1) - 1].findings.append(one)
-        yield from ours
-    yield from content.shared(assessment)
-    yield from content.of_deliveries(assessment)
-    yield from between.of_session(assessment)
+        for find in _finders(aggregate.lifecycle, aggregate.is_in_order):
+            for one in find(assessment, aggregate):
+                aggregate.runs[(one.run or 1) - 1].findings.append(one)
+                found.append(one)
+    found += content.shared(assessment)
+    found += content.of_deliveries(assessment)
+    found += between.of_session(assessment)
+    return found
+
+
+@cache
+def _finders(lifecycle: Lifecycle, is_in_order: bool) -> tuple[Finder, ...]:  # noqa: FBT001 - a key of the cache
+    """What may find something of one aggregate alone, by what its lifecycle declares; of one in order that is little."""
+    return (*runs.finders(lifecycle, is_in_order=is_in_order), *content.finders(lifecycle))
 
 
 def _with_records(assessment: Assessment, recorded: RecordsOf) -> list[Finding]:
     """The same with what VideoSDK's own records add; what they explain is said to be so."""
     records = of_records.matched(assessment, recorded)
-    return of_records.explained(
-        [*_findings(assessment)], list(of_records.found(assessment, records)), assessment
-    )
-
-
-def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
-    """What is found of one aggregate alone."""
-    held = aggregate.held
-    is_ordinary = held.price == 0 and not aggregate.alternatives
-    found: list[Finding] = []
-    if not (is_ordinary and aggregate.lifecycle.is_presence and held.runs[-1].closed):  # else there is nothing
-        found += runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary)
-        for run in aggregate.runs if aggregate.lifecycle.has_content else ():
-            found += content.of_payloads(assessment, aggregate, run)
-    if aggregate.lifecycle.is_presence:
-        found += content.renamed(assessment, aggregate)
-    return found
+    return of_records.explained(_findings(assessment), list(of_records.found(assessment, records)), assessment)
 
 
 def _numbered(findings: Iterable[Finding]) -> list[Finding]:

@@ -73,8 +73,8 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
 
 def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     """X405: the recording of a person began, and that person was not inside."""
-    runs = [one for one in assessment.runs() if one[0].lifecycle.subject_absent]
-    if not runs:
+    theirs = [one for one in assessment.session.aggregates.values() if one.lifecycle.subject_absent]
+    if not theirs:
         return
     people = {person.key[0][1]: person for person in assessment.presence.people}
     visits = assessment.presence.people[0].lifecycle
@@ -82,7 +82,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     if context.lacks(visits, start[0]):
         return
     inside: dict[str, Inside] = {}
-    for aggregate, run in runs:
+    for aggregate, run in [(one, run) for one in theirs for run in one.runs]:
         first = run.candidate.first
         if first.step.closes or first.step.orphan:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import clock, listed
 from tracker.rules import Rules
 
-__all__ = ["Assessment", "make"]
+__all__ = ["Assessment", "Finder", "make"]
 
 
 def make(
@@ -213,6 +213,10 @@ class Assessment(msgspec.Struct, eq=False):
         """Every run, the session's own too."""
         for aggregate in self.session.aggregates.values():
             yield from ((aggregate, run) for run in aggregate.runs)
+
+
+Finder = Callable[[Assessment, Aggregate], Iterator[Finding]]
+"""Finds something of one aggregate."""
 
 
 def _named(aggregate: Aggregate, run: Run | None) -> str:
