@@ -73,7 +73,7 @@ LAYERS = {
     "tracker.sending": {"attrs"},
     "tracker.config": {"msgspec"},
     "tracker.judging.visits": {"msgspec"},
-    "tracker.judging.assess": set(),
+    "tracker.judging.assess": {"msgspec"},
     "tracker.judging.sessions": {"msgspec"},
     "tracker.store.mark": {"msgspec"},
     "tracker.store.ranges": {"msgspec"},

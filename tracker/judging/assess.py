@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
+
+from msgspec.structs import replace
 
 from tracker.delivery.payload import read_times
 from tracker.delivery.webhook import Delivery
@@ -20,7 +23,7 @@ from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, of_records, runs
 from tracker.judging.findings.maker import Assessment, Finder
-from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis, micros, moment
+from tracker.judging.hypothesis import THE_END, Candidate, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.presence import Presence
 from tracker.judging.records import RecordsOf
@@ -71,6 +74,8 @@ def assessment_of(
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
     visits = None if observed.backwards or observed.records else visits
+    if observed.backwards:
+        observed = _in_order(observed)
     recorded = RecordsOf.known(observed.records) if observed.records else None
     if recorded is not None and not observed.deliveries:
         observed = of_records.timed(observed)
@@ -88,31 +93,25 @@ def assessment_of(
         session.records = recorded
         positions = [one.position for one in observed.records.values()]
         session.last_position = max(observed.last_position or 0, *positions)
-    order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     own, people, others = _turns(observed)
-    held: dict[AggregateKey, Aggregate] = {}
-    for key in own:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+    held = {key: _held(made, one, memos.get(key)) for key, one in own.items()}
     _presume_end(made)
     if recorded is not None:
         of_records.end(made, recorded)
-    set_evidence(observed, order, context)
+    set_evidence(observed, {key: one.deliveries for key, one in observed.aggregates.items()}, context)
     if visits is not None:
-        visits.heed(context)
-        made.known = {key: one for key in people if (one := visits.held(key, order[key])) is not None}
-    for key in people:
-        held[key] = made.known.get(key) or _held(
-            made, observed.aggregates[key], order[key], memos.get(key), recorded
-        )
-    _set_presence(made, [held[key] for key in people])
-    for key in others:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
+        made.known = visits.known(people, context)
+    of_people = [made.known.get(key) or _held(made, one, memos.get(key)) for key, one in people.items()]
+    held |= zip(people, of_people, strict=True)
+    _set_presence(made, of_people)
+    for key, one in others.items():
+        held[key] = _held(made, one, memos.get(key))
     session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
     if visits is not None:
         visits.keep({key: held[key] for key in people}, context)
     session.next_change = _next_change(made)
-    session.in_doubt = _in_doubt(session)
+    session.in_doubt = _in_doubt(made)
     return made
 
 
@@ -147,39 +146,38 @@ def _begun(observed: Observed, now: int | None) -> Session:
     )
 
 
-def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Delivered]:
-    """Its deliveries in the order in which they were received, as far as that is known."""
-    if not observed.backwards:
-        return aggregate.deliveries
-    return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
+def _in_order(observed: Observed) -> Observed:
+    """The same, with the deliveries in the order in which they were received, as far as that is known."""
+    aggregates = {
+        key: replace(one, deliveries=sorted(one.deliveries, key=attrgetter("order")))
+        for key, one in observed.aggregates.items()
+    }
+    return replace(observed, aggregates=aggregates)
 
 
-def _turns(observed: Observed) -> tuple[list[AggregateKey], list[AggregateKey], list[AggregateKey]]:
+Turn = dict[AggregateKey, ObservedAggregate]
+
+
+def _turns(observed: Observed) -> tuple[Turn, Turn, Turn]:
     """What is judged first, next and last: the session's own lifecycle, the people, and all else."""
-    own: list[AggregateKey] = []
-    people: list[AggregateKey] = []
-    others: list[AggregateKey] = []
+    own: Turn = {}
+    people: Turn = {}
+    others: Turn = {}
     for key, one in observed.aggregates.items():
         turn = own if one.lifecycle.is_session else people if one.lifecycle.is_presence else others
-        turn.append(key)
+        turn[key] = one
     return own, people, others
 
 
-def _held(
-    assessment: Assessment,
-    one: ObservedAggregate,
-    deliveries: Sequence[Delivered],
-    memo: Memo | None,
-    recorded: RecordsOf | None = None,
-) -> Aggregate:
+def _held(assessment: Assessment, one: ObservedAggregate, memo: Memo | None) -> Aggregate:
     """What is held of one aggregate."""
-    lifecycle = one.lifecycle
-    found = hypotheses(lifecycle, deliveries, assessment.context, once=one.is_once, memo=memo)
+    lifecycle, records = one.lifecycle, assessment.session.records
+    found = hypotheses(lifecycle, one.deliveries, assessment.context, once=one.is_once, memo=memo)
     if lifecycle.is_session:
         _set_end(assessment, lifecycle, found[0])
-    elif recorded is not None:
-        found = recorded.weighed(lifecycle, one.key, found)
-    return _aggregate(one, deliveries, found, assessment)
+    elif records is not None:
+        found = records.weighed(lifecycle, one.key, found)
+    return _aggregate(one, found, assessment)
 
 
 def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> None:
@@ -235,9 +233,7 @@ def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
             assessment.session.presence_known = False
 
 
-def _aggregate(
-    one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
-) -> Aggregate:
+def _aggregate(one: ObservedAggregate, found: list[Hypothesis], assessment: Assessment) -> Aggregate:
     lifecycle, held, alternatives = one.lifecycle, found[0], found[1:]
     candidates = held.all_runs()
     states = [Run(lifecycle, run, one.key) for run in candidates]
@@ -246,12 +242,14 @@ def _aggregate(
         if not run.candidate.closed:
             is_in_order = False
             run.lost = _is_lost(lifecycle, candidates, place, assessment)
+    aggregate = Aggregate(lifecycle, one.key, one.deliveries, states, held, alternatives, is_in_order)
     if alternatives:
+        assessment.searched.append(aggregate)
         last = states[-1]
         as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD]
         state = last.candidate.state, last.candidate.closed
         last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
-    return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives, is_in_order)
+    return aggregate
 
 
 def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assessment: Assessment) -> bool:
@@ -314,16 +312,18 @@ def _next_change(assessment: Assessment) -> datetime | None:
     now = assessment.context.as_of
     if now is None:
         return None
-    for aggregate in assessment.session.aggregates.values():
-        for one in (aggregate.held, *aggregate.alternatives) if aggregate.alternatives else ():
+    for aggregate in assessment.searched:
+        for one in (aggregate.held, *aggregate.alternatives):
             found = endings(aggregate.lifecycle, one.runs, assessment.context)
             assessment.changes += [overdue.at for _, overdue in found]
     at = min((at for at in assessment.changes if at > now), default=None)
     return None if at is None else moment(at)
 
 
-def _in_doubt(session: Session) -> bool:
+def _in_doubt(assessment: Assessment) -> bool:
     """Whether other evidence of the log could change what is held."""
-    if any(aggregate.alternatives for aggregate in session.aggregates.values()):
-        return True
-    return any(one.missing or one.code in ("D101", "D102", "D105", "S208") for one in session.findings)
+    findings = assessment.session.findings
+    return bool(assessment.searched) or any(one.missing or one.code in _DOUBTFUL for one in findings)
+
+
+_DOUBTFUL = ("D101", "D102", "D105", "S208")

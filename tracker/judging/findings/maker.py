@@ -69,6 +69,7 @@ class Assessment(msgspec.Struct, eq=False):
         changes: Moments (microseconds) at which time alone will change something.
         begun_before: Whether the begin of a run is missing that may have come before the log began: so may that of the
             session.
+        searched: The aggregates of which other hypotheses were kept.
         presence: When somebody was inside.
         known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
@@ -79,6 +80,7 @@ class Assessment(msgspec.Struct, eq=False):
     over: bool = False
     begun_before: bool = False
     changes: list[int] = msgspec.field(default_factory=list)
+    searched: list[Aggregate] = msgspec.field(default_factory=list)
     presence: Presence = msgspec.field(default_factory=Presence)
     known: Mapping[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
 
@@ -215,7 +217,7 @@ class Assessment(msgspec.Struct, eq=False):
             yield from ((aggregate, run) for run in aggregate.runs)
 
 
-Finder = Callable[[Assessment, Aggregate], Iterator[Finding]]
+Finder = Callable[[Assessment, Aggregate], Iterable[Finding]]
 """Finds something of one aggregate."""
 
 
