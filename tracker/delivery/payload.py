@@ -101,22 +101,31 @@ def read_text(data: bytes, name: str) -> str | None:
 @lru_cache(maxsize=2048)
 def read_times(lifecycle: Lifecycle, data: bytes) -> tuple[tuple[str, str, datetime | None], ...]:
     """The clock times that a payload says: the field, its text, and the time; ``None`` where it is no valid one."""
-    texts = [(name, read_text(data, camel_case(name))) for name in lifecycle.times]
-    return tuple([(name, text, parse_time(text)) for name, text in texts if text is not None])
+    said = _decode(data)
+    texts = [(name, said.get(camel_case(name))) for name in lifecycle.times]
+    return tuple([(name, text, parse_time(text)) for name, text in texts if isinstance(text, str)])
 
 
 def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:
     """What the payload class of a lifecycle has in these fields; the others are not read."""
     said = _said(data)
-    sent = ((name, said.get(camel_case(name))) for name in names)
-    return tuple(None if value is None else _field_reader(lifecycle, name)(value) for name, value in sent)
+    return tuple([_read(lifecycle, name, said.get(camel_case(name))) for name in names])
+
+
+def _read(lifecycle: Lifecycle, name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    read = _field_reader(lifecycle, name)
+    if read is None:
+        return value if isinstance(value, str) else None
+    return read(value)
 
 
 @cache
-def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
-    """How to read a field. Nearly all are texts, so whoever asks for no other need not import cattrs."""
+def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any] | None:
+    """How to read a field that holds no text (``None``: it does). Nearly all do, so who asks for no other needs no cattrs."""
     if lifecycle.fields[name] in ("str | None", str | None):
-        return lambda value: _lenient_text(value, str)
+        return None
     target = get_type_hints(lifecycle.payload)[name]
     hook = converter().get_structure_hook(target)
     return lambda value: hook(value, target)

@@ -42,10 +42,13 @@ class Presence(msgspec.Struct, eq=False, dict=True):
     @property
     def empty_since(self) -> int | None:
         """Since when nobody is inside; ``None`` where somebody is, or nobody can know."""
-        last = [person.held.runs[-1] for person in self.people]
-        if not last or not all(run.closed for run in last):
-            return None
-        return max([one.at for run in last for one in run.originals.values()])
+        times: list[int] = []
+        for person in self.people:
+            run = person.held.runs[-1]
+            if not run.closed:
+                return None
+            times += [one.at for one in run.originals.values()]
+        return max(times, default=None)
 
     def lone(self, end: int | None) -> Iterator[tuple[int, int | None, Aggregate]]:
         """From when to when one person was the only one inside (``None``: still is); ``end`` as above."""

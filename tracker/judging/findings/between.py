@@ -76,7 +76,6 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     theirs = [one for one in assessment.session.aggregates.values() if one.lifecycle.subject_absent]
     if not theirs:
         return
-    people = {person.key[0][1]: person for person in assessment.presence.people}
     visits = assessment.presence.people[0].lifecycle
     context, start = assessment.context, visits.table[ABSENT]
     if context.lacks(visits, start[0]):
@@ -87,7 +86,7 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
         if first.step.closes or first.step.orphan:
             continue
         who = dict(aggregate.key)[aggregate.lifecycle.subject]
-        person = people.get(who)
+        person = assessment.session.aggregates.get((visits.name, ((visits.key[0], who),)))
         if person is not None and who not in inside:
             inside[who] = Inside(person, context.windows.lateness)
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 
 from tracker import codes
@@ -154,16 +155,20 @@ C510 = Code(
 
 def _deprecated(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C510: a field that is no longer documented; of each run the first webhook that has it."""
-    lifecycle = aggregate.lifecycle
-    for old, new in lifecycle.deprecated.items():
-        name, words = camel_case(old), {"field": camel_case(old), "value": camel_case(new)}
-        quoted = b'"%s"' % name.encode()
+    for old, quoted, words in _sent_names(aggregate.lifecycle):
         for run in aggregate.runs:
             saying = [one for one in run.candidate.originals.values() if quoted in one.data]
-            having = [one for one in saying if any(read_fields(lifecycle, one.data, [old]))]
-            first = min(having, key=attrgetter("order"), default=None)
-            if first is not None:
-                yield assessment.make(C510, words=words, where=first, aggregate=aggregate, run=run)
+            for one in sorted(saying, key=attrgetter("order")):
+                if any(read_fields(aggregate.lifecycle, one.data, [old])):
+                    yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
+                    break
+
+
+@cache
+def _sent_names(lifecycle: Lifecycle) -> tuple[tuple[str, bytes, dict[str, str]], ...]:
+    """Of each field that is deprecated its name, that as it stands in a body, and the words for it."""
+    names = [(old, camel_case(old), camel_case(new)) for old, new in lifecycle.deprecated.items()]
+    return tuple((old, b'"%s"' % sent.encode(), {"field": sent, "value": new}) for old, sent, new in names)
 
 
 T305 = Code(
@@ -225,7 +230,7 @@ def _error(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C515: the session was ended by an error."""
     for run in aggregate.runs:
         for one in run.candidate.originals.values():
-            error = read_text(one.data, "error") if one.step.closes else None
+            error = read_text(one.data, "error") if b'"error"' in one.data and one.step.closes else None
             if error:
                 yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
 

@@ -59,19 +59,15 @@ ASSUMED = {code: entry for code, entry in codes.CODES.items() if entry.price} | 
 
 def finders(lifecycle: Lifecycle, *, is_in_order: bool) -> tuple[Finder, ...]:
     """What may find something of the runs of one aggregate: of those in order only how they went, if that."""
-    outcomes = any(step.outcome for step in lifecycle.steps)
     if not is_in_order:
         return (_of_aggregate,)
-    return (
-        (_of_outcomes,)
-        if outcomes or lifecycle.limits or lifecycle.missed or lifecycle.settled_after_end
-        else ()
-    )
+    bad_ends = [step for step in lifecycle.steps if step.outcome]
+    applies = bad_ends or lifecycle.limits or lifecycle.missed or lifecycle.settled_after_end
+    return (_of_outcomes,) if applies else ()
 
 
-def _of_outcomes(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
-    for run in aggregate.runs:
-        yield from of_outcome(assessment, aggregate, run)
+def _of_outcomes(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
+    return [one for run in aggregate.runs for one in of_outcome(assessment, aggregate, run)]
 
 
 def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
