@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
@@ -108,24 +108,35 @@ def read_times(lifecycle: Lifecycle, data: bytes) -> tuple[tuple[str, str, datet
 
 def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:
     """What the payload class of a lifecycle has in these fields; the others are not read."""
-    said = _said(data)
-    return tuple([_read(lifecycle, name, said.get(camel_case(name))) for name in names])
-
-
-def _read(lifecycle: Lifecycle, name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    read = _field_reader(lifecycle, name)
-    if read is None:
-        return value if isinstance(value, str) else None
-    return read(value)
+    said, found = _said(data), []
+    for sent, read in _field_readers(lifecycle, tuple(names)):
+        value = said.get(sent)
+        if read is not None and value is not None:
+            value = read(value)
+        elif not isinstance(value, str):
+            value = None
+        found.append(value)
+    return tuple(found)
 
 
 @cache
-def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any] | None:
-    """How to read a field that holds no text (``None``: it does). Nearly all do, so who asks for no other needs no cattrs."""
-    if lifecycle.fields[name] in ("str | None", str | None):
-        return None
+def _field_readers(
+    lifecycle: Lifecycle, names: tuple[str, ...]
+) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """By which name each field is sent, and how to read it; ``None``: it holds a text, as nearly all do."""
+    is_text = {name: lifecycle.fields[name] in ("str | None", str | None) for name in names}
+    return tuple(
+        (camel_case(name), None if is_text[name] else partial(_structured, lifecycle, name)) for name in names
+    )
+
+
+def _structured(lifecycle: Lifecycle, name: str, value: Any) -> Any:
+    """What a field has that holds no text. Few are sent, so whoever meets none need not import cattrs."""
+    return _hook(lifecycle, name)(value)
+
+
+@cache
+def _hook(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
     target = get_type_hints(lifecycle.payload)[name]
     hook = converter().get_structure_hook(target)
     return lambda value: hook(value, target)

@@ -316,8 +316,8 @@ def _next_change(assessment: Assessment) -> datetime | None:
         for one in (aggregate.held, *aggregate.alternatives):
             found = endings(aggregate.lifecycle, one.runs, assessment.context)
             assessment.changes += [overdue.at for _, overdue in found]
-    at = min((at for at in assessment.changes if at > now), default=None)
-    return None if at is None else moment(at)
+    later = [at for at in assessment.changes if at > now]
+    return moment(min(later)) if later else None
 
 
 def _in_doubt(assessment: Assessment) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -226,13 +226,14 @@ C515 = Code(
 )
 
 
-def _error(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+def _error(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
     """C515: the session was ended by an error."""
-    for run in aggregate.runs:
-        for one in run.candidate.originals.values():
-            error = read_text(one.data, "error") if b'"error"' in one.data and one.step.closes else None
-            if error:
-                yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
+    ends = [(run, one) for run in aggregate.runs for one in run.candidate.originals.values() if one.step.closes]
+    return [
+        assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
+        for run, one in ends
+        if b'"error"' in one.data and (error := read_text(one.data, "error"))
+    ]
 
 
 C505 = Code(
@@ -247,18 +248,21 @@ C505 = Code(
 )
 
 
-def _renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+def _renamed(assessment: Assessment, aggregate: Aggregate) -> Iterable[Finding]:
     """C505: the same id came with another name."""
-    every = [(one, run) for run in aggregate.runs for one in run.candidate.originals.values()]
-    if len({one.data for one, _ in every}) == 1:
-        return
+    said = {one.data for run in aggregate.runs for one in run.candidate.originals.values()}
+    return _names_in_turn(assessment, aggregate) if len(said) > 1 else ()
+
+
+def _names_in_turn(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     label = ""
-    for one, run in every:
-        name = aggregate.lifecycle.name_in(one.data)
-        if label and name and name != label:
-            words = {"name": label, "value": name}
-            yield assessment.make(C505, words=words, where=one, aggregate=aggregate, run=run)
-        label = name or label
+    for run in aggregate.runs:
+        for one in run.candidate.originals.values():
+            name = aggregate.lifecycle.name_in(one.data)
+            if label and name and name != label:
+                words = {"name": label, "value": name}
+                yield assessment.make(C505, words=words, where=one, aggregate=aggregate, run=run)
+            label = name or label
 
 
 def finders(lifecycle: Lifecycle) -> tuple[Finder, ...]:
