@@ -94,22 +94,24 @@ def assessment_of(
         positions = [one.position for one in observed.records.values()]
         session.last_position = max(observed.last_position or 0, *positions)
     own, people, others = _turns(observed)
-    held = {key: _held(made, one, memos.get(key)) for key, one in own.items()}
+    held: dict[AggregateKey, Aggregate] = {}
+    for key, one in own:
+        held[key] = _held(made, one, memos.get(key))
     _presume_end(made)
     if recorded is not None:
         of_records.end(made, recorded)
     set_evidence(observed, {key: one.deliveries for key, one in observed.aggregates.items()}, context)
     if visits is not None:
         made.known = visits.known(people, context)
-    of_people = [made.known.get(key) or _held(made, one, memos.get(key)) for key, one in people.items()]
-    held |= zip(people, of_people, strict=True)
-    _set_presence(made, of_people)
-    for key, one in others.items():
+    for key, one in people:
+        held[key] = made.known.get(key) or _held(made, one, memos.get(key))
+    _set_presence(made, [held[key] for key, _ in people])
+    for key, one in others:
         held[key] = _held(made, one, memos.get(key))
     session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
     if visits is not None:
-        visits.keep({key: held[key] for key in people}, context)
+        visits.keep({key: held[key] for key, _ in people}, context)
     session.next_change = _next_change(made)
     session.in_doubt = _in_doubt(made)
     return made
@@ -155,17 +157,17 @@ def _in_order(observed: Observed) -> Observed:
     return replace(observed, aggregates=aggregates)
 
 
-Turn = dict[AggregateKey, ObservedAggregate]
+Turn = list[tuple[AggregateKey, ObservedAggregate]]
 
 
 def _turns(observed: Observed) -> tuple[Turn, Turn, Turn]:
     """What is judged first, next and last: the session's own lifecycle, the people, and all else."""
-    own: Turn = {}
-    people: Turn = {}
-    others: Turn = {}
-    for key, one in observed.aggregates.items():
-        turn = own if one.lifecycle.is_session else people if one.lifecycle.is_presence else others
-        turn[key] = one
+    own: Turn = []
+    people: Turn = []
+    others: Turn = []
+    for each in observed.aggregates.items():
+        lifecycle = each[1].lifecycle
+        (own if lifecycle.is_session else people if lifecycle.is_presence else others).append(each)
     return own, people, others
 
 

@@ -8,7 +8,7 @@ derived from that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Visits(msgspec.Struct, eq=False):
     """How many deliveries had come of each, and what is held of them."""
 
     def known(
-        self, people: Mapping[AggregateKey, ObservedAggregate], context: Context
+        self, people: Iterable[tuple[AggregateKey, ObservedAggregate]], context: Context
     ) -> dict[AggregateKey, Aggregate]:
         """What is held of those of whom nothing has come since, if the evidence is what they were judged by."""
         judged_by = context.rules, context.log.profile, context.evidence_without_repeats
@@ -36,7 +36,7 @@ class Visits(msgspec.Struct, eq=False):
             self._judged_by = judged_by
             self._held.clear()
         found: dict[AggregateKey, Aggregate] = {}
-        for key, one in people.items():
+        for key, one in people:
             count, aggregate = self._held.get(key, (0, None))
             if aggregate and count == len(one.deliveries) and aggregate.deliveries is one.deliveries:
                 found[key] = aggregate
