@@ -283,6 +283,11 @@ class Lifecycle(msgspec.Struct, frozen=True, eq=False, dict=True):
         """The webhook type that reports a step."""
         return self.by_name[step].type or f"{self.name}-{step}"
 
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The webhook types of all steps."""
+        return frozenset(self.webhook_type(step.name) for step in self.steps)
+
     def webhook_types(self, step: str) -> tuple[str, ...]:
         """The webhook types that report a step: the one of today, and those that it had before."""
         before = () if self.by_name[step].type else self.formerly

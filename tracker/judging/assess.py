@@ -228,11 +228,9 @@ def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
     """When somebody was inside, and whether that is known."""
     context = assessment.context
     if people:
-        presence = Presence(people, context.end if not context.presumed else None)
-        assessment.presence, context.find_occupied = presence, presence.occupied
-        lifecycle = people[0].lifecycle
-        if context.lacking and any(context.lacks(lifecycle, step.name) for step in lifecycle.steps):
-            assessment.session.presence_known = False
+        assessment.presence = Presence(people, context.end if not context.presumed else None)
+        assessment.session.presence_known = context.lacking.isdisjoint(people[0].lifecycle.types)
+        context.find_occupied = assessment.presence.occupied
 
 
 def _aggregate(one: ObservedAggregate, found: list[Hypothesis], assessment: Assessment) -> Aggregate:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
-from operator import attrgetter
 
 from tracker import codes
 from tracker.delivery.payload import read_fields, read_text, read_times, values_in
@@ -157,9 +156,8 @@ def _deprecated(assessment: Assessment, aggregate: Aggregate) -> Iterator[Findin
     """C510: a field that is no longer documented; of each run the first webhook that has it."""
     for old, quoted, words in _sent_names(aggregate.lifecycle):
         for run in aggregate.runs:
-            saying = [one for one in run.candidate.originals.values() if quoted in one.data]
-            for one in sorted(saying, key=attrgetter("order")):
-                if any(read_fields(aggregate.lifecycle, one.data, [old])):
+            for one in run.candidate.originals.values():
+                if quoted in one.data and any(read_fields(aggregate.lifecycle, one.data, [old])):
                     yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
                     break
 
@@ -226,14 +224,12 @@ C515 = Code(
 )
 
 
-def _error(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
+def _error(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C515: the session was ended by an error."""
-    ends = [(run, one) for run in aggregate.runs for one in run.candidate.originals.values() if one.step.closes]
-    return [
-        assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
-        for run, one in ends
-        if b'"error"' in one.data and (error := read_text(one.data, "error"))
-    ]
+    for run in aggregate.runs:
+        for one in run.candidate.originals.values():
+            if one.step.closes and b'"error"' in one.data and (error := read_text(one.data, "error")):
+                yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
 
 
 C505 = Code(
