@@ -236,10 +236,12 @@ def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
 def _aggregate(one: ObservedAggregate, found: list[Hypothesis], assessment: Assessment) -> Aggregate:
     lifecycle, held, alternatives = one.lifecycle, found[0], found[1:]
     candidates = held.all_runs()
-    states = [Run(lifecycle, run, one.key) for run in candidates]
     is_in_order = held.price == 0 and held.copies is None and not alternatives
-    for place, run in enumerate(states):
-        if not run.candidate.closed:
+    states: list[Run] = []
+    for place, candidate in enumerate(candidates):
+        run = Run(lifecycle, candidate, one.key)
+        states.append(run)
+        if not candidate.closed:
             is_in_order = False
             run.lost = _is_lost(lifecycle, candidates, place, assessment)
     aggregate = Aggregate(lifecycle, one.key, one.deliveries, states, held, alternatives, is_in_order)

@@ -42,13 +42,15 @@ class Presence(msgspec.Struct, eq=False, dict=True):
     @property
     def empty_since(self) -> int | None:
         """Since when nobody is inside; ``None`` where somebody is, or nobody can know."""
-        times: list[int] = []
+        since: int | None = None
         for person in self.people:
             run = person.held.runs[-1]
             if not run.closed:
                 return None
-            times += [one.at for one in run.originals.values()]
-        return max(times, default=None)
+            for one in run.originals.values():
+                if since is None or one.at > since:
+                    since = one.at
+        return since
 
     def lone(self, end: int | None) -> Iterator[tuple[int, int | None, Aggregate]]:
         """From when to when one person was the only one inside (``None``: still is); ``end`` as above."""
