@@ -275,8 +275,8 @@ def finders(lifecycle: Lifecycle) -> tuple[Finder, ...]:
 
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
-    sharing = [one for one in assessment.session.aggregates.values() if one.lifecycle.shared]
-    runs = [(aggregate, run) for aggregate in sharing for run in aggregate.runs]
+    every = assessment.session.aggregates.values()
+    runs = [(one, run) for one in every if one.lifecycle.shared for run in one.runs]
     if len(runs) < 2:
         return
     counted = Counter([aggregate.lifecycle.name for aggregate, _ in runs])
