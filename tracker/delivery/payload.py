@@ -124,10 +124,12 @@ def _field_readers(
     lifecycle: Lifecycle, names: tuple[str, ...]
 ) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
     """By which name each field is sent, and how to read it; ``None``: it holds a text, as nearly all do."""
-    is_text = {name: lifecycle.fields[name] in ("str | None", str | None) for name in names}
-    return tuple(
-        (camel_case(name), None if is_text[name] else partial(_structured, lifecycle, name)) for name in names
-    )
+    return tuple((camel_case(name), _reader(lifecycle, name)) for name in names)
+
+
+def _reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any] | None:
+    is_text = lifecycle.fields[name] in ("str | None", str | None)
+    return None if is_text else partial(_structured, lifecycle, name)
 
 
 def _structured(lifecycle: Lifecycle, name: str, value: Any) -> Any:
