@@ -253,12 +253,6 @@ class Lifecycle(msgspec.Struct, frozen=True, eq=False, dict=True):
         """The name by which the label is sent."""
         return camel_case(self.label)
 
-    @cached_property
-    def has_content(self) -> bool:
-        """Whether there may be something to find in what a payload says, not only in that it came."""
-        brings = any(step.brings for step in self.steps)
-        return bool(brings or self.contradicted or self.deprecated or self.times)
-
     def brings_the_same(self, one: bytes, other: bytes) -> bool:
         """Whether the data of two steps name the same file or url."""
         this, that = _decode(one), _decode(other)
@@ -288,6 +282,11 @@ class Lifecycle(msgspec.Struct, frozen=True, eq=False, dict=True):
     def webhook_type(self, step: str) -> str:
         """The webhook type that reports a step."""
         return self.by_name[step].type or f"{self.name}-{step}"
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The webhook types of all steps."""
+        return frozenset(self.webhook_type(step.name) for step in self.steps)
 
     def webhook_types(self, step: str) -> tuple[str, ...]:
         """The webhook types that report a step: the one of today, and those that it had before."""

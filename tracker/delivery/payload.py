@@ -10,11 +10,13 @@ read whole: so it is made when the first one is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache, lru_cache
+from datetime import datetime
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
+from tracker.delivery.envelope import parse_time
 from tracker.lifecycle import Lifecycle, camel_case
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = [
     "payload_reader",
     "read_fields",
     "read_text",
+    "read_times",
     "values_in",
 ]
 
@@ -95,20 +98,47 @@ def read_text(data: bytes, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+@lru_cache(maxsize=2048)
+def read_times(lifecycle: Lifecycle, data: bytes) -> tuple[tuple[str, str, datetime | None], ...]:
+    """The clock times that a payload says: the field, its text, and the time; ``None`` where it is no valid one."""
+    said = _decode(data)
+    texts = [(name, said.get(camel_case(name))) for name in lifecycle.times]
+    return tuple([(name, text, parse_time(text)) for name, text in texts if isinstance(text, str)])
+
+
 def read_fields(lifecycle: Lifecycle, data: bytes, names: Iterable[str]) -> tuple[Any, ...]:
     """What the payload class of a lifecycle has in these fields; the others are not read."""
     said, found = _said(data), []
-    for name in names:
-        value = said.get(camel_case(name))
-        found.append(None if value is None else _field_reader(lifecycle, name)(value))
+    for sent, read in _field_readers(lifecycle, tuple(names)):
+        value = said.get(sent)
+        if read is not None and value is not None:
+            value = read(value)
+        elif not isinstance(value, str):
+            value = None
+        found.append(value)
     return tuple(found)
 
 
 @cache
-def _field_reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
-    """How to read a field. Nearly all are texts, so whoever asks for no other need not import cattrs."""
-    if lifecycle.fields[name] in ("str | None", str | None):
-        return lambda value: _lenient_text(value, str)
+def _field_readers(
+    lifecycle: Lifecycle, names: tuple[str, ...]
+) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """By which name each field is sent, and how to read it; ``None``: it holds a text, as nearly all do."""
+    return tuple((camel_case(name), _reader(lifecycle, name)) for name in names)
+
+
+def _reader(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any] | None:
+    is_text = lifecycle.fields[name] in ("str | None", str | None)
+    return None if is_text else partial(_structured, lifecycle, name)
+
+
+def _structured(lifecycle: Lifecycle, name: str, value: Any) -> Any:
+    """What a field has that holds no text. Few are sent, so whoever meets none need not import cattrs."""
+    return _hook(lifecycle, name)(value)
+
+
+@cache
+def _hook(lifecycle: Lifecycle, name: str) -> Callable[[Any], Any]:
     target = get_type_hints(lifecycle.payload)[name]
     hook = converter().get_structure_hook(target)
     return lambda value: hook(value, target)

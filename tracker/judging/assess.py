@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 
-from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_text
+from msgspec.structs import replace
+
+from tracker.delivery.payload import read_times
 from tracker.delivery.webhook import Delivery
 from tracker.findings import Finding
 from tracker.judging.context import Context
 from tracker.judging.evidence import set_evidence
 from tracker.judging.findings import between, content, of_records, runs
-from tracker.judging.findings.maker import Assessment
-from tracker.judging.hypothesis import THE_END, Candidate, Delivered, Hypothesis, micros, moment
+from tracker.judging.findings.maker import Assessment, Finder
+from tracker.judging.hypothesis import THE_END, Candidate, Hypothesis, micros, moment
 from tracker.judging.log import NOTHING_KNOWN, LogView
+from tracker.judging.presence import Presence
 from tracker.judging.records import RecordsOf
 from tracker.judging.search import Memo, hypotheses
 from tracker.judging.sequence import ending, endings, may_end_until, next_begun, outlives
@@ -70,6 +74,8 @@ def assessment_of(
     """The same, with what it was assessed by."""
     memos = {} if memos is None or observed.backwards else memos
     visits = None if observed.backwards or observed.records else visits
+    if observed.backwards:
+        observed = _in_order(observed)
     recorded = RecordsOf.known(observed.records) if observed.records else None
     if recorded is not None and not observed.deliveries:
         observed = of_records.timed(observed)
@@ -87,31 +93,27 @@ def assessment_of(
         session.records = recorded
         positions = [one.position for one in observed.records.values()]
         session.last_position = max(observed.last_position or 0, *positions)
-    order = {key: _in_order(observed, one) for key, one in observed.aggregates.items()}
     own, people, others = _turns(observed)
     held: dict[AggregateKey, Aggregate] = {}
-    for key in own:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key))
+    for key, one in own:
+        held[key] = _held(made, one, memos.get(key))
     _presume_end(made)
     if recorded is not None:
         of_records.end(made, recorded)
-    set_evidence(observed, order, context)
+    set_evidence(observed, {key: one.deliveries for key, one in observed.aggregates.items()}, context)
     if visits is not None:
-        visits.heed(context)
-        made.known = {key: one for key in people if (one := visits.held(key, order[key])) is not None}
-    for key in people:
-        held[key] = made.known.get(key) or _held(
-            made, observed.aggregates[key], order[key], memos.get(key), recorded
-        )
-    _set_occupied(made, [held[key] for key in people])
-    for key in others:
-        held[key] = _held(made, observed.aggregates[key], order[key], memos.get(key), recorded)
+        made.known = visits.known(people, context)
+    for key, one in people:
+        held[key] = made.known.get(key) or _held(made, one, memos.get(key))
+    _set_presence(made, [held[key] for key, _ in people])
+    for key, one in others:
+        held[key] = _held(made, one, memos.get(key))
     session.aggregates = {key: held[key] for key in observed.aggregates}
     session.findings = _numbered(_findings(made) if recorded is None else _with_records(made, recorded))
     if visits is not None:
-        visits.keep({key: held[key] for key in people}, context)
+        visits.keep({key: held[key] for key, _ in people}, context)
     session.next_change = _next_change(made)
-    session.in_doubt = _in_doubt(session)
+    session.in_doubt = _in_doubt(made)
     return made
 
 
@@ -146,39 +148,38 @@ def _begun(observed: Observed, now: int | None) -> Session:
     )
 
 
-def _in_order(observed: Observed, aggregate: ObservedAggregate) -> Sequence[Delivered]:
-    """Its deliveries in the order in which they were received, as far as that is known."""
-    if not observed.backwards:
-        return aggregate.deliveries
-    return sorted(aggregate.deliveries, key=lambda one: (one.at, one.position))
+def _in_order(observed: Observed) -> Observed:
+    """The same, with the deliveries in the order in which they were received, as far as that is known."""
+    aggregates = {
+        key: replace(one, deliveries=sorted(one.deliveries, key=attrgetter("order")))
+        for key, one in observed.aggregates.items()
+    }
+    return replace(observed, aggregates=aggregates)
 
 
-def _turns(observed: Observed) -> tuple[list[AggregateKey], list[AggregateKey], list[AggregateKey]]:
+Turn = list[tuple[AggregateKey, ObservedAggregate]]
+
+
+def _turns(observed: Observed) -> tuple[Turn, Turn, Turn]:
     """What is judged first, next and last: the session's own lifecycle, the people, and all else."""
-    own: list[AggregateKey] = []
-    people: list[AggregateKey] = []
-    others: list[AggregateKey] = []
-    for key, one in observed.aggregates.items():
-        turn = own if one.lifecycle.is_session else people if one.lifecycle.is_presence else others
-        turn.append(key)
+    own: Turn = []
+    people: Turn = []
+    others: Turn = []
+    for each in observed.aggregates.items():
+        lifecycle = each[1].lifecycle
+        (own if lifecycle.is_session else people if lifecycle.is_presence else others).append(each)
     return own, people, others
 
 
-def _held(
-    assessment: Assessment,
-    one: ObservedAggregate,
-    deliveries: Sequence[Delivered],
-    memo: Memo | None,
-    recorded: RecordsOf | None = None,
-) -> Aggregate:
+def _held(assessment: Assessment, one: ObservedAggregate, memo: Memo | None) -> Aggregate:
     """What is held of one aggregate."""
-    lifecycle = one.lifecycle
-    found = hypotheses(lifecycle, deliveries, assessment.context, once=one.is_once, memo=memo)
+    lifecycle, records = one.lifecycle, assessment.session.records
+    found = hypotheses(lifecycle, one.deliveries, assessment.context, once=one.is_once, memo=memo)
     if lifecycle.is_session:
         _set_end(assessment, lifecycle, found[0])
-    elif recorded is not None:
-        found = recorded.weighed(lifecycle, one.key, found)
-    return _aggregate(one, deliveries, found, assessment)
+    elif records is not None:
+        found = records.weighed(lifecycle, one.key, found)
+    return _aggregate(one, found, assessment)
 
 
 def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> None:
@@ -187,7 +188,8 @@ def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> 
     (run,) = held.all_runs()
     for one in run.originals.values():
         context.over = max(context.over, one.order)
-        start, end = (parse_time(read_text(one.data, name) or "") for name in lifecycle.times)
+        said = {name: time for name, _, time in read_times(lifecycle, one.data)}
+        start, end = map(said.get, lifecycle.times)
         if one.step.closes:
             session.ended = True
             session.end_received_at, session.end_position = one.received_at, one.position
@@ -222,33 +224,34 @@ def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
     return at if at is not None and at < before else None
 
 
-def _set_occupied(assessment: Assessment, people: Sequence[Aggregate]) -> None:
+def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
     """When somebody was inside, and whether that is known."""
     context = assessment.context
     if people:
-        end = context.end if not context.presumed else None
-        context.occupied = [(come, gone) for come, gone, _ in between.presence(people, end)]
-        lifecycle = people[0].lifecycle
-        if any(context.lacks(lifecycle, step.name) for step in lifecycle.steps):
-            assessment.session.presence_known = False
+        assessment.presence = Presence(people, context.end if not context.presumed else None)
+        assessment.session.presence_known = context.lacking.isdisjoint(people[0].lifecycle.types)
+        context.find_occupied = assessment.presence.occupied
 
 
-def _aggregate(
-    one: ObservedAggregate, deliveries: Sequence[Delivered], found: list[Hypothesis], assessment: Assessment
-) -> Aggregate:
-    lifecycle, held = one.lifecycle, found[0]
+def _aggregate(one: ObservedAggregate, found: list[Hypothesis], assessment: Assessment) -> Aggregate:
+    lifecycle, held, alternatives = one.lifecycle, found[0], found[1:]
     candidates = held.all_runs()
-    states = [Run(lifecycle, run, one.key) for run in candidates]
-    for place, run in enumerate(states):
-        if not run.candidate.closed:
+    is_in_order = held.price == 0 and held.copies is None and not alternatives
+    states: list[Run] = []
+    for place, candidate in enumerate(candidates):
+        run = Run(lifecycle, candidate, one.key)
+        states.append(run)
+        if not candidate.closed:
+            is_in_order = False
             run.lost = _is_lost(lifecycle, candidates, place, assessment)
-    alternatives = found[1:]
+    aggregate = Aggregate(lifecycle, one.key, one.deliveries, states, held, alternatives, is_in_order)
     if alternatives:
+        assessment.searched.append(aggregate)
         last = states[-1]
         as_good = [other for other in alternatives if other.price - held.price <= AS_GOOD]
         state = last.candidate.state, last.candidate.closed
         last.contested = any((other.runs[-1].state, other.runs[-1].closed) != state for other in as_good)
-    return Aggregate(lifecycle, one.key, deliveries, states, held, alternatives)
+    return aggregate
 
 
 def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assessment: Assessment) -> bool:
@@ -269,40 +272,32 @@ def _is_lost(lifecycle: Lifecycle, runs: Sequence[Candidate], place: int, assess
     return assessment.passed(max(context.end + context.windows.grace, candidate.since.at))
 
 
-def _findings(assessment: Assessment) -> Iterable[Finding]:
+def _findings(assessment: Assessment) -> list[Finding]:
     session, known = assessment.session, assessment.known
+    found: list[Finding] = []
     for key, aggregate in session.aggregates.items():
         if key in known and aggregate.runs[-1].candidate.closed:
             continue
-        ours = _of_aggregate(assessment, aggregate)
-        for one in ours:
-            aggregate.runs[(one.run or 1) - 1].findings.append(one)
-        yield from ours
-    yield from content.shared(assessment)
-    yield from content.of_deliveries(assessment)
-    yield from between.of_session(assessment)
+        for find in _finders(aggregate.lifecycle, aggregate.is_in_order):
+            for one in find(assessment, aggregate):
+                aggregate.runs[(one.run or 1) - 1].findings.append(one)
+                found.append(one)
+    found += content.shared(assessment)
+    found += content.of_deliveries(assessment)
+    found += between.of_session(assessment)
+    return found
+
+
+@cache
+def _finders(lifecycle: Lifecycle, is_in_order: bool) -> tuple[Finder, ...]:  # noqa: FBT001 - a key of the cache
+    """What may find something of one aggregate alone, by what its lifecycle declares; of one in order that is little."""
+    return (*runs.finders(lifecycle, is_in_order=is_in_order), *content.finders(lifecycle))
 
 
 def _with_records(assessment: Assessment, recorded: RecordsOf) -> list[Finding]:
     """The same with what VideoSDK's own records add; what they explain is said to be so."""
     records = of_records.matched(assessment, recorded)
-    return of_records.explained(
-        [*_findings(assessment)], list(of_records.found(assessment, records)), assessment
-    )
-
-
-def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
-    """What is found of one aggregate alone."""
-    held = aggregate.held
-    is_ordinary = held.price == 0 and not aggregate.alternatives
-    found: list[Finding] = []
-    if not (is_ordinary and aggregate.lifecycle.is_presence and held.runs[-1].closed):  # else there is nothing
-        found += runs.of_aggregate(assessment, aggregate, is_ordinary=is_ordinary)
-        for run in aggregate.runs if aggregate.lifecycle.has_content else ():
-            found += content.of_payloads(assessment, aggregate, run)
-    if aggregate.lifecycle.is_presence:
-        found += content.renamed(assessment, aggregate)
-    return found
+    return of_records.explained(_findings(assessment), list(of_records.found(assessment, records)), assessment)
 
 
 def _numbered(findings: Iterable[Finding]) -> list[Finding]:
@@ -319,16 +314,18 @@ def _next_change(assessment: Assessment) -> datetime | None:
     now = assessment.context.as_of
     if now is None:
         return None
-    for aggregate in assessment.session.aggregates.values():
-        for one in (aggregate.held, *aggregate.alternatives) if aggregate.alternatives else ():
+    for aggregate in assessment.searched:
+        for one in (aggregate.held, *aggregate.alternatives):
             found = endings(aggregate.lifecycle, one.runs, assessment.context)
             assessment.changes += [overdue.at for _, overdue in found]
-    at = min((at for at in assessment.changes if at > now), default=None)
-    return None if at is None else moment(at)
+    later = [at for at in assessment.changes if at > now]
+    return moment(min(later)) if later else None
 
 
-def _in_doubt(session: Session) -> bool:
+def _in_doubt(assessment: Assessment) -> bool:
     """Whether other evidence of the log could change what is held."""
-    if any(aggregate.alternatives for aggregate in session.aggregates.values()):
-        return True
-    return any(one.missing or one.code in ("D101", "D102", "D105", "S208") for one in session.findings)
+    findings = assessment.session.findings
+    return bool(assessment.searched) or any(one.missing or one.code in _DOUBTFUL for one in findings)
+
+
+_DOUBTFUL = ("D101", "D102", "D105", "S208")

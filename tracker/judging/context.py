@@ -44,7 +44,8 @@ class Context(msgspec.Struct, eq=False):
         find_in_common: Finds the ages that several repeated steps have in common, when it is first called.
         resent: Positions of what came again in one burst with a copy that is certain.
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
-        occupied: From when to when somebody was inside (``None``: still is); ``None`` where nobody can know.
+        find_occupied: Finds from when to when somebody was inside (``None``: still is), when it is called; ``None`` where
+            nobody can know.
         as_of: The moment as of which is judged; ``None``: no time passes.
     """
 
@@ -62,7 +63,7 @@ class Context(msgspec.Struct, eq=False):
     find_in_common: Callable[[], Sequence[int]] = tuple
     resent: frozenset[int] = frozenset()
     two_channels: bool = False
-    occupied: Sequence[tuple[int, int | None]] | None = None
+    find_occupied: Callable[[], Sequence[tuple[int, int | None]]] | None = None
     as_of: int | None = None
     windows: Windows = Rules().windows  # both follow from the rules
     prices: Mapping[str, float] = msgspec.field(default_factory=dict)
@@ -78,7 +79,7 @@ class Context(msgspec.Struct, eq=False):
     @property
     def evidence_without_repeats(self) -> tuple[object, ...]:
         """All of that where no step came twice: the ages that repeated ones have in common take long to find."""
-        occupied = None if self.occupied is None else tuple(self.occupied)
+        occupied = None if self.find_occupied is None else tuple(self.find_occupied())
         end = self.end, self.end_position, self.over, self.presumed
         copies = tuple(self.ages), self.resent, self.two_channels
         return (*end, *copies, occupied, self.lacking, self.log.silences)
@@ -106,10 +107,10 @@ class Context(msgspec.Struct, eq=False):
 
     def is_empty(self, at: int) -> bool:
         """Whether nobody was inside at a moment, or a moment later."""
-        if self.occupied is None:
+        if self.find_occupied is None:
             return False
-        margin = self.windows.fast_redelivery
-        return not any(come <= at and (gone is None or gone > at + margin) for come, gone in self.occupied)
+        until = at + self.windows.fast_redelivery
+        return not any(come <= at and (gone is None or gone > until) for come, gone in self.find_occupied())
 
     def needs_no_stop(self, at: int) -> bool:
         """Whether what stopped at a moment may have stopped by itself."""

@@ -89,6 +89,7 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
         runs: In the order in which they began.
         held: The hypothesis that is held.
         alternatives: The others that were kept, the lowest price first; empty in the ordinary case.
+        is_in_order: Whether every run came to its end, nothing came again, and nothing has to be assumed for that.
     """
 
     lifecycle: Lifecycle
@@ -97,6 +98,7 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
     runs: list[Run]
     held: Hypothesis
     alternatives: Sequence[Hypothesis] = ()
+    is_in_order: bool = False
 
     @cached_property
     def label(self) -> str:

@@ -8,14 +8,13 @@ derived from that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from tracker.judging.context import Context
-from tracker.judging.hypothesis import Delivered
 from tracker.judging.sequence import ending
-from tracker.judging.session import AggregateKey
+from tracker.judging.session import AggregateKey, ObservedAggregate
 from tracker.judging.state import Aggregate
 
 __all__ = ["Visits"]
@@ -28,19 +27,20 @@ class Visits(msgspec.Struct, eq=False):
     _held: dict[AggregateKey, tuple[int, Aggregate]] = msgspec.field(default_factory=dict)
     """How many deliveries had come of each, and what is held of them."""
 
-    def heed(self, context: Context) -> None:
-        """Forgets all that was judged by other evidence."""
+    def known(
+        self, people: Iterable[tuple[AggregateKey, ObservedAggregate]], context: Context
+    ) -> dict[AggregateKey, Aggregate]:
+        """What is held of those of whom nothing has come since, if the evidence is what they were judged by."""
         judged_by = context.rules, context.log.profile, context.evidence_without_repeats
         if judged_by != self._judged_by:
             self._judged_by = judged_by
             self._held.clear()
-
-    def held(self, key: AggregateKey, deliveries: Sequence[Delivered]) -> Aggregate | None:
-        """What is held of a person, where nothing has come since; ``None`` where that is not known."""
-        count, aggregate = self._held.get(key, (0, None))
-        if aggregate is None or count != len(deliveries) or aggregate.deliveries is not deliveries:
-            return None
-        return aggregate
+        found: dict[AggregateKey, Aggregate] = {}
+        for key, one in people:
+            count, aggregate = self._held.get(key, (0, None))
+            if aggregate and count == len(one.deliveries) and aggregate.deliveries is one.deliveries:
+                found[key] = aggregate
+        return found
 
     def keep(self, aggregates: Mapping[AggregateKey, Aggregate], context: Context) -> None:
         """Keeps of these what stays as it is until more comes."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from math import inf, prod
+from collections.abc import Iterator
+from math import prod
 
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding, Severity
 from tracker.judging.findings.confidence import FACT, confidence_that_over
 from tracker.judging.findings.maker import Assessment
+from tracker.judging.presence import Inside
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration, listed
 from tracker.lifecycle import ABSENT
 
-__all__ = ["of_session", "presence"]
+__all__ = ["of_session"]
 
 _AFTER_NEXT = 60_000_000
 """Microseconds from the begin of a room's next session in which the end of the one before it should have come."""
@@ -26,18 +25,15 @@ def of_session(assessment: Assessment) -> Iterator[Finding]:
     """All that concerns more than one aggregate. Nothing where the stream is not a session's."""
     if assessment.observed.session_id is None:
         return
-    yield from _never_started(assessment)
-    yield from _absent_subjects(assessment)
-    if assessment.session.ended:
+    if not assessment.session.started:
+        yield from _never_started(assessment)
+    if assessment.presence.people:
+        yield from _absent_subjects(assessment)
+    elif assessment.session.ended:
         yield from _nobody_came(assessment)
     yield from _overdue_end(assessment)
-    yield from _alone(assessment)
-
-
-def presence(people: Sequence[Aggregate], end: int | None) -> list[tuple[int, int | None, Aggregate]]:
-    """From when to when each person was inside (``None``: still is), by the hypotheses that are held."""
-    found = [(come, end if gone is None else gone, person) for person in people for come, gone in person.inside]
-    return sorted(found, key=lambda one: (one[0], one[1] is None, one[1] or 0))
+    if assessment.presence.people:
+        yield from _alone(assessment)
 
 
 X401 = Code(
@@ -58,7 +54,7 @@ X401 = Code(
 def _never_started(assessment: Assessment) -> Iterator[Finding]:
     """X401: something happened in a session whose start never came."""
     session, context = assessment.session, assessment.context
-    if session.started or STARTED in context.lacking or not session.active or not session.aggregates:
+    if STARTED in context.lacking or not session.active or not session.aggregates:
         return
     every = (
         (one, aggregate) for aggregate, run in assessment.runs() for one in run.candidate.originals.values()
@@ -77,24 +73,22 @@ def _never_started(assessment: Assessment) -> Iterator[Finding]:
 
 def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
     """X405: the recording of a person began, and that person was not inside."""
-    people = {person.key[0][1]: person for person in assessment.session.participants}
-    if not people:
+    theirs = [one for one in assessment.session.aggregates.values() if one.lifecycle.subject_absent]
+    if not theirs:
         return
-    visits = next(iter(people.values())).lifecycle
+    visits = assessment.presence.people[0].lifecycle
     context, start = assessment.context, visits.table[ABSENT]
     if context.lacks(visits, start[0]):
         return
-    inside: dict[str, _Inside] = {}
-    for aggregate, run in assessment.runs():
-        if not aggregate.lifecycle.subject_absent:
-            continue
+    inside: dict[str, Inside] = {}
+    for aggregate, run in [(one, run) for one in theirs for run in one.runs]:
         first = run.candidate.first
         if first.step.closes or first.step.orphan:
             continue
         who = dict(aggregate.key)[aggregate.lifecycle.subject]
-        person = people.get(who)
+        person = assessment.session.aggregates.get((visits.name, ((visits.key[0], who),)))
         if person is not None and who not in inside:
-            inside[who] = _Inside(person, context.windows.lateness)
+            inside[who] = Inside(person, context.windows.lateness)
         if (person is not None and inside[who].covers(first.at)) or context.log.is_catching_up(first.at):
             continue
         was_seen = person is not None and person.runs[0].candidate.first.at < first.at
@@ -109,23 +103,6 @@ def _absent_subjects(assessment: Assessment) -> Iterator[Finding]:
             until=first.at + context.windows.lateness,
             log_begins=None if was_seen else assessment.log_begins(first),
         )
-
-
-class _Inside:
-    """When somebody was inside, or nearly: what two aggregates say may cross on its way by ``margin``."""
-
-    def __init__(self, person: Aggregate, margin: int) -> None:
-        self._comes: list[int] = []
-        self._goes: list[float] = []
-        latest = -inf
-        for come, gone, _ in presence([person], None):
-            latest = max(latest, inf if gone is None else gone + margin)
-            self._comes.append(come - margin)
-            self._goes.append(latest)
-
-    def covers(self, at: int) -> bool:
-        place = bisect_right(self._comes, at) - 1
-        return place >= 0 and at <= self._goes[place]
 
 
 def _nobody_came(assessment: Assessment) -> Iterator[Finding]:
@@ -166,7 +143,7 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         return
     if context.recorded:
         return  # R604 is found
-    empty = _empty_since(assessment)
+    empty = assessment.presence.empty_since
     if empty is not None:
         at = empty + context.windows.empty
         if context.given_way is not None:
@@ -178,9 +155,7 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
         return
     at = observed.last_at + context.windows.session_idle
     if assessment.passed(at):
-        inside = [
-            person.name for person in assessment.session.participants if not person.runs[-1].candidate.closed
-        ]
+        inside = [person.name for person in assessment.presence.people if not person.runs[-1].candidate.closed]
         value = f"; last inside: {listed(inside[:5])}" if inside else ""
         yield assessment.make(
             T304,
@@ -195,17 +170,9 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
 def _is_found_otherwise(assessment: Assessment) -> bool:
     """Whether of a session that gave way to the next one of its room it is found there that it did not end, or nowhere."""
     session, context = assessment.session, assessment.context
-    if not session.participants:
+    if not assessment.presence.people:
         return context.log.has_no_end(assessment.observed.meeting_id)
     return session.presence_known
-
-
-def _empty_since(assessment: Assessment) -> int | None:
-    """Since when nobody is inside; ``None`` where somebody is, or nobody can know."""
-    people = assessment.session.participants
-    if not people or not all(person.runs[-1].candidate.closed for person in people):
-        return None
-    return max(one.at for person in people for one in person.runs[-1].candidate.originals.values())
 
 
 def _running(assessment: Assessment, at: int) -> list[tuple[Aggregate, Run]]:
@@ -248,7 +215,7 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     running = _running(assessment, at)
     if end is not None and not running:
         return
-    sure = prod(confidence_that_over([one.held, *one.alternatives]) for one in assessment.session.participants)
+    sure = prod(confidence_that_over([one.held, *one.alternatives]) for one in assessment.presence.people)
     names = listed(sorted({aggregate.lifecycle.name for aggregate, _ in running}))
     value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
     if names:
@@ -288,46 +255,17 @@ T310 = Code(
 def _alone(assessment: Assessment) -> Iterator[Finding]:
     """T310: one person was the only one inside for a long time."""
     context, observed = assessment.context, assessment.observed
-    people = assessment.session.participants
-    if not people or observed.last_at is None or observed.first_at is None or context.as_of is None:
+    if observed.last_at is None or observed.first_at is None or context.as_of is None:
         return
     if max(observed.last_at, context.as_of) - observed.first_at < context.windows.alone:
         assessment.changes.append(observed.first_at + context.windows.alone)
         return
-    lone = _lone(presence(people, context.end if not context.presumed else observed.last_at))
-    for place, (at, alone) in enumerate(lone):
-        until = lone[place + 1][0] if place + 1 < len(lone) else None
-        if alone is None or at == 0:
-            continue
+    for at, until, person in assessment.presence.lone(observed.last_at if context.presumed else context.end):
         limit = at + context.windows.alone
-        if until is None and not assessment.passed(limit):
+        if at == 0 or not (assessment.passed(limit) if until is None else until > limit):
             continue
-        if until is None or until > limit:
-            long = duration((until if until is not None else limit) - at)
-            words = {"since": clock(at, limit), "delay": long if until is not None else f"more than {long}"}
-            run = alone.runs[-1]
-            yield assessment.make(
-                T310, words=words, at=limit, position=run.candidate.first.position, aggregate=alone, run=None
-            )
-            return
-
-
-def _lone(spans: Iterable[tuple[int, int | None, Aggregate]]) -> list[tuple[int, Aggregate | None]]:
-    """From when on which person was the only one inside, ``None``: nobody or several. Visits of one person may overlap."""
-    moments: list[tuple[int, int, Aggregate]] = []
-    for come, gone, person in spans:
-        if gone is None or gone > come:
-            moments.append((come, 1, person))
-        if gone is not None and gone > come:
-            moments.append((gone, -1, person))
-    moments.sort(key=lambda one: (one[0], one[1]))
-    inside: Counter[Aggregate] = Counter()
-    found: list[tuple[int, Aggregate | None]] = []
-    for at, change, person in moments:
-        before = len(inside)
-        inside[person] += change
-        if not inside[person]:
-            del inside[person]
-        if len(inside) != before:
-            found.append((at, next(iter(inside)) if len(inside) == 1 else None))
-    return found
+        long = duration((until if until is not None else limit) - at)
+        words = {"since": clock(at, limit), "delay": long if until is not None else f"more than {long}"}
+        position = person.runs[-1].candidate.first.position
+        yield assessment.make(T310, words=words, at=limit, position=position, aggregate=person)
+        return

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache
 
 from tracker import codes
-from tracker.delivery.envelope import parse_time
-from tracker.delivery.payload import read_fields, read_text, values_in
+from tracker.delivery.payload import read_fields, read_text, read_times, values_in
 from tracker.delivery.webhook import PING
 from tracker.findings import NO_PRICE, Code, Finding, codes_in
-from tracker.judging.findings.maker import Assessment
+from tracker.judging.findings.maker import Assessment, Finder
 from tracker.judging.hypothesis import PRECISION, Delivered
 from tracker.judging.state import Aggregate, Run
 from tracker.lifecycle import Lifecycle, camel_case
 
-__all__ = ["of_deliveries", "of_payloads", "renamed", "shared"]
+__all__ = ["finders", "of_deliveries", "shared"]
 
 
 C501 = Code(
@@ -115,19 +115,6 @@ def of_deliveries(assessment: Assessment) -> Iterator[Finding]:
         yield found
 
 
-def of_payloads(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """C503, C507, C510, C515, T305, T306: what the payloads of one run say."""
-    lifecycle = aggregate.lifecycle
-    for one in run.candidate.originals.values():
-        if one.step.brings and not one.evidence:
-            yield from _missing_artefact(assessment, aggregate, run, one)
-        if lifecycle.deprecated:
-            yield from _deprecated(assessment, aggregate, run, one)
-    if lifecycle.times:
-        yield from _times(assessment, aggregate, run)
-        yield from _error(assessment, aggregate, run)
-
-
 C507 = Code(
     "C507",
     "missing-artefact",
@@ -140,17 +127,17 @@ C507 = Code(
 )
 
 
-def _missing_artefact(
-    assessment: Assessment, aggregate: Aggregate, run: Run, one: Delivered
-) -> Iterator[Finding]:
+def _missing_artefacts(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C507: a step came without what it should bring, and nothing brought it later."""
-    names = one.step.brings
-    if any(other.evidence for _, other in run.candidate.others):
-        return
-    if not any(read_fields(aggregate.lifecycle, one.data, names)):
-        words = {"field": " or ".join(map(camel_case, names))}
-        until = one.at + assessment.context.windows.lateness
-        yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run, until=until)
+    for run in aggregate.runs:
+        for one in run.candidate.originals.values():
+            names = one.step.brings
+            if not names or one.evidence or any(read_fields(aggregate.lifecycle, one.data, names)):
+                continue
+            if not any(other.evidence for _, other in run.candidate.others):
+                words = {"field": " or ".join(map(camel_case, names))}
+                until = one.at + assessment.context.windows.lateness
+                yield assessment.make(C507, words=words, where=one, aggregate=aggregate, run=run, until=until)
 
 
 C510 = Code(
@@ -165,16 +152,21 @@ C510 = Code(
 )
 
 
-def _deprecated(assessment: Assessment, aggregate: Aggregate, run: Run, one: Delivered) -> Iterator[Finding]:
-    """C510: a field that is no longer documented."""
-    lifecycle = aggregate.lifecycle
-    for old, new in lifecycle.deprecated.items():
-        name = camel_case(old)
-        if b'"' + name.encode() + b'"' in one.data and any(read_fields(lifecycle, one.data, [old])):
-            before = [other for other in run.candidate.originals.values() if other.order < one.order]
-            if not any(any(read_fields(lifecycle, other.data, [old])) for other in before):
-                words = {"field": name, "value": camel_case(new)}
-                yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
+def _deprecated(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+    """C510: a field that is no longer documented; of each run the first webhook that has it."""
+    for old, quoted, words in _sent_names(aggregate.lifecycle):
+        for run in aggregate.runs:
+            for one in run.candidate.originals.values():
+                if quoted in one.data and any(read_fields(aggregate.lifecycle, one.data, [old])):
+                    yield assessment.make(C510, words=words, where=one, aggregate=aggregate, run=run)
+                    break
+
+
+@cache
+def _sent_names(lifecycle: Lifecycle) -> tuple[tuple[str, bytes, dict[str, str]], ...]:
+    """Of each field that is deprecated its name, that as it stands in a body, and the words for it."""
+    names = [(old, camel_case(old), camel_case(new)) for old, new in lifecycle.deprecated.items()]
+    return tuple((old, b'"%s"' % sent.encode(), {"field": sent, "value": new}) for old, sent, new in names)
 
 
 T305 = Code(
@@ -199,27 +191,25 @@ T306 = Code(
 )
 
 
-def _times(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
-    """C503, T305, T306: the session's own clock times."""
-    lifecycle, known = aggregate.lifecycle, dict[str, Any]()
-    for one in run.candidate.originals.values():
-        earlier = None
-        for name in lifecycle.times:
-            text = read_text(one.data, name)
-            time = parse_time(text) if text is not None else None
-            code = None
-            if text is not None and time is None:
-                code = T305
-            elif (
-                time is not None and lifecycle.retimed and abs(known.setdefault(name, time) - time) > PRECISION
-            ):
-                code = codes.C503
-            elif earlier is not None and time is not None and time < earlier:
-                code = T306
-            if code is not None:
-                words = {"field": name, "value": str(text)}
-                yield assessment.make(code, words=words, where=one, aggregate=aggregate, run=run)
-            earlier = time or earlier
+def _times(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+    """C503, T305, T306: the clock times that it says."""
+    lifecycle = aggregate.lifecycle
+    for run in aggregate.runs:
+        known: dict[str, datetime] = {}
+        for one in run.candidate.originals.values():
+            earlier = None
+            for name, text, time in read_times(lifecycle, one.data):
+                code = None
+                if time is None:
+                    code = T305
+                elif lifecycle.retimed and abs(known.setdefault(name, time) - time) > PRECISION:
+                    code = codes.C503
+                elif earlier is not None and time < earlier:
+                    code = T306
+                if code is not None:
+                    words = {"field": name, "value": text}
+                    yield assessment.make(code, words=words, where=one, aggregate=aggregate, run=run)
+                earlier = time or earlier
 
 
 C515 = Code(
@@ -234,12 +224,12 @@ C515 = Code(
 )
 
 
-def _error(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
+def _error(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """C515: the session was ended by an error."""
-    for one in run.candidate.originals.values():
-        error = read_text(one.data, "error") if one.step.closes else None
-        if error:
-            yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
+    for run in aggregate.runs:
+        for one in run.candidate.originals.values():
+            if one.step.closes and b'"error"' in one.data and (error := read_text(one.data, "error")):
+                yield assessment.make(C515, words={"value": error}, where=one, aggregate=aggregate, run=run)
 
 
 C505 = Code(
@@ -254,27 +244,39 @@ C505 = Code(
 )
 
 
-def renamed(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+def _renamed(assessment: Assessment, aggregate: Aggregate) -> Iterable[Finding]:
     """C505: the same id came with another name."""
-    lifecycle = aggregate.lifecycle
-    if not lifecycle.label:
-        return
-    label, said = "", b""
+    said = {one.data for run in aggregate.runs for one in run.candidate.originals.values()}
+    return _names_in_turn(assessment, aggregate) if len(said) > 1 else ()
+
+
+def _names_in_turn(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
+    label = ""
     for run in aggregate.runs:
         for one in run.candidate.originals.values():
-            if one.data == said:
-                continue
-            said = one.data
-            name = lifecycle.name_in(one.data)
+            name = aggregate.lifecycle.name_in(one.data)
             if label and name and name != label:
                 words = {"name": label, "value": name}
                 yield assessment.make(C505, words=words, where=one, aggregate=aggregate, run=run)
             label = name or label
 
 
+def finders(lifecycle: Lifecycle) -> tuple[Finder, ...]:
+    """What may find something in the payloads of one aggregate: C503, C505, C507, C510, C515, T305, T306."""
+    found: dict[Finder, object] = {
+        _missing_artefacts: any(step.brings for step in lifecycle.steps),
+        _deprecated: lifecycle.deprecated,
+        _times: lifecycle.times,
+        _error: lifecycle.times,
+        _renamed: lifecycle.is_presence and lifecycle.label,
+    }
+    return tuple(find for find, applies in found.items() if applies)
+
+
 def shared(assessment: Assessment) -> Iterator[Finding]:
     """C508: two runs of one lifecycle brought the same file or url."""
-    runs = [(aggregate, run) for aggregate, run in assessment.runs() if aggregate.lifecycle.shared]
+    every = assessment.session.aggregates.values()
+    runs = [(one, run) for one in every if one.lifecycle.shared for run in one.runs]
     if len(runs) < 2:
         return
     counted = Counter([aggregate.lifecycle.name for aggregate, _ in runs])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from operator import attrgetter
 
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding
@@ -68,33 +69,41 @@ def of_ending(
     )
 
 
-def of_outcome(assessment: Assessment, aggregate: Aggregate, run: Run, assumed: set[str]) -> Iterator[Finding]:
-    """D104, S204, S210, T303: how it ended, and how long it took."""
+def of_outcome(
+    assessment: Assessment, aggregate: Aggregate, run: Run, assumed: Container[str] = ()
+) -> list[Finding]:
+    """D104, S204, S210, T303: how it ended, and how long it took. ``assumed`` are the codes of what the run assumes."""
     lifecycle, context, candidate = aggregate.lifecycle, assessment.context, run.candidate
-    yield from _slow(assessment, aggregate, run)
+    found = _slow(assessment, aggregate, run) if lifecycle.limits else []
     if not candidate.closed:
-        return
+        return found
     end = candidate.since
-    orphan = is_orphan(lifecycle, candidate)
-    if end.step.outcome and not (orphan and end.step.orphan in assumed):
-        yield _failed(assessment, aggregate, run, end)
-    if not end.step.outcome and not orphan:
-        for step in lifecycle.missed:
-            if step.name not in candidate.originals and not context.lacks(lifecycle, step.name):
-                until = end.at + context.windows.lateness
-                yield assessment.make(
-                    codes.S204,
-                    words={"state": end.step.state},
-                    where=end,
-                    aggregate=aggregate,
-                    run=run,
-                    missing=(lifecycle.webhook_type(step.name),),
-                    until=until,
-                )
-    after = context.is_after_end(end.at, end.position)
-    if after and lifecycle.settled_after_end and candidate.began <= (context.end or 0) and not run.outlives:
+    if end.step.outcome:
+        if end.step.orphan not in assumed or not is_orphan(lifecycle, candidate):
+            found.append(_failed(assessment, aggregate, run, end))
+    elif lifecycle.missed and not is_orphan(lifecycle, candidate):
+        found += _missed(assessment, aggregate, run, end)
+    after = lifecycle.settled_after_end and context.is_after_end(end.at, end.position)
+    if after and candidate.began <= (context.end or 0) and not run.outlives:
         words = {"delay": duration(end.at - (context.end or end.at))}
-        yield assessment.make(codes.D104, words=words, where=end, aggregate=aggregate, run=run)
+        found.append(assessment.make(codes.D104, words=words, where=end, aggregate=aggregate, run=run))
+    return found
+
+
+def _missed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Delivered) -> Iterator[Finding]:
+    """S204: a run ended in good order, and a step never came that should have."""
+    lifecycle, context = aggregate.lifecycle, assessment.context
+    for step in lifecycle.missed:
+        if step.name not in run.candidate.originals and not context.lacks(lifecycle, step.name):
+            yield assessment.make(
+                codes.S204,
+                words={"state": end.step.state},
+                where=end,
+                aggregate=aggregate,
+                run=run,
+                missing=(lifecycle.webhook_type(step.name),),
+                until=end.at + context.windows.lateness,
+            )
 
 
 def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Delivered) -> Finding:
@@ -128,25 +137,21 @@ T303 = Code(
 )
 
 
-def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> Iterator[Finding]:
+def _slow(assessment: Assessment, aggregate: Aggregate, run: Run) -> list[Finding]:
     """T303: a step took longer than its limit, and then came."""
-    originals, limits = run.candidate.originals, aggregate.lifecycle.limits
-    latest = max([one.at for one in originals.values()]) if limits else 0
-    for step in limits:
+    lifecycle, originals = aggregate.lifecycle, run.candidate.originals
+    found: list[Finding] = []
+    for step in lifecycle.limits:
         one = originals.get(step.name)
-        if one is None or latest - one.at <= getattr(assessment.context.windows, step.limit):
+        names = (step.awaits,) if step.awaits else lifecycle.table[step.state]
+        later = [originals[name] for name in names if name in originals] if one is not None else []
+        if one is None or not later:
             continue
-        following = aggregate.lifecycle.table[step.state]
-        later = [other for other in originals.values() if other.step.name in following]
-        if step.awaits:
-            later = [other for other in later if other.step.name == step.awaits]
-        first = min(later, key=lambda other: other.at, default=None)
-        if first is not None and first.at - one.at > getattr(assessment.context.windows, step.limit):
-            yield assessment.make(
-                T303,
-                words={"delay": duration(first.at - one.at)},
-                where=first,
-                aggregate=aggregate,
-                run=run,
-                before=step.state,
+        until = one.at + getattr(assessment.context.windows, step.limit)
+        first = later[0] if len(later) == 1 else min(later, key=attrgetter("order"))
+        if first.at > until:
+            words = {"delay": duration(first.at - one.at)}
+            found.append(
+                assessment.make(T303, words=words, where=first, aggregate=aggregate, run=run, before=step.state)
             )
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -10,12 +10,13 @@ import msgspec
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Delivered, micros, moment
+from tracker.judging.presence import Presence
 from tracker.judging.session import AggregateKey, Link, Observed
 from tracker.judging.state import Aggregate, Run, Session
 from tracker.judging.words import clock, listed
 from tracker.rules import Rules
 
-__all__ = ["Assessment", "make"]
+__all__ = ["Assessment", "Finder", "make"]
 
 
 def make(
@@ -68,6 +69,8 @@ class Assessment(msgspec.Struct, eq=False):
         changes: Moments (microseconds) at which time alone will change something.
         begun_before: Whether the begin of a run is missing that may have come before the log began: so may that of the
             session.
+        searched: The aggregates of which other hypotheses were kept.
+        presence: When somebody was inside.
         known: The people of whom is held what was held before; where they are gone, nothing is found of them.
     """
 
@@ -77,6 +80,8 @@ class Assessment(msgspec.Struct, eq=False):
     over: bool = False
     begun_before: bool = False
     changes: list[int] = msgspec.field(default_factory=list)
+    searched: list[Aggregate] = msgspec.field(default_factory=list)
+    presence: Presence = msgspec.field(default_factory=Presence)
     known: Mapping[AggregateKey, Aggregate] = msgspec.field(default_factory=dict)
 
     @property
@@ -210,6 +215,10 @@ class Assessment(msgspec.Struct, eq=False):
         """Every run, the session's own too."""
         for aggregate in self.session.aggregates.values():
             yield from ((aggregate, run) for run in aggregate.runs)
+
+
+Finder = Callable[[Assessment, Aggregate], Iterable[Finding]]
+"""Finds something of one aggregate."""
 
 
 def _named(aggregate: Aggregate, run: Run | None) -> str:

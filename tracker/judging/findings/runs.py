@@ -16,13 +16,13 @@ from tracker.judging.context import Context
 from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.copies import of_copies
 from tracker.judging.findings.ending import of_ending, of_outcome
-from tracker.judging.findings.maker import Assessment
+from tracker.judging.findings.maker import Assessment, Finder
 from tracker.judging.sequence import Assumption, assumptions, may_end_until, next_begun
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
 
-__all__ = ["of_aggregate"]
+__all__ = ["finders"]
 
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -57,9 +57,23 @@ ASSUMED = {code: entry for code, entry in codes.CODES.items() if entry.price} | 
 """What a hypothesis may find."""
 
 
-def of_aggregate(assessment: Assessment, aggregate: Aggregate, *, is_ordinary: bool) -> Iterator[Finding]:
+def finders(lifecycle: Lifecycle, *, is_in_order: bool) -> tuple[Finder, ...]:
+    """What may find something of the runs of one aggregate: of those in order only how they went, if that."""
+    if not is_in_order:
+        return (_of_aggregate,)
+    bad_ends = [step for step in lifecycle.steps if step.outcome]
+    applies = bad_ends or lifecycle.limits or lifecycle.missed or lifecycle.settled_after_end
+    return (_of_outcomes,) if applies else ()
+
+
+def _of_outcomes(assessment: Assessment, aggregate: Aggregate) -> list[Finding]:
+    return [one for run in aggregate.runs for one in of_outcome(assessment, aggregate, run)]
+
+
+def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> Iterator[Finding]:
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
+    is_ordinary = held.price == 0 and not aggregate.alternatives
     shares = Shares(lifecycle, [held, *aggregate.alternatives], context, ASSUMED)
     candidates = [run.candidate for run in aggregate.runs]
     assumed: dict[int, list[Assumption]] = {}
