@@ -121,8 +121,7 @@ def search(
                 _price(lifecycle, more, context, one.at, patience, limit, held)
                 if more.price > limit:
                     continue
-                if more.most + HOPELESS < limit:
-                    limit = more.most + HOPELESS
+                limit = min(limit, more.most + HOPELESS)
                 shape = more.shape
                 same = found.get(shape)
                 if same is None:
