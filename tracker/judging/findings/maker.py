@@ -95,12 +95,13 @@ class Assessment(msgspec.Struct, eq=False):
     def log_begins(self, seen: Delivered) -> int | None:
         """When the log begins, where what is missing before a delivery may have come before that; else ``None``.
 
-        It cannot have where the session says by its own clock that it began later, as its session-ended does.
+        It cannot have where the session says by its own clock that it began later, as its session-ended does; but it
+        began by the first that came of it.
         """
-        begin, session = self.context.log.habits.oldest, self.session
-        if begin is None or session.started or not seen.timed:
+        begin, session, first = self.context.log.habits.oldest, self.session, self.observed.first_at
+        if begin is None or session.started or not seen.timed or first is None:
             return None
-        began = micros(session.started_at) if session.started_at is not None else begin
+        began = begin if session.started_at is None else min(micros(session.started_at), first)
         return begin if began <= begin <= seen.at < begin + _REACH else None
 
     def make(
