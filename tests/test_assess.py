@@ -5,7 +5,6 @@ raise it, ``RETRACTED`` one in which a later delivery explains it. A story is it
 ``as of 5m`` says at which moment it is looked at.
 """
 
-import re
 from datetime import timedelta
 
 import pytest
