@@ -63,3 +63,10 @@ def test_a_stop_begins_no_run():
         *("2461 recording-starting", "2564 recording-started", "6000 session-ended"),
     )
     assert message.endswith("; recording-stopping came first of the next run 5 min later")
+
+
+def test_what_failed_says_what_it_did_until_then_or_that_nothing_else_of_it_came():
+    begun = ("60 recording-starting", "63 recording-started", "90 recording-failed message=busy")
+    assert said("S210", *begun) == ["recording failed while running: busy"]
+    alone = "merge recording a failed: busy; nothing else of it came"
+    assert said("S210", "60 merge-recording-failed id=a message=busy") == [alone]

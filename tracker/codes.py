@@ -142,7 +142,7 @@ S210 = Code(
     "error",
     roles=("outcome",),
     when="A run failed. Only a warning where a later run of the session brought a file.",
-    message="{what} failed while {state}{value}",
+    message="{what} failed{state}{value}",
     example="recording-starting, then recording-failed",
     advice="Read the message in the webhook, and tell the people who wait for the recording or the stream.",
     prices=NO_PRICE,
