@@ -390,7 +390,9 @@ def test_a_pair_that_came_again_just_as_old_is_no_restart_also_where_a_run_began
 
 def test_a_pair_that_came_again_just_as_old_does_not_go_on_when_the_recording_has_stopped():
     once = run("recording", 30, 33, 600, 610, stopped=ONE)
-    lines = in_order(*BEGUN, *once, "330.2 recording-starting", "333.2 recording-started", "700 participant-left p")
+    lines = in_order(
+        *BEGUN, *once, "330.2 recording-starting", "333.2 recording-started", "700 participant-left p"
+    )
     session = session_from(*lines, as_of="30m")
     assert states(session, "recording") == ["stopped"]
     assert standing(session, "error") == []
