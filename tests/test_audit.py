@@ -240,9 +240,15 @@ ROTATED = (
 )
 
 
+@pytest.mark.parametrize(
+    "start", ["", " start=2026-01-05T12:00:05Z"], ids=["no start", "a start after the first webhook"]
+)
 @pytest.mark.parametrize("options", [[], ["--as-of", "end"]])
-def test_that_a_log_begins_too_late_to_know_is_said_beside_the_number_of_what_is_undecided(tmp_path, options):
-    write(tmp_path / "log", [encode(one.received) for one in deliveries(*ROTATED)])
+def test_that_a_log_begins_too_late_to_know_is_said_beside_the_number_of_what_is_undecided(
+    tmp_path, options, start
+):
+    *before, end = ROTATED
+    write(tmp_path / "log", [encode(one.received) for one in deliveries(*before, end + start)])
     done = commands.run("audit", "log", *options, cwd=tmp_path, text=True)
     assert "; 3 undecided, as the log begins too late" in done.stdout
     assert "the log ends too early" not in done.stdout

@@ -227,6 +227,21 @@ def test_where_a_copy_is_doubtful_it_is_said_that_probably_nothing_is_wrong():
     assert "probably nothing is wrong (D105), only the delivery was not in order" in out
 
 
+def test_where_what_came_again_is_rather_no_copy_nothing_is_said_to_be_right():
+    lines = (
+        *(
+            "0 session-started",
+            "1 participant-joined q",
+            "2644 participant-left p",
+            "2652 participant-joined p",
+        ),
+        *("3597 participant-left p", "3598 participant-left q", "1h session-ended"),
+    )
+    out = " ".join(printed(report.explanation, explained(*lines, as_of="9h")).split())
+    assert "something may be wrong (D105): what came again is more probably a step of another run" in out
+    assert "nothing is wrong" not in out
+
+
 def test_where_something_is_still_open_nothing_is_said_to_be_right():
     out = printed(report.explanation, explained(*without(6), as_of="1000"))
     assert ("not yet over: recording was stopping" in out, "nothing is wrong" in out) == (True, False)

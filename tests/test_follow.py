@@ -177,8 +177,15 @@ def in_room(*came):
             (0, "t", "session-started"),
             (1, "s", "participant-left"),
         ),
+        in_room(
+            (0, "s", "session-started"),
+            (1, "s", "participant-joined"),
+            (2, "s", "participant-left"),
+            (2880, "t", "session-started"),
+            (2881, "t", "participant-joined"),
+        ),
     ],
-    ids=["the-next-is-silent", "a-begin-becomes-known"],
+    ids=["the-next-is-silent", "a-begin-becomes-known", "the-next-is-days-later"],
 )
 def test_which_session_was_live_when_another_began_is_the_same_in_an_audit_and_in_pages_of_any_size(
     store, came

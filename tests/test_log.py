@@ -1076,6 +1076,14 @@ def test_an_empty_session_is_overdue_one_minute_after_the_next_one_of_its_room_b
     assert "T307" in codes(*NEXT, as_of="181")
 
 
+def test_an_overdue_end_names_the_next_session_of_the_room_whenever_that_began():
+    for begin in ("120", "15m", "48h"):
+        found, _ = audited(*NEXT[:3], f"{begin} session-started sessionId=b", as_of="72h")
+        (message,) = [one.message for one in found if one.code == "T307"]
+        at = f"{moment(begin):%Y-%m-%d %H:%M:%S UTC}".removeprefix(f"{NOON:%Y-%m-%d} ")
+        assert message.endswith(f"session-ended has not come; the room's next session began at {at}")
+
+
 def test_a_session_whose_end_was_lost_is_over_when_the_next_one_of_its_room_has_been_live_for_the_grace():
     _, sessions = audited(*NEXT, as_of="721")
     assert {session.session_id: session.state for session in sessions} == {"a": "presumed-ended", "b": "live"}

@@ -61,7 +61,7 @@ S203 = Code(
         "A run stopped, and its stopping never came. Only an info near the session's end (`self_stop`) or"
         " while nobody was inside, because things stop by themselves then."
     ),
-    message="{type} came, but {missing} never did: it stopped by itself, or a webhook was lost",
+    message="{type} came, but {missing} never did: it stopped by itself, or a webhook was lost{value}",
     example="recording-started, then recording-stopped in the middle of a meeting",
     advice="If nobody stopped it, look for a time limit or an error that did.",
     prices=("S203", "unasked"),
@@ -86,7 +86,7 @@ S205 = Code(
     price=8,
     assumed="all of a run was lost but its stop",
     when="A stop came, and there was no run that it could belong to. No start came late.",
-    message="{type} came, but nothing was running that it could stop{value}",
+    message="{type} came, but {state}{value}",
     example="hls-stopped in a session in which no hls was started",
     advice=(
         "Either all earlier webhooks of this run were lost, or something was stopped twice. Ask VideoSDK"
@@ -101,7 +101,7 @@ S206 = Code(
     price=7,
     assumed="all of a run was lost but its failure",
     when="A failure came, and there was no run that could fail.",
-    message="{type} came, but nothing was running that could fail",
+    message="{type} came, but {state}",
     example="recording-failed is the first webhook of a recording",
     advice="Somebody asked for it and got nothing. Read the message in the webhook, then look at the request.",
 )
@@ -117,7 +117,7 @@ S207 = Code(
         "A new run began while an earlier one was open, and the end of that one never came. A lone starting"
         " may be a copy; the started after it shows that the run is new."
     ),
-    message="{what} was {state} at {since} and never reported its end; {type} began the next run {value}",
+    message="{what} was {state} at {since} and never reported its end; {value}",
     example="recording-starting, recording-started, and both again while nothing was stopped",
     advice=(
         "Look for the file of the run that never ended: it may exist though no webhook reported it."
@@ -142,7 +142,7 @@ S210 = Code(
     "error",
     roles=("outcome",),
     when="A run failed. Only a warning where a later run of the session brought a file.",
-    message="{what} failed while {state}{value}",
+    message="{what} failed{state}{value}",
     example="recording-starting, then recording-failed",
     advice="Read the message in the webhook, and tell the people who wait for the recording or the stream.",
     prices=NO_PRICE,

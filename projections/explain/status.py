@@ -18,7 +18,7 @@ from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.session import AggregateKey
 from tracker.judging.sessions import Sessions
-from tracker.judging.state import Aggregate, Judgement, Run, Session
+from tracker.judging.state import Aggregate, Judgement, Run, Session, Visit
 from tracker.rules import Rules
 from tracker.store.prunings import Tombstone
 
@@ -137,10 +137,24 @@ def instead(other: Alternative, place: Callable[[int], str] = "#{}".format) -> s
     return f"{other.message} ({'; '.join([f'{100 * other.confidence:.0f} %', *found])})"
 
 
-def is_fine(session: Session) -> str:
-    """That nothing is wrong, for sure or probably: what may be a copy may be a step of a run that went wrong."""
-    doubtful = any(one.code == D105.code for one in session.findings)
-    return f"probably nothing is wrong ({D105.code})" if doubtful else "nothing is wrong"
+EVEN = 0.5
+"""What is less probable is rather something else."""
+
+
+def is_fine(session: Session) -> tuple[str, bool]:
+    """That nothing is wrong, for sure or probably, and whether that is likely.
+
+    What may be a copy may be a step of a run that went wrong.
+    """
+    doubtful = [one.confidence for one in session.findings if one.code == D105.code]
+    if not doubtful:
+        return "nothing is wrong", True
+    if min(doubtful) >= EVEN:
+        return f"probably nothing is wrong ({D105.code})", True
+    return (
+        f"something may be wrong ({D105.code}): what came again is more probably a step of another run",
+        False,
+    )
 
 
 def not_over(session: Session) -> Iterator[str]:
@@ -237,10 +251,15 @@ def _person(aggregate: Aggregate) -> Values:
         "name": aggregate.label or None,
         "state": aggregate.state,
         "certainty": aggregate.certainty,
-        "visits": [
-            {"joined_at": _time(one.joined_received_at), "left_at": _time(one.left_at)}
-            for one in aggregate.visits
-        ],
+        "visits": [_visit(one) for one in aggregate.visits],
+    }
+
+
+def _visit(visit: Visit) -> Values:
+    return {
+        "joined_at": _time(visit.joined_at),
+        "left_at": _time(visit.left_at),
+        "joined_received_at": _time(visit.joined_received_at),
     }
 
 

@@ -64,10 +64,10 @@ def _fine(out: Out, found: Explanation) -> None:
     for words in still:
         say(out, Text(f"not yet over: {shown(words)}"))
     if not still:
-        words = is_fine(found.session)
-        out.print(
-            Text(words if not found.aggregates else f"{words}, only the delivery was not in order", "green")
-        )
+        words, is_likely = is_fine(found.session)
+        if found.aggregates and is_likely:
+            words += ", only the delivery was not in order"
+        say(out, Text(words, "green" if is_likely else "yellow"))
 
 
 def _aggregate(out: Out, one: Explained) -> None:

@@ -130,7 +130,8 @@ def _findings(out: Out, session: Session) -> None:
     found = [one for one in session.findings if one.severity != "info"]
     infos = len(session.findings) - len(found)
     still = list(not_over(session))
-    title = Text(is_fine(session), "green")
+    words, is_likely = is_fine(session)
+    title = Text(words, "green" if is_likely else "yellow")
     if any(one.verdict != "accepted" for one in found):
         title = Text("findings", "bold")
     elif still:

@@ -18,6 +18,7 @@ from tracker.findings import Finding
 from tracker.judging.hypothesis import Candidate, Delivered, Hypothesis
 from tracker.judging.records import RecordsOf
 from tracker.judging.run import LOST, Certainty, Run, StepTaken
+from tracker.judging.sequence import is_orphan
 from tracker.judging.session import AggregateKey, Key, Link, Note
 from tracker.lifecycle import ABSENT, Lifecycle
 
@@ -172,6 +173,18 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
                 come, gone = left, joined
             found.append((come, gone))
             until = run.candidate.began
+        return found
+
+    @cached_property
+    def begun(self) -> list[Run]:
+        """The runs of which more than an end came."""
+        return [run for run in self.runs if not is_orphan(self.lifecycle, run.candidate)]
+
+    @cached_property
+    def run_of(self) -> dict[int, int]:
+        """Position -> the number of the run that the delivery is of, or a copy of which."""
+        found = {one.position: run.number for run in self.runs for one in run.candidate.every}
+        found.update((copy.delivered.position, copy.run) for copy in self.held.all_copies())
         return found
 
     @cached_property

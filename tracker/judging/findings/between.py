@@ -131,7 +131,9 @@ T304 = Code(
     when="The session has not ended, and nothing came of it for `session_idle`.",
     message="session-ended has not come, and the last webhook of this session came at {since}{value}",
     example="the last participant-left, and then nothing",
-    advice="Take the session as ended at its last webhook. Close the room if it is still open.",
+    advice=(
+        "Take the session as ended at its last webhook. Close the room if it is still open and no later session is in it."
+    ),
     prices=NO_PRICE,
 )
 
@@ -199,7 +201,10 @@ T307 = Code(
     ),
     message="everybody had left at {since}, and {value}",
     example="the last participant-left, and an hour later no session-ended",
-    advice="Close the room. If something still records or streams there, stop it: it costs money.",
+    advice=(
+        "Close the room, unless its next session has begun: that would throw out whoever is in it, and this one is over."
+        " If something still records or streams there, stop it: it costs money."
+    ),
     prices=NO_PRICE,
 )
 
@@ -220,6 +225,8 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
     if names:
         value += f"; {names} went on in the empty room"
+    if end is None and (following := _next_begin(assessment)) is not None:
+        value += f"; the room's next session began at {clock(following, at)}"
     yield assessment.make(
         T307,
         words={"since": clock(empty, at), "value": value},
@@ -231,6 +238,14 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
         severity=_severity(sure=sure, running=bool(running) and end is None),
         confidence=sure,
     )
+
+
+def _next_begin(assessment: Assessment) -> int | None:
+    """When the room's next session began, however much later than all that came of this one."""
+    observed, log = assessment.observed, assessment.context.log
+    if observed.meeting_id is None or observed.last_at is None:
+        return None
+    return log.next_begin(observed.meeting_id, observed.last_at)
 
 
 def _severity(*, sure: float, running: bool) -> Severity | None:

@@ -110,17 +110,19 @@ def _failed(assessment: Assessment, aggregate: Aggregate, run: Run, end: Deliver
     """S210, with the vendor's own message; a warning where a run brought a file after that."""
     rank = aggregate.lifecycle.rank
     steps = [one for one in run.candidate.in_order(aggregate.lifecycle) if not one.step.closes]
-    state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else "beginning"
+    state = max(steps, key=lambda one: rank[one.step.name]).step.state if steps else ABSENT
     said = run.said("message", end.step.name)
     later = aggregate.last_file > end.order
     value = f": {said}" if said else ""
+    if len(run.candidate.originals) == 1:
+        value += "; nothing else of it came"
     return assessment.make(
         codes.S210,
-        words={"state": activity(state), "value": value},
+        words={"state": f" while {activity(state)}" if steps else "", "value": value},
         where=end,
         aggregate=aggregate,
         run=run,
-        before=state if steps else ABSENT,
+        before=state,
         severity="warning" if later else None,
     )
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
+from tracker.judging.findings.confidence import FACT
 from tracker.judging.hypothesis import Delivered, micros, moment
 from tracker.judging.presence import Presence
 from tracker.judging.session import AggregateKey, Link, Observed
@@ -100,12 +101,13 @@ class Assessment(msgspec.Struct, eq=False):
     def log_begins(self, seen: Delivered) -> int | None:
         """When the log begins, where what is missing before a delivery may have come before that; else ``None``.
 
-        It cannot have where the session says by its own clock that it began later, as its session-ended does.
+        It cannot have where the session says by its own clock that it began later, as its session-ended does; but it
+        began by the first that came of it.
         """
-        begin, session = self.context.log.habits.oldest, self.session
-        if begin is None or session.started or not seen.timed:
+        begin, session, first = self.context.log.habits.oldest, self.session, self.observed.first_at
+        if begin is None or session.started or not seen.timed or first is None:
             return None
-        began = micros(session.started_at) if session.started_at is not None else begin
+        began = begin if session.started_at is None else min(micros(session.started_at), first)
         return begin if began <= begin <= seen.at < begin + _REACH else None
 
     def make(
@@ -195,12 +197,24 @@ class Assessment(msgspec.Struct, eq=False):
             return "undecided", until
         if self.observed.first_at is None:
             return ("settled" if until is None or self.passed(until) else "undecided"), None
-        last = self.observed.last_at
-        if until is None and confidence < _SURE and last is not None:
-            until = last + self.context.windows.redelivery
+        if confidence < _SURE and self.observed.last_at is not None:
+            until = max(until or 0, self._evidence_until(self.observed.last_at, confidence))
         if until is None or self.passed(until):
             return "settled", None
         return ("undecided" if self.over else "provisional"), until
+
+    def _evidence_until(self, last: int, confidence: float) -> int:
+        """Until when something may come that shows what happened, ``last`` being when something came last.
+
+        It may be a copy, or, of what is no fact as yet, anything that comes while the session is live.
+        """
+        session, context, windows = self.session, self.context, self.context.windows
+        soon = last + windows.redelivery
+        is_live = session.session_id is not None and session.state == "live"
+        if confidence >= FACT or not is_live:
+            return soon
+        given_way = context.given_way
+        return max(soon, last + windows.session_idle if given_way is None else given_way + windows.grace)
 
     def _cause(self, missing: tuple[str, ...], since: int | None, at: int | None) -> str | None:
         """The silence of the log in which what is missing could have come."""
@@ -235,7 +249,7 @@ def _named(aggregate: Aggregate, run: Run | None) -> str:
 
 
 _SURE = 0.95
-"""What is less probable may still change while evidence can come."""
+"""What is less probable may still change while copies can come."""
 _REACH = 2 * 3600 * 1_000_000
 """So long before its first webhook a session may have begun whose start is not known."""
 _MOST_EVIDENCE = 20

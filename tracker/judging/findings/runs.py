@@ -6,9 +6,7 @@ becomes a finding, so what is found and what was paid for can never differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import msgspec
+from collections.abc import Iterator
 
 from tracker import codes
 from tracker.findings import Code, Finding, Severity, codes_in
@@ -17,14 +15,13 @@ from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.copies import of_copies
 from tracker.judging.findings.ending import of_ending, of_outcome
 from tracker.judging.findings.maker import Assessment, Finder
+from tracker.judging.findings.particulars import particulars
 from tracker.judging.sequence import Assumption, assumptions, may_end_until, next_begun
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["finders"]
-
-_decode = msgspec.json.Decoder(dict[str, object]).decode
 
 D102 = Code(
     "D102",
@@ -108,8 +105,7 @@ def _of_assumption(
         "since": clock(known, one.where.at),
         "state": one.state or run.candidate.state.state,
     }
-    add = _WORDS.get(one.code)
-    words |= add(lifecycle, run, one) if add else {}
+    words |= particulars(aggregate, run, one, context.windows.lateness)
     until = None
     if one.missing and one.state is not None:
         until = one.where.at + context.windows.lateness
@@ -147,67 +143,3 @@ def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severi
         is_soon = one.where.at - one.since.at <= context.windows.self_stop
         return "info" if lifecycle.is_presence or (one.where.step.closes and is_soon) else None
     return None
-
-
-def _whether_its_file_came(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
-    """That nothing is missing but the webhook, where the run has brought its file."""
-    if lifecycle.reusable or not lifecycle.artefacts:
-        return {}
-    came = any(each.evidence for each in run.candidate.originals.values())
-    return {"value": "; its file came all the same" if came else ""}
-
-
-def _which_fields(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
-    """Which fields differ: ``"filePath /a.mp4, then /b.mp4"``."""
-    if one.since is None:
-        return {}
-    before, after = _decode(one.since.data), _decode(one.where.data)
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    differing = [f"{name} {_shown(before.get(name))}, then {_shown(after.get(name))}" for name in names[:3]]
-    return {"value": "; ".join(differing)}
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-_LONGEST = 80
-
-
-def _which_url(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
-    """Which url differs, and what it is now."""
-    name = lifecycle.differing(one.since.data, one.where.data) if one.since is not None else ""
-    return {"field": name, "value": str(_decode(one.where.data).get(name))}
-
-
-def _what_it_had(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
-    before = one.since.step.state if one.since is not None else run.candidate.state.state
-    return {"state": before}
-
-
-def _when_it_began(lifecycle: Lifecycle, run: Run, one: Assumption) -> dict[str, str]:
-    """When the next run began, beside the last that came of this one, which may have come later."""
-    if one.since is None:
-        return {}
-    apart = one.where.at - one.since.at if one.where.timed else None
-    is_earlier = one.where.order < one.since.order
-    return {
-        "value": f"{duration(None if apart is None else abs(apart))} {'earlier' if is_earlier else 'later'}"
-    }
-
-
-_WORDS: dict[str, Callable[[Lifecycle, Run, Assumption], dict[str, str]]] = {
-    codes.S201.code: _whether_its_file_came,
-    codes.S202.code: _whether_its_file_came,
-    codes.S205.code: _whether_its_file_came,
-    codes.S207.code: _when_it_began,
-    codes.S209.code: _what_it_had,
-    codes.S214.code: _which_fields,
-    codes.C502.code: _which_url,
-    codes.C504.code: _which_fields,
-    codes.C516.code: _which_fields,
-}
-"""What only some of the messages say."""
