@@ -172,7 +172,7 @@ def test_a_status_has_the_promised_names_and_answers_for_people_and_programs(mon
     )
     assert tuple(status) == tuple(names.split())
     assert tuple(status["participants"][0]) == ("participant_id", "name", "state", "certainty", "visits")
-    assert tuple(status["participants"][0]["visits"][0]) == ("joined_at", "left_at", "joined_received_at")
+    assert tuple(status["participants"][0]["visits"][0]) == ("joined_at", "left_at")
     recording = next(one for one in status["aggregates"] if one["lifecycle"] == "recording")
     assert tuple(recording) == ("lifecycle", "key", "state", "certainty", "runs")
     assert [(one["run"], one["state"], one["certainty"]) for one in recording["runs"]] == [

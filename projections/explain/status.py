@@ -18,7 +18,7 @@ from tracker.judging.findings.undelivered import R603, file_named
 from tracker.judging.log import NOTHING_KNOWN, LogView
 from tracker.judging.session import AggregateKey
 from tracker.judging.sessions import Sessions
-from tracker.judging.state import Aggregate, Judgement, Run, Session, Visit
+from tracker.judging.state import Aggregate, Judgement, Run, Session
 from tracker.rules import Rules
 from tracker.store.prunings import Tombstone
 
@@ -251,15 +251,10 @@ def _person(aggregate: Aggregate) -> Values:
         "name": aggregate.label or None,
         "state": aggregate.state,
         "certainty": aggregate.certainty,
-        "visits": [_visit(one) for one in aggregate.visits],
-    }
-
-
-def _visit(visit: Visit) -> Values:
-    return {
-        "joined_at": _time(visit.joined_at),
-        "left_at": _time(visit.left_at),
-        "joined_received_at": _time(visit.joined_received_at),
+        "visits": [
+            {"joined_at": _time(one.joined_received_at), "left_at": _time(one.left_at)}
+            for one in aggregate.visits
+        ],
     }
 
 

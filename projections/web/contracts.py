@@ -72,12 +72,8 @@ class Finding(Judged):
 
 
 class Visit(Contract):
-    """When somebody came and went. ``joined_at`` is null where the joined was received after the left: nobody knows when it
-    happened; ``joined_received_at`` says when it was received."""
-
     joined_at: Time | None
     left_at: Time | None
-    joined_received_at: Time | None
 
 
 class Participant(Contract):
