@@ -197,7 +197,7 @@ class Assessment(msgspec.Struct, eq=False):
             return "undecided", until
         if self.observed.first_at is None:
             return ("settled" if until is None or self.passed(until) else "undecided"), None
-        if confidence < _SURE and self.observed.last_at is not None:
+        if confidence < _SURE and self.observed.last_at is not None and not self.over:
             until = max(until or 0, self._evidence_until(self.observed.last_at, confidence))
         if until is None or self.passed(until):
             return "settled", None
