@@ -121,7 +121,7 @@ class Share:
 
     def observe(self, delivery: Delivery) -> None:
         """Takes in the next delivery of one of its sessions."""
-        if delivery.stream.startswith(UNROUTED):
+        if delivery.session_id is None and delivery.stream.startswith(UNROUTED):
             self.findings.put(self._outside.assessed(delivery, is_before_all=not self.has_begun).findings)
             return
         observed = self._sessions.observe(delivery)

@@ -16,7 +16,7 @@ import msgspec
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, Types, bit_of, due_minute, ends_session, types_of
+from tracker.judging.log import ENDS, Habits, Types, bit_of, due_minute, types_of
 from tracker.judging.records import Name, Record, take_in
 from tracker.lifecycle import Lifecycle
 from tracker.record import RECORD
@@ -38,7 +38,6 @@ class ObservedAggregate(msgspec.Struct, eq=False):
 
     Attributes:
         steps: The steps that came, as bits.
-        is_identified: Whether its key names one run, so that no second one can begin.
         is_once: Whether it can have one run only.
     """
 
@@ -46,13 +45,10 @@ class ObservedAggregate(msgspec.Struct, eq=False):
     key: Key
     deliveries: list[Delivered] = msgspec.field(default_factory=list)
     steps: int = 0
-    is_identified: bool = False
     is_once: bool = False
 
     def __post_init__(self) -> None:
-        lifecycle = self.lifecycle
-        self.is_identified = lifecycle.is_identified(self.key)
-        self.is_once = self.is_identified or not (lifecycle.restarts or lifecycle.is_presence)
+        self.is_once = not self.lifecycle.begins_anew or self.lifecycle.is_identified(self.key)
 
 
 class Oddity(msgspec.Struct, frozen=True):
@@ -237,13 +233,15 @@ class Observed(msgspec.Struct, eq=False):
         one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
         webhook_type, step_bit = delivery.type or "", 1 << lifecycle.rank[step.name]
         bit = bit_of(webhook_type)
+        if not self.types & bit:
+            self._observe_type(aggregate, one, webhook_type, bit, habits)
         if habits is not None and self.session_id is not None:
-            self._learn(aggregate, one, webhook_type, bit, habits)
+            self._learn(aggregate, one, bit, step_bit, habits)
         if self.begun is None and lifecycle.is_session and timed and step.name in lifecycle.starts:
             self.begun = min(at, _own_time(lifecycle, said) or at)
             self._learn_begin(habits)
-        self.types |= bit
-        self.repeated = self.repeated or bool(aggregate.steps & step_bit)
+        if aggregate.steps & step_bit:
+            self.repeated = True
         aggregate.steps |= step_bit
         aggregate.deliveries.append(one)
 
@@ -266,67 +264,71 @@ class Observed(msgspec.Struct, eq=False):
             habits.saw_begin(self.meeting_id, self.begun)
 
     def _learn(
-        self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits
+        self, aggregate: ObservedAggregate, one: Delivered, bit: int, step_bit: int, habits: Habits
     ) -> None:
-        """Tells the log's habits what came: a type, a body that equals an earlier one, a step that is late."""
+        """Tells the log's habits what came: a body that equals an earlier one, a step that is late."""
         if one.timed:
             habits.saw_time(one.at)
-        if not self.types & bit:
-            habits.saw_type(webhook_type)
-            if self.meeting_id is not None:
-                habits.saw_in_room(bit, self.meeting_id, self.account)
-            if aggregate.lifecycle.is_session and one.step.closes:
-                habits.saw_end(self.types | bit)
-        self._learn_due(aggregate, one, bit, habits)
-        if self.account is not None:
-            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
-        lifecycle, steps = aggregate.lifecycle, aggregate.steps
-        evidence = aggregate.is_once or (one.evidence and not lifecycle.reusable)
-        if steps:
-            rank = lifecycle.rank[one.step.name]
-            if steps >> rank & 1:
-                for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
-                    if other.step is one.step and same_data(other.data, one.data):
-                        age = max(0, one.at - other.at)
-                        self._count_copy(one, age, habits, evidence=evidence)
-                        return
-            else:
-                is_late = steps >> (rank + 1) and not one.step.closes
-                habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at if is_late else None)
-        if not self.two_channels:
-            habits.saw_body(evidence=evidence)
-        self.once += evidence
-        self.usual += not evidence
-        if evidence and self.two_channels:
-            self._see_whether_two_channels(habits)
-
-    def _learn_due(self, aggregate: ObservedAggregate, one: Delivered, bit: int, habits: Habits) -> None:
-        """Counts by when the session should have ended."""
-        lifecycle = aggregate.lifecycle
-        if lifecycle.is_presence:
-            was_inside = bool(aggregate.deliveries) and not aggregate.deliveries[-1].step.closes
-            self.inside += (not one.step.closes) - was_inside
-            if one.step.closes:
-                self.left_at = max(self.left_at or one.at, one.at)
+        if aggregate.lifecycle.is_presence:
+            self._count_inside(aggregate, one)
         due = None
-        if self.active and self.last_at is not None and not ends_session(self.types | bit):
+        if self.active and self.last_at is not None and not self.types & ENDS:
             due = due_minute(None if self.inside else self.left_at, self.last_at)
         if due != self.due:
             habits.saw_due(due, self.due)
             self.due = due
+        if self.account is not None:
+            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
+        evidence = aggregate.is_once or (one.evidence and not aggregate.lifecycle.reusable)
+        if aggregate.steps & step_bit:
+            age = _age_as_copy(aggregate, one)
+            if age is not None:
+                self._count_copy(one, age, habits, evidence=evidence)
+                return
+        elif aggregate.steps > step_bit and not one.step.closes:
+            habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at)
+        elif aggregate.steps:
+            habits.saw_step(one.at)
+        if not evidence:
+            self.usual += 1
+            habits.others += not self.two_channels
+        else:
+            self.once += 1
+            habits.bodies += not self.two_channels
+            if self.two_channels:
+                self._see_whether_two_channels(habits)
 
-    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, types: Types) -> None:
+    def _observe_type(
+        self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits | None
+    ) -> None:
+        """A type came for the first time in the session."""
+        self.types |= bit
+        if habits is not None and self.session_id is not None:
+            habits.saw_type(webhook_type)
+            if self.meeting_id is not None:
+                habits.saw_in_room(bit, self.meeting_id, self.account)
+            if aggregate.lifecycle.is_session and one.step.closes:
+                habits.saw_end(self.types)
+
+    def _count_inside(self, aggregate: ObservedAggregate, one: Delivered) -> None:
+        """Somebody came or went."""
+        was_inside = bool(aggregate.deliveries) and not aggregate.deliveries[-1].step.closes
+        self.inside += (not one.step.closes) - was_inside
+        if one.step.closes:
+            self.left_at = max(self.left_at or one.at, one.at)
+
+    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, learned: Types) -> None:
         """Counts a type for the session's account, and those that came before that was known."""
         if one.timed:
-            types.saw_time(one.at)
-        new = (self.types | bit) & ~self.counted
+            learned.saw_time(one.at)
+        new = self.types & ~self.counted
         self.counted |= new
-        for webhook_type in types_of(new):
-            types.saw_type(webhook_type)
+        for name in types_of(new):
+            learned.saw_type(name)
         if new & bit and aggregate.lifecycle.is_session and one.step.closes:
-            types.saw_end(self.types | bit)
+            learned.saw_end(self.types)
         if self.due != self.due_of_account:
-            types.saw_due(self.due, self.due_of_account)
+            learned.saw_due(self.due, self.due_of_account)
             self.due_of_account = self.due
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
@@ -356,6 +358,14 @@ def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
         observed = observed or Observed(delivery.stream, delivery.session_id)
         observed.observe(delivery)
     return observed
+
+
+def _age_as_copy(aggregate: ObservedAggregate, one: Delivered) -> int | None:
+    """How long before it the same came last; ``None`` where it never did."""
+    for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
+        if other.step is one.step and same_data(other.data, one.data):
+            return max(0, one.at - other.at)
+    return None
 
 
 def _own_time(lifecycle: Lifecycle, said: Mapping[str, Any]) -> int | None:
