@@ -7,7 +7,7 @@ it here, in the process that sees all of it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 from zlib import crc32
@@ -59,8 +59,8 @@ class Part(Protocol):
     def sweep(self, now: datetime | None, /) -> None:
         """Spills sessions that are over to disk where there are many; ``now`` is the newest receive time of the whole log."""
 
-    def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
-        """Assesses all sessions; nothing more will come."""
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, /, *, over: bool) -> None:
+        """Assesses all sessions; nothing more will come. ``several`` are the meetings that had more than one."""
 
 
 class Elsewhere(Part, Protocol):
@@ -116,10 +116,11 @@ def audit(
         learned = _collected_habits(share, others)
         log = view_of(known if known is not None else learned, traffic, at, rules)
         log = replace(log, next_begin=learned.next_begin)
+        several = {meeting_id for meeting_id, room in learned.rooms.items() if room.sessions > 1}
         for part in reversed(parts):  # the others while this one does
-            part.assess(log, at, over=not growing)
+            part.assess(log, several, at, over=not growing)
         for other in others:
-            share.assess_left(other.left(), log, at, over=not growing)
+            share.assess_left(other.left(), log, several, at, over=not growing)
         for other in others:
             share.add(*other.judged())
         share.overlap(at)

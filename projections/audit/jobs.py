@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from multiprocessing import get_context
@@ -63,9 +63,9 @@ class Batches:
     def habits(self) -> Habits:
         return cast("Habits", self.answer())
 
-    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
         self._send("assess", as_of)
-        self.send(pickle.dumps((log, over)))
+        self.send(pickle.dumps((log, several, over)))
 
     def left(self) -> str:
         return cast("str", self.answer())
@@ -96,9 +96,9 @@ def judge_part(
                 share.sweep(at)
             elif then == "habits":
                 answer(share.habits)
-        log, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
+        log, several, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
         answer(share.leave())
-        share.assess(log, at, over=over)
+        share.assess(log, several, at, over=over)
     return share.count, path
 
 

@@ -11,7 +11,7 @@ sessions on disk, to be assessed there: of a long log nearly all have been spill
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby
@@ -148,23 +148,32 @@ class Share:
         self._spilled.commit()
         return f"{self.path}.spilled"
 
-    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
-        """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
-        self._assess(self._all(), log, as_of, over=over)
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
+        """Assesses every session. ``several``: the meetings that had more than one. ``over``: nothing more will come, so
+        what a window leaves open is undecided."""
+        self._assess(self._all(), log, several, as_of, over=over)
 
-    def assess_left(self, path: str, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+    def assess_left(
+        self, path: str, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool
+    ) -> None:
         """Assesses what another part has left in a file."""
         with closing(sqlite3.connect(path)) as db:
-            self._assess(_spilled_in(db, is_left=True), log, as_of, over=over)
+            self._assess(_spilled_in(db, is_left=True), log, several, as_of, over=over)
 
     def _assess(
-        self, sessions: Iterable[Observed], log: LogView, as_of: datetime | None, *, over: bool
+        self,
+        sessions: Iterable[Observed],
+        log: LogView,
+        several: Container[str],
+        as_of: datetime | None,
+        *,
+        over: bool,
     ) -> None:
         live = open_runs = 0
         for observed in sessions:
             session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
-            if session.meeting_id is not None and session.session_id is not None and session.deliveries:
+            if session.meeting_id in several and session.session_id is not None and session.deliveries:
                 row = session.meeting_id, session.state, _pack(span(session))
                 self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
             live += session.state == "live"
@@ -237,8 +246,7 @@ class Share:
 
     def _of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
         """The sessions of each meeting that had several."""
-        several = "SELECT meeting FROM spans GROUP BY meeting HAVING COUNT(*) > 1"
-        select = f"SELECT meeting, span, state FROM spans WHERE meeting IN ({several}) ORDER BY meeting"
+        select = "SELECT meeting, span, state FROM spans ORDER BY meeting"
         for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
 
@@ -258,14 +266,14 @@ def packed_session(one: Observed) -> bytes:
         (each.lifecycle.name, each.key, each.ids, each.position, each.at, _json(each.said))
         for each in one.records.values()
     ]
-    return _pack((_facts(one), one.idle, aggregates, one.odd, one.named, one.notes, one.links, records))
+    return _pack((_facts(one), one.odd, one.notes, one.links, one.idle, one.named, aggregates, records))
 
 
 def unpacked_session(packed: bytes) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, idle, aggregates, odd, named, notes, links, records = _unpack(packed)
-    one = Observed(**dict(zip(_FACTS, facts, strict=True)), idle=idle, odd=odd, notes=notes, links=links)
-    one.name_before(named)
+    facts, odd, notes, links, idle, named, aggregates, records = _unpack(packed)
+    one = Observed(*facts)
+    one.odd, one.notes, one.links, one.idle, one.named = odd, notes, links, idle, named
     for name, key, ids, position, at, said in records:
         record = Record(REGISTRY[name], key, ids, position, at, _decode(said))
         one.records[record.name] = record
@@ -280,46 +288,20 @@ def unpacked_session(packed: bytes) -> Observed:
     return one
 
 
-_FACTS = (
-    "stream",
-    "session_id",
-    "meeting_id",
-    "is_before_all",
-    "deliveries",
-    "first_position",
-    "last_position",
-    "first_at",
-    "last_at",
-    "begun",
-    "backwards",
-    "types",
-    "repeated",
-    "active",
-    "once",
-    "usual",
-    "ages",
-    "doubtful",
-    "two_channels",
-    "erased_at",
-    "account",
-    "counted",
-    "inside",
-    "left_at",
-    "due",
-    "due_of_account",
-)
+_FACTS = Observed.__struct_fields__[: Observed.__struct_fields__.index("aggregates")]
+"""What is written as it is. It stands first in a session, so that it is read back in its order."""
 _facts = attrgetter(*_FACTS)
 _delivered = attrgetter("step.name", "at", "position", "data", "evidence", "timed")
 _Aggregate = tuple[str, Key, int, list[tuple[str, int, int, bytes, bool, bool]]]
 _Record = tuple[str, Key, tuple[str, ...], int, int, bytes]
 _Session = tuple[
     list[Any],
-    list[tuple[int, int]],
-    list[_Aggregate],
     list[Oddity],
-    set[str],
     list[Note],
     list[Link],
+    list[tuple[int, int]],
+    set[str],
+    list[_Aggregate],
     list[_Record],
 ]
 _unpack = msgspec.msgpack.Decoder(_Session).decode

@@ -115,10 +115,6 @@ class Observed(msgspec.Struct, eq=False):
     stream: str
     session_id: str | None = None
     meeting_id: str | None = None
-    aggregates: dict[AggregateKey, ObservedAggregate] = msgspec.field(default_factory=dict)
-    odd: list[Oddity] = msgspec.field(default_factory=list)
-    notes: list[Note] = msgspec.field(default_factory=list)
-    links: list[Link] = msgspec.field(default_factory=list)
     deliveries: int = 0
     first_position: int | None = None
     last_position: int | None = None
@@ -126,11 +122,9 @@ class Observed(msgspec.Struct, eq=False):
     last_at: int | None = None
     begun: int | None = None
     backwards: bool = False
-    idle: list[tuple[int, int]] = msgspec.field(default_factory=list)
     types: int = 0
     repeated: bool = False
     active: bool = False
-    named: set[str] = msgspec.field(default_factory=set)
     once: int = 0
     usual: int = 0
     ages: list[int] = msgspec.field(default_factory=list)
@@ -144,7 +138,13 @@ class Observed(msgspec.Struct, eq=False):
     left_at: int | None = None
     due: int | None = None
     due_of_account: int | None = None
+    aggregates: dict[AggregateKey, ObservedAggregate] = msgspec.field(default_factory=dict)
+    odd: list[Oddity] = msgspec.field(default_factory=list)
+    notes: list[Note] = msgspec.field(default_factory=list)
+    links: list[Link] = msgspec.field(default_factory=list)
     records: dict[Name, Record] = msgspec.field(default_factory=dict)
+    idle: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    named: set[str] = msgspec.field(default_factory=set)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -152,7 +152,7 @@ class Observed(msgspec.Struct, eq=False):
         if received.erased_at is not None:
             self.erased_at = max(self.erased_at or received.erased_at, received.erased_at)
         if step is RECORD:
-            self._observe_record(delivery)
+            self._observe_record(delivery, habits)
             return
         at = self._observe_time(received.received_at)
         self.deliveries += 1
@@ -160,8 +160,7 @@ class Observed(msgspec.Struct, eq=False):
         if self.first_position is None:
             self.first_position = delivery.position
         if self.meeting_id is None and delivery.meeting_id is not None:
-            self.meeting_id = delivery.meeting_id
-            self._learn_begin(habits)
+            self._observe_meeting(delivery.meeting_id, habits)
         if received.account is not None and received.account != self.account:
             self._observe_account(delivery, received.account, at)
         if received.verified_by == UNVERIFIED:
@@ -171,13 +170,19 @@ class Observed(msgspec.Struct, eq=False):
         else:
             self._observe_step(delivery, lifecycle, step, at, habits)
 
+    def _observe_meeting(self, meeting_id: str, habits: Habits | None) -> None:
+        self.meeting_id = meeting_id
+        if habits is not None and self.session_id is not None:
+            habits.saw_session(meeting_id)
+        self._learn_begin(habits)
+
     def _observe_account(self, delivery: Delivery, account: str, at: int) -> None:
         if self.account is None:
             self.account = account
         else:
             self._name("C517", delivery, at, f"{self.account} and {account}")
 
-    def _observe_record(self, delivery: Delivery) -> None:
+    def _observe_record(self, delivery: Delivery, habits: Habits | None) -> None:
         """Keeps a record of VideoSDK's, which is no webhook: nothing was delivered, and no time passes by it."""
         lifecycle, at = delivery.lifecycle, delivery.received_at
         assert lifecycle is not None, "a step is of a lifecycle"
@@ -185,7 +190,8 @@ class Observed(msgspec.Struct, eq=False):
         said = delivery.said.get("record")
         take_in(self.records, lifecycle, delivery.key, delivery.position, asked, said)
         self.notes.append(Note(lifecycle.name, delivery.key, delivery.position, asked))
-        self.meeting_id = self.meeting_id or delivery.meeting_id
+        if self.meeting_id is None and delivery.meeting_id is not None:
+            self._observe_meeting(delivery.meeting_id, habits)
         self.account = self.account or delivery.received.account
 
     def name_before(self, names: Iterable[str]) -> None:

@@ -95,13 +95,14 @@ class Room(msgspec.Struct):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
     ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
-    accounts are received.
+    accounts are received. ``sessions``: how many it had, as far as they were counted here.
     """
 
     once: int = 0
     twice: int = 0
     begins: list[int] = msgspec.field(default_factory=list)
     account: str | None = None
+    sessions: int = 0
 
 
 class Types(msgspec.Struct):
@@ -216,6 +217,10 @@ class Habits(Types):
         if account is not None:
             room.account = _one_of(room.account, account)
 
+    def saw_session(self, meeting_id: str) -> None:
+        """Another session was of this room."""
+        self._room(meeting_id).sessions += 1
+
     def saw_begin(self, meeting_id: str, at: int) -> None:
         """A session of a room was seen to begin."""
         insort(self._room(meeting_id).begins, at)
@@ -269,6 +274,7 @@ class Habits(Types):
             room.once |= theirs.once
             room.begins = sorted([*room.begins, *theirs.begins])
             room.account = _one_of(room.account, theirs.account)
+            room.sessions += theirs.sessions
         _add(self.copies, other.copies)
         _add(self.doubtful, other.doubtful)
         _add(self.overtaken, other.overtaken)
