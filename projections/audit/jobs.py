@@ -2,7 +2,7 @@
 
 The log is read once, by the first process, because only what a delivery says tells whose it is. It hands on, in
 batches, the deliveries of the sessions that another process judges. A pipe that is full makes it wait, so none of
-them has much before it. Who reads observes none of them; so when all is read, each of the others leaves it some of its
+them has much before it. Who reads observes few of them; so when all is read, each of the others leaves it some of its
 sessions to assess. These, and what the others find, come back in files.
 """
 

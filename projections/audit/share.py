@@ -4,8 +4,8 @@ What a session is judged by is known only at the end of the log: how old copies 
 nobody subscribes to. So each session is assessed once, then. Until then, where memory holds many deliveries, a
 session that has been silent for long is spilled to disk; if something comes of it after all, it is fetched back.
 
-Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
-sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
+Where several processes judge, the one that reads the log observes few or none. So each of the others leaves it some of
+its sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class Share:
             del self._sessions.observed[one.stream]
 
     def _is_left(self, stream: str) -> bool:
-        return bool(self.leaves) and adler32(stream.encode(errors="replace")) % self.leaves == 0
+        return bool(self.leaves) and is_left(stream, self.leaves)
 
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
@@ -249,6 +249,11 @@ class Share:
         select = "SELECT meeting, span, state FROM spans ORDER BY meeting"
         for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
+
+
+def is_left(stream: str, jobs: int) -> bool:
+    """Whether the first of so many processes assesses a session, whoever observes it."""
+    return adler32(stream.encode(errors="replace")) % jobs == 0
 
 
 def _spilled_in(db: sqlite3.Connection, *, is_left: bool) -> Iterator[Observed]:
