@@ -23,7 +23,6 @@ import attrs
 import msgspec
 
 from projections.audit.found import Findings, scratch
-from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
@@ -36,9 +35,6 @@ from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 
-Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
-"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size, account."""
-Numbered = tuple[int, Received]
 KEPT = 20_000
 """Deliveries that memory may hold: some 15 MB. To spill them and to fetch them back takes a tenth of the audit."""
 SPILL_AFTER = 3600 * 1_000_000
@@ -47,27 +43,6 @@ _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.encode  # whose numbers may be of any size
 _decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
-
-
-def packed(position: int, received: Received) -> Packed:
-    """A delivery, to be handed to another process."""
-    refuted = received.verified_by == UNVERIFIED
-    times = received.received_at, received.unread_time
-    return position, received.body, *times, refuted, received.cut_from, received.account
-
-
-def unpacked(
-    position: int,
-    body: bytes,
-    at: datetime | None,
-    unread_time: str | None,
-    refuted: bool,  # noqa: FBT001 - as it was packed
-    cut_from: int | None,
-    account: str | None,
-) -> Numbered:
-    """The position of a delivery, and what was received."""
-    verified_by = UNVERIFIED if refuted else None
-    return position, Received(body, at, "", verified_by, unread_time, cut_from, account=account)
 
 
 @attrs.define
