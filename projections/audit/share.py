@@ -27,7 +27,7 @@ from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, LogView
+from tracker.judging.log import ENDS, Habits, LogView
 from tracker.judging.records import Record
 from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Outside, Sessions
@@ -211,12 +211,7 @@ class Share:
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
             return False
-        ended = any(
-            delivered.step.closes
-            for aggregate in one.aggregates.values()
-            if aggregate.lifecycle.is_session
-            for delivered in aggregate.deliveries
-        )
+        ended = bool(one.types & ENDS)
         return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle
 
     def _of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
@@ -232,7 +227,7 @@ def is_left(stream: str, jobs: int) -> bool:
 
 
 def _spilled_in(db: sqlite3.Connection, *, is_left: bool) -> Iterator[Observed]:
-    select = "SELECT observed FROM spilled WHERE is_left = ? ORDER BY stream"
+    select = "SELECT observed FROM spilled WHERE is_left = ?"
     return (unpacked_session(packed) for (packed,) in db.execute(select, (is_left,)))
 
 
