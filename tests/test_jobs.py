@@ -118,7 +118,8 @@ def test_what_two_parts_or_the_whole_log_show_is_among_it(made_up, tmp_path):
     assert found >= {"X406", "C513", "C509", "L603"}
 
 
-def test_each_process_assesses_about_as_many_sessions(made_up, tmp_path, monkeypatch):
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_process_assesses_about_as_many_sessions(count, made_up, tmp_path, monkeypatch):
     assessed, assess = Counter(), Share._assess
 
     def counted(share, sessions, *log, **how):
@@ -127,9 +128,27 @@ def test_each_process_assesses_about_as_many_sessions(made_up, tmp_path, monkeyp
         assess(share, sessions, *log, **how)
 
     monkeypatch.setattr(Share, "_assess", counted)
-    in_parts(made_up, 3, tmp_path)
-    assert len(assessed) == 3
-    assert min(assessed.values()) > sum(assessed.values()) / 5
+    in_parts(made_up, count, tmp_path)
+    assert len(assessed) == count
+    assert min(assessed.values()) > sum(assessed.values()) / (count + 2)
+
+
+@pytest.mark.parametrize(("count", "few"), [(2, True), (3, False)])
+def test_who_reads_observes_some_sessions_where_there_is_one_other_process(
+    count, few, made_up, tmp_path, monkeypatch
+):
+    handed_on, observe = set(), jobs.Batches.observe
+
+    def noted(batches, delivery):
+        handed_on.add(delivery.stream)
+        observe(batches, delivery)
+
+    monkeypatch.setattr(jobs.Batches, "observe", noted)
+    in_parts(made_up, count, tmp_path)
+    sessions = {one.stream for one in made_up if one.session_id is not None}
+    kept = len(sessions - handed_on) / len(sessions)
+    assert (0.1 < kept < 0.25) == few
+    assert kept == 0 or few
 
 
 @pytest.mark.slow

@@ -363,6 +363,14 @@ def test_habits_collected_from_any_parts_of_the_sessions_add_up_to_those_of_the_
     assert comparable(total) == comparable(whole)
 
 
+def test_a_room_counts_each_of_its_sessions_once():
+    sessions = (f"{at} {step} sessionId=s{at % 3} meetingId=m" for at, step in enumerate(TYPES))
+    assert (
+        learned([*sessions, "9 session-started sessionId=alone meetingId=other"]).habits.rooms["m"].sessions
+        == 3
+    )
+
+
 def test_a_copy_of_habits_is_equal_and_its_own():
     log = learned(recorded(3, *ALL))
     mine = copied(log.habits)

@@ -7,8 +7,9 @@ it here, in the process that sees all of it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 from zlib import crc32
 
@@ -16,7 +17,7 @@ import attrs
 from msgspec.structs import replace
 
 from projections.audit.found import Findings, disk_errors
-from projections.audit.share import Share
+from projections.audit.share import Share, is_left
 from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery, until
 from tracker.errors import LogError
@@ -33,6 +34,8 @@ from tracker.rules import Rules
 
 SWEEP = 10_000
 """Deliveries after which is looked who can be spilled."""
+OWN = 3
+"""Of the sessions that the first of two processes assesses it observes one of so many as well; the second one the others."""
 
 
 @attrs.define
@@ -59,8 +62,8 @@ class Part(Protocol):
     def sweep(self, now: datetime | None, /) -> None:
         """Spills sessions that are over to disk where there are many; ``now`` is the newest receive time of the whole log."""
 
-    def assess(self, log: LogView, as_of: datetime | None, /, *, over: bool) -> None:
-        """Assesses all sessions; nothing more will come."""
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, /, *, over: bool) -> None:
+        """Assesses all sessions; nothing more will come. ``several`` are the meetings that had more than one."""
 
 
 class Elsewhere(Part, Protocol):
@@ -116,10 +119,11 @@ def audit(
         learned = _collected_habits(share, others)
         log = view_of(known if known is not None else learned, traffic, at, rules)
         log = replace(log, next_begin=learned.next_begin)
+        several = {meeting_id for meeting_id, room in learned.rooms.items() if room.sessions > 1}
         for part in reversed(parts):  # the others while this one does
-            part.assess(log, at, over=not growing)
+            part.assess(log, several, at, over=not growing)
         for other in others:
-            share.assess_left(other.left(), log, at, over=not growing)
+            share.assess_left(other.left(), log, several, at, over=not growing)
         for other in others:
             share.add(*other.judged())
         share.overlap(at)
@@ -147,16 +151,19 @@ def _decided(found: Finding) -> Finding:
 
 
 def _dealt(first: Part, others: Sequence[Part]) -> Callable[[Delivery], None]:
-    """Gives a delivery to the part that its stream belongs to. Who reads for the others observes only what belongs to
-    no session: reading a log and handing it on takes as long as observing it."""
+    """Gives a delivery to the part that its stream belongs to. Who reads for the others observes what belongs to no
+    session, and of two also some sessions: reading a log and handing it on takes not quite as long as observing it."""
+    if not others:
+        return first.observe
 
-    def observe(delivery: Delivery) -> None:
-        stream = delivery.stream
-        is_first = stream.startswith(UNROUTED)
-        part = first if is_first else others[crc32(stream.encode(errors="replace")) % len(others)]
-        part.observe(delivery)
+    @lru_cache(maxsize=4096)
+    def part_of(stream: str) -> Part:
+        number, is_of_two = crc32(stream.encode(errors="replace")), len(others) == 1
+        if stream.startswith(UNROUTED) or (is_of_two and number % OWN == 0 and is_left(stream, 2)):
+            return first
+        return others[number % len(others)]
 
-    return observe if others else first.observe
+    return lambda delivery: part_of(delivery.stream).observe(delivery)
 
 
 @attrs.define

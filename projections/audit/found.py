@@ -38,6 +38,7 @@ class Scratch(sqlite3.Connection):
 def scratch(path: str = "") -> sqlite3.Connection:
     """Empty: a file that nobody else can read, and that goes with its connection."""
     db = sqlite3.connect(path, factory=Scratch, check_same_thread=False)  # it may be collected in any thread
+    db.execute("PRAGMA page_size=16384")  # sessions and findings are large rows
     db.execute("PRAGMA synchronous=OFF")
     db.execute("PRAGMA journal_mode=OFF")
     return db

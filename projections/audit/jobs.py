@@ -2,7 +2,7 @@
 
 The log is read once, by the first process, because only what a delivery says tells whose it is. It hands on, in
 batches, the deliveries of the sessions that another process judges. A pipe that is full makes it wait, so none of
-them has much before it. Who reads observes none of them; so when all is read, each of the others leaves it some of its
+them has much before it. Who reads observes few of them; so when all is read, each of the others leaves it some of its
 sessions to assess. These, and what the others find, come back in files.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from multiprocessing import get_context
@@ -18,27 +18,51 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from traceback import format_exception
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 import msgspec
 
-from projections.audit.share import Packed, Share, packed, unpacked
 from projections.ending import cleared_by_sigterm
-from tracker.bulk import bulk
-from tracker.delivery.webhook import Delivery, parse
+from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.errors import TrackerError
-from tracker.judging.log import Habits, LogView
 from tracker.rules import Rules
+
+if TYPE_CHECKING:
+    from tracker.delivery.webhook import Delivery
+    from tracker.judging.log import Habits, LogView
 
 BATCH = 250
 """Deliveries that are handed on at once."""
 WIDTH = 1 << 20
 """Bytes that a pipe holds, where it can be that many."""
+Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
+"""A delivery as it is handed on: position, body, receive time, its text, refuted, size, account."""
 _Batch = tuple[list[Packed], Literal["", "sweep", "habits", "assess"], datetime | None]
 """Deliveries, what is to be done when they are observed, and as of when. Behind ``assess`` the view of the log follows."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(_Batch).decode
+
+
+def packed(position: int, received: Received) -> Packed:
+    """A delivery, to be handed on."""
+    refuted = received.verified_by == UNVERIFIED
+    times = received.received_at, received.unread_time
+    return position, received.body, *times, refuted, received.cut_from, received.account
+
+
+def unpacked(
+    position: int,
+    body: bytes,
+    at: datetime | None,
+    unread_time: str | None,
+    refuted: bool,  # noqa: FBT001 - as it was packed
+    cut_from: int | None,
+    account: str | None,
+) -> tuple[int, Received]:
+    """The position of a delivery, and what was received."""
+    verified_by = UNVERIFIED if refuted else None
+    return position, Received(body, at, "", verified_by, unread_time, cut_from, account=account)
 
 
 @attrs.define
@@ -63,9 +87,9 @@ class Batches:
     def habits(self) -> Habits:
         return cast("Habits", self.answer())
 
-    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
         self._send("assess", as_of)
-        self.send(pickle.dumps((log, over)))
+        self.send(pickle.dumps((log, several, over)))
 
     def left(self) -> str:
         return cast("str", self.answer())
@@ -85,6 +109,10 @@ def judge_part(
 
     One of so many sessions it ``leaves`` to the first process, and answers where.
     """
+    from projections.audit.share import Share  # whoever starts it imports what judges meanwhile
+    from tracker.bulk import bulk
+    from tracker.delivery.webhook import parse
+
     share, then = Share(rules, path=path, leaves=leaves), ""
     with bulk(), closing(share.findings.db):
         while then != "assess":
@@ -96,9 +124,9 @@ def judge_part(
                 share.sweep(at)
             elif then == "habits":
                 answer(share.habits)
-        log, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
+        log, several, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
         answer(share.leave())
-        share.assess(log, at, over=over)
+        share.assess(log, several, at, over=over)
     return share.count, path
 
 

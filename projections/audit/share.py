@@ -4,14 +4,14 @@ What a session is judged by is known only at the end of the log: how old copies 
 nobody subscribes to. So each session is assessed once, then. Until then, where memory holds many deliveries, a
 session that has been silent for long is spilled to disk; if something comes of it after all, it is fetched back.
 
-Where several processes judge, the one that reads the log observes none. So each of the others leaves it some of its
-sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
+Where several processes judge, the one that reads the log observes few or none. So each of the others leaves it some of
+its sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby
@@ -23,12 +23,11 @@ import attrs
 import msgspec
 
 from projections.audit.found import Findings, scratch
-from tracker.delivery.envelope import UNVERIFIED, Received
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, LogView
+from tracker.judging.log import ENDS, Habits, LogView
 from tracker.judging.records import Record
 from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Outside, Sessions
@@ -36,9 +35,6 @@ from tracker.judging.state import Session, SessionState
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules
 
-Packed = tuple[int, bytes, datetime | None, str | None, bool, int | None, str | None]
-"""A delivery as it is handed to another process: position, body, receive time, its text, refuted, size, account."""
-Numbered = tuple[int, Received]
 KEPT = 20_000
 """Deliveries that memory may hold: some 15 MB. To spill them and to fetch them back takes a tenth of the audit."""
 SPILL_AFTER = 3600 * 1_000_000
@@ -47,27 +43,6 @@ _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.encode  # whose numbers may be of any size
 _decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
-
-
-def packed(position: int, received: Received) -> Packed:
-    """A delivery, to be handed to another process."""
-    refuted = received.verified_by == UNVERIFIED
-    times = received.received_at, received.unread_time
-    return position, received.body, *times, refuted, received.cut_from, received.account
-
-
-def unpacked(
-    position: int,
-    body: bytes,
-    at: datetime | None,
-    unread_time: str | None,
-    refuted: bool,  # noqa: FBT001 - as it was packed
-    cut_from: int | None,
-    account: str | None,
-) -> Numbered:
-    """The position of a delivery, and what was received."""
-    verified_by = UNVERIFIED if refuted else None
-    return position, Received(body, at, "", verified_by, unread_time, cut_from, account=account)
 
 
 @attrs.define
@@ -121,7 +96,7 @@ class Share:
 
     def observe(self, delivery: Delivery) -> None:
         """Takes in the next delivery of one of its sessions."""
-        if delivery.stream.startswith(UNROUTED):
+        if delivery.session_id is None and delivery.stream.startswith(UNROUTED):
             self.findings.put(self._outside.assessed(delivery, is_before_all=not self.has_begun).findings)
             return
         observed = self._sessions.observe(delivery)
@@ -148,23 +123,32 @@ class Share:
         self._spilled.commit()
         return f"{self.path}.spilled"
 
-    def assess(self, log: LogView, as_of: datetime | None, *, over: bool) -> None:
-        """Assesses every session. ``over``: nothing more will come, so what a window leaves open is undecided."""
-        self._assess(self._all(), log, as_of, over=over)
+    def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
+        """Assesses every session. ``several``: the meetings that had more than one. ``over``: nothing more will come, so
+        what a window leaves open is undecided."""
+        self._assess(self._all(), log, several, as_of, over=over)
 
-    def assess_left(self, path: str, log: LogView, as_of: datetime | None, *, over: bool) -> None:
+    def assess_left(
+        self, path: str, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool
+    ) -> None:
         """Assesses what another part has left in a file."""
         with closing(sqlite3.connect(path)) as db:
-            self._assess(_spilled_in(db, is_left=True), log, as_of, over=over)
+            self._assess(_spilled_in(db, is_left=True), log, several, as_of, over=over)
 
     def _assess(
-        self, sessions: Iterable[Observed], log: LogView, as_of: datetime | None, *, over: bool
+        self,
+        sessions: Iterable[Observed],
+        log: LogView,
+        several: Container[str],
+        as_of: datetime | None,
+        *,
+        over: bool,
     ) -> None:
         live = open_runs = 0
         for observed in sessions:
             session = assess(observed, as_of, self.rules, log, over=over)
             self.findings.put(session.findings, session.meeting_id, session.state)
-            if session.meeting_id is not None and session.session_id is not None and session.deliveries:
+            if session.meeting_id in several and session.session_id is not None and session.deliveries:
                 row = session.meeting_id, session.state, _pack(span(session))
                 self.findings.db.execute("INSERT INTO spans VALUES (?, ?, ?)", row)
             live += session.state == "live"
@@ -222,29 +206,28 @@ class Share:
             del self._sessions.observed[one.stream]
 
     def _is_left(self, stream: str) -> bool:
-        return bool(self.leaves) and adler32(stream.encode(errors="replace")) % self.leaves == 0
+        return bool(self.leaves) and is_left(stream, self.leaves)
 
     def _is_silent(self, one: Observed, now: int) -> bool:
         if one.last_at is None or now - one.last_at <= SPILL_AFTER:
             return False
-        ended = any(
-            delivered.step.closes
-            for aggregate in one.aggregates.values()
-            if aggregate.lifecycle.is_session
-            for delivered in aggregate.deliveries
-        )
+        ended = bool(one.types & ENDS)
         return ended or not one.active or now - one.last_at >= self.rules.windows.session_idle
 
     def _of_one_meeting(self) -> Iterator[list[tuple[Span, SessionState]]]:
         """The sessions of each meeting that had several."""
-        several = "SELECT meeting FROM spans GROUP BY meeting HAVING COUNT(*) > 1"
-        select = f"SELECT meeting, span, state FROM spans WHERE meeting IN ({several}) ORDER BY meeting"
+        select = "SELECT meeting, span, state FROM spans ORDER BY meeting"
         for _, ones in groupby(self.findings.db.execute(select), key=itemgetter(0)):
             yield [(_unpack_span(packed_span), state) for _, packed_span, state in ones]
 
 
+def is_left(stream: str, jobs: int) -> bool:
+    """Whether the first of so many processes assesses a session, whoever observes it."""
+    return adler32(stream.encode(errors="replace")) % jobs == 0
+
+
 def _spilled_in(db: sqlite3.Connection, *, is_left: bool) -> Iterator[Observed]:
-    select = "SELECT observed FROM spilled WHERE is_left = ? ORDER BY stream"
+    select = "SELECT observed FROM spilled WHERE is_left = ?"
     return (unpacked_session(packed) for (packed,) in db.execute(select, (is_left,)))
 
 
@@ -258,14 +241,14 @@ def packed_session(one: Observed) -> bytes:
         (each.lifecycle.name, each.key, each.ids, each.position, each.at, _json(each.said))
         for each in one.records.values()
     ]
-    return _pack((_facts(one), one.idle, aggregates, one.odd, one.named, one.notes, one.links, records))
+    return _pack((_facts(one), one.odd, one.notes, one.links, one.idle, one.named, aggregates, records))
 
 
 def unpacked_session(packed: bytes) -> Observed:
     """The opposite of ``packed_session``."""
-    facts, idle, aggregates, odd, named, notes, links, records = _unpack(packed)
-    one = Observed(**dict(zip(_FACTS, facts, strict=True)), idle=idle, odd=odd, notes=notes, links=links)
-    one.name_before(named)
+    facts, odd, notes, links, idle, named, aggregates, records = _unpack(packed)
+    one = Observed(*facts)
+    one.odd, one.notes, one.links, one.idle, one.named = odd, notes, links, idle, named
     for name, key, ids, position, at, said in records:
         record = Record(REGISTRY[name], key, ids, position, at, _decode(said))
         one.records[record.name] = record
@@ -280,46 +263,20 @@ def unpacked_session(packed: bytes) -> Observed:
     return one
 
 
-_FACTS = (
-    "stream",
-    "session_id",
-    "meeting_id",
-    "is_before_all",
-    "deliveries",
-    "first_position",
-    "last_position",
-    "first_at",
-    "last_at",
-    "begun",
-    "backwards",
-    "types",
-    "repeated",
-    "active",
-    "once",
-    "usual",
-    "ages",
-    "doubtful",
-    "two_channels",
-    "erased_at",
-    "account",
-    "counted",
-    "inside",
-    "left_at",
-    "due",
-    "due_of_account",
-)
+_FACTS = Observed.__struct_fields__[: Observed.__struct_fields__.index("aggregates")]
+"""What is written as it is. It stands first in a session, so that it is read back in its order."""
 _facts = attrgetter(*_FACTS)
 _delivered = attrgetter("step.name", "at", "position", "data", "evidence", "timed")
 _Aggregate = tuple[str, Key, int, list[tuple[str, int, int, bytes, bool, bool]]]
 _Record = tuple[str, Key, tuple[str, ...], int, int, bytes]
 _Session = tuple[
     list[Any],
-    list[tuple[int, int]],
-    list[_Aggregate],
     list[Oddity],
-    set[str],
     list[Note],
     list[Link],
+    list[tuple[int, int]],
+    set[str],
+    list[_Aggregate],
     list[_Record],
 ]
 _unpack = msgspec.msgpack.Decoder(_Session).decode

@@ -178,13 +178,14 @@ def _of_logs(
     *,
     as_given: bool,
 ) -> tuple[Audit, Logs, list[TrackerError]]:
-    from projections.audit.auditing import Logs
-    from projections.audit.auditing import audit as judged
+    with _others(jobs, settings.rules) as others:  # they start while this one imports
+        from projections.audit.auditing import Logs
+        from projections.audit.auditing import audit as judged
 
-    opened, complaints = open_logs(paths, settings, settings.keyrings_of_logs(keys))
-    read = Logs(opened, as_given)
-    with _others(jobs, settings.rules) as others, of_logs(opened) as watch:
-        return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
+        opened, complaints = open_logs(paths, settings, settings.keyrings_of_logs(keys))
+        read = Logs(opened, as_given)
+        with of_logs(opened) as watch:
+            return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
 
 
 def _of_store(

@@ -42,6 +42,7 @@ from tracker.step import Step
 __all__ = ["PRECISION", "Candidate", "Copy", "Delivered", "Hypothesis", "Linked", "Merged", "micros", "moment"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 PRECISION = timedelta(seconds=1)
@@ -52,8 +53,7 @@ THE_END = datetime(8999, 1, 1, tzinfo=UTC)
 
 def micros(time: datetime) -> int:
     """A time in UTC as microseconds since 1970."""
-    since = time - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (time - EPOCH) // _MICROSECOND
 
 
 def moment(at: int) -> datetime:

@@ -16,7 +16,7 @@ import msgspec
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import Habits, Types, bit_of, due_minute, ends_session, types_of
+from tracker.judging.log import ENDS, Habits, Types, bit_of, due_minute, types_of
 from tracker.judging.records import Name, Record, take_in
 from tracker.lifecycle import Lifecycle
 from tracker.record import RECORD
@@ -38,7 +38,6 @@ class ObservedAggregate(msgspec.Struct, eq=False):
 
     Attributes:
         steps: The steps that came, as bits.
-        is_identified: Whether its key names one run, so that no second one can begin.
         is_once: Whether it can have one run only.
     """
 
@@ -46,13 +45,10 @@ class ObservedAggregate(msgspec.Struct, eq=False):
     key: Key
     deliveries: list[Delivered] = msgspec.field(default_factory=list)
     steps: int = 0
-    is_identified: bool = False
     is_once: bool = False
 
     def __post_init__(self) -> None:
-        lifecycle = self.lifecycle
-        self.is_identified = lifecycle.is_identified(self.key)
-        self.is_once = self.is_identified or not (lifecycle.restarts or lifecycle.is_presence)
+        self.is_once = not self.lifecycle.begins_anew or self.lifecycle.is_identified(self.key)
 
 
 class Oddity(msgspec.Struct, frozen=True):
@@ -119,10 +115,6 @@ class Observed(msgspec.Struct, eq=False):
     stream: str
     session_id: str | None = None
     meeting_id: str | None = None
-    aggregates: dict[AggregateKey, ObservedAggregate] = msgspec.field(default_factory=dict)
-    odd: list[Oddity] = msgspec.field(default_factory=list)
-    notes: list[Note] = msgspec.field(default_factory=list)
-    links: list[Link] = msgspec.field(default_factory=list)
     deliveries: int = 0
     first_position: int | None = None
     last_position: int | None = None
@@ -130,11 +122,9 @@ class Observed(msgspec.Struct, eq=False):
     last_at: int | None = None
     begun: int | None = None
     backwards: bool = False
-    idle: list[tuple[int, int]] = msgspec.field(default_factory=list)
     types: int = 0
     repeated: bool = False
     active: bool = False
-    named: set[str] = msgspec.field(default_factory=set)
     once: int = 0
     usual: int = 0
     ages: list[int] = msgspec.field(default_factory=list)
@@ -148,7 +138,13 @@ class Observed(msgspec.Struct, eq=False):
     left_at: int | None = None
     due: int | None = None
     due_of_account: int | None = None
+    aggregates: dict[AggregateKey, ObservedAggregate] = msgspec.field(default_factory=dict)
+    odd: list[Oddity] = msgspec.field(default_factory=list)
+    notes: list[Note] = msgspec.field(default_factory=list)
+    links: list[Link] = msgspec.field(default_factory=list)
     records: dict[Name, Record] = msgspec.field(default_factory=dict)
+    idle: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    named: set[str] = msgspec.field(default_factory=set)
 
     def observe(self, delivery: Delivery, habits: Habits | None = None) -> None:
         """Takes in the next delivery. Never raises, whatever was delivered."""
@@ -156,7 +152,7 @@ class Observed(msgspec.Struct, eq=False):
         if received.erased_at is not None:
             self.erased_at = max(self.erased_at or received.erased_at, received.erased_at)
         if step is RECORD:
-            self._observe_record(delivery)
+            self._observe_record(delivery, habits)
             return
         at = self._observe_time(received.received_at)
         self.deliveries += 1
@@ -164,8 +160,7 @@ class Observed(msgspec.Struct, eq=False):
         if self.first_position is None:
             self.first_position = delivery.position
         if self.meeting_id is None and delivery.meeting_id is not None:
-            self.meeting_id = delivery.meeting_id
-            self._learn_begin(habits)
+            self._observe_meeting(delivery.meeting_id, habits)
         if received.account is not None and received.account != self.account:
             self._observe_account(delivery, received.account, at)
         if received.verified_by == UNVERIFIED:
@@ -175,13 +170,19 @@ class Observed(msgspec.Struct, eq=False):
         else:
             self._observe_step(delivery, lifecycle, step, at, habits)
 
+    def _observe_meeting(self, meeting_id: str, habits: Habits | None) -> None:
+        self.meeting_id = meeting_id
+        if habits is not None and self.session_id is not None:
+            habits.saw_session(meeting_id)
+        self._learn_begin(habits)
+
     def _observe_account(self, delivery: Delivery, account: str, at: int) -> None:
         if self.account is None:
             self.account = account
         else:
             self._name("C517", delivery, at, f"{self.account} and {account}")
 
-    def _observe_record(self, delivery: Delivery) -> None:
+    def _observe_record(self, delivery: Delivery, habits: Habits | None) -> None:
         """Keeps a record of VideoSDK's, which is no webhook: nothing was delivered, and no time passes by it."""
         lifecycle, at = delivery.lifecycle, delivery.received_at
         assert lifecycle is not None, "a step is of a lifecycle"
@@ -189,7 +190,8 @@ class Observed(msgspec.Struct, eq=False):
         said = delivery.said.get("record")
         take_in(self.records, lifecycle, delivery.key, delivery.position, asked, said)
         self.notes.append(Note(lifecycle.name, delivery.key, delivery.position, asked))
-        self.meeting_id = self.meeting_id or delivery.meeting_id
+        if self.meeting_id is None and delivery.meeting_id is not None:
+            self._observe_meeting(delivery.meeting_id, habits)
         self.account = self.account or delivery.received.account
 
     def name_before(self, names: Iterable[str]) -> None:
@@ -237,13 +239,15 @@ class Observed(msgspec.Struct, eq=False):
         one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
         webhook_type, step_bit = delivery.type or "", 1 << lifecycle.rank[step.name]
         bit = bit_of(webhook_type)
+        if not self.types & bit:
+            self._observe_type(aggregate, one, webhook_type, bit, habits)
         if habits is not None and self.session_id is not None:
-            self._learn(aggregate, one, webhook_type, bit, habits)
+            self._learn(aggregate, one, bit, step_bit, habits)
         if self.begun is None and lifecycle.is_session and timed and step.name in lifecycle.starts:
             self.begun = min(at, _own_time(lifecycle, said) or at)
             self._learn_begin(habits)
-        self.types |= bit
-        self.repeated = self.repeated or bool(aggregate.steps & step_bit)
+        if aggregate.steps & step_bit:
+            self.repeated = True
         aggregate.steps |= step_bit
         aggregate.deliveries.append(one)
 
@@ -266,67 +270,71 @@ class Observed(msgspec.Struct, eq=False):
             habits.saw_begin(self.meeting_id, self.begun)
 
     def _learn(
-        self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits
+        self, aggregate: ObservedAggregate, one: Delivered, bit: int, step_bit: int, habits: Habits
     ) -> None:
-        """Tells the log's habits what came: a type, a body that equals an earlier one, a step that is late."""
+        """Tells the log's habits what came: a body that equals an earlier one, a step that is late."""
         if one.timed:
             habits.saw_time(one.at)
-        if not self.types & bit:
-            habits.saw_type(webhook_type)
-            if self.meeting_id is not None:
-                habits.saw_in_room(bit, self.meeting_id, self.account)
-            if aggregate.lifecycle.is_session and one.step.closes:
-                habits.saw_end(self.types | bit)
-        self._learn_due(aggregate, one, bit, habits)
-        if self.account is not None:
-            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
-        lifecycle, steps = aggregate.lifecycle, aggregate.steps
-        evidence = aggregate.is_once or (one.evidence and not lifecycle.reusable)
-        if steps:
-            rank = lifecycle.rank[one.step.name]
-            if steps >> rank & 1:
-                for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
-                    if other.step is one.step and same_data(other.data, one.data):
-                        age = max(0, one.at - other.at)
-                        self._count_copy(one, age, habits, evidence=evidence)
-                        return
-            else:
-                is_late = steps >> (rank + 1) and not one.step.closes
-                habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at if is_late else None)
-        if not self.two_channels:
-            habits.saw_body(evidence=evidence)
-        self.once += evidence
-        self.usual += not evidence
-        if evidence and self.two_channels:
-            self._see_whether_two_channels(habits)
-
-    def _learn_due(self, aggregate: ObservedAggregate, one: Delivered, bit: int, habits: Habits) -> None:
-        """Counts by when the session should have ended."""
-        lifecycle = aggregate.lifecycle
-        if lifecycle.is_presence:
-            was_inside = bool(aggregate.deliveries) and not aggregate.deliveries[-1].step.closes
-            self.inside += (not one.step.closes) - was_inside
-            if one.step.closes:
-                self.left_at = max(self.left_at or one.at, one.at)
+        if aggregate.lifecycle.is_presence:
+            self._count_inside(aggregate, one)
         due = None
-        if self.active and self.last_at is not None and not ends_session(self.types | bit):
+        if self.active and self.last_at is not None and not self.types & ENDS:
             due = due_minute(None if self.inside else self.left_at, self.last_at)
         if due != self.due:
             habits.saw_due(due, self.due)
             self.due = due
+        if self.account is not None:
+            self._learn_of_account(aggregate, one, bit, habits.of_account(self.account))
+        evidence = aggregate.is_once or (one.evidence and not aggregate.lifecycle.reusable)
+        if aggregate.steps & step_bit:
+            age = _age_as_copy(aggregate, one)
+            if age is not None:
+                self._count_copy(one, age, habits, evidence=evidence)
+                return
+        elif aggregate.steps > step_bit and not one.step.closes:
+            habits.saw_step(one.at, one.at - aggregate.deliveries[-1].at)
+        elif aggregate.steps:
+            habits.saw_step(one.at)
+        if not evidence:
+            self.usual += 1
+            habits.others += not self.two_channels
+        else:
+            self.once += 1
+            habits.bodies += not self.two_channels
+            if self.two_channels:
+                self._see_whether_two_channels(habits)
 
-    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, types: Types) -> None:
+    def _observe_type(
+        self, aggregate: ObservedAggregate, one: Delivered, webhook_type: str, bit: int, habits: Habits | None
+    ) -> None:
+        """A type came for the first time in the session."""
+        self.types |= bit
+        if habits is not None and self.session_id is not None:
+            habits.saw_type(webhook_type)
+            if self.meeting_id is not None:
+                habits.saw_in_room(bit, self.meeting_id, self.account)
+            if aggregate.lifecycle.is_session and one.step.closes:
+                habits.saw_end(self.types)
+
+    def _count_inside(self, aggregate: ObservedAggregate, one: Delivered) -> None:
+        """Somebody came or went."""
+        was_inside = bool(aggregate.deliveries) and not aggregate.deliveries[-1].step.closes
+        self.inside += (not one.step.closes) - was_inside
+        if one.step.closes:
+            self.left_at = max(self.left_at or one.at, one.at)
+
+    def _learn_of_account(self, aggregate: ObservedAggregate, one: Delivered, bit: int, learned: Types) -> None:
         """Counts a type for the session's account, and those that came before that was known."""
         if one.timed:
-            types.saw_time(one.at)
-        new = (self.types | bit) & ~self.counted
+            learned.saw_time(one.at)
+        new = self.types & ~self.counted
         self.counted |= new
-        for webhook_type in types_of(new):
-            types.saw_type(webhook_type)
+        for name in types_of(new):
+            learned.saw_type(name)
         if new & bit and aggregate.lifecycle.is_session and one.step.closes:
-            types.saw_end(self.types | bit)
+            learned.saw_end(self.types)
         if self.due != self.due_of_account:
-            types.saw_due(self.due, self.due_of_account)
+            learned.saw_due(self.due, self.due_of_account)
             self.due_of_account = self.due
 
     def _count_copy(self, one: Delivered, age: int, habits: Habits, *, evidence: bool) -> None:
@@ -356,6 +364,14 @@ def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
         observed = observed or Observed(delivery.stream, delivery.session_id)
         observed.observe(delivery)
     return observed
+
+
+def _age_as_copy(aggregate: ObservedAggregate, one: Delivered) -> int | None:
+    """How long before it the same came last; ``None`` where it never did."""
+    for other in reversed(aggregate.deliveries[-_LOOK_BACK:]):
+        if other.step is one.step and same_data(other.data, one.data):
+            return max(0, one.at - other.at)
+    return None
 
 
 def _own_time(lifecycle: Lifecycle, said: Mapping[str, Any]) -> int | None:

@@ -15,7 +15,7 @@ judged in another process are the same.
 """
 
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import Habits, Room, Types, bit_of, copied, due_minute, ends_session, types_of
+from tracker.judging.log.habits import ENDS, Habits, Room, Types, bit_of, copied, due_minute, types_of
 from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone, page_end
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
@@ -24,6 +24,7 @@ from tracker.judging.log.traffic import Traffic
 from tracker.judging.log.view import NOTHING_KNOWN, LogView, OtherTypes, view_of
 
 __all__ = [
+    "ENDS",
     "NOTHING_KNOWN",
     "SESSIONS_OF_LOG",
     "Backwards",
@@ -40,7 +41,6 @@ __all__ = [
     "bit_of",
     "copied",
     "due_minute",
-    "ends_session",
     "is_milestone",
     "milestone_before",
     "next_milestone",

@@ -108,7 +108,8 @@ class Clocks(msgspec.Struct):
 
     def observe(self, delivery: Delivery, at: datetime) -> None:
         """Takes in the receive time of the next delivery."""
-        source = delivery.received.source.rpartition(":")[0]
+        received = delivery.received
+        source = received.source.rpartition(":")[0]
         clock = self.of.get(source)
         if clock is None:
             clock = self.of[source] = Clock(at)
@@ -117,10 +118,11 @@ class Clocks(msgspec.Struct):
             clock.rises += 1
         elif before - at >= CLOCK:
             self._observe_fall(clock, Backwards(delivery.position, source, delivery.topic, at, before))
-        is_wrong = delivery.received.wrong_time is not None
-        if is_wrong:
+        if received.wrong_time is not None:
             self._observe_wrong(delivery, at, goes_on=clock.is_wrong)
-        clock.is_wrong = is_wrong
+            clock.is_wrong = True
+        elif clock.is_wrong:
+            clock.is_wrong = False
         if clock.found is not None:
             self.backwards[clock.found].rises = clock.rises
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
 from math import log
 from typing import TypeVar
 from zlib import crc32
@@ -26,6 +25,7 @@ from tracker.lifecycles import REGISTRY
 from tracker.record import RECORD
 
 __all__ = [
+    "ENDS",
     "Habits",
     "Room",
     "Types",
@@ -34,7 +34,6 @@ __all__ = [
     "bit_of",
     "copied",
     "due_minute",
-    "ends_session",
     "session_number",
 ]
 
@@ -64,55 +63,46 @@ JITTER = 10 * SECOND
 """What is overtaken by less does not show that the sender is catching up."""
 
 
-@cache
-def _bits() -> dict[str, int]:
+def _bits() -> Iterator[tuple[str, int]]:
     """A bit for each webhook type of the lifecycles that take place in a session."""
     routes = REGISTRY.routes.items()
     types = sorted(name for name, (lifecycle, step) in routes if not lifecycle.stream and step is not RECORD)
-    return {webhook_type: 1 << place for place, webhook_type in enumerate(types)}
+    return ((webhook_type, 1 << place) for place, webhook_type in enumerate(types))
 
 
-@cache
-def _types() -> dict[int, str]:
-    return {bit: name for name, bit in _bits().items()}
+_BITS = dict(_bits())
+_TYPES = {bit: webhook_type for webhook_type, bit in _BITS.items()}
+ENDS = sum(
+    {_BITS[one.webhook_type(name)] for one in REGISTRY.values() if one.is_session for name in one.endings}
+)
+"""The webhook types that end a session, as bits."""
 
 
 def types_of(bits: int) -> Iterator[str]:
     """The webhook types of these bits."""
     while bits:
         lowest = bits & -bits
-        yield _types()[lowest]
+        yield _TYPES[lowest]
         bits ^= lowest
 
 
-@lru_cache(maxsize=1024)
 def bit_of(webhook_type: str) -> int:
     """The bit of a webhook type; 0 for one of a lifecycle that is not registered."""
-    return _bits().get(webhook_type, 0)
-
-
-@cache
-def _ends() -> int:
-    lifecycles = [one for one in REGISTRY.values() if one.is_session]
-    return sum({bit_of(one.webhook_type(name)) for one in lifecycles for name in one.endings})
-
-
-def ends_session(bits: int) -> bool:
-    """Whether one of these types ends a session."""
-    return bool(bits & _ends())
+    return _BITS.get(webhook_type, 0)
 
 
 class Room(msgspec.Struct):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
     ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
-    accounts are received.
+    accounts are received. ``sessions``: how many it had, as far as they were counted here.
     """
 
     once: int = 0
     twice: int = 0
     begins: list[int] = msgspec.field(default_factory=list)
     account: str | None = None
+    sessions: int = 0
 
 
 class Types(msgspec.Struct):
@@ -221,10 +211,15 @@ class Habits(Types):
 
     def saw_in_room(self, bit: int, meeting_id: str, account: str | None) -> None:
         """A type, as a bit, came for the first time in a session of a room."""
-        room = self._room(meeting_id)
+        room = self.rooms.get(meeting_id) or self._room(meeting_id)
         room.twice |= room.once & bit
         room.once |= bit
-        room.account = _one_of(room.account, account)
+        if account is not None:
+            room.account = _one_of(room.account, account)
+
+    def saw_session(self, meeting_id: str) -> None:
+        """Another session was of this room."""
+        self._room(meeting_id).sessions += 1
 
     def saw_begin(self, meeting_id: str, at: int) -> None:
         """A session of a room was seen to begin."""
@@ -242,13 +237,6 @@ class Habits(Types):
             room = self.rooms[meeting_id] = Room()
         return room
 
-    def saw_body(self, *, evidence: bool) -> None:
-        """A webhook came that equals none before."""
-        if evidence:
-            self.bodies += 1
-        else:
-            self.others += 1
-
     def count_equals(self, ages: Iterable[int], by: int, *, evidence: bool) -> None:
         """Counts equals of these ages once more, or takes them back, as ``by`` is 1 or -1."""
         counts = self.copies if evidence else self.doubtful
@@ -264,16 +252,16 @@ class Habits(Types):
         if evidence:
             self._keep((at, age, session_number(stream)))
 
-    def saw_step(self, at: int, delay: int | None) -> None:
+    def saw_step(self, at: int, delay: int | None = None) -> None:
         """A step came after the one before it, or, ``delay`` microseconds late, after one that follows it."""
-        spell = at // SPELL
-        late, steps = self.disorder.get(spell, (0, 0))
-        self.disorder[spell] = late + (delay is not None and delay >= JITTER), steps + 1
+        late, steps = self.disorder.get(at // SPELL, (0, 0))
         if delay is None:
             self.steps += 1
         else:
+            late += delay >= JITTER
             place = age_bin(delay)
             self.overtaken[place] = self.overtaken.get(place, 0) + 1
+        self.disorder[at // SPELL] = late, steps + 1
 
     def add(self, other: Habits) -> None:
         """Adds the habits that another part of the same log shows, in other sessions."""
@@ -286,6 +274,7 @@ class Habits(Types):
             room.once |= theirs.once
             room.begins = sorted([*room.begins, *theirs.begins])
             room.account = _one_of(room.account, theirs.account)
+            room.sessions += theirs.sessions
         _add(self.copies, other.copies)
         _add(self.doubtful, other.doubtful)
         _add(self.overtaken, other.overtaken)

@@ -48,7 +48,8 @@ class Traffic(msgspec.Struct):
         """Takes in the next delivery of the log."""
         if delivery.step is RECORD:
             return
-        self.has_begun = self.has_begun or delivery.session_id is not None
+        if delivery.session_id is not None:
+            self.has_begun = True
         at = delivery.received.received_at
         if at is None:
             return

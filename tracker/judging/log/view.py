@@ -16,7 +16,7 @@ from msgspec.structs import force_setattr, replace
 
 from tracker.judging.hypothesis import micros
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import Habits, ends_session
+from tracker.judging.log.habits import ENDS, Habits
 from tracker.judging.log.profile import Profile
 from tracker.judging.log.replays import Replay, replays
 from tracker.judging.log.silences import Silence, genuine
@@ -172,7 +172,7 @@ class LogView(msgspec.Struct, frozen=True, eq=False):  # noqa: PLW1641 - its hab
     def has_no_end(self, meeting_id: str | None) -> bool:
         """Whether two sessions of a room are known and the end of none: it may not subscribe to ends."""
         room = self.habits.rooms.get(meeting_id) if meeting_id is not None else None
-        return room is not None and bool(room.twice) and not ends_session(room.once)
+        return room is not None and bool(room.twice) and not room.once & ENDS
 
     def _lacking_in(self, meeting_id: str | None) -> frozenset[str]:
         """The types that the room itself shows that it lacks."""
