@@ -26,7 +26,7 @@ from tracker.intake.logs import STDIN, Log, Oddities, is_usual
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import believed
 from tracker.judging.findings.of_log import of_log
-from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, copied, is_milestone, view_of
+from tracker.judging.log import NOTHING_KNOWN, Habits, LogView, Traffic, is_milestone, telling, view_of
 from tracker.judging.session import Observed
 from tracker.judging.state import Session, SessionState
 from tracker.record import RECORD
@@ -114,7 +114,7 @@ def audit(
                 for part in parts:
                     part.sweep(traffic.newest)
             if growing and is_milestone(delivery.position):
-                known = _collected_habits(share, others)
+                known = telling(_collected_habits(share, others))
         at = as_of or max(filter(None, (traffic.newest, now)), default=None)
         learned = _collected_habits(share, others)
         log = view_of(known if known is not None else learned, traffic, at, rules)
@@ -136,12 +136,14 @@ def audit(
 
 
 def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
-    """What the log has learned of all sessions up to here."""
+    """What the log has learned of all sessions up to here; where nobody else observes, it goes on to learn."""
+    if not others:
+        return share.habits
     for other in others:
         other.ask_habits()
-    habits = copied(share.habits)
-    for other in others:
-        habits.add(other.habits())
+    habits = Habits()
+    for one in (share.habits, *(other.habits() for other in others)):
+        habits.add(one)
     return habits
 
 

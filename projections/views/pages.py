@@ -55,10 +55,10 @@ from tracker.judging.log import (
     Habits,
     LogView,
     Traffic,
-    copied,
     is_milestone,
     next_milestone,
     page_end,
+    telling,
     view_of,
 )
 from tracker.judging.session import Observed
@@ -264,7 +264,7 @@ class Pages(Opened):
     def _pass_milestone(self) -> None:
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
-        before, now = self.log, view_of(copied(self._habits), self.traffic)
+        before, now = self.log, view_of(telling(self._habits), self.traffic)
         self.log = replace(now, next_begin=before.next_begin)
         self._waiting.touch(deadlines.lacking_others(self.connection, now.lacks_other_types(before)))
         rooms.pass_milestone(self.connection)

@@ -15,7 +15,7 @@ judged in another process are the same.
 """
 
 from tracker.judging.log.clocks import Backwards, Wrong
-from tracker.judging.log.habits import ENDS, Habits, Room, Types, bit_of, copied, due_minute, types_of
+from tracker.judging.log.habits import ENDS, Habits, Room, Types, bit_of, due_minute, telling, types_of
 from tracker.judging.log.milestones import is_milestone, milestone_before, next_milestone, page_end
 from tracker.judging.log.replays import Replay
 from tracker.judging.log.silences import Silence
@@ -39,12 +39,12 @@ __all__ = [
     "Unsubscribed",
     "Wrong",
     "bit_of",
-    "copied",
     "due_minute",
     "is_milestone",
     "milestone_before",
     "next_milestone",
     "page_end",
+    "telling",
     "types_of",
     "view_of",
 ]

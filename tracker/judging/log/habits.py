@@ -14,7 +14,8 @@ themselves.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import log
 from typing import TypeVar
 from zlib import crc32
@@ -32,9 +33,9 @@ __all__ = [
     "age_bin",
     "bin_end",
     "bit_of",
-    "copied",
     "due_minute",
     "session_number",
+    "telling",
 ]
 
 N = TypeVar("N")
@@ -91,16 +92,17 @@ def bit_of(webhook_type: str) -> int:
     return _BITS.get(webhook_type, 0)
 
 
-class Room(msgspec.Struct):
+class Room(msgspec.Struct, gc=False):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
     ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
-    accounts are received. ``sessions``: how many it had, as far as they were counted here.
+    accounts are received. ``sessions``: how many it had, as far as they were counted here. Of most logs nearly every
+    room is of one session, and there are as many as sessions: so little is kept of those.
     """
 
     once: int = 0
     twice: int = 0
-    begins: list[int] = msgspec.field(default_factory=list)
+    begins: Sequence[int] = ()
     account: str | None = None
     sessions: int = 0
 
@@ -213,7 +215,7 @@ class Habits(Types):
         """A type, as a bit, came for the first time in a session of a room."""
         room = self.rooms.get(meeting_id) or self._room(meeting_id)
         room.twice |= room.once & bit
-        room.once |= bit
+        room.once = _one_and_the_same(room.once | bit)
         if account is not None:
             room.account = _one_of(room.account, account)
 
@@ -223,7 +225,13 @@ class Habits(Types):
 
     def saw_begin(self, meeting_id: str, at: int) -> None:
         """A session of a room was seen to begin."""
-        insort(self._room(meeting_id).begins, at)
+        room = self._room(meeting_id)
+        if not room.begins:
+            room.begins = (at,)  # half as large as a list
+            return
+        begins = room.begins if isinstance(room.begins, list) else [*room.begins]
+        insort(begins, at)
+        room.begins = begins
 
     def next_begin(self, meeting_id: str, after: int) -> int | None:
         """When the next session of a room began after a moment; ``None`` where none did."""
@@ -271,8 +279,8 @@ class Habits(Types):
         for meeting_id, theirs in other.rooms.items():
             room = self._room(meeting_id)
             room.twice |= theirs.twice | (room.once & theirs.once)
-            room.once |= theirs.once
-            room.begins = sorted([*room.begins, *theirs.begins])
+            room.once = _one_and_the_same(room.once | theirs.once)
+            room.begins = sorted([*room.begins, *theirs.begins]) if room.begins else theirs.begins
             room.account = _one_of(room.account, theirs.account)
             room.sessions += theirs.sessions
         _add(self.copies, other.copies)
@@ -294,7 +302,7 @@ class Habits(Types):
     def prune(self) -> None:
         """Forgets single repeats of long ago, and when sessions began, which read models know; only where nothing is added up."""
         for room in self.rooms.values():
-            room.begins.clear()
+            room.begins = ()
         for types in (self, *self.accounts.values()):
             types.prune_due()
         if len(self.disorder) > MOST_SPELLS:
@@ -361,8 +369,13 @@ def bin_end(place: int) -> float:
     return 5.0 * (place + 1) if place < 50 else 250 * 2.718281828459045 ** (0.02 * (place - 49))
 
 
-def copied(habits: Habits) -> Habits:
-    """The same habits, which nobody else will change."""
+_one_and_the_same = lru_cache(maxsize=4096)(int)
+"""A number that is kept once, however many rooms have it: few are different."""
+
+
+def telling(habits: Habits) -> Habits:
+    """The same habits, which nobody else will change, without the rooms of one session, which show nothing of others."""
+    several = {name: room for name, room in habits.rooms.items() if room.twice}
     found = Habits(thinned=habits.thinned)
-    found.add(habits)
+    found.add(msgspec.structs.replace(habits, rooms=several))
     return found
