@@ -63,12 +63,9 @@ def with_id(name, file):
 RAISED = {
     "D101": (BEGUN, "30h session-started"),
     "D102": (BEGUN, f"1 hls-started {URL}", f"2 hls-playable {URL}", "60 hls-starting"),
-    "D103": (
-        *(BEGUN, IN, "60 participant-joined p", "150 participant-left p", "10m participant-left p"),
-        *("11m session-ended", "as of 1h"),
-    ),
+    "D103": (BEGUN, IN, "60 participant-joined p", "150 participant-left p", "as of 30m"),
     "D104": (BEGUN, *RECORDING, "4 session-ended", f"120 recording-stopped {FILE}"),
-    "D105": (BEGUN, IN, "10m participant-joined p", "1h participant-left p", "3601 session-ended", "as of 2h"),
+    "D105": (BEGUN, IN, "10m participant-joined p", "as of 1h"),
     "S201": (BEGUN, "1 recording-started", "as of 5m"),
     "S202": (BEGUN, "1 recording-starting", "2 recording-stopping", "as of 5m"),
     "S203": (BEGUN, *RECORDING[:2], f"60 recording-stopped {FILE}", "as of 5m"),
@@ -80,7 +77,7 @@ RAISED = {
     "S209": (BEGUN, *RECORDING, f"4 recording-stopped {FILE}", "5 recording-failed", "as of 1h"),
     "S210": (BEGUN, "1 recording-starting", "2 recording-failed"),
     "S212": (BEGUN, "1 participant-left p", "as of 5m"),
-    "S213": (BEGUN, IN, "2h participant-joined p", "3h participant-left p", "10801 session-ended", "as of 4h"),
+    "S213": (BEGUN, IN, "2h participant-joined p", "3h participant-left p", "as of 4h"),
     "S214": (f"0 {STARTS.format(12)}", f"1 {STARTS.format(11)}"),
     "S215": ("0 resource-acquired r", "1h resource-acquired r", "as of 2h"),
     "T301": (BEGUN, "1 recording-starting", "as of 3m"),
@@ -361,7 +358,7 @@ def test_a_step_that_came_is_not_missing_however_late_it_came(code):
 
 
 @pytest.mark.parametrize(
-    "code", ["D105", "S201", "S202", "S203", "S204", "S205", "S206", "S209", "S212", "S213", "X401"]
+    "code", ["D105", "S201", "S202", "S203", "S204", "S205", "S206", "S209", "S212", "X401"]
 )
 def test_what_a_later_delivery_may_explain_is_provisional_until_its_window_closes(code):
     lines = [line for line in RAISED[code] if not line.startswith("as of")]
@@ -962,16 +959,14 @@ DOUBTFUL = (
 """What came again later and later may be a step of another run."""
 
 
-def test_what_is_found_in_doubt_is_provisional_while_its_session_is_live():
-    def doubtful(*more, as_of):
+def test_what_is_found_in_doubt_is_provisional_while_a_copy_may_come_and_settled_in_its_doubt_after_that():
+    def doubtful(as_of, *more):
         found = session_from(*DOUBTFUL, *more, as_of=as_of).findings
-        return {one.verdict for one in found if one.confidence < FACT}
+        return [one.verdict for one in found if one.confidence < FACT]
 
-    assert session_from(*DOUBTFUL, as_of="24h").state == "live"
-    assert doubtful(as_of="83m") == doubtful(as_of="24h") == {"provisional"}
-    assert doubtful(as_of="26h") == {"settled"}
-    assert doubtful("90m session-ended", as_of="95m") == {"provisional"}
-    assert doubtful("90m session-ended", as_of="2h") == {"settled"}
+    assert "provisional" in doubtful("80m")
+    assert {*doubtful("100m")} == {*doubtful("24h")} == {"settled"}
+    assert {*doubtful("100m", "99m participant-joined q")} == {"settled"}  # whatever else comes
 
 
 @given(anyhow)

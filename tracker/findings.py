@@ -97,8 +97,8 @@ class Finding(msgspec.Struct, eq=False):
     Attributes:
         number: Its place among the findings of its session or log.
         code, slug, severity: Of its entry; the severity may be another one, by the user's rules or by the case.
-        verdict: ``settled``; ``provisional``, while a window is open, or it is in doubt and its session live; ``undecided``,
-            where the log ended before that was over, began after what is missing may have come, or has no receive times;
+        verdict: ``settled``; ``provisional``, while a window is open, or it is in doubt and copies may come; ``undecided``,
+            where the log ended before a window closed, began after what is missing may have come, or has no receive times;
             ``accepted``, where the user has said that it is known.
         session_id, meeting_id: The session that it is about; ``None`` where it is about the log.
         lifecycle, key, run: What in that session it is about.

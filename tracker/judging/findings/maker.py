@@ -9,7 +9,6 @@ import msgspec
 
 from tracker.findings import Alternative, Code, Finding, Severity, Verdict
 from tracker.judging.context import Context
-from tracker.judging.findings.confidence import FACT
 from tracker.judging.hypothesis import Delivered, micros, moment
 from tracker.judging.presence import Presence
 from tracker.judging.session import AggregateKey, Link, Observed
@@ -165,7 +164,10 @@ class Assessment(msgspec.Struct, eq=False):
             "value": "",
             **words,
         }
-        verdict, deadline = self._verdict(until, confidence, undecided=undecided)
+        if confidence < _SURE and not (undecided or self.over) and self.observed.last_at is not None:
+            raised = at if at is not None else self.observed.last_at
+            until = max(until or 0, raised + self.context.windows.redelivery)
+        verdict, deadline = self._verdict(until, undecided=undecided)
         if log_begins is not None:
             verdict, deadline = "undecided", None
         if lifecycle is not None and not lifecycle.is_documented:
@@ -192,29 +194,14 @@ class Assessment(msgspec.Struct, eq=False):
         found.since = moment(since) if since is not None and self.observed.first_at is not None else None
         return found
 
-    def _verdict(self, until: int | None, confidence: float, *, undecided: bool) -> tuple[Verdict, int | None]:
+    def _verdict(self, until: int | None, *, undecided: bool) -> tuple[Verdict, int | None]:
         if undecided:
             return "undecided", until
         if self.observed.first_at is None:
             return ("settled" if until is None or self.passed(until) else "undecided"), None
-        if confidence < _SURE and self.observed.last_at is not None and not self.over:
-            until = max(until or 0, self._evidence_until(self.observed.last_at, confidence))
         if until is None or self.passed(until):
             return "settled", None
         return ("undecided" if self.over else "provisional"), until
-
-    def _evidence_until(self, last: int, confidence: float) -> int:
-        """Until when something may come that shows what happened, ``last`` being when something came last.
-
-        It may be a copy, or, of what is no fact as yet, anything that comes while the session is live.
-        """
-        session, context, windows = self.session, self.context, self.context.windows
-        soon = last + windows.redelivery
-        is_live = session.session_id is not None and session.state == "live"
-        if confidence >= FACT or not is_live:
-            return soon
-        given_way = context.given_way
-        return max(soon, last + windows.session_idle if given_way is None else given_way + windows.grace)
 
     def _cause(self, missing: tuple[str, ...], since: int | None, at: int | None) -> str | None:
         """The silence of the log in which what is missing could have come."""
@@ -249,7 +236,7 @@ def _named(aggregate: Aggregate, run: Run | None) -> str:
 
 
 _SURE = 0.95
-"""What is less probable may still change while copies can come."""
+"""What is less probable may still change while copies can come: `redelivery` after what raised it."""
 _REACH = 2 * 3600 * 1_000_000
 """So long before its first webhook a session may have begun whose start is not known."""
 _MOST_EVIDENCE = 20
