@@ -22,6 +22,7 @@ from tracker.lifecycle import ABSENT, Lifecycle
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
 SECOND = 1_000_000
+"""In microseconds, as all times are."""
 ALIKE = 0.25
 """By which share the ages of copies of one run may differ that were sent again one by one."""
 MOST_RUNS = 3

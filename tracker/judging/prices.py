@@ -102,6 +102,7 @@ PRICES: dict[str, Price] = {
             "two steps as long after",
             3,
             "the first two steps were repeated, as long after the first time as each other, and it was no restart",
+            "more where all times are whole seconds",
         ),
     )
 }
