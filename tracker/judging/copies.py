@@ -16,13 +16,12 @@ from operator import itemgetter
 from tracker.delivery.webhook import canonical
 from tracker.judging.context import AT_ONCE, SAME_AGE, Context
 from tracker.judging.hypothesis import Copy, Delivered, Hypothesis
+from tracker.judging.log.habits import SECOND
 from tracker.judging.prices import by_age
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["CopyPrices", "is_as_old_as_others", "put_back", "separated", "two_steps_again"]
 
-SECOND = 1_000_000
-"""In microseconds, as all times are."""
 ALIKE = 0.25
 """By which share the ages of copies of one run may differ that were sent again one by one."""
 MOST_RUNS = 3
