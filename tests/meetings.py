@@ -141,10 +141,19 @@ def go(*processes):
         process.stdin.flush()
 
 
+def telling(program, stored):
+    """The program of a reader that tells how much it has stored, and goes on from a commit when it is told to."""
+    return program.replace(
+        "pass", f"stored = {stored}; print(stored, flush=True); stored and sys.stdin.readline()"
+    )
+
+
 def kill_somewhere(process, dice):
-    """Lets a process run that prints a line a commit, and kills it after some of them."""
+    """Lets a process run that tells of each commit, and kills it after some of them, at the latest after five more."""
     go(process)
     commits = dice.randrange(25)
+    process.stdin.write("\n" * (commits + 5))
+    process.stdin.flush()
     while commits and (printed := process.stdout.readline()):
         commits -= printed != "0\n"
     time.sleep(dice.uniform(0, 0.01))

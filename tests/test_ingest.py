@@ -33,7 +33,7 @@ for account in tracker.intake.ingest.ingest(store, Log(log)):
     pass
 store.close()
 """
-TELLING = INGEST.replace("pass", "print(account.stored, flush=True)")
+TELLING = meetings.telling(INGEST, "account.stored")
 
 
 def many(count, session="s"):
