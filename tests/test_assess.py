@@ -1303,3 +1303,31 @@ def test_the_next_run_began_before_or_after_the_last_that_came_of_the_one_before
         "earlier": "recording-starting had begun the next run 3 min before that",
     }
     assert found.message.endswith(f"and never reported its end; {began[word]}")
+
+
+def streamed(count, every, *, without=()):
+    """A session in which a timer begins a stream so often, each as long; some steps of some runs were lost."""
+    steps = ((0, "starting"), (2.5, "started"), (every - 20, "stopping"), (every - 8, "stopped"))
+    lines = [
+        f"{120 + every * number + at + 0.1 * (number * 7 % 5)} livestream-{step}"
+        for number in range(count)
+        for at, step in steps
+        if (number + 1, step) not in without
+    ]
+    begin, end = ("0 session-started", *(f"1 participant-joined {who}" for who in "pq")), 200 + every * count
+    ended = (*(f"{end} participant-left {who}" for who in "pq"), f"{end + 1} session-ended")
+    return session_from(*begin, *lines, *ended, as_of="48h")
+
+
+@pytest.mark.parametrize("every", [60, 180, 900])
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_what_a_timer_begins_anew_is_as_many_runs_as_it_begins(count, every):
+    session = streamed(count, every)
+    assert [one.code for one in session.findings] == []
+    assert [run.state for run in session.aggregates["livestream", ()].runs] == ["stopped"] * count
+
+
+@pytest.mark.parametrize(("lost", "code"), [("started", "S202"), ("stopping", "S203")])
+def test_a_webhook_that_was_lost_of_what_a_timer_begins_anew_is_found_there(lost, code):
+    session = streamed(6, 300, without={(4, lost)})
+    assert [(one.code, one.run) for one in session.findings] == [(code, 4)]

@@ -122,7 +122,7 @@ def test_the_delay_profile_says_how_old_copies_are_and_how_probable_one_is():
 
 def test_what_is_too_little_for_a_profile_is_said():
     learned = measured(*copies(3, 90)).profile()
-    assert (learned.enough, learned.lacks) == (False, "3 of 300 webhooks that can come only once")
+    assert (learned.enough, learned.lacks) == (False, "3 of 100 webhooks that can come only once")
     assert (learned.lateness, learned.lacks_steps) == (None, "0 of 1,000 steps")
 
 

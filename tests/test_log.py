@@ -32,7 +32,7 @@ from tracker.judging.log import (
     view_of,
 )
 from tracker.judging.log.clocks import MOST_WRONG
-from tracker.judging.log.habits import MINUTE
+from tracker.judging.log.habits import MINUTE, SECOND, age_bin
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
@@ -505,6 +505,40 @@ def test_where_nothing_ever_comes_again_in_a_long_log_a_starting_that_comes_agai
     ended = ("1803 recording-started", "50m recording-stopping", "3010 recording-stopped filePath=/a.mp4")
     session = held(never, *lines, *ended, "60m participant-left p", "3601 session-ended")
     assert codes_of(session) == ["T301"]
+
+
+def test_an_age_that_no_copy_had_is_as_likely_as_those_like_it():
+    seen, equals = range(60, 600, 20), range(60, 7200, 10)
+    copies = dict.fromkeys((age_bin(age * SECOND) for age in seen), 1)
+    doubtful = dict.fromkeys((age_bin(age * SECOND) for age in equals), 9)
+    profile = LogView(Habits(bodies=3000, others=6000, copies=copies, doubtful=doubtful)).profile
+    like, unlike = (profile.share_of_age(age * SECOND, with_others=False) for age in (310, 3000))
+    assert like > 10 * unlike > 0
+
+
+def test_one_copy_of_a_rare_age_does_not_make_the_next_one_a_fact():
+    copies, doubtful = {age_bin(7200 * SECOND): 1}, dict.fromkeys(range(12, 150), 9)
+    doubtful |= dict.fromkeys(range(age_bin(7200 * SECOND) - 3, age_bin(7200 * SECOND) + 4), 0)
+    profile = LogView(Habits(bodies=3000, others=6000, copies=copies, doubtful=doubtful)).profile
+    assert profile.copy_price(0, 7200 * SECOND)[0] is False
+
+
+def started_again(log):
+    """A recording is started again five minutes later, and nobody had stopped it."""
+    begun = ("60 recording-starting", "71 recording-started", "360 recording-starting", "379 recording-started")
+    ended = ("1500 recording-stopping", "1530 recording-stopped filePath=/a.mp4")
+    return held(log, "0 session-started", "1 participant-joined p", *begun, *ended, *left_at(1800))
+
+
+def test_that_both_steps_of_a_start_come_again_is_no_fact_where_few_webhooks_do():
+    few = log_with_copies(0.03, range(240, 480), calm)
+    assert few.profile.copy_price(0, 300 * SECOND)[1] < 0.5
+    assert codes_of(started_again(few)) == ["D105", "D105"]
+
+
+def test_that_both_steps_of_a_start_come_again_are_copies_where_every_third_webhook_does():
+    many = log_with_copies(0.3, range(290, 320), calm)
+    assert codes_of(started_again(many)) == ["D101", "D101"]
 
 
 def test_a_step_costs_the_more_the_fewer_are_as_late(never):

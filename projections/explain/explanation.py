@@ -205,10 +205,8 @@ def _account(
 def _of_all(lifecycle: Lifecycle, held: Hypothesis, context: Context, rest: float) -> Iterator[Assumed]:
     """What is paid for several deliveries together: that the first two steps came again, and what is no copy."""
     again = two_steps_again(lifecycle, held.recent, context)
-    lasting = "two steps as long after"
-    names = {lasting if again <= context.prices[lasting] else "two steps again": again}
-    names["no copy" if context.two_channels else "as old by chance"] = rest - again
-    for name, price in names.items():
+    by_chance = "no copy" if context.two_channels else "as old by chance"
+    for name, price in (again, (by_chance, rest - again[1])):
         if price > _ROUNDING:
             yield Assumed(name, "", price, PRICES[name].assumed)
 

@@ -170,19 +170,20 @@ def is_as_old_as_others(recent: Sequence[Copy], ages: Sequence[int]) -> bool:
     return False
 
 
-def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> float:
-    """What it costs more that the first two steps came again, one after the other, and no more: a restart is likelier.
+def two_steps_again(lifecycle: Lifecycle, recent: Sequence[Copy], context: Context) -> tuple[str, float]:
+    """What it costs more that the first two steps came again, one after the other, and no more; and the name of that price.
 
-    Copies are as old as each other, and half of all restarts nearly are: a step often takes as long as before.
+    A restart is likelier. Copies are as old as each other, and half of all restarts nearly are: a step often takes as
+    long as before.
     """
+    found = "", 0.0
     if len(recent) < 2 or lifecycle.is_presence or context.two_channels:
-        return 0.0
-    more = 0.0
+        return found
     for one, other in pairwise(recent):
         names = one.delivered.step.name, other.delivered.step.name
         if names == lifecycle.first_two and not _goes_on(lifecycle, recent, one):
-            more = max(more, _pair_again(one, other, context))
-    return more
+            found = max(found, _pair_again(one, other, context), key=itemgetter(1))
+    return found
 
 
 def _goes_on(lifecycle: Lifecycle, recent: Sequence[Copy], pair: Copy) -> bool:
@@ -195,17 +196,18 @@ def _goes_on(lifecycle: Lifecycle, recent: Sequence[Copy], pair: Copy) -> bool:
     )
 
 
-def _pair_again(one: Copy, other: Copy, context: Context) -> float:
+def _pair_again(one: Copy, other: Copy, context: Context) -> tuple[str, float]:
     apart = all(abs(this - that) > SAME_AGE // 6 for this in one.ages for that in other.ages)
     at_once = one.age <= context.windows.fast_redelivery or context.is_as_old_as_evidence(one.age)
-    if at_once:
-        return 0.0
-    if not apart and context.is_after_end(one.delivered.at, one.delivered.position):
-        return 0.0  # nothing starts there again
-    price = context.prices["two steps again" if apart else "two steps as long after"]
+    if at_once or (not apart and context.is_after_end(one.delivered.at, one.delivered.position)):
+        return "", 0.0  # after the end nothing starts again
+    name = "two steps again" if apart else "two steps as long after"
+    price = context.prices[name]
     if not apart and all(
         each.at % SECOND == 0 for copy in (one, other) for each in (copy.delivered, copy.original)
     ):
         price += log(2)  # where times are whole seconds, twice as many are alike by chance
-    is_known = context.log.has_profile and context.log.profile.has_seen(one.age)
-    return min(price, one.price + other.price) if is_known else price
+    if context.log.has_profile:  # who starts again starts again with both; of copies each came again by itself
+        again = context.log.profile.again_price(other.delivered.at, other.age, context.stream)
+        price = min(price, max(0.0, again - other.price))
+    return name, price

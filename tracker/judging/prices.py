@@ -79,7 +79,6 @@ PRICES: dict[str, Price] = {
         ),
         Price("shared file", 9, "two runs wrote the same file"),
         Price("shared url", 3, "two runs were played from the same url"),
-        Price("coincidence", 6, "two runs took the same times to a second"),
         Price("certain copy", 0, "a copy, and its content shows that it is one"),
         Price("copy at once", 0.4, "a copy within `fast_redelivery`"),
         Price("copy with others", 0.5, "a copy as old as another one, or sent together with others"),
@@ -96,7 +95,11 @@ PRICES: dict[str, Price] = {
             "where the log has shown too few copies; more when older than `redelivery`",
         ),
         Price("as old by chance", 2, "a step was reported anew, just as old as copies of this session are"),
-        Price("copy when due", 3, "a lone copy came just where a run waited for that step"),
+        Price(
+            "copy when due",
+            3,
+            "a lone copy came just where a run waited for that step, or a timer would begin one",
+        ),
         Price("two steps again", 6, "the first two steps were repeated, and it was no restart"),
         Price(
             "two steps as long after",

@@ -16,7 +16,7 @@ import msgspec
 from tracker.delivery.envelope import parse_time
 from tracker.delivery.payload import read_text
 from tracker.delivery.webhook import same_data
-from tracker.judging.context import Context
+from tracker.judging.context import SAME_AGE, Context
 from tracker.judging.copies import CopyPrices, is_as_old_as_others, put_back, separated, two_steps_again
 from tracker.judging.hypothesis import PRECISION, Candidate, Copy, Delivered, Hypothesis
 from tracker.judging.merging import every_account, merge
@@ -173,7 +173,7 @@ def _price(
     """
     paid = held.paid
     if held.recent:
-        paid += two_steps_again(lifecycle, held.recent, context)
+        paid += two_steps_again(lifecycle, held.recent, context)[1]
     if before is None or before.runs is not held.runs or now is None or now >= before.until:
         _price_runs(lifecycle, held, context, now, patience, limit - paid)
     else:
@@ -306,6 +306,13 @@ class Reader:
         is_long_ago = run.closed and one.at - run.since.at > windows.redelivery
         return is_long_ago and abs(one.at - context.end) <= windows.fast_redelivery
 
+    def _is_in_step(self, runs: Sequence[Candidate]) -> bool:
+        """Whether it comes as long after the same step of a run as that came after the one of the run before: by a timer."""
+        if self._lifecycle.is_presence or len(runs) < 2:
+            return False
+        times = [run.originals[self._name].at for run in runs if self._name in run.originals]
+        return len(times) > 1 and abs(self._one.at - 2 * times[-1] + times[-2]) <= SAME_AGE
+
     def _may_be_of_another(self, runs: Sequence[Candidate]) -> bool:
         """Whether it may as well be a copy of an earlier run's step, one that it lacks, or names what that brought."""
         for run in runs:
@@ -391,7 +398,7 @@ class Reader:
         ages = tuple([one.at - original.at for _, original in equal])
         as_old = bool(recent) and not context.two_channels and is_as_old_as_others(recent, ages)
         prices = [self._copies.of(original, recent, as_old=as_old) for _, original in equal]
-        if self._is_due(held.runs[-1]):
+        if self._is_due(held.runs[-1]) or self._is_in_step(held.runs):
             more = context.prices["copy when due"]
             prices = [(certain, price if certain else price + more) for certain, price in prices]
         if context.two_channels:  # what has no copy yet gets back what it paid for that

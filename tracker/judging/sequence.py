@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tracker.delivery.webhook import same_data
-from tracker.judging.context import SAME_AGE, Context
+from tracker.judging.context import Context
 from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.prices import by_delay
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -153,8 +153,8 @@ def _beside(
     """What a run assumes because of the one that follows it, and of the next one that is seen to begin."""
     if begun is not None:
         yield from _order(lifecycle, run, begun, context)
-    if _tells_alike(lifecycle, context):
-        yield from _alike(lifecycle, run, following, context)
+    if lifecycle.reusable:
+        yield from _shared_url(run, following, context)
 
 
 def _order(lifecycle: Lifecycle, run: Candidate, begun: Candidate, context: Context) -> Iterator[Assumption]:
@@ -270,8 +270,8 @@ def cost_beside(
         if known is None:
             known = run.before[begin] = sum([one.price for one in _order(lifecycle, run, begun, context)])
         cost = known
-    if _tells_alike(lifecycle, context):
-        cost += sum([one.price for one in _alike(lifecycle, run, following, context)])
+    if lifecycle.reusable:
+        cost += sum([one.price for one in _shared_url(run, following, context)])
     return cost
 
 
@@ -425,24 +425,10 @@ def _limit(lifecycle: Lifecycle, run: Candidate, context: Context) -> Overdue | 
     return Overdue(run.since.at + getattr(context.windows, step.limit), step.overdue, missing)
 
 
-def _tells_alike(lifecycle: Lifecycle, context: Context) -> bool:
-    """Whether it says something that two runs are alike: of people it does not, and a delay profile says more."""
-    return not lifecycle.is_presence and (lifecycle.reusable or not context.log.has_profile)
-
-
-def _alike(
-    lifecycle: Lifecycle, run: Candidate, following: Candidate, context: Context
-) -> Iterator[Assumption]:
-    """C508, and two runs that are alike to the second."""
-    ages: list[int] = []
+def _shared_url(run: Candidate, following: Candidate, context: Context) -> Iterator[Assumption]:
+    """C508: two runs brought the same url."""
     for name, one in following.originals.items():
         before = run.originals.get(name)
-        equal = before is not None and same_data(before.data, one.data)
-        if equal and one.evidence and lifecycle.reusable:
+        if one.evidence and before is not None and same_data(before.data, one.data):
             yield Assumption("", context.prices["shared url"], one, before, paid="shared url")
             return
-        if before is not None and equal:
-            ages.append(one.at - before.at)
-    is_alike = len(ages) == len(following.originals) >= 3 and max(ages) - min(ages) <= SAME_AGE
-    if is_alike and not context.log.has_profile:
-        yield Assumption("", context.prices["coincidence"], following.first, run.first, paid="coincidence")

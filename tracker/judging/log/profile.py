@@ -8,7 +8,9 @@ this network does. From that follows how likely it is that an equal webhook with
     P(copy of this age) = certain copies of about this age × scale / doubtful webhooks of about this age
 
 ``scale`` is how many more webhooks there are without evidence than with it. Where no certain copy was about
-as old, the number of ages that only a single copy has says how often an age appears for the first time. That
+as old, the number of ages that only a single copy has says how often an age appears for the first time, and those
+of them that are half as old to twice as old, how often one like this does: where copies come minutes later, a new
+age is one of minutes. What few show leans towards what more show: this age on ages like it, and these on all. That
 nothing ever comes twice is the strongest evidence of all: then the share is next to nothing.
 
 Copies often come in bursts: after an outage many webhooks of many sessions come again, about equally old. So
@@ -29,7 +31,7 @@ from tracker.judging.prices import HIGHEST
 
 __all__ = ["ENOUGH", "ENOUGH_STEPS", "Profile"]
 
-ENOUGH = 300
+ENOUGH = 100
 """Bodies that can come only once, before the delay profile is believed,"""
 ENOUGH_STEPS = 1000
 """and steps that came in order, before the learned lateness is."""
@@ -39,6 +41,11 @@ ELSEWHERE = 3600 * SECOND
 """At a moment so far from a copy, another one there is chance."""
 REAL = 5
 """Equal webhooks that are taken for steps of their own before a log has shown any: else the first would be a copy."""
+LIKE = 40
+"""Bins to either side that are ages like an age: from two minutes on, about from half to twice as old."""
+LEAN, LEAN_ON_ALL = 10, 20
+"""What is known of ages like an age weighs as much as so many equal webhooks of that age, and what is known of all ages
+as much as so many of ages like it."""
 SURE = 0.98
 """No age makes a copy likelier than this."""
 SAMPLE = 400
@@ -64,9 +71,10 @@ class Profile:
         self._copies, self._doubtful = habits.copies, habits.doubtful
         self._bodies = habits.bodies
         self._scale = habits.others / max(1, habits.bodies)
-        unseen = [count for place, count in habits.doubtful.items() if not _near(habits.copies, place)]
-        single = sum(1 for place, count in habits.copies.items() if count == _near(habits.copies, place) == 1)
-        self._rare = min(SURE, (single + 1) * self._scale / (REAL + sum(unseen)))
+        self._single = [one for one, count in habits.copies.items() if count == _near(habits.copies, one) == 1]
+        self._unseen = {one: count for one, count in habits.doubtful.items() if not _near(habits.copies, one)}
+        self._rare = (len(self._single) + 1) * self._scale / (REAL + sum(self._unseen.values()))
+        self._shares: dict[int, float] = {}
         self._bursts = sorted(habits.bursts)
         self._times = [at for at, _, _ in self._bursts]
         self._with, self._without = self._odds()
@@ -75,10 +83,6 @@ class Profile:
         """Whether an equal webhook of this age, received at ``at``, is surely a copy, and what that costs."""
         share = self.share_of_age(age, with_others=any(self._companions(at, age, None)))
         return share >= 0.9, min(HIGHEST, max(0.02, -log(max(share, 1e-6))))
-
-    def has_seen(self, age: int) -> bool:
-        """Whether certain copies were about as old."""
-        return bool(_near(self._copies, age_bin(age)))
 
     def again_price(self, at: int, age: int, stream: str) -> float:
         """What it costs that a webhook, which is counted itself, came again at this age; nothing if those of others did."""
@@ -95,12 +99,21 @@ class Profile:
     def share_of_age(self, age: int, *, with_others: bool) -> float:
         """The same by its age, and whether a certain copy that is as old came with it."""
         place = age_bin(age)
-        near = _near(self._copies, place)
-        share = self._rare
-        if near:
-            share = min(SURE, near * self._scale / max(1, _near(self._doubtful, place)))
+        share = self._shares.get(place)
+        if share is None:
+            share = self._shares[place] = min(SURE, self._share_in(place))
         odds = share / (1 - share) * (self._with if with_others else self._without)
         return odds / (1 + odds)
+
+    def _share_in(self, place: int) -> float:
+        """The same by the bin of its age alone."""
+        single = sum(1 for one in self._single if -LIKE <= one - place <= LIKE)
+        unseen = sum(count for one, count in self._unseen.items() if -LIKE <= one - place <= LIKE)
+        rare = min(SURE, (single * self._scale + LEAN_ON_ALL * min(SURE, self._rare)) / (unseen + LEAN_ON_ALL))
+        near = _near(self._copies, place)
+        if not near:
+            return rare
+        return (near * self._scale + LEAN * rare) / (max(1, _near(self._doubtful, place)) + LEAN)
 
     def _companions(self, at: int, age: int, session: int | None) -> Iterator[bool]:
         """For each certain copy of another session that came at about the same time and is about as old."""
