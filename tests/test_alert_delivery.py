@@ -10,10 +10,11 @@ from pathlib import Path
 from threading import Event
 
 import attrs
+import ports
 import pytest
 from killing import NEVER, Mortal, dying
 from published import Published, events, finding, outbox
-from receiving import KEY, receiving
+from receiving import KEY, Receiver, receiving
 from served import served
 from standardwebhooks import Webhook
 from waiting import BOUND, until
@@ -213,9 +214,7 @@ def test_what_others_do_not_reach_is_private(address, private):
 
 
 def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
-    with receiving() as receiver:
-        rule = rule_for(receiver)
-    with sending(published, rule, clock) as sender:
+    with ports.deaf() as port, sending(published, rule := rule_for(Receiver(port)), clock) as sender:
         hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
         assert outbox(published.data)[0]["problem"] == "cannot be reached (ConnectError)"
@@ -290,7 +289,9 @@ def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_pat
             until(lambda: receiver.taken == ["finding.opened"])
             server.post("recording-stopped", sessionId="s", meetingId="m", fileUrl="https://files/1.mp4")
             until(lambda: receiver.taken == ["finding.opened", "finding.retracted"])
-            until(lambda: b"tracker_alerts_pending 0.0" in server.ask("/metrics").body)  # it notes what was taken
+            until(
+                lambda: b"tracker_alerts_pending 0.0" in server.ask("/metrics").body
+            )  # it notes what was taken
             metrics = server.ask("/metrics").body.decode()
     assert 'tracker_failing{part="alerts"} 0.0' in metrics
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import click
+import ports
 import pytest
 import yaml
 from meetings import webhook
@@ -160,8 +160,7 @@ def test_systemd_has_nothing_against_the_unit(tmp_path, command):
 def behind_nginx(place, port):
     """nginx as the example has it before a server at this port; gives its own port."""
     nginx = program("nginx")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        own = free.getsockname()[1]
+    own = ports.free()
     subject = [
         "-subj",
         "/CN=tracker.example.org",
