@@ -36,7 +36,7 @@ from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
-from tracker.intake.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
+from tracker.intake.receiver import MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
 from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
@@ -255,7 +255,7 @@ def test_who_says_nothing_is_let_go_and_who_sends_half_a_body_gets_a_408(server)
     with ExitStack() as slow:
         connections = [slow.enter_context(closing(socket.create_connection(server.address))) for _ in range(4)]
         for connection, sent in zip(connections, (b"", b"POST", half[:60], half[:-1]), strict=True):
-            connection.settimeout(3 * BODY_TIMEOUT)
+            connection.settimeout(BOUND)
             connection.sendall(sent)
         arrived = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
 
