@@ -492,6 +492,7 @@ def test_a_machine_that_tries_all_that_the_description_allows_finds_nothing(mond
         pytest.skip("schemathesis is not installed: pip install '.[fuzz]'")
     url = f"http://127.0.0.1:{monday.port}/api/openapi.json"
     options = ["--exclude-path", "/api/changes", "--max-examples", "50", "--generation-deterministic"]
+    options += ["--request-timeout", str(BOUND), "--suppress-health-check", "too_slow"]
     done = subprocess.run(
         [program, "run", url, *options, "--no-color"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
