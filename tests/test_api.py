@@ -343,7 +343,8 @@ def test_the_lifecycles_are_the_declarations(server):
 # Reading what was written
 
 
-def test_who_waits_for_what_they_wrote_reads_it(server):
+def test_who_waits_for_what_they_wrote_reads_it(server, monkeypatch):
+    monkeypatch.setattr(api, "WAIT", BOUND)
     for number in range(20):
         position = server.post("session-started", sessionId=f"s{number}", meetingId="m")
         assert server.get(f"/api/sessions?wait={position}&limit=1")["items"][0]["session_id"] == f"s{number}"
