@@ -8,6 +8,7 @@ import subprocess
 from contextlib import contextmanager, suppress
 
 import attrs
+import ports
 import pytest
 from waiting import until
 
@@ -97,8 +98,7 @@ def broker(kind, home, *more):
         if os.environ.get(REQUIRED):
             pytest.fail(f"{program} is not installed")
         pytest.skip(f"{program} is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = ports.free()
     home.mkdir(parents=True, exist_ok=True)
     options = {
         "nats": ["-js", "-a", "127.0.0.1", "-sd", home],

@@ -117,7 +117,7 @@ def under_load(data, key, sent, seconds, dice, restart, *, receivers=4, readers=
         with closing(opened(data)) as store:
             last = store.last_position()
         for one in followers:
-            one.ask(f"/api/sessions?wait={last}&limit=1")
+            one.answered(f"/api/sessions?wait={last}&limit=1")
         codes += [one.stop() for one in followers]
     answers = merged(all_answers)
     wrong = contradictions(data, before, answers)

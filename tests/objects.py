@@ -6,10 +6,9 @@ import hmac
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 from urllib.error import URLError
@@ -18,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import attrs
 import obstore
+import ports
 import pytest
 from obstore.store import from_url
 from waiting import until
@@ -111,8 +111,7 @@ def azurite():
 @contextmanager
 def _running(command, more=lambda _: []):
     """A server whose command ends with its port, and with ``more`` of it; gives its address."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = ports.free()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([*map(str, command), str(port), *more(port)], **quiet) as process:
         try:

@@ -6,7 +6,6 @@ the same store in each of them. For their sake what takes long to import is impo
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
+import ports
 from waiting import BOUND
 
 from tracker.store.application import Tracker
@@ -110,8 +110,7 @@ class Server:
         self.data = self.place / "data"
         self._run("initdb", "-D", self.data, "-U", "tracker", "-A", "scram-sha-256", f"--pwfile={password}",
                   "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")  # fmt: skip
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
+        self.port = ports.free()
         lines = ["listen_addresses = '127.0.0.1'", f"port = {self.port}", f"unix_socket_directories = '{self.place}'",
                  "fsync = off", "max_connections = 200", "log_min_messages = fatal", *settings]  # fmt: skip
         with (self.data / "postgresql.conf").open("a") as file:

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from time import sleep
+from threading import Event
 
 import attrs
+import ports
 import pytest
 from killing import NEVER, Mortal, dying
 from published import Published, events, finding, outbox
-from receiving import KEY, receiving
+from receiving import KEY, Receiver, receiving
 from served import served
 from standardwebhooks import Webhook
-from waiting import until
+from waiting import BOUND, until
 
 from projections.alerts import sweep as sweeping
 from projections.alerts.database import alerts_file
@@ -213,9 +214,7 @@ def test_what_others_do_not_reach_is_private(address, private):
 
 
 def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
-    with receiving() as receiver:
-        rule = rule_for(receiver)
-    with sending(published, rule, clock) as sender:
+    with ports.deaf() as port, sending(published, rule := rule_for(Receiver(port)), clock) as sender:
         hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
         assert outbox(published.data)[0]["problem"] == "cannot be reached (ConnectError)"
@@ -224,15 +223,21 @@ def test_a_receiver_that_is_not_there_is_tried_again(published, clock):
 def test_a_receiver_that_does_not_answer_is_given_up(published, clock, monkeypatch):
     monkeypatch.setattr(webhooks, "TIMEOUT", 0.05)
     with receiving() as receiver, sending(published, rule := rule_for(receiver), clock) as sender:
-        monkeypatch.setattr(receiver, "statuses", Slow())
+        monkeypatch.setattr(receiver, "statuses", slow := Slow())
         hold(published, rule, clock, at(clock))
         assert send_all(sender) == [False]
         assert outbox(published.data)[0]["problem"] == "did not answer within 0.05 s"
+        slow.given_up.set()
 
 
 class Slow:
+    """Answers only to somebody who has given up."""
+
+    def __init__(self):
+        self.given_up = Event()
+
     def pop(self, _):
-        sleep(0.3)
+        self.given_up.wait(BOUND)
         return 204
 
 
@@ -284,8 +289,10 @@ def test_a_recording_that_hangs_rings_and_is_taken_back_when_it_moves_on(tmp_pat
             until(lambda: receiver.taken == ["finding.opened"])
             server.post("recording-stopped", sessionId="s", meetingId="m", fileUrl="https://files/1.mp4")
             until(lambda: receiver.taken == ["finding.opened", "finding.retracted"])
+            until(
+                lambda: b"tracker_alerts_pending 0.0" in server.ask("/metrics").body
+            )  # it notes what was taken
             metrics = server.ask("/metrics").body.decode()
-    assert "tracker_alerts_pending 0.0" in metrics
     assert 'tracker_failing{part="alerts"} 0.0' in metrics
 
 

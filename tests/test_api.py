@@ -343,7 +343,8 @@ def test_the_lifecycles_are_the_declarations(server):
 # Reading what was written
 
 
-def test_who_waits_for_what_they_wrote_reads_it(server):
+def test_who_waits_for_what_they_wrote_reads_it(server, monkeypatch):
+    monkeypatch.setattr(api, "WAIT", BOUND)
     for number in range(20):
         position = server.post("session-started", sessionId=f"s{number}", meetingId="m")
         assert server.get(f"/api/sessions?wait={position}&limit=1")["items"][0]["session_id"] == f"s{number}"
@@ -492,6 +493,7 @@ def test_a_machine_that_tries_all_that_the_description_allows_finds_nothing(mond
         pytest.skip("schemathesis is not installed: pip install '.[fuzz]'")
     url = f"http://127.0.0.1:{monday.port}/api/openapi.json"
     options = ["--exclude-path", "/api/changes", "--max-examples", "50", "--generation-deterministic"]
+    options += ["--request-timeout", str(BOUND), "--suppress-health-check", "too_slow"]
     done = subprocess.run(
         [program, "run", url, *options, "--no-color"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import keys
+import ports
 import pytest
 from brokers import KINDS, broker
 from commands import run, without_settings
@@ -358,11 +358,9 @@ def test_a_password_may_have_any_character_written_with_a_percent_sign(tmp_path,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_no_server_answers_no_store_is_made_and_no_password_is_shown(tmp_path, kind):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    done = run(
-        "consume", f"{kind}://me:secret@127.0.0.1:{port}/hooks", "--data", "data", cwd=tmp_path, text=True
-    )
+    with ports.deaf() as port:
+        address = f"{kind}://me:secret@127.0.0.1:{port}/hooks"
+        done = run("consume", address, "--data", "data", cwd=tmp_path, text=True)
 
     assert (done.returncode, f"error: {kind}://127.0.0.1:{port}/hooks: cannot be read" in done.stderr) == (
         2,

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,12 +15,13 @@ from urllib.parse import urlsplit
 
 import attrs
 import click
+import ports
 import pytest
 import yaml
 from meetings import webhook
 from served import served
 from traffic import serving
-from waiting import until
+from waiting import BOUND, until
 
 from projections import cli
 from projections.web.health import routes as health
@@ -131,7 +131,7 @@ def test_kustomize_makes_manifests_of_it(tmp_path):
     for name in ("videosdk.pem", "hooks.secret", "secrets.env"):
         (place / name).touch()
     done = subprocess.run(
-        [kubectl, "kustomize", place], capture_output=True, text=True, check=False, timeout=60
+        [kubectl, "kustomize", place], capture_output=True, text=True, check=False, timeout=BOUND
     )
     assert done.returncode == 0, done.stderr
     made = list(yaml.safe_load_all(done.stdout))
@@ -149,7 +149,7 @@ def test_systemd_has_nothing_against_the_unit(tmp_path, command):
     analyze = program("systemd-analyze")
     unit = tmp_path / "tracker.service"
     unit.write_text((EXAMPLES / unit.name).read_text("utf-8").replace("/opt/tracker/bin/tracker", "/bin/true"))
-    done = subprocess.run([analyze, *command, unit], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([analyze, *command, unit], capture_output=True, text=True, check=False, timeout=BOUND)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -160,8 +160,7 @@ def test_systemd_has_nothing_against_the_unit(tmp_path, command):
 def behind_nginx(place, port):
     """nginx as the example has it before a server at this port; gives its own port."""
     nginx = program("nginx")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        own = free.getsockname()[1]
+    own = ports.free()
     subject = [
         "-subj",
         "/CN=tracker.example.org",
@@ -205,7 +204,7 @@ class Site:
 
     def ask(self, path, method="GET", body=None):
         context = ssl._create_unverified_context()
-        with closing(HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)) as connection:
+        with closing(HTTPSConnection("127.0.0.1", self.port, timeout=BOUND, context=context)) as connection:
             connection.request(method, path, body, {"host": "tracker.example.org"})
             answer = connection.getresponse()
             return answer.status, answer.read()

@@ -21,7 +21,7 @@ import stores
 import uvicorn
 from documents import PAGES, README, ROOT, every_block
 from meetings import webhook
-from waiting import until
+from waiting import BOUND, until
 
 from projections.audit.auditing import Logs, audit
 from tracker.config import load_config
@@ -93,7 +93,7 @@ BODY = webhook("recording-started", meetingId="m", sessionId="s", name="Zoë")
 
 
 def ask(port, **headers):
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=BOUND)) as connection:
         connection.request("POST", "/webhooks", BODY, {"content-type": "application/json", **headers})
         return connection.getresponse().status
 

@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from projections.web import api
 from tracker import asgi_app
 from tracker.errors import UsageError
 
@@ -227,7 +228,8 @@ def test_the_api_says_where_it_is(host, data):
 
 
 @every_host
-def test_a_webhook_that_is_signed_is_received_under_the_mount_and_shown(host, tmp_path):
+def test_a_webhook_that_is_signed_is_received_under_the_mount_and_shown(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(api, "WAIT", PATIENCE)
     body = webhook("session-started", sessionId="S", meetingId="M")
     with site(host, asgi_app(tmp_path, keys=keys.pem())) as running:
         assert running.ask(f"{MOUNT}/webhooks", "POST", body).status == 401

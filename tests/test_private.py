@@ -49,7 +49,7 @@ def test_what_a_server_writes_is_private_while_it_runs(tmp_path):
     token = "a token that nobody guesses"
     with serving(data, "--insecure-no-verify", TRACKER_TOKEN=token) as server:
         server.ask("/webhooks", "POST", webhook("session-started", sessionId="s", meetingId="m"))
-        server.ask("/api/sessions?wait=1", authorization=f"Bearer {token}")
+        server.answered("/api/sessions?wait=1", authorization=f"Bearer {token}")
         cookie = server.ask("/login", "POST", f"token={token.replace(' ', '+')}").headers["set-cookie"]
         assert server.ask("/logout", "POST", cookie=cookie.partition(";")[0]).status == 303
 

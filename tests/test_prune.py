@@ -511,7 +511,7 @@ def test_a_running_server_goes_on(tmp_path):
         until(lambda: len(server.items("/api/sessions")) == 1)
         where = [*stores.arguments(data), "--before", "2999-01-01", "--archive", str(tmp_path / "archive")]
         assert commands.run("prune", *where).returncode == 0
-        until(lambda: server.ask("/api/sessions").json["items"] == [])
+        until(lambda: (shown := server.ask("/api/sessions")).status == 200 and shown.json["items"] == [])
         assert (
             server.ask("/webhooks", "POST", webhook("participant-joined", participantId="p", **said)).status
             == 204

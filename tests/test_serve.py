@@ -36,7 +36,7 @@ from tracker.delivery import envelope
 from tracker.delivery.webhook import parse
 from tracker.intake.ingest import ingest
 from tracker.intake.logs import Log
-from tracker.intake.receiver import BODY_TIMEOUT, MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
+from tracker.intake.receiver import MAX_BODY, MAX_DISCARDED, RETRY_AFTER, SOURCE
 from tracker.store.application import Tracker
 
 BODY = webhook("session-started", sessionId="s", meetingId="m")
@@ -116,7 +116,7 @@ def test_a_signed_webhook_is_stored_and_the_answer_names_its_position(key, data)
 )
 def test_whatever_is_signed_is_stored_byte_for_byte(server, body):
     at = server.post(body).headers["tracker-position"]
-    event = server.ask(f"/api/events/{at}?wait={at}").json
+    event = server.answered(f"/api/events/{at}?wait={at}").json
 
     assert (event["body"] or "") == ("" if event["body_base64"] else body.decode())
     assert server.ask(f"/api/events/{at}").json["source"] == SOURCE
@@ -255,7 +255,7 @@ def test_who_says_nothing_is_let_go_and_who_sends_half_a_body_gets_a_408(server)
     with ExitStack() as slow:
         connections = [slow.enter_context(closing(socket.create_connection(server.address))) for _ in range(4)]
         for connection, sent in zip(connections, (b"", b"POST", half[:60], half[:-1]), strict=True):
-            connection.settimeout(3 * BODY_TIMEOUT)
+            connection.settimeout(BOUND)
             connection.sendall(sent)
         arrived = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
 
@@ -281,7 +281,7 @@ def test_types_that_nobody_knows_do_not_make_the_metrics_grow(data):
         sizes, answers = [], Answers()
         for first, last in ((0, 1), (1, 300)):
             asyncio.run(post(server.address, traffic(first, last), answers))
-            server.ask(f"/api/sessions?wait={len(answers.stored)}")
+            server.answered(f"/api/sessions?wait={len(answers.stored)}")
             sizes.append(len(server.ask("/metrics").body.splitlines()))
 
     assert (answers.statuses, sizes[1]) == ({204: 300}, sizes[0])
@@ -346,7 +346,7 @@ def test_a_log_may_be_ingested_while_webhooks_come(data, key, tmp_path):
             for _ in ingest(store, Log(str(write(tmp_path / "log", log)))):
                 server.post(BODY)
             last = store.last_position()
-        items = server.ask(f"/api/sessions?wait={last}&limit=1000").json["items"]
+        items = server.answered(f"/api/sessions?wait={last}&limit=1000").json["items"]
 
     assert sum(one["deliveries"] for one in items) + unrouted(data) == last
 
@@ -380,7 +380,7 @@ def test_what_rests_on_absence_is_settled_by_the_clock_when_nothing_comes(data, 
 
 def test_the_state_is_there_for_who_waits_for_what_they_wrote(server):
     at = server.post(webhook("session-started", sessionId="awaited")).headers["tracker-position"]
-    (first, *_) = server.ask(f"/api/sessions?wait={at}").json["items"]
+    (first, *_) = server.answered(f"/api/sessions?wait={at}").json["items"]
 
     assert (first["session_id"], first["last_position"]) == ("awaited", int(at))
 
@@ -529,7 +529,7 @@ def test_with_a_token_it_is_reached_from_elsewhere_and_webhooks_need_none(data, 
         statuses = [
             server.post(BODY).status,
             server.ask("/api/sessions?wait=1").status,
-            server.ask("/api/sessions?wait=1", authorization="Bearer a secret of some length").status,
+            server.answered("/api/sessions?wait=1", authorization="Bearer a secret of some length").status,
         ]
 
     assert statuses == [204, 401, 200]
@@ -558,7 +558,7 @@ def test_any_number_receive_and_any_number_answer_of_the_same_store(data, key, t
         bodies = [webhook("session-started", sessionId=f"s{number}", meetingId="m") for number in range(20)]
         for number, body in enumerate(bodies):
             assert started[number % 2].post(body).headers["tracker-position"] == str(number + 1)
-        arrived = [one.ask("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
+        arrived = [one.answered("/api/sessions?wait=20&limit=100").json["items"] for one in readers]
         until(lambda: [one.ask("/readyz").status for one in (*started, *readers)] == [200] * 4)
 
         assert arrived[0] == arrived[1]

@@ -486,13 +486,22 @@ def test_a_collector_that_fails_is_asked_less_and_less_often_up_to_half_an_hour(
 def test_a_running_server_exports_and_says_when_it_cannot(data, monkeypatch):
     monkeypatch.setattr(running, "POLL", 0.01)
     monkeypatch.setattr(queue, "DELAYS", [timedelta(milliseconds=10)] * running.LONGEST)
-    with (
-        collecting(*[400] * 5) as collector,
-        served(data, now=LATER, beside=[traces(data, collector)]) as server,
-    ):
-        until(lambda: b'tracker_failing{part="traces"} 1.0' in server.ask("/metrics").body)
-        until(lambda: len(collector.sessions) == 14)
-        until(lambda: b'tracker_failing{part="traces"} 0.0' in server.ask("/metrics").body)
+    with collecting() as collector:
+        collector.statuses = refusing = Refusing()
+        with served(data, now=LATER, beside=[traces(data, collector)]) as server:
+            until(lambda: b'tracker_failing{part="traces"} 1.0' in server.ask("/metrics").body)
+            refusing.seen = True
+            until(lambda: len(collector.sessions) == 14)
+            until(lambda: b'tracker_failing{part="traces"} 0.0' in server.ask("/metrics").body)
+
+
+class Refusing:
+    """The statuses of a collector that takes nothing until that was ``seen``."""
+
+    seen = False
+
+    def pop(self, _):
+        return 200 if self.seen else 400
 
 
 def test_a_long_session_takes_several_requests(monkeypatch):

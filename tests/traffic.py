@@ -72,6 +72,10 @@ class Served:
                 connection.sendall(some)
             return connection.makefile("rb").read()
 
+    def answered(self, path, **headers):
+        """What ``ask`` gives, also where the read models take longer than a question waits for them."""
+        return until(lambda: (answer := self.ask(path, **headers)).status != 503 and answer)
+
     def items(self, path):
         """What the API lists; nothing while the read models are being made."""
         answer = self.ask(path)

@@ -3,7 +3,7 @@
 from hypothesis import settings
 
 THOROUGH = 100
-"""Examples of a test that says nothing, in the profile of this name."""
+"""Examples of a test that says nothing, in the profile of this name and in ``searching``."""
 
 
 def tries(number):
