@@ -139,14 +139,16 @@ def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
     """What the log has learned of all sessions up to here, with the rooms that had several."""
     for other in others:
         other.ask_habits()
-    habits = Habits()
-    habits.add(share.learned()[0])
-    for other in others:
-        one, rooms = other.habits()
-        habits.add(one)
-        share.take_rooms(rooms)
-    habits.rooms = share.rooms()
-    return habits
+    habits, _ = share.learned()
+    if others:
+        total = Habits()
+        total.add(habits)
+        for other in others:
+            one, rooms = other.habits()
+            total.add(one)
+            share.take_rooms(rooms)
+        habits = total
+    return replace(habits, rooms=share.rooms())
 
 
 def _decided(found: Finding) -> Finding:
