@@ -472,6 +472,24 @@ def test_memory_holds_what_was_used_last(store, monkeypatch):
         assert list(views._sessions.observed) == ["a", "d"]
 
 
+def test_sessions_that_are_folded_again_to_be_written_are_not_all_kept_until_all_are_written(
+    store, monkeypatch
+):
+    monkeypatch.setattr(pages, "MEMORY", 2)
+    monkeypatch.setattr(pages, "TOGETHER", 1)
+    kept, assessed = [], Sessions.assessed
+    store.append(
+        deliveries([line(webhook("session-started", sessionId=name), at) for at, name in enumerate("abcdef")])
+    )
+    with Views.open(store) as views:
+        monkeypatch.setattr(
+            Sessions, "assessed", lambda self, *args: kept.append(len(self.observed)) or assessed(self, *args)
+        )
+        views.settle(store, meetings.MORNING + timedelta(days=30))
+
+    assert (len(kept), max(kept)) == (6, 2)
+
+
 def test_a_session_in_memory_is_not_folded_again(store, views, monkeypatch):
     store.append(deliveries([line(webhook("session-started", sessionId="a"), 1)]))
     views.catch_up(store)

@@ -364,6 +364,24 @@ def test_habits_collected_from_any_parts_of_the_sessions_add_up_to_those_of_the_
     assert comparable(total) == comparable(whole)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(TYPES)), max_size=60),
+    st.sets(st.integers(1, 60)),
+)
+def test_what_is_known_of_rooms_adds_up_however_often_it_is_put_aside(came, put_aside):
+    whole, some, total = Habits(), Habits(), Habits()
+    together, apart = Sessions(RULES, habits=whole), Sessions(RULES, habits=some)
+    for position, (number, line) in enumerate(came, 1):
+        text = f"{position} {line} sessionId=s{number} meetingId=m{number % 2} @a{number % 3}"
+        together.observe(delivery(text, position))
+        apart.observe(delivery(text, position))
+        if position in put_aside:
+            total.add(replace(Habits(), rooms=some.rooms))
+            some.rooms = {}
+    total.add(replace(Habits(), rooms=some.rooms))
+    assert comparable(total)["rooms"] == comparable(whole)["rooms"]
+
+
 def test_a_room_counts_each_of_its_sessions_once():
     sessions = (f"{at} {step} sessionId=s{at % 3} meetingId=m" for at, step in enumerate(TYPES))
     assert (

@@ -19,6 +19,7 @@ from tracker.rules import Rules
 from tracker.simulate import simulate
 
 RULES = Rules()
+REUSED = [*simulate(6, seed=7, habits=["reused-rooms"])]
 TWICE = [*simulate(4, seed=7, habits=["usual", "two-channels"])]
 """Meetings of which everything comes twice."""
 ODD = (
@@ -59,6 +60,7 @@ GIVEN = {
     "timeless": received("- session-started", "- participant-joined p"),
     **{f"log {seed}": deliveries(lines(seed)) for seed in range(3)},
     "twice": [parse(one.received, at) for at, one in enumerate(TWICE, 1)],
+    "rooms": [parse(one.received, at) for at, one in enumerate(REUSED, 1)],
 }
 
 
@@ -87,10 +89,24 @@ def test_the_log_learns_the_same_whoever_is_spilled(given, monkeypatch):
     for sweep in (1, 10**9):
         monkeypatch.setattr(auditing, "SWEEP", sweep)
         monkeypatch.setattr(sharing, "KEPT", 0)
+        monkeypatch.setattr(sharing, "ROOMS", 0)
         monkeypatch.setattr(Share, "_is_silent", lambda *_: True)
         habits.append(audit(given, RULES).log.habits)
 
     assert habits[0] == habits[1]
+
+
+def test_memory_holds_few_rooms_and_the_log_learns_of_those_that_had_several_sessions(monkeypatch):
+    monkeypatch.setattr(sharing, "ROOMS", 2)
+    share = Share(RULES)
+    for number, room in enumerate("abcda", 1):
+        started = f"0 session-started sessionId=s{number} meetingId={room}"
+        share.observe(parse(received(started)[0].received, number))
+        share.sweep(None)
+        assert len(share.habits.rooms) <= 2
+
+    habits, _ = share.learned()
+    assert (habits.rooms, {name: room.sessions for name, room in share.rooms().items()}) == ({}, {"a": 2})
 
 
 def test_who_has_been_silent_for_long_and_is_over_is_spilled_and_nobody_else(monkeypatch):

@@ -72,8 +72,8 @@ class Elsewhere(Part, Protocol):
     def ask_habits(self) -> None:
         """Asks for what the log has learned of its sessions up to here."""
 
-    def habits(self) -> Habits:
-        """What was asked for; waits for it."""
+    def habits(self) -> tuple[Habits, str]:
+        """What was asked for, without the rooms, and the file in which these are; waits for it."""
 
     def left(self) -> str:
         """The file in which it has left what it does not assess; waits for it."""
@@ -119,7 +119,7 @@ def audit(
         learned = _collected_habits(share, others)
         log = view_of(known if known is not None else learned, traffic, at, rules)
         log = replace(log, next_begin=learned.next_begin)
-        several = {meeting_id for meeting_id, room in learned.rooms.items() if room.sessions > 1}
+        several = set(learned.rooms)
         for part in reversed(parts):  # the others while this one does
             part.assess(log, several, at, over=not growing)
         for other in others:
@@ -136,15 +136,19 @@ def audit(
 
 
 def _collected_habits(share: Share, others: Sequence[Elsewhere]) -> Habits:
-    """What the log has learned of all sessions up to here; where nobody else observes, it goes on to learn."""
-    if not others:
-        return share.habits
+    """What the log has learned of all sessions up to here, with the rooms that had several."""
     for other in others:
         other.ask_habits()
-    habits = Habits()
-    for one in (share.habits, *(other.habits() for other in others)):
-        habits.add(one)
-    return habits
+    habits, _ = share.learned()
+    if others:
+        total = Habits()
+        total.add(habits)
+        for other in others:
+            one, rooms = other.habits()
+            total.add(one)
+            share.take_rooms(rooms)
+        habits = total
+    return replace(habits, rooms=share.rooms())
 
 
 def _decided(found: Finding) -> Finding:

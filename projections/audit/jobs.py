@@ -84,8 +84,8 @@ class Batches:
     def ask_habits(self) -> None:
         self._send("habits", None)
 
-    def habits(self) -> Habits:
-        return cast("Habits", self.answer())
+    def habits(self) -> tuple[Habits, str]:
+        return cast("tuple[Habits, str]", self.answer())
 
     def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
         self._send("assess", as_of)
@@ -123,7 +123,7 @@ def judge_part(
             if then == "sweep":
                 share.sweep(at)
             elif then == "habits":
-                answer(share.habits)
+                answer(share.learned())
         log, several, over = pickle.loads(receive())  # noqa: S301 - it comes from the process that started this one
         answer(share.leave())
         share.assess(log, several, at, over=over)

@@ -4,6 +4,9 @@ What a session is judged by is known only at the end of the log: how old copies 
 nobody subscribes to. So each session is assessed once, then. Until then, where memory holds many deliveries, a
 session that has been silent for long is spilled to disk; if something comes of it after all, it is fetched back.
 
+What the sessions of a room have in common is put aside on disk in the same way, piece by piece: in a long log there are
+as many rooms as sessions. Of those that had several sessions the pieces are put together in the end.
+
 Where several processes judge, the one that reads the log observes few or none. So each of the others leaves it some of
 its sessions on disk, to be assessed there: of a long log nearly all have been spilled by then anyway.
 """
@@ -27,7 +30,7 @@ from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import Span, overlaps, span
 from tracker.judging.hypothesis import Delivered, micros
-from tracker.judging.log import ENDS, Habits, LogView
+from tracker.judging.log import ENDS, Habits, LogView, Room
 from tracker.judging.records import Record
 from tracker.judging.session import Key, Link, Note, Observed, ObservedAggregate, Oddity
 from tracker.judging.sessions import Outside, Sessions
@@ -37,12 +40,19 @@ from tracker.rules import Rules
 
 KEPT = 20_000
 """Deliveries that memory may hold: some 15 MB. To spill them and to fetch them back takes a tenth of the audit."""
+ROOMS = 5_000
+"""Rooms of which memory may hold what came in them."""
 SPILL_AFTER = 3600 * 1_000_000
 """Microseconds of silence after which a session that has ended is spilled."""
 _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.encode  # whose numbers may be of any size
 _decode = msgspec.json.decode
 _unpack_span = msgspec.msgpack.Decoder(Span).decode
+_unpack_room = msgspec.msgpack.Decoder(Room).decode
+_SEVERAL = (
+    "SELECT meeting, room FROM rooms WHERE meeting IN"
+    " (SELECT meeting FROM rooms GROUP BY meeting HAVING SUM(sessions) > 1)"
+)
 
 
 @attrs.define
@@ -90,8 +100,9 @@ class Share:
 
     @_spilled.default
     def _nothing_spilled(self) -> sqlite3.Connection:
-        db = scratch(self.path and f"{self.path}.spilled")
+        db = scratch(self._spilled_path)
         db.execute("CREATE TABLE spilled (stream TEXT PRIMARY KEY, is_left INTEGER, observed BLOB)")
+        db.execute("CREATE TABLE rooms (meeting TEXT, sessions INTEGER, room BLOB)")
         return db
 
     def observe(self, delivery: Delivery) -> None:
@@ -105,7 +116,9 @@ class Share:
 
     def sweep(self, now: datetime | None) -> None:
         """Spills sessions that are likely to be over to disk, the oldest first, until memory holds no more than ``KEPT``
-        deliveries. ``now`` is the newest receive time of the whole log."""
+        deliveries, and what is known of rooms. ``now`` is the newest receive time of the whole log."""
+        if len(self.habits.rooms) > ROOMS:
+            self._spill_rooms()
         observed = self._sessions.observed.values()
         too_many = sum(one.deliveries for one in observed) - KEPT
         if now is None or too_many <= 0:
@@ -117,11 +130,32 @@ class Share:
                 too_many -= one.deliveries
         self._spill(over)
 
+    def learned(self) -> tuple[Habits, str]:
+        """What the log has learned of its sessions, without the rooms, and the file in which these are."""
+        self._spill_rooms()
+        return self.habits, self._spilled_path
+
+    def take_rooms(self, path: str) -> None:
+        """Takes over the rooms that another part has in a file."""
+        db = self._spilled
+        db.execute("ATTACH ? AS other", (path,))
+        db.execute("INSERT INTO rooms SELECT * FROM other.rooms")
+        db.execute("DELETE FROM other.rooms")
+        db.commit()
+        db.execute("DETACH other")
+
+    def rooms(self) -> dict[str, Room]:
+        """The rooms that had several sessions, of this part and those that were taken over."""
+        habits = Habits()
+        for meeting_id, room in self._spilled.execute(_SEVERAL):
+            habits.add_room(meeting_id, _unpack_room(room))
+        return habits.rooms
+
     def leave(self) -> str:
         """Nothing more will come: spills what is left for another process; returns the file in which that is."""
         self._spill([one for one in self._sessions.observed.values() if self._is_left(one.stream)])
         self._spilled.commit()
-        return f"{self.path}.spilled"
+        return self._spilled_path
 
     def assess(self, log: LogView, several: Container[str], as_of: datetime | None, *, over: bool) -> None:
         """Assesses every session. ``several``: the meetings that had more than one. ``over``: nothing more will come, so
@@ -204,6 +238,16 @@ class Share:
         self._spilled.executemany("INSERT OR REPLACE INTO spilled VALUES (?, ?, ?)", rows)
         for one in sessions:
             del self._sessions.observed[one.stream]
+
+    @property
+    def _spilled_path(self) -> str:
+        return self.path and f"{self.path}.spilled"
+
+    def _spill_rooms(self) -> None:
+        rooms, self.habits.rooms = self.habits.rooms, {}
+        rows = [(name, room.sessions, _pack(room)) for name, room in rooms.items()]
+        self._spilled.executemany("INSERT INTO rooms VALUES (?, ?, ?)", rows)
+        self._spilled.commit()
 
     def _is_left(self, stream: str) -> bool:
         return bool(self.leaves) and is_left(stream, self.leaves)

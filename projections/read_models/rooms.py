@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from projections.read_models import Table
 from tracker.judging.log import Room
@@ -22,30 +22,30 @@ TABLE = Table(
     pk=("meeting_id",),
 )
 
-_COUNT = (
-    "INSERT INTO rooms (meeting_id, once, twice, account, once_then, twice_then) VALUES (?, ?, ?, ?, 0, 0) "
-    "ON CONFLICT (meeting_id) DO UPDATE SET once = excluded.once, twice = excluded.twice, account = excluded.account"
+_ADD = (
+    "INSERT INTO rooms (meeting_id, once, twice, account, once_then, twice_then) VALUES (?, ?, ?, ?, 0, 0)"
+    " ON CONFLICT (meeting_id) DO UPDATE SET once = once | excluded.once,"
+    " twice = twice | excluded.twice | (once & excluded.once),"
+    " account = COALESCE(MIN(account, excluded.account), account, excluded.account)"
+    " WHERE typeof(once) = 'integer' AND typeof(twice) = 'integer'"
 )
+"""As ``Habits.add_room`` adds them."""
 _MILESTONE = (
     "UPDATE rooms SET once_then = once, twice_then = twice, account_then = account"
     " WHERE once_then IS NOT once OR twice_then IS NOT twice OR account_then IS NOT account"
 )
 
 
-def write(db: sqlite3.Connection, rooms: Mapping[str, Room], changed: Iterable[str]) -> None:
-    """Writes the rooms that have changed."""
-    known = ((name, rooms[name]) for name in changed if name in rooms)
-    db.executemany(_COUNT, [(name, room.once, room.twice, room.account) for name, room in known])
+def add(db: sqlite3.Connection, rooms: Mapping[str, Room]) -> None:
+    """Adds what came in these rooms. Raises ``sqlite3.DatabaseError``."""
+    rows = [(name, room.once, room.twice, room.account) for name, room in sorted(rooms.items())]
+    if rows and db.executemany(_ADD, rows).rowcount != len(rows):
+        raise sqlite3.DatabaseError("malformed rooms")
 
 
 def pass_milestone(db: sqlite3.Connection) -> None:
     """What is known now is what counts from here on."""
     db.execute(_MILESTONE)
-
-
-def read(db: sqlite3.Connection) -> dict[str, Room]:
-    """All rooms as they are now, for whoever counts on. Raises ``sqlite3.DatabaseError``."""
-    return _rooms(db, "SELECT meeting_id, once, twice, account FROM rooms")
 
 
 def telling(db: sqlite3.Connection, meeting_id: str | None = None) -> dict[str, Room]:

@@ -54,6 +54,8 @@ from tracker.store.recorder import LOCK_TIMEOUT
 from tracker.store.sqlite_errors import sqlite_errors
 
 VIEWS_DB = "views.db"
+SORTED = 16 << 10
+"""KiB of the file that are kept in memory while indexes are made; what is sorted for them takes as much once more."""
 TABLES: tuple[Table, ...] = (
     sessions.TABLE,
     participants.TABLE,
@@ -193,6 +195,7 @@ def create(connection: sqlite3.Connection, rules: Rules, withdrawn: int) -> None
 
 def create_indexes(connection: sqlite3.Connection) -> None:
     """Makes the indexes that only whoever reads needs."""
+    connection.execute(f"PRAGMA cache_size=-{SORTED}")
     db = tables_of(connection)
     for table in TABLES:
         table.create_indexes(db)

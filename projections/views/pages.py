@@ -95,7 +95,7 @@ class Pages(Opened):
         self.traffic = Traffic()
         self.log = LogView()
         """What the log said at the last milestone."""
-        self._outdated, self._has_rooms = True, False
+        self._outdated = True
         self._sessions = Sessions(rules)
         self._written = Written()
         self._waiting = Waiting()
@@ -177,7 +177,6 @@ class Pages(Opened):
             page, last = tracker.follow(after, page_size, end if stop is None else min(stop, end))
             if last == after:
                 return False
-            self._read_rooms()
             at_milestone = any(is_milestone(one.position) for one, _ in page[-1:])
             silences, said = len(self.traffic.silences), self.log
             readings = self._observe(tracker, page)
@@ -212,15 +211,9 @@ class Pages(Opened):
         self._forget()
         return True
 
-    def _read_rooms(self) -> None:
-        """Before the first page that is observed: whoever only reads needs them not."""
-        if not self._has_rooms:
-            self._habits.rooms = rooms.read(self.connection)
-            self._has_rooms = True
-
     def _observe(self, tracker: Tracker, page: Iterable[tuple[Delivery, int]]) -> Iterator[Reading]:
         """Takes in a page. What of it is outside of any session is written; returns of that as ``deliveries.write`` does."""
-        sessions, changed = self._judged_from(tracker), set[str]()
+        sessions = self._judged_from(tracker)
         came: list[Row] = []
         readings: dict[int, Row] = {}
         for delivery, version in page:
@@ -233,11 +226,10 @@ class Pages(Opened):
             if version == 1 and stream not in sessions.observed:  # nothing of it came before
                 self._waiting.new.add(stream)
                 sessions.observed[stream] = Observed(stream, delivery.session_id)
-            observed = sessions.observe(delivery)
+            sessions.observe(delivery)
             self._waiting.add(delivery)
-            if observed.meeting_id:
-                changed.add(observed.meeting_id)
-        rooms.write(self.connection, self._habits.rooms, sorted(changed))
+        rooms.add(self.connection, self._habits.rooms)
+        self._habits.rooms = {}  # what came in each adds up in the table
         return deliveries.write(self.connection, came, [readings])
 
     @property
@@ -264,10 +256,11 @@ class Pages(Opened):
     def _pass_milestone(self) -> None:
         """What is known of the log now is what counts from here on."""
         self._habits.prune()
-        before, now = self.log, view_of(telling(self._habits), self.traffic)
+        rooms.pass_milestone(self.connection)
+        habits = replace(telling(self._habits), rooms=rooms.telling(self.connection))
+        before, now = self.log, view_of(habits, self.traffic)
         self.log = replace(now, next_begin=before.next_begin)
         self._waiting.touch(deadlines.lacking_others(self.connection, now.lacks_other_types(before)))
-        rooms.pass_milestone(self.connection)
         self.connection.execute("UPDATE checkpoint SET habits_then = ?", (packed(self.log.habits),))
 
     def _silent(self, before: int) -> Iterator[str]:
@@ -304,7 +297,9 @@ class Pages(Opened):
         added: list[Iterator[Reading]] = []
         for begin in range(0, len(streams), TOGETHER):
             some = [one for one in streams[begin : begin + TOGETHER] if one in self._waiting]
+            known = len(self._sessions.observed)
             added.append(self._write_together(tracker, some, as_of))
+            self._sessions.keep_first(max(MEMORY, known))  # those in doubt may be very many
         return chain.from_iterable(added)
 
     def _write_together(
@@ -393,7 +388,7 @@ class Pages(Opened):
             self.checkpoint = checkpoint
             self.traffic, self._sessions.habits, self.log = read_log(self.connection)
             self.log = self._log_at(checkpoint.as_of)
-            self._outdated, self._has_rooms = False, False
+            self._outdated = False
         self.before, self.rewritten = checkpoint, set()
 
     def _copy_to_memory(self) -> None:

@@ -374,9 +374,12 @@ def _why(body: bytes, error: Exception) -> str:
         try:
             _any.decode(body)
         except UNREADABLE as broken:  # it only begins like JSON, as a log line begins with a date
-            error = broken
-        else:
-            return "it is JSON, but not an object"
+            return _why_broken(body, broken)  # kept in a variable, it would keep all frames and what is in them
+        return "it is JSON, but not an object"
+    return _why_broken(body, error)
+
+
+def _why_broken(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "its JSON is nested too deeply"
     try:

@@ -103,7 +103,14 @@ class Sessions(msgspec.Struct, eq=False):
 
     def keep(self, most: int) -> None:
         """Forgets those used least recently, so that at most so many stay in memory."""
-        for stream in list(self.observed)[: max(0, len(self.observed) - most)]:
+        self._forget(list(self.observed)[: max(0, len(self.observed) - most)])
+
+    def keep_first(self, most: int) -> None:
+        """Forgets those that were recalled last, so that at most so many stay in memory."""
+        self._forget(list(self.observed)[most:])
+
+    def _forget(self, streams: Iterable[str]) -> None:
+        for stream in streams:
             del self.observed[stream]
             self._memos.pop(stream, None)
             self._visits.pop(stream, None)

@@ -9,6 +9,10 @@ Counts can be added up. So the sessions of a log may be observed in several proc
 machines: their habits, added, are those of the whole log. Only the certain copies that show bursts are not
 counted but kept, and thinned out where they are too many: which of them are kept depends on nothing but
 themselves.
+
+Of most logs nearly every room is of one session, which says nothing of others, and there are as many as sessions. What
+is known of rooms adds up as well, also of a session whose types came before and after. So whoever has many takes them out
+of ``Habits.rooms`` again and again, and puts together in the end those of several sessions.
 """
 
 from __future__ import annotations
@@ -96,8 +100,7 @@ class Room(msgspec.Struct, gc=False):
     """The webhook types, as bits, that came in one session of a room or more, and in two or more.
 
     ``begins``: when its sessions began, in microseconds, the earliest first. ``account``: of which it is, where several
-    accounts are received. ``sessions``: how many it had, as far as they were counted here. Of most logs nearly every
-    room is of one session, and there are as many as sessions: so little is kept of those.
+    accounts are received. ``sessions``: how many it had, as far as they were counted here.
     """
 
     once: int = 0
@@ -276,13 +279,8 @@ class Habits(Types):
         self.add_types(other)
         for account, types in other.accounts.items():
             self.of_account(account).add_types(types)
-        for meeting_id, theirs in other.rooms.items():
-            room = self._room(meeting_id)
-            room.twice |= theirs.twice | (room.once & theirs.once)
-            room.once = _one_and_the_same(room.once | theirs.once)
-            room.begins = sorted([*room.begins, *theirs.begins]) if room.begins else theirs.begins
-            room.account = _one_of(room.account, theirs.account)
-            room.sessions += theirs.sessions
+        for meeting_id, room in other.rooms.items():
+            self.add_room(meeting_id, room)
         _add(self.copies, other.copies)
         _add(self.doubtful, other.doubtful)
         _add(self.overtaken, other.overtaken)
@@ -299,10 +297,17 @@ class Habits(Types):
         self.bursts = [one for one in (*self.bursts, *other.bursts) if self._is_kept(one)]
         self._thin()
 
+    def add_room(self, meeting_id: str, other: Room) -> None:
+        """Adds what other sessions show of a room, or other types of the same ones."""
+        room = self._room(meeting_id)
+        room.twice |= other.twice | (room.once & other.once)
+        room.once = _one_and_the_same(room.once | other.once)
+        room.begins = sorted([*room.begins, *other.begins]) if room.begins else other.begins
+        room.account = _one_of(room.account, other.account)
+        room.sessions += other.sessions
+
     def prune(self) -> None:
-        """Forgets single repeats of long ago, and when sessions began, which read models know; only where nothing is added up."""
-        for room in self.rooms.values():
-            room.begins = ()
+        """Forgets single repeats of long ago; only where nothing is added up."""
         for types in (self, *self.accounts.values()):
             types.prune_due()
         if len(self.disorder) > MOST_SPELLS:
