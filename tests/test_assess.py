@@ -484,6 +484,18 @@ def test_a_self_stop_near_the_end_of_the_session_is_only_an_info():
     assert later == {"S203": "warning"}
 
 
+@pytest.mark.parametrize(
+    ("who", "left", "severity"),
+    [("p", 95, "info"), ("p", 101, "info"), ("p", 20, "warning"), ("q", 95, "warning")],
+)
+def test_what_is_of_a_person_and_stops_when_that_person_leaves_is_only_an_info(who, left, severity):
+    begun = (BEGUN, "0.1 participant-joined p", "0.2 participant-joined q", "0.3 participant-joined r")
+    run = ("10 participant-recording-starting p", "12 participant-recording-started p")
+    ended = sorted((f"{left:03} participant-left {who}", "100 participant-recording-stopped p"))
+    session = session_from(*begun, *run, *ended, "20m session-ended")
+    assert {one.severity for one in session.findings if one.code == "S203"} == {severity}
+
+
 @pytest.mark.parametrize("last", ["120 session-ended", f"90 recording-stopped {FILE}"])
 def test_the_severity_that_a_user_gives_a_self_stop_holds_near_the_end_too(last):
     middle = f"60 recording-stopped {FILE}" if "ended" in last else "60 session-ended"

@@ -58,8 +58,8 @@ S203 = Code(
     price=5,
     assumed="the stopping of a run was lost",
     when=(
-        "A run stopped, and its stopping never came. Only an info near the session's end (`self_stop`) or"
-        " while nobody was inside, because things stop by themselves then."
+        "A run stopped, and its stopping never came. Only an info near the session's end (`self_stop`), while nobody was"
+        " inside, or just after the person left whom it is of, because things stop by themselves then."
     ),
     message="{type} came, but {missing} never did: it stopped by itself, or a webhook was lost{value}",
     example="recording-started, then recording-stopped in the middle of a meeting",

@@ -231,6 +231,7 @@ def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:
         assessment.presence = Presence(people, context.end if not context.presumed else None)
         assessment.session.presence_known = context.lacking.isdisjoint(people[0].lifecycle.types)
         context.find_occupied = assessment.presence.occupied
+        context.find_left = assessment.presence.left
 
 
 def _aggregate(one: ObservedAggregate, found: list[Hypothesis], assessment: Assessment) -> Aggregate:

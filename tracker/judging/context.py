@@ -46,6 +46,7 @@ class Context(msgspec.Struct, eq=False):
         two_channels: Whether everything that can come only once came twice, so that the rest should have, too.
         find_occupied: Finds from when to when somebody was inside (``None``: still is), when it is called; ``None`` where
             nobody can know.
+        find_left: Finds when each person left, by what names that person, when it is called.
         as_of: The moment as of which is judged; ``None``: no time passes.
     """
 
@@ -64,6 +65,7 @@ class Context(msgspec.Struct, eq=False):
     resent: frozenset[int] = frozenset()
     two_channels: bool = False
     find_occupied: Callable[[], Sequence[tuple[int, int | None]]] | None = None
+    find_left: Callable[[], Mapping[str, Sequence[int]]] = dict
     as_of: int | None = None
     windows: Windows = Rules().windows  # both follow from the rules
     prices: Mapping[str, float] = msgspec.field(default_factory=dict)
@@ -82,7 +84,7 @@ class Context(msgspec.Struct, eq=False):
         occupied = None if self.find_occupied is None else tuple(self.find_occupied())
         end = self.end, self.end_position, self.over, self.presumed
         copies = tuple(self.ages), self.resent, self.two_channels
-        return (*end, *copies, occupied, self.lacking, self.log.silences)
+        return (*end, *copies, occupied, self.find_left(), self.lacking, self.log.silences)
 
     def lacks(self, lifecycle: Lifecycle, step: str) -> bool:
         """Whether nobody subscribes to the webhook type of this step."""
@@ -112,9 +114,14 @@ class Context(msgspec.Struct, eq=False):
         until = at + self.windows.fast_redelivery
         return not any(come <= at and (gone is None or gone > until) for come, gone in self.find_occupied())
 
-    def needs_no_stop(self, at: int) -> bool:
-        """Whether what stopped at a moment may have stopped by itself."""
+    def needs_no_stop(self, at: int, who: str | None) -> bool:
+        """Whether what stopped at a moment may have stopped by itself: also what is of somebody who left just before."""
         if self.is_empty(at) or self.log.is_catching_up(at):
+            return True
+        if who is not None and any(
+            -self.windows.fast_redelivery <= at - gone <= self.windows.self_stop
+            for gone in self.find_left().get(who, ())
+        ):
             return True
         return self.end is not None and at >= self.end - self.windows.self_stop
 

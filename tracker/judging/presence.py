@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from math import inf
 
@@ -38,6 +38,16 @@ class Presence(msgspec.Struct, eq=False, dict=True):
     def _occupied(self) -> list[tuple[int, int | None]]:
         spans = [(come, self.end if gone is None else gone) for one in self.people for come, gone in one.inside]
         return sorted(spans, key=lambda span: (span[0], span[1] is None, span[1] or 0))
+
+    def left(self) -> Mapping[str, Sequence[int]]:
+        """When each person left, by what names that person; kept."""
+        return self._left
+
+    @cached_property
+    def _left(self) -> dict[str, tuple[int, ...]]:
+        return {
+            one.key[0][1]: tuple([gone for _, gone in one.inside if gone is not None]) for one in self.people
+        }
 
     @property
     def empty_since(self) -> int | None:

@@ -62,7 +62,11 @@ PRICES: dict[str, Price] = {
             for entry in CODES.values()
             if entry.price is not None
         ),
-        Price("unasked", 1, "nobody stopped it: the room was empty, or the session about to end"),
+        Price(
+            "unasked",
+            1,
+            "nobody stopped it: the room was empty, whom it is of had left, or the session was about to end",
+        ),
         Price("supplement", 0.5, "a step was reported again with what had been missing"),
         Price("unseen", 3, "a webhook was lost whose absence is not worth a finding"),
         Price("late", 1, "a step was overtaken by one that follows it", "more by how long"),

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tracker.delivery.payload import read_text
 from tracker.delivery.webhook import same_data
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.prices import by_delay
-from tracker.lifecycle import ABSENT, Lifecycle
+from tracker.lifecycle import ABSENT, Lifecycle, camel_case
 
 __all__ = [
     "Assumption",
@@ -36,6 +37,7 @@ __all__ = [
     "next_begun",
     "outlives",
     "second_url",
+    "subject",
 ]
 
 
@@ -306,11 +308,18 @@ def _gaps(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[As
             continue
         codes = [code for name in absent if (code := lifecycle.by_name[name].skipped)]
         if codes:
-            unasked = lifecycle.by_name[absent[0]].unasked and context.needs_no_stop(one.at)
+            unasked = lifecycle.by_name[absent[0]].unasked and context.needs_no_stop(
+                one.at, subject(lifecycle, one)
+            )
             paid = "unasked" if unasked else codes[0]
             yield Assumption(codes[0], context.prices[paid], one, before, absent, state, paid)
         else:
             yield Assumption("", context.prices["unseen"], one, before, absent, state, "unseen")
+
+
+def subject(lifecycle: Lifecycle, one: Delivered) -> str | None:
+    """Whom a run is of, if it is of a person."""
+    return read_text(one.data, camel_case(lifecycle.subject)) if lifecycle.subject else None
 
 
 def _overtaken(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[Assumption]:

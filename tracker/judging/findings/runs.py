@@ -16,7 +16,7 @@ from tracker.judging.findings.copies import of_copies
 from tracker.judging.findings.ending import of_ending, of_outcome
 from tracker.judging.findings.maker import Assessment, Finder
 from tracker.judging.findings.particulars import particulars
-from tracker.judging.sequence import Assumption, assumptions, may_end_until, next_begun
+from tracker.judging.sequence import Assumption, assumptions, may_end_until, next_begun, subject
 from tracker.judging.state import Aggregate, Run
 from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
@@ -137,8 +137,9 @@ def _of_assumption(
 
 def _severity(lifecycle: Lifecycle, one: Assumption, context: Context) -> Severity | None:
     """How grave it is, where that is not what the entry says."""
-    if one.code == codes.S203.code and (context.needs_no_stop(one.where.at) or context.presumed):
-        return "info"
+    if one.code == codes.S203.code:
+        by_itself = context.presumed or context.needs_no_stop(one.where.at, subject(lifecycle, one.where))
+        return "info" if by_itself else None
     if one.code == codes.C504.code and one.since is not None:
         is_soon = one.where.at - one.since.at <= context.windows.self_stop
         return "info" if lifecycle.is_presence or (one.where.step.closes and is_soon) else None
