@@ -476,3 +476,17 @@ def test_three_starts_of_which_one_was_stopped_are_no_fact():
     ]
     session = meeting(*pairs, "2400 livestream-stopping", "2402 livestream-stopped")
     assert {one.code for one in session.findings} & {"S207", "D105"}
+
+
+def test_what_a_receiver_wrote_once_more_in_one_burst_is_no_further_visit():
+    came = ("300 participant-left q", "340 participant-joined q", "400 recording-stopping")
+    file = "recording-stopped filePath=/a.mp4"
+    begun = ("0 session-started", "1 participant-joined p", "2 participant-joined q")
+    recorded = ("10 recording-starting", "12 recording-started", *came, f"420 {file}")
+    again = [
+        f"{600 + 0.04 * place} {line.split(' ', 1)[1]}" for place, line in enumerate((*came, f"420 {file}"))
+    ]
+    ended = ("900 participant-left p", "901 participant-left q", "902 session-ended")
+    session = session_from(*begun, *recorded, *again, *ended, as_of="48h")
+    assert {one.code for one in session.findings} == {"D101"}
+    assert len(session.aggregates["participant", (("participant_id", "q"),)].runs) == 2

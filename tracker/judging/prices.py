@@ -98,7 +98,11 @@ PRICES: dict[str, Price] = {
             "a lone copy",
             "where the log has shown too few copies; more when older than `redelivery`",
         ),
-        Price("as old by chance", 2, "a step was reported anew, just as old as copies of this session are"),
+        Price(
+            "as old by chance",
+            2,
+            "a step was reported anew, just as old as copies of this session are, or with them",
+        ),
         Price(
             "copy when due",
             3,

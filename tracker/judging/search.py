@@ -358,12 +358,13 @@ class Reader:
         return lifecycle.restarts
 
     def _chance(self, equal: Sequence[tuple[Candidate, Delivered]]) -> float:
-        """What it costs more to be no copy, where copies that are certain are just as old."""
+        """What it costs more to be no copy, where copies that are certain are just as old, or came with it."""
         context = self._context
         if self._shared is not None or not context.ages:
             return 0.0
         ages = [self._one.at - original.at for _, original in equal]
-        return context.prices["as old by chance"] if any(map(context.is_as_old, ages)) else 0.0
+        by_chance = any(map(context.is_as_old, ages)) or (bool(equal) and self._one.position in context.resent)
+        return context.prices["as old by chance"] if by_chance else 0.0
 
     def _replaced(self, held: Hypothesis, place: int, run: Candidate, chance: float = 0.0) -> Hypothesis:
         """It is a step of one of the runs."""
