@@ -54,7 +54,7 @@ def test_what_one_click_starts_again_together_is_no_copy_though_it_is_equally_ol
     (found,) = [one for one in session.findings if one.lifecycle == "livestream"]
     assert (found.code, [one.message for one in found.alternatives], len(states(session, "hls"))) == (
         "D105",
-        ["it is a step of another run, whose other webhooks were lost"],
+        ["it is a step of its own: other webhooks of its run were lost, or another one is the copy"],
         2,
     )
 

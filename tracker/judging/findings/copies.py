@@ -16,7 +16,7 @@ __all__ = ["of_copies"]
 COPIES = ("certain copy", "copy at once", "copy with others", "copy through two channels", "copy")
 """What a copy may cost."""
 
-OF_ANOTHER_RUN = "it is a step of another run, whose other webhooks were lost"
+OF_NO_COPY = "it is a step of its own: other webhooks of its run were lost, or another one is the copy"
 
 D101 = Code(
     "D101",
@@ -33,7 +33,7 @@ D105 = Code(
     "ambiguous-repeat",
     "info",
     when="The same step came again with equal data. It may be a copy, but that is not sure.",
-    message="{type} came again, {delay} after the first: {value} a step of another run whose other webhooks were lost",
+    message="{type} came again, {delay} after the first: {value} a step of another run",
     example="joined, joined five minutes later, left once",
     advice="Nothing to do, unless you count visits or recordings: then ask the people who were there.",
     prices=COPIES,
@@ -79,7 +79,7 @@ def of_copies(
             confidence=confidence,
             alternatives=()
             if code is D101
-            else (Alternative(OF_ANOTHER_RUN, confidence=round(1 - confidence, 3)),),
+            else (Alternative(OF_NO_COPY, confidence=round(1 - confidence, 3)),),
         )
 
 
